@@ -1,0 +1,161 @@
+"""The one error tree. A `message` is written for the client; nothing else of an error is shown.
+
+TidepoolError
+├── Refused                    the request is at fault; the message says what to change
+│   ├── Malformed              400  cannot be parsed at all
+│   ├── Unauthenticated        401  no key, or a wrong one
+│   ├── Forbidden              403  the key lacks a scope
+│   ├── NotFound               404
+│   ├── Conflict               409  the state forbids it
+│   ├── TooLarge               413  over a limit
+│   ├── UnsupportedMedia       415
+│   └── Invalid                422  well-formed, and wrong
+│       ├── BadArchive              not a zip we accept
+│       ├── BadDataset              a zip without a usable data set
+│       ├── BadImage                bytes that are not one picture
+│       └── BadModel                a layer list or an ONNX graph that cannot work
+├── Unavailable                503  an outage, healed without help; worth another try
+│   ├── DatabaseUnavailable
+│   ├── BrokerUnavailable
+│   ├── ObjectsUnavailable
+│   ├── Corrupt                     bytes read are not the bytes written
+│   └── Overloaded                  a bound is reached
+├── DeadlineExceeded           504
+├── JobFailed                  500  a job's attempt failed for a reason of ours
+│   └── WorkerLost                  the process that ran it is gone
+└── Interrupted                     not a failure: the harness takes the job from its handler
+    ├── Cancelled
+    ├── Draining
+    └── LeaseLost
+"""
+
+from typing import ClassVar
+
+
+class TidepoolError(Exception):
+    """The root: a stable `code`, an HTTP `status`, and whether another attempt may succeed."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Refused(TidepoolError):
+    code = "refused"
+    status = 400
+
+
+class Malformed(Refused):
+    code = "malformed"
+
+
+class Unauthenticated(Refused):
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(Refused):
+    code = "forbidden"
+    status = 403
+
+
+class NotFound(Refused):
+    code = "not_found"
+    status = 404
+
+
+class Conflict(Refused):
+    code = "conflict"
+    status = 409
+
+
+class TooLarge(Refused):
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedMedia(Refused):
+    code = "unsupported_media"
+    status = 415
+
+
+class Invalid(Refused):
+    code = "invalid"
+    status = 422
+
+
+class BadArchive(Invalid):
+    code = "bad_archive"
+
+
+class BadDataset(Invalid):
+    code = "bad_dataset"
+
+
+class BadImage(Invalid):
+    code = "bad_image"
+
+
+class BadModel(Invalid):
+    code = "bad_model"
+
+
+class Unavailable(TidepoolError):
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+
+
+class BrokerUnavailable(Unavailable):
+    code = "broker_unavailable"
+
+
+class ObjectsUnavailable(Unavailable):
+    code = "objects_unavailable"
+
+
+class Corrupt(Unavailable):
+    code = "corrupt"
+
+
+class Overloaded(Unavailable):
+    code = "overloaded"
+
+
+class DeadlineExceeded(TidepoolError):
+    code = "deadline_exceeded"
+    status = 504
+
+
+class JobFailed(TidepoolError):
+    code = "job_failed"
+    retryable = True
+
+
+class WorkerLost(JobFailed):
+    code = "worker_lost"
+
+
+class Interrupted(TidepoolError):
+    code = "interrupted"
+    status = 503
+
+
+class Cancelled(Interrupted):
+    code = "cancelled"
+
+
+class Draining(Interrupted):
+    code = "draining"
+
+
+class LeaseLost(Interrupted):
+    code = "lease_lost"

@@ -1,0 +1,37 @@
+"""How pictures become arrays: asked for by a data set, repeated by every model trained on it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contract.base import Frozen
+
+Mode = Literal["RGB", "L"]
+Resize = Literal["stretch", "crop", "pad"]
+Side = Annotated[int, Field(strict=True, ge=1, le=1024)]
+
+CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
+
+
+class ImageSpec(Frozen):
+    """The size, mode and resize that every picture is normalised to."""
+
+    size: tuple[Side, Side] = Field(default=(32, 32), description="Height and width in pixels.")
+    mode: Mode = "RGB"
+    resize: Resize = Field(
+        default="stretch",
+        description="`stretch` ignores the aspect ratio; `crop` fills and cuts the middle; `pad` fits and adds black.",
+    )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return (CHANNELS[self.mode], *self.size)
+
+
+class Preprocessing(Frozen):
+    """What turns uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""
+
+    image: ImageSpec
+    mean: tuple[float, ...]
+    std: tuple[float, ...]

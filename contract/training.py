@@ -1,0 +1,196 @@
+"""What a person may ask of a training job, and what it answers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from contract.artifacts import ObjectRef
+from contract.base import Frozen, Name, Positive, Whole
+from contract.datasets import Label
+from contract.images import Preprocessing
+from contract.layers import Layer, Width, shapes
+from contract.references import ReferenceText
+
+
+class Mlp(Frozen):
+    """Flatten, then dense ReLU layers: the network of the classic CIFAR-10 example."""
+
+    name: Literal["mlp"]
+    hidden: tuple[Width, ...] = Field(default=(128,), max_length=16)
+
+
+class Cnn(Frozen):
+    """The small residual network with the best accuracy for its time."""
+
+    name: Literal["cnn"] = "cnn"
+
+
+class ResNet18(Frozen):
+    """He et al., "Deep Residual Learning for Image Recognition", 2015, with a stem for small pictures."""
+
+    name: Literal["resnet18"]
+
+
+class Layers(Frozen):
+    """A layer list; a dense layer to the number of classes is added at its end."""
+
+    layers: tuple[Layer, ...] = Field(min_length=1, max_length=64)
+
+
+def _which(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "layers" if "layers" in value else value.get("name")
+    return "layers" if isinstance(value, Layers) else getattr(value, "name", None)
+
+
+Architecture = Annotated[
+    Annotated[Mlp, Tag("mlp")]
+    | Annotated[Cnn, Tag("cnn")]
+    | Annotated[ResNet18, Tag("resnet18")]
+    | Annotated[Layers, Tag("layers")],
+    Discriminator(
+        _which,
+        custom_error_type="unknown_architecture",
+        custom_error_message="is no known architecture; name mlp, cnn or resnet18, or give a layers list",
+    ),
+]
+
+Rate = Annotated[float, Field(gt=0, le=10)]
+
+
+class Adam(Frozen):
+    """Kingma and Ba, "Adam", 2014."""
+
+    name: Literal["adam"] = "adam"
+    lr: Rate = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class Sgd(Frozen):
+    """SGD with Nesterov momentum."""
+
+    name: Literal["sgd"]
+    lr: Rate = 0.3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+
+
+Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
+
+# What a recipe uses where the person said nothing; found in benchmarks, shown in the job's spec.
+_CONV_RECIPE: dict[str, Any] = {
+    "optimizer": {"name": "sgd", "lr": 0.3},
+    "schedule": "onecycle",
+    "label_smoothing": 0.1,
+    "batch_size": 256,
+    "augment": True,
+}
+_PLAIN_RECIPE: dict[str, Any] = {
+    "optimizer": {"name": "adam", "lr": 1e-3},
+    "schedule": "cosine",
+    "label_smoothing": 0.0,
+    "batch_size": 512,
+    "augment": False,
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "cnn": _CONV_RECIPE,
+    "resnet18": _CONV_RECIPE,
+    "mlp": _PLAIN_RECIPE,
+    "layers": _PLAIN_RECIPE | {"augment": True},
+}
+
+
+class TrainSpec(Frozen):
+    """A training job; what is left out is filled in with the recipe of the architecture."""
+
+    dataset: ReferenceText
+    model: Name
+    architecture: Architecture = Cnn()
+    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 10
+    batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 256
+    optimizer: Optimizer = Sgd(name="sgd")
+    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    augment: Annotated[bool, Field(strict=True)] = True
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_the_recipe(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        which = _which(value.get("architecture", Cnn()))
+        return RECIPES.get(which or "", {}) | value if isinstance(which, str) else value
+
+    def check_shape(self, image: tuple[int, int, int]) -> None:
+        """Raise BadModel if the layer list cannot take pictures of (channels, height, width)."""
+        if isinstance(self.architecture, Layers):
+            shapes(self.architecture.layers, image)
+
+
+class Epoch(Frozen):
+    """One pass over the training split; losses are mean cross-entropy in nats, seconds are wall time."""
+
+    epoch: Positive
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+class ClassMetrics(Frozen):
+    precision: float
+    recall: float
+    f1: float
+    support: Whole
+
+
+class Metrics(Frozen):
+    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts pictures of class i taken for class j."""
+
+    accuracy: float
+    top5_accuracy: float
+    loss: float
+    confusion_matrix: tuple[tuple[Whole, ...], ...]
+    per_class: dict[Label, ClassMetrics]
+
+
+class EvaluationMetrics(Frozen):
+    """By split; a data set without a validation or test split has none there."""
+
+    val: Metrics | None
+    test: Metrics | None
+
+
+class TensorSignature(Frozen):
+    """A model's input or output; a free axis of the shape is a name, -1 where it has none."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class OnnxInfo(Frozen):
+    """The exported file; parity is the largest absolute difference of logits to PyTorch on validation pictures."""
+
+    sha256: str
+    size: Whole
+    opset: Positive
+    parity_max_abs_diff: float
+
+
+class ModelManifest(Frozen):
+    """Everything that serving or a person needs to know of one version of a model."""
+
+    artifact: ObjectRef
+    labels: tuple[Label, ...]
+    preprocessing: Preprocessing
+    inputs: tuple[TensorSignature, ...]
+    outputs: tuple[TensorSignature, ...]
+    dataset: ReferenceText
+    metrics: EvaluationMetrics
+    epochs: tuple[Epoch, ...]
+    best_epoch: Positive
+    parameters: Positive
+    device: str
+    onnx: OnnxInfo

@@ -1,0 +1,1 @@
+"""The plumbing under every service; no business nouns."""
