@@ -159,3 +159,13 @@ class Draining(Interrupted):
 
 class LeaseLost(Interrupted):
     code = "lease_lost"
+
+
+def error_of(code: str, message: str) -> TidepoolError:
+    """The error with this code, for one that travelled as data."""
+    kinds: list[type[TidepoolError]] = [TidepoolError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind(message)
+        kinds.extend(kind.__subclasses__())
+    return TidepoolError(message)

@@ -18,6 +18,10 @@ class JobKind(StrEnum):
     TRAIN = "train"
 
 
+POOLS: dict[JobKind, str] = {JobKind.PREPROCESS: "preprocess", JobKind.TRAIN: "trainer"}
+"""The pool of workers, and so the queue, of each kind."""
+
+
 class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
@@ -39,6 +43,9 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset(),
     JobState.EXPIRED: frozenset(),
 }
+
+
+LIVE = tuple(state for state in JobState if not state.terminal)
 
 
 class UploadSource(Frozen):

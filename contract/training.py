@@ -129,12 +129,16 @@ class TrainSpec(Frozen):
 
 
 class Epoch(Frozen):
-    """One pass over the training split; losses are mean cross-entropy in nats, seconds are wall time."""
+    """One pass over the training split, then one over the validation split, if there is one.
+
+    Losses are mean cross-entropy in nats, in training of the augmented pictures and smoothed labels; seconds are wall
+    time.
+    """
 
     epoch: Positive
     train_loss: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     seconds: float
 
 

@@ -7,8 +7,9 @@ from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest
 from contract.jobs import Job
 from contract.training import ModelManifest
-from services.storage.catalog import Catalog
+from services.storage.datasets import Datasets
 from services.storage.objects import Objects
+from services.storage.uploads import Uploads
 
 Manifest = DatasetManifest | ModelManifest
 
@@ -19,7 +20,8 @@ class Task(Protocol):
     job: Job
     folder: Path  # scratch space of this attempt, removed afterwards
     objects: Objects
-    catalog: Catalog
+    datasets: Datasets
+    uploads: Uploads
     checkpoint: ObjectRef | None  # what an earlier attempt left to resume from
 
     def report(self, fraction: float, message: str) -> None:

@@ -1,0 +1,35 @@
+"""API keys and what they allow."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from contract.base import Frozen, Name
+
+
+class Scope(StrEnum):
+    READ = "read"  # see data sets, jobs and models
+    WRITE = "write"  # upload, train, promote, delete
+    PREDICT = "predict"
+    ADMIN = "admin"  # keys, and everything else
+
+
+class NewKeyRequest(Frozen):
+    name: Name
+    scopes: Annotated[frozenset[Scope], Field(min_length=1)]
+
+
+class ApiKey(Frozen):
+    id: str
+    name: Name
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+
+    def allows(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+
+class NewApiKey(ApiKey):
+    secret: str = Field(description="Shown once; send it as `Authorization: Bearer <secret>`.")

@@ -1,0 +1,83 @@
+"""The Celery application and its only caller of send_task: messages are doorbells, the rows are the truth."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from contract.errors import BrokerUnavailable
+from contract.jobs import POOLS, JobKind
+from runtime.settings import BrokerSettings
+
+RUN_JOB = "tidepool.run_job"
+ANSWER_CALL = "tidepool.answer_call"
+
+
+def celery_app(settings: BrokerSettings) -> Celery:
+    """A Celery application on Redis that loses nothing that matters, because nothing that matters is in it."""
+    app = Celery("tidepool", broker=settings.url.get_secret_value())
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=False,  # the lease recovers a job, not a redelivery
+        task_create_missing_queues=True,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=3,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "socket_timeout": 5,  # without it a frozen Redis blocks a publish for ever
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    return app
+
+
+def consume(app: Celery, queue: str, task: str, function: Callable[..., None], pool: str) -> None:
+    """Run a Celery worker that calls `function` for every `task` on `queue`, one at a time, until SIGTERM."""
+    app.task(name=task)(function)
+    name = f"--hostname={queue}@%h-{os.getpid()}"
+    options = [f"--pool={pool}", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
+    app.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
+
+
+class Broker:
+    """Rings the pools' queues."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, kind: JobKind, job_id: str) -> None:
+        """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have rung or not."""
+        self._send(RUN_JOB, [job_id], POOLS[kind])
+
+    def call(self, pool: str, call_id: str, deadline: float) -> None:
+        """Tell a pool that a call waits for an answer until `deadline` (Unix time, seconds); raises as `ring`."""
+        self._send(ANSWER_CALL, [call_id, deadline], pool)
+
+    def ping(self) -> None:
+        """Raise BrokerUnavailable unless Redis answers."""
+        with mapped_errors(), self._app.pool.acquire(block=True, timeout=3) as connection:
+            connection.default_channel.client.ping()
+
+    def _send(self, task: str, args: list[object], queue: str) -> None:
+        with mapped_errors():
+            self._app.send_task(task, args, queue=queue, retry=False, ignore_result=True)
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Map whatever kombu and redis raise to the error tree."""
+    try:
+        yield
+    except (OperationalError, KombuError, redis.RedisError, OSError) as error:
+        raise BrokerUnavailable("the broker does not answer; try again soon") from error

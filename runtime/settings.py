@@ -1,0 +1,33 @@
+"""Settings fragments of the plumbing, read from the environment by a composition root."""
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BrokerSettings(BaseSettings):
+    """TIDEPOOL_BROKER_URL: `redis://:password@host:port/0`."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_")
+
+    url: SecretStr = Field(min_length=1)
+
+
+class TelemetrySettings(BaseSettings):
+    """TIDEPOOL_METRICS_PORT (0 turns metrics off), TIDEPOOL_METRICS_HOST, TIDEPOOL_LOG_LEVEL."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    log_level: str = "INFO"
+
+
+class WorkerSettings(BaseSettings):
+    """TIDEPOOL_SCRATCH: the folder in which attempts get their temporary folders."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    scratch: Path = Path(tempfile.gettempdir())

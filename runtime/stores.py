@@ -1,0 +1,53 @@
+"""The state as one value, opened from the environment by composition roots."""
+
+from dataclasses import dataclass
+
+from services.storage.datasets import Datasets
+from services.storage.jobs import Jobs
+from services.storage.keys import Keys
+from services.storage.leases import Leases
+from services.storage.models import Models
+from services.storage.objects import Objects, S3Objects
+from services.storage.session import Database
+from services.storage.settings import DatabaseSettings, ObjectsSettings
+from services.storage.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The database and the object store behind every service."""
+
+    database: Database
+    objects: Objects
+
+    @classmethod
+    def from_environment(cls) -> "Stores":
+        """Nothing connects until the first query."""
+        return cls(
+            database=Database.connect(DatabaseSettings().url.get_secret_value()),
+            objects=S3Objects(ObjectsSettings()),
+        )
+
+    @property
+    def jobs(self) -> Jobs:
+        return Jobs(self.database)
+
+    @property
+    def leases(self) -> Leases:
+        return Leases(self.database)
+
+    @property
+    def datasets(self) -> Datasets:
+        return Datasets(self.database)
+
+    @property
+    def models(self) -> Models:
+        return Models(self.database)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(self.database)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.database)

@@ -1,0 +1,106 @@
+"""Watches over an attempt: renews its lease while it lives, passes cancel and drain on, kills what does not obey."""
+
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from threading import Event
+
+import structlog
+
+from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
+from contract.jobs import Progress
+from runtime.attempt import patiently
+from services.storage.leases import LEASE, Lease, Leases
+
+RENEW_S = 15.0
+PUBLISH_S = 0.5  # progress is written at most this often
+SILENT_S = 30.0  # a stopped or hung process sends no beats
+GRACE_S = 10.0  # from a cancel to the kill
+DRAIN_GRACE_S = 25.0  # from a drain to the kill, within the 30 s of the worker
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Watch:
+    """One attempt under watch; `drain` is set when the worker must go."""
+
+    process: BaseProcess
+    pipe: Connection
+    leases: Leases
+    lease: Lease
+    drain: Event
+    _progress: Progress = field(default_factory=Progress)
+    _fresh: bool = False  # there is progress that the row does not show
+    _asked: Interrupted | None = None
+    _kill_at: float = float("inf")
+
+    def until_the_end(self) -> None:
+        """Return when the attempt is over and its outcome is in the job's row."""
+        renewed = heard = time.monotonic()
+        while self.process.is_alive():
+            if self._listen():
+                heard = time.monotonic()
+            now = time.monotonic()
+            if now - renewed >= (PUBLISH_S if self._fresh else RENEW_S):
+                try:
+                    self.leases.renew(self.lease, self._progress)
+                    renewed, self._fresh = now, False
+                except Cancelled as error:
+                    renewed = now
+                    self._ask(error, GRACE_S)
+                except LeaseLost:
+                    log.warning("lease lost, stopping the attempt")
+                    self._kill()
+                    return
+                except DatabaseUnavailable:
+                    if now - renewed > LEASE.total_seconds():
+                        log.warning("lease ran out while the database was away, stopping the attempt")
+                        self._kill()
+                        return
+            if self.drain.is_set():
+                self._ask(Draining("the worker is going away"), DRAIN_GRACE_S)
+            if now - heard > SILENT_S or now > self._kill_at:
+                log.warning("killing the attempt", silent_s=now - heard, asked=repr(self._asked))
+                self._kill()
+        self._settle()
+
+    def _listen(self) -> bool:
+        """Take what the attempt has sent within the next moment; whether it sent anything."""
+        heard = False
+        try:
+            while self.pipe.poll(0 if heard else 0.1):
+                message = self.pipe.recv()
+                heard = True
+                if message is not None:
+                    self._progress, self._fresh = message, True
+        except (EOFError, OSError):
+            self.process.join(0.1)  # its end of the pipe is closed: it is exiting
+        return heard
+
+    def _ask(self, reason: Interrupted, grace: float) -> None:
+        if self._asked is None:
+            self._asked = reason
+            self._kill_at = time.monotonic() + grace
+            try:
+                self.pipe.send(reason)
+            except OSError:
+                log.info("the attempt ended before it could be asked to")
+
+    def _kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+    def _settle(self) -> None:
+        """Write the outcome of an attempt that could not write it itself."""
+        if self.process.exitcode == 0:
+            return
+        log.warning("attempt died", exit_code=self.process.exitcode, asked=repr(self._asked))
+        if isinstance(self._asked, Cancelled):
+            patiently(lambda: self.leases.cancelled(self.lease))
+        elif isinstance(self._asked, Draining):
+            patiently(lambda: self.leases.release(self.lease))
+        else:
+            died = WorkerLost("the process that ran the job died; it may have run out of memory")
+            patiently(lambda: self.leases.fail(self.lease, died))

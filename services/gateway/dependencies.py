@@ -1,0 +1,67 @@
+"""What endpoints are given: the backends, and the key that allows the request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from contract.base import NAME_PATTERN
+from contract.errors import Forbidden, Unauthenticated
+from contract.keys import ApiKey, Scope
+from runtime.stores import Stores
+from services.gateway.predictor import Predictor
+from services.gateway.settings import GatewaySettings
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Everything behind the gateway, made in its composition root."""
+
+    settings: GatewaySettings
+    stores: Stores
+    predictor: Predictor
+
+
+def backends(request: Request) -> Backends:
+    found: Backends = request.app.state.backends
+    return found
+
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer tp_…`")
+
+
+def key(
+    behind: Annotated[Backends, Depends(backends)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> ApiKey:
+    """The key of the request; raises Unauthenticated."""
+    if credentials is None:
+        raise Unauthenticated("send an API key: Authorization: Bearer <key>")
+    return behind.stores.keys.authenticate(credentials.credentials)
+
+
+class Needs:
+    """A dependency that lets a request through only with a scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(self, found: Annotated[ApiKey, Depends(key)]) -> None:
+        """Raises Forbidden."""
+        if not found.allows(self._scope):
+            raise Forbidden(f"this key lacks the scope {self._scope!s}; use one that has it")
+
+
+Behind = Annotated[Backends, Depends(backends)]
+Key = Annotated[ApiKey, Depends(key)]
+
+MAY_READ = [Depends(Needs(Scope.READ))]
+MAY_WRITE = [Depends(Needs(Scope.WRITE))]
+MAY_PREDICT = [Depends(Needs(Scope.PREDICT))]
+MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
+
+NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
+VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the page before.")]

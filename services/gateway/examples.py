@@ -1,0 +1,36 @@
+"""The requests that the OpenAPI document shows."""
+
+from fastapi.openapi.models import Example
+
+JOB_REQUESTS: dict[str, Example] = {
+    "train": {
+        "summary": "Train the default network",
+        "value": {"kind": "train", "spec": {"dataset": "cifar10@1", "model": "cifar-cnn"}},
+    },
+    "layers": {
+        "summary": "Train a network of your own layers",
+        "value": {
+            "kind": "train",
+            "spec": {
+                "dataset": "cifar10",
+                "model": "mine",
+                "architecture": {
+                    "layers": [{"conv": 32, "kernel": 3}, {"relu": {}}, {"maxpool": 2}, {"flatten": {}}, {"dense": 64}]
+                },
+                "epochs": 5,
+                "optimizer": {"name": "adam", "lr": 0.001},
+            },
+        },
+    },
+    "preprocess": {
+        "summary": "Prepare an archive that was put by a presigned URL",
+        "value": {
+            "kind": "preprocess",
+            "spec": {
+                "dataset": "cifar10",
+                "source": {"upload": "01a20c69-671c-75b4-9e31-a6c00b050a58"},
+                "image": {"size": [32, 32], "mode": "RGB", "resize": "crop"},
+            },
+        },
+    },
+}

@@ -1,0 +1,106 @@
+"""/v1/models/{name}/predict: one picture or several, answered by the inference pool."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from contract.base import NAME_PATTERN, Frozen, Name, Version
+from contract.errors import BadImage, Invalid, Malformed, TooLarge, UnsupportedMedia
+from contract.predictions import ImageResult, Prediction
+from contract.references import Reference
+from services.gateway.dependencies import MAY_PREDICT, Backends, Behind, NamePath
+from services.gateway.problems import documented
+
+router = APIRouter(prefix="/v1/models", tags=["predict"])
+
+IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+
+
+class TimingMs(Frozen):
+    queue: float
+    inference: float
+    total: float
+
+
+class SinglePrediction(Frozen):
+    model: Name
+    version: Version
+    predictions: tuple[Prediction, ...]
+    timing_ms: TimingMs
+
+
+class ManyPredictions(Frozen):
+    """`results` are in the order of the parts; each has predictions or an error of its own."""
+
+    model: Name
+    version: Version
+    results: tuple[ImageResult, ...]
+    timing_ms: TimingMs
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_PARTS = {
+    "type": "object",
+    "required": ["image"],
+    "properties": {"image": {"type": "array", "items": _BINARY["schema"]}},
+}
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {**dict.fromkeys(IMAGE_TYPES, {"schema": _FILE}), "multipart/form-data": {"schema": _PARTS}},
+    }
+}
+
+
+@router.post(
+    "/{name}/predict",
+    dependencies=MAY_PREDICT,
+    responses=documented(404, 413, 415, 504),
+    openapi_extra=REQUEST_BODY,
+)
+async def predict(
+    name: NamePath,
+    request: Request,
+    behind: Behind,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+    alias: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
+    top_k: Annotated[int, Query(ge=1, le=1000)] = 1,
+    x_request_timeout: Annotated[float | None, Header(gt=0, le=300, description="Seconds.")] = None,
+) -> SinglePrediction | ManyPredictions:
+    """Classify the picture in the body, or every `image` part of a multipart body."""
+    if version is not None and alias is not None:
+        raise Invalid("give version or alias, not both")
+    wanted = Reference(name=name, version=version, alias=alias)
+    reference, manifest = await run_in_threadpool(behind.stores.models.manifest, wanted)
+    images, several = await _images(request, behind)
+    within_s = x_request_timeout or behind.settings.predict_timeout_s
+    results, timing = await behind.predictor.predict(reference, manifest.artifact, images, top_k, within_s)
+    timing_ms = TimingMs(**asdict(timing))
+    if several:
+        return ManyPredictions(model=name, version=reference.version, results=tuple(results), timing_ms=timing_ms)
+    (result,) = results
+    if result.predictions is None:
+        raise BadImage(result.error.message if result.error else "the picture cannot be read")
+    return SinglePrediction(model=name, version=reference.version, predictions=result.predictions, timing_ms=timing_ms)
+
+
+async def _images(request: Request, behind: Backends) -> tuple[list[bytes], bool]:
+    """The encoded pictures of a body, and whether it may hold several."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in IMAGE_TYPES:
+        return [await request.body()], False
+    if media_type != "multipart/form-data":
+        raise UnsupportedMedia(f"send {', '.join(IMAGE_TYPES)}, or multipart/form-data with `image` parts")
+    bound = behind.settings.max_images
+    async with request.form(max_files=bound + 1, max_fields=8) as form:
+        parts = form.getlist("image")
+        if not parts or len(parts) != len(form.multi_items()):
+            raise Malformed("a multipart body needs one or more parts called `image`, and no others")
+        if len(parts) > bound:
+            raise TooLarge(f"one request may carry at most {bound} pictures")
+        if not all(isinstance(part, UploadFile) for part in parts):
+            raise Malformed("each `image` part must be a file, with a filename")
+        return [await part.read() for part in parts if isinstance(part, UploadFile)], True

@@ -1,0 +1,18 @@
+"""The gateway's bounds and address, read from the environment by its composition root."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GatewaySettings(BaseSettings):
+    """TIDEPOOL_HOST, TIDEPOOL_PORT and the limits on what a request may carry."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_upload_bytes: int = Field(default=4 << 30, description="An archive sent to the gateway, or by presigned URL.")
+    max_predict_bytes: int = Field(default=64 << 20, description="All pictures of one prediction.")
+    max_json_bytes: int = Field(default=1 << 20, description="Any other body.")
+    max_images: int = Field(default=512, description="Pictures in one prediction.")
+    predict_timeout_s: float = Field(default=10.0, description="Where X-Request-Timeout says nothing.")

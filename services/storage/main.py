@@ -1,0 +1,98 @@
+"""The storage process: `init` prepares a deployment once, `sweep` relays bells and repairs jobs until SIGTERM."""
+
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import structlog
+from prometheus_client import Counter, Gauge
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from contract.errors import TidepoolError
+from runtime.broker import Broker, celery_app
+from runtime.settings import BrokerSettings, TelemetrySettings
+from runtime.telemetry import start_telemetry
+from services.storage.keys import Keys
+from services.storage.migrate import migrate
+from services.storage.objects import S3Objects
+from services.storage.reconciler import Reconciler
+from services.storage.session import Database
+from services.storage.settings import DatabaseSettings, ObjectsSettings
+
+RELAY_S = 0.2
+REPAIR_S = 10.0
+REACH_S = 60.0  # how long `init` waits for its servers to come up
+
+REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler touched.", ["repair"])
+RUNG = Counter("tidepool_bells_total", "Bells rung from the outbox.")
+OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the longest waiting due job has waited.", ["kind"])
+
+log = structlog.get_logger()
+
+
+class AdminSettings(BaseSettings):
+    """TIDEPOOL_ADMIN_KEY: the first admin key, made by whoever deploys; only its hash is stored."""
+
+    tidepool_admin_key: SecretStr
+
+
+def init() -> None:
+    """Migrate the schema, make the buckets, store the first admin key; safe to repeat."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    until = time.monotonic() + REACH_S
+    while True:
+        try:
+            migrate(database)
+            S3Objects(ObjectsSettings()).make_buckets()
+            Keys(database).ensure_admin(AdminSettings().tidepool_admin_key.get_secret_value())
+        except TidepoolError as error:
+            if not error.retryable or time.monotonic() > until:
+                raise
+            log.info("waiting for a server", code=error.code)
+            time.sleep(1.0)
+        else:
+            log.info("initialised")
+            return
+
+
+def sweep(stop: threading.Event) -> None:
+    """Relay and repair until `stop` is set; an outage only delays both."""
+    reconciler = Reconciler(Database.connect(DatabaseSettings().url.get_secret_value()))
+    broker = Broker(celery_app(BrokerSettings()))
+    repair_at = 0.0
+    while not stop.wait(RELAY_S):
+        try:
+            RUNG.inc(reconciler.relay(broker.ring))
+            if time.monotonic() >= repair_at:
+                repair_at = time.monotonic() + REPAIR_S
+                for repair, count in vars(reconciler.repair()).items():
+                    REPAIRED.labels(repair).inc(count)
+                for kind, seconds in reconciler.oldest_queued_seconds().items():
+                    OLDEST.labels(kind).set(seconds)
+        except TidepoolError as error:
+            log.warning("sweep delayed", code=error.code)
+            stop.wait(1.0)
+
+
+def main(command: str) -> None:
+    start_telemetry("storage", TelemetrySettings())
+    if command == "init":
+        init()
+        return
+    stop = threading.Event()
+
+    def finish(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, finish)
+    signal.signal(signal.SIGINT, finish)
+    sweep(stop)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["init"], ["sweep"]):
+        sys.exit("usage: python -m services.storage.main init|sweep")
+    main(sys.argv[1])

@@ -1,0 +1,176 @@
+"""The only place that speaks S3: immutable objects, hash-checked at every read."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException, S3Error
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
+from services.storage.settings import ObjectsSettings
+
+CHUNK = 1 << 20
+PRESIGNED_FOR = timedelta(hours=1)
+
+
+class Objects(Protocol):
+    """What the services need of an object store; `S3Objects` is the real one, `MemoryObjects` its twin."""
+
+    def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
+        """Store a file or bytes; raises ObjectsUnavailable."""
+
+    def put_stream(self, bucket: Bucket, key: str, stream: BinaryIO) -> ObjectRef:
+        """Store a seekable stream; raises ObjectsUnavailable."""
+
+    def read(self, ref: ObjectRef) -> bytes:
+        """The object's bytes; raises Corrupt if they are not what was written."""
+
+    def fetch(self, ref: ObjectRef, path: Path) -> None:
+        """Stream the object to a file; raises Corrupt and leaves no file if it is not what was written."""
+
+    def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
+        """Hash an object that a client put by a presigned URL; raises NotFound."""
+
+    def delete(self, bucket: Bucket, prefix: str) -> int:
+        """Delete every object under a prefix and say how many there were."""
+
+    def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
+        """The folders directly under a prefix, each ending in '/'."""
+
+    def upload_url(self, bucket: Bucket, key: str) -> str:
+        """A presigned PUT, valid for an hour."""
+
+    def download_url(self, ref: ObjectRef) -> str:
+        """A presigned GET, valid for an hour."""
+
+    def ping(self) -> None:
+        """Raise ObjectsUnavailable unless the store answers."""
+
+
+class S3Objects:
+    """Objects in any S3 store, over the `minio` SDK."""
+
+    def __init__(self, settings: ObjectsSettings) -> None:
+        self._prefix = settings.bucket_prefix
+        self._client = _client(settings, settings.endpoint)
+        self._public = _client(settings, settings.public_endpoint or settings.endpoint)
+
+    def make_buckets(self) -> None:
+        """Create the buckets that are missing."""
+        with mapped_errors():
+            for bucket in Bucket:
+                if not self._client.bucket_exists(self._prefix + bucket):
+                    self._client.make_bucket(self._prefix + bucket)
+
+    def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+            return self.put_stream(bucket, key, stream)
+
+    def put_stream(self, bucket: Bucket, key: str, stream: BinaryIO) -> ObjectRef:
+        digest, size = hashlib.sha256(), 0
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+        stream.seek(0)
+        with mapped_errors():
+            self._client.put_object(self._prefix + bucket, key, stream, size)
+        return ObjectRef(bucket=bucket, key=key, size=size, sha256=digest.hexdigest())
+
+    def read(self, ref: ObjectRef) -> bytes:
+        return b"".join(self._checked(ref))
+
+    def fetch(self, ref: ObjectRef, path: Path) -> None:
+        try:
+            with path.open("wb") as file:
+                for chunk in self._checked(ref):
+                    file.write(chunk)
+        except TidepoolError:
+            path.unlink()
+            raise
+
+    def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
+        digest, size = hashlib.sha256(), 0
+        for chunk in self._chunks(bucket, key):
+            digest.update(chunk)
+            size += len(chunk)
+        return ObjectRef(bucket=bucket, key=key, size=size, sha256=digest.hexdigest())
+
+    def delete(self, bucket: Bucket, prefix: str) -> int:
+        with mapped_errors():
+            found = self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
+            names = [item.object_name for item in found if item.object_name]
+            for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, names)):
+                raise ObjectsUnavailable(f"the object store did not delete an object ({error.code})")
+        return len(names)
+
+    def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
+        with mapped_errors():
+            found = self._client.list_objects(self._prefix + bucket, prefix)
+            return [item.object_name for item in found if item.is_dir and item.object_name]
+
+    def upload_url(self, bucket: Bucket, key: str) -> str:
+        return self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)
+
+    def download_url(self, ref: ObjectRef) -> str:
+        return self._public.presigned_get_object(self._prefix + ref.bucket, ref.key, PRESIGNED_FOR)
+
+    def ping(self) -> None:
+        with mapped_errors():
+            self._client.bucket_exists(self._prefix + Bucket.JOBS)
+
+    def _checked(self, ref: ObjectRef) -> Iterator[bytes]:
+        digest, size = hashlib.sha256(), 0
+        try:
+            for chunk in self._chunks(ref.bucket, ref.key):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+        except NotFound as error:
+            raise Corrupt("an artifact that the catalog points at is gone from the object store") from error
+        if (size, digest.hexdigest()) != (ref.size, ref.sha256):
+            raise Corrupt("an artifact read from the object store is not what was written")
+
+    def _chunks(self, bucket: Bucket, key: str) -> Iterator[bytes]:
+        with mapped_errors():
+            response = self._client.get_object(self._prefix + bucket, key)
+            try:
+                yield from response.stream(CHUNK)
+            finally:
+                response.close()
+                response.release_conn()
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Map whatever the SDK raises to the error tree."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in {"NoSuchKey", "NoSuchObject"}:
+            raise NotFound("the object store has no such object") from error
+        raise ObjectsUnavailable("the object store refused the request") from error
+    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise ObjectsUnavailable("the object store does not answer; try again soon") from error
+
+
+def _client(settings: ObjectsSettings, endpoint: str) -> Minio:
+    url = urlsplit(endpoint)
+    return Minio(
+        url.netloc,
+        access_key=settings.access_key.get_secret_value(),
+        secret_key=settings.secret_key.get_secret_value(),
+        region=settings.region,  # given, so that presigning asks the server nothing
+        secure=url.scheme == "https",
+        http_client=urllib3.PoolManager(
+            maxsize=16, timeout=urllib3.Timeout(connect=3, read=30), retries=urllib3.Retry(total=2, backoff_factor=0.2)
+        ),
+    )

@@ -1,0 +1,36 @@
+"""The only place that turns a job's row into the job that anybody may see, and back."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from contract.jobs import Job, JobError, JobSpec, PreprocessSpec, Progress
+from contract.references import Reference
+
+
+def job_of(row: RowMapping) -> Job:
+    """The public view of a job's row."""
+    error = JobError(code=row["error_code"], message=row["error_message"]) if row["error_code"] else None
+    return Job(
+        id=row["id"],
+        kind=row["kind"],
+        state=row["state"],
+        spec=row["spec"],
+        progress=Progress(fraction=row["progress"], message=row["progress_message"]),
+        priority=row["priority"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        result=row["result"],
+        error=error,
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        deadline_at=row["deadline_at"],
+    )
+
+
+def subject_of(spec: JobSpec) -> dict[str, Any]:
+    """The names of the data set and the model that a job is about, for filters."""
+    if isinstance(spec, PreprocessSpec):
+        return {"dataset": spec.dataset, "model": None}
+    return {"dataset": Reference.parse(spec.dataset).name, "model": spec.model}

@@ -1,0 +1,94 @@
+"""The only place that opens the database: one engine, short transactions, vendor errors mapped at the edge."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from contract.errors import Conflict, DatabaseUnavailable, TidepoolError
+from services.storage import tables
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Database:
+    """An engine and a clock; every query of Tidepool runs inside `read` or `write`."""
+
+    def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
+        self.engine = engine
+        self.now = clock
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _configure_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+
+    @classmethod
+    def connect(cls, url: str, clock: Clock = utc_now) -> Self:
+        """Prepare an engine for `url`; the first transaction connects."""
+        if url.startswith("sqlite"):
+            return cls(create_engine(url, pool_size=8, max_overflow=24), clock)
+        options: dict[str, Any] = {"connect_timeout": 3, "options": "-c statement_timeout=15000"}
+        return cls(create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=options), clock)
+
+    @classmethod
+    def in_memory(cls, clock: Clock = utc_now) -> Self:
+        """The twin for unit tests: the same queries on a private SQLite that lives as long as this object."""
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        database = cls(engine, clock)
+        tables.metadata.create_all(engine)
+        return database
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction; raises DatabaseUnavailable."""
+        with mapped_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that takes the write lock at its start; raises DatabaseUnavailable or Conflict."""
+        with mapped_errors(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    def ping(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        with self.read() as connection:
+            connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Map whatever SQLAlchemy raises to the error tree."""
+    try:
+        yield
+    except TidepoolError:
+        raise
+    except IntegrityError as error:
+        raise Conflict("somebody else changed the same thing at the same moment; try again") from error
+    except (DBAPIError, PoolTimeout) as error:
+        raise DatabaseUnavailable("the database does not answer; try again soon") from error
+    except SQLAlchemyError as error:
+        raise TidepoolError("the database refused a query") from error
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # an accepted job survives a power cut, not only a crash
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A read lock that must become a write lock fails at once when somebody else wrote in between; so take it first.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

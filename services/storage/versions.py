@@ -1,0 +1,78 @@
+"""The one way a data set or a model gets its next version: numbers count up and are never given twice."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contract.errors import NotFound
+from contract.references import Reference
+from services.storage.tables import aliases, dataset_versions, datasets, model_versions, models
+
+
+@dataclass(frozen=True)
+class Family:
+    """A table of names and the table of their versions."""
+
+    noun: str
+    names: Table
+    versions: Table
+
+
+DATASETS = Family("data set", datasets, dataset_versions)
+MODELS = Family("model", models, model_versions)
+
+
+def add_version(connection: Connection, family: Family, name: str, now: datetime, **values: Any) -> Reference:
+    """Insert the next version of `name`, and `name` itself if it is new."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    fresh = upsert(family.names).values(name=name, last_version=0, created_at=now).on_conflict_do_nothing()
+    connection.execute(fresh)
+    version = connection.execute(
+        update(family.names)
+        .where(family.names.c.name == name)
+        .values(last_version=family.names.c.last_version + 1)
+        .returning(family.names.c.last_version)
+    ).scalar_one()
+    connection.execute(insert(family.versions).values(name=name, version=version, created_at=now, **values))
+    return Reference(name=name, version=version)
+
+
+def find_version(connection: Connection, family: Family, reference: Reference) -> RowMapping:
+    """The row that a reference means; raises NotFound that says which part of it is unknown."""
+    table = family.versions
+    query = select(table).where(table.c.name == reference.name)
+    if reference.version is not None:
+        query = query.where(table.c.version == reference.version)
+    elif reference.alias is not None and family is MODELS:
+        query = query.join(
+            aliases,
+            (aliases.c.model == table.c.name)
+            & (aliases.c.version == table.c.version)
+            & (aliases.c.alias == reference.alias),
+        )
+    elif reference.alias is not None:
+        raise NotFound(f"{family.noun}s have no aliases; write {reference.name}@ and a version number")
+    row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no {family.noun} {reference}")
+    return row
+
+
+def versions_of(connection: Connection, family: Family, name: str) -> tuple[int, ...]:
+    """Version numbers, newest first."""
+    table = family.versions
+    query = select(table.c.version).where(table.c.name == name).order_by(table.c.version.desc())
+    return tuple(connection.execute(query).scalars())
+
+
+def names_of(connection: Connection, family: Family, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+    """A page of names that have versions, and the cursor of the page after."""
+    names, versions = family.names.c.name, family.versions.c.name
+    query = select(names).where(names.in_(select(versions))).order_by(names).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(names > cursor)
+    found = list(connection.execute(query).scalars())
+    return found[:limit], found[limit - 1] if len(found) > limit else None
