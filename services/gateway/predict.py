@@ -41,18 +41,10 @@ class ManyPredictions(Frozen):
     timing_ms: TimingMs
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PARTS = {
-    "type": "object",
-    "required": ["image"],
-    "properties": {"image": {"type": "array", "items": _BINARY["schema"]}},
-}
-REQUEST_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {**dict.fromkeys(IMAGE_TYPES, {"schema": _FILE}), "multipart/form-data": {"schema": _PARTS}},
-    }
-}
+_FILE = {"type": "string", "format": "binary"}
+_PARTS = {"type": "object", "required": ["image"], "properties": {"image": {"type": "array", "items": _FILE}}}
+_CONTENT = {media_type: {"schema": _FILE} for media_type in IMAGE_TYPES} | {"multipart/form-data": {"schema": _PARTS}}
+REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
 @router.post(
