@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field
 
 from contract.base import Frozen, Name, Positive, Whole
 from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
@@ -78,7 +78,12 @@ class TrainRequest(JobOptions):
     spec: TrainSpec
 
 
-JobRequest = Annotated[PreprocessRequest | TrainRequest, Field(discriminator="kind")]
+JobRequest = Annotated[
+    PreprocessRequest | TrainRequest,
+    Discriminator(
+        "kind", custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
+    ),
+]
 JobSpec = PreprocessSpec | TrainSpec
 
 SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec]] = {

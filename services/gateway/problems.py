@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from contract.base import Frozen
-from contract.errors import TidepoolError
+from contract.errors import Invalid, Malformed, TidepoolError
 from services.gateway.request_id import current_request_id
 
 log = structlog.get_logger()
@@ -56,17 +56,17 @@ def on_tidepool_error(_: Request, error: Exception) -> JSONResponse:
 
 def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = tuple(Fault(where=place(e["loc"], error.body), message=e["msg"]) for e in error.errors())[:20]
     if any(e["type"] == "json_invalid" for e in error.errors()):
-        return answer(400, "malformed", "the body is not JSON", faults)
+        return answer(400, Malformed.code, "the body is not JSON")
+    faults = tuple(Fault(where=place(e["loc"], error.body), message=e["msg"]) for e in error.errors())[:20]
     first = faults[0]
-    return answer(422, "invalid", f"{first.where}: {first.message}" if first.where else first.message, faults)
+    return answer(422, Invalid.code, f"{first.where}: {first.message}" if first.where else first.message, faults)
 
 
 def on_http_error(_: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: unknown paths and methods, bodies it cannot parse."""
     assert isinstance(error, HTTPException)  # noqa: S101
-    codes = {404: "no_such_path", 405: "method_not_allowed", 400: "malformed"}
+    codes = {404: "no_such_path", 405: "method_not_allowed", 400: Malformed.code}
     response = answer(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
     response.headers.update(error.headers or {})
     return response

@@ -1,0 +1,85 @@
+"""The real servers behind the integration tests, started once a session."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from services.storage.migrate import migrate
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.settings import ObjectsSettings
+from tests.servers import S3Server, Server, postgres_server, redis_server, s3_server
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A folder that the postgres user may enter too, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="tidepool-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis(server_folder: Path) -> Iterator[Server]:
+    folder = server_folder / "redis"
+    folder.mkdir()
+    with redis_server(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(server_folder: Path) -> Iterator[S3Server]:
+    folder = server_folder / "s3"
+    folder.mkdir()
+    with s3_server(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(server_folder: Path) -> Iterator[Server]:
+    folder = server_folder / "postgres"
+    folder.mkdir()
+    with postgres_server(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_settings(s3: S3Server) -> ObjectsSettings:
+    return ObjectsSettings.model_validate(
+        {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
+    )
+
+
+@pytest.fixture
+def objects(s3_settings: ObjectsSettings) -> S3Objects:
+    store = S3Objects(s3_settings)
+    store.make_buckets()
+    return store
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: a SQLite file, or the session's PostgreSQL wiped clean."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/tidepool.db"
+    url: str = request.getfixturevalue("postgres").url
+    database = Database.connect(url)
+    with database.write() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    database.engine.dispose()
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database."""
+    found = Database.connect(database_url)
+    migrate(found)
+    yield found
+    found.engine.dispose()

