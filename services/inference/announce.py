@@ -1,0 +1,28 @@
+"""Tells the catalog which execution provider a version was loaded with, so that people can see it."""
+
+import structlog
+
+from contract.errors import DatabaseUnavailable
+from contract.predictions import PredictCall, PredictReply
+from services.storage.models import Models
+
+log = structlog.get_logger()
+
+
+class ProviderAnnouncer:
+    """Writes once per version and process; an outage of the database only delays it."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._told: set[tuple[str, int]] = set()
+
+    def announce(self, call: PredictCall, reply: PredictReply) -> None:
+        version = (call.model, call.version)
+        if version in self._told:
+            return
+        try:
+            self._models.note_provider(*version, reply.provider)
+        except DatabaseUnavailable:
+            log.warning("provider not noted, the database does not answer", model=call.model, version=call.version)
+        else:
+            self._told.add(version)

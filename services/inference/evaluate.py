@@ -1,0 +1,55 @@
+"""The only place that runs an exported model over a shard of pictures, in a process of its own, as it will serve."""
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from contract.errors import TidepoolError
+from services.inference.engine import Engine
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the logits float32 (n, classes) of uint8 (n, channels, height, width); the exit status.
+
+    Prints the model's signature and the execution provider as one JSON line, or the reason of a failure on stderr.
+    """
+    parser = argparse.ArgumentParser(prog="python -m services.inference.evaluate")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("images", type=Path, metavar="IMAGES.npy")
+    parser.add_argument("logits", type=Path, metavar="LOGITS.npy")
+    parser.add_argument("--batch", type=int, default=256)
+    options = parser.parse_args(arguments)
+    try:
+        # ONNX Runtime prints on stdout when a device fails it.
+        with contextlib.redirect_stdout(sys.stderr):
+            summary = _evaluate(options.model, options.images, options.logits, options.batch)
+    except TidepoolError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(summary))
+    return 0
+
+
+def _evaluate(model_file: Path, images_file: Path, logits_file: Path, batch: int) -> dict[str, object]:
+    images = np.load(images_file, mmap_mode="r")
+    model = Engine(max_batch=batch, threads=0).load(model_file)
+    logits = model.run(images)
+    with logits_file.open("wb") as file:
+        np.save(file, logits)
+    return {
+        "inputs": [signature.model_dump() for signature in model.inputs],
+        "outputs": [signature.model_dump() for signature in model.outputs],
+        "provider": model.provider,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The only place that names what the inference service measures."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MODEL_LOADS = Counter("tidepool_inference_model_loads_total", "Models loaded into memory.", ["outcome"])
+MODELS_LOADED = Gauge("tidepool_inference_models_loaded", "Models in memory, by execution provider.", ["provider"])
+CACHE_BYTES = Gauge("tidepool_inference_cache_bytes", "Estimated memory of the models in memory, in bytes.")
+INFERENCE_SECONDS = Histogram(
+    "tidepool_inference_seconds",
+    "Normalisation and ONNX Runtime for one batch, in seconds.",
+    ["model", "version"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+BATCH_SIZE = Histogram(
+    "tidepool_inference_batch_size",
+    "Decodable pictures of one call.",
+    ["model", "version"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)

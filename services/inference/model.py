@@ -1,0 +1,86 @@
+"""The only place that feeds a loaded ONNX graph."""
+
+import threading
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from contract.errors import BadModel, Invalid, Unavailable
+from contract.models import ModelCard
+from contract.training import TensorSignature
+from services.inference.errors import ORT_ERRORS
+from services.inference.normalization import Normalization
+
+INPUT_BYTES = 64 * 2**20  # one float32 input is at most this large, so big pictures go in smaller batches
+
+
+class LoadedModel:
+    """An ONNX session with its card and the input buffer that it reuses; safe to share between threads."""
+
+    def __init__(self, session: ort.InferenceSession, card: ModelCard, max_batch: int) -> None:
+        """Raises BadModel unless the graph takes one picture tensor and gives one tensor of logits."""
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BadModel("the graph must have one input, the pictures, and one output, the logits")
+        self.card = card
+        self.inputs = (_signature(inputs[0]),)
+        self.outputs = (_signature(outputs[0]),)
+        self._session = session
+        self._normalization = Normalization.of(card.preprocessing)
+        shape = card.preprocessing.image.shape
+        picture_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+        self._buffer = np.empty((max(1, min(max_batch, INPUT_BYTES // picture_bytes)), *shape), np.float32)
+        self._lock = threading.Lock()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the session truly uses."""
+        return str(self._session.get_providers()[0])
+
+    @property
+    def buffer_bytes(self) -> int:
+        return self._buffer.nbytes
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits float32 (n, classes) of pictures uint8 (n, channels, height, width), any n.
+
+        Raises Invalid for pictures that the model does not take, Unavailable if ONNX Runtime fails.
+        """
+        shape = self.card.preprocessing.image.shape
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise Invalid(f"the model takes pictures as uint8 (n, {', '.join(map(str, shape))})")
+        logits = np.empty((len(images), len(self.card.labels)), np.float32)
+        with self._lock:
+            for start in range(0, len(images), len(self._buffer)):
+                batch = images[start : start + len(self._buffer)]
+                self._normalization.apply(batch, self._buffer[: len(batch)])
+                logits[start : start + len(batch)] = self._run_buffer(len(batch))
+        return logits
+
+    def warm_up(self) -> None:
+        """Run a batch of one and the largest batch; raises BadModel if the graph cannot."""
+        self._buffer[:] = 0
+        for size in (1, len(self._buffer)):
+            try:
+                logits = self._run_buffer(size)
+            except Unavailable:
+                raise BadModel(f"the graph cannot run on a batch of {size}") from None
+            if logits.shape != (size, len(self.card.labels)):
+                raise BadModel(f"the graph must give one logit for each of the {len(self.card.labels)} labels")
+
+    def _run_buffer(self, size: int) -> NDArray[np.float32]:
+        try:
+            (logits,) = self._session.run(None, {self.inputs[0].name: self._buffer[:size]})
+        except ORT_ERRORS as error:
+            raise Unavailable("the model could not be run") from error
+        return np.asarray(logits)
+
+
+def _signature(node: ort.NodeArg) -> TensorSignature:
+    dtype = node.type.removeprefix("tensor(").removesuffix(")")
+    return TensorSignature(
+        name=node.name,
+        dtype={"float": "float32", "double": "float64"}.get(dtype, dtype),
+        shape=tuple(-1 if axis is None else axis for axis in node.shape),
+    )

@@ -1,0 +1,15 @@
+"""The only place that reads the inference service's environment."""
+
+from pydantic import PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InferenceSettings(BaseSettings):
+    """How much one replica may use; every variable starts with TIDEPOOL_INFERENCE_."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_INFERENCE_")
+
+    cache_bytes: PositiveInt = 2 * 2**30  # memory for loaded models
+    threads: PositiveInt = 1  # CPU threads of one batch; replicas, not threads, fill the machine
+    decode_threads: PositiveInt = 2  # pictures of one batch that are decoded at once
+    max_batch: PositiveInt = 64
