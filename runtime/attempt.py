@@ -54,8 +54,11 @@ class Attempt:
 
     def send(self, message: Progress | None) -> None:
         """Tell the worker how far the attempt is, or by None that it is alive."""
-        with self._lock:
-            self._pipe.send(message)
+        try:
+            with self._lock:
+                self._pipe.send(message)
+        except OSError:
+            os._exit(1)  # the worker is gone: nobody renews the lease, so somebody else will run the job
 
     def obey(self) -> None:
         """Raise what the worker asked this attempt to stop with."""
@@ -110,8 +113,5 @@ def patiently(change: Callable[[], object]) -> None:
 
 def _beat(attempt: Attempt) -> None:
     while True:
-        try:
-            attempt.send(None)
-        except OSError:
-            os._exit(1)  # the worker is gone: nobody renews the lease, so somebody else will run the job
+        attempt.send(None)
         time.sleep(BEAT_S)

@@ -37,4 +37,7 @@ class Task(Protocol):
 class Handler(Protocol):
     """A job kind's work. What it returns is published by the harness, once, under the fence."""
 
+    __module__: str
+    __name__: str
+
     def __call__(self, task: Task) -> Manifest: ...

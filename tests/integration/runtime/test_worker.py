@@ -1,0 +1,168 @@
+"""The job harness for real: a Celery worker process, attempts in processes of their own, Redis, S3, both databases."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.artifacts import Bucket
+from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec, UploadSource
+from runtime.broker import Broker, celery_app
+from runtime.settings import BrokerSettings
+from runtime.stores import Stores
+from services.storage.objects import S3Objects
+from services.storage.reconciler import Reconciler
+from services.storage.session import Database
+from tests.servers import S3Server, Server
+
+PATIENCE_S = 40.0
+
+
+class Harness:
+    """One worker process, and the clients' view of its jobs."""
+
+    def __init__(self, stores: Stores, broker: Broker, environment: dict[str, str], log: Path) -> None:
+        self.stores = stores
+        self.log = log
+        self._broker = broker
+        self._environment = environment
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            command = [sys.executable, "-m", "tests.integration.runtime.moods"]
+            self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
+        return self.process
+
+    def submit(self, mood: str) -> Job:
+        spec = PreprocessSpec(dataset=mood, source=UploadSource(upload="none"))
+        job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+        Reconciler(self.stores.database).relay(self._broker.ring)
+        return job
+
+    def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds(job):
+            assert time.monotonic() < deadline, f"{job}\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.05)
+            job = self.stores.jobs.get(job.id)
+        return job
+
+
+@pytest.fixture
+def harness(
+    database: Database, database_url: str, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path
+) -> Iterator[Harness]:
+    environment = os.environ | {
+        "TIDEPOOL_DATABASE_URL": database_url,
+        "TIDEPOOL_BROKER_URL": redis.url,
+        "TIDEPOOL_S3_ENDPOINT": s3.url,
+        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
+        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
+        "TIDEPOOL_SCRATCH": str(tmp_path),
+    }
+    broker = Broker(celery_app(BrokerSettings.model_validate({"url": redis.url})))
+    harness = Harness(Stores(database, objects), broker, environment, tmp_path / "worker.log")
+    yield harness
+    harness.process.terminate()
+    harness.process.wait(30)
+
+
+def ended(job: Job) -> bool:
+    return job.state.terminal
+
+
+def started(job: Job) -> bool:
+    return job.state == JobState.RUNNING and job.progress.message.startswith(("step", "half"))
+
+
+def test_a_job_succeeds_fails_for_a_reason_and_hides_a_bug(harness: Harness) -> None:
+    # given three jobs of different moods
+    good, bad, buggy = (harness.submit(mood) for mood in ("good", "bad", "buggy"))
+
+    # when the worker has seen them through
+    good, bad = harness.until(good, ended), harness.until(bad, ended)
+    buggy = harness.until(buggy, lambda job: job.error is not None)
+
+    # then the first is published, the second says why, and the third shows nothing of its exception
+    assert good.state == JobState.SUCCEEDED
+    assert good.result is not None
+    assert good.result["dataset"] == "good@1"
+    assert harness.stores.datasets.named("good").versions == (1,)
+    assert (bad.state, bad.error and bad.error.code) == (JobState.FAILED, "bad_dataset")
+    assert buggy.error is not None
+    assert "secret" not in buggy.error.message
+    assert "secret detail" in harness.log.read_text()
+
+
+def test_an_attempt_that_is_killed_is_charged_and_runs_again(harness: Harness) -> None:
+    job = harness.submit("dying")
+
+    job = harness.until(job, lambda job: job.error is not None)
+
+    assert job.state == JobState.QUEUED
+    assert job.error is not None
+    assert job.error.code == "worker_lost"
+    # and the worker itself lives on
+    assert harness.until(harness.submit("good"), ended).state == JobState.SUCCEEDED
+
+
+def test_a_running_job_is_cancelled(harness: Harness) -> None:
+    job = harness.until(harness.submit("slow"), started)
+
+    harness.stores.jobs.cancel(job.id)
+
+    assert harness.until(job, ended).state == JobState.CANCELLED
+    assert harness.stores.datasets.list(10).items == ()
+
+
+def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harness) -> None:
+    # given an attempt that has saved a checkpoint
+    job = harness.until(harness.submit("resuming"), started)
+
+    # when its worker is told to go
+    harness.process.send_signal(signal.SIGTERM)
+
+    # then it goes in time, nothing is charged, and the next replica goes on from the checkpoint
+    harness.process.wait(30)
+    waiting = harness.stores.jobs.get(job.id)
+    assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
+    harness.start()
+    Reconciler(harness.stores.database).repair()
+    Reconciler(harness.stores.database).relay(harness._broker.ring)
+    done = harness.until(job, ended)
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)
+    assert harness.stores.objects.prefixes(Bucket.JOBS, f"{job.id}/attempts/") == [
+        f"{job.id}/attempts/1/",
+        f"{job.id}/attempts/2/",
+    ]
+
+
+def test_a_killed_worker_takes_its_attempt_with_it(harness: Harness) -> None:
+    job = harness.until(harness.submit("slow"), started)
+
+    harness.process.kill()
+
+    # the orphan notices that its worker is gone and stops reporting; the lease will run out
+    harness.process.wait(5)
+    deadline = time.monotonic() + PATIENCE_S
+    while _running("tests.integration.runtime.moods"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+    harness.start()
+
+
+def _running(module: str) -> bool:
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if module in entry.read_text():
+                return True
+        except OSError:
+            continue
+    return False
