@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import Discriminator, Field, Tag
 
 from contract.base import Frozen, Name, Positive, Whole
 from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
@@ -78,10 +78,14 @@ class TrainRequest(JobOptions):
     spec: TrainSpec
 
 
+def _kind(request: Any) -> Any:
+    return request.get("kind") if isinstance(request, dict) else getattr(request, "kind", None)
+
+
 JobRequest = Annotated[
-    PreprocessRequest | TrainRequest,
+    Annotated[PreprocessRequest, Tag("preprocess")] | Annotated[TrainRequest, Tag("train")],
     Discriminator(
-        "kind", custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
+        _kind, custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
     ),
 ]
 JobSpec = PreprocessSpec | TrainSpec

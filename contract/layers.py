@@ -113,7 +113,7 @@ _KINDS = {next(iter(layer.model_fields)): layer for layer in _LAYERS}
 
 def kind_of(layer: Any) -> str | None:
     """The word that says which layer this is (`conv`, `dense`, …), of a raw dict or a parsed layer."""
-    names = layer if isinstance(layer, dict) else type(layer).model_fields
+    names = layer if isinstance(layer, dict) else getattr(type(layer), "model_fields", ())
     return next((name for name in names if name in _KINDS), None)
 
 

@@ -1,9 +1,11 @@
 """Calls: an online request to a pool and its one answer, over Redis, without a row."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable
+from typing import Protocol
 
 import msgpack
 import redis
@@ -26,8 +28,21 @@ CALLS = Counter("tidepool_calls_total", "Calls that a pool answered.", ["pool", 
 Answer = Callable[[bytes], bytes]
 
 
-class Caller:
-    """The asking side, for an event loop."""
+class Caller(Protocol):
+    """The asking side, for an event loop; `RedisCaller` is the real one, `MemoryCaller` its twin."""
+
+    async def call(self, pool: str, body: bytes, within_s: float, request_id: str) -> bytes:
+        """Ask a pool; raises BrokerUnavailable, DeadlineExceeded after `within_s` seconds, or what the pool raised."""
+
+    async def ping(self) -> None:
+        """Raise BrokerUnavailable unless the way to the pools is open."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+class RedisCaller:
+    """Calls over Redis: the envelope in a key that expires, a bell by Celery, the answer in a list."""
 
     def __init__(self, settings: BrokerSettings, broker: Broker) -> None:
         self._broker = broker
@@ -36,13 +51,12 @@ class Caller:
         )
 
     async def call(self, pool: str, body: bytes, within_s: float, request_id: str) -> bytes:
-        """Ask a pool; raises BrokerUnavailable, DeadlineExceeded after `within_s` seconds, or what the pool raised."""
         call_id, deadline = uuid.uuid4().hex, time.time() + within_s
         envelope = msgpack.packb({"request_id": request_id, "body": body})
         try:
             async with asyncio.timeout(within_s):
                 with mapped_errors():
-                    await self._redis.set(_ask(call_id), envelope, ex=max(1, round(within_s)))
+                    await self._redis.set(_ask(call_id), envelope, ex=math.ceil(within_s))
                 await asyncio.to_thread(self._broker.call, pool, call_id, deadline)
                 with mapped_errors():
                     answered = await self._redis.blpop([_answer(call_id)], timeout=within_s)
@@ -56,7 +70,6 @@ class Caller:
         return bytes(reply["body"])
 
     async def ping(self) -> None:
-        """Raise BrokerUnavailable unless Redis answers."""
         try:
             async with asyncio.timeout(3):
                 with mapped_errors():

@@ -20,7 +20,7 @@ FORMATS = [str(plugin.format) for plugin in (JpegImageFile, PngImageFile, WebPIm
 
 Image.MAX_IMAGE_PIXELS = None  # decode() has its own limit, and refuses where Pillow only warns
 
-# Everything that Pillow's parsers were seen to raise on damaged files.
+# Pillow has no error of its own for damage: its parsers raise what the damage leads to.
 _DAMAGE = (
     OSError,
     EOFError,

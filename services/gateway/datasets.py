@@ -1,19 +1,23 @@
 """/v1/datasets"""
 
-from typing import Annotated
+from typing import Any
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from contract.artifacts import Bucket, upload_key
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
+from contract.errors import Malformed
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec, UploadSource
 from contract.references import Reference
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, Behind, Cursor, Limit, NamePath, VersionPath
+from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit, NamePath, VersionPath
+from services.gateway.forms import MULTIPART, parts
 from services.gateway.problems import documented
 from services.gateway.request_id import current_request_id
 from services.storage.datasets import DatasetPage
@@ -29,27 +33,43 @@ class Preparation(Frozen):
     split: SplitSpec = SplitSpec()
 
 
-@router.post("/{name}/versions", status_code=202, dependencies=MAY_WRITE, responses=documented(413))
-def upload_version(
-    name: NamePath,
-    archive: Annotated[UploadFile, File(description="A zip: class folders, split folders, or a CSV manifest.")],
-    response: Response,
-    behind: Behind,
-    spec: Annotated[
-        str, Form(description="JSON.", examples=['{"image": {"size": [32, 32]}, "split": {"seed": 1}}'])
-    ] = "{}",
-) -> Job:
+_PARTS = {
+    "type": "object",
+    "required": ["archive"],
+    "properties": {
+        "archive": {
+            "type": "string",
+            "format": "binary",
+            "description": "A zip: class folders, split folders, or a CSV manifest.",
+        },
+        "spec": {
+            "type": "string",
+            "description": "JSON: `image` and `split` as in the spec of a preprocess job.",
+            "examples": ['{"image": {"size": [32, 32]}, "split": {"seed": 1}}'],
+        },
+    },
+}
+REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: {"schema": _PARTS}}}}
+
+
+@router.post(
+    "/{name}/versions",
+    status_code=202,
+    dependencies=MAY_WRITE,
+    responses=documented(413, 415),
+    openapi_extra=REQUEST_BODY,
+)
+async def upload_version(name: NamePath, request: Request, response: Response, behind: Behind) -> Job:
     """Upload an archive; a preprocessing job turns it into the next version of the data set."""
-    try:
-        preparation = Preparation.model_validate_json(spec)
-    except ValidationError as error:
-        faults = [{**fault, "loc": ("body", "spec", *fault["loc"])} for fault in error.errors(include_url=False)]
-        raise RequestValidationError(faults) from error
-    ref = behind.stores.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), archive.file)
-    upload = behind.stores.uploads.add(archive.filename or "archive.zip", ref)
-    source = UploadSource(upload=upload.id)
-    work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-    job = behind.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=work), current_request_id())
+    # the endpoint reads the body, not the framework, which would before it has looked at the key
+    async with parts(request, max_files=2) as form:
+        archive, spec = form.get("archive"), form.get("spec", "{}")
+        if len(form.multi_items()) != len(form) or not {"archive"} <= set(form) <= {"archive", "spec"}:
+            raise Malformed("a multipart body needs a part `archive`, may have a part `spec`, and no others")
+        if not isinstance(archive, UploadFile):
+            raise Malformed("the part `archive` must be a file, with a filename")
+        preparation = _preparation(await spec.read() if isinstance(spec, UploadFile) else spec)
+        job = await run_in_threadpool(_accept, name, archive, preparation, behind)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
@@ -76,3 +96,22 @@ def get_version(name: NamePath, version: VersionPath, behind: Behind) -> Dataset
 def delete_version(name: NamePath, version: VersionPath, behind: Behind) -> None:
     """Delete a version that no live job uses."""
     behind.stores.datasets.delete(Reference(name=name, version=version))
+
+
+def _preparation(spec: str | bytes) -> Preparation:
+    try:
+        return Preparation.model_validate_json(spec)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        if found[0]["type"] == "json_invalid":
+            raise Malformed("the part `spec` is not JSON") from error
+        faults = [{**fault, "loc": ("body", "spec", *fault["loc"])} for fault in found]
+        raise RequestValidationError(faults) from error
+
+
+def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends) -> Job:
+    ref = behind.stores.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), archive.file)
+    upload = behind.stores.uploads.add(archive.filename or "archive.zip", ref)
+    source = UploadSource(upload=upload.id)
+    work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
+    return behind.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=work), current_request_id())

@@ -24,7 +24,7 @@ JobId = Annotated[str, Path(max_length=64)]
 NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 
 
-@router.post("", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413))
+@router.post("", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
 def submit(
     request: Annotated[JobRequest, Body(openapi_examples=JOB_REQUESTS)], response: Response, behind: Behind
 ) -> Job:

@@ -29,7 +29,7 @@ def list_keys(behind: Behind) -> KeyList:
     return KeyList(items=behind.stores.keys.list())
 
 
-@router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(413))
+@router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(413, 415))
 def create_key(request: NewKeyRequest, behind: Behind) -> NewApiKey:
     """Make a key; its secret is in this answer only."""
     return behind.stores.keys.create(request.name, request.scopes)

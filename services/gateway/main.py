@@ -3,7 +3,7 @@
 import uvicorn
 
 from runtime.broker import Broker, celery_app
-from runtime.calls import Caller
+from runtime.calls import RedisCaller
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.telemetry import start_telemetry
@@ -16,7 +16,7 @@ from services.gateway.settings import GatewaySettings
 def main() -> None:
     start_telemetry("gateway", TelemetrySettings())
     settings, broker = GatewaySettings(), BrokerSettings()
-    predictor = Predictor(Caller(broker, Broker(celery_app(broker))))
+    predictor = Predictor(RedisCaller(broker, Broker(celery_app(broker))))
     app = create_app(Backends(settings, Stores.from_environment(), predictor))
     uvicorn.run(
         app,

@@ -54,7 +54,7 @@ def delete_version(name: NamePath, version: VersionPath, behind: Behind) -> None
     behind.stores.models.delete(Reference(name=name, version=version))
 
 
-@router.put("/{name}/aliases/{alias}", dependencies=MAY_WRITE, responses=documented(404, 409, 413))
+@router.put("/{name}/aliases/{alias}", dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
 def set_alias(name: NamePath, alias: NamePath, target: AliasTarget, behind: Behind) -> Alias:
     """Point an alias at a version, atomically."""
     return behind.stores.models.set_alias(name, alias, target.version)

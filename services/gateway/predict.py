@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from contract.base import NAME_PATTERN, Frozen, Name, Version
-from contract.errors import BadImage, Invalid, Malformed, TooLarge, UnsupportedMedia
+from contract.errors import BadImage, Invalid, Malformed, UnsupportedMedia
 from contract.predictions import ImageResult, Prediction
 from contract.references import Reference
 from services.gateway.dependencies import MAY_PREDICT, Backends, Behind, NamePath
+from services.gateway.forms import MULTIPART, media_type, parts
 from services.gateway.problems import documented
 
 router = APIRouter(prefix="/v1/models", tags=["predict"])
@@ -43,7 +44,7 @@ class ManyPredictions(Frozen):
 
 _FILE = {"type": "string", "format": "binary"}
 _PARTS = {"type": "object", "required": ["image"], "properties": {"image": {"type": "array", "items": _FILE}}}
-_CONTENT = {media_type: {"schema": _FILE} for media_type in IMAGE_TYPES} | {"multipart/form-data": {"schema": _PARTS}}
+_CONTENT = {media_type: {"schema": _FILE} for media_type in IMAGE_TYPES} | {MULTIPART: {"schema": _PARTS}}
 REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
@@ -81,18 +82,15 @@ async def predict(
 
 async def _images(request: Request, behind: Backends) -> tuple[list[bytes], bool]:
     """The encoded pictures of a body, and whether it may hold several."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in IMAGE_TYPES:
+    kind = media_type(request)
+    if kind in IMAGE_TYPES:
         return [await request.body()], False
-    if media_type != "multipart/form-data":
-        raise UnsupportedMedia(f"send {', '.join(IMAGE_TYPES)}, or multipart/form-data with `image` parts")
-    bound = behind.settings.max_images
-    async with request.form(max_files=bound + 1, max_fields=8) as form:
-        parts = form.getlist("image")
-        if not parts or len(parts) != len(form.multi_items()):
+    if kind != MULTIPART:
+        raise UnsupportedMedia(f"send {', '.join(IMAGE_TYPES)}, or {MULTIPART} with `image` parts")
+    async with parts(request, behind.settings.max_images) as form:
+        images = form.getlist("image")
+        if not images or len(images) != len(form.multi_items()):
             raise Malformed("a multipart body needs one or more parts called `image`, and no others")
-        if len(parts) > bound:
-            raise TooLarge(f"one request may carry at most {bound} pictures")
-        if not all(isinstance(part, UploadFile) for part in parts):
+        if not all(isinstance(image, UploadFile) for image in images):
             raise Malformed("each `image` part must be a file, with a filename")
-        return [await part.read() for part in parts if isinstance(part, UploadFile)], True
+        return [await image.read() for image in images if isinstance(image, UploadFile)], True

@@ -7,22 +7,18 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from contract.base import Frozen
-from contract.errors import Invalid, Malformed, TidepoolError
+from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
+from services.gateway.faults import Fault, fault
 from services.gateway.request_id import current_request_id
 
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
-
-
-class Fault(Frozen):
-    """One thing to change in a request, and where."""
-
-    where: str
-    message: str
+COMPONENTS = "#/components/schemas/"
 
 
 class Problem(Frozen):
@@ -58,9 +54,10 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return answer(400, Malformed.code, "the body is not JSON")
-    faults = tuple(Fault(where=place(e["loc"], error.body), message=e["msg"]) for e in error.errors())[:20]
-    first = faults[0]
-    return answer(422, Invalid.code, f"{first.where}: {first.message}" if first.where else first.message, faults)
+    if isinstance(error.body, bytes):  # the framework parses nothing that is not declared as JSON
+        return answer(415, UnsupportedMedia.code, "send the body as application/json")
+    faults = tuple(fault(e, error.body) for e in error.errors()[:20])
+    return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
 
 
 def on_http_error(_: Request, error: Exception) -> JSONResponse:
@@ -72,40 +69,24 @@ def on_http_error(_: Request, error: Exception) -> JSONResponse:
     return response
 
 
-def on_any_error(_: Request, error: Exception) -> JSONResponse:
-    log.error("request failed", code=TidepoolError.code, exc_info=error)
-    return answer(500, TidepoolError.code, "an internal error; the gateway's log has it under this request_id")
-
-
-def place(location: tuple[int | str, ...], body: Any) -> str:
-    """Write a pydantic location as a path into the body, `spec.layers[1]`, without the tags of unions."""
-    where, node = "", body
-    for index, part in enumerate(location):
-        if index == 0 and part in ("body", "query", "path", "header"):
-            where = "" if part == "body" else str(part)
-        elif isinstance(part, int):
-            where += f"[{part}]"
-            node = node[part] if isinstance(node, list) and part < len(node) else None
-        elif isinstance(node, dict) and part in node:
-            where += f".{part}"
-            node = node[part]
-        elif (index == len(location) - 1 and isinstance(node, dict)) or body is None or location[0] != "body":
-            where += f".{part}"
-    return where.lstrip(".")
-
-
 def add_problem_handlers(app: FastAPI) -> None:
-    """Register a handler for everything that can be raised."""
+    """Register a handler for everything that endpoints and the framework raise on purpose."""
     app.add_exception_handler(TidepoolError, on_tidepool_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(Exception, on_any_error)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The problems that a route documents besides the ones that any route may answer."""
-    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + Problem.__name__}}}
     return {
         status: {"description": http.HTTPStatus(status).phrase, "content": content}
         for status in sorted({400, 401, 403, 422, 500, 503, *statuses})
     }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas that `documented` points at, for the components of the OpenAPI document."""
+    _, found = models_json_schema([(Problem, "serialization")], ref_template=COMPONENTS + "{model}")
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas

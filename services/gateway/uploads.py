@@ -26,7 +26,7 @@ class NewUpload(Upload):
     url: str = Field(description="PUT the file here within an hour, then POST to /v1/uploads/{id}/complete.")
 
 
-@router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(413))
+@router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(413, 415))
 def announce(request: NewUploadRequest, behind: Behind) -> NewUpload:
     """Announce a file and get a presigned URL to put it to."""
     if request.size > behind.settings.max_upload_bytes:

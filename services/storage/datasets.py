@@ -70,9 +70,10 @@ class Datasets:
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
             used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
+            pinned = str(Reference(name=row["name"], version=row["version"]))
             for spec in connection.execute(used).scalars():
-                if spec["dataset"] == str(reference):
-                    raise Conflict(f"a job that has not ended uses {reference}; cancel it or wait")
+                if spec["dataset"] == pinned:
+                    raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
             connection.execute(
                 delete(dataset_versions).where(
                     dataset_versions.c.name == row["name"], dataset_versions.c.version == row["version"]

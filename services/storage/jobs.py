@@ -89,7 +89,7 @@ class Jobs:
         """Cancel a queued job at once, ask a running one's worker to; raises NotFound, Conflict when it has ended."""
         now = self._database.now()
         with self._database.write() as connection:
-            _get(connection, job_id)
+            _get(connection, job_id, lock=True)  # or a job given back between the two updates would escape both
             connection.execute(
                 update(jobs)
                 .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
@@ -106,8 +106,9 @@ class Jobs:
         return job
 
 
-def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one_or_none()
+def _get(connection: Connection, job_id: str, lock: bool = False) -> Job:
+    query = select(jobs).where(jobs.c.id == job_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound("there is no such job")
     return job_of(row)

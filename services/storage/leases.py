@@ -108,7 +108,8 @@ class Leases:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             result = _publish(connection, job_of(row), manifest, now)
             done = {"result": result.model_dump(mode="json"), "progress": 1.0, "progress_message": "done"}
-            return job_of(_change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(done)))
+            healed = {"error_code": None, "error_message": None}  # an earlier attempt's
+            return job_of(_change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(done | healed)))
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
         """Charge a failure: back to the queue with back-off, or failed for good; raises LeaseLost."""
@@ -117,11 +118,18 @@ class Leases:
             return job_of(_change(connection, _held(lease).values(self._after_failure(row, error))))
 
     def release(self, lease: Lease) -> None:
-        """Give the job back with no failure charged, for another replica to go on with; raises LeaseLost."""
+        """Give the job back with no failure charged, or cancelled if that was asked for; raises LeaseLost."""
         now = self._database.now()
-        waiting: dict[str, Any] = {"state": JobState.QUEUED, "lease_until": None, "run_at": now, "rung_at": now - LEASE}
+        cancelled = {"state": JobState.CANCELLED, "finished_at": now}
+        waiting = {
+            "state": JobState.QUEUED,
+            "run_at": now,
+            "rung_at": now - LEASE,
+            "progress_message": "moving to another replica",
+        }
         with self._database.write() as connection:
-            _change(connection, _held(lease).values(waiting | {"progress_message": "moving to another replica"}))
+            row = _change(connection, _held(lease).values(lease_until=None))
+            _change(connection, _held(lease).values(cancelled if row["cancel_requested"] else waiting))
 
     def cancelled(self, lease: Lease) -> None:
         """Say that the attempt stopped because the job was cancelled; raises LeaseLost."""

@@ -25,7 +25,7 @@ class MemoryObjects:
         data = self.content.get((ref.bucket, ref.key))
         if data is None:
             raise Corrupt("an artifact that the catalog points at is gone from the object store")
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
+        if (len(data), hashlib.sha256(data).hexdigest()) != (ref.size, ref.sha256):
             raise Corrupt("an artifact read from the object store is not what was written")
         return data
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion
-from contract.errors import Conflict, NotFound
+from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.session import Database
@@ -81,7 +81,9 @@ class Models:
             )
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
-        """Point an alias at a version, atomically; raises NotFound."""
+        """Point an alias at a version, atomically; raises NotFound, or Invalid for an alias that reads as a version."""
+        if alias.isdecimal():
+            raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
         now = self._database.now()
         with self._database.write() as connection:
             find_version(connection, MODELS, Reference(name=model, version=version))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
-from minio.error import MinioException, S3Error
+from minio.error import InvalidResponseError, MinioException, S3Error
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
@@ -141,9 +141,14 @@ class S3Objects:
 
     def _chunks(self, bucket: Bucket, key: str) -> Iterator[bytes]:
         with mapped_errors():
-            response = self._client.get_object(self._prefix + bucket, key)
             try:
-                yield from response.stream(CHUNK)
+                response = self._client.get_object(self._prefix + bucket, key)
+            except InvalidResponseError:
+                # rclone answers in text/xml, which the SDK does not read; a HEAD has no body, so it says what is wrong
+                self._client.stat_object(self._prefix + bucket, key)
+                raise
+            try:
+                yield from response.stream(CHUNK, decode_content=False)  # the bytes that were put, also if gzipped
             finally:
                 response.close()
                 response.release_conn()

@@ -109,6 +109,7 @@ class Reconciler:
             silent = (
                 select(jobs.c.id, jobs.c.kind)
                 .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.rung_at <= now - RING_AGAIN)
+                .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one bell a job waits out a long outage
                 .order_by(jobs.c.priority.desc(), jobs.c.id)
                 .limit(BATCH)
             )

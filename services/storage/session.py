@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from contract.errors import Conflict, DatabaseUnavailable, TidepoolError
+from contract.errors import Conflict, DatabaseUnavailable, Invalid, TidepoolError
 from services.storage import tables
 
 Clock = Callable[[], datetime]
@@ -72,6 +72,8 @@ def mapped_errors() -> Iterator[None]:
         raise
     except IntegrityError as error:
         raise Conflict("somebody else changed the same thing at the same moment; try again") from error
+    except DataError as error:  # PostgreSQL keeps no NUL in a text
+        raise Invalid("a value in the request cannot be stored") from error
     except (DBAPIError, PoolTimeout) as error:
         raise DatabaseUnavailable("the database does not answer; try again soon") from error
     except SQLAlchemyError as error:

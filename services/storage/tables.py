@@ -12,6 +12,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -138,10 +139,11 @@ model_versions = Table(
 aliases = Table(
     "aliases",
     metadata,
-    Column("model", String(63), ForeignKey("models.name"), primary_key=True),
+    Column("model", String(63), primary_key=True),
     Column("alias", String(63), primary_key=True),
     Column("version", Integer, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["model_versions.name", "model_versions.version"]),
 )
 
 api_keys = Table(

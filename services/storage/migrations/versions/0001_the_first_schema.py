@@ -81,15 +81,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
     op.create_table(
-        "aliases",
-        sa.Column("model", sa.String(length=63), nullable=False),
-        sa.Column("alias", sa.String(length=63), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["model"], ["models.name"], name=op.f("fk_aliases_model")),
-        sa.PrimaryKeyConstraint("model", "alias", name=op.f("pk_aliases")),
-    )
-    op.create_table(
         "dataset_versions",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -114,6 +105,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "version", name=op.f("pk_model_versions")),
     )
     op.create_table(
+        "aliases",
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("alias", sa.String(length=63), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model", "version"],
+            ["model_versions.name", "model_versions.version"],
+            name=op.f("fk_aliases_model_version"),
+        ),
+        sa.PrimaryKeyConstraint("model", "alias", name=op.f("pk_aliases")),
+    )
+    op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("job_id", sa.String(length=36), nullable=False),
@@ -125,9 +129,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("outbox")
+    op.drop_table("aliases")
     op.drop_table("model_versions")
     op.drop_table("dataset_versions")
-    op.drop_table("aliases")
     op.drop_table("uploads")
     op.drop_table("models")
     with op.batch_alter_table("jobs", schema=None) as batch_op:

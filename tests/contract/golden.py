@@ -1,0 +1,60 @@
+"""The only place that knows the golden files: the JSON that every release writes and reads.
+
+A golden that changes breaks stored rows and other people's clients. Where that is meant, run
+`python -m tests.contract.golden` and show the difference in the change.
+"""
+
+import importlib
+import json
+import pkgutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import contract
+from contract.base import Frozen
+from contract.errors import TidepoolError
+from tests.examples import EXAMPLES
+
+FOLDER = Path(__file__).with_name("golden")
+
+Base = TypeVar("Base")
+
+
+def public(base: type[Base]) -> list[type[Base]]:
+    """The public subclasses of `base` in the contract, also indirect ones, by name."""
+    for module in pkgutil.iter_modules(contract.__path__, "contract."):
+        importlib.import_module(module.name)
+    found = [base]
+    for kind in found:
+        found += [child for child in kind.__subclasses__() if child not in found]
+    ours = [kind for kind in found if kind.__module__.startswith("contract.") and kind.__name__[0] != "_"]
+    return sorted(set(ours) - {Frozen}, key=lambda kind: kind.__name__)
+
+
+def error_tree() -> dict[str, Any]:
+    """By code: what a client may rely on."""
+    return {
+        kind.code: {"class": kind.__name__, "status": kind.status, "retryable": kind.retryable}
+        for kind in public(TidepoolError)
+    }
+
+
+def enumerations() -> dict[str, Any]:
+    """By enumeration: the words that rows and messages hold."""
+    return {kind.__name__: [str(word) for word in kind] for kind in public(StrEnum)}
+
+
+def goldens() -> dict[str, str]:
+    """The text of every golden file, by its name."""
+    values = {type(example).__name__: example.model_dump_json(indent=2) for example in EXAMPLES}
+    tables = {"errors": error_tree(), "enumerations": enumerations()}
+    texts = values | {name: json.dumps(table, indent=2) for name, table in tables.items()}
+    return {f"{name}.json": text + "\n" for name, text in texts.items()}
+
+
+if __name__ == "__main__":
+    for stale in FOLDER.glob("*.json"):
+        stale.unlink()
+    for name, text in goldens().items():
+        (FOLDER / name).write_text(text)

@@ -1,0 +1,237 @@
+"""One example of every public value of the contract: a made-up run over pictures of cats and dogs."""
+
+from datetime import UTC, datetime
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.base import Frozen
+from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Upload
+from contract.datasets import Counts, DatasetManifest, Rejected, Shard, Split, SplitSpec, Thumbnail
+from contract.images import ImageSpec, Preprocessing
+from contract.jobs import (
+    Job,
+    JobError,
+    JobKind,
+    JobOptions,
+    JobState,
+    PreprocessRequest,
+    PreprocessResult,
+    PreprocessSpec,
+    Progress,
+    TrainRequest,
+    TrainResult,
+    UploadSource,
+)
+from contract.keys import ApiKey, NewApiKey, NewKeyRequest, Scope
+from contract.layers import (
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    Empty,
+    Flatten,
+    Gelu,
+    GlobalAvgPool,
+    MaxPool,
+    Relu,
+)
+from contract.models import ModelCard
+from contract.predictions import ImageResult, PredictCall, Prediction, PredictReply
+from contract.references import Reference
+from contract.training import (
+    Adam,
+    ClassMetrics,
+    Cnn,
+    Epoch,
+    EvaluationMetrics,
+    Layers,
+    Metrics,
+    Mlp,
+    ModelManifest,
+    OnnxInfo,
+    ResNet18,
+    Sgd,
+    TensorSignature,
+    TrainSpec,
+)
+
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
+UPLOAD_ID = "019b7c2a-3d48-7000-8000-000000000002"
+LABELS = ("cat", "dog")
+
+UPLOAD = Upload(id=UPLOAD_ID, filename="pets.zip", size=4096, sha256="a" * 64, complete=True, created_at=WHEN)
+IMAGES_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/train-0.npy", size=12416, sha256="b" * 64)
+LABELS_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/train-0-labels.npy", size=160, sha256="c" * 64)
+ONNX_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/model.onnx", size=2048, sha256="d" * 64)
+
+IMAGE = ImageSpec(size=(32, 32), mode="RGB", resize="crop")
+PREPROCESSING = Preprocessing(image=IMAGE, mean=(0.5, 0.25, 0.125), std=(0.25, 0.25, 0.5))
+SHARD = Shard(count=4, images=IMAGES_FILE, labels=LABELS_FILE)
+COUNTS = Counts(train=4, val=0, test=2)
+REJECTED = Rejected(file="cat/notes.txt", reason="is no picture")
+THUMBNAIL = Thumbnail(label="cat", image="data:image/png;base64,iVBORw0KGgo=")
+DATASET_MANIFEST = DatasetManifest(
+    classes=LABELS,
+    image=IMAGE,
+    mean=PREPROCESSING.mean,
+    std=PREPROCESSING.std,
+    counts=COUNTS,
+    counts_by_class={Split.TRAIN: {"cat": 2, "dog": 2}, Split.VAL: {}, Split.TEST: {"cat": 1, "dog": 1}},
+    shards={Split.TRAIN: (SHARD,), Split.VAL: (), Split.TEST: ()},
+    rejected=1,
+    rejected_files=(REJECTED,),
+    thumbnails=(THUMBNAIL,),
+)
+
+EPOCH = Epoch(epoch=1, train_loss=0.75, val_loss=None, val_accuracy=None, seconds=1.5)
+CLASS_METRICS = ClassMetrics(precision=1.0, recall=0.5, f1=0.75, support=2)
+METRICS = Metrics(
+    accuracy=0.5,
+    top5_accuracy=1.0,
+    loss=0.5,
+    confusion_matrix=((1, 0), (1, 0)),
+    per_class={"cat": CLASS_METRICS, "dog": ClassMetrics(precision=0.0, recall=0.0, f1=0.0, support=0)},
+)
+EVALUATION = EvaluationMetrics(val=None, test=METRICS)
+INPUT = TensorSignature(name="images", dtype="float32", shape=("batch", 3, 32, 32))
+OUTPUT = TensorSignature(name="logits", dtype="float32", shape=("batch", 2))
+ONNX = OnnxInfo(sha256=ONNX_FILE.sha256, size=ONNX_FILE.size, opset=17, parity_max_abs_diff=1e-6)
+MODEL_MANIFEST = ModelManifest(
+    artifact=ONNX_FILE,
+    labels=LABELS,
+    preprocessing=PREPROCESSING,
+    inputs=(INPUT,),
+    outputs=(OUTPUT,),
+    dataset="pets@1",
+    metrics=EVALUATION,
+    epochs=(EPOCH,),
+    best_epoch=1,
+    parameters=1234,
+    device="cpu",
+    onnx=ONNX,
+)
+
+PREPROCESS_SPEC = PreprocessSpec(dataset="pets", source=UploadSource(upload=UPLOAD_ID), image=IMAGE)
+PREPROCESS_REQUEST = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PREPROCESS_SPEC)
+TRAIN_SPEC = TrainSpec(dataset="pets@1", model="pet-cnn", epochs=1)
+TRAIN_REQUEST = TrainRequest(kind=JobKind.TRAIN, spec=TRAIN_SPEC, priority=5, deadline_s=3600)
+DATASET_REFERENCE = Reference(name="pets", version=1)
+PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)
+TRAIN_RESULT = TrainResult.of(Reference(name="pet-cnn", version=1), MODEL_MANIFEST)
+PROGRESS = Progress(fraction=0.5, message="epoch 1 of 2")
+JOB_ERROR = JobError(code="bad_archive", message="the file is not a zip archive")
+JOB = Job(
+    id=JOB_ID,
+    kind=JobKind.PREPROCESS,
+    state=JobState.SUCCEEDED,
+    spec=PREPROCESS_SPEC.model_dump(mode="json"),
+    progress=PROGRESS,
+    priority=0,
+    attempt=1,
+    max_attempts=3,
+    result=PREPROCESS_RESULT.model_dump(mode="json"),
+    error=None,
+    created_at=WHEN,
+    started_at=WHEN,
+    finished_at=WHEN,
+    deadline_at=None,
+)
+
+API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
+ALIAS = Alias(alias="production", version=1, updated_at=WHEN)
+PREDICTION = Prediction(label="cat", score=0.75)
+IMAGE_RESULT = ImageResult(predictions=(PREDICTION,))
+
+EXAMPLES: tuple[Frozen, ...] = (
+    # artifacts, catalog
+    ONNX_FILE,
+    UPLOAD,
+    Dataset(name="pets", versions=(2, 1), created_at=WHEN),
+    DatasetVersion(
+        name="pets",
+        version=1,
+        job=JOB_ID,
+        created_at=WHEN,
+        shape=IMAGE.shape,
+        **{field: getattr(DATASET_MANIFEST, field) for field in DatasetManifest.model_fields if field != "shards"},
+    ),
+    ALIAS,
+    Model(name="pet-cnn", versions=(1,), aliases=(ALIAS,), created_at=WHEN),
+    ModelVersion(
+        name="pet-cnn",
+        version=1,
+        job=JOB_ID,
+        dataset="pets@1",
+        created_at=WHEN,
+        labels=LABELS,
+        aliases=("production",),
+        preprocessing=PREPROCESSING,
+        inputs=(INPUT,),
+        outputs=(OUTPUT,),
+        metrics=EVALUATION,
+        best_epoch=1,
+        parameters=1234,
+        trained_on="cpu",
+        provider="CPUExecutionProvider",
+        onnx=ONNX,
+    ),
+    # datasets, images
+    SplitSpec(train=0.5, val=0.25, test=0.25, seed=7),
+    REJECTED,
+    THUMBNAIL,
+    SHARD,
+    COUNTS,
+    DATASET_MANIFEST,
+    IMAGE,
+    PREPROCESSING,
+    # jobs
+    PREPROCESS_SPEC.source,
+    PREPROCESS_SPEC,
+    JobOptions(priority=-5, deadline_s=60),
+    PREPROCESS_REQUEST,
+    TRAIN_REQUEST,
+    PROGRESS,
+    JOB_ERROR,
+    PREPROCESS_RESULT,
+    TRAIN_RESULT,
+    JOB,
+    # keys; one scope, because a set of several has no order
+    NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),
+    API_KEY,
+    NewApiKey(**API_KEY.model_dump(), secret="tp_0123abcd_" + "A" * 43),
+    # layers
+    Empty(),
+    Conv(conv=8, kernel=5, stride=2, padding="valid"),
+    MaxPool(maxpool=2),
+    AvgPool(avgpool=2),
+    GlobalAvgPool(globalavgpool=Empty()),
+    Flatten(flatten=Empty()),
+    Dense(dense=16),
+    Relu(relu=Empty()),
+    Gelu(gelu=Empty()),
+    BatchNorm(batchnorm=Empty()),
+    Dropout(dropout=0.5),
+    # models, predictions, references
+    ModelCard(labels=LABELS, preprocessing=PREPROCESSING),
+    PredictCall(model="pet-cnn", version=1, artifact=ONNX_FILE, top_k=2, images=(b"BM", b"GIF89a")),
+    PREDICTION,
+    ImageResult(error=JOB_ERROR),
+    PredictReply(results=(IMAGE_RESULT,), inference_ms=1.5, provider="CPUExecutionProvider"),
+    Reference(name="pet-cnn", alias="production"),
+    # training
+    Mlp(name="mlp", hidden=(128, 64)),
+    Cnn(),
+    ResNet18(name="resnet18"),
+    Layers(layers=(Conv(conv=8), Relu(relu=Empty()), GlobalAvgPool(globalavgpool=Empty()))),
+    Adam(lr=0.01),
+    Sgd(name="sgd", lr=0.1, momentum=0.5, weight_decay=0.0),
+    TRAIN_SPEC,
+    EPOCH,
+    CLASS_METRICS,
+    METRICS,
+    EVALUATION,
+    INPUT,
+    ONNX,
+    MODEL_MANIFEST,
+)

@@ -1,0 +1,78 @@
+"""Steps that many storage tests take on their way to what they test."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from contract.errors import BadArchive
+from contract.jobs import Job, JobKind, JobState, TrainSpec
+from contract.references import Reference
+from services.storage.jobs import Jobs
+from services.storage.leases import Claim, Leases
+from services.storage.reconciler import Reconciler
+from services.storage.session import Database
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+
+Result = TypeVar("Result")
+
+DAY_S = 86400.0
+
+
+def claimed(leases: Leases, kind: JobKind = JobKind.PREPROCESS) -> Claim:
+    """A claim that must succeed."""
+    claim = leases.claim(kind, "worker")
+    assert claim is not None
+    return claim
+
+
+def publish_dataset(database: Database, name: str) -> Reference:
+    """Run a preprocessing job through to its published version."""
+    spec = PREPROCESS_SPEC.model_copy(update={"dataset": name})
+    Jobs(database).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
+    leases = Leases(database)
+    result = leases.finish(claimed(leases).lease, DATASET_MANIFEST).result
+    assert result is not None
+    return Reference.parse(result["dataset"])
+
+
+def publish_model(database: Database, name: str) -> Reference:
+    """Run a training job through to its published version."""
+    Jobs(database).create(TRAIN_REQUEST.model_copy(update={"spec": TrainSpec(dataset="pets@1", model=name)}))
+    leases = Leases(database)
+    result = leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST).result
+    assert result is not None
+    return Reference.parse(result["model"])
+
+
+def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
+    """A preprocessing job that was brought into a state in the usual way."""
+    jobs, leases = Jobs(database), Leases(database)
+    job = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": DAY_S}))
+    if state == JobState.CANCELLED:
+        jobs.cancel(job.id)
+    elif state == JobState.EXPIRED:
+        clock.tick(DAY_S + 1)
+        Reconciler(database).repair()
+    elif state != JobState.QUEUED:
+        lease = claimed(leases).lease
+        if state == JobState.SUCCEEDED:
+            leases.finish(lease, DATASET_MANIFEST)
+        elif state == JobState.FAILED:
+            leases.fail(lease, BadArchive("the file is not a zip archive"))
+    job = jobs.get(job.id)
+    assert job.state == state
+    return job
+
+
+def together(count: int, action: Callable[[int], Result]) -> list[Result]:
+    """What `action` of 0, 1, … gives in that many threads that start at the same moment."""
+    start = threading.Barrier(count)
+
+    def run(index: int) -> Result:
+        start.wait()
+        return action(index)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))

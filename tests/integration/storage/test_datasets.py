@@ -1,0 +1,76 @@
+"""Published data sets."""
+
+import pytest
+
+from contract.catalog import Dataset, DatasetVersion
+from contract.errors import Conflict, NotFound
+from contract.references import Reference
+from services.storage.datasets import Datasets
+from services.storage.jobs import JobFilter, Jobs
+from services.storage.session import Database
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, TRAIN_REQUEST, WHEN
+from tests.integration.storage.steps import publish_dataset
+
+
+def test_a_version_shows_its_manifest_but_not_where_its_shards_are(database: Database, datasets: Datasets) -> None:
+    reference = publish_dataset(database, "pets")
+    (job,) = Jobs(database).list(JobFilter(), 10).items
+
+    version = datasets.get(reference)
+
+    assert version == DatasetVersion(
+        name="pets",
+        version=1,
+        job=job.id,
+        created_at=WHEN,
+        shape=(3, 32, 32),
+        **DATASET_MANIFEST.model_dump(exclude={"shards"}),
+    )
+
+
+def test_a_data_set_is_as_old_as_its_first_version(database: Database, datasets: Datasets, clock: FakeClock) -> None:
+    publish_dataset(database, "pets")
+    clock.tick(60)
+    publish_dataset(database, "pets")
+
+    assert datasets.named("pets") == Dataset(name="pets", versions=(2, 1), created_at=WHEN)
+    assert datasets.list(10).items == (datasets.named("pets"),)
+
+
+def test_a_data_set_has_no_aliases(database: Database, datasets: Datasets) -> None:
+    publish_dataset(database, "pets")
+
+    with pytest.raises(NotFound, match="have no aliases"):
+        datasets.get(Reference(name="pets", alias="latest"))
+
+
+@pytest.mark.parametrize("text", ["pets@1", "pets"])
+def test_what_a_job_needs_cannot_be_deleted(database: Database, datasets: Datasets, text: str) -> None:
+    # given
+    publish_dataset(database, "pets")
+    jobs = Jobs(database)
+    job = jobs.create(TRAIN_REQUEST)  # of pets@1
+
+    # when
+    with pytest.raises(Conflict, match="pets@1"):
+        datasets.delete(Reference.parse(text))
+
+    # then
+    assert datasets.named("pets").versions == (1,)
+
+    # and when the job has ended
+    jobs.cancel(job.id)
+    datasets.delete(Reference.parse(text))
+    with pytest.raises(NotFound):
+        datasets.named("pets")
+
+
+def test_a_job_keeps_no_other_version(database: Database, datasets: Datasets) -> None:
+    for _ in range(2):
+        publish_dataset(database, "pets")
+    Jobs(database).create(TRAIN_REQUEST)  # of pets@1
+
+    datasets.delete(Reference(name="pets", version=2))
+
+    assert datasets.named("pets").versions == (1,)

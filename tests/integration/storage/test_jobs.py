@@ -1,0 +1,192 @@
+"""Jobs as clients see them."""
+
+import threading
+from typing import Any
+
+import pytest
+from sqlalchemy import text, update
+
+from contract.errors import Conflict, DatabaseUnavailable, NotFound, Refused
+from contract.jobs import JobKind, JobState
+from services.storage import tables
+from services.storage.jobs import JobFilter, Jobs
+from services.storage.leases import Leases
+from services.storage.reconciler import Reconciler
+from services.storage.session import Database
+from tests.clock import FakeClock
+from tests.examples import PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST, WHEN
+from tests.integration.storage.steps import claimed, job_in
+
+EVERYTHING = JobFilter()
+
+
+def test_a_job_is_accepted_as_it_was_asked_for(jobs: Jobs) -> None:
+    # when
+    job = jobs.create(TRAIN_REQUEST, "request-1")
+
+    # then
+    assert (job.kind, job.state, job.parsed_spec()) == (JobKind.TRAIN, JobState.QUEUED, TRAIN_REQUEST.spec)
+    assert (job.priority, job.attempt, job.result, job.error) == (5, 0, None, None)
+    assert (job.created_at, job.started_at, job.finished_at) == (WHEN, None, None)
+    assert job.deadline_at is not None
+    assert (job.deadline_at - WHEN).total_seconds() == TRAIN_REQUEST.deadline_s
+    assert jobs.get(job.id) == job
+
+
+def test_an_accepted_job_has_its_bell_in_the_outbox(jobs: Jobs, reconciler: Reconciler) -> None:
+    job = jobs.create(TRAIN_REQUEST)
+
+    rung: list[tuple[JobKind, str]] = []
+    reconciler.relay(lambda kind, job_id: rung.append((kind, job_id)))
+
+    assert rung == [(JobKind.TRAIN, job.id)]
+
+
+def test_a_job_without_its_bell_is_not_accepted(jobs: Jobs, database: Database) -> None:
+    # given an outbox that takes nothing
+    with database.write() as connection:
+        connection.execute(text("DROP TABLE outbox"))
+
+    # when
+    with pytest.raises(DatabaseUnavailable):
+        jobs.create(TRAIN_REQUEST)
+
+    # then
+    assert jobs.list(EVERYTHING, 10).items == ()
+
+
+def test_pages_go_from_the_newest_job_to_the_oldest(jobs: Jobs) -> None:
+    # given
+    ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
+
+    # when
+    pages = [jobs.list(EVERYTHING, 2)]
+    while pages[-1].next is not None:
+        pages.append(jobs.list(EVERYTHING, 2, pages[-1].next))
+
+    # then
+    assert [[job.id for job in page.items] for page in pages] == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
+
+
+def test_a_page_that_ends_with_the_list_is_the_last(jobs: Jobs) -> None:
+    for _ in range(2):
+        jobs.create(PREPROCESS_REQUEST)
+
+    assert jobs.list(EVERYTHING, 2).next is None
+
+
+def test_a_job_that_comes_while_pages_are_read_moves_nothing(jobs: Jobs) -> None:
+    # given
+    ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(3)]
+    first = jobs.list(EVERYTHING, 2)
+
+    # when
+    jobs.create(PREPROCESS_REQUEST)
+
+    # then
+    assert [job.id for job in jobs.list(EVERYTHING, 2, first.next).items] == [ids[0]]
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ({}, ["other", "train", "pets"]),
+        ({"kind": JobKind.TRAIN}, ["train"]),
+        ({"state": JobState.QUEUED}, ["other", "train"]),
+        ({"state": JobState.CANCELLED}, ["pets"]),
+        ({"dataset": "pets"}, ["train", "pets"]),
+        ({"model": "pet-cnn"}, ["train"]),
+        ({"dataset": "pets", "kind": JobKind.PREPROCESS}, ["pets"]),
+        ({"dataset": "none"}, []),
+    ],
+    ids=str,
+)
+def test_filters_narrow_the_list(jobs: Jobs, where: dict[str, Any], found: list[str]) -> None:
+    # given
+    other = PREPROCESS_SPEC.model_copy(update={"dataset": "other"})
+    made = {
+        "pets": jobs.create(PREPROCESS_REQUEST),
+        "train": jobs.create(TRAIN_REQUEST),
+        "other": jobs.create(PREPROCESS_REQUEST.model_copy(update={"spec": other})),
+    }
+    jobs.cancel(made["pets"].id)
+
+    # when
+    page = jobs.list(JobFilter(**where), 10)
+
+    # then
+    assert [job.id for job in page.items] == [made[name].id for name in found]
+
+
+@pytest.mark.parametrize("job_id", ["", "none", "\x00", "x" * 1000])
+def test_no_such_job(jobs: Jobs, job_id: str) -> None:
+    with pytest.raises(Refused):
+        jobs.get(job_id)
+    with pytest.raises(Refused):
+        jobs.cancel(job_id)
+
+
+def test_an_unknown_job_is_not_found(jobs: Jobs) -> None:
+    with pytest.raises(NotFound):
+        jobs.get("none")
+
+
+def test_a_queued_job_is_cancelled_at_once(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+    job = jobs.create(PREPROCESS_REQUEST)
+    clock.tick(5)
+
+    job = jobs.cancel(job.id)
+
+    assert (job.state, job.finished_at) == (JobState.CANCELLED, clock.now)
+    assert leases.claim(JobKind.PREPROCESS, "worker") is None
+
+
+def test_a_running_job_is_asked_to_stop(jobs: Jobs, database: Database, clock: FakeClock) -> None:
+    job = job_in(JobState.RUNNING, database, clock)
+
+    job = jobs.cancel(job.id)
+
+    assert (job.state, job.progress.message) == (JobState.RUNNING, "cancelling")
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED])
+def test_a_job_that_has_ended_cannot_be_cancelled(
+    jobs: Jobs, database: Database, clock: FakeClock, state: JobState
+) -> None:
+    job = job_in(state, database, clock)
+
+    with pytest.raises(Conflict, match=f"already {state}"):
+        jobs.cancel(job.id)
+
+    assert jobs.get(job.id) == job
+
+
+def test_cancelling_again_is_no_error(jobs: Jobs, database: Database, clock: FakeClock) -> None:
+    job = job_in(JobState.CANCELLED, database, clock)
+    clock.tick(5)
+
+    assert jobs.cancel(job.id) == job
+
+
+def test_a_job_given_back_at_the_same_moment_is_cancelled(jobs: Jobs, leases: Leases, database: Database) -> None:
+    # given a running job
+    job = jobs.create(PREPROCESS_REQUEST)
+    claimed(leases)
+    cancel = threading.Thread(target=jobs.cancel, args=[job.id])
+
+    # when it is cancelled while its worker gives it back
+    with database.write() as connection:
+        connection.execute(update(tables.jobs).values(state=JobState.QUEUED, lease_until=None))
+        cancel.start()
+        while database.engine.dialect.name == "postgresql" and not _somebody_waits(database):
+            pass
+    cancel.join()
+
+    # then
+    assert jobs.get(job.id).state == JobState.CANCELLED
+
+
+def _somebody_waits(database: Database) -> bool:
+    with database.read() as connection:
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        return bool(connection.execute(text(waiting)).scalar())

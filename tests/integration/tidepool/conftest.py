@@ -1,0 +1,16 @@
+"""A stack in a home of its own, stopped after each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tidepool.home import Home
+from tidepool.stack.stack import Stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    stack = Stack(Home.at(tmp_path / "home"))
+    yield stack
+    stack.down()

@@ -1,0 +1,76 @@
+"""The supervisor with real processes: started in order, kept alive, and started again."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.tidepool.tiny_stack import CRASH, SLEEP, eventually, parent, plan, python
+from tidepool.errors import StackFailed
+from tidepool.stack.pidfile import PidFile
+from tidepool.stack.processes import marked
+from tidepool.stack.stack import Stack
+from tidepool.stack.status import status_of
+
+
+def pid_of(stack: Stack, name: str) -> int | None:
+    process = PidFile(stack.home.pid(name)).process()
+    return process.pid if process else None
+
+
+def test_every_process_has_a_pid_file_and_a_log(stack: Stack) -> None:
+    stack.up(lambda: plan(python("worker", "print('hello', flush=True);" + SLEEP), python("worker", SLEEP, index=2)))
+    assert psutil.Process(int(stack.home.pid("worker").read_text())).is_running()
+    assert psutil.Process(int(stack.home.pid("worker-2").read_text())).is_running()
+    assert psutil.Process(int(stack.home.pid("supervisor").read_text())).is_running()
+    eventually(lambda: stack.home.log("worker").read_text() == "hello\n")
+
+
+def test_a_killed_component_is_started_again(stack: Stack) -> None:
+    stack.up(lambda: plan(python("worker", SLEEP)))
+    first = pid_of(stack, "worker")
+    assert first
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: pid_of(stack, "worker") not in {None, first})
+    eventually(lambda: status_of(stack.home).components[1].state == "ready")
+    assert status_of(stack.home).components[1].restarts == 1
+
+
+def test_what_a_killed_component_had_started_dies_too(stack: Stack, tmp_path: Path) -> None:
+    stack.up(lambda: plan(parent("worker", tmp_path / "note")))
+    eventually((tmp_path / "note").exists)
+    grandchild, worker = psutil.Process(int((tmp_path / "note").read_text())), pid_of(stack, "worker")
+    assert worker
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_component_that_keeps_dying_fails_the_start_with_its_log(stack: Stack) -> None:
+    with pytest.raises(StackFailed, match="crasher") as failure:
+        stack.up(lambda: plan(python("worker", SLEEP), python("crasher", CRASH, probe="tcp://127.0.0.1:1")))
+    assert "broken on purpose" in failure.value.log
+    assert marked(stack.home) == []
+
+
+def test_a_command_that_is_missing_fails_the_start(stack: Stack) -> None:
+    component = python("worker", SLEEP, probe="tcp://127.0.0.1:1").model_copy(update={"command": ("no-such-command",)})
+    with pytest.raises(StackFailed, match="worker") as failure:
+        stack.up(lambda: plan(component), limit=1)
+    assert "no-such-command: No such file" in failure.value.log
+
+
+def test_a_preparation_that_fails_is_not_repeated(stack: Stack, tmp_path: Path) -> None:
+    code = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit('no way')"
+    with pytest.raises(StackFailed, match="init") as failure:
+        stack.up(lambda: plan(python("init", code, tmp_path / "runs", once=True), python("worker", SLEEP, stage=1)))
+    assert (failure.value.log, (tmp_path / "runs").read_text()) == ("no way", "x")
+
+
+def test_a_stage_starts_after_the_one_before_has_ended(stack: Stack, tmp_path: Path) -> None:
+    prepare = python("init", "import sys; open(sys.argv[1], 'w').close()", tmp_path / "done", once=True)
+    check = "import os, sys; os.stat(sys.argv[1]);" + SLEEP
+    assert stack.up(lambda: plan(python("worker", check, tmp_path / "done", stage=1), prepare))
+    rows = {row.name: (row.state, row.restarts) for row in status_of(stack.home).components}
+    assert rows == {"supervisor": ("ready", 0), "worker": ("ready", 0)}

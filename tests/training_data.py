@@ -1,0 +1,56 @@
+"""The only place that makes tiny data sets and specs to train on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.training import TrainSpec
+from services.trainer.data import Pictures, ShardFiles, TrainingData
+
+MEAN = 0.5
+STD = 0.25
+
+
+def stored(
+    folder: Path, name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], shards: int = 1
+) -> list[ShardFiles]:
+    """The pictures (n, C, H, W) and labels (n,) as files of `shards` shards."""
+    files = []
+    parts = zip(np.array_split(images, shards), np.array_split(labels, shards), strict=True)
+    for number, (some_images, some_labels) in enumerate(parts):
+        pair = folder / f"{name}-{number}-images.npy", folder / f"{name}-{number}-labels.npy"
+        np.save(pair[0], some_images)
+        np.save(pair[1], some_labels)
+        files.append(pair)
+    return files
+
+
+def separable(
+    count: int, classes: int = 3, shape: tuple[int, int, int] = (3, 8, 8), seed: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Noisy pictures (count, *shape) whose brightness tells their class, and their labels (count,)."""
+    labels = np.arange(count) % classes
+    brightness = (labels + 0.5) * 255 / classes
+    noise = np.random.default_rng(seed).normal(0, 10, (count, *shape))
+    return np.clip(brightness[:, None, None, None] + noise, 0, 255).astype(np.uint8), labels
+
+
+def training_data(
+    folder: Path, train: int = 60, val: int = 30, classes: int = 3, shape: tuple[int, int, int] = (3, 8, 8)
+) -> TrainingData:
+    """A separable data set of so many pictures; without a validation split when `val` is 0."""
+    return TrainingData(
+        train=Pictures(stored(folder, "train", *separable(train, classes, shape, seed=1))),
+        val=Pictures(stored(folder, "val", *separable(val, classes, shape, seed=2)) if val else []),
+        shape=shape,
+        classes=classes,
+        mean=(MEAN,) * shape[0],
+        std=(STD,) * shape[0],
+    )
+
+
+def train_spec(**changes: Any) -> TrainSpec:
+    """A spec of three epochs in small batches, for the cnn unless changed."""
+    return TrainSpec.model_validate({"dataset": "set@1", "model": "net", "epochs": 3, "batch_size": 16} | changes)

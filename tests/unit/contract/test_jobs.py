@@ -1,0 +1,69 @@
+"""Job states, and what a request must look like."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from contract.jobs import LIVE, POOLS, SPECS, TRANSITIONS, JobKind, JobRequest, JobState
+from tests.examples import DATASET_MANIFEST, JOB, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+
+REQUESTS: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
+
+
+def test_terminal_states_absorb_and_the_others_lead_to_one() -> None:
+    terminal = {state for state in JobState if state.terminal}
+
+    assert terminal == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+    assert set(LIVE) == set(JobState) - terminal
+    assert all(TRANSITIONS[state] == frozenset() for state in terminal)
+    assert all(TRANSITIONS[state] & terminal for state in LIVE)
+
+
+def test_a_queued_job_succeeds_or_fails_only_by_running() -> None:
+    assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED}
+
+
+def test_every_kind_has_a_pool_and_a_spec() -> None:
+    assert set(POOLS) == set(SPECS) == set(JobKind)
+
+
+@pytest.mark.parametrize("request_", [PREPROCESS_REQUEST, TRAIN_REQUEST], ids=lambda request_: request_.kind)
+def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
+    assert REQUESTS.validate_json(request_.model_dump_json()) == request_
+    assert REQUESTS.validate_python(request_) == request_
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kind": "predict"}, "kind must be one of preprocess, train"),
+        ({"kind": None}, "kind must be one of"),
+        ({"kind": ["train"]}, "kind must be one of"),
+        ({"kind": "train"}, "spec"),
+        ({"priority": 101}, "priority"),
+        ({"priority": 0.5}, "priority"),
+        ({"deadline_s": 0}, "deadline_s"),
+        ({"deadline_s": 31 * 86400}, "deadline_s"),
+        ({"extra": 1}, "extra"),
+        ({"spec": PREPROCESS_SPEC.model_dump() | {"dataset": "Upper"}}, "dataset"),
+    ],
+    ids=str,
+)
+def test_what_is_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        REQUESTS.validate_python(PREPROCESS_REQUEST.model_dump() | change)
+
+
+def test_a_job_gives_its_spec_back() -> None:
+    assert JOB.parsed_spec() == PREPROCESS_SPEC
+
+
+def test_a_result_says_what_was_published() -> None:
+    assert JOB.result == {
+        "dataset": "pets@1",
+        "classes": ["cat", "dog"],
+        "counts": DATASET_MANIFEST.counts.model_dump(),
+        "rejected": 1,
+        "shape": [3, 32, 32],
+    }

@@ -1,0 +1,109 @@
+"""What a training job's spec becomes when parts of it are left out, and what is refused."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contract.errors import BadModel
+from contract.training import Adam, Layers, ResNet18, Sgd, TrainSpec
+
+LEAST: dict[str, Any] = {"dataset": "pets", "model": "mine"}
+WORDS = st.sampled_from(["name", "layers", "cnn", "mlp", "hidden", "sgd", "lr", "conv", "relu", "dropout", "kernel"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=8,
+)
+LAYERS = {"layers": [{"conv": 8, "padding": "valid"}, {"flatten": {}}]}
+
+
+@pytest.mark.parametrize("architecture", [None, {"name": "cnn"}, {"name": "resnet18"}, ResNet18(name="resnet18")])
+def test_a_convolutional_network_gets_its_recipe(architecture: Any) -> None:
+    spec = TrainSpec.model_validate(LEAST | ({"architecture": architecture} if architecture else {}))
+
+    assert (spec.optimizer, spec.schedule, spec.label_smoothing) == (Sgd(name="sgd", lr=0.3), "onecycle", 0.1)
+    assert (spec.batch_size, spec.augment) == (256, True)
+
+
+@pytest.mark.parametrize(("architecture", "augment"), [({"name": "mlp"}, False), (LAYERS, True)])
+def test_other_networks_get_a_plain_recipe(architecture: dict[str, Any], augment: bool) -> None:
+    spec = TrainSpec.model_validate(LEAST | {"architecture": architecture})
+
+    assert (spec.optimizer, spec.schedule, spec.label_smoothing) == (Adam(lr=1e-3), "cosine", 0.0)
+    assert (spec.batch_size, spec.augment) == (512, augment)
+
+
+def test_what_a_person_says_goes_before_the_recipe() -> None:
+    said = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
+
+    spec = TrainSpec.model_validate(LEAST | said)
+
+    assert (spec.optimizer, spec.schedule, spec.batch_size, spec.augment) == (Adam(), "constant", 32, False)
+    assert spec.label_smoothing == 0.1
+
+
+@pytest.mark.parametrize("architecture", [{"name": "mlp", "hidden": [5]}, {"name": "cnn"}, LAYERS])
+def test_a_filled_in_spec_stays_as_it_is(architecture: dict[str, Any]) -> None:
+    spec = TrainSpec.model_validate(LEAST | {"architecture": architecture})
+
+    assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"architecture": {"name": "vgg"}}, "is no known architecture; name mlp, cnn or resnet18"),
+        ({"architecture": {}}, "is no known architecture"),
+        ({"architecture": "cnn"}, "is no known architecture"),
+        ({"architecture": {"name": ["cnn"]}}, "architecture"),
+        ({"architecture": {"layers": []}}, "at least 1"),
+        ({"architecture": {"layers": [{"relu": {}}] * 65}}, "at most 64"),
+        ({"architecture": {"layers": [{"lstm": 1}]}}, "is no known layer"),
+        ({"architecture": {"name": "mlp", "hidden": [1] * 17}}, "at most 16"),
+        ({"optimizer": {"name": "lion"}}, "optimizer"),
+        ({"optimizer": {"name": "sgd", "lr": 0}}, "lr"),
+        ({"optimizer": {"name": "sgd", "momentum": 1}}, "momentum"),
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1001}, "epochs"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"label_smoothing": 1}, "label_smoothing"),
+        ({"augment": "yes"}, "augment"),
+        ({"dataset": "Pets"}, "dataset"),
+        ({"model": "mine@1"}, "model"),
+        ({"learning_rate": 1}, "Extra inputs"),
+    ],
+    ids=str,
+)
+def test_what_is_refused(fault: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        TrainSpec.model_validate(LEAST | fault)
+
+
+def test_layers_must_fit_the_pictures() -> None:
+    spec = TrainSpec.model_validate(LEAST | {"architecture": LAYERS})
+    assert isinstance(spec.architecture, Layers)
+
+    spec.check_shape((3, 3, 3))
+
+    with pytest.raises(BadModel, match=r"layers\[0\] \(conv\)"):
+        spec.check_shape((3, 2, 3))
+
+
+def test_a_named_network_takes_any_pictures() -> None:
+    TrainSpec.model_validate(LEAST).check_shape((1, 1, 1))
+
+
+ARCHITECTURES = st.fixed_dictionaries({"layers": st.lists(JSON, max_size=3)}) | JSON
+
+
+@given(st.fixed_dictionaries({}, optional={"architecture": ARCHITECTURES, "optimizer": JSON, "epochs": JSON}))
+def test_any_json_is_a_spec_or_refused(fields: dict[str, Any]) -> None:
+    try:
+        spec = TrainSpec.model_validate(LEAST | fields)
+    except ValidationError as error:
+        assert error.errors()
+    else:
+        assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -1,0 +1,104 @@
+"""The gateway over in-memory twins, and its clients."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contract.errors import BadImage
+from contract.jobs import Job, JobError
+from contract.keys import Scope
+from contract.predictions import ImageResult, PredictCall, Prediction, PredictReply
+from runtime.codec import decode, encode
+from runtime.memory import MemoryCaller
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.predictor import Predictor
+from services.gateway.settings import GatewaySettings
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
+from tests.examples import DATASET_MANIFEST, LABELS, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.published import publish
+
+BAD_IMAGE = ImageResult(error=JobError(code=BadImage.code, message="the file is damaged"))
+SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_predict_bytes=8_000, max_images=70)
+
+
+def classify(body: bytes) -> bytes:
+    """What an inference replica answers, if a picture that starts with `bad` is damaged and any other shows a cat."""
+    call = decode(PredictCall, body)
+    guesses = tuple(Prediction(label=label, score=score) for label, score in zip(LABELS, (0.75, 0.25), strict=True))
+    good = ImageResult(predictions=guesses[: call.top_k])
+    results = tuple(BAD_IMAGE if image.startswith(b"bad") else good for image in call.images)
+    return encode(PredictReply(results=results, inference_ms=1.5, provider="CPUExecutionProvider"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def objects() -> MemoryObjects:
+    return MemoryObjects()
+
+
+@pytest.fixture
+def stores(objects: MemoryObjects) -> Stores:
+    return Stores(Database.in_memory(), objects)
+
+
+@pytest.fixture
+def caller() -> MemoryCaller:
+    return MemoryCaller(classify)
+
+
+@pytest.fixture
+def app(stores: Stores, caller: MemoryCaller) -> FastAPI:
+    return create_app(Backends(SETTINGS, stores, Predictor(caller)))
+
+
+@pytest.fixture
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
+        yield client
+
+
+@pytest.fixture
+async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+    """Makes clients whose key has these scopes."""
+    async with AsyncExitStack() as open_clients:
+
+        def make(*scopes: Scope) -> httpx.AsyncClient:
+            secret = stores.keys.create("test", frozenset(scopes)).secret
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app),
+                base_url="http://tidepool",
+                headers={"Authorization": f"Bearer {secret}"},
+            )
+            open_clients.push_async_callback(client.aclose)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+async def client(client_with: Callable[..., httpx.AsyncClient]) -> httpx.AsyncClient:
+    """A client whose key may do everything."""
+    return client_with(Scope.ADMIN)
+
+
+@pytest.fixture
+def dataset(stores: Stores) -> Job:
+    """The job that published pets@1."""
+    return publish(stores, PREPROCESS_REQUEST, DATASET_MANIFEST)
+
+
+@pytest.fixture
+def model(stores: Stores) -> Job:
+    """The job that published pet-cnn@1."""
+    return publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)

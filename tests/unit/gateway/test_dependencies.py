@@ -1,0 +1,127 @@
+"""Which key may do what."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from contract.keys import Scope
+from runtime.stores import Stores
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
+ANY_KEY = {"GET /v1/me"}
+SCOPES = {
+    "POST /v1/datasets/{name}/versions": Scope.WRITE,
+    "GET /v1/datasets": Scope.READ,
+    "GET /v1/datasets/{name}": Scope.READ,
+    "GET /v1/datasets/{name}/versions/{version}": Scope.READ,
+    "DELETE /v1/datasets/{name}/versions/{version}": Scope.WRITE,
+    "POST /v1/uploads": Scope.WRITE,
+    "POST /v1/uploads/{upload_id}/complete": Scope.WRITE,
+    "POST /v1/jobs": Scope.WRITE,
+    "GET /v1/jobs": Scope.READ,
+    "GET /v1/jobs/{job_id}": Scope.READ,
+    "POST /v1/jobs/{job_id}/cancel": Scope.WRITE,
+    "GET /v1/models": Scope.READ,
+    "GET /v1/models/{name}": Scope.READ,
+    "GET /v1/models/{name}/versions/{version}": Scope.READ,
+    "GET /v1/models/{name}/versions/{version}/artifact": Scope.READ,
+    "DELETE /v1/models/{name}/versions/{version}": Scope.WRITE,
+    "PUT /v1/models/{name}/aliases/{alias}": Scope.WRITE,
+    "DELETE /v1/models/{name}/aliases/{alias}": Scope.WRITE,
+    "POST /v1/models/{name}/predict": Scope.PREDICT,
+    "GET /v1/keys": Scope.ADMIN,
+    "POST /v1/keys": Scope.ADMIN,
+    "DELETE /v1/keys/{key_id}": Scope.ADMIN,
+}
+
+
+def request_of(operation: str) -> httpx.Request:
+    """A request that is wrong in nothing but that there is no such thing."""
+    method, path = operation.split()
+    path = re.sub(r"{(\w+)}", lambda part: "1" if part[1] == "version" else "none", path)
+    bodies = {
+        "POST /v1/jobs": {"kind": "train", "spec": {"dataset": "none", "model": "none"}},
+        "POST /v1/uploads": {"filename": "a.zip", "size": 1},
+        "POST /v1/keys": {"name": "a", "scopes": ["read"]},
+        "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
+    }
+    return httpx.Request(method, f"http://tidepool{path}", json=bodies.get(operation))
+
+
+async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    request.headers.update(client.headers)
+    return await client.send(request)
+
+
+def test_every_route_is_in_the_table(app: FastAPI) -> None:
+    operations = {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if route.path not in NO_KEY
+    }
+
+    assert operations == set(SCOPES) | ANY_KEY
+
+
+@pytest.mark.parametrize("operation", sorted(set(SCOPES) | ANY_KEY))
+@pytest.mark.parametrize("header", [None, "Bearer wrong", f"Bearer tp_0123abcd_{'A' * 43}", "Basic dGVzdA==", "Bearer"])
+async def test_a_request_needs_a_key(anonymous: httpx.AsyncClient, operation: str, header: str | None) -> None:
+    request = request_of(operation)
+    if header is not None:
+        request.headers["Authorization"] = header
+
+    response = await anonymous.send(request)
+
+    problem(response, 401, "unauthenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("operation", "scope"), SCOPES.items(), ids=SCOPES)
+async def test_a_key_needs_the_scope(
+    client_with: Callable[..., httpx.AsyncClient], operation: str, scope: Scope
+) -> None:
+    others = client_with(*set(Scope) - {scope, Scope.ADMIN})
+    right = client_with(scope)
+    admin = client_with(Scope.ADMIN)
+
+    refused = await send(others, request_of(operation))
+
+    assert str(scope) in problem(refused, 403, "forbidden").detail
+    assert (await send(right, request_of(operation))).status_code not in {401, 403}
+    assert (await send(admin, request_of(operation))).status_code not in {401, 403}
+
+
+async def test_a_revoked_key_is_refused_at_once(client: httpx.AsyncClient, stores: Stores) -> None:
+    (key,) = stores.keys.list()
+
+    stores.keys.delete(key.id)
+
+    problem(await client.get("/v1/me"), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("path", ["/v1/datasets/pets/versions", "/v1/models/pet-cnn/predict"])
+async def test_a_large_body_is_not_read_without_a_key(anonymous: httpx.AsyncClient, path: str) -> None:
+    read = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield b"--x\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    problem(await anonymous.post(path, content=body(), headers=headers), 401, "unauthenticated")
+
+    assert not read
+
+
+@pytest.mark.parametrize("path", sorted(NO_KEY))
+async def test_a_route_for_everybody(anonymous: httpx.AsyncClient, path: str) -> None:
+    assert (await anonymous.get(path)).status_code == 200

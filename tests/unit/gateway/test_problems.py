@@ -1,0 +1,78 @@
+"""Every error of the tree as an answer."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contract.errors import TidepoolError
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+
+def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
+    return [root, *(found for kind in root.__subclasses__() for found in _kinds(kind))]
+
+
+@pytest.mark.parametrize("kind", _kinds(TidepoolError), ids=lambda kind: kind.__name__)
+async def test_every_error_has_its_own_answer(
+    app: FastAPI, anonymous: httpx.AsyncClient, kind: type[TidepoolError]
+) -> None:
+    # given an endpoint that fails, for a cause of ours that is nobody's business
+    @app.get("/fail")
+    def fail() -> None:
+        raise kind("what to do about it") from OSError("/srv/secret: no such file")
+
+    response = await anonymous.get("/fail")
+
+    # then the answer says what the error's author wrote for the client, and nothing else
+    found = problem(response, kind.status, kind.code)
+    assert found.detail == "what to do about it"
+    assert "secret" not in response.text
+    assert (response.headers.get("retry-after") == "2") == (kind.status == 503)
+    assert (response.headers.get("www-authenticate") == "Bearer") == (kind.status == 401)
+
+
+async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/v1/pictures"), 404, "no_such_path")
+
+
+async def test_a_method_that_a_path_does_not_have(client: httpx.AsyncClient) -> None:
+    response = await client.patch("/v1/me")
+
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("body", [b"{", b"{'kind': 'train'}", b"\xff\xfe", b"[" * 1_500], ids=repr)
+async def test_a_body_that_is_not_json(client: httpx.AsyncClient, body: bytes) -> None:
+    response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    problem(response, 400, "malformed")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
+async def test_json_that_is_sent_as_something_else(client: httpx.AsyncClient, media_type: str) -> None:
+    response = await client.post("/v1/keys", content=b'{"name": "a"}', headers={"Content-Type": media_type})
+
+    assert "application/json" in problem(response, 415, "unsupported_media").detail
+
+
+async def test_a_body_that_is_missing(client: httpx.AsyncClient) -> None:
+    found = problem(await client.post("/v1/keys"), 422, "invalid")
+
+    assert [(fault.where, fault.message) for fault in found.errors] == [("body", "Field required")]
+
+
+async def test_nesting_that_json_can_hardly_hold(client: httpx.AsyncClient) -> None:
+    body = b"[" * 900 + b"]" * 900
+
+    response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+
+    problem(response, 422, "invalid")
+
+
+async def test_many_faults_are_cut_short(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/keys", json={f"field{index}": 1 for index in range(100)})
+
+    assert len(problem(response, 422, "invalid").errors) == 20

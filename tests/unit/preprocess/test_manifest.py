@@ -1,0 +1,71 @@
+"""A CSV manifest is found and read, or refused with what to change."""
+
+import pytest
+
+from contract.errors import BadDataset
+from services.preprocess import manifest
+from services.preprocess.manifest import Row
+
+
+def read(text: str | bytes, most: int = 100) -> list[Row]:
+    return list(manifest.rows("labels.csv", text if isinstance(text, bytes) else text.encode(), most))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["labels.csv", "manifest.csv", "1.png"], "manifest.csv"),
+        (["other.csv", "labels.csv"], "labels.csv"),
+        (["Pictures.CSV", "cat/other.csv"], "Pictures.CSV"),
+        (["one.csv", "two.csv"], None),
+        (["cat/manifest.csv"], None),
+        (["1.png"], None),
+    ],
+)
+def test_find(names: list[str], expected: str | None) -> None:
+    assert manifest.find(names) == expected
+
+
+def test_rows_with_split() -> None:
+    assert read("path,label,split\n1.png,cat,train\n2.png, dog ,\n") == [
+        Row("1.png", "cat", "train"),
+        Row("2.png", "dog", ""),
+    ]
+
+
+def test_rows_without_split() -> None:
+    assert read("path,label\n1.png,cat\n") == [Row("1.png", "cat", "")]
+
+
+def test_byte_order_mark_and_windows_line_ends_are_fine() -> None:
+    assert read(b"\xef\xbb\xbfpath,label\r\n1.png,caf\xc3\xa9\r\n") == [Row("1.png", "café", "")]
+
+
+def test_columns_are_found_by_name() -> None:
+    assert read('id, Label ,PATH\n7,"a, b",1.png\n') == [Row("1.png", "a, b", "")]
+
+
+def test_short_and_empty_rows() -> None:
+    assert read("path,label\n1.png\n\n2.png,cat\n") == [Row("1.png", "", ""), Row("2.png", "cat", "")]
+
+
+@pytest.mark.parametrize("text", ["", "1.png,cat\n", "path;label\n1.png;cat\n", "file,class\n"])
+def test_header_is_required(text: str) -> None:
+    with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
+        read(text)
+
+
+def test_other_encodings_are_refused() -> None:
+    with pytest.raises(BadDataset, match="not UTF-8"):
+        read("path,label\n1.png,café\n".encode("latin-1"))
+
+
+def test_endless_cell_is_refused() -> None:
+    with pytest.raises(BadDataset, match="not a readable CSV"):
+        read("path,label\n1.png," + "x" * 200_000)
+
+
+def test_rows_are_limited() -> None:
+    assert len(read("path,label\n" + "a,b\n" * 3, most=3)) == 3
+    with pytest.raises(BadDataset, match="over 3 rows"):
+        read("path,label\n" + "a,b\n" * 4, most=3)

@@ -1,0 +1,214 @@
+"""An archive becomes a data set, or an error that says what is wrong with it."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.datasets import Split, SplitSpec
+from contract.errors import BadArchive, BadDataset, Cancelled
+from contract.images import ImageSpec
+from contract.jobs import PreprocessSpec, UploadSource
+from services.preprocess.limits import Limits
+from services.preprocess.pipeline import OnStep, Prepared, prepare
+from tests.pictures import Files, class_folders, encoded, noise, png, png_header, zipped
+
+SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
+SPEC = PreprocessSpec(
+    dataset="pets", source=UploadSource(upload="1"), image=ImageSpec(size=(8, 8)), split=SplitSpec(seed=1)
+)
+DEFAULT = Limits()
+TRAINED = class_folders(under="train/")
+
+Prepare = Callable[..., Prepared]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepare:
+    """Prepares files in a fresh folder."""
+
+    def run(
+        files: Files, spec: PreprocessSpec = SPEC, limits: Limits = DEFAULT, on_step: OnStep = lambda *_: None
+    ) -> Prepared:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return prepare(zipped(folder / "upload.zip", files), spec, folder, limits, on_step)
+
+    return run
+
+
+def loaded(data: Prepared, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    shards = data.shards[split]
+    images = [np.load(shard.images, mmap_mode="r") for shard in shards]
+    labels = [np.load(shard.labels, mmap_mode="r") for shard in shards]
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def test_class_folders_become_a_data_set(prepared: Prepare) -> None:
+    files = class_folders(["dog", "cat"], count=20)
+
+    data = prepared(files)
+
+    assert data.classes == ("cat", "dog")
+    assert data.counts.model_dump() == {"train": 32, "val": 4, "test": 4}
+    assert data.counts_by_class[Split.VAL] == {"cat": 2, "dog": 2}
+    assert (data.rejected, data.rejected_files) == (0, ())
+    assert [thumbnail.label for thumbnail in data.thumbnails] == ["cat", "dog"]
+    images, labels = loaded(data, Split.TRAIN)
+    scaled = images / 255
+    assert data.mean == pytest.approx(scaled.mean(axis=(0, 2, 3)))
+    assert data.std == pytest.approx(scaled.std(axis=(0, 2, 3)))
+    assert np.bincount(labels).tolist() == [16, 16]
+
+
+def test_every_picture_keeps_its_label(prepared: Prepare) -> None:
+    shades = {"black": 0, "grey": 100, "white": 255}
+    flat = {label: encoded(np.full((8, 8, 3), shade, np.uint8)) for label, shade in shades.items()}
+
+    data = prepared({f"{label}/{number}.png": flat[label] for label in flat for number in range(40)})
+
+    for split in Split:
+        images, labels = loaded(data, split)
+        assert np.array_equal(images[:, 0, 0, 0], np.array([0, 100, 255])[labels])
+
+
+def test_same_names_give_the_same_bytes_in_any_order(prepared: Prepare) -> None:
+    files = class_folders(count=30)
+
+    one, other = prepared(files), prepared(dict(reversed(files.items())))
+
+    for split in Split:
+        assert [s.images.read_bytes() for s in one.shards[split]] == [
+            s.images.read_bytes() for s in other.shards[split]
+        ]
+        assert [s.labels.read_bytes() for s in one.shards[split]] == [
+            s.labels.read_bytes() for s in other.shards[split]
+        ]
+    assert one.thumbnails == other.thumbnails
+
+
+def test_grey_data_set(prepared: Prepare) -> None:
+    data = prepared(class_folders(), SPEC.model_copy(update={"image": ImageSpec(size=(4, 6), mode="L")}))
+
+    assert loaded(data, Split.TRAIN)[0].shape == (16, 1, 4, 6)
+    assert len(data.mean) == len(data.std) == 1
+
+
+def test_manifest_with_a_byte_order_mark_in_a_wrapping_folder(prepared: Prepare) -> None:
+    rows = [
+        f"images/{number}.png,{'cat' if number % 2 else 'dog'},{'test' if number > 7 else ''}" for number in range(10)
+    ]
+    csv = b"\xef\xbb\xbf" + "\n".join(["path,label,split", *rows]).encode()
+
+    data = prepared({"pets/labels.csv": csv} | {f"pets/images/{number}.png": png(number) for number in range(10)})
+
+    assert data.counts_by_class[Split.TEST] == {"cat": 1, "dog": 1}
+    assert data.counts.train + data.counts.val == 8
+
+
+def test_bad_files_are_listed_and_the_rest_is_used(prepared: Prepare) -> None:
+    bad = {
+        "cat/cut.jpg": encoded(noise(64, 64), "JPEG")[:1000],
+        "cat/text.png": b"this is text",
+        "dog/huge.png": png_header(30000, 30000),
+        "dog/empty.png": b"",
+        "dog/inner.zip": b"PK",
+        "readme.txt": b"hello",
+    }
+
+    data = prepared(class_folders() | bad)
+
+    assert sum(data.counts.model_dump().values()) == 20
+    assert data.rejected == 6
+    assert {item.file: item.reason for item in data.rejected_files} == {
+        "cat/cut.jpg": "the image is damaged or cut off",
+        "cat/text.png": "not a readable JPEG, PNG, WebP or BMP image",
+        "dog/empty.png": "not a readable JPEG, PNG, WebP or BMP image",
+        "dog/huge.png": "the image has 30000 x 30000 pixels; the limit is 67108864 in all",
+        "dog/inner.zip": "nested archive",
+        "readme.txt": "has no class folder",
+    }
+
+
+def test_rejected_files_are_all_counted_and_a_thousand_listed(prepared: Prepare) -> None:
+    data = prepared(class_folders() | {f"cat/x{number:04d}.png": b"" for number in range(1100)})
+
+    assert data.rejected == 1100
+    assert len(data.rejected_files) == 1000
+    assert data.rejected_files[-1].file == "cat/x0999.png"
+
+
+def test_twenty_thumbnails_of_the_first_classes(prepared: Prepare) -> None:
+    data = prepared(class_folders([f"{number:02d}" for number in range(25)], count=2))
+
+    assert [thumbnail.label for thumbnail in data.thumbnails] == [f"{number:02d}" for number in range(20)]
+    assert all(thumbnail.image.startswith("data:image/png;base64,") for thumbnail in data.thumbnails)
+
+
+def test_emoji_class(prepared: Prepare) -> None:
+    assert prepared(class_folders(["😀", "cat"])).classes == ("cat", "😀")
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        pytest.param(class_folders(["cat"]), "at least two classes", id="one class"),
+        pytest.param({"cat/": b"", "dog/": b""}, "no picture with a class", id="only folders"),
+        pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, "can be used; rejected: 'cat/1.png'", id="no picture"),
+        pytest.param(
+            class_folders() | {"owl/1.png": b""}, r"'owl' .*; rejected: 'owl/1.png' \(not a", id="empty class"
+        ),
+        pytest.param(TRAINED | {"test/owl/1.png": png()}, "class 'owl' has no usable training", id="untrained class"),
+        pytest.param(class_folders(under="test/"), "no training picture can be used$", id="no training"),
+    ],
+)
+def test_no_data_set(prepared: Prepare, files: Files, reason: str) -> None:
+    with pytest.raises(BadDataset, match=reason):
+        prepared(files)
+
+
+def test_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "upload.zip").write_bytes(b"not a zip")
+
+    with pytest.raises(BadArchive, match="not a zip file"):
+        prepare(tmp_path / "upload.zip", SPEC, tmp_path, Limits(), lambda *_: None)
+
+
+def test_archive_at_fault_ends_it(prepared: Prepare) -> None:
+    with pytest.raises(BadArchive, match="inflates to over 3000 bytes"):
+        prepared(class_folders(), limits=Limits(total_bytes=3000))
+
+
+def test_steps_end_with_all_of_it(prepared: Prepare) -> None:
+    steps: list[tuple[float, str]] = []
+
+    prepared(class_folders(), on_step=lambda fraction, message: steps.append((fraction, message)))
+
+    assert steps[0] == (1 / 20, "1 of 20 pictures")
+    assert steps[-1] == (1.0, "20 pictures prepared")
+    assert steps == sorted(steps)
+
+
+def test_what_a_step_raises_ends_it(prepared: Prepare) -> None:
+    def cancel(*_: object) -> None:
+        raise Cancelled("cancelled")
+
+    with pytest.raises(Cancelled):
+        prepared(class_folders(), on_step=cancel)
+
+
+def test_slice_of_the_sample(prepared: Prepare) -> None:
+    with zipfile.ZipFile(SAMPLE) as sample:
+        names = sorted(sample.namelist())[::10]
+        files = {name: sample.read(name) for name in names}
+
+    data = prepared(files, SPEC.model_copy(update={"image": ImageSpec()}))
+
+    assert len(data.classes) == 10
+    assert (data.counts.train + data.counts.val, data.counts.test) == (500, 100)
+    assert data.rejected == 0
+    assert loaded(data, Split.TRAIN)[0].shape == (data.counts.train, 3, 32, 32)
+    assert data.mean == pytest.approx((0.491, 0.482, 0.447), abs=0.03)  # of the whole of CIFAR-10
+    assert data.std == pytest.approx((0.247, 0.243, 0.262), abs=0.03)

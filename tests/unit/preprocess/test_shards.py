@@ -1,0 +1,48 @@
+"""A split's pictures come back from its shards, mapped, in order."""
+
+from pathlib import Path
+
+import numpy as np
+
+from contract.datasets import Split
+from services.preprocess.shards import ShardWriter
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 5), np.uint8)
+
+
+def test_shards_are_full_but_the_last(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, Split.TRAIN, (3, 4, 5), shard_bytes=3 * 60 + 59)
+    for label, picture in enumerate(PICTURES):
+        writer.add(picture, label)
+
+    shards = writer.finish()
+
+    assert [shard.count for shard in shards] == [3, 3, 1]
+    assert [shard.images.name for shard in shards] == [f"train-0000{number}.images.npy" for number in range(3)]
+    assert [shard.labels.name for shard in shards] == [f"train-0000{number}.labels.npy" for number in range(3)]
+    images = [np.load(shard.images, mmap_mode="r") for shard in shards]
+    labels = [np.load(shard.labels, mmap_mode="r") for shard in shards]
+    assert all(isinstance(array, np.memmap) for array in images + labels)
+    assert np.array_equal(np.concatenate(images), PICTURES)
+    assert np.array_equal(np.concatenate(labels), np.arange(7))
+    assert {array.dtype.str for array in images} | {array.dtype.str for array in labels} == {"|u1", "<i8"}
+
+
+def test_full_last_shard_leaves_no_empty_one(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, Split.VAL, (3, 4, 5), shard_bytes=60)
+    writer.add(PICTURES[0], 1)
+
+    assert [shard.count for shard in writer.finish()] == [1]
+
+
+def test_picture_over_the_shard_size_has_its_own_shard(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, Split.TEST, (3, 4, 5), shard_bytes=1)
+    for picture in PICTURES:
+        writer.add(picture, 0)
+
+    assert [shard.count for shard in writer.finish()] == [1] * 7
+
+
+def test_split_without_pictures_has_no_shard(tmp_path: Path) -> None:
+    assert ShardWriter(tmp_path, Split.TEST, (3, 4, 5)).finish() == ()
+    assert not list(tmp_path.iterdir())

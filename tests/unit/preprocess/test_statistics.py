@@ -1,0 +1,46 @@
+"""Mean and standard deviation are numpy's, over files in blocks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.preprocess.statistics import STD_FLOOR, mean_and_std
+
+
+def saved(folder: Path, *shards: np.ndarray) -> list[Path]:
+    paths = [folder / f"{number}.npy" for number in range(len(shards))]
+    for path, images in zip(paths, shards, strict=True):
+        np.save(path, images)
+    return paths
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_like_numpy(tmp_path: Path, channels: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (700, channels, 40, 30), np.uint8)
+
+    mean, std = mean_and_std(saved(tmp_path, images[:400], images[400:]))
+
+    scaled = images.astype(np.float64) / 255
+    assert mean == pytest.approx(scaled.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert std == pytest.approx(scaled.std(axis=(0, 2, 3)), rel=1e-12)
+
+
+def test_nearly_constant_bright_pixels_lose_no_digits(tmp_path: Path) -> None:
+    images = np.full((100, 1, 100, 100), 255, np.uint8)
+    images[:50] = 252
+
+    mean, std = mean_and_std(saved(tmp_path, images))
+
+    assert mean == (253.5 / 255,)
+    assert std == pytest.approx((1.5 / 255,), rel=1e-14)
+
+
+def test_constant_channel_has_the_floor(tmp_path: Path) -> None:
+    images = np.zeros((2, 3, 4, 4), np.uint8)
+    images[0, 0] = 255
+
+    mean, std = mean_and_std(saved(tmp_path, images))
+
+    assert mean == (0.5, 0, 0)
+    assert std == (0.5, STD_FLOOR, STD_FLOOR)

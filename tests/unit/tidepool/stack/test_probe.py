@@ -1,0 +1,57 @@
+"""Probes against real sockets on loopback."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from tidepool.stack.probe import answers
+
+
+@contextmanager
+def server(answer: bytes) -> Iterator[int]:
+    """Accepts one connection, reads once, and answers."""
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            if answer:
+                connection.recv(1024)
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=serve, args=(listening,))
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "ready"), [("200 OK", True), ("503 Service Unavailable", False)])
+def test_http(status: str, ready: bool) -> None:
+    with server(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()) as port:
+        assert answers(f"http://127.0.0.1:{port}/readyz") is ready
+
+
+@pytest.mark.parametrize(("answer", "ready"), [(b"+OK\r\n+PONG\r\n", True), (b"-WRONGPASS\r\n-NOAUTH\r\n", False)])
+def test_redis(answer: bytes, ready: bool) -> None:
+    with server(answer) as port:
+        assert answers(f"redis://:secret@127.0.0.1:{port}/0") is ready
+
+
+def test_tcp() -> None:
+    with server(b"") as port:
+        assert answers(f"tcp://127.0.0.1:{port}")
+
+
+def test_something_that_speaks_no_http_is_not_ready() -> None:
+    with server(b"SSH-2.0\r\n") as port:
+        assert not answers(f"http://127.0.0.1:{port}/readyz")
+
+
+@pytest.mark.parametrize("scheme", ["http", "redis", "tcp"])
+def test_nobody_there(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert not answers(f"{scheme}://127.0.0.1:{port}")

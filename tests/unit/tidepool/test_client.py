@@ -1,0 +1,151 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contract.jobs import Job, JobState
+from tidepool.client import Client, media_type
+from tidepool.errors import ApiError, JobUnsuccessful
+
+JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n"
+GUESS = {"predictions": [{"label": "cat", "score": 0.9}], "error": None}
+
+
+def job(state: JobState = JobState.QUEUED, **fields: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("result", "error", "started_at", "finished_at", "deadline_at"))
+    known = {"id": "j1", "kind": "train", "state": state, "spec": {}, "progress": {"fraction": 0.5, "message": "epoch"}}
+    counts = {"priority": 0, "attempt": 1, "max_attempts": 3, "created_at": "2026-01-01T00:00:00Z"}
+    return empty | known | counts | fields
+
+
+class Server:
+    """Answers one thing after the other, or the last one for ever, and remembers what it was asked."""
+
+    def __init__(self, *answers: httpx.Response) -> None:
+        self.asked: list[httpx.Request] = []
+        self._answers = list(answers)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.asked.append(request)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+    @property
+    def client(self) -> Client:
+        return Client("http://tidepool", "tp_key", transport=httpx.MockTransport(self))
+
+
+def test_upload_streams_the_archive_and_tells_how_far_it_is(tmp_path: Path) -> None:
+    archive, sent = tmp_path / "cats.zip", []
+    archive.write_bytes(bytes(200_000))
+    server = Server(httpx.Response(202, json=job()))
+    answer = server.client.upload_dataset(
+        "cats", archive, spec={"split": {"seed": 1}}, on_bytes=lambda done, size: sent.append((done, size))
+    )
+    (request,) = server.asked
+    assert answer.id == "j1"
+    assert request.url.path == "/v1/datasets/cats/versions"
+    assert b'name="archive"; filename="cats.zip"' in request.content
+    assert b'{"split": {"seed": 1}}' in request.content
+    assert sent[0] == (65_536, 200_000)
+    assert sent[-1] == (200_000, 200_000)
+
+
+def test_an_upload_that_is_told_to_come_back_sends_all_of_it_again(tmp_path: Path) -> None:
+    archive = tmp_path / "cats.zip"
+    archive.write_bytes(b"all of it")
+    server = Server(httpx.Response(503, headers={"Retry-After": "0"}), httpx.Response(202, json=job()))
+    server.client.upload_dataset("cats", archive)
+    first, second = server.asked
+    assert b"all of it" in first.content
+    assert b"all of it" in second.content
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+def test_train_sends_what_was_asked_for_and_nothing_else() -> None:
+    server = Server(httpx.Response(202, json=job()))
+    server.client.train(dataset="cats@1", model="cat-cnn", epochs=3)
+    spec = {"dataset": "cats@1", "model": "cat-cnn", "epochs": 3}
+    assert json.loads(server.asked[0].content) == {"kind": "train", "spec": spec}
+
+
+def test_two_posts_have_two_idempotency_keys() -> None:
+    server = Server(httpx.Response(202, json=job()))
+    for _ in range(2):
+        server.client.train(dataset="cats@1", model="cat-cnn")
+    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 2
+
+
+def test_wait_asks_until_the_end() -> None:
+    states = (JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED)
+    server = Server(*(httpx.Response(200, json=job(state)) for state in states))
+    assert server.client.wait("j1").state is JobState.SUCCEEDED
+    assert [request.url.params["wait"] for request in server.asked] == ["30"] * 3
+
+
+def test_wait_tells_the_progress_of_every_look() -> None:
+    seen: list[Job] = []
+    server = Server(*(httpx.Response(200, json=job(state)) for state in (JobState.RUNNING, JobState.SUCCEEDED)))
+    server.client.wait("j1", seen.append)
+    assert [(one.state, one.progress.fraction) for one in seen] == [("running", 0.5), ("succeeded", 0.5)]
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED])
+def test_another_end_than_success_is_an_error(state: JobState) -> None:
+    server = Server(httpx.Response(200, json=job(state, error={"code": "bad_dataset", "message": "one class only"})))
+    with pytest.raises(JobUnsuccessful, match=f"train job j1 {state}: one class only") as caught:
+        server.client.wait("j1")
+    assert caught.value.job.state is state
+
+
+def test_alias() -> None:
+    alias = {"alias": "production", "version": 2, "updated_at": "2026-01-01T00:00:00Z"}
+    server = Server(httpx.Response(200, json=alias))
+    assert server.client.set_alias("cat-cnn", "production", 2).version == 2
+    (request,) = server.asked
+    assert (request.method, request.url.path) == ("PUT", "/v1/models/cat-cnn/aliases/production")
+    assert json.loads(request.content) == {"version": 2}
+
+
+def test_predict_one() -> None:
+    timing = {"queue": 0.1, "inference": 0.2, "total": 0.3}
+    answer = {"model": "cat-cnn", "version": 1, "predictions": GUESS["predictions"], "timing_ms": timing}
+    server = Server(httpx.Response(200, json=answer))
+    assert server.client.predict("cat-cnn", JPEG, alias="production").predictions[0].label == "cat"
+    (request,) = server.asked
+    assert dict(request.url.params) == {"top_k": "1", "alias": "production"}
+    assert (request.headers["Content-Type"], request.content) == ("image/jpeg", JPEG)
+
+
+def test_predict_many_in_one_request() -> None:
+    server = Server(httpx.Response(200, json={"results": [GUESS, GUESS]}))
+    results = server.client.predict_many("cat-cnn", [JPEG, PNG], version=2)
+    assert [result.predictions[0].label for result in results if result.predictions] == ["cat", "cat"]
+    (request,) = server.asked
+    assert re.findall(rb"Content-Type: (.*)\r\n", request.content) == [b"image/jpeg", b"image/png"]
+
+
+def test_predict_many_in_halves_where_the_server_refuses_more() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        count = request.read().count(b'name="image"')
+        return httpx.Response(413) if count > 2 else httpx.Response(200, json={"results": [GUESS] * count})
+
+    client = Client("http://tidepool", "tp_key", transport=httpx.MockTransport(serve))
+    assert len(client.predict_many("cat-cnn", [JPEG] * 7)) == 7
+
+
+def test_one_picture_that_is_too_large_is_an_error() -> None:
+    with pytest.raises(ApiError):
+        Server(httpx.Response(413)).client.predict_many("cat-cnn", [JPEG])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(JPEG, "image/jpeg"), (PNG, "image/png"), (b"RIFF0000WEBP", "image/webp"), (b"BM", "image/bmp")],
+)
+def test_media_types(content: bytes, expected: str) -> None:
+    assert media_type(content) == expected
+    assert media_type(b"text") == "application/octet-stream"

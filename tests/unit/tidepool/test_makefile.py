@@ -1,0 +1,29 @@
+"""The Makefile says what it can do, and tells a Python that is too old."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_help_is_the_default_and_names_every_target() -> None:
+    told = make()
+    assert told.returncode == 0
+    for target in ("help", "demo", "test", "check", "up", "down", "status", "lock", "clean"):
+        assert f"make {target} " in told.stdout
+
+
+def test_an_old_python_is_told_what_to_do(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    for name in ("Makefile", "requirements.lock"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    told = make(f"PYTHON={old}", "demo", folder=tmp_path)
+    assert told.returncode != 0
+    assert "needs Python 3.11 or newer" in told.stdout
+    assert not (tmp_path / ".venv").exists()

@@ -1,0 +1,38 @@
+"""What a training needs to go on."""
+
+import io
+import pickle
+
+import pytest
+import torch
+
+from contract.training import Epoch
+from services.trainer.checkpoint import Checkpoint
+
+EPOCH = Epoch(epoch=1, train_loss=0.5, val_loss=None, val_accuracy=None, seconds=2.0)
+
+
+def test_bytes_and_back() -> None:
+    checkpoint = Checkpoint(
+        model={"weight": torch.arange(3.0)},
+        optimizer={"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        scaler={},
+        best={"weight": torch.zeros(3)},
+        epochs=(EPOCH,),
+    )
+
+    back = Checkpoint.from_bytes(checkpoint.to_bytes())
+
+    assert back.epochs == (EPOCH,)
+    assert back.model["weight"].tolist() == [0, 1, 2]
+    assert back.best["weight"].tolist() == [0, 0, 0]
+    assert back.optimizer["state"][0]["momentum_buffer"].tolist() == [1, 1]
+    assert back.optimizer["param_groups"] == checkpoint.optimizer["param_groups"]
+
+
+def test_code_in_a_checkpoint_is_refused() -> None:
+    file = io.BytesIO()
+    torch.save({"model": print}, file)
+
+    with pytest.raises(pickle.UnpicklingError):
+        Checkpoint.from_bytes(file.getvalue())

@@ -1,0 +1,53 @@
+"""Shards and batches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.trainer.data import Normalize, Pictures, batches
+from tests.training_data import separable, stored
+
+
+def test_take_finds_pictures_across_shards_in_the_asked_order(tmp_path: Path) -> None:
+    images, labels = separable(11)
+    pictures = Pictures(stored(tmp_path, "train", images, labels, shards=3))
+    wanted = np.array([10, 0, 4, 3, 3, 7])
+
+    taken_images, taken_labels = pictures.take(wanted)
+
+    assert len(pictures) == 11
+    np.testing.assert_array_equal(taken_images.numpy(), images[wanted])
+    np.testing.assert_array_equal(taken_labels.numpy(), labels[wanted])
+
+
+def test_empty_split_has_no_pictures() -> None:
+    assert len(Pictures([])) == 0
+
+
+@given(count=st.integers(2, 500), size=st.integers(2, 64))
+def test_batches_share_all_pictures_evenly(count: int, size: int) -> None:
+    cut = batches(np.arange(count), size)
+
+    sizes = [len(batch) for batch in cut]
+    assert np.concatenate(cut).tolist() == list(range(count))
+    assert max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 2
+    assert max(sizes) <= max(size, 3)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(257, [129, 128]), (100, [100]), (1, [1]), (2, [2])])
+def test_batches_of_256(count: int, sizes: list[int]) -> None:
+    assert [len(batch) for batch in batches(np.arange(count), 256)] == sizes
+
+
+def test_normalize_per_channel() -> None:
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1)
+
+    normalized = Normalize(mean=(0.5, 0.25), std=(0.25, 0.5))(images)
+
+    assert normalized.dtype == torch.float32
+    assert normalized.flatten().tolist() == [-2.0, 1.5]

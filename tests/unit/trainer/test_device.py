@@ -1,0 +1,37 @@
+"""Where and in which precision a network is trained."""
+
+import pytest
+import torch
+from torch import nn
+
+from services.trainer.device import Device, use_all_cores
+
+
+def test_dense_network_on_a_cpu_computes_in_float32() -> None:
+    device = Device.pick(nn.Linear(2, 2))
+
+    assert str(device) == "cpu"
+    with device.autocast():
+        assert nn.Linear(2, 2)(torch.zeros(1, 2)).dtype == torch.float32
+
+
+def test_convolutions_compute_in_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = nn.Conv2d(3, 4, 1)
+    found = []
+
+    for native in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda native=native: {"avx512_bf16": native})
+        device = Device.pick(conv)
+        with device.autocast():
+            found.append((conv(torch.zeros(1, 3, 2, 2)).dtype, device.layout))
+
+    assert found == [(torch.bfloat16, torch.channels_last), (torch.float32, torch.channels_last)]
+
+
+def test_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+
+    use_all_cores()
+
+    assert torch.get_num_threads() == before

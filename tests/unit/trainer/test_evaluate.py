@@ -1,0 +1,61 @@
+"""What the serving runtime says of an exported model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.errors import JobFailed
+from contract.training import TensorSignature
+from services.trainer.evaluate import evaluate, run
+from services.trainer.metrics import measure
+from tests.onnx_models import CARD, expected_logits, linear, pictures
+from tests.training_data import stored
+
+WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (144, 3)).astype(np.float32)
+
+
+def model(folder: Path) -> Path:
+    path = folder / "model.onnx"
+    path.write_bytes(linear(weights=WEIGHTS))
+    return path
+
+
+def test_run_gives_logits_and_signature(tmp_path: Path) -> None:
+    images = pictures(7)
+    np.save(tmp_path / "images.npy", images)
+
+    logits, signature = run(model(tmp_path), tmp_path / "images.npy")
+
+    np.testing.assert_allclose(logits, expected_logits(images, WEIGHTS), rtol=1e-4, atol=1e-4)
+    assert signature.inputs == (TensorSignature(name="images", dtype="float32", shape=("batch", 3, 8, 6)),)
+    assert signature.outputs == (TensorSignature(name="logits", dtype="float32", shape=("batch", 3)),)
+
+
+def test_metrics_are_of_all_shards(tmp_path: Path) -> None:
+    images, labels = pictures(9), np.arange(9) % 3
+    told: list[str] = []
+
+    found = evaluate(
+        model(tmp_path), stored(tmp_path, "val", images, labels, shards=2), CARD.labels, lambda: told.append("shard")
+    )
+
+    expected = measure(expected_logits(images, WEIGHTS), labels, CARD.labels)
+    assert found is not None
+    assert found.confusion_matrix == expected.confusion_matrix
+    assert found.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert told == ["shard"] * 2
+
+
+def test_empty_split_has_no_metrics(tmp_path: Path) -> None:
+    assert evaluate(model(tmp_path), [], CARD.labels, lambda: None) is None
+
+
+def test_model_that_does_not_run_fails_the_job_and_logs_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"garbage")
+    np.save(tmp_path / "images.npy", pictures(1))
+
+    with pytest.raises(JobFailed, match="does not run"):
+        run(tmp_path / "model.onnx", tmp_path / "images.npy")
+
+    assert "no ONNX graph" in caplog.text

@@ -1,0 +1,197 @@
+"""A training job from the data set to the model's manifest."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.datasets import Counts, DatasetManifest, Shard, Split
+from contract.errors import BadModel, Draining, JobFailed
+from contract.images import ImageSpec
+from contract.jobs import Job, JobKind, JobState, Progress
+from contract.models import METADATA_KEY, ModelCard
+from contract.references import Reference
+from contract.training import ModelManifest
+from services.storage.memory import MemoryObjects
+from services.trainer import worker
+from services.trainer.worker import train
+from tests.training_data import MEAN, STD, separable, stored, train_spec
+
+CLASSES = ("ant", "bee", "cat")
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class MemoryTask:
+    """A task whose world is in memory."""
+
+    def __init__(self, folder: Path, val: int = 30, **spec: Any) -> None:
+        self.folder = folder
+        self.objects = MemoryObjects()
+        self.datasets = self
+        self.job = Job(
+            id="job-1",
+            kind=JobKind.TRAIN,
+            state=JobState.RUNNING,
+            spec=train_spec(dataset="bugs", **spec).model_dump(mode="json"),
+            progress=Progress(),
+            priority=0,
+            attempt=1,
+            max_attempts=3,
+            result=None,
+            error=None,
+            created_at=CREATED,
+            started_at=CREATED,
+            finished_at=None,
+            deadline_at=None,
+        )
+        self.checkpoint: ObjectRef | None = None
+        self.reports: list[tuple[float, str]] = []
+        self.counts = Counts(train=60, val=val, test=12)
+        self._manifest = DatasetManifest(
+            classes=CLASSES,
+            image=ImageSpec(size=(8, 8)),
+            mean=(MEAN,) * 3,
+            std=(STD,) * 3,
+            counts=self.counts,
+            counts_by_class={},
+            shards={split: self._shards(split, getattr(self.counts, split)) for split in Split},
+            rejected=0,
+            rejected_files=(),
+            thumbnails=(),
+        )
+
+    def _shards(self, split: Split, count: int) -> tuple[Shard, ...]:
+        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=2) if count else []
+        return tuple(
+            Shard(count=count // 2, images=self.put(images.name, images), labels=self.put(labels.name, labels))
+            for images, labels in files
+        )
+
+    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
+        return Reference(name=reference.name, version=7), self._manifest
+
+    def report(self, fraction: float, message: str) -> None:
+        self.reports.append((fraction, message))
+
+    def put(self, name: str, source: Path | bytes) -> ObjectRef:
+        return self.objects.put(Bucket.JOBS, name, source)
+
+    def save_checkpoint(self, name: str, source: Path | bytes) -> None:
+        self.checkpoint = self.put(name, source)
+        self.after_checkpoint()
+
+    def after_checkpoint(self) -> None:
+        """What happens to the job then; nothing, unless a test says so."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryTask, ModelManifest]:
+    """A job of three epochs, from start to end."""
+    task = MemoryTask(tmp_path_factory.mktemp("finished"), epochs=3)
+    return task, train(task)
+
+
+def test_manifest_tells_all_of_the_model(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    task, manifest = finished
+
+    file = task.objects.read(manifest.artifact)
+    assert manifest.onnx.sha256 == hashlib.sha256(file).hexdigest()
+    assert (manifest.onnx.size, manifest.onnx.opset) == (len(file), 18)
+    assert manifest.onnx.parity_max_abs_diff < 1e-3
+    assert manifest.labels == CLASSES
+    assert manifest.dataset == "bugs@7"
+    assert manifest.device == "cpu"
+    assert manifest.parameters == 107_155
+    assert [signature.shape for signature in (*manifest.inputs, *manifest.outputs)] == [
+        ("batch", 3, 8, 8),
+        ("batch", 3),
+    ]
+    assert [epoch.epoch for epoch in manifest.epochs] == [1, 2, 3]
+
+
+def test_metrics_are_of_the_best_epoch_on_both_splits(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    _, manifest = finished
+
+    val, test = manifest.metrics.val, manifest.metrics.test
+    assert val is not None
+    assert test is not None
+    assert val.accuracy == manifest.epochs[manifest.best_epoch - 1].val_accuracy
+    assert (sum(map(sum, val.confusion_matrix)), sum(map(sum, test.confusion_matrix))) == (30, 12)
+    assert list(test.per_class) == list(CLASSES)
+
+
+def test_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    task, manifest = finished
+
+    file = onnx.load_from_string(task.objects.read(manifest.artifact))
+
+    card = ModelCard(labels=manifest.labels, preprocessing=manifest.preprocessing)
+    assert {entry.key: entry.value for entry in file.metadata_props} == {METADATA_KEY: card.model_dump_json()}
+
+
+def test_progress_only_grows(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    task, _ = finished
+
+    fractions = [fraction for fraction, _ in task.reports]
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < fractions[-1] <= 1
+    assert any(message.startswith("epoch 1/3 · train loss") for _, message in task.reports)
+
+
+def test_checkpoints_never_overwrite_each_other(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    task, _ = finished
+
+    kept = {key for _, key in task.objects.content if key.startswith("checkpoint")}
+    assert kept == {"checkpoint-1.pt", "checkpoint-2.pt", "checkpoint-3.pt"}
+
+
+def test_drained_job_goes_on_to_the_same_file(finished: tuple[MemoryTask, ModelManifest], tmp_path: Path) -> None:
+    _, straight = finished
+    task = MemoryTask(tmp_path, epochs=3)
+    task.after_checkpoint = interrupt(Draining("the worker stops"))
+    with pytest.raises(Draining):
+        train(task)
+    del task.after_checkpoint
+    task.reports.clear()
+
+    resumed = train(task)
+
+    assert not any(message.startswith("epoch 1/3") for _, message in task.reports)
+    assert resumed.artifact.sha256 == straight.artifact.sha256
+
+
+def test_no_validation_split_gives_no_validation_metrics(tmp_path: Path) -> None:
+    manifest = train(MemoryTask(tmp_path, val=0, epochs=2))
+
+    assert manifest.metrics.val is None
+    assert manifest.metrics.test is not None
+    assert manifest.best_epoch == 2
+
+
+def test_layers_that_do_not_fit_the_pictures_are_refused(tmp_path: Path) -> None:
+    task = MemoryTask(tmp_path, architecture={"layers": [{"maxpool": 9}, {"flatten": {}}]})
+
+    with pytest.raises(BadModel, match="does not fit into 8 pixels"):
+        train(task)
+
+
+def test_full_gpu_asks_for_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
+
+    with pytest.raises(JobFailed, match="smaller batch_size"):
+        train(MemoryTask(tmp_path))
+
+
+def interrupt(error: Exception) -> Callable[..., None]:
+    """A function that raises the error."""
+
+    def raise_it(*_: object, **__: object) -> None:
+        raise error
+
+    return raise_it

@@ -1,0 +1,151 @@
+"""The Python client: one method per thing a script does with Tidepool, over REST alone."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from contract.base import Frozen
+from contract.catalog import Alias, DatasetVersion, ModelVersion
+from contract.jobs import Job, JobState
+from contract.predictions import ImageResult, Prediction
+from tidepool.errors import ApiError, JobUnsuccessful
+from tidepool.transport import Transport
+from tidepool.upload import OnBytes, WatchedFile
+
+LOOK = 0.3  # seconds between looks at a job whose progress is shown
+LONG_POLL = 30  # seconds
+MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp", b"BM": "image/bmp"}
+
+
+class Answer(Frozen):
+    """The predictions for one picture, best first, and where the milliseconds went."""
+
+    model: str
+    version: int
+    predictions: tuple[Prediction, ...]
+    timing_ms: dict[str, float]
+
+
+class Client:
+    """Every method raises ApiError for an answer that is not a success."""
+
+    def __init__(self, url: str, key: str, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._transport = Transport(url, key, transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._transport.close()
+
+    def upload_dataset(
+        self,
+        name: str,
+        archive: Path,
+        *,
+        spec: dict[str, Any] | None = None,
+        on_bytes: OnBytes = lambda sent, size: None,
+    ) -> Job:
+        """Stream a zip from disk into a new version of a data set; the answer is the preprocessing job."""
+        with WatchedFile(archive, on_bytes) as file:
+            form: dict[str, Any] = {"archive": (archive.name, file, "application/zip")}
+            if spec is not None:
+                form["spec"] = (None, json.dumps(spec), "application/json")
+            return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", files=form))
+
+    def train(self, *, dataset: str, model: str, **spec: Any) -> Job:
+        """Start a training job; what is left out of the spec is the architecture's own recipe."""
+        body = {"kind": "train", "spec": {"dataset": dataset, "model": model, **spec}}
+        return Job.model_validate(self._create("/v1/jobs", json=body))
+
+    def job(self, job_id: str, *, wait: int = 0) -> Job:
+        """The job now, or when it has ended, but after `wait` seconds at the latest."""
+        return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))
+
+    def wait(self, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:
+        """The job when it has succeeded; raises JobUnsuccessful if it ends in another way."""
+        while True:
+            job = self.job(job_id, wait=0 if on_progress else LONG_POLL)
+            if on_progress:
+                on_progress(job)
+            if job.state.terminal:
+                break
+            if on_progress:
+                time.sleep(LOOK)
+        if job.state is not JobState.SUCCEEDED:
+            raise JobUnsuccessful(job)
+        return job
+
+    def dataset(self, name: str, version: int) -> DatasetVersion:
+        return DatasetVersion.model_validate(self._transport.call("GET", f"/v1/datasets/{name}/versions/{version}"))
+
+    def model(self, name: str, version: int) -> ModelVersion:
+        return ModelVersion.model_validate(self._transport.call("GET", f"/v1/models/{name}/versions/{version}"))
+
+    def set_alias(self, model: str, alias: str, version: int) -> Alias:
+        """Point an alias at a version, in one step."""
+        path = f"/v1/models/{model}/aliases/{alias}"
+        return Alias.model_validate(self._transport.call("PUT", path, json={"version": version}))
+
+    def predict(
+        self, model: str, image: bytes, *, top_k: int = 1, alias: str | None = None, version: int | None = None
+    ) -> Answer:
+        """Classify one JPEG, PNG, WebP or BMP file; without alias and version by the newest version."""
+        answer = self._transport.call(
+            "POST",
+            f"/v1/models/{model}/predict",
+            params=_which(top_k, alias, version),
+            content=image,
+            headers={"Content-Type": media_type(image)},
+        )
+        return Answer.model_validate(answer)
+
+    def predict_many(
+        self,
+        model: str,
+        images: Sequence[bytes],
+        *,
+        top_k: int = 1,
+        alias: str | None = None,
+        version: int | None = None,
+    ) -> list[ImageResult]:
+        """Classify many in one request, or in halves where that is too large; results in the order of the images."""
+        try:
+            answer = self._transport.call(
+                "POST",
+                f"/v1/models/{model}/predict",
+                params=_which(top_k, alias, version),
+                files=[("image", (str(index), image, media_type(image))) for index, image in enumerate(images)],
+            )
+        except ApiError as error:
+            if error.status != httpx.codes.REQUEST_ENTITY_TOO_LARGE or len(images) == 1:
+                raise
+            middle = len(images) // 2
+            return [
+                result
+                for half in (images[:middle], images[middle:])
+                for result in self.predict_many(model, half, top_k=top_k, alias=alias, version=version)
+            ]
+        return [ImageResult.model_validate(result) for result in answer["results"]]
+
+    def _create(self, path: str, **arguments: Any) -> Any:
+        headers = {"Idempotency-Key": uuid.uuid4().hex}  # so that a retry never makes a second one
+        return self._transport.call("POST", path, headers=headers, **arguments)
+
+
+def media_type(image: bytes) -> str:
+    """The media type that the first bytes of a file tell; the server refuses `application/octet-stream`."""
+    return next((kind for magic, kind in MAGIC.items() if image.startswith(magic)), "application/octet-stream")
+
+
+def _which(top_k: int, alias: str | None, version: int | None) -> dict[str, str | int]:
+    named: dict[str, str | int | None] = {"top_k": top_k, "alias": alias, "version": version}
+    return {name: value for name, value in named.items() if value is not None}

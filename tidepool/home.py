@@ -1,0 +1,76 @@
+"""The folder of one embedded stack, and the only place that says what lies where in it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+VARIABLE = "TIDEPOOL_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """An absolute path without symbolic links, so that one stack never has two names."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        return cls(path.expanduser().resolve())
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """TIDEPOOL_HOME, or `.tidepool` in the current folder."""
+        return cls.at(Path(os.environ.get(VARIABLE) or ".tidepool"))
+
+    @property
+    def run(self) -> Path:
+        """Pid files, and what the supervisor is asked to do and says of it."""
+        return self.path / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def data(self) -> Path:
+        """All that must survive: the database, the broker's log, the objects."""
+        return self.path / "data"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of the services."""
+        return self.path / "scratch"
+
+    @property
+    def key_file(self) -> Path:
+        """The first admin key."""
+        return self.path / "api-key"
+
+    @property
+    def secrets_file(self) -> Path:
+        """Passwords of the servers inside the stack."""
+        return self.path / "secrets.json"
+
+    @property
+    def plan_file(self) -> Path:
+        return self.run / "plan.json"
+
+    @property
+    def state_file(self) -> Path:
+        return self.run / "state.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.run / "up.lock"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def pid(self, name: str) -> Path:
+        return self.run / f"{name}.pid"
+
+    def create(self) -> None:
+        """Make the folders that are missing, closed to other users."""
+        for folder in (self.path, self.run, self.logs, self.data, self.scratch):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)

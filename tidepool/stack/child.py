@@ -1,0 +1,96 @@
+"""One component's life under the supervisor: started, probed, and started again when it dies."""
+
+import logging
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from tidepool.home import VARIABLE, Home
+from tidepool.stack.backoff import Backoff
+from tidepool.stack.components import Component
+from tidepool.stack.pidfile import PidFile
+from tidepool.stack.probe import answers
+from tidepool.stack.processes import kill_marked, mark
+from tidepool.stack.states import Report, State
+
+SOURCE = Path(__file__).parents[2]  # where `python -m services.…` finds the same code as this
+LARGEST_LOG = 10 << 20  # bytes; looked at when a component starts
+
+_log = logging.getLogger(__name__)
+
+
+class Child:
+    def __init__(self, home: Home, component: Component) -> None:
+        self.component = component
+        self.state = State.WAITING
+        self._home = home
+        self._restarts = 0
+        self._backoff = Backoff()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._due = 0.0
+
+    def start(self) -> None:
+        """Start it in a session of its own, its output at the end of its log; a command that is missing is a death."""
+        component, home = self.component, self._home
+        log = home.log(component.name)
+        rotate(log)
+        self.state, self._started = State.STARTING, time.monotonic()
+        with log.open("ab") as output:
+            try:
+                self._process = subprocess.Popen(
+                    component.command,
+                    cwd=SOURCE,
+                    env=os.environ
+                    | component.environment
+                    | {VARIABLE: str(home.path), "PYTHONUNBUFFERED": "1"}
+                    | mark(home, component.name),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                output.write(f"{component.command[0]}: {error.strerror}\n".encode())
+                self._died(None)
+                return
+        PidFile(home.pid(component.name)).write(self._process.pid)
+        _log.info("%s started as %d", component.name, self._process.pid)
+
+    def look(self) -> None:
+        """Notice that it died, that it answers, or that it is time to start it again."""
+        if self.state is State.RESTARTING:
+            if time.monotonic() >= self._due:
+                self._restarts += 1
+                self.start()
+        elif self._process and (code := self._process.poll()) is not None:
+            self._died(code)
+        elif self.state is State.STARTING and not self.component.once:
+            probe = self.component.probe
+            if probe is None or answers(probe):
+                self.state = State.READY
+
+    def report(self) -> Report:
+        component = self.component
+        return Report(name=component.name, role=component.role, state=self.state, restarts=self._restarts)
+
+    def _died(self, code: int | None) -> None:
+        name = self.component.name
+        self._process = None
+        PidFile(self._home.pid(name)).remove()
+        kill_marked(self._home, name)
+        if self.component.once:
+            self.state = State.FINISHED if code == 0 else State.FAILED
+            _log.info("%s ended with %s", name, code)
+            return
+        now = time.monotonic()
+        delay = self._backoff.delay(now - self._started)
+        self.state, self._due = State.RESTARTING, now + delay
+        _log.warning("%s died with %s; it starts again in %.1f s", name, code, delay)
+
+
+def rotate(log: Path) -> None:
+    """Put a log of over 10 MiB aside, in place of the one before."""
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(log.with_suffix(".log.1"))

