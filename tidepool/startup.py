@@ -29,11 +29,10 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
             raise
     url = Plan.load(home.plan_file).url
     console.print(f"[bold green]Tidepool is {'up' if started else 'already running'}.[/]")
-    lines = {"API": url, "Documentation": f"{url}/docs", "API key": home.key_file, "Logs": home.logs}
+    key = f"{home.key_file}" + (f"\n{'':<17}{admin_key(home)}  (shown this once)" if first else "")
+    lines = {"API": url, "Documentation": f"{url}/docs", "Logs": home.logs, "API key": key}
     for what, where in lines.items():
         console.print(f"  {what:<14} {where}", highlight=False, soft_wrap=True)
-    if first:
-        console.print(f"  {'':<14} {admin_key(home)}  (shown this once)", highlight=False, soft_wrap=True)
     console.print(f'Try it:  curl -H "Authorization: Bearer $(cat {home.key_file})" {url}/v1/me', soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ def print_status(console: Console, status: Status) -> None:
     if not status.components:
         console.print("The stack is down. Start it with: [bold]make up[/]")
         return
-    table = Table(title=f"Tidepool at {status.url}", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"Tidepool at {status.url}", title_justify="left", box=None, padding=(0, 1, 0, 0))
     for name in ("process", "pid", "state", "restarts", "uptime", "memory", "log"):
         table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in status.components:

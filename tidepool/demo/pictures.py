@@ -20,10 +20,10 @@ class Picture:
     content: bytes
 
 
-def pictures_of(archive: Path, count: int) -> list[Picture]:
-    """Up to `count` pictures, the classes taking turns; of a `test` split only, where the archive has one."""
+def pictures_of(archive: Path, count: int, *, but: frozenset[str] = frozenset()) -> list[Picture]:
+    """Up to `count` pictures `but` those named, the classes taking turns; of a `test` split only, if there is one."""
     with zipfile.ZipFile(archive) as file:
-        paths = [PurePosixPath(name) for name in sorted(file.namelist())]
+        paths = [PurePosixPath(name) for name in sorted(file.namelist()) if name not in but]
         paths = [path for path in paths if path.suffix.lower() in SUFFIXES and len(path.parts) >= LEAST_PARTS]
         unseen = [path for path in paths if Split.TEST in path.parts[:-2]]
         by_class: dict[str, list[PurePosixPath]] = {}

@@ -76,11 +76,13 @@ def walk(client: Client, archive: Path, *, epochs: int | None, show: Show) -> Jo
     version = _version(trained.model)
     with show.step(Step.ALIAS):
         client.set_alias(model, ALIAS, version)
-    pictures = pictures_of(archive, SINGLES + BATCH)
+    dataset = client.dataset(name, _version(prepared.dataset))
+    rejected = frozenset(file.file for file in dataset.rejected_files)
+    pictures = pictures_of(archive, SINGLES + BATCH, but=rejected)
     guesses = _one_by_one(client, model, pictures[:SINGLES], show)
     batch = _at_once(client, model, pictures[SINGLES:] or pictures, show)
     return Journey(
-        dataset=client.dataset(name, _version(prepared.dataset)),
+        dataset=dataset,
         model=client.model(model, version),
         trained=trained,
         guesses=guesses,

@@ -32,11 +32,14 @@ class Child:
         self._due = 0.0
 
     def start(self) -> None:
-        """Start it in a session of its own, its output at the end of its log; a command that is missing is a death."""
+        """Start it in a session of its own, its output at the end of its log; a command that is missing is a death.
+
+        Raises OSError, with nothing started, if its log cannot be written.
+        """
         component, home = self.component, self._home
         log = home.log(component.name)
         rotate(log)
-        self.state, self._started = State.STARTING, time.monotonic()
+        self._started = time.monotonic()
         with log.open("ab") as output:
             try:
                 self._process = subprocess.Popen(
@@ -55,6 +58,7 @@ class Child:
                 output.write(f"{component.command[0]}: {error.strerror}\n".encode())
                 self._died(None)
                 return
+        self.state = State.STARTING
         PidFile(home.pid(component.name)).write(self._process.pid)
         _log.info("%s started as %d", component.name, self._process.pid)
 
@@ -62,8 +66,8 @@ class Child:
         """Notice that it died, that it answers, or that it is time to start it again."""
         if self.state is State.RESTARTING:
             if time.monotonic() >= self._due:
-                self._restarts += 1
                 self.start()
+                self._restarts += 1
         elif self._process and (code := self._process.poll()) is not None:
             self._died(code)
         elif self.state is State.STARTING and not self.component.once:

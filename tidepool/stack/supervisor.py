@@ -17,6 +17,8 @@ NAME = "supervisor"
 BUSY = 0.05  # seconds between looks while something starts
 IDLE = 1.0  # at rest; the death of a child ends it at once
 
+_log = logging.getLogger(__name__)
+
 
 class Supervisor:
     """`plan` is what should run; `children` is what does."""
@@ -40,7 +42,11 @@ class Supervisor:
     def _keep_running(self) -> bool:
         """Until a signal says stop (False) or a component has failed for good (True)."""
         while True:
-            states = self._look()
+            try:
+                states = self._look()
+            except OSError:  # a full disk, say; the components go on, and so must this
+                _log.exception("looking after the components failed; it goes on in %.0f s", IDLE)
+                states = []
             if State.FAILED in states:
                 return True
             at_rest = all(state.settled for state in states)
@@ -61,8 +67,8 @@ class Supervisor:
             earlier_settled = earlier_settled and all(child.state.settled for child in stage)
         reports = tuple(child.report() for stage in self._children for child in stage)
         if reports != self._reports:
-            self._reports = reports
             save_reports(self._home.state_file, reports)
+            self._reports = reports
         return [report.state for report in reports]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

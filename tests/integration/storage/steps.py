@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from contract.errors import BadArchive
-from contract.jobs import Job, JobKind, JobState, TrainSpec
+from contract.jobs import Job, JobKind, JobState
 from contract.references import Reference
+from contract.training import TrainSpec
 from services.storage.jobs import Jobs
 from services.storage.leases import Claim, Leases
 from services.storage.reconciler import Reconciler

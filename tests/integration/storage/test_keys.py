@@ -15,6 +15,18 @@ from tests.clock import FakeClock
 from tests.examples import WHEN
 
 READ = frozenset({Scope.READ})
+NO_TOKENS = [
+    "",
+    "tp_",
+    "tp_0123abcd_" + "A" * 42,
+    "tp_0123abcd_" + "A" * 44,
+    "tp_0123ABCD_" + "A" * 43,
+    "tp_0123abcd_" + "A" * 43 + "\n",
+    "tp_0123abcd_" + "ä" * 43,
+    "Bearer tp_0123abcd_" + "A" * 43,
+    "tp_0123abcd_" + "A" * 43,
+    "\x00",
+]
 
 
 @pytest.fixture
@@ -50,26 +62,12 @@ def test_every_secret_is_new() -> None:
     assert all(set(token) <= set(string.ascii_letters + string.digits + "-_") for token in tokens)
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        "",
-        "tp_",
-        "tp_0123abcd_" + "A" * 42,
-        "tp_0123abcd_" + "A" * 44,
-        "tp_0123ABCD_" + "A" * 43,
-        "tp_0123abcd_" + "A" * 43 + "\n",
-        "tp_0123abcd_" + "ä" * 43,
-        "Bearer tp_0123abcd_" + "A" * 43,
-        "tp_0123abcd_" + "A" * 43,
-        "\x00",
-    ],
-)
-def test_another_token_is_refused(keys: Keys, token: str) -> None:
+def test_another_token_is_refused(keys: Keys) -> None:
     keys.create("laptop", READ)
 
-    with pytest.raises(Unauthenticated, match="the API key is not valid"):
-        keys.authenticate(token)
+    for token in NO_TOKENS:
+        with pytest.raises(Unauthenticated, match="the API key is not valid"):
+            keys.authenticate(token)
 
 
 def test_a_wrong_secret_is_refused_as_an_unknown_key_is(keys: Keys) -> None:

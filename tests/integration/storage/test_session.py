@@ -30,9 +30,13 @@ def test_what_is_written_is_there(database: Database) -> None:
 
 
 def test_an_error_takes_everything_back_and_stays_itself(database: Database) -> None:
-    with pytest.raises(NotFound), database.write() as connection:
-        connection.execute(insert(datasets).values(PETS))
-        raise NotFound("something else is missing")
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            connection.execute(insert(datasets).values(PETS))
+            raise NotFound("something else is missing")
+
+    with pytest.raises(NotFound, match="something else"):
+        write_and_fail()
 
     assert names(database) == []
 

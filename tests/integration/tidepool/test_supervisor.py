@@ -38,6 +38,18 @@ def test_a_killed_component_is_started_again(stack: Stack) -> None:
     assert status_of(stack.home).components[1].restarts == 1
 
 
+def test_a_disk_that_cannot_be_written_does_not_stop_the_supervisor(stack: Stack) -> None:
+    stack.up(lambda: plan(python("worker", SLEEP)))
+    first = pid_of(stack, "worker")
+    assert first
+    stack.home.state_file.unlink()
+    stack.home.state_file.mkdir()  # nothing can be written there
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: pid_of(stack, "worker") not in {None, first})
+    stack.home.state_file.rmdir()
+    eventually(lambda: stack.home.state_file.exists() and status_of(stack.home).components[1].restarts == 1)
+
+
 def test_what_a_killed_component_had_started_dies_too(stack: Stack, tmp_path: Path) -> None:
     stack.up(lambda: plan(parent("worker", tmp_path / "note")))
     eventually((tmp_path / "note").exists)

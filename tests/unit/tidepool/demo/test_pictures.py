@@ -40,3 +40,8 @@ def test_a_class_called_test_is_no_split(archive: Path) -> None:
 def test_what_is_no_picture_is_passed_over(archive: Path) -> None:
     fill(archive, "cat/", "cat/readme.txt", "loose.png", "cat/1.PNG")
     assert [picture.name for picture in pictures_of(archive, 9)] == ["cat/1.PNG"]
+
+
+def test_what_the_data_set_rejected_is_not_tried(archive: Path) -> None:
+    fill(archive, "cat/1.png", "cat/2.png")
+    assert [picture.name for picture in pictures_of(archive, 9, but=frozenset({"cat/1.png"}))] == ["cat/2.png"]

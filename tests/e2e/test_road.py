@@ -1,0 +1,223 @@
+"""The road of `make demo` on a tiny data set, as a user walks it: the command line, the client, and curl."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from contract.jobs import JobState, PreprocessResult, TrainResult
+from tests.pictures import class_folders, png, zipped
+from tests.servers import free_port
+from tidepool.client import Client
+from tidepool.errors import ApiError, JobUnsuccessful
+
+TIDEPOOL = Path(sys.executable).with_name("tidepool")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up."""
+
+    home: Path
+    url: str
+    environment: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        return (self.home / "api-key").read_text().strip()
+
+    def pid(self, role: str) -> int | None:
+        """What its pid file says; None while there is none."""
+        file = self.home / "run" / f"{role}.pid"
+        return int(file.read_text().split()[0]) if file.exists() else None
+
+    def tidepool(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [TIDEPOOL, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def curl(self, *arguments: str) -> tuple[int, dict[str, object]]:
+        command = ["curl", "-sS", "-w", "\n%{http_code}", "-H", f"Authorization: Bearer {self.key}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), json.loads(body)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home, port = tmp_path_factory.mktemp("stack") / "home", free_port()
+    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)}
+    stack = Running(home, f"http://127.0.0.1:{port}", environment)
+    up = stack.tidepool("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert stack.url in up.stdout
+        assert "api-key" in up.stdout
+        yield stack
+    finally:
+        stack.tidepool("down")
+
+
+@pytest.fixture(scope="module")
+def client(running: Running) -> Iterator[Client]:
+    with Client(running.url, running.key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty pictures of two classes, and one file that is none."""
+    files = class_folders(("cat", "dog"), 20, under="pets/")
+    return zipped(tmp_path_factory.mktemp("data") / "pets.zip", {**files, "pets/cat/notes.png": b"not a picture"})
+
+
+@pytest.fixture(scope="module")
+def trained(client: Client, archive: Path) -> TrainResult:
+    prepared = PreprocessResult.model_validate(client.wait(client.upload_dataset("pets", archive).id).result)
+    job = client.wait(client.train(dataset=prepared.dataset, model="pets-cnn", epochs=2).id)
+    return TrainResult.model_validate(job.result)
+
+
+def test_the_road_by_hand(running: Running, client: Client, trained: TrainResult) -> None:
+    # given a data set and a model that came out of it
+    dataset = client.dataset("pets", 1)
+    assert dataset.classes == ("cat", "dog")
+    assert [file.file for file in dataset.rejected_files] == ["pets/cat/notes.png"]
+    assert trained.model == "pets-cnn@1"
+    assert [epoch.epoch for epoch in trained.epochs] == [1, 2]
+    assert trained.onnx.parity_max_abs_diff < 1e-3
+    assert trained.metrics.test is not None
+
+    # when it is promoted
+    client.set_alias("pets-cnn", "production", 1)
+
+    # then it answers for one picture and for many, and says what served it
+    picture = png(seed=3)
+    one = client.predict("pets-cnn", picture, alias="production", top_k=2)
+    assert {prediction.label for prediction in one.predictions} == {"cat", "dog"}
+    assert sum(prediction.score for prediction in one.predictions) == pytest.approx(1.0)
+    many = client.predict_many("pets-cnn", [picture, b"not a picture", picture], alias="production")
+    assert many[0].predictions is not None
+    assert many[0].predictions[0].score == pytest.approx(one.predictions[0].score, abs=1e-5)
+    assert many[1].error is not None
+    assert many[1].error.code == "bad_image"
+    assert client.model("pets-cnn", 1).provider == "CPUExecutionProvider"
+
+
+def test_the_road_by_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
+    picture = tmp_path / "one.png"
+    picture.write_bytes(png(seed=5))
+    predict = f"{running.url}/v1/models/pets-cnn/predict"
+
+    status, answer = running.curl("-H", "Content-Type: image/png", "--data-binary", f"@{picture}", predict)
+    assert (status, answer["model"], answer["version"]) == (200, "pets-cnn", 1)
+
+    status, answer = running.curl("-F", f"image=@{picture}", "-F", f"image=@{picture}", predict)
+    assert status == 200
+    assert len(answer["results"]) == 2  # type: ignore[arg-type]
+
+    status, answer = running.curl("-H", "Content-Type: image/png", "-d", "text", predict)
+    assert (status, answer["code"]) == (422, "bad_image")
+
+
+def test_the_artifact_is_the_file_that_was_trained(client: Client, running: Running, trained: TrainResult) -> None:
+    artifact = f"{running.url}/v1/models/pets-cnn/versions/1/artifact"
+    command = ["curl", "-sS", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {running.key}", artifact]
+    presigned = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    done = subprocess.run(["curl", "-sSf", presigned], capture_output=True, timeout=60, check=True)
+
+    assert len(done.stdout) == trained.onnx.size
+
+
+def test_an_archive_that_is_none_fails_with_its_reason(client: Client, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"this is no archive")
+
+    with pytest.raises(JobUnsuccessful) as failure:
+        client.wait(client.upload_dataset("broken", broken).id)
+
+    job = failure.value.job
+    assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_archive")
+    with pytest.raises(ApiError) as refusal:
+        client.train(dataset="broken", model="nothing")
+    assert refusal.value.status == 404
+
+
+def test_a_killed_replica_comes_back_and_answers(running: Running, client: Client, trained: TrainResult) -> None:
+    before = running.pid("inference")
+    assert before is not None
+
+    os.kill(before, signal.SIGKILL)
+
+    deadline = time.monotonic() + 60
+    while running.pid("inference") in {before, None}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert client.predict("pets-cnn", png()).model == "pets-cnn"
+
+
+def test_status_shows_every_role(running: Running) -> None:
+    shown = json.loads(running.tidepool("status", "--json").stdout)
+    roles = {"redis", "s3", "gateway", "storage", "preprocess", "trainer", "inference"}
+    assert roles <= {component["name"] for component in shown["components"]}
+    assert {path.stem for path in (running.home / "run").glob("*.pid")} >= roles
+    assert {path.stem for path in (running.home / "log").glob("*.log")} >= roles
+    assert (running.home / "api-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_demo_succeeds_and_leaves_nothing_running(archive: Path, tmp_path: Path) -> None:
+    command = [TIDEPOOL, "demo", "--dataset", archive, "--epochs", "1", "--home", tmp_path / "demo"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("Test accuracy", "Confusion matrix", "Where each second went", "/docs"):
+        assert part in done.stdout
+    assert _processes_of(tmp_path / "demo") == []
+
+
+def test_the_demo_fails_loudly(tmp_path: Path) -> None:
+    one_class = zipped(tmp_path / "one.zip", class_folders(("cat",), 4))
+    command = [TIDEPOOL, "demo", "--dataset", one_class, "--home", tmp_path / "demo"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 1
+    assert "class" in done.stdout.splitlines()[-1]
+    assert _processes_of(tmp_path / "demo") == []
+
+
+def test_down_after_the_supervisor_was_killed_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(free_port())}
+    stack = Running(home, "", environment)
+    assert stack.tidepool("up").returncode == 0
+    supervisor = stack.pid("supervisor")
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    assert _processes_of(home) != []
+
+    assert stack.tidepool("down").returncode == 0
+
+    assert _processes_of(home) == []
+
+
+def _processes_of(home: Path) -> list[psutil.Process]:
+    """Processes that were started for a home, by their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in process.environ().get("TIDEPOOL_HOME", "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,111 @@
+"""The storage process: what `init` prepares and `sweep` does in each pass."""
+
+import threading
+
+import pytest
+import redis as redis_client
+from prometheus_client import REGISTRY
+
+from contract.artifacts import Bucket
+from contract.errors import Unauthenticated
+from contract.jobs import POOLS, JobKind, JobState
+from services.storage.jobs import Jobs
+from services.storage.keys import Keys, new_token
+from services.storage.main import init, sweep
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.settings import ObjectsSettings
+from tests.examples import PREPROCESS_REQUEST
+from tests.servers import S3Server, Server, free_port
+
+TOKEN = new_token()
+QUEUE = POOLS[JobKind.PREPROCESS]
+
+
+class Passes(threading.Event):
+    """Stops a sweep after some passes, and never waits."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, database_url: str, s3: S3Server, redis: Server) -> None:
+    monkeypatch.setenv("TIDEPOOL_DATABASE_URL", database_url)
+    monkeypatch.setenv("TIDEPOOL_S3_ENDPOINT", s3.url)
+    monkeypatch.setenv("TIDEPOOL_S3_ACCESS_KEY", s3.access_key)
+    monkeypatch.setenv("TIDEPOOL_S3_SECRET_KEY", s3.secret_key)
+    monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "init-")
+    monkeypatch.setenv("TIDEPOOL_BROKER_URL", redis.url)
+    monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", TOKEN)
+
+
+@pytest.fixture
+def queue(redis: Server) -> redis_client.Redis:
+    """The broker, with nothing in the queue."""
+    client = redis_client.Redis.from_url(redis.url)
+    client.delete(QUEUE)
+    return client
+
+
+def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_url: str) -> None:
+    for _ in range(2):
+        init()
+
+    assert [key.name for key in Keys(Database.connect(database_url)).list()] == ["admin"]
+    objects = S3Objects(ObjectsSettings())
+    assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
+
+
+def test_a_mistake_of_the_operator_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", "password")
+
+    with pytest.raises(Unauthenticated):
+        init()
+
+
+def test_a_sweep_rings_bells(database: Database, queue: redis_client.Redis) -> None:
+    for _ in range(2):
+        Jobs(database).create(PREPROCESS_REQUEST)
+
+    sweep(Passes(1))
+
+    assert queue.llen(QUEUE) == 2
+
+
+def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Redis) -> None:
+    # given jobs of the past, by the clock of these tests: one of them is late
+    jobs = Jobs(database)
+    late = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 60}))
+    jobs.create(PREPROCESS_REQUEST)
+
+    # when
+    sweep(Passes(1))
+
+    # then
+    assert jobs.get(late.id).state == JobState.EXPIRED
+    oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
+    assert oldest is not None
+    assert oldest > 60
+
+
+def test_an_outage_delays_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
+) -> None:
+    # given
+    Jobs(database).create(PREPROCESS_REQUEST)
+
+    # when the database is away
+    with monkeypatch.context() as outage:
+        outage.setenv("TIDEPOOL_DATABASE_URL", f"postgresql+psycopg://tidepool@127.0.0.1:{free_port()}/postgres")
+        sweep(Passes(2))
+    assert queue.llen(QUEUE) == 0
+
+    # then nothing is lost
+    sweep(Passes(1))
+    assert queue.llen(QUEUE) == 1

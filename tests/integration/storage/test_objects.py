@@ -1,0 +1,144 @@
+"""Objects on a real S3 server, and the same promises of their twin in memory."""
+
+import io
+import uuid
+from pathlib import Path
+
+import pytest
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.errors import Corrupt, NotFound
+from services.storage.memory import MemoryObjects
+from services.storage.objects import Objects
+
+HELLO = ObjectRef(
+    bucket=Bucket.JOBS,
+    key="hello",
+    size=5,
+    sha256="2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+)
+
+
+@pytest.fixture(params=["s3", "memory"])
+def store(request: pytest.FixtureRequest) -> Objects:
+    if request.param == "memory":
+        return MemoryObjects()
+    store: Objects = request.getfixturevalue("objects")
+    return store
+
+
+@pytest.fixture
+def folder() -> str:
+    """A prefix that no other test uses."""
+    return f"{uuid.uuid4()}/"
+
+
+def test_bytes_files_and_streams_are_stored_alike(store: Objects, folder: str, tmp_path: Path) -> None:
+    # given
+    (tmp_path / "hello.txt").write_bytes(b"hello")
+
+    # when
+    refs = [
+        store.put(Bucket.JOBS, folder + "bytes", b"hello"),
+        store.put(Bucket.JOBS, folder + "file", tmp_path / "hello.txt"),
+        store.put_stream(Bucket.JOBS, folder + "stream", io.BytesIO(b"hello")),
+    ]
+
+    # then
+    names = ["bytes", "file", "stream"]
+    assert refs == [HELLO.model_copy(update={"key": folder + name}) for name in names]
+    assert [store.read(ref) for ref in refs] == [b"hello"] * 3
+
+
+@pytest.mark.parametrize("name", ["x", "a/b/c.npy", "with space", "ünï/côdé", "+&?%#=.bin"])
+def test_an_object_is_read_under_its_key(store: Objects, folder: str, name: str) -> None:
+    ref = store.put(Bucket.UPLOADS, folder + name, b"hello")
+
+    assert store.read(ref) == b"hello"
+    assert store.adopt(Bucket.UPLOADS, folder + name) == ref
+
+
+def test_an_empty_object(store: Objects, folder: str, tmp_path: Path) -> None:
+    ref = store.put(Bucket.JOBS, folder + "empty", b"")
+
+    store.fetch(ref, tmp_path / "empty")
+
+    assert (ref.size, store.read(ref), (tmp_path / "empty").read_bytes()) == (0, b"", b"")
+
+
+def test_an_object_is_fetched_into_a_file(store: Objects, folder: str, tmp_path: Path) -> None:
+    ref = store.put(Bucket.JOBS, folder + "x", b"hello")
+
+    store.fetch(ref, tmp_path / "x")
+
+    assert (tmp_path / "x").read_bytes() == b"hello"
+
+
+def test_the_last_bytes_put_under_a_key_stay(store: Objects, folder: str) -> None:
+    first = store.put(Bucket.JOBS, folder + "x", b"first")
+
+    second = store.put(Bucket.JOBS, folder + "x", b"second")
+
+    assert store.read(second) == b"second"
+    with pytest.raises(Corrupt):
+        store.read(first)
+
+
+@pytest.mark.parametrize("wrong", [{"size": 4}, {"sha256": "0" * 64}], ids=str)
+def test_what_is_not_what_was_written_is_corrupt(
+    store: Objects, folder: str, tmp_path: Path, wrong: dict[str, object]
+) -> None:
+    ref = store.put(Bucket.JOBS, folder + "x", b"hello").model_copy(update=wrong)
+
+    with pytest.raises(Corrupt):
+        store.read(ref)
+    with pytest.raises(Corrupt):
+        store.fetch(ref, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_gone_is_corrupt(store: Objects, folder: str, tmp_path: Path) -> None:
+    ref = store.put(Bucket.JOBS, folder + "x", b"hello")
+    store.delete(Bucket.JOBS, folder)
+
+    with pytest.raises(Corrupt):
+        store.read(ref)
+    with pytest.raises(Corrupt):
+        store.fetch(ref, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_nobody_put_is_not_found(store: Objects, folder: str) -> None:
+    store.put(Bucket.JOBS, folder + "x", b"in the other bucket")
+
+    with pytest.raises(NotFound):
+        store.adopt(Bucket.UPLOADS, folder + "x")
+
+
+def test_a_prefix_is_deleted_with_all_that_is_in_it(store: Objects, folder: str) -> None:
+    # given
+    doomed = [store.put(Bucket.JOBS, f"{folder}1/{name}", b"x") for name in ("a", "b/c")]
+    kept = store.put(Bucket.JOBS, folder + "10/a", b"x")
+    other = store.put(Bucket.UPLOADS, folder + "1/a", b"x")
+
+    # when
+    assert [store.delete(Bucket.JOBS, folder + "1/") for _ in range(2)] == [len(doomed), 0]
+
+    # then
+    assert store.prefixes(Bucket.JOBS, folder) == [folder + "10/"]
+    assert (store.read(kept), store.read(other)) == (b"x", b"x")
+
+
+def test_the_folders_under_a_prefix(store: Objects, folder: str) -> None:
+    for name in ("b/1/x", "a/1/x", "a/2/y", "top"):
+        store.put(Bucket.JOBS, folder + name, b"x")
+
+    assert store.prefixes(Bucket.JOBS, folder) == [folder + "a/", folder + "b/"]
+    assert store.prefixes(Bucket.JOBS, folder + "a/") == [folder + "a/1/", folder + "a/2/"]
+    assert store.prefixes(Bucket.JOBS, folder + "a/1/") == []
+    assert folder in store.prefixes(Bucket.JOBS)
+    assert folder not in store.prefixes(Bucket.UPLOADS)
+
+
+def test_a_store_that_answers(store: Objects) -> None:
+    store.ping()

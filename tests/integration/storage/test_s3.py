@@ -1,0 +1,196 @@
+"""What only a real S3 server can show: its wire, its disk, its outages, and clients we did not write."""
+
+import gzip
+import hashlib
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from contract.artifacts import Bucket
+from contract.errors import Corrupt, ObjectsUnavailable, Unavailable
+from services.storage.objects import S3Objects
+from services.storage.settings import ObjectsSettings
+from tests.examples import ONNX_FILE
+from tests.servers import S3Server, s3_server
+
+USES: list[Callable[[S3Objects], object]] = [
+    lambda store: store.ping(),
+    lambda store: store.put(Bucket.JOBS, "x", b"x"),
+    lambda store: store.read(ONNX_FILE),
+    lambda store: store.adopt(Bucket.JOBS, "x"),
+    lambda store: store.delete(Bucket.JOBS, "x"),
+    lambda store: store.prefixes(Bucket.JOBS),
+    lambda store: store.make_buckets(),
+]
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that no other test uses."""
+    return f"{uuid.uuid4()}/x"
+
+
+@pytest.fixture
+def boto(s3: S3Server) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name="us-east-1",
+    )
+
+
+def on_disk(server_folder: Path, key: str) -> Path:
+    return server_folder / "s3" / "s3" / "tidepool-jobs" / key
+
+
+def test_making_the_buckets_again_keeps_what_is_in_them(objects: S3Objects, key: str) -> None:
+    ref = objects.put(Bucket.JOBS, key, b"hello")
+
+    objects.make_buckets()
+
+    assert objects.read(ref) == b"hello"
+
+
+def test_a_client_puts_and_gets_by_presigned_urls(objects: S3Objects, key: str) -> None:
+    # when
+    put = httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=b"hello")
+
+    # then
+    assert put.status_code == 200
+    ref = objects.adopt(Bucket.UPLOADS, key)
+    assert objects.read(ref) == b"hello"
+    assert httpx.get(objects.download_url(ref)).content == b"hello"
+
+
+def test_a_presigned_url_is_for_one_thing(objects: S3Objects, key: str) -> None:
+    ref = objects.put(Bucket.UPLOADS, key, b"hello")
+    upload, download = objects.upload_url(Bucket.UPLOADS, key), objects.download_url(ref)
+
+    refused = [
+        httpx.get(upload),
+        httpx.put(download, content=b"other"),
+        httpx.put(upload.replace(key, "other"), content=b"other"),
+        httpx.get(download.replace("X-Amz-Expires=3600", "X-Amz-Expires=36000")),
+        httpx.get(download.partition("?")[0]),
+    ]
+
+    assert all(400 <= answer.status_code < 404 for answer in refused)
+    assert objects.read(ref) == b"hello"
+
+
+def test_presigned_urls_lead_to_the_public_endpoint(s3_settings: ObjectsSettings) -> None:
+    public = s3_settings.model_copy(update={"public_endpoint": "https://files.example.org"})
+    store = S3Objects(public)
+
+    for url in (store.upload_url(Bucket.UPLOADS, "x"), store.download_url(ONNX_FILE)):
+        assert url.startswith("https://files.example.org/tidepool-")
+
+
+def test_compressed_bytes_stay_as_they_were_put(objects: S3Objects, key: str) -> None:
+    archive = gzip.compress(b"0" * 100_000)
+
+    httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=archive, headers={"Content-Encoding": "gzip"})
+
+    ref = objects.adopt(Bucket.UPLOADS, key)
+    assert (ref.size, ref.sha256) == (len(archive), hashlib.sha256(archive).hexdigest())
+    assert objects.read(ref) == archive
+
+
+def test_a_large_file_goes_in_parts_and_comes_back_whole(objects: S3Objects, key: str, tmp_path: Path) -> None:
+    # given more than three of the SDK's parts of 5 MiB
+    data = hashlib.shake_128(b"seed").digest(17 << 20)
+    (tmp_path / "large").write_bytes(data)
+
+    # when
+    ref = objects.put(Bucket.JOBS, key, tmp_path / "large")
+
+    # then
+    assert (ref.size, ref.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    objects.fetch(ref, tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == data
+
+
+def test_another_client_reads_what_we_wrote(objects: S3Objects, boto: Any, key: str) -> None:
+    objects.put(Bucket.JOBS, key, b"hello")
+
+    assert boto.get_object(Bucket="tidepool-jobs", Key=key)["Body"].read() == b"hello"
+
+
+def test_we_read_what_another_client_wrote(objects: S3Objects, boto: Any, key: str) -> None:
+    boto.put_object(Bucket="tidepool-jobs", Key=key, Body=b"hello")
+
+    assert objects.read(objects.adopt(Bucket.JOBS, key)) == b"hello"
+
+
+def test_another_client_that_cuts_an_object_is_noticed(objects: S3Objects, boto: Any, key: str) -> None:
+    ref = objects.put(Bucket.JOBS, key, b"hello")
+
+    boto.put_object(Bucket="tidepool-jobs", Key=key, Body=b"hell")
+
+    with pytest.raises(Corrupt):
+        objects.read(ref)
+
+
+def test_a_flipped_bit_on_the_disk_is_noticed(
+    objects: S3Objects, server_folder: Path, key: str, tmp_path: Path
+) -> None:
+    # given
+    ref = objects.put(Bucket.JOBS, key, b"hello")
+    file = on_disk(server_folder, key)
+    assert file.read_bytes() == b"hello"
+
+    # when
+    file.write_bytes(b"hellm")
+
+    # then
+    with pytest.raises(Corrupt):
+        objects.read(ref)
+    with pytest.raises(Corrupt):
+        objects.fetch(ref, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_file_cut_on_the_disk_is_noticed(objects: S3Objects, server_folder: Path, key: str, tmp_path: Path) -> None:
+    ref = objects.put(Bucket.JOBS, key, b"hello" * 1000)
+
+    on_disk(server_folder, key).write_bytes(b"hello")
+
+    # a server that still promises the old size breaks off, another one sends a short file
+    with pytest.raises(Unavailable):
+        objects.read(ref)
+    with pytest.raises(Unavailable):
+        objects.fetch(ref, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_wrong_secret_key(objects: S3Objects, s3_settings: ObjectsSettings) -> None:
+    objects.put(Bucket.JOBS, "x", b"x")
+    stranger = S3Objects(s3_settings.model_copy(update={"secret_key": SecretStr("wrong")}))
+
+    for use in USES:
+        with pytest.raises(ObjectsUnavailable):
+            use(stranger)
+
+
+def test_a_server_that_stops(tmp_path: Path) -> None:
+    # given
+    with s3_server(tmp_path) as server:
+        store = S3Objects(
+            ObjectsSettings(
+                endpoint=server.url, access_key=SecretStr(server.access_key), secret_key=SecretStr(server.secret_key)
+            )
+        )
+        store.make_buckets()
+
+    # then
+    for use in USES[:3]:  # each tries three times, with waits
+        with pytest.raises(ObjectsUnavailable):
+            use(store)
