@@ -37,6 +37,8 @@ def celery_app(settings: BrokerSettings) -> Celery:
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            "max_retries": 1,  # of a publish's connection; who rings tries again by itself
+            "interval_start": 0,
         },
     )
     return app
@@ -47,7 +49,7 @@ def consume(app: Celery, queue: str, task: str, function: Callable[..., None], p
     app.task(name=task)(function)
     name = f"--hostname={queue}@%h-{os.getpid()}"
     options = [f"--pool={pool}", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
-    app.worker_main(["worker", *options, "--without-gossip", "--without-mingle"])
+    app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle"])
 
 
 class Broker:
@@ -63,11 +65,6 @@ class Broker:
     def call(self, pool: str, call_id: str, deadline: float) -> None:
         """Tell a pool that a call waits for an answer until `deadline` (Unix time, seconds); raises as `ring`."""
         self._send(ANSWER_CALL, [call_id, deadline], pool)
-
-    def ping(self) -> None:
-        """Raise BrokerUnavailable unless Redis answers."""
-        with mapped_errors(), self._app.pool.acquire(block=True, timeout=3) as connection:
-            connection.default_channel.client.ping()
 
     def _send(self, task: str, args: list[object], queue: str) -> None:
         with mapped_errors():

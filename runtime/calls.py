@@ -47,7 +47,10 @@ class RedisCaller:
     def __init__(self, settings: BrokerSettings, broker: Broker) -> None:
         self._broker = broker
         self._redis = redis.asyncio.Redis.from_url(
-            settings.url.get_secret_value(), socket_connect_timeout=3, max_connections=1024
+            settings.url.get_secret_value(),
+            socket_connect_timeout=3,
+            socket_timeout=None,  # each call has its own deadline
+            max_connections=1024,
         )
 
     async def call(self, pool: str, body: bytes, within_s: float, request_id: str) -> bytes:

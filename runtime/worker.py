@@ -1,10 +1,8 @@
 """A job worker: a bell rings, one job is claimed, one process runs it, and the row says how it ended."""
 
-import importlib
 import multiprocessing
 import os
 import socket
-import sys
 import threading
 from typing import Any
 
@@ -73,7 +71,7 @@ def serve_jobs(kind: JobKind, handler: Handler) -> None:
     """The process of one replica of a pool, until SIGTERM; a composition root."""
     start_telemetry(POOLS[kind], TelemetrySettings())
     app = celery_app(BrokerSettings())
-    worker = Worker(kind, _importable(handler), Stores.from_environment().leases)
+    worker = Worker(kind, handler, Stores.from_environment().leases)
 
     def run_job(job_id: str) -> None:
         log.debug("bell", job_id=job_id)
@@ -85,10 +83,3 @@ def serve_jobs(kind: JobKind, handler: Handler) -> None:
     signals.worker_shutting_down.connect(drain, weak=False)
     # threads: the main thread stays with the broker while a job runs in its own process
     consume(app, POOLS[kind], RUN_JOB, run_job, pool="threads")
-
-
-def _importable(handler: Handler) -> Handler:
-    """The handler under a name that an attempt's process can import, which `__main__` is not."""
-    spec = sys.modules[handler.__module__].__spec__
-    found: Handler = getattr(importlib.import_module(spec.name), handler.__name__) if spec else handler
-    return found

@@ -1,7 +1,7 @@
-"""The composition root of an inference replica."""
+"""The only place where inference meets its stores: calls come in, replies go out."""
 
 from contract.predictions import PredictCall
-from runtime.calls import Answer, serve_calls
+from runtime.calls import Answer
 from runtime.codec import decode, encode
 from runtime.stores import Stores
 from services.inference.announce import ProviderAnnouncer
@@ -27,7 +27,3 @@ def setup(stores: Stores) -> Answer:
         return encode(reply)
 
     return answer
-
-
-if __name__ == "__main__":
-    serve_calls("inference", setup)

@@ -1,9 +1,8 @@
 """The only place where preprocessing meets jobs: an upload comes in, a data set's manifest goes out."""
 
 from contract.datasets import DatasetManifest, Shard
-from contract.jobs import JobKind, PreprocessSpec
+from contract.jobs import PreprocessSpec
 from runtime.task import Task
-from runtime.worker import serve_jobs
 from services.preprocess.limits import Limits
 from services.preprocess.pipeline import prepare
 from services.preprocess.shards import ShardFile
@@ -35,7 +34,3 @@ def _stored(task: Task, file: ShardFile) -> Shard:
         images=task.put(file.images.name, file.images),
         labels=task.put(file.labels.name, file.labels),
     )
-
-
-if __name__ == "__main__":
-    serve_jobs(JobKind.PREPROCESS, preprocess)

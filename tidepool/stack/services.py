@@ -9,9 +9,9 @@ from tidepool.stack.components import Component
 from tidepool.stack.ports import HOST
 
 WORKERS = {
-    "preprocess": "services.preprocess.worker",
-    "trainer": "services.trainer.worker",
-    "inference": "services.inference.worker",
+    "preprocess": "services.preprocess.main",
+    "trainer": "services.trainer.main",
+    "inference": "services.inference.main",
 }
 GATEWAY_GRACE = 25.0  # seconds to answer the requests that it accepted
 WORKER_GRACE = 35.0  # seconds to finish what is short and to checkpoint what is long

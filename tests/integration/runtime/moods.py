@@ -1,4 +1,4 @@
-"""A job worker for the harness tests: the data set's name says how the handler behaves."""
+"""A handler for the harness tests: the data set's name says how it behaves."""
 
 import os
 import signal
@@ -7,9 +7,7 @@ import time
 from contract.datasets import Counts, DatasetManifest
 from contract.errors import BadDataset, Corrupt
 from contract.images import ImageSpec
-from contract.jobs import JobKind
 from runtime.task import Task
-from runtime.worker import serve_jobs
 
 MANIFEST = DatasetManifest(
     classes=("cat", "dog"),
@@ -49,7 +47,3 @@ def handle(task: Task) -> DatasetManifest:
         assert task.objects.read(task.checkpoint) == b"half of the work"
     task.put("report.txt", b"done")
     return MANIFEST
-
-
-if __name__ == "__main__":
-    serve_jobs(JobKind.PREPROCESS, handle)

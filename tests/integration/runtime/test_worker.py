@@ -35,7 +35,7 @@ class Harness:
 
     def start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            command = [sys.executable, "-m", "tests.integration.runtime.moods"]
+            command = [sys.executable, "-m", "tests.integration.runtime.moods_main"]
             self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
         return self.process
 
@@ -151,7 +151,7 @@ def test_a_killed_worker_takes_its_attempt_with_it(harness: Harness) -> None:
     # the orphan notices that its worker is gone and stops reporting; the lease will run out
     harness.process.wait(5)
     deadline = time.monotonic() + PATIENCE_S
-    while _running("tests.integration.runtime.moods"):
+    while _running("tests.integration.runtime.moods_main"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert harness.stores.jobs.get(job.id).state == JobState.RUNNING

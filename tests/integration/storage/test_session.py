@@ -41,6 +41,21 @@ def test_an_error_takes_everything_back_and_stays_itself(database: Database) -> 
     assert names(database) == []
 
 
+def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(datasets).values(PETS))
+        assert names(database) == []
+
+    assert names(database) == ["pets"]
+
+
+def test_sqlite_writes_ahead_and_to_the_disk(tmp_path: Path) -> None:
+    with Database.connect(f"sqlite:///{tmp_path}/tidepool.db").read() as connection:
+        modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+
+    assert modes == ["wal", 2]
+
+
 def test_two_of_the_same_are_a_conflict(database: Database) -> None:
     with pytest.raises(Conflict), database.write() as connection:
         connection.execute(insert(datasets).values([PETS, PETS]))

@@ -1,11 +1,13 @@
 """The gateway over in-memory twins, and its clients."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from contract.errors import BadImage
 from contract.jobs import Job, JobError
@@ -24,7 +26,7 @@ from tests.examples import DATASET_MANIFEST, LABELS, MODEL_MANIFEST, PREPROCESS_
 from tests.published import publish
 
 BAD_IMAGE = ImageResult(error=JobError(code=BadImage.code, message="the file is damaged"))
-SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_predict_bytes=8_000, max_images=70)
+SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_predict_bytes=8_000, max_images=10)
 
 
 def classify(body: bytes) -> bytes:
@@ -39,6 +41,13 @@ def classify(body: bytes) -> bytes:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[EventDict]]:
+    """What the gateway logs, unformatted."""
+    with capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture

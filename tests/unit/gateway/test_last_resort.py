@@ -6,22 +6,21 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
-from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from tests.problems import problem
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_but_the_request_id(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
+async def test_nothing_but_the_request_id(app: FastAPI, anonymous: httpx.AsyncClient, logs: list[EventDict]) -> None:
     # given an endpoint with a bug
     @app.get("/buggy")
     def buggy() -> None:
         raise FileNotFoundError("/srv/secret")
 
     # when it is called
-    with capture_logs() as logs:
-        response = await anonymous.get("/buggy", headers={"X-Request-ID": "r-1"})
+    response = await anonymous.get("/buggy", headers={"X-Request-ID": "r-1"})
 
     # then the client gets an id to ask about, and the log has the exception
     found = problem(response, 500, "internal")

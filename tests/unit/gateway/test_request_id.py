@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from prometheus_client import REGISTRY
-from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from contract.jobs import Job
 from tests.problems import problem
@@ -19,7 +19,7 @@ async def test_the_clients_own_id_comes_back(anonymous: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, "{inject}", "é"])
 async def test_without_one_that_is_acceptable_it_is_made(anonymous: httpx.AsyncClient, given: str | None) -> None:
-    headers = {} if given is None else {"X-Request-ID": given.encode()}
+    headers = [] if given is None else [(b"X-Request-ID", given.encode())]
 
     ids = {(await anonymous.get("/livez", headers=headers)).headers["x-request-id"] for _ in range(2)}
 
@@ -27,12 +27,13 @@ async def test_without_one_that_is_acceptable_it_is_made(anonymous: httpx.AsyncC
     assert all(len(made) == 32 and made.isalnum() for made in ids)
 
 
-async def test_a_request_is_counted_and_logged_once(client: httpx.AsyncClient, dataset: Job) -> None:
+async def test_a_request_is_counted_and_logged_once(
+    client: httpx.AsyncClient, dataset: Job, logs: list[EventDict]
+) -> None:
     labels = {"method": "GET", "route": "/v1/jobs/{job_id}", "status": "200"}
     before = REGISTRY.get_sample_value("tidepool_http_requests_total", labels) or 0.0
 
-    with capture_logs() as logs:
-        await client.get(f"/v1/jobs/{dataset.id}")
+    await client.get(f"/v1/jobs/{dataset.id}")
 
     # by its route, as every job would be a time series of its own
     assert REGISTRY.get_sample_value("tidepool_http_requests_total", labels) == before + 1

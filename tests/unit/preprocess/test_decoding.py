@@ -1,5 +1,6 @@
 """Many pictures are decoded in order, and bad ones among them have their reasons."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from contract.images import ImageSpec
 from services.preprocess.archive import Archive
 from services.preprocess.decoding import decoded
 from services.preprocess.layout import Picture
-from services.preprocess.limits import Limits
+from services.preprocess.limits import MIB, Limits
 from services.preprocess.rejections import Rejections
 from tests.pictures import encoded, noise, zipped
 
@@ -60,3 +61,20 @@ def test_fault_of_the_archive_ends_it(tmp_path: Path, files: dict[str, bytes]) -
 
     with pytest.raises(BadArchive, match="inflates to over 20000 bytes"):
         list(decoded([Picture(name, "cat", None) for name in files], source, SPEC, max_pixels=64))
+
+
+def test_large_files_are_not_read_far_ahead(tmp_path: Path) -> None:
+    class Counting(Archive):
+        reads = 0
+
+        def read(self, name: str) -> bytes:
+            self.reads += 1
+            return super().read(name)
+
+    large = np.random.default_rng(0).bytes(MIB)
+    path = zipped(tmp_path / "upload.zip", {str(number): large for number in range(20)}, zipfile.ZIP_STORED)
+    source = Counting(path, DEFAULT, Rejections())
+
+    next(decoded([Picture(name, "cat", None) for name in source.names], source, SPEC, max_pixels=64))
+
+    assert source.reads < 10

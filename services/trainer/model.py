@@ -1,0 +1,46 @@
+"""The only place that turns an architecture's description into a network."""
+
+import torch
+from torch import nn
+
+from contract.errors import BadModel
+from contract.layers import Dense, Empty, Flatten, Layer, Relu
+from contract.training import Architecture, Cnn, Layers, Mlp, ResNet18
+from services.trainer.cnn import cnn
+from services.trainer.layers import layers
+from services.trainer.resnet import resnet18
+
+MAX_PARAMETERS = 2**28  # 1 GiB of float32; an ONNX file without external data ends at 2 GiB
+
+
+def build(architecture: Architecture, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """A network from float32 pictures (n, *shape) to logits (n, classes), its weights drawn from torch's generator.
+
+    Raises BadModel where the layers do not fit together or hold more than MAX_PARAMETERS weights.
+    """
+    with torch.device("meta"):  # counts without allocating
+        if parameters(_build(architecture, shape, classes)) > MAX_PARAMETERS:
+            raise BadModel(f"the network is too large: over {MAX_PARAMETERS} weights")
+    return _build(architecture, shape, classes)
+
+
+def parameters(model: nn.Module) -> int:
+    """How many numbers the training fits."""
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def _build(architecture: Architecture, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    match architecture:
+        case Cnn():
+            return cnn(shape, classes)
+        case ResNet18():
+            return resnet18(shape, classes)
+        case Mlp():
+            return layers(_mlp(architecture), shape, classes)
+        case Layers():
+            return layers(architecture.layers, shape, classes)
+
+
+def _mlp(architecture: Mlp) -> tuple[Layer, ...]:
+    hidden = [layer for width in architecture.hidden for layer in (Dense(dense=width), Relu(relu=Empty()))]
+    return (Flatten(flatten=Empty()), *hidden)

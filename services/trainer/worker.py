@@ -1,0 +1,100 @@
+"""The trainer's job: a data set version and a spec in, an evaluated ONNX model out."""
+
+import torch
+
+from contract.datasets import DatasetManifest, Split
+from contract.errors import JobFailed
+from contract.images import Preprocessing
+from contract.models import ModelCard
+from contract.references import Reference
+from contract.training import EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
+from runtime.task import Task
+from services.trainer import train as training
+from services.trainer.checkpoint import Checkpoint
+from services.trainer.data import Pictures, ShardFiles, TrainingData
+from services.trainer.device import use_all_cores
+from services.trainer.evaluate import evaluate
+from services.trainer.export import OPSET, export
+from services.trainer.model import parameters
+from services.trainer.parity import parity
+from services.trainer.selection import best_of
+
+FETCHED = 0.02  # share of the job's progress that is done after each part
+TRAINED = 0.92
+EXPORTED = 0.95
+
+
+def train(task: Task) -> ModelManifest:
+    """Train, export and evaluate what the job asks for; goes on from the task's checkpoint if it has one."""
+    use_all_cores()
+    spec = TrainSpec.model_validate(task.job.spec)
+    reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
+    spec.check_shape(dataset.image.shape)
+    files = fetch(task, dataset)
+    data = TrainingData(
+        train=Pictures(files[Split.TRAIN]),
+        val=Pictures(files[Split.VAL]),
+        shape=dataset.image.shape,
+        classes=len(dataset.classes),
+        mean=dataset.mean,
+        std=dataset.std,
+    )
+    trained = fit(task, spec, data)
+
+    task.report(TRAINED, "exporting to ONNX")
+    preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
+    exported = task.folder / "model.onnx"
+    export(trained.model, ModelCard(labels=dataset.classes, preprocessing=preprocessing), exported)
+    difference, signature = parity(trained.model, exported, data, task.folder)
+    metrics = {
+        split: evaluate(
+            exported, files[split], dataset.classes, lambda: task.report(EXPORTED, "evaluating the exported model")
+        )
+        for split in (Split.VAL, Split.TEST)
+    }
+    artifact = task.put("model.onnx", exported)
+    return ModelManifest(
+        artifact=artifact,
+        labels=dataset.classes,
+        preprocessing=preprocessing,
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        dataset=str(reference),
+        metrics=EvaluationMetrics(val=metrics[Split.VAL], test=metrics[Split.TEST]),
+        epochs=trained.epochs,
+        best_epoch=best_of(trained.epochs).epoch,
+        parameters=parameters(trained.model),
+        device=trained.device,
+        onnx=OnnxInfo(sha256=artifact.sha256, size=artifact.size, opset=OPSET, parity_max_abs_diff=difference),
+    )
+
+
+def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
+    """Copy the data set's shards into the task's folder."""
+    files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
+    for split, shards in dataset.shards.items():
+        for number, shard in enumerate(shards):
+            task.report(0.0, f"fetching {split} pictures")
+            images = task.folder / f"{split}-{number}-images.npy"
+            labels = task.folder / f"{split}-{number}-labels.npy"
+            task.objects.fetch(shard.images, images)
+            task.objects.fetch(shard.labels, labels)
+            files[split].append((images, labels))
+    return files
+
+
+def fit(task: Task, spec: TrainSpec, data: TrainingData) -> training.Trained:
+    """Train with the task's progress and checkpoints."""
+    start = Checkpoint.from_bytes(task.objects.read(task.checkpoint)) if task.checkpoint else None
+
+    def on_step(done: float, message: str) -> None:
+        task.report(FETCHED + (TRAINED - FETCHED) * done, message)
+
+    def on_epoch(checkpoint: Checkpoint) -> None:
+        # A name for every epoch: the checkpoint that the job's row points at is never overwritten.
+        task.save_checkpoint(f"checkpoint-{len(checkpoint.epochs)}.pt", checkpoint.to_bytes())
+
+    try:
+        return training.train(spec, data, on_step=on_step, on_epoch=on_epoch, start=start)
+    except torch.OutOfMemoryError as error:
+        raise JobFailed("the GPU ran out of memory; a smaller batch_size needs less") from error

@@ -1,0 +1,75 @@
+"""The OpenAPI document, as a client's generator reads it."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from runtime.memory import MemoryCaller
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.predictor import Predictor
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
+from tests.unit.gateway.conftest import SETTINGS, classify
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    stores = Stores(Database.in_memory(), MemoryObjects())
+    return create_app(Backends(SETTINGS, stores, Predictor(MemoryCaller(classify)))).openapi()
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method} {path}": operation
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    }
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        found = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return found.union(*map(references, node.values()))
+    return set().union(*map(references, node)) if isinstance(node, list) else set()
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+    assert references(document) <= schemas
+
+
+def test_every_problem_is_documented_as_one(document: dict[str, Any]) -> None:
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+    for name, operation in operations(document).items():
+        refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert all(answer["content"] == problem for answer in refusals.values()), name
+        if "/v1/" in name:
+            assert {"400", "401", "403", "422", "500", "503"} <= set(refusals), name
+        if "requestBody" in operation:
+            assert {"413", "415"} <= set(refusals), name
+
+
+def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) -> None:
+    (name, scheme), *_ = document["components"]["securitySchemes"].items()
+
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    for operation in (found for place, found in operations(document).items() if "/v1/" in place):
+        assert operation["security"] == [{name: []}]
+        assert operation["description"]
+
+
+def test_the_examples_are_right(document: dict[str, Any]) -> None:
+    content = operations(document)["post /v1/jobs"]["requestBody"]["content"]["application/json"]
+    validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
+
+    assert set(content["examples"]) == {"train", "layers", "preprocess"}
+    for example in content["examples"].values():
+        validator.validate(example["value"])
