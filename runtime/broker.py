@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import redis
 from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import InconsistencyError, KombuError
 
 from contract.errors import BrokerUnavailable
 from contract.jobs import POOLS, JobKind
@@ -46,6 +46,8 @@ def celery_app(settings: BrokerSettings) -> Celery:
 
 def consume(app: Celery, queue: str, task: str, function: Callable[..., None], pool: str) -> None:
     """Run a Celery worker that calls `function` for every `task` on `queue`, one at a time, until SIGTERM."""
+    # no_ack: nothing needs a redelivery, and an acknowledgement lost in an outage would stop the worker for good
+    app.conf.task_queues = {queue: {"exchange": queue, "routing_key": queue, "no_ack": True}}
     app.task(name=task)(function)
     name = f"--hostname={queue}@%h-{os.getpid()}"
     options = [f"--pool={pool}", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
@@ -76,5 +78,5 @@ def mapped_errors() -> Iterator[None]:
     """Map whatever kombu and redis raise to the error tree."""
     try:
         yield
-    except (OperationalError, KombuError, redis.RedisError, OSError) as error:
+    except (KombuError, InconsistencyError, redis.RedisError, OSError) as error:
         raise BrokerUnavailable("the broker does not answer; try again soon") from error

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 from sqlalchemy import select
 
-from contract.errors import BadArchive, Corrupt, TidepoolError
+from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
 from services.storage.jobs import JobFilter, Jobs
-from services.storage.leases import Lease, Leases
+from services.storage.leases import LEASE, Lease, Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
@@ -55,6 +55,7 @@ class JobMachine(RuleBasedStateMachine):
             self.the_tables_are_as_the_model_says()
         self.database.engine.dispose()
 
+    @precondition(lambda self: len(self.model) < 4)  # few, so that one job lives through many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
     def create(self, priority: int, deadline_s: float | None) -> str:
         request = PreprocessRequest(
@@ -82,6 +83,11 @@ class JobMachine(RuleBasedStateMachine):
         self.given.add(claim.lease)
         return claim.lease
 
+    @rule()
+    def lose_a_worker(self) -> None:
+        self._claim()
+        self.clock.tick(LEASE.total_seconds() + 1)
+
     @rule(lease=leases_given)
     def renew(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].renew(lease.fence, self.clock.now)
@@ -92,7 +98,9 @@ class JobMachine(RuleBasedStateMachine):
         expected = self.model[lease.job_id].finish(lease.fence)
         assert outcome_of(lambda: self.leases.finish(lease, DATASET_MANIFEST)) == expected
 
-    @rule(lease=leases_given, error=st.sampled_from([Corrupt("a bit flipped"), BadArchive("no zip")]))
+    @rule(
+        lease=leases_given, error=st.sampled_from([Corrupt("a bit flipped"), WorkerLost("gone"), BadArchive("no zip")])
+    )
     def fail(self, lease: Lease, error: TidepoolError) -> None:
         expected = self.model[lease.job_id].fail(lease.fence, error.retryable, self.clock.now)
         assert outcome_of(lambda: self.leases.fail(lease, error)) == expected
@@ -145,4 +153,10 @@ class JobMachine(RuleBasedStateMachine):
 
 
 TestJobs = JobMachine.TestCase
-TestJobs.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True)
+TestJobs.settings = settings(
+    max_examples=50,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate, Phase.shrink],  # explaining a failure would take minutes
+)
