@@ -38,7 +38,9 @@ from tests.servers import S3Server, Server, free_port
 
 # made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects
 DOCUMENT = create_app(
-    Backends(GatewaySettings(), Stores(Database.in_memory(), MemoryObjects()), Predictor(MemoryCaller(bytes)))
+    Backends(
+        GatewaySettings.model_construct(), Stores(Database.in_memory(), MemoryObjects()), Predictor(MemoryCaller(bytes))
+    )
 ).openapi()
 CONFIG = schemathesis.Config.from_dict(
     {

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
-from services.storage.jobs import JobFilter, Jobs
+from services.storage.jobs import Jobs
 from services.storage.leases import LEASE, Lease, Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
@@ -52,10 +52,10 @@ class JobMachine(RuleBasedStateMachine):
             for lease in self.given:
                 self.finish(lease)
                 self.stop(lease)
-            self.the_tables_are_as_the_model_says()
+            self.jobs_keep_their_promises()
         self.database.engine.dispose()
 
-    @precondition(lambda self: len(self.model) < 4)  # few, so that one job lives through many steps
+    @precondition(lambda self: len(self.model) < 3)  # few, so that one job lives through many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
     def create(self, priority: int, deadline_s: float | None) -> str:
         request = PreprocessRequest(
@@ -130,31 +130,24 @@ class JobMachine(RuleBasedStateMachine):
             job.repair(self.clock.now)
 
     @invariant()
-    def the_tables_are_as_the_model_says(self) -> None:
+    def jobs_keep_their_promises(self) -> None:
         with self.database.read() as connection:
             rows = connection.execute(select(tables.jobs)).all()
             published = list(connection.execute(select(tables.dataset_versions.c.job_id)).scalars())
-        found = {row.id: (row.state, row.fence, row.failures) for row in rows}
-        assert found == {job.id: (job.state, job.fence, job.failures) for job in self.model.values()}
-        assert sorted(published) == sorted(job.id for job in self.model.values() for _ in range(job.published))
-
-    @invariant()
-    def jobs_keep_their_promises(self) -> None:
-        with self.database.read() as connection:
-            fences = {row.id: row.fence for row in connection.execute(select(tables.jobs.c.id, tables.jobs.c.fence))}
-            published = list(connection.execute(select(tables.dataset_versions.c.job_id)).scalars())
-        for job in self.jobs.list(JobFilter(), 1000).items:
-            state, fence = self.seen.get(job.id, (JobState.QUEUED, 0))
-            assert not state.terminal or job.state == state
-            assert fences[job.id] >= fence
-            assert job.attempt <= job.max_attempts
-            assert published.count(job.id) == (job.state == JobState.SUCCEEDED)
-            self.seen[job.id] = job.state, fences[job.id]
+        for row in rows:
+            job = self.model[row.id]
+            assert (row.state, row.fence, row.failures) == (job.state, job.fence, job.failures)
+            state, fence = self.seen.get(row.id, (JobState.QUEUED, 0))
+            assert not state.terminal or row.state == state
+            assert row.fence >= fence
+            assert row.attempt <= row.max_attempts
+            assert published.count(row.id) == job.published == (row.state == JobState.SUCCEEDED)
+            self.seen[row.id] = row.state, row.fence
 
 
 TestJobs = JobMachine.TestCase
 TestJobs.settings = settings(
-    max_examples=50,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
