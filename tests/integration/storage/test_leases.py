@@ -15,7 +15,7 @@ from contract.errors import (
     TidepoolError,
     WorkerLost,
 )
-from contract.jobs import Job, JobKind, JobState, PreprocessResult, Progress, TrainResult
+from contract.jobs import Job, JobError, JobKind, JobState, PreprocessResult, Progress, TrainResult
 from contract.references import Reference
 from services.storage.datasets import Datasets
 from services.storage.jobs import JobFilter, Jobs
@@ -130,10 +130,7 @@ def test_a_retryable_failure_waits_before_it_runs_again(
     job = leases.fail(lease, error)
 
     # then it says why, and nobody gets it until the back-off is over
-    assert (job.state, job.error and (job.error.code, job.error.message)) == (
-        JobState.QUEUED,
-        (error.code, error.message),
-    )
+    assert (job.state, job.error) == (JobState.QUEUED, JobError(code=error.code, message=error.message))
     clock.tick(BACKOFF_S - 1)
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
     clock.tick(1)
