@@ -10,13 +10,15 @@ import structlog
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
-from runtime.attempt import patiently
-from services.storage.leases import LEASE, Lease, Leases
+from runtime.attempt import settle
+from runtime.stores import Stores
+from services.storage.guards import Lease
+from services.storage.leases import LEASE
 
-RENEW_S = 15.0
+RENEW_S = 5.0  # so soon does a cancel or the loss of a lease show
 PUBLISH_S = 0.5  # progress is written at most this often
 SILENT_S = 30.0  # a stopped or hung process sends no beats
-GRACE_S = 10.0  # from a cancel to the kill
+GRACE_S = 5.0  # from a cancel to the kill
 DRAIN_GRACE_S = 25.0  # from a drain to the kill, within the 30 s of the worker
 
 log = structlog.get_logger()
@@ -28,7 +30,7 @@ class Watch:
 
     process: BaseProcess
     pipe: Connection
-    leases: Leases
+    stores: Stores
     lease: Lease
     drain: Event
     _progress: Progress = field(default_factory=Progress)
@@ -45,7 +47,7 @@ class Watch:
             now = time.monotonic()
             if now - renewed >= (PUBLISH_S if self._fresh else RENEW_S):
                 try:
-                    self.leases.renew(self.lease, self._progress)
+                    self.stores.leases.renew(self.lease, self._progress)
                     renewed, self._fresh = now, False
                 except Cancelled as error:
                     renewed = now
@@ -97,10 +99,5 @@ class Watch:
         if self.process.exitcode == 0:
             return
         log.warning("attempt died", exit_code=self.process.exitcode, asked=repr(self._asked))
-        if isinstance(self._asked, Cancelled):
-            patiently(lambda: self.leases.cancelled(self.lease))
-        elif isinstance(self._asked, Draining):
-            patiently(lambda: self.leases.release(self.lease))
-        else:
-            died = WorkerLost("the process that ran the job died; it may have run out of memory")
-            patiently(lambda: self.leases.fail(self.lease, died))
+        died = WorkerLost("the process that ran the job died; it may have run out of memory")
+        settle(self.stores, self.lease, self._asked or died)

@@ -1,4 +1,4 @@
-"""A job worker: a bell rings, one job is claimed, one process runs it, and the row says how it ended."""
+"""A job worker: a bell rings, a job is claimed, one process runs it, and the row says how it ended."""
 
 import multiprocessing
 import os
@@ -19,7 +19,7 @@ from runtime.stores import Stores
 from runtime.task import Handler
 from runtime.telemetry import start_telemetry
 from runtime.watch import Watch
-from services.storage.leases import Leases
+from services.storage.claims import Claim
 
 log = structlog.get_logger()
 
@@ -30,29 +30,44 @@ ATTEMPT_SECONDS = Histogram(
 
 
 class Worker:
-    """Runs one job at a time of one kind."""
+    """Runs the jobs of one kind, one at a time."""
 
-    def __init__(self, kind: JobKind, handler: Handler, leases: Leases) -> None:
+    def __init__(self, kind: JobKind, handler: Handler, stores: Stores) -> None:
         self.kind = kind
         self.drain = threading.Event()
         self._handler = handler
-        self._leases = leases
+        self._stores = stores
+        self._busy = threading.Lock()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # imported once, so that an attempt starts in milliseconds
         self._processes.set_forkserver_preload([handler.__module__])
 
-    def answer_bell(self) -> bool:
-        """Claim the best due job and see it through; whether there was one."""
+    def answer_bell(self) -> int:
+        """Claim due jobs, one after the other, and see them through; how many there were.
+
+        A bell that rings while a job runs is heard by nobody: whoever runs it looks for the next one himself.
+        """
+        count = 0
+        if self._busy.acquire(blocking=False):
+            try:
+                while (claim := self._claim()) is not None:
+                    self._run(claim)
+                    count += 1
+            finally:
+                self._busy.release()
+        return count
+
+    def _claim(self) -> Claim | None:
         if self.drain.is_set():
-            return False
+            return None
         try:
-            claim = self._leases.claim(self.kind, self._name)
+            return self._stores.claims.claim(self.kind, self._name)
         except DatabaseUnavailable:
             log.warning("bell ignored, the database does not answer; the reconciler rings again")
-            return False
-        if claim is None:
-            return False
+            return None
+
+    def _run(self, claim: Claim) -> None:
         ATTEMPTS.labels(self.kind).inc()
         with (
             structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt),
@@ -62,16 +77,15 @@ class Worker:
             process = self._processes.Process(target=run_attempt, args=(self._handler, claim, POOLS[self.kind], theirs))
             process.start()
             theirs.close()
-            Watch(process, ours, self._leases, claim.lease, self.drain).until_the_end()
+            Watch(process, ours, self._stores, claim.lease, self.drain).until_the_end()
             ours.close()
-        return True
 
 
 def serve_jobs(kind: JobKind, handler: Handler) -> None:
     """The process of one replica of a pool, until SIGTERM; a composition root."""
     start_telemetry(POOLS[kind], TelemetrySettings())
     app = celery_app(BrokerSettings())
-    worker = Worker(kind, handler, Stores.from_environment().leases)
+    worker = Worker(kind, handler, Stores.from_environment())
 
     def run_job(job_id: str) -> None:
         log.debug("bell", job_id=job_id)
