@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from services.storage.claims import Claims
 from services.storage.datasets import Datasets
 from services.storage.events import Events
 from services.storage.jobs import Jobs
@@ -38,10 +37,6 @@ class Stores:
     @property
     def events(self) -> Events:
         return Events(self.database)
-
-    @property
-    def claims(self) -> Claims:
-        return Claims(self.database)
 
     @property
     def parts(self) -> Parts:

@@ -12,8 +12,7 @@ from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupte
 from contract.jobs import Progress
 from runtime.attempt import settle
 from runtime.stores import Stores
-from services.storage.guards import Lease
-from services.storage.leases import LEASE
+from services.storage.guards import LEASE, Lease
 
 RENEW_S = 5.0  # so soon does a cancel or the loss of a lease show
 PUBLISH_S = 0.5  # progress is written at most this often

@@ -62,7 +62,7 @@ class Worker:
         if self.drain.is_set():
             return None
         try:
-            return self._stores.claims.claim(self.kind, self._name)
+            return self._stores.leases.claim(self.kind, self._name)
         except DatabaseUnavailable:
             log.warning("bell ignored, the database does not answer; the reconciler rings again")
             return None

@@ -1,7 +1,7 @@
 """The guarded UPDATE: what every change to a job's row goes through."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Update, select, update
@@ -10,14 +10,21 @@ from contract.errors import LeaseLost
 from contract.jobs import JobState
 from services.storage.tables import jobs
 
+LEASE = timedelta(seconds=60)
+
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to change one row, until somebody claims it under a higher fence; `root` is the job it belongs to."""
+    """The right to change one row, until somebody claims it under a higher fence; the row of a part has a parent."""
 
     job_id: str
     fence: int
-    root: str
+    parent_id: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The job that people see."""
+        return self.parent_id or self.job_id
 
 
 def held(lease: Lease) -> Update:

@@ -1,4 +1,4 @@
-"""What the holder of a lease may do to its job; every change is a guarded UPDATE under the fence."""
+"""Jobs as workers see them: claim, renew, finish; every change is a guarded UPDATE under the fence."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,25 +8,30 @@ from sqlalchemy import RowMapping, update
 from contract.artifacts import ObjectRef
 from contract.errors import Cancelled, TidepoolError
 from contract.events import EventDraft, EventKind
-from contract.jobs import Job, JobState, Progress
+from contract.jobs import Job, JobKind, JobState, Progress
+from services.storage.claims import Claim, take
 from services.storage.events import add_events, add_state
 from services.storage.families import fail_parent
-from services.storage.guards import Lease, change, ended, held, lock_root
+from services.storage.guards import LEASE, Lease, change, ended, held, lock_root
 from services.storage.publication import Manifest, publish
 from services.storage.rows import job_of
 from services.storage.session import Database
 from services.storage.tables import jobs
 
-LEASE = timedelta(seconds=60)
 BACKOFF_S = 5.0  # doubled at each failure
 MAX_BACKOFF_S = 300.0
 
 
 class Leases:
-    """Renew, finish, fail, give back."""
+    """The workers' side of the jobs table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def claim(self, kind: JobKind, worker: str) -> Claim | None:
+        """Take the best due job of a kind, or None when there is none."""
+        with self._database.write() as connection:
+            return take(connection, kind, worker, self._database.now())
 
     def renew(self, lease: Lease, progress: Progress) -> None:
         """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
 from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
@@ -88,7 +88,8 @@ class Reconciler:
         again = {"state": JobState.QUEUED, "lease_until": None, "rung_at": now - RING_AGAIN}
         wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
         with self._database.write() as connection:
-            cancelled = _repair(connection, unheard, ended(JobState.CANCELLED, now) | fenced)
+            doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
+            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced)
             cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced)
             overdue = and_(live, jobs.c.deadline_at < now)
             expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late)

@@ -9,8 +9,9 @@ from contract.errors import BadArchive
 from contract.jobs import Job, JobKind, JobState
 from contract.references import Reference
 from contract.training import TrainSpec
+from services.storage.claims import Claim
 from services.storage.jobs import Jobs
-from services.storage.leases import Claim, Leases
+from services.storage.leases import Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock

@@ -19,7 +19,8 @@ from contract.jobs import Job, JobKind, JobState, PreprocessResult, Progress, Tr
 from contract.references import Reference
 from services.storage.datasets import Datasets
 from services.storage.jobs import JobFilter, Jobs
-from services.storage.leases import BACKOFF_S, LEASE, MAX_BACKOFF_S, Lease, Leases
+from services.storage.guards import LEASE, Lease
+from services.storage.leases import BACKOFF_S, MAX_BACKOFF_S, Leases
 from services.storage.models import Models
 from services.storage.reconciler import Reconciler
 from tests.clock import FakeClock

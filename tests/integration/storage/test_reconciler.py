@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from contract.errors import BrokerUnavailable, DatabaseUnavailable, LeaseLost
 from contract.jobs import JobKind, JobState
 from services.storage.jobs import Jobs
-from services.storage.leases import BACKOFF_S, LEASE, Leases
+from services.storage.guards import LEASE
+from services.storage.leases import BACKOFF_S, Leases
 from services.storage.reconciler import RING_AGAIN, Reconciler, Repairs
 from services.storage.session import Database
 from tests.clock import FakeClock

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from contract.errors import BadArchive, Corrupt, TidepoolError
 from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
+from services.storage.guards import Lease
 from services.storage.jobs import JobFilter, Jobs
-from services.storage.leases import Lease, Leases
+from services.storage.leases import Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
