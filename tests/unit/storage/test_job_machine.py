@@ -110,7 +110,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(job_id=jobs_made)
     def cancel(self, job_id: str) -> None:
-        assert outcome_of(lambda: self.jobs.cancel(job_id)) == self.model[job_id].cancel()
+        assert outcome_of(lambda: self.jobs.cancel(job_id)) == self.model[job_id].cancel(self.clock.now)
 
     @rule(seconds=st.sampled_from([1, 5, 30, 61]))
     def tick(self, seconds: int) -> None:
