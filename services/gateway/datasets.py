@@ -14,10 +14,13 @@ from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
 from contract.errors import Malformed
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec, UploadSource
+from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec
 from contract.references import Reference
+from contract.uploads import UploadSource
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit, NamePath, VersionPath
 from services.gateway.forms import MULTIPART, parts
+from services.gateway.idempotency import CanRepeat, Repeatable
+from services.gateway.jobs import located
 from services.gateway.problems import documented
 from services.gateway.request_id import current_request_id
 from services.storage.datasets import DatasetPage
@@ -56,10 +59,12 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MU
     "/{name}/versions",
     status_code=202,
     dependencies=MAY_WRITE,
-    responses=documented(413, 415),
+    responses=documented(409, 413, 415),
     openapi_extra=REQUEST_BODY,
 )
-async def upload_version(name: NamePath, request: Request, response: Response, behind: Behind) -> Job:
+async def upload_version(
+    name: NamePath, request: Request, response: Response, behind: Behind, repeat: CanRepeat
+) -> Job:
     """Upload an archive; a preprocessing job turns it into the next version of the data set."""
     # the endpoint reads the body, not the framework, which would before it has looked at the key
     async with parts(request, max_files=2) as form:
@@ -69,9 +74,7 @@ async def upload_version(name: NamePath, request: Request, response: Response, b
         if not isinstance(archive, UploadFile):
             raise Malformed("the part `archive` must be a file, with a filename")
         preparation = _preparation(await spec.read() if isinstance(spec, UploadFile) else spec)
-        job = await run_in_threadpool(_accept, name, archive, preparation, behind)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+        return located(await run_in_threadpool(_accept, name, archive, preparation, behind, repeat), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
@@ -109,9 +112,15 @@ def _preparation(spec: str | bytes) -> Preparation:
         raise RequestValidationError(faults) from error
 
 
-def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends) -> Job:
+def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends, repeat: Repeatable) -> Job:
     ref = behind.stores.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), archive.file)
     upload = behind.stores.uploads.add(archive.filename or "archive.zip", ref)
     source = UploadSource(upload=upload.id)
     work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-    return behind.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=work), current_request_id())
+    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
+    once = repeat.once(ref.sha256, preparation.model_dump_json())
+    job = behind.stores.jobs.create(request, current_request_id(), once)
+    if job.spec != request.spec.model_dump(mode="json"):  # the answer to an earlier request, which brought its own file
+        behind.stores.uploads.forget(upload.id)
+        behind.stores.objects.delete(ref.bucket, ref.key)
+    return job

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from contract.artifacts import Bucket
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec, UploadSource
+from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.uploads import UploadSource
 from runtime.broker import Broker, celery_app
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores

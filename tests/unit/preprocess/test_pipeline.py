@@ -10,7 +10,8 @@ import pytest
 from contract.datasets import Split, SplitSpec
 from contract.errors import BadArchive, BadDataset, Cancelled
 from contract.images import ImageSpec
-from contract.jobs import PreprocessSpec, UploadSource
+from contract.jobs import PreprocessSpec
+from contract.uploads import UploadSource
 from services.preprocess.limits import Limits
 from services.preprocess.pipeline import OnStep, Prepared, prepare
 from tests.pictures import Files, class_folders, encoded, noise, png, png_header, zipped

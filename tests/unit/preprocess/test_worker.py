@@ -11,7 +11,8 @@ import pytest
 from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import Split
 from contract.errors import BadArchive
-from contract.jobs import Job, JobKind, JobState, PreprocessSpec, Progress, UploadSource
+from contract.jobs import Job, JobKind, JobState, PreprocessSpec, Progress
+from contract.uploads import UploadSource
 from runtime.task import Task
 from services.preprocess.worker import preprocess
 from services.storage.memory import MemoryObjects
