@@ -7,6 +7,8 @@ from pydantic import Discriminator, Field, Tag
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Sha256, TopK, Whole
 from contract.datasets import Split
+from contract.errors import Invalid
+from contract.images import ImageSpec
 from contract.references import ReferenceText
 from contract.training import Metrics
 from contract.uploads import UploadSource
@@ -32,6 +34,12 @@ PredictInput = Annotated[
         _which, custom_error_type="unknown_input", custom_error_message="must name a dataset (and split) or an upload"
     ),
 ]
+
+
+def check_pictures(model: ImageSpec, dataset: ImageSpec) -> None:
+    """Raise Invalid unless the pictures of a data set are what a model takes: they were normalised once and for all."""
+    if model != dataset:
+        raise Invalid(f"the model takes pictures as {model}, and the data set has them as {dataset}")
 
 
 class PredictSpec(Frozen):

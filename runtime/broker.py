@@ -1,7 +1,7 @@
 """The Celery application and its only caller of send_task: messages are doorbells, the rows are the truth."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import redis
@@ -44,11 +44,16 @@ def celery_app(settings: BrokerSettings) -> Celery:
     return app
 
 
-def consume(app: Celery, queue: str, task: str, function: Callable[..., None], pool: str) -> None:
-    """Run a Celery worker that calls `function` for every `task` on `queue`, one at a time, until SIGTERM."""
-    app.task(name=task)(function)
+def consume(app: Celery, queue: str, tasks: Mapping[str, Callable[..., None]]) -> None:
+    """Run a Celery worker that calls the function of every task on `queue`, one at a time, until SIGTERM.
+
+    A function keeps the worker from the broker until it returns, so long work belongs in a thread of its own. Celery's
+    own pool of threads fetches the next message up to a second late: a thread that ends does not wake its loop.
+    """
+    for task, function in tasks.items():
+        app.task(name=task)(function)
     name = f"--hostname={queue}@%h-{os.getpid()}"
-    options = [f"--pool={pool}", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
+    options = ["--pool=solo", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
     app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle"])
 
 

@@ -10,9 +10,9 @@ from starlette.datastructures import UploadFile
 
 from contract.artifacts import Bucket, upload_key
 from contract.base import Frozen
-from contract.catalog import Dataset, DatasetVersion
+from contract.catalog import Dataset, DatasetVersion, Upload
 from contract.datasets import SplitSpec
-from contract.errors import Malformed
+from contract.errors import Malformed, Refused
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec
 from contract.references import Reference
@@ -119,8 +119,16 @@ def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Ba
     work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
     request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
     once = repeat.once(ref.sha256, preparation.model_dump_json())
-    job = behind.stores.jobs.create(request, current_request_id(), once)
+    try:
+        job = behind.stores.jobs.create(request, current_request_id(), once)
+    except Refused:
+        _forget(upload, behind)
+        raise
     if job.spec != request.spec.model_dump(mode="json"):  # the answer to an earlier request, which brought its own file
-        behind.stores.uploads.forget(upload.id)
-        behind.stores.objects.delete(ref.bucket, ref.key)
+        _forget(upload, behind)
     return job
+
+
+def _forget(upload: Upload, behind: Backends) -> None:
+    behind.stores.uploads.forget(upload.id)
+    behind.stores.objects.delete(Bucket.UPLOADS, upload_key(upload.id))

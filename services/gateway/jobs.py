@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from contract.base import NAME_PATTERN
-from contract.batches import PredictSpec
+from contract.batches import PredictSpec, check_pictures
 from contract.errors import Invalid
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest
 from contract.references import Reference
@@ -106,7 +106,7 @@ def pinned(request: JobRequest, behind: Backends) -> JobRequest:
     """The request with what it refers to looked up, so that later versions change nothing for it.
 
     Raises NotFound for an unknown data set, model or upload, Conflict for an unfinished upload, Invalid for an empty
-    split, BadModel for a layer list that cannot take the data set's pictures.
+    split or pictures that the model does not take, BadModel for a layer list that cannot take the data set's.
     """
     if isinstance(request, PreprocessRequest):
         behind.stores.uploads.ref(request.spec.source.upload)
@@ -119,12 +119,13 @@ def pinned(request: JobRequest, behind: Backends) -> JobRequest:
 
 
 def _pinned_batch(spec: PredictSpec, behind: Backends) -> PredictSpec:
-    model, _ = behind.stores.models.manifest(Reference.parse(spec.model))
+    model, trained = behind.stores.models.manifest(Reference.parse(spec.model))
     source = spec.input
     if isinstance(source, UploadSource):
         behind.stores.uploads.ref(source.upload)
         return spec.model_copy(update={"model": str(model)})
     dataset, manifest = behind.stores.datasets.manifest(Reference.parse(source.dataset))
+    check_pictures(trained.preprocessing.image, manifest.image)
     if not manifest.shards.get(source.split):
         raise Invalid(f"the data set {dataset} has no {source.split} split")
     return spec.model_copy(update={"model": str(model), "input": source.model_copy(update={"dataset": str(dataset)})})

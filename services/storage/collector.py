@@ -40,7 +40,8 @@ def _referenced(connection: Connection) -> set[str]:
         *connection.execute(select(jobs.c.checkpoint).where(jobs.c.state.in_(LIVE))).scalars(),
     ]
     live = select(jobs.c.id).where(jobs.c.state.in_(LIVE), jobs.c.parts_total.is_not(None)).scalar_subquery()
-    documents += connection.execute(select(jobs.c.result).where(jobs.c.parent_id.in_(live))).scalars()
+    for column in (jobs.c.spec, jobs.c.result):
+        documents += connection.execute(select(column).where(jobs.c.parent_id.in_(live))).scalars()
     return {key[: key.index("/", key.index("/attempts/") + 10) + 1] for key in _keys(documents)}
 
 

@@ -51,12 +51,14 @@ class Leases:
         """
         drafts = [EventDraft(kind=EventKind.METRICS, data=metrics)] if metrics else []
         with self._database.write() as connection:
+            lock_root(connection, lease)
             change(connection, held(lease).values(checkpoint=checkpoint.model_dump(mode="json")))
             add_events(connection, lease.root, drafts)
 
     def log(self, lease: Lease, message: str) -> None:
         """Add a line to the job's events; raises LeaseLost."""
         with self._database.write() as connection:
+            lock_root(connection, lease)
             change(connection, held(lease).values(worker=jobs.c.worker))
             add_events(connection, lease.root, [EventDraft(kind=EventKind.LOG, data={"message": message})])
 

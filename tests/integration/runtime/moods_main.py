@@ -1,8 +1,7 @@
 """The worker process of the harness tests."""
 
-from contract.jobs import JobKind
-from runtime.worker import serve_jobs
+from runtime.replica import serve
 from tests.integration.runtime.moods import handle
 
 if __name__ == "__main__":
-    serve_jobs(JobKind.PREPROCESS, handle)
+    serve("preprocess", handler=handle)

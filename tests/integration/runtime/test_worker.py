@@ -122,6 +122,25 @@ def test_a_running_job_is_cancelled(harness: Harness) -> None:
     assert harness.stores.datasets.list(10).items == ()
 
 
+def test_a_job_divides_and_is_put_together(harness: Harness) -> None:
+    # given a job that divides into four parts, and two replicas that nobody rings more than once for it
+    job = harness.submit("dividing")
+
+    # when
+    job = harness.until(job, divided)
+    Reconciler(harness.stores.database).relay(harness._broker.ring)
+    job = harness.until(job, together)
+    Reconciler(harness.stores.database).relay(harness._broker.ring)
+    job = harness.until(job, ended)
+
+    # then all of them count
+    assert job.state == JobState.SUCCEEDED
+    assert job.result is not None
+    assert job.result["rejected"] == 0 + 1 + 4 + 9
+    lines = [event.data["message"] for event in harness.stores.events.after(job.id, 0) if event.kind == "log"]
+    assert sorted(lines) == [f"part {number} at work" for number in range(4)]
+
+
 def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harness) -> None:
     # given an attempt that has saved a checkpoint
     job = harness.until(harness.submit("resuming"), started)

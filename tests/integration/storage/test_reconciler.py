@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from contract.errors import BrokerUnavailable, DatabaseUnavailable, LeaseLost
 from contract.jobs import JobKind, JobState
-from services.storage.jobs import Jobs
 from services.storage.guards import LEASE
+from services.storage.jobs import Jobs
 from services.storage.leases import BACKOFF_S, Leases
 from services.storage.reconciler import RING_AGAIN, Reconciler, Repairs
 from services.storage.session import Database
@@ -126,20 +126,6 @@ def test_a_job_whose_workers_are_lost_again_and_again_fails(
     assert (job.state, job.attempt, job.finished_at) == (JobState.FAILED, job.max_attempts, clock.now)
     assert job.error is not None
     assert job.error.code == "worker_lost"
-
-
-def test_an_abandoned_job_that_should_stop_is_cancelled(
-    jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
-) -> None:
-    job = jobs.create(PREPROCESS_REQUEST)
-    claimed(leases)
-    jobs.cancel(job.id)
-    clock.tick(EXPIRED_S)
-
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, rung=0)
-
-    job = jobs.get(job.id)
-    assert (job.state, job.finished_at, job.error) == (JobState.CANCELLED, clock.now, None)
 
 
 def test_a_job_past_its_deadline_expires(jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock) -> None:

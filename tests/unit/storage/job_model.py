@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from contract.errors import Cancelled, Conflict, LeaseLost, TidepoolError
 from contract.jobs import JobState
-from services.storage.jobs import MAX_ATTEMPTS
 from services.storage.guards import LEASE
+from services.storage.jobs import MAX_ATTEMPTS
 from services.storage.leases import BACKOFF_S
 from services.storage.reconciler import CANCEL_WITHIN
 

@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path
 
 from contract.errors import BadArchive
-from services.preprocess import names
-from services.preprocess.limits import MIB
-from services.preprocess.rejections import Rejections
+from runtime.archives import names
+from runtime.archives.limits import MIB
+from runtime.archives.rejections import Rejections
 
 _ENTRY = b"PK\x01\x02"  # what every entry of a zip's central directory begins with
 _ENTRY_BYTES = 512  # generous for one entry; what an average may be

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadArchive
-from services.preprocess import directory
-from services.preprocess.rejections import Rejections
+from runtime.archives import directory
+from runtime.archives.rejections import Rejections
 from tests.pictures import CENTRAL, patch, png, zipped
 
 

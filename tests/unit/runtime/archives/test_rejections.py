@@ -1,7 +1,7 @@
 """Rejected files are all counted, and the first are listed by name."""
 
 from contract.datasets import Rejected
-from services.preprocess.rejections import Rejections, shown
+from runtime.archives.rejections import Rejections, shown
 
 
 def test_all_are_counted_and_a_thousand_listed_in_order() -> None:
@@ -37,3 +37,16 @@ def test_shown_names_are_short_and_printable() -> None:
     assert shown("a\0b\x1bc\ud800") == "a\ufffdb\ufffdc\ufffd"
     assert shown("x" * 200) == "x" * 200
     assert shown("x" * 201) == "x" * 199 + "…"
+
+
+def test_rejections_of_parts_are_those_of_the_whole() -> None:
+    whole, merged = Rejections(), Rejections()
+    for part in range(3):
+        mine = Rejections()
+        for number in range(part, 1500, 3):
+            whole.add(f"{number:04d}.png", "damaged")
+            mine.add(f"{number:04d}.png", "damaged")
+        merged.merge(len(mine), mine.first())
+
+    assert len(merged) == 1500
+    assert (merged.first(), merged.summary()) == (whole.first(), whole.summary())

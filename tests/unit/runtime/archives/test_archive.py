@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadArchive, BadImage
-from services.preprocess.archive import Archive
-from services.preprocess.limits import MIB, Limits
-from services.preprocess.rejections import Rejections
+from runtime.archives.archive import Archive
+from runtime.archives.limits import MIB, Limits
+from runtime.archives.rejections import Rejections
 from tests.pictures import CENTRAL, LOCAL, patch, png, zipped
 
 DEFAULT = Limits()

@@ -9,23 +9,20 @@ import numpy as np
 
 from contract.errors import BadImage
 from contract.images import ImageSpec
+from runtime.archives.archive import Archive
+from runtime.archives.limits import MIB
 from runtime.images import decode
-from services.preprocess.archive import Archive
-from services.preprocess.layout import Picture
-from services.preprocess.limits import MIB
 
 _MOST_THREADS = 4  # each may hold one picture of Limits.pixels
 _BATCH_BYTES = MIB  # of files, or of pixels
 _BATCH_PICTURES = 64  # small pictures are too little work to hand over one by one
 
-Read = tuple[Picture, bytes | str]
-Decoded = tuple[Picture, np.ndarray | str]
+Read = tuple[str, bytes | str]
+Decoded = tuple[str, np.ndarray | str]
 
 
-def decoded(
-    pictures: Iterable[Picture], archive: Archive, spec: ImageSpec, max_pixels: int
-) -> Generator[Decoded, None, None]:
-    """Each picture with its uint8 (channels, height, width), or with the reason why it has none.
+def decoded(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Generator[Decoded, None, None]:
+    """Each file's name with its picture as uint8 (channels, height, width), or with the reason why it has none.
 
     Reading and inflating happens in the caller's thread, so that limits are met in the same order every time; decoding
     in a few others, where Pillow leaves the interpreter's lock. Raises BadArchive where the archive is at fault.
@@ -34,8 +31,8 @@ def decoded(
     pending: deque[Future[list[Decoded]]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
-        for batch in _batches(pictures, archive, spec):
-            pending.append(pool.submit(_decoded_batch, batch, spec, max_pixels))
+        for batch in _batches(names, archive, spec):
+            pending.append(pool.submit(_decoded_batch, batch, spec, archive.limits.pixels))
             if len(pending) > threads:
                 yield from pending.popleft().result()
         while pending:
@@ -44,18 +41,18 @@ def decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _batches(pictures: Iterable[Picture], archive: Archive, spec: ImageSpec) -> Iterator[list[Read]]:
+def _batches(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Iterator[list[Read]]:
     channels, height, width = spec.shape
     most = max(1, min(_BATCH_PICTURES, _BATCH_BYTES // (channels * height * width)))
     batch: list[Read] = []
     size = 0
-    for picture in pictures:
+    for name in names:
         try:
-            data = archive.read(picture.name)
+            data = archive.read(name)
         except BadImage as error:
-            batch.append((picture, error.message))
+            batch.append((name, error.message))
         else:
-            batch.append((picture, data))
+            batch.append((name, data))
             size += len(data)
         if len(batch) >= most or size >= _BATCH_BYTES:
             yield batch
@@ -65,7 +62,7 @@ def _batches(pictures: Iterable[Picture], archive: Archive, spec: ImageSpec) -> 
 
 
 def _decoded_batch(batch: list[Read], spec: ImageSpec, max_pixels: int) -> list[Decoded]:
-    return [(picture, data if isinstance(data, str) else _pixels(data, spec, max_pixels)) for picture, data in batch]
+    return [(name, data if isinstance(data, str) else _pixels(data, spec, max_pixels)) for name, data in batch]
 
 
 def _pixels(data: bytes, spec: ImageSpec, max_pixels: int) -> np.ndarray | str:

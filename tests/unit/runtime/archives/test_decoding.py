@@ -8,15 +8,14 @@ import pytest
 
 from contract.errors import BadArchive
 from contract.images import ImageSpec
-from services.preprocess.archive import Archive
-from services.preprocess.decoding import decoded
-from services.preprocess.layout import Picture
-from services.preprocess.limits import MIB, Limits
-from services.preprocess.rejections import Rejections
+from runtime.archives.archive import Archive
+from runtime.archives.decoding import decoded
+from runtime.archives.limits import MIB, Limits
+from runtime.archives.rejections import Rejections
 from tests.pictures import encoded, noise, zipped
 
 SPEC = ImageSpec(size=(8, 8))
-DEFAULT = Limits()
+DEFAULT = Limits(pixels=64)
 
 
 @pytest.fixture
@@ -30,26 +29,23 @@ def archive(folder: Path, files: dict[str, bytes], limits: Limits = DEFAULT) -> 
 
 
 def test_order_is_kept_and_bad_pictures_stay_in_their_place(tmp_path: Path, files: dict[str, bytes]) -> None:
-    pictures = [Picture(name, "cat", None) for name in files]
+    results = list(decoded(files, archive(tmp_path, files), SPEC))
 
-    results = list(decoded(pictures, archive(tmp_path, files), SPEC, max_pixels=64))
-
-    assert [picture for picture, _ in results] == pictures
-    reasons = {picture.name: pixels for picture, pixels in results if isinstance(pixels, str)}
+    assert [name for name, _ in results] == list(files)
+    reasons = {name: pixels for name, pixels in results if isinstance(pixels, str)}
     assert reasons == {
         "cat/70.png": "not a readable JPEG, PNG, WebP or BMP image",
         "cat/200.png": "the image has 8 x 9 pixels; the limit is 64 in all",
     }
-    good = {picture.name: pixels for picture, pixels in results if not isinstance(pixels, str)}
+    good = {name: pixels for name, pixels in results if not isinstance(pixels, str)}
     assert all(np.array_equal(good[f"cat/{n}.png"], noise(seed=n).transpose(2, 0, 1)) for n in (0, 63, 64, 299))
 
 
 @pytest.mark.parametrize("side", [8, 700], ids=["many in a batch", "one in a batch"])
 def test_unreadable_file_has_its_reason(tmp_path: Path, side: int) -> None:
     source = archive(tmp_path, {"a": bytes(2000), "b": encoded(noise())}, Limits(member_bytes=1000))
-    pictures = [Picture("a", "cat", None), Picture("b", "cat", None)]
 
-    (_, reason), (_, pixels) = decoded(pictures, source, ImageSpec(size=(side, side)), max_pixels=64)
+    (_, reason), (_, pixels) = decoded(["a", "b"], source, ImageSpec(size=(side, side)))
 
     assert reason == "inflates to over 1000 bytes"
     assert not isinstance(pixels, str)
@@ -60,7 +56,7 @@ def test_fault_of_the_archive_ends_it(tmp_path: Path, files: dict[str, bytes]) -
     source = archive(tmp_path, files, Limits(total_bytes=20_000))
 
     with pytest.raises(BadArchive, match="inflates to over 20000 bytes"):
-        list(decoded([Picture(name, "cat", None) for name in files], source, SPEC, max_pixels=64))
+        list(decoded(files, source, SPEC))
 
 
 def test_large_files_are_not_read_far_ahead(tmp_path: Path) -> None:
@@ -75,6 +71,6 @@ def test_large_files_are_not_read_far_ahead(tmp_path: Path) -> None:
     path = zipped(tmp_path / "upload.zip", {str(number): large for number in range(20)}, zipfile.ZIP_STORED)
     source = Counting(path, DEFAULT, Rejections())
 
-    next(decoded([Picture(name, "cat", None) for name in source.names], source, SPEC, max_pixels=64))
+    next(decoded(source.names, source, SPEC))
 
     assert source.reads < 10

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.preprocess import names
+from runtime.archives import names
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from contract.errors import BadArchive, BadImage
-from services.preprocess import directory
-from services.preprocess.limits import MIB, Limits
-from services.preprocess.rejections import Rejections
+from runtime.archives import directory
+from runtime.archives.limits import MIB, Limits
+from runtime.archives.rejections import Rejections
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
@@ -21,11 +21,12 @@ class Archive:
 
     Opening raises BadArchive where the whole is refused; files that are refused alone go to `rejections`.
     No declared size is believed: members may not overlap, and each step of inflating is checked against the limits.
+    `inflated` says how many bytes have been inflated so far.
     """
 
     def __init__(self, path: Path, limits: Limits, rejections: Rejections) -> None:
-        self._limits = limits
-        self._inflated = 0
+        self.limits = limits
+        self.inflated = 0
         self._file = directory.GuardedFile(path, limits.members)
         try:
             self._zip = directory.opened(self._file)
@@ -46,7 +47,7 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """The file's bytes; raises BadImage where this file is refused, BadArchive where the whole archive is."""
-        entry, limits = copy.copy(self._entries[name]), self._limits
+        entry, limits = copy.copy(self._entries[name]), self.limits
         if entry.compress_type not in _METHODS:
             raise BadImage("compressed by a method other than deflate")
         # zipfile stops at the declared size, and would not see that there is more.
@@ -73,6 +74,11 @@ class Archive:
         return b"".join(chunks)
 
     def _count(self, size: int) -> None:
-        self._inflated += size
-        if self._inflated > self._limits.total_bytes:
-            raise BadArchive(f"the archive inflates to over {self._limits.total_bytes} bytes; send it in parts")
+        self.inflated += size
+        check_total(self.inflated, self.limits)
+
+
+def check_total(inflated: int, limits: Limits) -> None:
+    """Raise BadArchive if an archive has inflated to more bytes than the limit of all of it."""
+    if inflated > limits.total_bytes:
+        raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send it in parts")

@@ -16,4 +16,3 @@ class Limits:
     total_bytes: int = 8192 * MIB
     ratio: int = 200  # inflated by compressed size, of members that inflate to over 1 MiB; deflate's own limit is 1032
     pixels: int = MAX_PIXELS
-    classes: int = 1000
