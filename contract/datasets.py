@@ -10,7 +10,7 @@ from contract.base import Frozen, Positive, Whole
 from contract.images import ImageSpec
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Share = Annotated[float, Field(strict=False, ge=0, le=1)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
 class Split(StrEnum):

@@ -66,7 +66,7 @@ class PreprocessSpec(Frozen):
 
 class JobOptions(Frozen):
     priority: Annotated[int, Field(strict=True, ge=-100, le=100)] = 0
-    deadline_s: Annotated[float, Field(gt=0, le=30 * 86400)] | None = Field(
+    deadline_s: Annotated[float, Field(strict=True, gt=0, le=30 * 86400)] | None = Field(
         default=None, description="Seconds from now after which the job expires."
     )
 
@@ -108,7 +108,7 @@ SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec] | type[PredictSpec]]
 
 
 class Progress(Frozen):
-    fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    fraction: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
     message: str = ""
 
 

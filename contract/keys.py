@@ -18,7 +18,7 @@ class Scope(StrEnum):
 
 class NewKeyRequest(Frozen):
     name: Name
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)]
+    scopes: Annotated[frozenset[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": False})]
 
 
 class ApiKey(Frozen):

@@ -87,7 +87,7 @@ class BatchNorm(_SameShape):
 
 
 class Dropout(_SameShape):
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 def _need_image(shape: Shape) -> None:

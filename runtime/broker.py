@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import redis
 from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
+from kombu.exceptions import InconsistencyError, KombuError
 
 from contract.errors import BrokerUnavailable
 from contract.jobs import POOLS, JobKind
@@ -50,6 +50,8 @@ def consume(app: Celery, queue: str, tasks: Mapping[str, Callable[..., None]]) -
     A function keeps the worker from the broker until it returns, so long work belongs in a thread of its own. Celery's
     own pool of threads fetches the next message up to a second late: a thread that ends does not wake its loop.
     """
+    # no_ack: nothing needs a redelivery, and an acknowledgement lost in an outage would stop the worker for good
+    app.conf.task_queues = {queue: {"exchange": queue, "routing_key": queue, "no_ack": True}}
     for task, function in tasks.items():
         app.task(name=task)(function)
     name = f"--hostname={queue}@%h-{os.getpid()}"
@@ -81,5 +83,5 @@ def mapped_errors() -> Iterator[None]:
     """Map whatever kombu and redis raise to the error tree."""
     try:
         yield
-    except (OperationalError, KombuError, redis.RedisError, OSError) as error:
+    except (KombuError, InconsistencyError, redis.RedisError, OSError) as error:
         raise BrokerUnavailable("the broker does not answer; try again soon") from error

@@ -7,8 +7,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from contract.base import Frozen
 from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
@@ -60,13 +62,22 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
 
 
-def on_http_error(_: Request, error: Exception) -> JSONResponse:
+def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """What the framework itself refuses: unknown paths and methods, bodies it cannot parse."""
     assert isinstance(error, HTTPException)  # noqa: S101
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: Malformed.code}
     response = answer(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
     response.headers.update(error.headers or {})
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return response
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of every route at the request's path; the framework knows those of the first one only."""
+    routes = (route for route in iter_route_contexts(request.app.routes) if isinstance(route.original_route, Route))
+    here = (route for route in routes if route.path_regex.match(request.url.path))
+    return set().union(*(route.methods or set() for route in here))
 
 
 def add_problem_handlers(app: FastAPI) -> None:

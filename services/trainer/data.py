@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 Indices = NDArray[np.int64]
 ShardFiles = tuple[Path, Path]  # images.npy and labels.npy
@@ -47,21 +47,6 @@ class TrainingData:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-
-class Normalize(nn.Module):
-    """Makes float32 of uint8 pictures (n, C, H, W): `(pixel / 255 - mean) / std` per channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images.float() / 255 - self.mean) / self.std
 
 
 def batches(order: Indices, size: int) -> list[Indices]:

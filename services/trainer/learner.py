@@ -8,9 +8,10 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.training import Epoch, TrainSpec
 from services.trainer.checkpoint import Checkpoint, Weights
-from services.trainer.data import Normalize, TrainingData
+from services.trainer.data import TrainingData
 from services.trainer.device import Device, be_deterministic
 from services.trainer.model import build
+from services.trainer.normalize import Normalize
 from services.trainer.optimizer import build_optimizer
 
 

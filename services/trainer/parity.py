@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from contract.errors import JobFailed
-from services.trainer.data import Normalize, TrainingData
+from services.trainer.data import TrainingData
 from services.trainer.evaluate import Signature, run
+from services.trainer.normalize import Normalize
 
 PICTURES = 256
-PICTURES_AT_ONCE = 32
+PICTURES_AT_ONCE = 16
 TOLERANCE = 1e-3  # of the largest logit, or of 1 if all are smaller
 
 

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from contract.artifacts import Bucket
 from contract.jobs import JobKind, JobState, PreprocessRequest, PreprocessSpec
@@ -116,9 +117,9 @@ def until(holds: Callable[[], bool]) -> None:
 
 def parts_by_worker(stores: Stores) -> dict[str, int]:
     """How many parts each worker has finished."""
-    query = select(jobs.c.worker, func.count()).where(jobs.c.parent_id.is_not(None), jobs.c.state == "succeeded")
+    query = select(jobs.c.worker).where(jobs.c.parent_id.is_not(None), jobs.c.state == "succeeded")
     with stores.database.read() as connection:
-        return {worker: count for worker, count in connection.execute(query.group_by(jobs.c.worker))}
+        return Counter(connection.execute(query).scalars())
 
 
 def done(stores: Stores) -> int:

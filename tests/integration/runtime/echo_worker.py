@@ -21,9 +21,18 @@ def answer(body: bytes) -> bytes:
         raise ZeroDivisionError("secret detail")
     if word == b"computed":
         return b"\n".join(COMPUTED)
-    while word == b"until" and not Path(rest.decode()).exists():
-        time.sleep(0.01)
+    if word == b"until":
+        path = Path(rest.decode())
+        path.with_name("busy").touch()
+        wait_for(path)
     return body[::-1]
+
+
+def wait_for(path: Path) -> None:
+    """Return when the file exists, or after 20 seconds."""
+    give_up = time.monotonic() + 20
+    while not path.exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
 
 
 def setup(_: Stores) -> Answer:

@@ -12,6 +12,7 @@ from services.storage.migrate import migrate
 from services.storage.session import Database
 from services.storage.tables import datasets
 from tests.examples import WHEN
+from tests.integration.storage.steps import together
 from tests.servers import free_port, postgres_server
 
 PETS = {"name": "pets", "last_version": 0, "created_at": WHEN}
@@ -47,6 +48,17 @@ def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -
         assert names(database) == []
 
     assert names(database) == ["pets"]
+
+
+def test_writers_that_read_first_take_turns(database: Database) -> None:
+    def write(index: int) -> None:
+        with database.write() as connection:
+            connection.execute(select(datasets)).all()
+            connection.execute(insert(datasets).values(PETS | {"name": f"pets-{index}"}))
+
+    together(8, write)
+
+    assert len(names(database)) == 8
 
 
 def test_sqlite_writes_ahead_and_to_the_disk(tmp_path: Path) -> None:

@@ -9,33 +9,15 @@ from fastapi import FastAPI
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from contract.errors import BadImage
-from contract.jobs import Job, JobError
+from contract.jobs import Job
 from contract.keys import Scope
-from contract.predictions import ImageResult, PredictCall, Prediction, PredictReply
-from runtime.codec import decode, encode
 from runtime.memory import MemoryCaller
 from runtime.stores import Stores
-from services.gateway.app import create_app
-from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
-from services.gateway.settings import GatewaySettings
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
-from tests.examples import DATASET_MANIFEST, LABELS, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.published import publish
-
-BAD_IMAGE = ImageResult(error=JobError(code=BadImage.code, message="the file is damaged"))
-SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_predict_bytes=8_000, max_images=10)
-
-
-def classify(body: bytes) -> bytes:
-    """What an inference replica answers, if a picture that starts with `bad` is damaged and any other shows a cat."""
-    call = decode(PredictCall, body)
-    guesses = tuple(Prediction(label=label, score=score) for label, score in zip(LABELS, (0.75, 0.25), strict=True))
-    good = ImageResult(predictions=guesses[: call.top_k])
-    results = tuple(BAD_IMAGE if image.startswith(b"bad") else good for image in call.images)
-    return encode(PredictReply(results=results, inference_ms=1.5, provider="CPUExecutionProvider"))
+from tests.unit.gateway.backends import classify, gateway
 
 
 @pytest.fixture
@@ -67,7 +49,7 @@ def caller() -> MemoryCaller:
 
 @pytest.fixture
 def app(stores: Stores, caller: MemoryCaller) -> FastAPI:
-    return create_app(Backends(SETTINGS, stores, Predictor(caller)))
+    return gateway(stores, caller)
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ import pytest
 
 from runtime.memory import MemoryCaller
 from runtime.stores import Stores
-from services.gateway.app import create_app
-from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
-from tests.unit.gateway.conftest import SETTINGS, classify
+from tests.unit.gateway.backends import classify, gateway
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -20,7 +17,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     stores = Stores(Database.in_memory(), MemoryObjects())
-    return create_app(Backends(SETTINGS, stores, Predictor(MemoryCaller(classify)))).openapi()
+    return gateway(stores, MemoryCaller(classify)).openapi()
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.problems import problem
-from tests.unit.gateway.conftest import SETTINGS
+from tests.unit.gateway.backends import SETTINGS
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,10 @@ from fastapi import FastAPI
 from contract.errors import BrokerUnavailable, ObjectsUnavailable
 from runtime.memory import MemoryCaller
 from runtime.stores import Stores
-from services.gateway.app import create_app
-from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
 from tests.problems import problem
-from tests.unit.gateway.conftest import SETTINGS, classify
+from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +40,7 @@ async def test_all_is_well(anonymous: httpx.AsyncClient) -> None:
 
 async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> None:
     stores = Stores(Database.in_memory(), LostObjects())
-    app = create_app(Backends(SETTINGS, stores, Predictor(LostCaller(classify))))
+    app = gateway(stores, LostCaller(classify))
 
     ready = await ask(app, "/readyz")
 
@@ -54,7 +51,7 @@ async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> 
 async def test_nothing_is_accepted_while_the_database_is_away() -> None:
     # given a database that refuses connections
     stores = Stores(Database.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"), MemoryObjects())
-    app = create_app(Backends(SETTINGS, stores, Predictor(MemoryCaller(classify))))
+    app = gateway(stores, MemoryCaller(classify))
 
     # then the gateway says so, and still lives
     response = await ask(app, "/readyz")

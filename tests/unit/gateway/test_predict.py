@@ -11,7 +11,7 @@ from runtime.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.problems import problem
 from tests.published import publish
-from tests.unit.gateway.conftest import BAD_IMAGE, SETTINGS
+from tests.unit.gateway.backends import BAD_IMAGE, SETTINGS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

@@ -37,11 +37,15 @@ async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/pictures"), 404, "no_such_path")
 
 
-async def test_a_method_that_a_path_does_not_have(client: httpx.AsyncClient) -> None:
-    response = await client.patch("/v1/me")
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/v1/me", "GET"), ("/v1/keys", "GET, POST"), ("/v1/models/a/versions/1", "DELETE, GET"), ("/docs", "GET, HEAD")],
+)
+async def test_a_method_that_a_path_does_not_have(client: httpx.AsyncClient, path: str, methods: str) -> None:
+    response = await client.patch(path)
 
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == methods
 
 
 @pytest.mark.parametrize("body", [b"{", b"{'kind': 'train'}", b"\xff\xfe", b"[" * 1_500], ids=repr)

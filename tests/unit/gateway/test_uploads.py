@@ -8,7 +8,7 @@ import pytest
 from contract.artifacts import Bucket
 from services.storage.memory import MemoryObjects
 from tests.problems import problem
-from tests.unit.gateway.conftest import SETTINGS
+from tests.unit.gateway.backends import SETTINGS
 
 pytestmark = pytest.mark.anyio
 

@@ -162,18 +162,15 @@ def test_a_split_that_is_empty(stores: Stores, tmp_path: Path) -> None:
     assert (job.error.code, job.error.message) == ("invalid", "the data set pets@1 has no val split")
 
 
-def test_a_poisoned_part_fails_the_job_with_its_reason(
-    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # given a model whose file is no model
+def test_a_poisoned_part_fails_the_job_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a model whose file is not what its labels say
+    stores = memory_stores()
+    publish_model(stores, weights=np.zeros((144, 4), np.float32))
     publish_split(stores, IMAGES, LABELS)
     monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "6")
-    broken = memory_stores()
-    publish_model(broken, weights=np.zeros((144, 4), np.float32))
-    publish_split(broken, IMAGES, LABELS)
 
-    # when it is to run
-    job, attempts = predicted(broken, tmp_path, SPLIT)
+    # when it is to run in parts
+    job, attempts = predicted(stores, tmp_path, SPLIT)
 
     # then the first part that does says why, and no other is begun
     assert job.error is not None

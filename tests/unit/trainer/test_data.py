@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.data import Normalize, Pictures, batches
+from services.trainer.data import Pictures, batches
 from tests.training_data import separable, stored
 
 
@@ -42,12 +41,3 @@ def test_batches_share_all_pictures_evenly(count: int, size: int) -> None:
 @pytest.mark.parametrize(("count", "sizes"), [(257, [129, 128]), (100, [100]), (1, [1]), (2, [2])])
 def test_batches_of_256(count: int, sizes: list[int]) -> None:
     assert [len(batch) for batch in batches(np.arange(count), 256)] == sizes
-
-
-def test_normalize_per_channel() -> None:
-    images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1)
-
-    normalized = Normalize(mean=(0.5, 0.25), std=(0.25, 0.5))(images)
-
-    assert normalized.dtype == torch.float32
-    assert normalized.flatten().tolist() == [-2.0, 1.5]

@@ -1,5 +1,7 @@
 """Where and in which precision a network is trained."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -28,10 +30,14 @@ def test_convolutions_compute_in_what_the_cpu_has(monkeypatch: pytest.MonkeyPatc
     assert found == [(torch.bfloat16, torch.channels_last), (torch.float32, torch.channels_last)]
 
 
-def test_number_of_threads_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_cores_compute_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
 
+    use_all_cores()  # with OMP_NUM_THREADS, which all tests here run with
+    told = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS")
     use_all_cores()
+    untold = torch.get_num_threads()
 
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(before)
+    assert (told, untold) == (before, len(os.sched_getaffinity(0)))

@@ -1,0 +1,153 @@
+"""The OpenAPI document and the gateway agree: schemathesis makes requests of the one and checks the other's answers."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from structlog.testing import capture_logs
+
+from contract.artifacts import Bucket, upload_key
+from contract.keys import Scope
+from contract.training import TrainSpec
+from runtime.broker import Broker, celery_app
+from runtime.calls import RedisCaller
+from runtime.memory import MemoryCaller
+from runtime.settings import BrokerSettings
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.predictor import Predictor
+from services.gateway.settings import GatewaySettings
+from services.storage.memory import MemoryObjects
+from services.storage.migrate import migrate
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.settings import ObjectsSettings
+from services.storage.uploads import new_upload_id
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.onnx_models import linear
+from tests.published import publish
+from tests.servers import S3Server, Server, free_port
+
+# made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects
+DOCUMENT = create_app(
+    Backends(
+        GatewaySettings.model_construct(), Stores(Database.in_memory(), MemoryObjects()), Predictor(MemoryCaller(bytes))
+    )
+).openapi()
+CONFIG = schemathesis.Config.from_dict(
+    {
+        "seed": 1,
+        "generation": {"max-examples": 5, "deterministic": True, "database": "none"},
+        "checks": {
+            # a deadline of a nanosecond passes
+            "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "504"]},
+            # a schema cannot say that an upload is too large, or that layers do not fit to each other
+            "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", "401", "404", "409", "413", "422", "504"]},
+        },
+    }
+)
+
+schemathesis.serializer.alias("image/bmp", "application/octet-stream")
+schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def environment(redis: Server, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {
+        "TIDEPOOL_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('gateway')}/tidepool.db",
+        "TIDEPOOL_BROKER_URL": redis.url,
+        "TIDEPOOL_S3_ENDPOINT": s3.url,
+        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
+        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
+    }
+
+
+@pytest.fixture(scope="module")
+def stores(environment: dict[str, str], s3: S3Server) -> Stores:
+    """The empty state of a stack."""
+    database = Database.connect(environment["TIDEPOOL_DATABASE_URL"])
+    migrate(database)
+    settings = {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
+    objects = S3Objects(ObjectsSettings.model_validate(settings))
+    objects.make_buckets()
+    return Stores(database, objects)
+
+
+@pytest.fixture(scope="module")
+def known(stores: Stores) -> dict[str, str | int]:
+    """Path parameters that lead somewhere: to a data set and a model, of the name that the document's examples use."""
+    artifact = stores.objects.put(Bucket.JOBS, "model.onnx", linear())
+    manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact})
+    preparation = PREPROCESS_SPEC.model_copy(update={"dataset": "cifar10"})
+    training = TrainSpec(dataset="cifar10@1", model="cifar10")
+    for _ in range(2):
+        job = publish(stores, PREPROCESS_REQUEST.model_copy(update={"spec": preparation}), DATASET_MANIFEST)
+        publish(stores, TRAIN_REQUEST.model_copy(update={"spec": training}), manifest)
+    stores.models.set_alias("cifar10", "production", 1)
+    upload = stores.uploads.expect(new_upload_id(), "pets.zip", 2, None)
+    stores.objects.put(Bucket.UPLOADS, upload_key(upload.id), b"PK")
+    key = stores.keys.create("victim", frozenset({Scope.READ}))
+    return {
+        "name": "cifar10",
+        "version": 1,
+        "alias": "production",
+        "job_id": job.id,
+        "upload_id": upload.id,
+        "key_id": key.id,
+    }
+
+
+@pytest.fixture(scope="module")
+def replica(environment: dict[str, str], stores: Stores) -> Iterator[None]:
+    """A process that answers predictions."""
+    command = [sys.executable, "-m", "services.inference.main"]
+    process = subprocess.Popen(command, env=os.environ | environment)
+    yield
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
+    """The URL of a gateway over real servers."""
+    broker = BrokerSettings.model_validate({"url": redis.url})
+    caller = RedisCaller(broker, Broker(celery_app(broker)))
+    app = create_app(Backends(GatewaySettings(), stores, Predictor(caller)))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    with capture_logs():  # of which there are many, rendered slowly
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def headers(stores: Stores) -> dict[str, str]:
+    """A key that may do everything, and that no test revokes."""
+    return {"Authorization": f"Bearer {stores.keys.create('tester', frozenset({Scope.ADMIN})).secret}"}
+
+
+@schema.parametrize()
+def test_every_answer_is_documented(
+    case: schemathesis.Case[Any], address: str, headers: dict[str, str], known: dict[str, str | int]
+) -> None:
+    case.call_and_validate(base_url=address, headers=headers)
+
+    # most names lead nowhere, so what should work is tried once more for what is there
+    if case.path_parameters and case.meta and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
+        case.path_parameters = {name: known[name] for name in case.path_parameters}
+        if case.method == "DELETE" and "version" in case.path_parameters:
+            case.path_parameters["version"] = 2
+        case.call_and_validate(base_url=address, headers=headers)
