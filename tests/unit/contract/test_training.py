@@ -1,5 +1,6 @@
 """What a training job's spec becomes when parts of it are left out, and what is refused."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -101,9 +102,6 @@ ARCHITECTURES = st.fixed_dictionaries({"layers": st.lists(JSON, max_size=3)}) | 
 
 @given(st.fixed_dictionaries({}, optional={"architecture": ARCHITECTURES, "optimizer": JSON, "epochs": JSON}))
 def test_any_json_is_a_spec_or_refused(fields: dict[str, Any]) -> None:
-    try:
+    with suppress(ValidationError):  # anything else that is raised is a bug
         spec = TrainSpec.model_validate(LEAST | fields)
-    except ValidationError as error:
-        assert error.errors()
-    else:
         assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -143,7 +143,7 @@ class JobMachine(RuleBasedStateMachine):
             assert row.fence >= fence
             assert row.attempt <= row.max_attempts
             assert published.count(row.id) == job.published == (row.state == JobState.SUCCEEDED)
-            self.seen[row.id] = row.state, row.fence
+            self.seen[row.id] = JobState(row.state), row.fence
 
 
 TestJobs = JobMachine.TestCase
