@@ -25,14 +25,15 @@ class Heartbeat:
     A beat that could not be sent says nothing about the worker: while Redis is away, it is not deaf.
     """
 
-    def __init__(self, send: Callable[[], None]) -> None:
+    def __init__(self, send: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
-        self._heard = time.monotonic()
-        HEARD.set_function(lambda: time.monotonic() - self._heard)
+        self._clock = clock
+        self._heard = clock()
+        HEARD.set_function(lambda: clock() - self._heard)
 
     def hear(self) -> None:
         """The worker has consumed a beat."""
-        self._heard = time.monotonic()
+        self._heard = self._clock()
 
     def beat(self) -> bool:
         """Send a beat; whether the worker is alive."""
@@ -40,7 +41,7 @@ class Heartbeat:
             self._send()
         except BrokerUnavailable:
             self.hear()
-        return time.monotonic() - self._heard < DEAF_S
+        return self._clock() - self._heard < DEAF_S
 
     def start(self) -> None:
         """Beat from a thread for as long as the process lives, and end the process when it is deaf."""

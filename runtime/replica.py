@@ -1,6 +1,8 @@
 """The process of one replica: it runs the jobs of its pool, answers the pool's calls, or does both."""
 
-from collections.abc import Callable
+import os
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -8,8 +10,9 @@ import structlog
 from celery import Celery, signals
 
 from contract.jobs import POOLS
-from runtime.broker import ANSWER_CALL, RUN_JOB, celery_app, consume
+from runtime.broker import ANSWER_CALL, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
 from runtime.calls import Answer, Responder
+from runtime.heartbeat import Heartbeat
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.task import Handler
@@ -31,14 +34,18 @@ def serve(pool: str, handler: Handler | None = None, setup: Setup | None = None)
     if setup is not None:
         client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
         tasks[ANSWER_CALL] = Responder(pool, client, setup(stores)).respond
+    private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
+    heartbeat = Heartbeat(lambda: Broker(app).beat(private))
+    tasks[HEAR_BEAT] = heartbeat.hear
+    heartbeat.start()
     if handler is None:
-        consume(app, pool, tasks)
+        consume(app, [pool, private], tasks)
     else:
         kind = next(kind for kind, its_pool in POOLS.items() if its_pool == pool)
-        _run_jobs(Worker(kind, handler, stores), app, pool, tasks)
+        _run_jobs(Worker(kind, handler, stores), app, [pool, private], tasks)
 
 
-def _run_jobs(worker: Worker, app: Celery, pool: str, tasks: dict[str, Callable[..., None]]) -> None:
+def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:
     """Consume, while the worker runs jobs in a thread beside; what runs at SIGTERM is drained."""
 
     def run_job(job_id: str) -> None:
@@ -51,7 +58,7 @@ def _run_jobs(worker: Worker, app: Celery, pool: str, tasks: dict[str, Callable[
     signals.worker_shutting_down.connect(drain, weak=False)
     worker.start()
     try:
-        consume(app, pool, tasks | {RUN_JOB: run_job})
+        consume(app, queues, tasks | {RUN_JOB: run_job})
     finally:
         worker.drain()
         worker.join()

@@ -16,6 +16,8 @@ from runtime.task import Handler
 from runtime.watch import Watch
 from services.storage.claims import Claim
 
+LOOK_S = 5.0  # so often an idle worker looks for work that another one was rung for, which is busy
+
 log = structlog.get_logger()
 
 ATTEMPTS = Counter("tidepool_attempts_total", "Attempts at jobs, started.", ["kind"])
@@ -40,8 +42,7 @@ class Worker:
         self._processes.set_forkserver_preload([handler.__module__])
 
     def start(self) -> None:
-        """Look for due jobs, and again at each bell."""
-        self.ring()  # there may be work already, for which nobody rings any more
+        """Look for due jobs, and again at each bell and now and then without one."""
         self._thread.start()
 
     def ring(self) -> None:
@@ -59,13 +60,13 @@ class Worker:
 
     def _work(self) -> None:
         while not self._drain.is_set():
-            self._bell.wait()
-            self._bell.clear()
             try:
                 while (claim := self._claim()) is not None:
                     self._run(claim)
             except Exception:
                 log.exception("a job's attempt was left alone; the reconciler sees to it")
+            self._bell.wait(LOOK_S)
+            self._bell.clear()
 
     def _claim(self) -> Claim | None:
         if self._drain.is_set():
@@ -73,7 +74,7 @@ class Worker:
         try:
             return self._stores.leases.claim(self.kind, self._name)
         except DatabaseUnavailable:
-            log.warning("bell ignored, the database does not answer; the reconciler rings again")
+            log.warning("no job claimed, the database does not answer")
             return None
 
     def _run(self, claim: Claim) -> None:

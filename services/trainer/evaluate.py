@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from contract.errors import JobFailed
 from contract.training import Metrics, TensorSignature
-from services.trainer.data import ShardFiles
 from runtime.classification import Tally
+from services.trainer.data import ShardFiles
 
 EVALUATOR = "services.inference.evaluate"
 

@@ -13,6 +13,7 @@ from tests.examples import MODEL_MANIFEST
 
 EPOCHS = 4
 PARTS = 4
+STEP_S = 0.1
 
 
 def behave(task: Task) -> Outcome:
@@ -60,7 +61,7 @@ def _part(task: Task, name: str) -> PartDone:
 def _steps(task: Task, count: int) -> None:
     for step in range(count):
         task.report(step / count, f"step {step}")
-        time.sleep(0.1)
+        time.sleep(STEP_S)
 
 
 def _ignore(task: Task, count: int) -> None:
@@ -70,7 +71,7 @@ def _ignore(task: Task, count: int) -> None:
         except Interrupted:
             continue
         finally:
-            time.sleep(0.1)
+            time.sleep(STEP_S)
 
 
 def _dataset(task: Task) -> DatasetManifest:

@@ -50,7 +50,10 @@ class Kept:
         return found
 
     def kill(self) -> None:
-        self._process.kill()
+        """kill -9; it is dead when this returns."""
+        process = self._process
+        process.kill()
+        process.wait()
 
     def terminate(self, within_s: float) -> int:
         """SIGTERM, and do not start it again until `resume`; the exit code."""

@@ -65,7 +65,7 @@ def age_leases(cluster: Cluster, living: bool = True) -> None:
 
     Without `living`, only for the leases that no process renews any more: what waiting would come to.
     """
-    pids = set() if living else {str(worker.pid) for worker in cluster.workers}
+    pids = set() if living else {str(worker.pid) for worker in cluster.workers if worker.running()}
     jump = LEASE + timedelta(seconds=1)
     times = (jobs.c.lease_until, jobs.c.run_at, jobs.c.rung_at, jobs.c.cancel_requested_at)
     with cluster.stores.database.write() as connection:

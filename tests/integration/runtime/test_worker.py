@@ -156,13 +156,11 @@ def test_calls_are_answered_while_a_job_runs(harness: Harness) -> None:
     assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
 
 
-def test_work_that_nobody_rings_for_is_found_at_the_start(harness: Harness) -> None:
-    harness.process.terminate()
-    harness.process.wait(30)
+def test_an_idle_worker_finds_work_that_it_was_not_rung_for(harness: Harness) -> None:
+    harness.until(harness.submit("good"), ended)
     spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
-    job = harness.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
 
-    harness.start()
+    job = harness.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
 
     assert harness.until(job, ended).state == JobState.SUCCEEDED
 
