@@ -13,7 +13,15 @@ import structlog
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, PartDone
-from contract.errors import Cancelled, DatabaseUnavailable, Draining, JobFailed, LeaseLost, TidepoolError
+from contract.errors import (
+    Cancelled,
+    DatabaseUnavailable,
+    Draining,
+    JobFailed,
+    LeaseLost,
+    ObjectsUnavailable,
+    TidepoolError,
+)
 from contract.jobs import Progress
 from runtime.patience import PatientObjects, through_outages
 from runtime.settings import TelemetrySettings, WorkerSettings
@@ -44,6 +52,7 @@ class Attempt:
         self.parts = claim.parts
         self._lease = claim.lease
         self._leases = stores.leases
+        self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
 
@@ -61,6 +70,15 @@ class Attempt:
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         checkpoint = self.put(name, source)
         through_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.obey)
+        before, self.checkpoint = self.checkpoint, checkpoint
+        if before is not None:
+            self._forget(before)
+
+    def _forget(self, checkpoint: ObjectRef) -> None:
+        try:
+            self._store.delete(checkpoint.bucket, checkpoint.key)
+        except ObjectsUnavailable:
+            log.info("a checkpoint that nobody needs stays, the object store does not answer")
 
     def send(self, message: Progress | None) -> None:
         """Tell the worker how far the attempt is, or by None that it is alive."""

@@ -39,6 +39,7 @@ class Preparation(Frozen):
 _PARTS = {
     "type": "object",
     "required": ["archive"],
+    "additionalProperties": False,
     "properties": {
         "archive": {
             "type": "string",

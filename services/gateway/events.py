@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import DatabaseUnavailable
+from contract.events import EventKind
 from runtime.stores import Stores
 from services.gateway.dependencies import MAY_READ, Behind
 from services.gateway.jobs import JobId
@@ -18,15 +19,24 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 POLL_S = 0.5
 SEND_WITHIN_S = 10  # a reader that takes longer to take an event is dropped; it may resume
+_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": list(EventKind)},
+        "data": {"type": "string", "description": "JSON: `at`, and the `data` of this kind of event."},
+    },
+}
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
+    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."}
 }
 
 
 @router.get(
     "/{job_id}/events",
     dependencies=MAY_READ,
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses=documented(404) | STREAM,
 )
 async def stream_events(

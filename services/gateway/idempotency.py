@@ -33,7 +33,11 @@ def repeatable(
     request: Request,
     key: Key,
     idempotency_key: Annotated[
-        str | None, Header(description="The same key and the same request within 24 h get the first answer again.")
+        str | None,
+        Header(
+            description="The same key and the same request within 24 h get the first answer again.",
+            json_schema_extra={"minLength": 1, "maxLength": LONGEST},
+        ),
     ] = None,
 ) -> Repeatable:
     """Raises Malformed for a key that cannot be one."""
