@@ -21,7 +21,7 @@ from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind,
 from services.gateway.forms import MULTIPART, parts
 from services.gateway.idempotency import CanRepeat, Repeatable
 from services.gateway.jobs import located
-from services.gateway.problems import documented
+from services.gateway.problems import COMPONENTS, documented
 from services.gateway.request_id import current_request_id
 from services.storage.datasets import DatasetPage
 from services.storage.uploads import new_upload_id
@@ -47,13 +47,19 @@ _PARTS = {
             "description": "A zip: class folders, split folders, or a CSV manifest.",
         },
         "spec": {
-            "type": "string",
-            "description": "JSON: `image` and `split` as in the spec of a preprocess job.",
-            "examples": ['{"image": {"size": [32, 32]}, "split": {"seed": 1}}'],
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "image": {"$ref": COMPONENTS + ImageSpec.__name__},
+                "split": {"$ref": COMPONENTS + SplitSpec.__name__},
+            },
+            "description": "As in the spec of a preprocess job.",
+            "examples": [{"image": {"size": [32, 32]}, "split": {"seed": 1}}],
         },
     },
 }
-REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: {"schema": _PARTS}}}}
+_FORM = {"schema": _PARTS, "encoding": {"spec": {"contentType": "application/json"}}}
+REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: _FORM}}}
 
 
 @router.post(

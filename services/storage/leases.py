@@ -47,13 +47,16 @@ class Leases:
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
         """Let the next attempt resume from here, and report the metrics of what need not be repeated.
 
-        Both in one transaction, so that nothing is reported twice; raises LeaseLost.
+        Both in one transaction, and the same checkpoint once, so that nothing is reported twice; raises LeaseLost.
         """
         drafts = [EventDraft(kind=EventKind.METRICS, data=metrics)] if metrics else []
+        saved = checkpoint.model_dump(mode="json")
         with self._database.write() as connection:
             lock_root(connection, lease)
-            change(connection, held(lease).values(checkpoint=checkpoint.model_dump(mode="json")))
-            add_events(connection, lease.root, drafts)
+            earlier = change(connection, held(lease).values(worker=jobs.c.worker))["checkpoint"]
+            if earlier != saved:  # else this is a repetition, as the reply to the first time was lost
+                change(connection, held(lease).values(checkpoint=saved))
+                add_events(connection, lease.root, drafts)
 
     def log(self, lease: Lease, message: str) -> None:
         """Add a line to the job's events; raises LeaseLost."""

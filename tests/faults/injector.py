@@ -17,8 +17,7 @@ from services.storage.session import Clock, Database
 class How(StrEnum):
     REQUEST_LOST = "request lost"
     REPLY_LOST = "reply lost"  # done, but nobody is told
-    DIED_BEFORE = "died before"
-    DIED_AFTER = "died after"
+    DIED = "died"  # done, and then the attempt's process is gone
 
 
 class Died(BaseException):
@@ -48,12 +47,10 @@ class Injector:
         mine = self.armed and self.count == self.number
         if mine and self.how == How.REQUEST_LOST:
             raise away("away")
-        if mine and self.how == How.DIED_BEFORE:
-            raise Died
         yield
         if mine and self.how == How.REPLY_LOST:
             raise away("away")
-        if mine and self.how == How.DIED_AFTER:
+        if mine and self.how == How.DIED:
             raise Died
 
 

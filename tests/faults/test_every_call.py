@@ -1,7 +1,6 @@
 """Every external call of a job fails once, in every way, and the job ends as if none had."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract.artifacts import Bucket
-from contract.images import ImageSpec
+from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
 from runtime import patience
 from runtime.task import Handler
@@ -18,12 +17,15 @@ from services.preprocess.worker import preprocess
 from services.storage.collector import Collector
 from services.trainer.worker import train
 from tests.attempts import uploaded
+from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults import behaviours
 from tests.faults.injector import How
 from tests.faults.world import World
-from tests.onnx_models import CARD, pictures
+from tests.onnx_models import pictures
 from tests.pictures import class_folders, zipped
-from tests.predicting import publish_model, publish_split
+from tests.predicting import publish_model, publish_split, stored_shards
+from tests.published import publish
+from tests.training_data import separable
 
 Prepare = Callable[[World, Path], JobRequest]
 
@@ -35,8 +37,10 @@ def preprocessing(world: World, folder: Path) -> JobRequest:
 
 
 def training(world: World, folder: Path) -> JobRequest:
-    assert world.see_through(preprocessing(world, folder), preprocess, folder).state == JobState.SUCCEEDED
-    spec = {"dataset": "cats@1", "model": "net", "epochs": 2, "architecture": {"name": "mlp", "hidden": (4,)}}
+    images, labels = separable(8, classes=2, shape=DATASET_MANIFEST.image.shape)
+    shards = {Split.TRAIN: stored_shards(world.stores.objects, images, labels, 1), Split.VAL: (), Split.TEST: ()}
+    publish(world.stores, PREPROCESS_REQUEST, DATASET_MANIFEST.model_copy(update={"shards": shards}))
+    spec = {"dataset": "pets@1", "model": "net", "epochs": 2, "architecture": {"name": "mlp", "hidden": (4,)}}
     return TrainRequest.model_validate({"kind": JobKind.TRAIN, "spec": spec})
 
 
@@ -59,10 +63,14 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "4")
 
 
-@pytest.mark.parametrize("how", How)
 @pytest.mark.parametrize(
-    ("prepare", "handler"),
-    [(preprocessing, preprocess), (training, train), (prediction, predict), (checkpoints, behaviours.behave)],
+    ("prepare", "handler", "how"),
+    [
+        *((preprocessing, preprocess, how) for how in How),
+        *((training, train, how) for how in (How.REPLY_LOST, How.DIED)),
+        *((prediction, predict, how) for how in How),
+        *((checkpoints, behaviours.behave, how) for how in How),
+    ],
 )
 def test_a_job_lives_through_the_failure_of_any_call(
     prepare: Prepare, handler: Handler, how: How, tmp_path: Path
@@ -91,13 +99,15 @@ def _seen(world: World, job: Job) -> dict[str, Any]:
     """All that a job came to, without what differs between two runs that nothing happened to."""
     assert job.state == JobState.SUCCEEDED, job.error
     assert job.result is not None
-    Collector(world.stores.database, world.stores.objects).collect()
+    objects = world.stores.objects
+    Collector(world.stores.database, objects).collect()
+    folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
         "result": _timeless(job.result),
         "datasets": [dataset.versions for dataset in world.stores.datasets.list(10).items],
         "models": [model.versions for model in world.stores.models.list(10).items],
         "epochs": world.epochs(job),
-        "objects": len(world.stores.objects.content),
+        "attempts": sum(len(objects.prefixes(Bucket.JOBS, folder)) for folder in folders),
     }
 
 

@@ -17,7 +17,7 @@ from services.storage.parts import Parts
 from services.storage.reconciler import CANCEL_WITHIN, Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, ROWS_FILE
 from tests.integration.storage.steps import DAY_S, claimed, divided, job_in, together
 
 EXPIRED_S = LEASE.total_seconds() + 1
@@ -89,6 +89,20 @@ def test_progress_takes_the_place_of_the_progress_before(jobs: Jobs, leases: Lea
 
     (progress,) = [event for event in events.after(job.id, 0) if event.kind == EventKind.PROGRESS]
     assert (progress.id, progress.data) == (7, {"fraction": 0.5, "message": "step 5"})
+
+
+def test_a_checkpoint_that_is_saved_again_is_reported_once(jobs: Jobs, leases: Leases, events: Events) -> None:
+    # given a worker that did not hear that its checkpoint was saved
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+    for _ in range(2):
+        leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1})
+
+    # when the next one comes
+    leases.save_checkpoint(lease, ROWS_FILE, {"epoch": 2})
+
+    # then
+    assert said(events.after(job.id, 2)) == [(EventKind.METRICS, 1), (EventKind.METRICS, 2)]
 
 
 def test_a_change_that_is_not_made_has_no_event(jobs: Jobs, leases: Leases, events: Events) -> None:

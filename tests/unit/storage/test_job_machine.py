@@ -10,6 +10,7 @@ from sqlalchemy import select
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
+from services.storage.events import Events
 from services.storage.guards import LEASE, Lease
 from services.storage.jobs import Jobs
 from services.storage.leases import Leases
@@ -54,7 +55,16 @@ class JobMachine(RuleBasedStateMachine):
                 self.finish(lease)
                 self.stop(lease)
             self.jobs_keep_their_promises()
+        self.events_tell_each_end_once()
         self.database.engine.dispose()
+
+    def events_tell_each_end_once(self) -> None:
+        for job in self.model.values():
+            found = Events(self.database).after(job.id, 0, limit=10_000)
+            assert [event.id for event in found] == list(range(1, len(found) + 1))
+            states = [JobState(event.data["state"]) for event in found]
+            assert states[0] == JobState.QUEUED
+            assert [state for state in states if state.terminal] == states[-1:] == [job.state]
 
     @precondition(lambda self: len(self.model) < 3)  # few, so that one job lives through many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
