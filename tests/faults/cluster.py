@@ -45,6 +45,7 @@ class Replica:
         return cls(f"{pool}-{number}", ("tests.faults.worker", pool))
 
 
+SERVICES = tuple(Replica(pool, (f"services.{pool}.main",)) for pool in ("preprocess", "trainer", "inference"))
 REPLICAS = (Replica.of("preprocess", 1), Replica.of("preprocess", 2), Replica.of("trainer", 1))
 
 

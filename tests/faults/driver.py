@@ -43,9 +43,9 @@ class Driver:
         answer = self._http.get(f"/v1/datasets/{name}")
         return tuple(answer.json()["versions"]) if answer.is_success else ()
 
-    def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
+    def until(self, job: Job, holds: Callable[[Job], bool], within_s: float = PATIENCE_S) -> Job:
         """The job as soon as something holds of it."""
-        self.wait(lambda: holds(self.cluster.stores.jobs.get(job.id)))
+        self.wait(lambda: holds(self.cluster.stores.jobs.get(job.id)), within_s)
         return self.cluster.stores.jobs.get(job.id)
 
     def wait(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
@@ -59,8 +59,18 @@ class Driver:
         """The worker that runs a job."""
         return next(worker for worker in self.cluster.workers if job.id in held_by(self.cluster, worker))
 
+    def wait_until_it_answers(self) -> None:
+        """Until the gateway is up."""
+        self.wait(self._lives)
+
     def close(self) -> None:
         self._http.close()
+
+    def _lives(self) -> bool:
+        try:
+            return self._http.get("/livez").is_success
+        except httpx.HTTPError:
+            return False
 
 
 def _job(answer: httpx.Response) -> Job:
