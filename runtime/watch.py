@@ -1,7 +1,7 @@
 """Watches over an attempt: renews its lease while it lives, passes cancel and drain on, kills what does not obey."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event
@@ -32,8 +32,7 @@ class Watch:
     stores: Stores
     lease: Lease
     drain: Event
-    _progress: Progress = field(default_factory=Progress)
-    _fresh: bool = False  # there is progress that the row does not show
+    _progress: Progress | None = None  # that the row does not show yet
     _asked: Interrupted | None = None
     _kill_at: float = float("inf")
 
@@ -44,10 +43,10 @@ class Watch:
             if self._listen():
                 heard = time.monotonic()
             now = time.monotonic()
-            if now - renewed >= (PUBLISH_S if self._fresh else RENEW_S):
+            if now - renewed >= (PUBLISH_S if self._progress else RENEW_S):
                 try:
                     self.stores.leases.renew(self.lease, self._progress)
-                    renewed, self._fresh = now, False
+                    renewed, self._progress = now, None
                 except Cancelled as error:
                     renewed = now
                     self._ask(error, GRACE_S)
@@ -72,10 +71,8 @@ class Watch:
         heard = False
         try:
             while self.pipe.poll(0 if heard else 0.1):
-                message = self.pipe.recv()
+                self._progress = self.pipe.recv() or self._progress
                 heard = True
-                if message is not None:
-                    self._progress, self._fresh = message, True
         except (EOFError, OSError):
             self.process.join(0.1)  # its end of the pipe is closed: it is exiting
         return heard

@@ -33,15 +33,15 @@ class Leases:
         with self._database.write() as connection:
             return take(connection, kind, worker, self._database.now())
 
-    def renew(self, lease: Lease, progress: Progress) -> None:
+    def renew(self, lease: Lease, progress: Progress | None = None) -> None:
         """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
-        renewed = held(lease).values(
-            lease_until=self._database.now() + LEASE, progress=progress.fraction, progress_message=progress.message
-        )
+        values: dict[str, Any] = {"lease_until": self._database.now() + LEASE}
+        if progress is not None:
+            values |= {"progress": progress.fraction, "progress_message": progress.message}
         with self._database.write() as connection:
-            if change(connection, renewed)["cancel_requested"]:
+            if change(connection, held(lease).values(values))["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
-            if lease.root == lease.job_id and progress.message:
+            if progress is not None and lease.parent_id is None:
                 add_events(connection, lease.root, [EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())])
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
