@@ -28,6 +28,10 @@ class ImageSpec(Frozen):
         """(channels, height, width)."""
         return (CHANNELS[self.mode], *self.size)
 
+    def __str__(self) -> str:
+        height, width = self.size
+        return f"{height}×{width} {self.mode} ({self.resize})"
+
 
 class Preprocessing(Frozen):
     """What turns uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""

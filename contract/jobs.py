@@ -7,18 +7,25 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from contract.base import Frozen, Name, Positive, Whole
+from contract.batches import PredictSpec
 from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
 from contract.images import ImageSpec
 from contract.references import Reference, ReferenceText
 from contract.training import Epoch, EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
+from contract.uploads import UploadSource
 
 
 class JobKind(StrEnum):
     PREPROCESS = "preprocess"
     TRAIN = "train"
+    PREDICT = "predict"
 
 
-POOLS: dict[JobKind, str] = {JobKind.PREPROCESS: "preprocess", JobKind.TRAIN: "trainer"}
+POOLS: dict[JobKind, str] = {
+    JobKind.PREPROCESS: "preprocess",
+    JobKind.TRAIN: "trainer",
+    JobKind.PREDICT: "inference",
+}
 """The pool of workers, and so the queue, of each kind."""
 
 
@@ -48,10 +55,6 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 LIVE = tuple(state for state in JobState if not state.terminal)
 
 
-class UploadSource(Frozen):
-    upload: Annotated[str, Field(min_length=1, max_length=64)]
-
-
 class PreprocessSpec(Frozen):
     """Turn an uploaded archive into the next version of a data set."""
 
@@ -78,21 +81,29 @@ class TrainRequest(JobOptions):
     spec: TrainSpec
 
 
+class PredictRequest(JobOptions):
+    kind: Literal[JobKind.PREDICT]
+    spec: PredictSpec
+
+
 def _kind(request: Any) -> Any:
     return request.get("kind") if isinstance(request, dict) else getattr(request, "kind", None)
 
 
 JobRequest = Annotated[
-    Annotated[PreprocessRequest, Tag("preprocess")] | Annotated[TrainRequest, Tag("train")],
+    Annotated[PreprocessRequest, Tag("preprocess")]
+    | Annotated[TrainRequest, Tag("train")]
+    | Annotated[PredictRequest, Tag("predict")],
     Discriminator(
         _kind, custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
     ),
 ]
-JobSpec = PreprocessSpec | TrainSpec
+JobSpec = PreprocessSpec | TrainSpec | PredictSpec
 
-SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec]] = {
+SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec] | type[PredictSpec]] = {
     JobKind.PREPROCESS: PreprocessSpec,
     JobKind.TRAIN: TrainSpec,
+    JobKind.PREDICT: PredictSpec,
 }
 
 

@@ -1,15 +1,11 @@
 """The online prediction: one message carries a batch, one reply answers it."""
 
-from typing import Annotated
-
 from pydantic import Field
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Name, Positive, Version
 from contract.datasets import Label
 from contract.jobs import JobError
-
-TopK = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 class PredictCall(Frozen):

@@ -5,20 +5,32 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.errors import Cancelled, DatabaseUnavailable, Draining, JobFailed, LeaseLost, TidepoolError
+from contract.division import Division, PartDone
+from contract.errors import (
+    Cancelled,
+    DatabaseUnavailable,
+    Draining,
+    JobFailed,
+    LeaseLost,
+    ObjectsUnavailable,
+    TidepoolError,
+)
 from contract.jobs import Progress
+from runtime.patience import PatientObjects, through_outages
 from runtime.settings import TelemetrySettings, WorkerSettings
 from runtime.stores import Stores
-from runtime.task import Handler
+from runtime.task import Handler, Outcome
 from runtime.telemetry import start_telemetry
-from services.storage.leases import Claim
+from services.storage.claims import Claim
+from services.storage.guards import Lease
+from services.storage.objects import Artifacts
 
 BEAT_S = 5.0
 
@@ -31,12 +43,16 @@ class Attempt:
     def __init__(self, claim: Claim, stores: Stores, folder: Path, pipe: Connection) -> None:
         self.job = claim.job
         self.folder = folder
-        self.objects = stores.objects
+        self.objects: Artifacts = PatientObjects(stores.objects, self.obey)
         self.datasets = stores.datasets
+        self.models = stores.models
         self.uploads = stores.uploads
         self.checkpoint = claim.checkpoint
-        self._claim = claim
+        self.part = claim.part
+        self.parts = claim.parts
+        self._lease = claim.lease
         self._leases = stores.leases
+        self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
 
@@ -44,13 +60,25 @@ class Attempt:
         self.send(Progress(fraction=min(max(fraction, 0.0), 1.0), message=message))
         self.obey()
 
+    def log(self, message: str) -> None:
+        through_outages(lambda: self._leases.log(self._lease, message), self.obey)
+
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.obey()
-        lease = self._claim.lease
-        return self.objects.put(Bucket.JOBS, attempt_prefix(lease.job_id, lease.fence) + name, source)
+        return self.objects.put(Bucket.JOBS, attempt_prefix(self._lease.job_id, self._lease.fence) + name, source)
 
-    def save_checkpoint(self, name: str, source: Path | bytes) -> None:
-        self._leases.save_checkpoint(self._claim.lease, self.put(name, source))
+    def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
+        checkpoint = self.put(name, source)
+        through_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.obey)
+        before, self.checkpoint = self.checkpoint, checkpoint
+        if before is not None:
+            self._forget(before)
+
+    def _forget(self, checkpoint: ObjectRef) -> None:
+        try:
+            self._store.delete(checkpoint.bucket, checkpoint.key)
+        except ObjectsUnavailable:
+            log.info("a checkpoint that nobody needs stays, the object store does not answer")
 
     def send(self, message: Progress | None) -> None:
         """Tell the worker how far the attempt is, or by None that it is alive."""
@@ -71,44 +99,46 @@ def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> 
     start_telemetry(role, TelemetrySettings(metrics_port=0))
     structlog.contextvars.bind_contextvars(job_id=claim.job.id, attempt=claim.job.attempt)
     stores = Stores.from_environment()
-    leases, lease = stores.leases, claim.lease
     with tempfile.TemporaryDirectory(prefix="attempt-", dir=WorkerSettings().scratch) as folder:
         attempt = Attempt(claim, stores, Path(folder), pipe)
         threading.Thread(target=_beat, args=[attempt], daemon=True).start()
+        log.info("attempt started", kind=claim.job.kind)
         try:
-            log.info("attempt started", kind=claim.job.kind)
-            manifest = handler(attempt)
-            patiently(lambda: leases.finish(lease, manifest))
-            log.info("attempt succeeded")
-        except LeaseLost:
-            log.warning("attempt discarded, the job belongs to another one now")
-        except Cancelled:
-            patiently(lambda: leases.cancelled(lease))
-            log.info("attempt cancelled")
-        except Draining:
-            patiently(lambda: leases.release(lease))
-            log.info("attempt given back")
+            conclude(stores, claim.lease, handler(attempt))
         except TidepoolError as error:
-            log.warning("attempt failed", code=error.code, exc_info=True)
-            patiently(partial(leases.fail, lease, error))
+            settle(stores, claim.lease, error)
         except Exception as error:
             log.exception("attempt failed", code=JobFailed.code)
             reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
-            patiently(lambda: leases.fail(lease, JobFailed(f"{reason}; the worker's log has the details")))
+            settle(stores, claim.lease, JobFailed(f"{reason}; the worker's log has the details"))
 
 
-def patiently(change: Callable[[], object]) -> None:
-    """Make a change to the job's row through an outage of the database; a lost lease ends the wait."""
-    while True:
-        try:
-            change()
-        except DatabaseUnavailable:
-            time.sleep(1.0)  # the worker kills this process when the lease runs out
-        except LeaseLost:
-            log.warning("outcome discarded, the job belongs to another attempt now")
-            return
-        else:
-            return
+def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
+    """Make what a handler returned true; raises LeaseLost or Cancelled, and then nothing is."""
+    match outcome:
+        case Division():
+            through_outages(lambda: stores.parts.divide(lease, outcome))
+        case PartDone():
+            through_outages(lambda: stores.parts.finish(lease, outcome))
+        case _:
+            through_outages(lambda: stores.leases.finish(lease, outcome))
+    log.info("attempt succeeded")
+
+
+def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
+    """Write how an attempt ended without success."""
+    changes: dict[type[TidepoolError], Callable[[], object]] = {
+        Cancelled: lambda: stores.leases.cancelled(lease),
+        Draining: lambda: stores.leases.release(lease),
+        LeaseLost: lambda: None,
+    }
+    log.warning("attempt stopped", code=error.code, exc_info=error)
+    try:
+        through_outages(changes.get(type(error), lambda: stores.leases.fail(lease, error)))
+    except LeaseLost:
+        log.warning("outcome discarded, the job belongs to another attempt now")
+    except DatabaseUnavailable:
+        log.warning("outcome not written, the lease will run out")
 
 
 def _beat(attempt: Attempt) -> None:

@@ -1,7 +1,7 @@
 """The Celery application and its only caller of send_task: messages are doorbells, the rows are the truth."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import redis
@@ -14,6 +14,8 @@ from runtime.settings import BrokerSettings
 
 RUN_JOB = "tidepool.run_job"
 ANSWER_CALL = "tidepool.answer_call"
+HEAR_BEAT = "tidepool.hear_beat"
+FORGET_S = 120  # after which Redis forgets the private queue of a worker that is gone
 
 
 def celery_app(settings: BrokerSettings) -> Celery:
@@ -44,13 +46,18 @@ def celery_app(settings: BrokerSettings) -> Celery:
     return app
 
 
-def consume(app: Celery, queue: str, task: str, function: Callable[..., None], pool: str) -> None:
-    """Run a Celery worker that calls `function` for every `task` on `queue`, one at a time, until SIGTERM."""
+def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[..., None]]) -> None:
+    """Run a Celery worker that calls the function of every task on `queues`, one at a time, until SIGTERM.
+
+    A function keeps the worker from the broker until it returns, so long work belongs in a thread of its own. Celery's
+    own pool of threads fetches the next message up to a second late: a thread that ends does not wake its loop.
+    """
     # no_ack: nothing needs a redelivery, and an acknowledgement lost in an outage would stop the worker for good
-    app.conf.task_queues = {queue: {"exchange": queue, "routing_key": queue, "no_ack": True}}
-    app.task(name=task)(function)
-    name = f"--hostname={queue}@%h-{os.getpid()}"
-    options = [f"--pool={pool}", "--concurrency=1", f"--queues={queue}", name, "--loglevel=INFO"]
+    app.conf.task_queues = {name: {"exchange": name, "routing_key": name, "no_ack": True} for name in queues}
+    for task, function in tasks.items():
+        app.task(name=task)(function)
+    name = f"--hostname={queues[0]}@%h-{os.getpid()}"
+    options = ["--pool=solo", "--concurrency=1", f"--queues={','.join(queues)}", name, "--loglevel=INFO"]
     app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle"])
 
 
@@ -67,6 +74,14 @@ class Broker:
     def call(self, pool: str, call_id: str, deadline: float) -> None:
         """Tell a pool that a call waits for an answer until `deadline` (Unix time, seconds); raises as `ring`."""
         self._send(ANSWER_CALL, [call_id, deadline], pool)
+
+    def beat(self, queue: str) -> None:
+        """Send a beat to a worker's private queue; raises BrokerUnavailable."""
+        self._send(HEAR_BEAT, [], queue)
+        with mapped_errors(), self._app.connection_for_write() as connection:
+            client = connection.default_channel.client
+            for key in (queue, f"_kombu.binding.{queue}"):
+                client.expire(key, FORGET_S)
 
     def _send(self, task: str, args: list[object], queue: str) -> None:
         with mapped_errors():

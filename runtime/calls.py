@@ -14,10 +14,8 @@ import structlog
 from prometheus_client import Counter
 
 from contract.errors import BrokerUnavailable, DeadlineExceeded, TidepoolError, error_of
-from runtime.broker import ANSWER_CALL, Broker, celery_app, consume, mapped_errors
-from runtime.settings import BrokerSettings, TelemetrySettings
-from runtime.stores import Stores
-from runtime.telemetry import start_telemetry
+from runtime.broker import Broker, mapped_errors
+from runtime.settings import BrokerSettings
 
 log = structlog.get_logger()
 
@@ -115,17 +113,6 @@ class Responder:
         except Exception:
             log.exception("call failed", code=TidepoolError.code)
             return {"code": TidepoolError.code, "message": "an internal error", "body": b""}
-
-
-def serve_calls(pool: str, setup: Callable[[Stores], Answer]) -> None:
-    """The process of one replica that answers calls, until SIGTERM; a composition root."""
-    start_telemetry(pool, TelemetrySettings())
-    settings = BrokerSettings()
-    app = celery_app(settings)
-    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
-    responder = Responder(pool, client, setup(Stores.from_environment()))
-
-    consume(app, pool, ANSWER_CALL, responder.respond, pool="solo")
 
 
 def _ask(call_id: str) -> str:

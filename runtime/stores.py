@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from services.storage.datasets import Datasets
+from services.storage.events import Events
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys
 from services.storage.leases import Leases
 from services.storage.models import Models
 from services.storage.objects import Objects, S3Objects
+from services.storage.parts import Parts
 from services.storage.session import Database
 from services.storage.settings import DatabaseSettings, ObjectsSettings
 from services.storage.uploads import Uploads
@@ -31,6 +33,14 @@ class Stores:
     @property
     def jobs(self) -> Jobs:
         return Jobs(self.database)
+
+    @property
+    def events(self) -> Events:
+        return Events(self.database)
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.database)
 
     @property
     def leases(self) -> Leases:

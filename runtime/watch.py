@@ -1,7 +1,7 @@
 """Watches over an attempt: renews its lease while it lives, passes cancel and drain on, kills what does not obey."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event
@@ -10,13 +10,14 @@ import structlog
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
-from runtime.attempt import patiently
-from services.storage.leases import LEASE, Lease, Leases
+from runtime.attempt import settle
+from runtime.stores import Stores
+from services.storage.guards import LEASE, Lease
 
-RENEW_S = 15.0
+RENEW_S = 5.0  # so soon does a cancel or the loss of a lease show
 PUBLISH_S = 0.5  # progress is written at most this often
 SILENT_S = 30.0  # a stopped or hung process sends no beats
-GRACE_S = 10.0  # from a cancel to the kill
+GRACE_S = 5.0  # from a cancel to the kill
 DRAIN_GRACE_S = 25.0  # from a drain to the kill, within the 30 s of the worker
 
 log = structlog.get_logger()
@@ -28,11 +29,10 @@ class Watch:
 
     process: BaseProcess
     pipe: Connection
-    leases: Leases
+    stores: Stores
     lease: Lease
     drain: Event
-    _progress: Progress = field(default_factory=Progress)
-    _fresh: bool = False  # there is progress that the row does not show
+    _progress: Progress | None = None  # that the row does not show yet
     _asked: Interrupted | None = None
     _kill_at: float = float("inf")
 
@@ -43,10 +43,10 @@ class Watch:
             if self._listen():
                 heard = time.monotonic()
             now = time.monotonic()
-            if now - renewed >= (PUBLISH_S if self._fresh else RENEW_S):
+            if now - renewed >= (PUBLISH_S if self._progress else RENEW_S):
                 try:
-                    self.leases.renew(self.lease, self._progress)
-                    renewed, self._fresh = now, False
+                    self.stores.leases.renew(self.lease, self._progress)
+                    renewed, self._progress = now, None
                 except Cancelled as error:
                     renewed = now
                     self._ask(error, GRACE_S)
@@ -71,10 +71,8 @@ class Watch:
         heard = False
         try:
             while self.pipe.poll(0 if heard else 0.1):
-                message = self.pipe.recv()
+                self._progress = self.pipe.recv() or self._progress
                 heard = True
-                if message is not None:
-                    self._progress, self._fresh = message, True
         except (EOFError, OSError):
             self.process.join(0.1)  # its end of the pipe is closed: it is exiting
         return heard
@@ -97,10 +95,5 @@ class Watch:
         if self.process.exitcode == 0:
             return
         log.warning("attempt died", exit_code=self.process.exitcode, asked=repr(self._asked))
-        if isinstance(self._asked, Cancelled):
-            patiently(lambda: self.leases.cancelled(self.lease))
-        elif isinstance(self._asked, Draining):
-            patiently(lambda: self.leases.release(self.lease))
-        else:
-            died = WorkerLost("the process that ran the job died; it may have run out of memory")
-            patiently(lambda: self.leases.fail(self.lease, died))
+        died = WorkerLost("the process that ran the job died; it may have run out of memory")
+        settle(self.stores, self.lease, self._asked or died)

@@ -1,25 +1,22 @@
-"""A job worker: a bell rings, one job is claimed, one process runs it, and the row says how it ended."""
+"""A job worker: a bell rings, a job is claimed, one process runs it, and the row says how it ended."""
 
 import multiprocessing
 import os
 import socket
 import threading
-from typing import Any
 
 import structlog
-from celery import signals
 from prometheus_client import Counter, Histogram
 
 from contract.errors import DatabaseUnavailable
 from contract.jobs import POOLS, JobKind
 from runtime.attempt import run_attempt
-from runtime.broker import RUN_JOB, celery_app, consume
-from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.task import Handler
-from runtime.telemetry import start_telemetry
 from runtime.watch import Watch
-from services.storage.leases import Leases
+from services.storage.claims import Claim
+
+LOOK_S = 5.0  # so often an idle worker looks for work that another one was rung for, which is busy
 
 log = structlog.get_logger()
 
@@ -30,29 +27,57 @@ ATTEMPT_SECONDS = Histogram(
 
 
 class Worker:
-    """Runs one job at a time of one kind."""
+    """Runs the jobs of one kind, one at a time, in a thread of its own."""
 
-    def __init__(self, kind: JobKind, handler: Handler, leases: Leases) -> None:
+    def __init__(self, kind: JobKind, handler: Handler, stores: Stores) -> None:
         self.kind = kind
-        self.drain = threading.Event()
         self._handler = handler
-        self._leases = leases
+        self._stores = stores
+        self._bell = threading.Event()
+        self._drain = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # imported once, so that an attempt starts in milliseconds
         self._processes.set_forkserver_preload([handler.__module__])
 
-    def answer_bell(self) -> bool:
-        """Claim the best due job and see it through; whether there was one."""
-        if self.drain.is_set():
-            return False
+    def start(self) -> None:
+        """Look for due jobs, and again at each bell and now and then without one."""
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Say that there may be work. Returns at once; a bell that rings during a job is answered after it."""
+        self._bell.set()
+
+    def drain(self) -> None:
+        """Claim no more, and ask what runs to stop. Returns at once."""
+        self._drain.set()
+        self.ring()
+
+    def join(self) -> None:
+        """Wait until the last job is over, after a drain."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._drain.is_set():
+            try:
+                while (claim := self._claim()) is not None:
+                    self._run(claim)
+            except Exception:
+                log.exception("a job's attempt was left alone; the reconciler sees to it")
+            self._bell.wait(LOOK_S)
+            self._bell.clear()
+
+    def _claim(self) -> Claim | None:
+        if self._drain.is_set():
+            return None
         try:
-            claim = self._leases.claim(self.kind, self._name)
+            return self._stores.leases.claim(self.kind, self._name)
         except DatabaseUnavailable:
-            log.warning("bell ignored, the database does not answer; the reconciler rings again")
-            return False
-        if claim is None:
-            return False
+            log.warning("no job claimed, the database does not answer")
+            return None
+
+    def _run(self, claim: Claim) -> None:
         ATTEMPTS.labels(self.kind).inc()
         with (
             structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt),
@@ -62,24 +87,5 @@ class Worker:
             process = self._processes.Process(target=run_attempt, args=(self._handler, claim, POOLS[self.kind], theirs))
             process.start()
             theirs.close()
-            Watch(process, ours, self._leases, claim.lease, self.drain).until_the_end()
+            Watch(process, ours, self._stores, claim.lease, self._drain).until_the_end()
             ours.close()
-        return True
-
-
-def serve_jobs(kind: JobKind, handler: Handler) -> None:
-    """The process of one replica of a pool, until SIGTERM; a composition root."""
-    start_telemetry(POOLS[kind], TelemetrySettings())
-    app = celery_app(BrokerSettings())
-    worker = Worker(kind, handler, Stores.from_environment().leases)
-
-    def run_job(job_id: str) -> None:
-        log.debug("bell", job_id=job_id)
-        worker.answer_bell()
-
-    def drain(**_: Any) -> None:
-        worker.drain.set()
-
-    signals.worker_shutting_down.connect(drain, weak=False)
-    # threads: the main thread stays with the broker while a job runs in its own process
-    consume(app, POOLS[kind], RUN_JOB, run_job, pool="threads")

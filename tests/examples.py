@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.base import Frozen
+from contract.batches import OutputInfo, PredictionOutput, PredictResult, PredictSpec, SplitInput
 from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Upload
 from contract.datasets import Counts, DatasetManifest, Rejected, Shard, Split, SplitSpec, Thumbnail
+from contract.division import Division, PartDone
+from contract.events import EventDraft, EventKind, JobEvent
 from contract.images import ImageSpec, Preprocessing
 from contract.jobs import (
     Job,
@@ -13,13 +16,13 @@ from contract.jobs import (
     JobKind,
     JobOptions,
     JobState,
+    PredictRequest,
     PreprocessRequest,
     PreprocessResult,
     PreprocessSpec,
     Progress,
     TrainRequest,
     TrainResult,
-    UploadSource,
 )
 from contract.keys import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.layers import (
@@ -54,6 +57,7 @@ from contract.training import (
     TensorSignature,
     TrainSpec,
 )
+from contract.uploads import UploadSource
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
@@ -64,6 +68,7 @@ UPLOAD = Upload(id=UPLOAD_ID, filename="pets.zip", size=4096, sha256="a" * 64, c
 IMAGES_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/train-0.npy", size=12416, sha256="b" * 64)
 LABELS_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/train-0-labels.npy", size=160, sha256="c" * 64)
 ONNX_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/model.onnx", size=2048, sha256="d" * 64)
+ROWS_FILE = ObjectRef(bucket=Bucket.JOBS, key=f"{JOB_ID}/attempts/1/predictions.csv", size=64, sha256="e" * 64)
 
 IMAGE = ImageSpec(size=(32, 32), mode="RGB", resize="crop")
 PREPROCESSING = Preprocessing(image=IMAGE, mean=(0.5, 0.25, 0.125), std=(0.25, 0.25, 0.5))
@@ -116,6 +121,12 @@ PREPROCESS_SPEC = PreprocessSpec(dataset="pets", source=UploadSource(upload=UPLO
 PREPROCESS_REQUEST = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PREPROCESS_SPEC)
 TRAIN_SPEC = TrainSpec(dataset="pets@1", model="pet-cnn", epochs=1)
 TRAIN_REQUEST = TrainRequest(kind=JobKind.TRAIN, spec=TRAIN_SPEC, priority=5, deadline_s=3600)
+PREDICT_SPEC = PredictSpec(
+    model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
+)
+PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
+PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
+OUTPUT_INFO = OutputInfo(size=ROWS_FILE.size, sha256=ROWS_FILE.sha256)
 DATASET_REFERENCE = Reference(name="pets", version=1)
 PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)
 TRAIN_RESULT = TrainResult.of(Reference(name="pet-cnn", version=1), MODEL_MANIFEST)
@@ -196,6 +207,17 @@ EXAMPLES: tuple[Frozen, ...] = (
     PREPROCESS_RESULT,
     TRAIN_RESULT,
     JOB,
+    # batches, division, events
+    PREDICT_SPEC.input,
+    PREDICT_SPEC,
+    PREDICT_REQUEST,
+    PREDICTION_OUTPUT,
+    OUTPUT_INFO,
+    PredictResult(count=2, failed=0, output=OUTPUT_INFO, metrics=METRICS),
+    Division(parts=({"members": [0, 1]}, {"members": [2]})),
+    PartDone(result={"count": 2}),
+    EventDraft(kind=EventKind.LOG, data={"message": "2 files are no pictures"}),
+    JobEvent(id=3, at=WHEN, kind=EventKind.STATE, data={"state": "running", "attempt": 1}),
     # keys; one scope, because a set of several has no order
     NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),
     API_KEY,

@@ -1,12 +1,11 @@
-"""The only place where tests publish a data set or a model as a worker would."""
+"""The only place where tests publish as a worker would."""
 
-from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobRequest
-from contract.training import ModelManifest
 from runtime.stores import Stores
+from services.storage.publication import Manifest
 
 
-def publish(stores: Stores, request: JobRequest, manifest: DatasetManifest | ModelManifest) -> Job:
+def publish(stores: Stores, request: JobRequest, manifest: Manifest) -> Job:
     """Submit a job, and finish it with what it publishes; no other job of its kind may be waiting."""
     stores.jobs.create(request)
     claim = stores.leases.claim(request.kind, "worker")

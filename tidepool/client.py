@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,14 +12,17 @@ import httpx
 
 from contract.base import Frozen
 from contract.catalog import Alias, DatasetVersion, ModelVersion
+from contract.events import JobEvent
 from contract.jobs import Job, JobState
 from contract.predictions import ImageResult, Prediction
 from tidepool.errors import ApiError, JobUnsuccessful
-from tidepool.transport import Transport
+from tidepool.events import events_in
+from tidepool.transport import COME_BACK, RETRIES, Transport
 from tidepool.upload import OnBytes, WatchedFile
 
-LOOK = 0.3  # seconds between looks at a job whose progress is shown
+LOOK = 0.3  # seconds between looks at a job whose progress is shown, or tries of its events
 LONG_POLL = 30  # seconds
+PASSING = {0, *COME_BACK}  # the status of an answer that another try may better; 0 is none at all
 MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp", b"BM": "image/bmp"}
 
 
@@ -83,6 +86,22 @@ class Client:
         if job.state is not JobState.SUCCEEDED:
             raise JobUnsuccessful(job)
         return job
+
+    def events(self, job_id: str, after: int = 0) -> Iterator[JobEvent]:
+        """What happens to a job after its event number `after`, until it ends; a broken stream is taken up again."""
+        fruitless = 0
+        while True:
+            try:
+                headers = {"Last-Event-ID": str(after)}
+                for event in events_in(self._transport.stream(f"/v1/jobs/{job_id}/events", headers)):
+                    after, fruitless = event.id, 0
+                    yield event
+                return
+            except ApiError as error:
+                fruitless += 1
+                if error.status not in PASSING or fruitless > RETRIES:
+                    raise
+            time.sleep(LOOK)
 
     def dataset(self, name: str, version: int) -> DatasetVersion:
         return DatasetVersion.model_validate(self._transport.call("GET", f"/v1/datasets/{name}/versions/{version}"))

@@ -1,6 +1,7 @@
 """The only place that speaks HTTP: the key, retries when told to come back, problem details as exceptions."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -37,6 +38,17 @@ class Transport:
             raise _error(answer)
         return answer.json() if answer.content else None
 
+    def stream(self, path: str, headers: dict[str, str]) -> Iterator[bytes]:
+        """The bytes of an answer as they come; raises ApiError, also when it breaks off."""
+        try:
+            with self._http.stream("GET", path, headers=headers) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _error(answer)
+                yield from answer.iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def close(self) -> None:
         self._http.close()
 
@@ -44,8 +56,11 @@ class Transport:
         try:
             return self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            message = f"{self._http.base_url} does not answer: {type(error).__name__}"
-            raise ApiError(status=0, code="unreachable", message=message) from error
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx.HTTPError) -> ApiError:
+        message = f"{self._http.base_url} does not answer: {type(error).__name__}"
+        return ApiError(status=0, code="unreachable", message=message)
 
 
 def _pause(answer: httpx.Response) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.gateway import datasets, health, jobs, keys, models, predict, uploads
+from services.gateway import datasets, events, health, jobs, keys, models, predict, uploads
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import Backends
 from services.gateway.last_resort import LastResort
@@ -36,7 +36,7 @@ def create_app(backends: Backends) -> FastAPI:
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
-    for noun in (datasets, uploads, jobs, models, predict, keys, health):
+    for noun in (datasets, uploads, jobs, events, models, predict, keys, health):
         app.include_router(noun.router)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, settings=backends.settings)

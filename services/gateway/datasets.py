@@ -10,15 +10,18 @@ from starlette.datastructures import UploadFile
 
 from contract.artifacts import Bucket, upload_key
 from contract.base import Frozen
-from contract.catalog import Dataset, DatasetVersion
+from contract.catalog import Dataset, DatasetVersion, Upload
 from contract.datasets import SplitSpec
-from contract.errors import Malformed
+from contract.errors import Malformed, Refused
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec, UploadSource
+from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec
 from contract.references import Reference
+from contract.uploads import UploadSource
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit, NamePath, VersionPath
 from services.gateway.forms import MULTIPART, parts
-from services.gateway.problems import documented
+from services.gateway.idempotency import CanRepeat, Repeatable
+from services.gateway.jobs import located
+from services.gateway.problems import COMPONENTS, documented
 from services.gateway.request_id import current_request_id
 from services.storage.datasets import DatasetPage
 from services.storage.uploads import new_upload_id
@@ -36,6 +39,7 @@ class Preparation(Frozen):
 _PARTS = {
     "type": "object",
     "required": ["archive"],
+    "additionalProperties": False,
     "properties": {
         "archive": {
             "type": "string",
@@ -43,23 +47,31 @@ _PARTS = {
             "description": "A zip: class folders, split folders, or a CSV manifest.",
         },
         "spec": {
-            "type": "string",
-            "description": "JSON: `image` and `split` as in the spec of a preprocess job.",
-            "examples": ['{"image": {"size": [32, 32]}, "split": {"seed": 1}}'],
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "image": {"$ref": COMPONENTS + ImageSpec.__name__},
+                "split": {"$ref": COMPONENTS + SplitSpec.__name__},
+            },
+            "description": "As in the spec of a preprocess job.",
+            "examples": [{"image": {"size": [32, 32]}, "split": {"seed": 1}}],
         },
     },
 }
-REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: {"schema": _PARTS}}}}
+_FORM = {"schema": _PARTS, "encoding": {"spec": {"contentType": "application/json"}}}
+REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: _FORM}}}
 
 
 @router.post(
     "/{name}/versions",
     status_code=202,
     dependencies=MAY_WRITE,
-    responses=documented(413, 415),
+    responses=documented(409, 413, 415),
     openapi_extra=REQUEST_BODY,
 )
-async def upload_version(name: NamePath, request: Request, response: Response, behind: Behind) -> Job:
+async def upload_version(
+    name: NamePath, request: Request, response: Response, behind: Behind, repeat: CanRepeat
+) -> Job:
     """Upload an archive; a preprocessing job turns it into the next version of the data set."""
     # the endpoint reads the body, not the framework, which would before it has looked at the key
     async with parts(request, max_files=2) as form:
@@ -69,9 +81,7 @@ async def upload_version(name: NamePath, request: Request, response: Response, b
         if not isinstance(archive, UploadFile):
             raise Malformed("the part `archive` must be a file, with a filename")
         preparation = _preparation(await spec.read() if isinstance(spec, UploadFile) else spec)
-        job = await run_in_threadpool(_accept, name, archive, preparation, behind)
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return job
+        return located(await run_in_threadpool(_accept, name, archive, preparation, behind, repeat), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
@@ -109,9 +119,23 @@ def _preparation(spec: str | bytes) -> Preparation:
         raise RequestValidationError(faults) from error
 
 
-def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends) -> Job:
+def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends, repeat: Repeatable) -> Job:
     ref = behind.stores.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), archive.file)
     upload = behind.stores.uploads.add(archive.filename or "archive.zip", ref)
     source = UploadSource(upload=upload.id)
     work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-    return behind.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=work), current_request_id())
+    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
+    once = repeat.once(ref.sha256, preparation.model_dump_json())
+    try:
+        job = behind.stores.jobs.create(request, current_request_id(), once)
+    except Refused:
+        _forget(upload, behind)
+        raise
+    if job.spec != request.spec.model_dump(mode="json"):  # the answer to an earlier request, which brought its own file
+        _forget(upload, behind)
+    return job
+
+
+def _forget(upload: Upload, behind: Backends) -> None:
+    behind.stores.uploads.forget(upload.id)
+    behind.stores.objects.delete(Bucket.UPLOADS, upload_key(upload.id))

@@ -22,6 +22,18 @@ JOB_REQUESTS: dict[str, Example] = {
             },
         },
     },
+    "predict": {
+        "summary": "Classify every picture of a split",
+        "value": {
+            "kind": "predict",
+            "spec": {
+                "model": "cifar-cnn@production",
+                "input": {"dataset": "cifar10@1", "split": "test"},
+                "top_k": 3,
+                "format": "parquet",
+            },
+        },
+    },
     "preprocess": {
         "summary": "Prepare an archive that was put by a presigned URL",
         "value": {

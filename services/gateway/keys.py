@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path
 from contract.base import Frozen
 from contract.keys import ApiKey, NewApiKey, NewKeyRequest
 from services.gateway.dependencies import MAY_ADMIN, Behind, Key
+from services.gateway.idempotency import CanRepeat
 from services.gateway.problems import documented
 
 router = APIRouter(prefix="/v1", tags=["keys"])
@@ -29,10 +30,11 @@ def list_keys(behind: Behind) -> KeyList:
     return KeyList(items=behind.stores.keys.list())
 
 
-@router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(413, 415))
-def create_key(request: NewKeyRequest, behind: Behind) -> NewApiKey:
-    """Make a key; its secret is in this answer only."""
-    return behind.stores.keys.create(request.name, request.scopes)
+@router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(409, 413, 415))
+def create_key(request: NewKeyRequest, behind: Behind, repeat: CanRepeat) -> NewApiKey:
+    """Make a key; its secret is in this answer only, so a repetition is answered 409."""
+    once = repeat.once(request.name, *sorted(request.scopes))
+    return behind.stores.keys.create(request.name, request.scopes, once=once)
 
 
 @router.delete("/keys/{key_id}", status_code=204, dependencies=MAY_ADMIN, responses=documented(404))

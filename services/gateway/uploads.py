@@ -10,6 +10,7 @@ from contract.base import Frozen, Positive, Sha256
 from contract.catalog import Upload
 from contract.errors import TooLarge
 from services.gateway.dependencies import MAY_WRITE, Behind
+from services.gateway.idempotency import CanRepeat
 from services.gateway.problems import documented
 from services.storage.uploads import new_upload_id
 
@@ -26,12 +27,13 @@ class NewUpload(Upload):
     url: str = Field(description="PUT the file here within an hour, then POST to /v1/uploads/{id}/complete.")
 
 
-@router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(413, 415))
-def announce(request: NewUploadRequest, behind: Behind) -> NewUpload:
+@router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(409, 413, 415))
+def announce(request: NewUploadRequest, behind: Behind, repeat: CanRepeat) -> NewUpload:
     """Announce a file and get a presigned URL to put it to."""
     if request.size > behind.settings.max_upload_bytes:
         raise TooLarge(f"an upload may have at most {behind.settings.max_upload_bytes} bytes")
-    upload = behind.stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256)
+    once = repeat.once(request.model_dump_json())
+    upload = behind.stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256, once)
     url = behind.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id))
     return NewUpload(**upload.model_dump(), url=url)
 

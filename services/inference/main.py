@@ -1,7 +1,8 @@
 """The process of one inference replica; its composition root."""
 
-from runtime.calls import serve_calls
+from runtime.replica import serve
+from services.inference.batch import predict
 from services.inference.worker import setup
 
 if __name__ == "__main__":
-    serve_calls("inference", setup)
+    serve("inference", handler=predict, setup=setup)

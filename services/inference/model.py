@@ -39,6 +39,11 @@ class LoadedModel:
         return str(self._session.get_providers()[0])
 
     @property
+    def batch(self) -> int:
+        """How many pictures the graph is run on at once, at most."""
+        return len(self._buffer)
+
+    @property
     def buffer_bytes(self) -> int:
         return self._buffer.nbytes
 

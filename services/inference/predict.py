@@ -6,15 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import BadImage, BadModel, TidepoolError
+from contract.errors import BadImage
 from contract.images import ImageSpec
-from contract.jobs import JobError
-from contract.predictions import ImageResult, PredictCall, PredictReply
+from contract.predictions import PredictCall, PredictReply
 from runtime import images
 from services.inference.cache import ModelCache
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
-from services.inference.model import LoadedModel
-from services.inference.postprocess import softmax, top
+from services.inference.postprocess import failed, results
 
 LARGE_FILE = 16 * 1024  # bytes; a smaller picture is decoded sooner than a thread takes it over
 
@@ -40,9 +38,9 @@ class Predictor:
         seconds = time.perf_counter() - started
         INFERENCE_SECONDS.labels(call.model, call.version).observe(seconds)
         BATCH_SIZE.labels(call.model, call.version).observe(len(batch))
-        answers = iter(_answers(model, logits, call.top_k))
+        answers = iter(results(logits, model.card.labels, call.top_k))
         return PredictReply(
-            results=tuple(_failed(one) if isinstance(one, BadImage) else next(answers) for one in decoded),
+            results=tuple(failed(one) if isinstance(one, BadImage) else next(answers) for one in decoded),
             inference_ms=seconds * 1000,
             provider=model.provider,
         )
@@ -56,16 +54,3 @@ class Predictor:
 
         worth_threads = len(files) > 1 and max(map(len, files)) >= LARGE_FILE
         return list(self._pool.map(decode, files) if worth_threads else map(decode, files))
-
-
-def _answers(model: LoadedModel, logits: NDArray[np.float32], count: int) -> list[ImageResult]:
-    return [
-        _failed(BadModel("the model's output for this picture is not a number"))
-        if np.isnan(scores).any()
-        else ImageResult(predictions=top(scores, model.card.labels, count))
-        for scores in softmax(logits)
-    ]
-
-
-def _failed(error: TidepoolError) -> ImageResult:
-    return ImageResult(error=JobError(code=error.code, message=error.message))

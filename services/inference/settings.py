@@ -13,3 +13,11 @@ class InferenceSettings(BaseSettings):
     threads: PositiveInt = 1  # CPU threads of one batch; replicas, not threads, fill the machine
     decode_threads: PositiveInt = 2  # pictures of one batch that are decoded at once
     max_batch: PositiveInt = 64
+
+
+class BatchSettings(BaseSettings):
+    """TIDEPOOL_PART_PICTURES: a batch prediction of more pictures is divided into parts of at most so many."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    part_pictures: PositiveInt = 2048

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
-from services.preprocess import labels, manifest, names
-from services.preprocess.limits import Limits
-from services.preprocess.rejections import Rejections, shown
+from runtime.archives import names
+from runtime.archives.limits import Limits
+from runtime.archives.rejections import Rejections, shown
+from services.preprocess import labels, manifest
 
 SPLITS = {
     "train": Split.TRAIN,
@@ -16,6 +17,7 @@ SPLITS = {
     "validation": Split.VAL,
     "test": Split.TEST,
 }
+MOST_CLASSES = 1000
 _NO_CLASS = "has no class folder"
 
 
@@ -50,8 +52,8 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
     if len(classes) < 2:
         only = shown(next(iter(classes)))
         raise BadDataset(f"a data set needs at least two classes, and this has only {only!r}{rejections.summary()}")
-    if len(classes) > limits.classes:
-        raise BadDataset(f"the archive has {len(classes)} classes; the limit is {limits.classes}")
+    if len(classes) > MOST_CLASSES:
+        raise BadDataset(f"the archive has {len(classes)} classes; the limit is {MOST_CLASSES}")
     return pictures
 
 

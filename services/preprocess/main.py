@@ -1,8 +1,7 @@
 """The process of one preprocess replica; its composition root."""
 
-from contract.jobs import JobKind
-from runtime.worker import serve_jobs
+from runtime.replica import serve
 from services.preprocess.worker import preprocess
 
 if __name__ == "__main__":
-    serve_jobs(JobKind.PREPROCESS, preprocess)
+    serve("preprocess", handler=preprocess)

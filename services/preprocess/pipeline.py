@@ -1,98 +1,99 @@
-"""The only place that turns an archive into a data set: bytes in, arrays out, no jobs, no SQL, no S3."""
+"""The only place that turns an archive into pieces of a data set: bytes in, arrays out, no jobs, no SQL, no S3."""
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
-from contract.datasets import Counts, Rejected, Split, Thumbnail
-from contract.errors import BadDataset
+from contract.datasets import Shard, Split, Thumbnail
+from contract.images import ImageSpec
 from contract.jobs import PreprocessSpec
+from runtime.archives.archive import Archive
+from runtime.archives.decoding import decoded
+from runtime.archives.limits import Limits
+from runtime.archives.rejections import Rejections
+from runtime.spans import Span
 from services.preprocess import thumbnails
-from services.preprocess.archive import Archive
-from services.preprocess.decoding import decoded
-from services.preprocess.layout import arrange
-from services.preprocess.limits import Limits
-from services.preprocess.rejections import Rejections, shown
+from services.preprocess.piece import Piece
+from services.preprocess.plan import Plan
 from services.preprocess.shards import ShardFile, ShardWriter
-from services.preprocess.split import divide
-from services.preprocess.statistics import mean_and_std
+from services.preprocess.statistics import Moments
 
 MOST_THUMBNAILS = 20
 _STEP_S = 0.2
 
 OnStep = Callable[[float, str], None]
+Store = Callable[[ShardFile], Shard]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A data set in a folder; `mean` and `std` are of the training pixels scaled to 0..1, `rejected` counts all."""
+class Preparation:
+    """An open archive, and the plan of what becomes of it; `rejections` are of files that it does not even read."""
 
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    counts_by_class: dict[Split, dict[str, int]]
-    shards: dict[Split, tuple[ShardFile, ...]]
-    rejected: int
-    rejected_files: tuple[Rejected, ...]
-    thumbnails: tuple[Thumbnail, ...]
+    archive: Archive
+    plan: Plan
+    image: ImageSpec
+    rejections: Rejections
 
     @property
-    def counts(self) -> Counts:
-        return Counts(**{split.value: sum(counts.values()) for split, counts in self.counts_by_class.items()})
+    def whole(self) -> Span:
+        return Span(start=0, stop=len(self.plan.pictures))
 
+    def piece(self, span: Span, folder: Path, store: Store, on_step: OnStep) -> Piece:
+        """Decode and measure the pictures of a span, and `store` the shards that they make in `folder`.
 
-def prepare(archive_path: Path, spec: PreprocessSpec, folder: Path, limits: Limits, on_step: OnStep) -> Prepared:
-    """Decode, divide and measure the pictures of a zip file, and leave them as shards in `folder`.
-
-    Files that cannot be used are left out and listed. Raises BadArchive, or BadDataset where there are no two classes
-    or a class has no usable training picture. `on_step(fraction, message)` is called about every 0.2 s, and whatever
-    it raises ends the work.
-    """
-    rejections = Rejections()
-    with Archive(archive_path, limits, rejections) as archive:
-        pictures = arrange(archive.names, archive.read, limits, rejections)
-        classes = tuple(sorted({picture.label for picture in pictures}))
-        index = {label: number for number, label in enumerate(classes)}
-        gathered = _Gathered(classes)
-        shards: dict[Split, tuple[ShardFile, ...]] = {}
-        pace = _Pace(len(pictures), on_step)
-        for split, members in divide(pictures, spec.split).items():
-            writer = ShardWriter(folder, split, spec.image.shape)
-            with closing(decoded(members, archive, spec.image, limits.pixels)) as results:
-                for picture, pixels in results:
+        Files that cannot be used are left out and listed; what the archive was opened for counts to its first span.
+        Raises BadArchive. `on_step(fraction, message)` is called about every 0.2 s, and whatever it raises ends the
+        work.
+        """
+        rejections = Rejections()
+        inflated_before = self.archive.inflated
+        if span.start == 0:
+            rejections.merge(len(self.rejections), self.rejections.first())
+            inflated_before = 0
+        pictures = self.plan.pictures[span.start : span.stop]
+        gathered = _Gathered(self.plan.classes)
+        pace = _Pace(len(span), on_step)
+        index = {label: number for number, label in enumerate(self.plan.classes)}
+        shards: dict[Split, tuple[Shard, ...]] = dict.fromkeys(Split, ())
+        moments = Moments()
+        with closing(decoded([picture.name for _, picture in pictures], self.archive, self.image)) as results:
+            for split, members in groupby(pictures, key=itemgetter(0)):
+                writer = ShardWriter(folder, split, self.image.shape)
+                for (_, picture), (_, pixels) in zip(members, results, strict=False):
                     if isinstance(pixels, str):
                         rejections.add(picture.name, pixels)
                     else:
                         writer.add(pixels, index[picture.label])
                         gathered.add(split, picture.label, pixels)
                     pace.step()
-            shards[split] = writer.finish()
-            _check_training(gathered.counts[Split.TRAIN], rejections)
-    mean, std = mean_and_std(shard.images for shard in shards[Split.TRAIN])
-    on_step(1.0, f"{len(pictures)} pictures prepared")
-    return Prepared(
-        classes=classes,
-        mean=mean,
-        std=std,
-        counts_by_class=gathered.counts,
-        shards=shards,
-        rejected=len(rejections),
-        rejected_files=rejections.first(),
-        thumbnails=tuple(gathered.thumbnails[label] for label in classes[:MOST_THUMBNAILS]),
-    )
+                files = writer.finish()
+                if split is Split.TRAIN:
+                    moments = Moments.of(file.images for file in files)
+                shards[split] = tuple(map(store, files))
+        on_step(1.0, f"{len(span)} pictures prepared")
+        return Piece(
+            counts_by_class=gathered.counts,
+            shards=shards,
+            moments=moments,
+            inflated=self.archive.inflated - inflated_before,
+            rejected=len(rejections),
+            rejected_files=rejections.first(),
+            thumbnails=tuple(gathered.thumbnails.values()),
+        )
 
 
-def _check_training(counts: dict[str, int], rejections: Rejections) -> None:
-    """Refuse a data set in which nothing of a class can be learnt; called first when the training split is done."""
-    missing = [label for label, count in counts.items() if count == 0]
-    if len(missing) == len(counts):
-        raise BadDataset(f"no training picture can be used{rejections.summary()}")
-    if missing:
-        raise BadDataset(f"class {shown(missing[0])!r} has no usable training picture{rejections.summary()}")
+@contextmanager
+def opened(path: Path, spec: PreprocessSpec, limits: Limits) -> Iterator[Preparation]:
+    """A zip file, ready to be prepared; raises BadArchive, or BadDataset where its names make no data set."""
+    rejections = Rejections()
+    with Archive(path, limits, rejections) as archive:
+        yield Preparation(archive, Plan.of(archive, spec.split, rejections), spec.image, rejections)
 
 
 class _Gathered:

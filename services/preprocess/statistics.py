@@ -2,33 +2,60 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+
+from contract.base import Frozen, Whole
 
 STD_FLOOR = 1 / 255  # one grey level: a channel that never changes is divided by this, not by zero
 _BLOCK_VALUES = 2**20
 
 
-def mean_and_std(shards: Iterable[Path]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel over all pixels of .npy files of uint8 (count, channels, height, width), scaled to 0..1.
+class Moments(Frozen):
+    """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; of none, no channel.
 
-    The population standard deviation, at least STD_FLOOR. The sums are whole numbers, so nothing is lost to rounding,
-    whatever the number of pictures; the files are mapped and read in blocks.
+    Whole numbers, so nothing is lost to rounding, whatever the number of pictures and in whatever order they are added.
     """
-    count = 0
-    sums: list[int] = []
-    squares: list[int] = []
-    for shard in shards:
-        images = np.load(shard, mmap_mode="r")
-        pictures, channels, height, width = images.shape
-        count += pictures * height * width
-        sums, squares = sums or [0] * channels, squares or [0] * channels
-        step = max(1, _BLOCK_VALUES // (channels * height * width))
-        for start in range(0, pictures, step):
-            for channel in range(channels):
-                values = images[start : start + step, channel].astype(np.uint32).ravel()
-                sums[channel] += int(values.sum(dtype=np.uint64))
-                squares[channel] += int(np.square(values).sum(dtype=np.uint64))
-    mean = [total / (255 * count) for total in sums]
-    variance = [(count * square - total**2) / (255 * count) ** 2 for total, square in zip(sums, squares, strict=True)]
-    return tuple(mean), tuple(max(STD_FLOOR, value**0.5) for value in variance)
+
+    count: Whole = 0
+    sums: tuple[Whole, ...] = ()
+    squares: tuple[Whole, ...] = ()
+
+    @classmethod
+    def of(cls, shards: Iterable[Path]) -> Self:
+        """Over all pixels of .npy files of uint8 (count, channels, height, width), mapped and read in blocks."""
+        total = cls()
+        for shard in shards:
+            images = np.load(shard, mmap_mode="r")
+            step = max(1, _BLOCK_VALUES // int(np.prod(images.shape[1:])))
+            for start in range(0, len(images), step):
+                total += cls._of_block(images[start : start + step])
+        return total
+
+    @classmethod
+    def _of_block(cls, images: np.ndarray) -> Self:
+        channels = [images[:, channel].astype(np.uint32).ravel() for channel in range(images.shape[1])]
+        return cls(
+            count=images[:, 0].size,
+            sums=tuple(int(values.sum(dtype=np.uint64)) for values in channels),
+            squares=tuple(int(np.square(values).sum(dtype=np.uint64)) for values in channels),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        if not (self.count and other.count):
+            return self if self.count else other
+        return type(self)(
+            count=self.count + other.count,
+            sums=tuple(map(sum, zip(self.sums, other.sums, strict=True))),
+            squares=tuple(map(sum, zip(self.squares, other.squares, strict=True))),
+        )
+
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Per channel of pixels scaled to 0..1; the population standard deviation, at least STD_FLOOR."""
+        mean = (total / (255 * self.count) for total in self.sums)
+        variance = (
+            (self.count * square - total**2) / (255 * self.count) ** 2
+            for total, square in zip(self.sums, self.squares, strict=True)
+        )
+        return tuple(mean), tuple(max(STD_FLOOR, value**0.5) for value in variance)

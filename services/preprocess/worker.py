@@ -1,31 +1,37 @@
 """The only place where preprocessing meets jobs: an upload comes in, a data set's manifest goes out."""
 
 from contract.datasets import DatasetManifest, Shard
+from contract.division import Division, PartDone
 from contract.jobs import PreprocessSpec
+from runtime.archives.limits import Limits
+from runtime.spans import Span, divided
 from runtime.task import Task
-from services.preprocess.limits import Limits
-from services.preprocess.pipeline import prepare
+from services.preprocess.assembly import assembled
+from services.preprocess.piece import Piece
+from services.preprocess.pipeline import opened
+from services.preprocess.settings import PreprocessSettings
 from services.preprocess.shards import ShardFile
 
 
-def preprocess(task: Task) -> DatasetManifest:
-    """Turn the job's upload into shards and their manifest; raises BadArchive and BadDataset for the client to read."""
+def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
+    """Turn the job's upload into shards and their manifest; a large one in parts, each a span of its pictures.
+
+    Raises BadArchive and BadDataset for the client to read.
+    """
     spec = PreprocessSpec.model_validate(task.job.spec)
+    if task.parts is not None:
+        return assembled([Piece.model_validate(part) for part in task.parts], spec.image, Limits())
     archive = task.folder / "upload.zip"
     task.objects.fetch(task.uploads.ref(spec.source.upload), archive)
-    prepared = prepare(archive, spec, task.folder, Limits(), task.report)
-    return DatasetManifest(
-        classes=prepared.classes,
-        image=spec.image,
-        mean=prepared.mean,
-        std=prepared.std,
-        counts=prepared.counts,
-        counts_by_class=prepared.counts_by_class,
-        shards={split: tuple(_stored(task, file) for file in files) for split, files in prepared.shards.items()},
-        rejected=prepared.rejected,
-        rejected_files=prepared.rejected_files,
-        thumbnails=prepared.thumbnails,
-    )
+    with opened(archive, spec, Limits()) as preparation:
+        most = PreprocessSettings().part_pictures
+        if task.part is None and len(preparation.whole) > most:
+            return divided(len(preparation.whole), most)
+        span = preparation.whole if task.part is None else Span.model_validate(task.part)
+        piece = preparation.piece(span, task.folder, lambda file: _stored(task, file), task.report)
+    if task.part is None:
+        return assembled([piece], spec.image, Limits())
+    return PartDone(result=piece.model_dump(mode="json"))
 
 
 def _stored(task: Task, file: ShardFile) -> Shard:

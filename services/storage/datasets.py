@@ -70,9 +70,10 @@ class Datasets:
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
             used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
+            used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
             pinned = str(Reference(name=row["name"], version=row["version"]))
             for spec in connection.execute(used).scalars():
-                if spec["dataset"] == pinned:
+                if pinned in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
                     raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
             connection.execute(
                 delete(dataset_versions).where(

@@ -1,19 +1,26 @@
-"""Jobs as clients see them: accept, read, list, cancel."""
+"""Jobs as clients see them: accept, read, list, cancel, retry."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
+from contract.artifacts import ObjectRef
 from contract.base import Frozen
 from contract.errors import Conflict, NotFound
-from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.events import add_state
+from services.storage.families import cancel_parts
+from services.storage.guards import ended
+from services.storage.idempotency import Once, answered, remember
 from services.storage.rows import job_of, subject_of
 from services.storage.session import Database
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
+RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 
 
 @dataclass(frozen=True)
@@ -39,43 +46,58 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, request: JobRequest, request_id: str | None = None) -> Job:
-        """Accept a job: its row and its outbox entry in one transaction, and nothing else."""
+    def create(self, request: JobRequest, request_id: str | None = None, once: Once | None = None) -> Job:
+        """Accept a job: its row and its outbox entry in one transaction, and nothing else.
+
+        Raises Invalid or Conflict as `once` demands.
+        """
         now = self._database.now()
         deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
         values = {
-            "id": str(uuid_utils.uuid7()),
             "kind": request.kind,
-            "state": JobState.QUEUED,
             "spec": request.spec.model_dump(mode="json"),
             "priority": request.priority,
             "request_id": request_id,
-            "attempt": 0,
-            "failures": 0,
             "max_attempts": MAX_ATTEMPTS,
-            "fence": 0,
-            "run_at": now,
-            "rung_at": now,
             "deadline_at": deadline,
-            "cancel_requested": False,
-            "progress": 0.0,
-            "progress_message": "waiting for a worker",
-            "created_at": now,
         }
         with self._database.write() as connection:
-            row = connection.execute(insert(jobs).values(values | subject_of(request.spec)).returning(jobs)).mappings()
-            job = job_of(row.one())
-            connection.execute(insert(outbox).values(job_id=job.id, kind=job.kind))
+            if earlier := answered(connection, once):
+                return Job.model_validate(earlier)
+            job = _insert(connection, values | subject_of(request.spec), now)
+            remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
+
+    def retry(self, job_id: str, request_id: str | None = None, once: Once | None = None) -> Job:
+        """Accept a job anew that has ended without success; raises NotFound, Conflict, or as `create`."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                return Job.model_validate(earlier)
+            row = _row(connection, job_id)
+            if row["state"] not in RETRYABLE:
+                raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
+            again = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
+            job = _insert(connection, {name: row[name] for name in again} | {"request_id": request_id}, now)
+            remember(connection, once, job.model_dump(mode="json"), self._database)
+        return job
+
+    def output(self, job_id: str) -> ObjectRef:
+        """Where a batch prediction's file is; raises NotFound, Conflict while there is none."""
+        with self._database.read() as connection:
+            row = _row(connection, job_id)
+        if row["output"] is None:
+            raise Conflict(f"the job is {row['state']} and has no output; only a succeeded batch prediction has one")
+        return ObjectRef.model_validate(row["output"])
 
     def get(self, job_id: str) -> Job:
         """Raises NotFound."""
         with self._database.read() as connection:
-            return _get(connection, job_id)
+            return job_of(_row(connection, job_id))
 
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         """A page of at most `limit` jobs, newest first, after `cursor`."""
-        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.parent_id.is_(None)).order_by(jobs.c.id.desc()).limit(limit + 1)
         for column, value in vars(where).items():
             if value is not None:
                 query = query.where(jobs.c[column] == value)
@@ -86,29 +108,48 @@ class Jobs:
         return JobPage(items=tuple(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a queued job at once, ask a running one's worker to; raises NotFound, Conflict when it has ended."""
+        """Cancel a job that no worker holds at once, else ask its worker; raises NotFound, Conflict at its end."""
         now = self._database.now()
         with self._database.write() as connection:
-            _get(connection, job_id, lock=True)  # or a job given back between the two updates would escape both
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
-                .values(state=JobState.CANCELLED, finished_at=now, cancel_requested=True)
-            )
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
-                .values(cancel_requested=True, progress_message="cancelling")
-            )
-            job = _get(connection, job_id)
-        if job.state.terminal and job.state != JobState.CANCELLED:
-            raise Conflict(f"the job has already {job.state}")
-        return job
+            row = _row(connection, job_id, lock=True)  # or a job given back meanwhile would escape both updates
+            mine, unheld = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
+            at_once = update(jobs).where(mine, jobs.c.state.in_(LIVE), unheld).returning(jobs)
+            cancelled = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
+            if (gone := cancelled.mappings().one_or_none()) is not None:
+                add_state(connection, gone)
+                cancel_parts(connection, job_id, now)
+                return job_of(gone)
+            if JobState(row["state"]).terminal and row["state"] != JobState.CANCELLED:
+                raise Conflict(f"the job has already {row['state']}")
+            asked: dict[str, Any] = {"cancel_requested": True, "progress_message": "cancelling"}
+            asked["cancel_requested_at"] = func.coalesce(jobs.c.cancel_requested_at, now)
+            connection.execute(update(jobs).where(mine, jobs.c.state == JobState.RUNNING).values(asked))
+            return job_of(_row(connection, job_id))
 
 
-def _get(connection: Connection, job_id: str, lock: bool = False) -> Job:
-    query = select(jobs).where(jobs.c.id == job_id)
+def _insert(connection: Connection, values: dict[str, Any], now: datetime) -> Job:
+    fresh = {
+        "id": str(uuid_utils.uuid7()),
+        "state": JobState.QUEUED,
+        "attempt": 0,
+        "failures": 0,
+        "fence": 0,
+        "run_at": now,
+        "rung_at": now,
+        "cancel_requested": False,
+        "progress": 0.0,
+        "progress_message": "waiting for a worker",
+        "created_at": now,
+    }
+    row = connection.execute(insert(jobs).values(fresh | values).returning(jobs)).mappings().one()
+    connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
+    add_state(connection, row)
+    return job_of(row)
+
+
+def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.parent_id.is_(None))
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound("there is no such job")
-    return job_of(row)
+    return row

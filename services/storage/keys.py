@@ -8,8 +8,9 @@ import secrets
 
 from sqlalchemy import delete, insert, select
 
-from contract.errors import NotFound, Unauthenticated
+from contract.errors import Conflict, NotFound, Unauthenticated
 from contract.keys import ApiKey, NewApiKey, Scope
+from services.storage.idempotency import Once, answered, remember
 from services.storage.session import Database
 from services.storage.tables import api_keys
 
@@ -33,14 +34,22 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, name: str, scopes: frozenset[Scope], token: str | None = None) -> NewApiKey:
-        """Make a key, or store the hash of one that was made elsewhere; its secret is in the answer only."""
+    def create(
+        self, name: str, scopes: frozenset[Scope], token: str | None = None, once: Once | None = None
+    ) -> NewApiKey:
+        """Make a key, or store the hash of one that was made elsewhere; its secret is in the answer only.
+
+        Raises Conflict when `once` was answered before, since no secret is kept that could be shown again.
+        """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
         if match is None:
             raise Unauthenticated("an API key has the form tp_<8 hex digits>_<43 characters>")
         now = self._database.now()
         with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
+            remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(
                 insert(api_keys).values(
                     id=match["id"], name=name, digest=_digest(token), scopes=sorted(scopes), created_at=now

@@ -1,42 +1,25 @@
-"""Jobs as workers see them: claim, renew, finish; every state change is a guarded UPDATE under the fence."""
+"""Jobs as workers see them: claim, renew, finish; every change is a guarded UPDATE under the fence."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Update, and_, case, or_, select, update
+from sqlalchemy import RowMapping, update
 
 from contract.artifacts import ObjectRef
-from contract.datasets import DatasetManifest
-from contract.errors import Cancelled, LeaseLost, TidepoolError
-from contract.jobs import Job, JobKind, JobState, PreprocessResult, PreprocessSpec, Progress, TrainResult
-from contract.training import ModelManifest, TrainSpec
-from services.storage.datasets import register_dataset
-from services.storage.models import register_model
+from contract.errors import Cancelled, TidepoolError
+from contract.events import EventDraft, EventKind
+from contract.jobs import Job, JobKind, JobState, Progress
+from services.storage.claims import Claim, take
+from services.storage.events import add_events, add_state
+from services.storage.families import fail_parent
+from services.storage.guards import LEASE, Lease, change, ended, held, lock_root
+from services.storage.publication import Manifest, publish
 from services.storage.rows import job_of
 from services.storage.session import Database
 from services.storage.tables import jobs
 
-LEASE = timedelta(seconds=60)
 BACKOFF_S = 5.0  # doubled at each failure
 MAX_BACKOFF_S = 300.0
-
-
-@dataclass(frozen=True)
-class Lease:
-    """The right to change one job, until somebody claims it under a higher fence."""
-
-    job_id: str
-    fence: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job taken by a worker, and what an earlier attempt left to resume from."""
-
-    job: Job
-    lease: Lease
-    checkpoint: ObjectRef | None
 
 
 class Leases:
@@ -46,81 +29,70 @@ class Leases:
         self._database = database
 
     def claim(self, kind: JobKind, worker: str) -> Claim | None:
-        """Take the best due job of a kind: queued, or running with an expired lease; None when there is none."""
-        now = self._database.now()
-        abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
-        due = and_(
-            jobs.c.kind == kind,
-            jobs.c.cancel_requested.is_(False),
-            or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
-            or_(
-                and_(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now),
-                and_(abandoned, jobs.c.failures + 1 < jobs.c.max_attempts),
-            ),
-        )
-        best = select(jobs.c.id).where(due).order_by(jobs.c.priority.desc(), jobs.c.id).limit(1)
-        failures = case((jobs.c.state == JobState.RUNNING, jobs.c.failures + 1), else_=jobs.c.failures)
+        """Take the best due job of a kind, or None when there is none."""
         with self._database.write() as connection:
-            row = (
-                connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == best.with_for_update(skip_locked=True).scalar_subquery(), due)
-                    .values(
-                        state=JobState.RUNNING,
-                        fence=jobs.c.fence + 1,
-                        failures=failures,
-                        attempt=failures + 1,
-                        worker=worker,
-                        lease_until=now + LEASE,
-                        started_at=case((jobs.c.started_at.is_(None), now), else_=jobs.c.started_at),
-                        progress_message="started",
-                    )
-                    .returning(jobs)
-                )
-                .mappings()
-                .one_or_none()
-            )
-        if row is None:
-            return None
-        checkpoint = ObjectRef.model_validate(row["checkpoint"]) if row["checkpoint"] else None
-        return Claim(job_of(row), Lease(row["id"], row["fence"]), checkpoint)
+            return take(connection, kind, worker, self._database.now())
 
-    def renew(self, lease: Lease, progress: Progress) -> None:
-        """Keep the lease and publish the progress; raises LeaseLost, or Cancelled when that was asked for."""
-        renewed = _held(lease).values(
-            lease_until=self._database.now() + LEASE, progress=progress.fraction, progress_message=progress.message
-        )
+    def renew(self, lease: Lease, progress: Progress | None = None) -> None:
+        """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
+        values: dict[str, Any] = {"lease_until": self._database.now() + LEASE}
+        if progress is not None:
+            values |= {"progress": progress.fraction, "progress_message": progress.message}
         with self._database.write() as connection:
-            if _change(connection, renewed)["cancel_requested"]:
+            if change(connection, held(lease).values(values))["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
+            if progress is not None and lease.parent_id is None:
+                add_events(connection, lease.root, [EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())])
 
-    def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef) -> None:
-        """Let the next attempt resume from here; raises LeaseLost."""
+    def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
+        """Let the next attempt resume from here, and report the metrics of what need not be repeated.
+
+        Both in one transaction, and the same checkpoint once, so that nothing is reported twice; raises LeaseLost.
+        """
+        drafts = [EventDraft(kind=EventKind.METRICS, data=metrics)] if metrics else []
+        saved = checkpoint.model_dump(mode="json")
         with self._database.write() as connection:
-            _change(connection, _held(lease).values(checkpoint=checkpoint.model_dump(mode="json")))
+            lock_root(connection, lease)
+            earlier = change(connection, held(lease).values(worker=jobs.c.worker))["checkpoint"]
+            if earlier != saved:  # else this is a repetition, as the reply to the first time was lost
+                change(connection, held(lease).values(checkpoint=saved))
+                add_events(connection, lease.root, drafts)
 
-    def finish(self, lease: Lease, manifest: DatasetManifest | ModelManifest) -> Job:
+    def log(self, lease: Lease, message: str) -> None:
+        """Add a line to the job's events; raises LeaseLost."""
+        with self._database.write() as connection:
+            lock_root(connection, lease)
+            change(connection, held(lease).values(worker=jobs.c.worker))
+            add_events(connection, lease.root, [EventDraft(kind=EventKind.LOG, data={"message": message})])
+
+    def finish(self, lease: Lease, manifest: Manifest) -> Job:
         """Publish what the attempt made and succeed, in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
-            row = _change(connection, _held(lease).values(state=JobState.SUCCEEDED, finished_at=now, lease_until=None))
+            row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
-            result = _publish(connection, job_of(row), manifest, now)
-            done = {"result": result.model_dump(mode="json"), "progress": 1.0, "progress_message": "done"}
+            published = publish(connection, job_of(row), manifest, now)
+            done = {"progress": 1.0, "progress_message": "done"}
             healed = {"error_code": None, "error_message": None}  # an earlier attempt's
-            return job_of(_change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(done | healed)))
+            row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(published | done | healed))
+            add_state(connection, row)
+            return job_of(row)
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
         """Charge a failure: back to the queue with back-off, or failed for good; raises LeaseLost."""
         with self._database.write() as connection:
-            row = _change(connection, _held(lease).values(failures=jobs.c.failures + 1))
-            return job_of(_change(connection, _held(lease).values(self._after_failure(row, error))))
+            lock_root(connection, lease)
+            row = change(connection, held(lease).values(failures=jobs.c.failures + 1))
+            row = change(connection, held(lease).values(self._after_failure(row, error)))
+            add_state(connection, row)
+            if row["parent_id"] is not None and row["state"] == JobState.FAILED:
+                fail_parent(connection, row)
+            return job_of(row)
 
     def release(self, lease: Lease) -> None:
         """Give the job back with no failure charged, or cancelled if that was asked for; raises LeaseLost."""
         now = self._database.now()
-        cancelled = {"state": JobState.CANCELLED, "finished_at": now}
         waiting = {
             "state": JobState.QUEUED,
             "run_at": now,
@@ -128,46 +100,23 @@ class Leases:
             "progress_message": "moving to another replica",
         }
         with self._database.write() as connection:
-            row = _change(connection, _held(lease).values(lease_until=None))
-            _change(connection, _held(lease).values(cancelled if row["cancel_requested"] else waiting))
+            row = change(connection, held(lease).values(lease_until=None))
+            outcome = ended(JobState.CANCELLED, now) if row["cancel_requested"] else waiting
+            add_state(connection, change(connection, held(lease).values(outcome)))
 
     def cancelled(self, lease: Lease) -> None:
         """Say that the attempt stopped because the job was cancelled; raises LeaseLost."""
         with self._database.write() as connection:
-            _change(
-                connection,
-                _held(lease).values(state=JobState.CANCELLED, finished_at=self._database.now(), lease_until=None),
-            )
+            row = change(connection, held(lease).values(ended(JobState.CANCELLED, self._database.now())))
+            add_state(connection, row)
 
-    def _after_failure(self, row: Any, error: TidepoolError) -> dict[str, Any]:
+    def _after_failure(self, row: RowMapping, error: TidepoolError) -> dict[str, Any]:
         now = self._database.now()
         reason = {"error_code": error.code, "error_message": error.message, "lease_until": None}
         if row["cancel_requested"]:
-            return {"state": JobState.CANCELLED, "finished_at": now, "lease_until": None}
+            return ended(JobState.CANCELLED, now)
         if not error.retryable or row["failures"] >= row["max_attempts"]:
-            return {"state": JobState.FAILED, "finished_at": now, **reason}
+            return ended(JobState.FAILED, now) | reason
         wait = timedelta(seconds=min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (row["failures"] - 1)))
         # rung in the past, so that the reconciler's next pass after `run_at` rings it
         return {"state": JobState.QUEUED, "run_at": now + wait, "rung_at": now - LEASE, **reason}
-
-
-def _held(lease: Lease) -> Update:
-    return update(jobs).where(jobs.c.id == lease.job_id, jobs.c.state == JobState.RUNNING, jobs.c.fence == lease.fence)
-
-
-def _change(connection: Connection, statement: Update) -> Any:
-    row = connection.execute(statement.returning(jobs)).mappings().one_or_none()
-    if row is None:
-        raise LeaseLost("the job belongs to another attempt now")
-    return row
-
-
-def _publish(
-    connection: Connection, job: Job, manifest: DatasetManifest | ModelManifest, now: Any
-) -> PreprocessResult | TrainResult:
-    spec = job.parsed_spec()
-    if isinstance(spec, PreprocessSpec) and isinstance(manifest, DatasetManifest):
-        return PreprocessResult.of(register_dataset(connection, spec.dataset, manifest, job.id, now), manifest)
-    if isinstance(spec, TrainSpec) and isinstance(manifest, ModelManifest):
-        return TrainResult.of(register_model(connection, spec.model, manifest, job.id, now), manifest)
-    raise TypeError(f"a {job.kind} job cannot publish a {type(manifest).__name__}")

@@ -1,4 +1,4 @@
-"""The storage process: `init` prepares a deployment once, `sweep` relays bells and repairs jobs until SIGTERM."""
+"""The storage process: `init` prepares a deployment once, `sweep` rings, repairs and collects until SIGTERM."""
 
 import signal
 import sys
@@ -15,19 +15,21 @@ from contract.errors import TidepoolError
 from runtime.broker import Broker, celery_app
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.telemetry import start_telemetry
+from services.storage.collector import Collector
 from services.storage.keys import Keys
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
-from services.storage.settings import DatabaseSettings, ObjectsSettings
+from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 
 RELAY_S = 0.2
-REPAIR_S = 10.0
+REPAIR_S = 5.0
 REACH_S = 60.0  # how long `init` waits for its servers to come up
 
 REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler touched.", ["repair"])
 RUNG = Counter("tidepool_bells_total", "Bells rung from the outbox.")
+COLLECTED = Counter("tidepool_collected_objects_total", "Objects deleted that no job and no version points at.")
 OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the longest waiting due job has waited.", ["kind"])
 
 log = structlog.get_logger()
@@ -77,6 +79,21 @@ def sweep(stop: threading.Event) -> None:
             stop.wait(1.0)
 
 
+def collect(stop: threading.Event) -> None:
+    """Collect now and then until `stop` is set; apart from `sweep`, which a slow object store must not delay."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    collector = Collector(database, S3Objects(ObjectsSettings()))
+    pause = SweepSettings().collect_s
+    while not stop.wait(pause):
+        try:
+            count = collector.collect()
+        except TidepoolError as error:
+            log.warning("collection delayed", code=error.code)
+        else:
+            COLLECTED.inc(count)
+            log.info("collected", objects=count)
+
+
 def main(command: str) -> None:
     start_telemetry("storage", TelemetrySettings())
     if command == "init":
@@ -89,6 +106,7 @@ def main(command: str) -> None:
 
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
+    threading.Thread(target=collect, args=[stop], daemon=True).start()
     sweep(stop)
 
 

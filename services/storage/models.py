@@ -7,10 +7,11 @@ from sqlalchemy import Connection, delete, select, update
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion
 from contract.errors import Conflict, Invalid, NotFound
+from contract.jobs import LIVE, JobKind
 from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.session import Database
-from services.storage.tables import aliases, model_versions, models
+from services.storage.tables import aliases, jobs, model_versions, models
 from services.storage.versions import MODELS, add_version, find_version, names_of, versions_of
 
 
@@ -68,12 +69,17 @@ class Models:
             return _model(connection, name)
 
     def delete(self, reference: Reference) -> None:
-        """Raises NotFound, or Conflict while an alias points at it."""
+        """Raises NotFound, or Conflict while an alias points at it or a batch prediction uses it."""
         with self._database.write() as connection:
             row = find_version(connection, MODELS, reference)
             pointing = [a.alias for a in _aliases(connection, row["name"]) if a.version == row["version"]]
             if pointing:
                 raise Conflict(f"the alias {pointing[0]!r} points at {reference}; move or delete it first")
+            predicts = (jobs.c.kind == JobKind.PREDICT) & jobs.c.state.in_(LIVE) & jobs.c.parent_id.is_(None)
+            used = select(jobs.c.spec).where(predicts, jobs.c.model == reference.name)
+            pinned = str(Reference(name=row["name"], version=row["version"]))
+            if any(spec["model"] == pinned for spec in connection.execute(used).scalars()):
+                raise Conflict(f"a batch prediction uses {pinned}; cancel it or wait")
             connection.execute(
                 delete(model_versions).where(
                     model_versions.c.name == row["name"], model_versions.c.version == row["version"]

@@ -22,8 +22,8 @@ CHUNK = 1 << 20
 PRESIGNED_FOR = timedelta(hours=1)
 
 
-class Objects(Protocol):
-    """What the services need of an object store; `S3Objects` is the real one, `MemoryObjects` its twin."""
+class Artifacts(Protocol):
+    """What a job needs of an object store."""
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
         """Store a file or bytes; raises ObjectsUnavailable."""
@@ -36,6 +36,10 @@ class Objects(Protocol):
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         """Stream the object to a file; raises Corrupt and leaves no file if it is not what was written."""
+
+
+class Objects(Artifacts, Protocol):
+    """What the services need of an object store; `S3Objects` is the real one, `MemoryObjects` its twin."""
 
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
         """Hash an object that a client put by a presigned URL; raises NotFound."""

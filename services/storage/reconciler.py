@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
 
-from contract.errors import BrokerUnavailable
-from contract.jobs import JobKind, JobState
+from contract.errors import BrokerUnavailable, WorkerLost
+from contract.jobs import LIVE, JobKind, JobState
+from services.storage.events import add_state
+from services.storage.families import cancel_parts, fail_parent
+from services.storage.guards import ended
 from services.storage.leases import BACKOFF_S
 from services.storage.session import Database
-from services.storage.tables import jobs, outbox
+from services.storage.tables import idempotency, jobs, outbox
 
 RING_AGAIN = timedelta(seconds=30)
+CANCEL_WITHIN = timedelta(seconds=12)
+REMEMBER = timedelta(hours=24)  # idempotency keys
 BATCH = 200
 
 Ring = Callable[[JobKind, str], None]
@@ -69,52 +75,54 @@ class Reconciler:
     def repair(self) -> Repairs:
         """One pass over the jobs table."""
         now = self._database.now()
-        live = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
+        live = jobs.c.state.in_(LIVE)
         abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
-        lost = {"error_code": "worker_lost", "error_message": "the worker that ran the job is gone"}
-        ended = {"finished_at": now, "lease_until": None}
+        # a worker that does not obey in time, or is gone, loses the job: its fence is raised
+        unheard = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
+        over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
+        orphaned = and_(live, jobs.c.parent_id.in_(over))
         failures = jobs.c.failures + 1
+        fenced: dict[str, Any] = {"fence": jobs.c.fence + 1}
+        lost = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
+        late = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
+        again = {"state": JobState.QUEUED, "lease_until": None, "rung_at": now - RING_AGAIN}
+        wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
         with self._database.write() as connection:
-            cancelled = connection.execute(
-                update(jobs).where(abandoned, jobs.c.cancel_requested).values(state=JobState.CANCELLED, **ended)
-            )
-            expired = connection.execute(
-                update(jobs)
-                .where(live, jobs.c.deadline_at < now)
-                .values(
-                    state=JobState.EXPIRED,
-                    fence=jobs.c.fence + 1,
-                    error_code="expired",
-                    error_message="the job's deadline passed",
-                    **ended,
-                )
-            )
-            failed = connection.execute(
-                update(jobs)
-                .where(abandoned, failures >= jobs.c.max_attempts)
-                .values(state=JobState.FAILED, failures=failures, **lost, **ended)
-            )
-            requeued = connection.execute(
-                update(jobs)
-                .where(abandoned)
-                .values(
-                    state=JobState.QUEUED,
-                    failures=failures,
-                    lease_until=None,
-                    run_at=case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S)),
-                    rung_at=now - RING_AGAIN,
-                    **lost,
-                )
-            )
-            silent = (
-                select(jobs.c.id, jobs.c.kind)
-                .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.rung_at <= now - RING_AGAIN)
-                .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one bell a job waits out a long outage
-                .order_by(jobs.c.priority.desc(), jobs.c.id)
-                .limit(BATCH)
-            )
-            bells = connection.execute(silent).all()
-            if bells:
-                connection.execute(insert(outbox), [{"job_id": bell.id, "kind": bell.kind} for bell in bells])
-                connection.execute(update(jobs).where(jobs.c.id.in_([b.id for b in bells])).values(rung_at=now))
-        return Repairs(requeued.rowcount, failed.rowcount, cancelled.rowcount, expired.rowcount, len(bells))
+            doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
+            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced)
+            cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced)
+            overdue = and_(live, jobs.c.deadline_at < now)
+            expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late)
+            hopeless = and_(abandoned, failures >= jobs.c.max_attempts)
+            failed = _repair(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | lost)
+            requeued = _repair(connection, abandoned, again | {"failures": failures, "run_at": wait} | lost)
+            for row in failed:
+                if row["parent_id"] is not None:
+                    fail_parent(connection, row)
+            for row in cancelled + expired + failed:
+                cancel_parts(connection, row["id"], now)
+            rung = _ring_again(connection, now)
+            connection.execute(delete(idempotency).where(idempotency.c.created_at < now - REMEMBER))
+        return Repairs(len(requeued), len(failed), len(cancelled), len(expired), rung)
+
+
+def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> list[RowMapping]:
+    rows = list(connection.execute(update(jobs).where(where).values(values).returning(jobs)).mappings())
+    for row in rows:
+        add_state(connection, row)
+    return rows
+
+
+def _ring_again(connection: Connection, now: datetime) -> int:
+    silent = (
+        select(jobs.c.id, jobs.c.kind)
+        .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.rung_at <= now - RING_AGAIN)
+        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one bell a job waits out a long outage
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(BATCH)
+    )
+    bells = connection.execute(silent).all()
+    if bells:
+        connection.execute(insert(outbox), [{"job_id": bell.id, "kind": bell.kind} for bell in bells])
+        connection.execute(update(jobs).where(jobs.c.id.in_([bell.id for bell in bells])).values(rung_at=now))
+    return len(bells)

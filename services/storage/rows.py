@@ -4,8 +4,10 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from contract.batches import PredictSpec, SplitInput
 from contract.jobs import Job, JobError, JobSpec, PreprocessSpec, Progress
 from contract.references import Reference
+from contract.training import TrainSpec
 
 
 def job_of(row: RowMapping) -> Job:
@@ -31,6 +33,12 @@ def job_of(row: RowMapping) -> Job:
 
 def subject_of(spec: JobSpec) -> dict[str, Any]:
     """The names of the data set and the model that a job is about, for filters."""
-    if isinstance(spec, PreprocessSpec):
-        return {"dataset": spec.dataset, "model": None}
-    return {"dataset": Reference.parse(spec.dataset).name, "model": spec.model}
+    match spec:
+        case PreprocessSpec():
+            return {"dataset": spec.dataset, "model": None}
+        case TrainSpec():
+            return {"dataset": Reference.parse(spec.dataset).name, "model": spec.model}
+        case PredictSpec():
+            source = spec.input
+            dataset = Reference.parse(source.dataset).name if isinstance(source, SplitInput) else None
+            return {"dataset": dataset, "model": Reference.parse(spec.model).name}

@@ -1,7 +1,8 @@
 """The only place that opens the database: one engine, short transactions, vendor errors mapped at the edge."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -25,7 +26,10 @@ class Database:
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self.engine = engine
         self.now = clock
+        self._turn: AbstractContextManager[object] = nullcontext()
         if engine.dialect.name == "sqlite":
+            # SQLite polls for its one write lock, which starves some; threads of one process queue here instead
+            self._turn = threading.Lock()
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
 
@@ -54,7 +58,12 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that takes the write lock at its start; raises DatabaseUnavailable or Conflict."""
-        with mapped_errors(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with (
+            mapped_errors(),
+            self._turn,
+            self.engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def ping(self) -> None:

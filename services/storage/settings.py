@@ -12,6 +12,14 @@ class DatabaseSettings(BaseSettings):
     url: SecretStr = Field(min_length=1)
 
 
+class SweepSettings(BaseSettings):
+    """TIDEPOOL_COLLECT_S: seconds between two collections of what attempts left in the object store."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    collect_s: float = Field(default=600.0, gt=0)
+
+
 class ObjectsSettings(BaseSettings):
     """TIDEPOOL_S3_*: any S3 endpoint; `public_endpoint` is the one that clients reach by presigned URLs."""
 

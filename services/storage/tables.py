@@ -66,6 +66,7 @@ jobs = Table(
     Column("rung_at", UtcDateTime, nullable=False),
     Column("deadline_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
+    Column("cancel_requested_at", UtcDateTime),
     Column("progress", Float, nullable=False),
     Column("progress_message", Text, nullable=False),
     Column("checkpoint", JSON(none_as_null=True)),
@@ -75,8 +76,35 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("output", JSON(none_as_null=True)),  # the object that a batch prediction wrote
+    Column("last_event", Integer, nullable=False, server_default="0"),
+    Column("parent_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE")),  # set in the row of a part
+    Column("part", Integer),
+    Column("parts_total", Integer),  # set in the row of a job that has divided
+    Column("parts_left", Integer),
     Index(None, "kind", "state", "priority", "id"),
     Index(None, "state", "lease_until"),
+    Index(None, "parent_id", "part"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner", String(8), primary_key=True),  # the API key's id: one client's keys mean nothing to another
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
 )
 
 outbox = Table(

@@ -1,11 +1,12 @@
 """Uploads: archives on their way in, put by the gateway or by the client through a presigned URL."""
 
 import uuid_utils
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound
+from services.storage.idempotency import Once, answered, remember
 from services.storage.session import Database
 from services.storage.tables import uploads
 
@@ -20,13 +21,24 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def expect(self, upload_id: str, filename: str, size: int, sha256: str | None) -> Upload:
-        """Remember an upload that a client will put by itself."""
-        return self._insert(upload_id, filename, size, sha256, complete=False)
+    def expect(self, upload_id: str, filename: str, size: int, sha256: str | None, once: Once | None = None) -> Upload:
+        """Remember an upload that a client will put by itself; raises Invalid or Conflict as `once` demands."""
+        with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                return Upload.model_validate(earlier)
+            upload = self._insert(connection, upload_id, filename, size, sha256, complete=False)
+            remember(connection, once, upload.model_dump(mode="json"), self._database)
+        return upload
 
     def add(self, filename: str, ref: ObjectRef) -> Upload:
         """Remember an upload that is already in the object store under its key."""
-        return self._insert(ref.key, filename, ref.size, ref.sha256, complete=True)
+        with self._database.write() as connection:
+            return self._insert(connection, ref.key, filename, ref.size, ref.sha256, complete=True)
+
+    def forget(self, upload_id: str) -> None:
+        """Remove the row of an upload that nothing uses."""
+        with self._database.write() as connection:
+            connection.execute(delete(uploads).where(uploads.c.id == upload_id))
 
     def get(self, upload_id: str) -> Upload:
         """Raises NotFound."""
@@ -55,10 +67,11 @@ class Uploads:
             raise Conflict("the upload is not complete; put the file, then POST to its /complete")
         return ObjectRef(bucket=Bucket.UPLOADS, key=upload_key(upload_id), size=upload.size, sha256=upload.sha256)
 
-    def _insert(self, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool) -> Upload:
+    def _insert(
+        self, connection: Connection, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool
+    ) -> Upload:
         values = {"id": upload_id, "filename": filename[:255], "size": size, "sha256": sha256, "complete": complete}
-        with self._database.write() as connection:
-            row = connection.execute(
-                insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
-            )
-            return Upload.model_validate(dict(row.mappings().one()))
+        row = connection.execute(
+            insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
+        )
+        return Upload.model_validate(dict(row.mappings().one()))

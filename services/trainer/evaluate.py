@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from contract.errors import JobFailed
 from contract.training import Metrics, TensorSignature
+from runtime.classification import Tally
 from services.trainer.data import ShardFiles
-from services.trainer.metrics import measure
 
 EVALUATOR = "services.inference.evaluate"
 
@@ -39,7 +39,7 @@ def evaluate(
         on_shard()
         logits.append(run(model, images)[0])
     labels = [np.load(labels) for _, labels in shards]
-    return measure(np.concatenate(logits), np.concatenate(labels), classes) if shards else None
+    return Tally.of(np.concatenate(logits), np.concatenate(labels)).metrics(classes) if shards else None
 
 
 def run(model: Path, images: Path) -> tuple[NDArray[np.float32], Signature]:

@@ -2,12 +2,11 @@
 
 import os
 
-from contract.jobs import JobKind
-from runtime.worker import serve_jobs
+from runtime.replica import serve
 from services.trainer.worker import train
 
 if __name__ == "__main__":
     # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads
     # that spin made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    serve_jobs(JobKind.TRAIN, train)
+    serve("trainer", handler=train)

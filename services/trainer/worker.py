@@ -92,7 +92,9 @@ def fit(task: Task, spec: TrainSpec, data: TrainingData) -> training.Trained:
 
     def on_epoch(checkpoint: Checkpoint) -> None:
         # A name for every epoch: the checkpoint that the job's row points at is never overwritten.
-        task.save_checkpoint(f"checkpoint-{len(checkpoint.epochs)}.pt", checkpoint.to_bytes())
+        # Its metrics are reported with it, so that an epoch that must be repeated was not reported yet.
+        epoch = checkpoint.epochs[-1]
+        task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", checkpoint.to_bytes(), epoch.model_dump(mode="json"))
 
     try:
         return training.train(spec, data, on_step=on_step, on_epoch=on_epoch, start=start)

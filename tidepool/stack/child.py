@@ -16,6 +16,8 @@ from tidepool.stack.states import Report, State
 
 SOURCE = Path(__file__).parents[2]  # where `python -m services.…` finds the same code as this
 LARGEST_LOG = 10 << 20  # bytes; looked at when a component starts
+PROBE_EVERY = 10.0  # seconds, once it is ready
+SILENCES = 3  # unanswered probes after which a process that lives is taken for hung
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._due = 0.0
+        self._silences = 0
 
     def start(self) -> None:
         """Start it in a session of its own, its output at the end of its log; a command that is missing is a death.
@@ -63,7 +66,7 @@ class Child:
         _log.info("%s started as %d", component.name, self._process.pid)
 
     def look(self) -> None:
-        """Notice that it died, that it answers, or that it is time to start it again."""
+        """Notice that it died or hangs, that it answers, or that it is time to start it again."""
         if self.state is State.RESTARTING:
             if time.monotonic() >= self._due:
                 self.start()
@@ -73,11 +76,22 @@ class Child:
         elif self.state is State.STARTING and not self.component.once:
             probe = self.component.probe
             if probe is None or answers(probe):
-                self.state = State.READY
+                self.state, self._silences = State.READY, 0
+                self._due = time.monotonic() + PROBE_EVERY
+        elif self.state is State.READY and self.component.probe and time.monotonic() >= self._due:
+            self._probe(self.component.probe)
 
     def report(self) -> Report:
         component = self.component
         return Report(name=component.name, role=component.role, state=self.state, restarts=self._restarts)
+
+    def _probe(self, probe: str) -> None:
+        """Kill a process that lives but does not answer: it is stopped, or hangs."""
+        self._due = time.monotonic() + PROBE_EVERY
+        self._silences = 0 if answers(probe) else self._silences + 1
+        if self._silences >= SILENCES and self._process:
+            _log.warning("%s does not answer; killing it", self.component.name)
+            self._process.kill()
 
     def _died(self, code: int | None) -> None:
         name = self.component.name

@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 
 from contract.errors import BadImage
-from runtime.calls import Answer, serve_calls
+from runtime.calls import Answer
+from runtime.replica import serve
 from runtime.stores import Stores
 
 COMPUTED: list[bytes] = []
@@ -39,4 +40,4 @@ def setup(_: Stores) -> Answer:
 
 
 if __name__ == "__main__":
-    serve_calls("echo", setup)
+    serve("echo", setup=setup)

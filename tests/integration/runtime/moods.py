@@ -5,9 +5,10 @@ import signal
 import time
 
 from contract.datasets import Counts, DatasetManifest
+from contract.division import Division, PartDone
 from contract.errors import BadDataset, Corrupt
 from contract.images import ImageSpec
-from runtime.task import Task
+from runtime.task import Outcome, Task
 
 MANIFEST = DatasetManifest(
     classes=("cat", "dog"),
@@ -23,7 +24,7 @@ MANIFEST = DatasetManifest(
 )
 
 
-def handle(task: Task) -> DatasetManifest:
+def handle(task: Task) -> Outcome:
     mood = task.job.spec["dataset"]
     task.report(0.1, "in the mood: " + mood)
     if mood == "bad":
@@ -45,5 +46,12 @@ def handle(task: Task) -> DatasetManifest:
                 task.report(0.5, "half")
                 time.sleep(0.1)
         assert task.objects.read(task.checkpoint) == b"half of the work"
+    if mood == "dividing":
+        if task.part is not None:
+            task.log(f"part {task.part['number']} at work")
+            return PartDone(result={"square": task.part["number"] ** 2})
+        if task.parts is None:
+            return Division(parts=tuple({"number": number} for number in range(4)))
+        return MANIFEST.model_copy(update={"rejected": sum(part["square"] for part in task.parts)})
     task.put("report.txt", b"done")
     return MANIFEST

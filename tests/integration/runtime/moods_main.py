@@ -1,8 +1,8 @@
-"""The worker process of the harness tests."""
+"""The worker process of the harness tests: it runs jobs by their mood, and answers calls beside."""
 
-from contract.jobs import JobKind
-from runtime.worker import serve_jobs
+from runtime.replica import serve
+from tests.integration.runtime.echo_worker import setup
 from tests.integration.runtime.moods import handle
 
 if __name__ == "__main__":
-    serve_jobs(JobKind.PREPROCESS, handle)
+    serve("preprocess", handler=handle, setup=setup)

@@ -1,5 +1,6 @@
 """The job harness for real: a Celery worker process, attempts in processes of their own, Redis, S3, both databases."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from contract.artifacts import Bucket
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec, UploadSource
+from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.uploads import UploadSource
 from runtime.broker import Broker, celery_app
+from runtime.calls import RedisCaller
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
 from services.storage.objects import S3Objects
@@ -26,10 +29,11 @@ PATIENCE_S = 40.0
 class Harness:
     """One worker process, and the clients' view of its jobs."""
 
-    def __init__(self, stores: Stores, broker: Broker, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, stores: Stores, settings: BrokerSettings, environment: dict[str, str], log: Path) -> None:
         self.stores = stores
         self.log = log
-        self._broker = broker
+        self._settings = settings
+        self._broker = Broker(celery_app(settings))
         self._environment = environment
         self.process = self.start()
 
@@ -44,6 +48,17 @@ class Harness:
         job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
         Reconciler(self.stores.database).relay(self._broker.ring)
         return job
+
+    def ask(self, body: bytes, times: int) -> list[bytes]:
+        """The answers to as many calls, one after the other."""
+
+        async def calls() -> list[bytes]:
+            caller = RedisCaller(self._settings, self._broker)
+            answers = [await caller.call("preprocess", body, PATIENCE_S, "request-1") for _ in range(times)]
+            await caller.close()
+            return answers
+
+        return asyncio.run(calls())
 
     def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
         deadline = time.monotonic() + PATIENCE_S
@@ -66,8 +81,8 @@ def harness(
         "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
         "TIDEPOOL_SCRATCH": str(tmp_path),
     }
-    broker = Broker(celery_app(BrokerSettings.model_validate({"url": redis.url})))
-    harness = Harness(Stores(database, objects), broker, environment, tmp_path / "worker.log")
+    settings = BrokerSettings.model_validate({"url": redis.url})
+    harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness
     harness.process.terminate()
     harness.process.wait(30)
@@ -119,6 +134,35 @@ def test_a_running_job_is_cancelled(harness: Harness) -> None:
 
     assert harness.until(job, ended).state == JobState.CANCELLED
     assert harness.stores.datasets.list(10).items == ()
+
+
+def test_a_job_divides_and_is_put_together(harness: Harness) -> None:
+    # when
+    job = harness.until(harness.submit("dividing"), ended)
+
+    # then every part was done once, and all of them count
+    assert job.state == JobState.SUCCEEDED
+    assert job.result is not None
+    assert job.result["rejected"] == 0 + 1 + 4 + 9
+    lines = [event.data["message"] for event in harness.stores.events.after(job.id, 0) if event.kind == "log"]
+    assert sorted(lines) == [f"part {number} at work" for number in range(4)]
+
+
+def test_calls_are_answered_while_a_job_runs(harness: Harness) -> None:
+    job = harness.until(harness.submit("slow"), started)
+
+    assert harness.ask(b"abc", times=20) == [b"cba"] * 20
+
+    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+
+
+def test_an_idle_worker_finds_work_that_it_was_not_rung_for(harness: Harness) -> None:
+    harness.until(harness.submit("good"), ended)
+    spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
+
+    job = harness.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+
+    assert harness.until(job, ended).state == JobState.SUCCEEDED
 
 
 def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harness) -> None:

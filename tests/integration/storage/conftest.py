@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from services.storage.datasets import Datasets
+from services.storage.events import Events
 from services.storage.jobs import Jobs
 from services.storage.leases import Leases
 from services.storage.migrate import migrate
 from services.storage.models import Models
+from services.storage.parts import Parts
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
@@ -36,6 +38,16 @@ def jobs(database: Database) -> Jobs:
 @pytest.fixture
 def leases(database: Database) -> Leases:
     return Leases(database)
+
+
+@pytest.fixture
+def parts(database: Database) -> Parts:
+    return Parts(database)
+
+
+@pytest.fixture
+def events(database: Database) -> Events:
+    return Events(database)
 
 
 @pytest.fixture

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from contract.division import Division
 from contract.errors import BadArchive
-from contract.jobs import Job, JobKind, JobState
+from contract.jobs import Job, JobKind, JobState, PreprocessRequest
 from contract.references import Reference
 from contract.training import TrainSpec
+from services.storage.claims import Claim
 from services.storage.jobs import Jobs
-from services.storage.leases import Claim, Leases
+from services.storage.leases import Leases
+from services.storage.parts import Parts
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
@@ -64,6 +67,14 @@ def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
             leases.fail(lease, BadArchive("the file is not a zip archive"))
     job = jobs.get(job.id)
     assert job.state == state
+    return job
+
+
+def divided(database: Database, count: int, request: PreprocessRequest = PREPROCESS_REQUEST) -> Job:
+    """A job that a worker has divided into parts {"number": 0}, {"number": 1}, …; no other may be waiting before it."""
+    job, leases = Jobs(database).create(request), Leases(database)
+    division = Division(parts=tuple({"number": number} for number in range(count)))
+    Parts(database).divide(claimed(leases).lease, division)
     return job
 
 

@@ -1,8 +1,9 @@
 """Which job a worker is given."""
 
 from contract.jobs import JobKind, JobState, PreprocessRequest
+from services.storage.guards import LEASE
 from services.storage.jobs import Jobs
-from services.storage.leases import LEASE, Leases
+from services.storage.leases import Leases
 from services.storage.session import Database
 from tests.clock import FakeClock
 from tests.examples import ONNX_FILE, PREPROCESS_REQUEST, TRAIN_REQUEST

@@ -4,13 +4,14 @@ import pytest
 
 from contract.catalog import Dataset, DatasetVersion
 from contract.errors import Conflict, NotFound
+from contract.jobs import JobRequest
 from contract.references import Reference
 from services.storage.datasets import Datasets
 from services.storage.jobs import JobFilter, Jobs
 from services.storage.session import Database
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, TRAIN_REQUEST, WHEN
-from tests.integration.storage.steps import publish_dataset
+from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, TRAIN_REQUEST, WHEN
+from tests.integration.storage.steps import divided, publish_dataset
 
 
 def test_a_version_shows_its_manifest_but_not_where_its_shards_are(database: Database, datasets: Datasets) -> None:
@@ -46,11 +47,14 @@ def test_a_data_set_has_no_aliases(database: Database, datasets: Datasets) -> No
 
 
 @pytest.mark.parametrize("text", ["pets@1", "pets"])
-def test_what_a_job_needs_cannot_be_deleted(database: Database, datasets: Datasets, text: str) -> None:
+@pytest.mark.parametrize("request_", [TRAIN_REQUEST, PREDICT_REQUEST], ids=lambda request_: request_.kind)
+def test_what_a_job_needs_cannot_be_deleted(
+    database: Database, datasets: Datasets, text: str, request_: JobRequest
+) -> None:
     # given
     publish_dataset(database, "pets")
     jobs = Jobs(database)
-    job = jobs.create(TRAIN_REQUEST)  # of pets@1
+    job = jobs.create(request_)  # of pets@1
 
     # when
     with pytest.raises(Conflict, match="pets@1"):
@@ -62,6 +66,17 @@ def test_what_a_job_needs_cannot_be_deleted(database: Database, datasets: Datase
     # and when the job has ended
     jobs.cancel(job.id)
     datasets.delete(Reference.parse(text))
+    with pytest.raises(NotFound):
+        datasets.named("pets")
+
+
+def test_a_job_that_makes_a_version_keeps_none(database: Database, datasets: Datasets) -> None:
+    # given a data set, and a job that has divided and will publish its next version
+    publish_dataset(database, "pets")
+    divided(database, 2)
+
+    datasets.delete(Reference(name="pets", version=1))
+
     with pytest.raises(NotFound):
         datasets.named("pets")
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 from sqlalchemy import text, update
 
+from contract.batches import PredictResult
 from contract.errors import Conflict, DatabaseUnavailable, NotFound, Refused
 from contract.jobs import JobKind, JobState
 from services.storage import tables
@@ -13,7 +14,15 @@ from services.storage.leases import Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
-from tests.examples import PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST, WHEN
+from tests.examples import (
+    PREDICT_REQUEST,
+    PREDICTION_OUTPUT,
+    PREPROCESS_REQUEST,
+    PREPROCESS_SPEC,
+    ROWS_FILE,
+    TRAIN_REQUEST,
+    WHEN,
+)
 from tests.integration.storage.steps import claimed, job_in
 
 EVERYTHING = JobFilter()
@@ -110,7 +119,7 @@ def test_filters_narrow_the_list(jobs: Jobs) -> None:
 
 def test_text_that_is_no_id_is_refused(jobs: Jobs) -> None:
     for text_ in ("", "\x00", "x" * 1000):
-        for look in (jobs.get, jobs.cancel):
+        for look in (jobs.get, jobs.cancel, jobs.retry, jobs.output):
             with pytest.raises(Refused):
                 look(text_)
 
@@ -155,6 +164,57 @@ def test_cancelling_again_is_no_error(jobs: Jobs, database: Database, clock: Fak
     clock.tick(5)
 
     assert jobs.cancel(job.id) == job
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED])
+def test_a_job_that_did_not_succeed_is_retried(
+    jobs: Jobs, leases: Leases, database: Database, clock: FakeClock, state: JobState
+) -> None:
+    # given
+    old = job_in(state, database, clock)
+
+    # when
+    new = jobs.retry(old.id, "request-2")
+
+    # then it is another job that asks for the same, with all its attempts, and the old one stays as it is
+    assert new.id != old.id
+    assert (new.spec, new.priority, new.max_attempts) == (old.spec, old.priority, old.max_attempts)
+    assert (new.state, new.attempt, new.error, new.deadline_at) == (JobState.QUEUED, 0, None, None)
+    assert jobs.list(JobFilter(dataset="pets"), 10).items == (new, old)
+    assert claimed(leases).job.id == new.id
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])
+def test_a_job_that_may_succeed_or_has_is_not_retried(
+    jobs: Jobs, database: Database, clock: FakeClock, state: JobState
+) -> None:
+    job = job_in(state, database, clock)
+
+    with pytest.raises(Conflict, match=state):
+        jobs.retry(job.id)
+
+    assert jobs.list(EVERYTHING, 10).items == (job,)
+
+
+def test_a_batch_prediction_has_an_output_when_it_has_succeeded(jobs: Jobs, leases: Leases) -> None:
+    # given
+    job = jobs.create(PREDICT_REQUEST)
+    with pytest.raises(Conflict):
+        jobs.output(job.id)
+
+    # when
+    done = leases.finish(claimed(leases, JobKind.PREDICT).lease, PREDICTION_OUTPUT)
+
+    # then
+    assert jobs.output(job.id) == PREDICTION_OUTPUT.artifact
+    result = PredictResult.model_validate(done.result)
+    assert (result.count, result.failed, result.metrics) == (2, 0, PREDICTION_OUTPUT.metrics)
+    assert (result.output.size, result.output.sha256) == (ROWS_FILE.size, ROWS_FILE.sha256)
+
+
+def test_another_job_has_no_output(jobs: Jobs, database: Database, clock: FakeClock) -> None:
+    with pytest.raises(Conflict):
+        jobs.output(job_in(JobState.SUCCEEDED, database, clock).id)
 
 
 def test_a_job_given_back_at_the_same_moment_is_cancelled(jobs: Jobs, leases: Leases, database: Database) -> None:

@@ -18,8 +18,9 @@ from contract.errors import (
 from contract.jobs import Job, JobError, JobKind, JobState, PreprocessResult, Progress, TrainResult
 from contract.references import Reference
 from services.storage.datasets import Datasets
+from services.storage.guards import LEASE, Lease
 from services.storage.jobs import JobFilter, Jobs
-from services.storage.leases import BACKOFF_S, LEASE, MAX_BACKOFF_S, Lease, Leases
+from services.storage.leases import BACKOFF_S, MAX_BACKOFF_S, Leases
 from services.storage.models import Models
 from services.storage.reconciler import Reconciler
 from tests.clock import FakeClock
@@ -57,13 +58,6 @@ def test_a_lease_that_nobody_took_over_can_be_renewed_late(leases: Leases, lease
     leases.renew(lease, PROGRESS)
 
     assert leases.claim(JobKind.PREPROCESS, "another") is None
-
-
-def test_renewing_tells_that_the_job_was_cancelled(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
-    jobs.cancel(job.id)
-
-    with pytest.raises(Cancelled):
-        leases.renew(lease, PROGRESS)
 
 
 def test_a_prepared_data_set_is_published(
@@ -171,14 +165,6 @@ def test_a_failure_that_another_attempt_cannot_heal_is_final(leases: Leases, lea
     assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
 
 
-def test_a_failure_after_a_cancel_is_a_cancel(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
-    jobs.cancel(job.id)
-
-    stopped = leases.fail(lease, Corrupt("a bit flipped"))
-
-    assert (stopped.state, stopped.error) == (JobState.CANCELLED, None)
-
-
 def test_a_success_forgets_why_an_earlier_attempt_failed(leases: Leases, lease: Lease, clock: FakeClock) -> None:
     leases.fail(lease, Corrupt("a bit flipped"))
     clock.tick(BACKOFF_S)
@@ -203,17 +189,10 @@ def test_a_job_that_is_given_back_goes_on_at_once_and_costs_no_attempt(
     assert (again.job.attempt, again.lease.fence, again.checkpoint) == (1, lease.fence + 1, ONNX_FILE)
 
 
-def test_a_cancelled_job_that_is_given_back_has_ended(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
-    jobs.cancel(job.id)
-
-    leases.release(lease)
-
-    assert jobs.get(job.id).state == JobState.CANCELLED
-
-
 STALE: list[Callable[[Leases, Lease], object]] = [
     lambda leases, lease: leases.renew(lease, PROGRESS),
     lambda leases, lease: leases.save_checkpoint(lease, ONNX_FILE),
+    lambda leases, lease: leases.log(lease, "a line"),
     lambda leases, lease: leases.finish(lease, DATASET_MANIFEST),
     lambda leases, lease: leases.fail(lease, Corrupt("a bit flipped")),
     lambda leases, lease: leases.release(lease),

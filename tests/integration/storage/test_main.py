@@ -6,16 +6,18 @@ import pytest
 import redis as redis_client
 from prometheus_client import REGISTRY
 
-from contract.artifacts import Bucket
+from contract.artifacts import Bucket, attempt_prefix
 from contract.errors import Unauthenticated
 from contract.jobs import POOLS, JobKind, JobState
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys, new_token
-from services.storage.main import init, sweep
+from services.storage.leases import Leases
+from services.storage.main import collect, init, sweep
 from services.storage.objects import S3Objects
 from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from tests.examples import PREPROCESS_REQUEST
+from tests.integration.storage.steps import claimed
 from tests.servers import S3Server, Server, free_port
 
 TOKEN = new_token()
@@ -92,6 +94,30 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
     oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
+
+
+def test_what_nothing_points_at_is_collected(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    # given an object of a job that nobody knows, and one of an attempt that may still be writing
+    objects = S3Objects(ObjectsSettings())
+    objects.make_buckets()
+    objects.delete(Bucket.JOBS, "")
+    running = Jobs(database).create(PREPROCESS_REQUEST)
+    lease = claimed(Leases(database)).lease
+    stale = objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
+    kept = objects.put(Bucket.JOBS, attempt_prefix(running.id, lease.fence) + "x", b"x")
+    before = REGISTRY.get_sample_value("tidepool_collected_objects_total") or 0.0
+
+    # when the object store is away for the first of two passes
+    with monkeypatch.context() as outage:
+        outage.setenv("TIDEPOOL_S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+        collect(Passes(1))
+    assert objects.read(stale) == b"x"
+    collect(Passes(2))
+
+    # then
+    assert objects.prefixes(Bucket.JOBS) == [f"{running.id}/"]
+    assert objects.read(kept) == b"x"
+    assert REGISTRY.get_sample_value("tidepool_collected_objects_total") == before + 1
 
 
 def test_an_outage_delays_a_sweep(

@@ -1,19 +1,57 @@
-"""The migrations and the tables are the same schema."""
+"""The migrations make the tables, and lose nothing."""
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import MetaData, insert, inspect
 
+from contract.errors import Conflict
+from contract.references import Reference
+from services.storage import tables
+from services.storage.datasets import Datasets
+from services.storage.events import Events
+from services.storage.guards import Lease
+from services.storage.jobs import JobFilter, Jobs
+from services.storage.keys import Keys
+from services.storage.leases import Leases
 from services.storage.migrate import config, migrate
+from services.storage.reconciler import Reconciler
 from services.storage.session import Database
-from services.storage.tables import metadata
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC, WHEN
 from tests.integration.storage.steps import publish_dataset
+
+FIRST_JOB = {
+    "kind": "preprocess",
+    "spec": PREPROCESS_SPEC.model_dump(mode="json"),
+    "priority": 0,
+    "dataset": "pets",
+    "attempt": 1,
+    "failures": 0,
+    "max_attempts": 3,
+    "fence": 1,
+    "run_at": WHEN,
+    "rung_at": WHEN,
+    "cancel_requested": False,
+    "progress": 0.5,
+    "progress_message": "half",
+    "created_at": WHEN,
+}
+FIRST_VERSION = {"name": "pets", "version": 1, "job_id": "done", "created_at": WHEN}
+FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
+    ("jobs", FIRST_JOB | {"id": "done", "state": "succeeded", "finished_at": WHEN}),
+    ("jobs", FIRST_JOB | {"id": "running", "state": "running", "lease_until": WHEN}),
+    ("outbox", {"job_id": "running", "kind": "preprocess"}),
+    ("datasets", {"name": "pets", "last_version": 1, "created_at": WHEN}),
+    ("dataset_versions", FIRST_VERSION | {"manifest": DATASET_MANIFEST.model_dump(mode="json")}),
+    ("api_keys", {"id": "0123abcd", "name": "admin", "digest": "0" * 64, "scopes": ["admin"], "created_at": WHEN}),
+]
 
 
 def test_an_empty_database_becomes_the_tables(database: Database) -> None:
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
@@ -22,6 +60,38 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     migrate(database)
 
     assert str(publish_dataset(database, "pets")) == f"{reference.name}@2"
+
+
+def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock) -> None:
+    # given a database of the first schema, with a running job, its bell and what an earlier job published
+    database = Database.connect(database_url, clock)
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), "0001")
+        first = MetaData()
+        first.reflect(connection)
+        for table, row in FIRST_ROWS:
+            connection.execute(insert(first.tables[table]).values(row))
+        connection.commit()
+
+    # when
+    migrate(database)
+
+    # then nothing is missing, and everything still points at what it pointed at
+    assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == ["running", "done"]
+    assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
+    assert Keys(database).list()[0].name == "admin"
+    rung: list[str] = []
+    Reconciler(database).relay(lambda kind, job_id: rung.append(job_id))
+    assert rung == ["running"]
+    with pytest.raises(Conflict), database.write() as connection:
+        connection.execute(insert(tables.outbox).values(job_id="none", kind="preprocess"))
+
+    # and the job goes on
+    leases, lease = Leases(database), Lease("running", 1)
+    leases.log(lease, "a line")
+    leases.finish(lease, DATASET_MANIFEST)
+    assert [(event.id, event.kind) for event in Events(database).after("running", 0)] == [(1, "log"), (2, "state")]
+    assert Datasets(database).named("pets").versions == (2, 1)
 
 
 def test_the_way_down_leaves_nothing(database: Database) -> None:

@@ -11,7 +11,7 @@ from services.storage.models import Models
 from services.storage.session import Database
 from services.storage.tables import model_versions
 from tests.clock import FakeClock
-from tests.examples import MODEL_MANIFEST, WHEN
+from tests.examples import MODEL_MANIFEST, PREDICT_REQUEST, WHEN
 from tests.integration.storage.steps import publish_model, together
 
 FIRST, SECOND = Reference(name="cnn", version=1), Reference(name="cnn", version=2)
@@ -124,6 +124,20 @@ def test_a_version_with_an_alias_cannot_be_deleted(models: Models) -> None:
     models.set_alias("cnn", "production", 2)
     models.delete(FIRST)
     assert models.named("cnn").versions == (2,)
+
+
+def test_a_version_that_a_batch_prediction_uses_cannot_be_deleted(database: Database, models: Models) -> None:
+    spec = PREDICT_REQUEST.spec.model_copy(update={"model": "cnn@1"})
+    job = Jobs(database).create(PREDICT_REQUEST.model_copy(update={"spec": spec}))
+    models.delete(SECOND)
+    with pytest.raises(Conflict, match="batch prediction"):
+        models.delete(FIRST)
+
+    Jobs(database).cancel(job.id)
+
+    models.delete(FIRST)
+    with pytest.raises(NotFound):
+        models.get(FIRST)
 
 
 def test_the_database_itself_keeps_what_an_alias_points_at(database: Database, models: Models) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from contract.jobs import LIVE, POOLS, SPECS, TRANSITIONS, JobKind, JobRequest, JobState
-from tests.examples import DATASET_MANIFEST, JOB, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.examples import DATASET_MANIFEST, JOB, PREDICT_REQUEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 
 REQUESTS: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 
@@ -28,7 +28,9 @@ def test_every_kind_has_a_pool_and_a_spec() -> None:
     assert set(POOLS) == set(SPECS) == set(JobKind)
 
 
-@pytest.mark.parametrize("request_", [PREPROCESS_REQUEST, TRAIN_REQUEST], ids=lambda request_: request_.kind)
+@pytest.mark.parametrize(
+    "request_", [PREPROCESS_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST], ids=lambda request_: request_.kind
+)
 def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
     assert REQUESTS.validate_json(request_.model_dump_json()) == request_
     assert REQUESTS.validate_python(request_) == request_
@@ -37,7 +39,7 @@ def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": "predict"}, "kind must be one of preprocess, train"),
+        ({"kind": "vet"}, "kind must be one of preprocess, train, predict"),
         ({"kind": None}, "kind must be one of"),
         ({"kind": ["train"]}, "kind must be one of"),
         ({"kind": "train"}, "spec"),

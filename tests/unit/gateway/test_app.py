@@ -67,6 +67,6 @@ def test_the_examples_are_right(document: dict[str, Any]) -> None:
     content = operations(document)["post /v1/jobs"]["requestBody"]["content"]["application/json"]
     validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
 
-    assert set(content["examples"]) == {"train", "layers", "preprocess"}
+    assert set(content["examples"]) == {"train", "layers", "predict", "preprocess"}
     for example in content["examples"].values():
         validator.validate(example["value"])

@@ -14,6 +14,10 @@ def train(**spec: Any) -> dict[str, Any]:
     return {"kind": "train", "spec": {"dataset": "pets@1", "model": "pet-cnn"} | spec}
 
 
+def predict(**spec: Any) -> dict[str, Any]:
+    return {"kind": "predict", "spec": {"model": "pet-cnn@1", "input": {"dataset": "pets@1"}} | spec}
+
+
 def layers(*layers: Any) -> dict[str, Any]:
     return train(architecture={"layers": list(layers)})
 
@@ -21,9 +25,9 @@ def layers(*layers: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "where", "message"),
     [
-        ([1], "body", "kind must be one of preprocess, train"),
-        ({"spec": {}}, "body", "kind must be one of preprocess, train"),
-        ({"kind": "predict"}, "body", "kind must be one of preprocess, train"),
+        ([1], "body", "kind must be one of preprocess, train, predict"),
+        ({"spec": {}}, "body", "kind must be one of preprocess, train, predict"),
+        ({"kind": "vet"}, "body", "kind must be one of preprocess, train, predict"),
         ({"kind": "train"}, "spec", "Field required"),
         ({"kind": "train", "spec": {"model": "a"}}, "spec.dataset", "Field required"),
         ({"kind": "train", "spec": []}, "spec", "Input should be a valid object"),
@@ -52,6 +56,14 @@ def layers(*layers: Any) -> dict[str, Any]:
         (layers({"conv": "8"}), "spec.architecture.layers[0].conv", "Input should be a valid integer"),
         (layers({"relu": {"slope": 1}}), "spec.architecture.layers[0].relu.slope", "Extra inputs are not permitted"),
         (layers({"relu": 0}), "spec.architecture.layers[0].relu", "Input should be a valid object"),
+        (predict(input={}), "spec.input", "must name a dataset (and split) or an upload"),
+        (predict(input=None), "spec.input", "must name a dataset (and split) or an upload"),
+        (predict(input={"dataset": "UPPER"}), "spec.input.dataset", "should match pattern"),
+        (predict(input={"dataset": "pets", "split": "all"}), "spec.input.split", "'train', 'val' or 'test'"),
+        (predict(input={"upload": ""}), "spec.input.upload", "at least 1 character"),
+        (predict(input={"dataset": "pets", "upload": "u"}), "spec.input.upload", "Extra inputs are not permitted"),
+        (predict(format="xlsx"), "spec.format", "'jsonl', 'csv' or 'parquet'"),
+        (predict(top_k=0), "spec.top_k", "greater than or equal to 1"),
     ],
     ids=str,
 )
@@ -86,7 +98,7 @@ async def test_text_that_utf_8_cannot_hold(client: httpx.AsyncClient, field: str
     [
         ("/v1/jobs?limit=0", "query.limit"),
         ("/v1/jobs?limit=201", "query.limit"),
-        ("/v1/jobs?kind=predict", "query.kind"),
+        ("/v1/jobs?kind=vet", "query.kind"),
         ("/v1/jobs?state=lost", "query.state"),
         ("/v1/jobs?model=UPPER", "query.model"),
         (f"/v1/jobs?cursor={'x' * 65}", "query.cursor"),

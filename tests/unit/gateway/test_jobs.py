@@ -84,6 +84,7 @@ async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/jobs/none"), 404, "not_found")
     problem(await client.get("/v1/jobs/none?wait=60"), 404, "not_found")
     problem(await client.post("/v1/jobs/none/cancel"), 404, "not_found")
+    problem(await client.post("/v1/jobs/none/retry"), 404, "not_found")
 
 
 async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) -> None:
@@ -119,6 +120,32 @@ async def test_a_running_job_is_asked_to_stop(client: httpx.AsyncClient, stores:
 
 async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClient, dataset: Job) -> None:
     problem(await client.post(f"/v1/jobs/{dataset.id}/cancel"), 409, "conflict")
+
+
+async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
+    # given
+    failed = stores.jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
+    claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+    assert claim is not None
+    stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
+
+    # when
+    response = await client.post(f"/v1/jobs/{failed.id}/retry")
+
+    # then it is a new job that asks for the same
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert job["id"] != failed.id
+    assert (job["state"], job["attempt"], job["error"]) == ("queued", 0, None)
+    assert (job["spec"], job["priority"]) == (failed.spec, 7)
+
+
+async def test_a_job_that_cannot_be_retried(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
+    waiting = stores.jobs.create(PREPROCESS_REQUEST)
+
+    for job in (waiting, dataset):
+        problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
 
 
 async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:

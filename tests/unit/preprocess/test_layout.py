@@ -6,17 +6,15 @@ import pytest
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
+from runtime.archives.limits import Limits
+from runtime.archives.rejections import Rejections
 from services.preprocess.layout import Picture, arrange
-from services.preprocess.limits import Limits
-from services.preprocess.rejections import Rejections
-
-DEFAULT = Limits()
 
 
-def arranged(names: Iterable[str], csv: str = "", limits: Limits = DEFAULT) -> tuple[set[Picture], dict[str, str]]:
+def arranged(names: Iterable[str], csv: str = "") -> tuple[set[Picture], dict[str, str]]:
     """The pictures, and why files were rejected; every file's content is the CSV."""
     rejections = Rejections()
-    pictures = arrange(tuple(names), lambda _: csv.encode(), limits, rejections)
+    pictures = arrange(tuple(names), lambda _: csv.encode(), Limits(), rejections)
     assert len(set(pictures)) == len(pictures)
     return set(pictures), {item.file: item.reason for item in rejections.first()}
 
@@ -161,8 +159,8 @@ def test_no_data_set(names: list[str], reason: str) -> None:
 
 
 def test_classes_are_limited() -> None:
-    names = [f"{label}/1.png" for label in range(4)]
+    names = [f"{label}/1.png" for label in range(1001)]
 
-    assert len(arranged(names, limits=Limits(classes=4))[0]) == 4
-    with pytest.raises(BadDataset, match="4 classes; the limit is 3"):
-        arranged(names, limits=Limits(classes=3))
+    assert len(arranged(names[:1000])[0]) == 1000
+    with pytest.raises(BadDataset, match="1001 classes; the limit is 1000"):
+        arranged(names)

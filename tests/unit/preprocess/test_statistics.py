@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.preprocess.statistics import STD_FLOOR, mean_and_std
+from services.preprocess.statistics import STD_FLOOR, Moments
 
 
 def saved(folder: Path, *shards: np.ndarray) -> list[Path]:
@@ -19,7 +19,7 @@ def saved(folder: Path, *shards: np.ndarray) -> list[Path]:
 def test_like_numpy(tmp_path: Path, channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (700, channels, 40, 30), np.uint8)
 
-    mean, std = mean_and_std(saved(tmp_path, images[:400], images[400:]))
+    mean, std = Moments.of(saved(tmp_path, images[:400], images[400:])).mean_and_std()
 
     scaled = images.astype(np.float64) / 255
     assert mean == pytest.approx(scaled.mean(axis=(0, 2, 3)), rel=1e-12)
@@ -30,7 +30,7 @@ def test_nearly_constant_bright_pixels_lose_no_digits(tmp_path: Path) -> None:
     images = np.full((100, 1, 100, 100), 255, np.uint8)
     images[:50] = 252
 
-    mean, std = mean_and_std(saved(tmp_path, images))
+    mean, std = Moments.of(saved(tmp_path, images)).mean_and_std()
 
     assert mean == (253.5 / 255,)
     assert std == pytest.approx((1.5 / 255,), rel=1e-14)
@@ -40,7 +40,17 @@ def test_constant_channel_has_the_floor(tmp_path: Path) -> None:
     images = np.zeros((2, 3, 4, 4), np.uint8)
     images[0, 0] = 255
 
-    mean, std = mean_and_std(saved(tmp_path, images))
+    mean, std = Moments.of(saved(tmp_path, images)).mean_and_std()
 
     assert mean == (0.5, 0, 0)
     assert std == (0.5, STD_FLOOR, STD_FLOOR)
+
+
+def test_moments_of_parts_add_up_to_those_of_the_whole(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (9, 3, 4, 5), np.uint8)
+    (whole, *parts) = saved(tmp_path, images, images[:2], images[2:])
+
+    added = Moments() + Moments.of(parts[:1]) + Moments() + Moments.of(parts[1:])
+
+    assert added == Moments.of([whole])
+    assert Moments.model_validate_json(added.model_dump_json()) == added

@@ -1,86 +1,106 @@
-"""A preprocessing job's upload becomes a manifest whose shards are stored."""
+"""A preprocessing job's upload becomes a data set whose shards are stored, in one attempt or in parts."""
 
 import io
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
 
-from contract.artifacts import Bucket, ObjectRef
-from contract.datasets import Split
-from contract.errors import BadArchive
-from contract.jobs import Job, JobKind, JobState, PreprocessSpec, Progress, UploadSource
-from runtime.task import Task
+from contract.datasets import DatasetManifest, Split
+from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.references import Reference
+from contract.uploads import UploadSource
+from runtime.stores import Stores
+from runtime.task import Handler, Outcome, Task
 from services.preprocess.worker import preprocess
-from services.storage.memory import MemoryObjects
-from tests.pictures import class_folders, zipped
+from services.storage.claims import Claim
+from tests.attempts import memory_stores, run, uploaded
+from tests.pictures import Files, class_folders, zipped
+
+FILES = class_folders() | {"cat/bad.png": b"text"}
 
 
-class OneUpload:
-    """An upload by its identifier."""
-
-    def __init__(self, ref: ObjectRef) -> None:
-        self._refs = {ref.key: ref}
-
-    def ref(self, upload_id: str) -> ObjectRef:
-        return self._refs[upload_id]
+@pytest.fixture
+def stores() -> Stores:
+    return memory_stores()
 
 
-class FolderTask:
-    """A task whose stores are in memory."""
-
-    def __init__(self, folder: Path, archive: bytes) -> None:
-        now = datetime.now(UTC)
-        spec = PreprocessSpec(dataset="pets", source=UploadSource(upload="upload-1"))
-        self.job = Job(
-            id="job-1",
-            kind=JobKind.PREPROCESS,
-            state=JobState.RUNNING,
-            spec=spec.model_dump(mode="json"),
-            progress=Progress(),
-            priority=0,
-            attempt=1,
-            max_attempts=3,
-            result=None,
-            error=None,
-            created_at=now,
-            started_at=now,
-            finished_at=None,
-            deadline_at=None,
-        )
-        self.folder = folder
-        self.objects = MemoryObjects()
-        self.uploads = OneUpload(self.objects.put(Bucket.UPLOADS, "upload-1", archive))
-        self.checkpoint = None
-        self.reports: list[float] = []
-
-    def report(self, fraction: float, message: str) -> None:
-        self.reports.append(fraction)
-
-    def put(self, name: str, source: Path | bytes) -> ObjectRef:
-        return self.objects.put(Bucket.JOBS, f"job-1/attempts/1/{name}", source)
+def preprocessed(
+    stores: Stores, folder: Path, files: Files = FILES, handler: Handler = preprocess
+) -> tuple[Job, list[Claim]]:
+    """The job for a zip of the files, run to its end, and the attempts at it."""
+    folder.mkdir(exist_ok=True)
+    source = UploadSource(upload=uploaded(stores, zipped(folder / "pets.zip", files)))
+    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PreprocessSpec(dataset="pets", source=source))
+    return run(stores, request, handler, folder)
 
 
-def test_upload_becomes_a_manifest(tmp_path: Path) -> None:
-    archive = zipped(tmp_path / "source.zip", class_folders() | {"cat/bad.png": b"text"})
-    task = FolderTask(tmp_path, archive.read_bytes())
+def published(stores: Stores) -> DatasetManifest:
+    return stores.datasets.manifest(Reference.parse("pets@1"))[1]
 
-    manifest = preprocess(cast(Task, task))
 
+def test_upload_becomes_a_data_set(stores: Stores, tmp_path: Path) -> None:
+    job, attempts = preprocessed(stores, tmp_path)
+
+    manifest = published(stores)
+    assert (job.state, len(attempts)) == (JobState.SUCCEEDED, 1)
     assert manifest.classes == ("cat", "dog")
     assert manifest.image.shape == (3, 32, 32)
     assert manifest.rejected == 1
-    assert task.reports[-1] == 1.0
     for split in Split:
         (shard,) = manifest.shards[split]
-        images = np.load(io.BytesIO(task.objects.read(shard.images)))
-        labels = np.load(io.BytesIO(task.objects.read(shard.labels)))
+        images = np.load(io.BytesIO(stores.objects.read(shard.images)))
+        labels = np.load(io.BytesIO(stores.objects.read(shard.labels)))
         assert images.shape == (shard.count, 3, 32, 32)
         assert len(labels) == shard.count == getattr(manifest.counts, split)
 
 
-def test_error_is_the_clients_to_read(tmp_path: Path) -> None:
-    with pytest.raises(BadArchive, match="not a zip file"):
-        preprocess(cast(Task, FolderTask(tmp_path, b"text")))
+def test_large_upload_is_divided_and_becomes_the_same(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a data set that was made at once
+    preprocessed(stores, tmp_path / "whole")
+    whole = published(stores)
+
+    # when an attempt takes eight pictures at most
+    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "8")
+    divided = memory_stores()
+    job, attempts = preprocessed(divided, tmp_path / "divided")
+
+    # then one attempt divides, three do a part each, one puts them together, and nobody can tell
+    assert job.state == JobState.SUCCEEDED
+    assert [attempt.part for attempt in attempts[1:-1]] == [
+        {"start": start, "stop": start + 7} for start in range(0, 21, 7)
+    ]
+    assert len(attempts[-1].parts or ()) == 3
+    assert published(divided).model_dump(exclude={"shards"}) == whole.model_dump(exclude={"shards"})
+
+
+def test_empty_archive_is_the_clients_fault(stores: Stores, tmp_path: Path) -> None:
+    job, _ = preprocessed(stores, tmp_path, {})
+
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert job.error.code == "bad_archive"
+
+
+def test_poisoned_part_fails_the_job_with_its_reason(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an archive that a part of the job cannot find any more
+    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "8")
+
+    def forgetful(task: Task) -> Outcome:
+        if task.part == {"start": 7, "stop": 14}:
+            stores.uploads.forget("upload-1")
+        return preprocess(task)
+
+    # when it runs
+    job, attempts = preprocessed(stores, tmp_path, handler=forgetful)
+
+    # then the job fails for that part's reason, the third part is never begun, and nothing is published
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert (job.error.code, job.error.message) == ("not_found", "part 2: there is no such upload")
+    assert len(attempts) == 3
+    assert stores.datasets.list(10).items == ()

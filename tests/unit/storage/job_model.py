@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from contract.errors import Cancelled, Conflict, LeaseLost, TidepoolError
 from contract.jobs import JobState
+from services.storage.guards import LEASE
 from services.storage.jobs import MAX_ATTEMPTS
-from services.storage.leases import BACKOFF_S, LEASE
+from services.storage.leases import BACKOFF_S
+from services.storage.reconciler import CANCEL_WITHIN
 
 Outcome = type[TidepoolError] | None
 
@@ -24,6 +26,7 @@ class ModelJob:
     failures: int = 0
     lease_until: datetime | None = None
     cancel_requested: bool = False
+    cancel_at: datetime | None = None
     published: int = 0
 
     def abandoned(self, now: datetime) -> bool:
@@ -39,10 +42,11 @@ class ModelJob:
         self.failures += self.state == JobState.RUNNING
         self.state, self.fence, self.lease_until = JobState.RUNNING, self.fence + 1, now + LEASE
 
-    def cancel(self) -> Outcome:
+    def cancel(self, now: datetime) -> Outcome:
         if self.state == JobState.QUEUED:
             self.state = JobState.CANCELLED
-        self.cancel_requested |= self.state == JobState.RUNNING
+        if self.state == JobState.RUNNING:
+            self.cancel_requested, self.cancel_at = True, self.cancel_at or now
         return Conflict if self.state.terminal and self.state != JobState.CANCELLED else None
 
     def renew(self, fence: int, now: datetime) -> Outcome:
@@ -89,8 +93,9 @@ class ModelJob:
 
     def repair(self, now: datetime) -> None:
         abandoned = self.abandoned(now)
-        if abandoned and self.cancel_requested:
-            self.state = JobState.CANCELLED
+        unheard = self.cancel_at is not None and self.cancel_at < now - CANCEL_WITHIN
+        if self.state == JobState.RUNNING and ((abandoned and self.cancel_requested) or unheard):
+            self.state, self.fence = JobState.CANCELLED, self.fence + 1
         elif not self.state.terminal and self.deadline is not None and self.deadline < now:
             self.state, self.fence = JobState.EXPIRED, self.fence + 1
         elif abandoned:

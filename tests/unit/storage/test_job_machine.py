@@ -10,8 +10,10 @@ from sqlalchemy import select
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
+from services.storage.events import Events
+from services.storage.guards import LEASE, Lease
 from services.storage.jobs import Jobs
-from services.storage.leases import LEASE, Lease, Leases
+from services.storage.leases import Leases
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.clock import FakeClock
@@ -53,7 +55,16 @@ class JobMachine(RuleBasedStateMachine):
                 self.finish(lease)
                 self.stop(lease)
             self.jobs_keep_their_promises()
+        self.events_tell_each_end_once()
         self.database.engine.dispose()
+
+    def events_tell_each_end_once(self) -> None:
+        for job in self.model.values():
+            found = Events(self.database).after(job.id, 0, limit=10_000)
+            assert [event.id for event in found] == list(range(1, len(found) + 1))
+            states = [JobState(event.data["state"]) for event in found]
+            assert states[0] == JobState.QUEUED
+            assert [state for state in states if state.terminal] == states[-1:] == [job.state]
 
     @precondition(lambda self: len(self.model) < 3)  # few, so that one job lives through many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
@@ -117,7 +128,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(job_id=jobs_made)
     def cancel(self, job_id: str) -> None:
-        assert outcome_of(lambda: self.jobs.cancel(job_id)) == self.model[job_id].cancel()
+        assert outcome_of(lambda: self.jobs.cancel(job_id)) == self.model[job_id].cancel(self.clock.now)
 
     @rule(seconds=st.sampled_from([1, 5, 30, 61]))
     def tick(self, seconds: int) -> None:

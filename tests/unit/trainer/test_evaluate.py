@@ -7,8 +7,8 @@ import pytest
 
 from contract.errors import JobFailed
 from contract.training import TensorSignature
+from runtime.classification import Tally
 from services.trainer.evaluate import evaluate, run
-from services.trainer.metrics import measure
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 from tests.training_data import stored
 
@@ -40,7 +40,7 @@ def test_metrics_are_of_all_shards(tmp_path: Path) -> None:
         model(tmp_path), stored(tmp_path, "val", images, labels, shards=2), CARD.labels, lambda: told.append("shard")
     )
 
-    expected = measure(expected_logits(images, WEIGHTS), labels, CARD.labels)
+    expected = Tally.of(expected_logits(images, WEIGHTS).astype(np.float32), labels).metrics(CARD.labels)
     assert found is not None
     assert found.confusion_matrix == expected.confusion_matrix
     assert found.loss == pytest.approx(expected.loss, rel=1e-4)

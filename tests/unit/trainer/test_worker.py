@@ -52,6 +52,7 @@ class MemoryTask:
         )
         self.checkpoint: ObjectRef | None = None
         self.reports: list[tuple[float, str]] = []
+        self.reported: list[Any] = []
         self.counts = Counts(train=60, val=val, test=12)
         self._manifest = DatasetManifest(
             classes=CLASSES,
@@ -82,8 +83,9 @@ class MemoryTask:
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         return self.objects.put(Bucket.JOBS, name, source)
 
-    def save_checkpoint(self, name: str, source: Path | bytes) -> None:
+    def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         self.checkpoint = self.put(name, source)
+        self.reported.append(metrics)
         self.after_checkpoint()
 
     def after_checkpoint(self) -> None:
@@ -164,6 +166,7 @@ def test_drained_job_goes_on_to_the_same_file(finished: tuple[MemoryTask, ModelM
 
     assert not any(message.startswith("epoch 1/3") for _, message in task.reports)
     assert resumed.artifact.sha256 == straight.artifact.sha256
+    assert [metrics["epoch"] for metrics in task.reported] == [epoch.epoch for epoch in resumed.epochs]
 
 
 def test_no_validation_split_gives_no_validation_metrics(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""The only place that says in which order an archive's pictures are worked on."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from contract.datasets import Split, SplitSpec
+from runtime.archives.archive import Archive
+from runtime.archives.rejections import Rejections
+from services.preprocess.layout import Picture, arrange
+from services.preprocess.split import divide
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every picture with its split, split after split and shuffled in each: the same for the same archive and spec."""
+
+    classes: tuple[str, ...]
+    pictures: tuple[tuple[Split, Picture], ...]
+
+    @classmethod
+    def of(cls, archive: Archive, spec: SplitSpec, rejections: Rejections) -> Self:
+        """Raises BadDataset where the names make no data set; files that are refused alone go to `rejections`."""
+        pictures = arrange(archive.names, archive.read, archive.limits, rejections)
+        ordered = ((split, picture) for split, members in divide(pictures, spec).items() for picture in members)
+        return cls(classes=tuple(sorted({picture.label for picture in pictures})), pictures=tuple(ordered))

@@ -1,0 +1,43 @@
+"""The only place where tests run a job as replicas would: over real rows, attempt by attempt, but in this process."""
+
+from multiprocessing import Pipe
+from pathlib import Path
+
+from contract.artifacts import Bucket
+from contract.errors import TidepoolError
+from contract.jobs import Job, JobRequest
+from runtime.attempt import Attempt, conclude, settle
+from runtime.stores import Stores
+from runtime.task import Handler
+from services.storage.claims import Claim
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
+
+
+def memory_stores() -> Stores:
+    return Stores(Database.in_memory(), MemoryObjects())
+
+
+def uploaded(stores: Stores, file: Path) -> str:
+    """Keep a file as a complete upload; its identifier."""
+    return stores.uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, "upload-1", file)).id
+
+
+def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> tuple[Job, list[Claim]]:
+    """The job when no attempt at it is due any more, and all attempts that there were."""
+    job, claims = stores.jobs.create(request), []
+    while (claim := stores.leases.claim(request.kind, "replica")) is not None:
+        claims.append(claim)
+        scratch = folder / f"attempt-{len(claims)}"
+        scratch.mkdir(parents=True)
+        _attempt(stores, claim, handler, scratch)
+    return stores.jobs.get(job.id), claims
+
+
+def _attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:
+    ours, theirs = Pipe()
+    with ours, theirs:
+        try:
+            conclude(stores, claim.lease, handler(Attempt(claim, stores, folder, theirs)))
+        except TidepoolError as error:
+            settle(stores, claim.lease, error)

@@ -1,0 +1,58 @@
+"""`make chaos MINUTES=30`: a long run on both databases, and the numbers that are published with it."""
+
+import argparse
+import asyncio
+import random
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults.chaos import Plan, run
+from tests.faults.cluster import SERVICES, Cluster, cluster
+from tests.faults.driver import Driver
+from tests.faults.load import submit_latencies
+from tests.faults.report import Report
+from tests.faults.resumption import compare
+
+DIALECTS = ("sqlite", "postgresql")
+PER_SECOND, LOAD_S = 100, 20
+
+
+def main(minutes: float, seed: int) -> bool:
+    """Run, print, and say whether every promise was kept."""
+    folder = Path(tempfile.mkdtemp(prefix="tidepool-chaos-"))
+    print(f"seed {seed}; histories in {folder}")
+    kept = True
+    for dialect in DIALECTS:
+        plan = Plan(dialect, seconds=minutes * 60 / len(DIALECTS), seed=seed, ageing=False, hold=1.0, settle_s=300)
+        report = Report.of(run(plan, folder / f"{dialect}.jsonl"))
+        kept &= not report.broken
+        print(f"\n{dialect}, {plan.seconds:.0f} s\n{report}", flush=True)
+    for dialect in DIALECTS:
+        with cluster(dialect, replicas=()) as target:
+            _answering(target).close()
+            seconds = asyncio.run(submit_latencies(target, PER_SECOND, LOAD_S))
+        hundredths = statistics.quantiles(seconds, n=100)
+        p50, p99 = (1000 * hundredths[index] for index in (49, 98))
+        print(f"\nsubmit at {PER_SECOND} a second on {dialect}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
+    with cluster("sqlite", SERVICES) as target:
+        driver = _answering(target)
+        compared = compare(driver)
+        driver.close()
+    print(f"\n{compared}")
+    return kept and compared.same
+
+
+def _answering(target: Cluster) -> Driver:
+    driver = Driver(target)
+    driver.wait_until_it_answers()
+    return driver
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="make chaos")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    chosen = parser.parse_args()
+    sys.exit(not main(chosen.minutes, chosen.seed))

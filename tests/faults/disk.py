@@ -1,0 +1,42 @@
+"""A disk that can be full: a small tmpfs where this user may mount one, else a plain folder that cannot."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SIZE_MB = 192
+
+
+@dataclass(frozen=True)
+class Disk:
+    folder: Path
+    can_be_full: bool
+
+    @classmethod
+    @contextmanager
+    def mounted(cls, folder: Path) -> Iterator["Disk"]:
+        """Mount it, and unmount it after."""
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=0777", "tmpfs", str(folder)]
+        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+        try:
+            yield cls(folder, mounted)
+        finally:
+            if mounted:
+                subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+    def fill(self) -> None:
+        """Write until nothing more fits."""
+        with (self.folder / "filler").open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(1 << 20)):
+                    pass
+            except OSError:
+                return
+
+    def empty(self) -> None:
+        """Make room again."""
+        (self.folder / "filler").unlink(missing_ok=True)

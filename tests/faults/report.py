@@ -1,0 +1,62 @@
+"""What a run came to, in numbers that are computed from its history alone."""
+
+import statistics
+from collections import Counter
+from dataclasses import dataclass
+
+from contract.jobs import JobState
+from tests.faults.checker import Violation, accepted, violations
+from tests.faults.history import History, Operation, Outcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """`recovery` is seconds from a worker's kill -9 to its job running under a new fence, or ended."""
+
+    submitted: int
+    ends: Counter[JobState]
+    faults: Counter[str]
+    recovery: tuple[float, ...]
+    broken: tuple[Violation, ...]
+
+    @classmethod
+    def of(cls, history: History) -> "Report":
+        done = [event for event in history if event.outcome == Outcome.OK]
+        return cls(
+            submitted=len(accepted(history)),
+            ends=Counter(JobState(event.value["state"]) for event in done if event.operation == Operation.FINAL),
+            faults=Counter(event.argument for event in done if event.operation == Operation.FAULT),
+            recovery=tuple(recovery_times(history)),
+            broken=tuple(violations(history)),
+        )
+
+    def broken_of(self, promise: str) -> int:
+        return sum(violation.promise == promise for violation in self.broken)
+
+    def __str__(self) -> str:
+        lines = [f"jobs accepted {self.submitted}; " + ", ".join(f"{n} {state}" for state, n in self.ends.items())]
+        lines += [f"lost {self.broken_of('kept')}, published twice {self.broken_of('published once')}"]
+        if self.recovery:
+            middle, worst = statistics.median(self.recovery), max(self.recovery)
+            lines += [f"recovery after kill -9: {len(self.recovery)} jobs, p50 {middle:.1f} s, max {worst:.1f} s"]
+        lines += [f"faults {self.faults.total()}: " + ", ".join(f"{n} {name}" for name, n in self.faults.items())]
+        lines += [f"BROKEN {violation}" for violation in self.broken]
+        return "\n".join(lines)
+
+
+def recovery_times(history: History) -> list[float]:
+    """For every row that a killed worker held: seconds until it was seen under a higher fence, or ended."""
+    found = []
+    rows = [event for event in history if event.operation == Operation.ROW]
+    for kill in history:
+        if kill.operation == Operation.FAULT and kill.outcome == Outcome.OK:
+            for job, fence in kill.value["jobs"].items():
+                again = (
+                    row.ended - kill.ended
+                    for row in rows
+                    if row.argument == job
+                    and row.began > kill.ended
+                    and (row.value["fence"] > fence or JobState(row.value["state"]).terminal)
+                )
+                found += [seconds for seconds in [next(again, None)] if seconds is not None]
+    return found

@@ -1,0 +1,74 @@
+"""The resumed-training comparison: the same training twice, once with its process killed after an epoch."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+from contract.events import EventKind
+from contract.jobs import Job, TrainResult
+from tests.faults.driver import Driver, ended
+from tests.faults.kept import signal_all
+from tests.faults.nemesis import age_leases
+from tests.pictures import class_folders, zipped
+
+EPOCHS = 6
+PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An uninterrupted training and one that was killed; `reported` are the epochs in the latter's events."""
+
+    calm: TrainResult
+    killed: TrainResult
+    attempts: int
+    reported: tuple[int, ...]
+
+    @property
+    def same(self) -> bool:
+        """The models are the same, byte for byte."""
+        return self.calm.onnx.sha256 == self.killed.onnx.sha256
+
+    def __str__(self) -> str:
+        same = "byte for byte the same" if self.same else "NOT the same"
+        return f"training killed once, {self.attempts} attempts, epochs reported {self.reported}: {same} ONNX"
+
+
+def compare(driver: Driver) -> Comparison:
+    """Prepare a data set and train on it twice, on a cluster of the real services."""
+    calm = driver.until(_train(driver, "calm", _prepared(driver)), ended, PATIENCE_S)
+    killed = _train(driver, "killed", "pets@1")
+    driver.wait(lambda: _reported(driver, killed), PATIENCE_S)
+    signal_all(driver.holder(killed).attempts(), SIGKILL)
+    driver.wait(lambda: driver.job(killed).error is not None)
+    age_leases(driver.cluster, living=False)
+    killed = driver.until(killed, ended, PATIENCE_S)
+    return Comparison(
+        calm=TrainResult.model_validate(calm.result),
+        killed=TrainResult.model_validate(killed.result),
+        attempts=killed.attempt,
+        reported=_reported(driver, killed),
+    )
+
+
+def _prepared(driver: Driver) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = zipped(Path(folder) / "pets.zip", class_folders(count=100))
+        files = {"archive": ("pets.zip", archive.read_bytes())}
+        spec = '{"image": {"size": [16, 16]}}'
+        job = driver.post("/v1/datasets/pets/versions", files=files, data={"spec": spec})
+    result = driver.until(job, ended, PATIENCE_S).result
+    assert result is not None
+    return str(result["dataset"])
+
+
+def _train(driver: Driver, model: str, dataset: str) -> Job:
+    spec: dict[str, Any] = {"dataset": dataset, "model": model, "epochs": EPOCHS, "batch_size": 8, "seed": 7}
+    return driver.post("/v1/jobs", json={"kind": "train", "spec": spec})
+
+
+def _reported(driver: Driver, job: Job) -> tuple[int, ...]:
+    events = driver.cluster.stores.events.after(job.id, 0)
+    return tuple(event.data["epoch"] for event in events if event.kind == EventKind.METRICS)

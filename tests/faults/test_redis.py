@@ -1,0 +1,60 @@
+"""Jobs while Redis is frozen, gone or empty."""
+
+import time
+
+from contract.jobs import JobState
+from services.storage.reconciler import Reconciler
+from tests.faults.driver import Driver, ended, stepping
+from tests.faults.nemesis import age_leases
+
+
+def test_a_job_is_accepted_while_redis_is_frozen_and_runs_when_it_is_back(driver: Driver) -> None:
+    # given a Redis that takes connections and answers none
+    driver.cluster.kept["redis"].freeze()
+
+    # when
+    began = time.monotonic()
+    job = driver.submit("quick")
+    took = time.monotonic() - began
+
+    # then it is accepted at once, can be read, and runs with nobody's help as soon as Redis goes on
+    assert took < 2
+    assert driver.job(job).state == JobState.QUEUED
+    driver.cluster.kept["redis"].thaw()
+    assert driver.until(job, ended).state == JobState.SUCCEEDED
+
+
+def test_a_wiped_redis_loses_no_job(driver: Driver) -> None:
+    # given one job that runs and others whose bells wait in Redis, as nobody is there to hear them
+    running = driver.until(driver.submit("slow"), stepping)
+    idle = next(w for w in driver.cluster.workers if w.name.startswith("preprocess") and w is not driver.holder(running))
+    idle.pause()
+    waiting = [driver.submit("quick") for _ in range(3)]
+    driver.wait(lambda: Reconciler(driver.cluster.stores.database).relay(lambda kind, job: None) == 0)
+
+    # when Redis is killed and its files are gone
+    driver.cluster.wipe_redis()
+    idle.resume()
+    age_leases(driver.cluster, living=False)
+
+    # then every one of them succeeds, in the attempt that it was in
+    jobs = [driver.until(job, ended) for job in (running, *waiting)]
+    assert [(job.state, job.attempt) for job in jobs] == [(JobState.SUCCEEDED, 1)] * 4
+
+
+def test_jobs_are_cancelled_while_redis_is_gone(driver: Driver) -> None:
+    # given
+    running = driver.until(driver.submit("slow"), stepping)
+    driver.cluster.kept["redis"].pause()
+    waiting = driver.submit("slow")
+
+    # when
+    driver.cancel(running)
+    driver.cancel(waiting)
+
+    # then both end so, and nothing appears
+    before = driver.versions("slow")
+    assert driver.until(running, ended).state == JobState.CANCELLED
+    assert driver.job(waiting).state == JobState.CANCELLED
+    driver.cluster.kept["redis"].resume()
+    assert driver.versions("slow") == before

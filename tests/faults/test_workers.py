@@ -1,0 +1,113 @@
+"""Jobs whose worker or attempt is killed, frozen, or told to go."""
+
+import signal
+import threading
+
+import httpx
+
+from contract.artifacts import Bucket, attempt_prefix
+from contract.jobs import JobState
+from tests.faults.driver import Driver, ended, stepping
+from tests.faults.kept import signal_all
+from tests.faults.nemesis import age_leases
+
+
+def test_the_job_of_a_killed_worker_runs_again(driver: Driver) -> None:
+    # given
+    job = driver.until(driver.submit("slow"), stepping)
+
+    # when
+    driver.holder(job).kill()
+    age_leases(driver.cluster, living=False)
+
+    # then another attempt sees it through, and the failure is charged
+    job = driver.until(job, ended)
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
+
+
+def test_a_stale_attempt_changes_nothing_and_is_collected(driver: Driver) -> None:
+    # given an attempt that has stored something and is stopped past its lease, with its worker
+    job = driver.until(driver.submit("slow"), stepping)
+    stale = driver.holder(job)
+    attempts = stale.attempts()
+    stale.freeze()
+    age_leases(driver.cluster)
+
+    # when another replica has finished the job, and the first goes on
+    done = driver.until(job, ended)
+    versions = driver.versions("slow")
+    stale.thaw()
+    driver.wait(lambda: not any(attempt.is_running() for attempt in attempts))
+
+    # then nothing that anybody sees has changed, and what it wrote is gone
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
+    assert driver.job(job) == done
+    assert driver.versions("slow") == versions
+    objects = driver.cluster.stores.objects
+    driver.wait(lambda: objects.prefixes(Bucket.JOBS, f"{job.id}/attempts/") == [attempt_prefix(job.id, 2)])
+
+
+def test_a_job_whose_process_is_killed_runs_again(driver: Driver) -> None:
+    # given, as the kernel does it when memory runs out
+    job = driver.until(driver.submit("slow"), stepping)
+    signal_all(driver.holder(job).attempts(), signal.SIGKILL)
+
+    # when
+    failed = driver.until(job, lambda job: job.error is not None)
+
+    # then it says why, and runs again after a while
+    assert (failed.state, failed.error and failed.error.code) == (JobState.QUEUED, "worker_lost")
+    age_leases(driver.cluster, living=False)
+    job = driver.until(job, ended)
+    assert (job.state, job.attempt, job.error) == (JobState.SUCCEEDED, 2, None)
+
+
+def test_a_job_that_ignores_its_cancel_is_killed(driver: Driver) -> None:
+    job = driver.until(driver.submit("deaf"), stepping)
+
+    driver.cancel(job)
+
+    assert driver.until(job, ended).state == JobState.CANCELLED
+    assert driver.versions("deaf") == ()
+
+
+def test_sigterm_moves_the_job_to_another_replica_and_charges_nothing(driver: Driver) -> None:
+    # given
+    job = driver.until(driver.submit("slow"), stepping)
+    worker = driver.holder(job)
+
+    # when it is told to go, it does, within its grace
+    worker.terminate(30)
+
+    # then the other replica does the job, as its first attempt
+    job = driver.until(job, ended)
+    assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
+
+
+def test_sigterm_of_the_gateway_loses_no_accepted_job(driver: Driver) -> None:
+    # given clients that submit all the time
+    accepted, over = [], threading.Event()
+
+    def submit() -> None:
+        other = Driver(driver.cluster)
+        while not over.wait(0.01):
+            try:
+                accepted.append(other.submit("bad"))
+            except httpx.HTTPError:
+                continue
+        other.close()
+
+    clients = [threading.Thread(target=submit) for _ in range(3)]
+    for client in clients:
+        client.start()
+    driver.wait(lambda: len(accepted) > 10)
+
+    # when
+    driver.cluster.kept["gateway"].terminate(30)
+    over.set()
+    for client in clients:
+        client.join()
+
+    # then everything that it accepted is there
+    for job in accepted:
+        driver.cluster.stores.jobs.get(job.id)

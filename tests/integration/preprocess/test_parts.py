@@ -1,0 +1,66 @@
+"""Replicas share the parts of one job, also one that joins in the middle."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from contract.artifacts import Bucket
+from contract.jobs import JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.uploads import UploadSource
+from runtime.stores import Stores
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.tables import jobs
+from tests.pictures import class_folders, zipped
+from tests.replicas import Replicas
+from tests.servers import S3Server, Server
+
+PARTS = 30
+SMALL = {"TIDEPOOL_PART_PICTURES": "2"}
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/tidepool.db"
+
+
+@pytest.fixture
+def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
+    replicas = Replicas(database, objects, redis, s3, tmp_path)
+    with replicas.swept():
+        yield replicas
+    replicas.stop()
+
+
+def test_a_replica_that_joins_takes_parts(replicas: Replicas, tmp_path: Path) -> None:
+    # given one replica that is busy with the first parts
+    stores = replicas.stores
+    archive = stores.objects.put(Bucket.UPLOADS, "upload-1", zipped(tmp_path / "pets.zip", class_folders(count=PARTS)))
+    stores.uploads.add("pets.zip", archive)
+    replicas.start("preprocess", **SMALL)
+    spec = PreprocessSpec(dataset="pets", source=UploadSource(upload="upload-1"))
+    job = stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+    replicas.until(lambda: parts_by_worker(stores).total() > 0)
+
+    # when another one joins
+    replicas.start("preprocess", **SMALL)
+
+    # then both have done parts at the end, each part was done once, and nothing is missing
+    replicas.until(lambda: stores.jobs.get(job.id).state.terminal)
+    finished = stores.jobs.get(job.id)
+    assert (finished.state, finished.attempt) == (JobState.SUCCEEDED, 1)
+    assert finished.result is not None
+    assert sum(finished.result["counts"].values()) == 2 * PARTS
+    by_worker = parts_by_worker(stores)
+    assert len(by_worker) == 2, by_worker
+    assert by_worker.total() == PARTS
+
+
+def parts_by_worker(stores: Stores) -> Counter[str]:
+    """How many parts each worker has finished."""
+    query = select(jobs.c.worker).where(jobs.c.parent_id.is_not(None), jobs.c.state == JobState.SUCCEEDED)
+    with stores.database.read() as connection:
+        return Counter(connection.execute(query).scalars())

@@ -1,0 +1,66 @@
+"""The only place where tests publish what a batch prediction needs: a tiny model, and a split that it can take."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.datasets import Counts, Shard, Split
+from contract.images import ImageSpec
+from contract.models import ModelCard
+from runtime.stores import Stores
+from services.storage.objects import Objects
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.onnx_models import CARD, linear
+from tests.published import publish
+
+WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
+
+
+def publish_model(stores: Stores, card: ModelCard = CARD, weights: NDArray[np.float32] = WEIGHTS) -> None:
+    """The linear model as pet-cnn@1."""
+    artifact = stores.objects.put(Bucket.JOBS, "trained/attempts/1/model.onnx", linear(card, weights))
+    manifest = {"artifact": artifact, "labels": card.labels, "preprocessing": card.preprocessing}
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update=manifest))
+
+
+def publish_split(
+    stores: Stores,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    classes: tuple[str, ...] = CARD.labels,
+    image: ImageSpec = CARD.preprocessing.image,
+    shards: int = 2,
+) -> None:
+    """The pictures (n, channels, height, width) and their class numbers (n,) as the test split of pets@1."""
+    stored = stored_shards(stores.objects, images, labels, shards)
+    manifest = {
+        "classes": classes,
+        "image": image,
+        "counts": Counts(train=0, val=0, test=len(images)),
+        "shards": {Split.TRAIN: (), Split.VAL: (), Split.TEST: stored},
+    }
+    publish(stores, PREPROCESS_REQUEST, DATASET_MANIFEST.model_copy(update=manifest))
+
+
+def stored_shards(
+    objects: Objects, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int
+) -> tuple[Shard, ...]:
+    def put(name: str, array: NDArray[np.generic]) -> ObjectRef:
+        file = io.BytesIO()
+        np.save(file, array)
+        return objects.put(Bucket.JOBS, f"prepared/attempts/1/{name}", file.getvalue())
+
+    pieces = zip(np.array_split(images, count), np.array_split(labels, count), strict=True)
+    return tuple(
+        Shard(count=len(some), images=put(f"images-{number}", some), labels=put(f"labels-{number}", their))
+        for number, (some, their) in enumerate(pieces)
+    )
+
+
+def fetch(objects: Objects, ref: ObjectRef, path: Path) -> Path:
+    """An object as a file."""
+    objects.fetch(ref, path)
+    return path

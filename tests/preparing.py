@@ -1,0 +1,70 @@
+"""The only place where tests prepare archives, without a job."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from contract.artifacts import Bucket
+from contract.datasets import DatasetManifest, Shard, Split, SplitSpec
+from contract.images import ImageSpec
+from contract.jobs import PreprocessSpec
+from contract.uploads import UploadSource
+from runtime.archives.limits import Limits
+from runtime.spans import Span, divided
+from services.preprocess.assembly import assembled
+from services.preprocess.pipeline import OnStep, opened
+from services.preprocess.shards import ShardFile
+from services.storage.memory import MemoryObjects
+from tests.pictures import Files, zipped
+
+SPEC = PreprocessSpec(
+    dataset="pets", source=UploadSource(upload="1"), image=ImageSpec(size=(8, 8)), split=SplitSpec(seed=1)
+)
+DEFAULT = Limits()
+
+Prepare = Callable[..., DatasetManifest]
+Load = Callable[[DatasetManifest, Split], tuple[np.ndarray, np.ndarray]]
+
+
+class Workshop:
+    """Prepares files, each time in a fresh folder, and reads what came of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._objects = MemoryObjects()
+
+    def prepare(
+        self,
+        files: Files,
+        spec: PreprocessSpec = SPEC,
+        limits: Limits = DEFAULT,
+        on_step: OnStep = lambda *_: None,
+        most: int = 10_000,
+    ) -> DatasetManifest:
+        """The data set of a zip of the files, prepared in parts of at most `most` pictures."""
+        path = zipped(self._fresh() / "upload.zip", files)
+        with opened(path, spec, limits) as preparation:
+            parts = divided(len(preparation.whole), most).parts
+        pieces = []
+        for part in parts:  # each by itself, as another replica would
+            with opened(path, spec, limits) as preparation:
+                pieces.append(preparation.piece(Span.model_validate(part), self._fresh(), self._store, on_step))
+        return assembled(pieces, spec.image, limits)
+
+    def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """All pictures (n, channels, height, width) and labels (n,) of a split."""
+        shards = data.shards[split]
+        images = [np.load(io.BytesIO(self._objects.read(shard.images))) for shard in shards]
+        labels = [np.load(io.BytesIO(self._objects.read(shard.labels))) for shard in shards]
+        return np.concatenate(images), np.concatenate(labels)
+
+    def _fresh(self) -> Path:
+        folder = self._folder / str(len(list(self._folder.iterdir())))
+        folder.mkdir()
+        return folder
+
+    def _store(self, file: ShardFile) -> Shard:
+        images, labels = (self._objects.put(Bucket.JOBS, str(path), path) for path in (file.images, file.labels))
+        return Shard(count=file.count, images=images, labels=labels)

@@ -1,0 +1,75 @@
+"""The only place where tests run replicas of the services, as processes over real servers."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.broker import Broker, celery_app
+from runtime.settings import BrokerSettings
+from runtime.stores import Stores
+from services.storage.objects import S3Objects
+from services.storage.reconciler import Reconciler
+from services.storage.session import Database
+from tests.servers import S3Server, Server
+
+PATIENCE_S = 90.0
+
+
+class Replicas:
+    """Replicas over one set of servers; `settings` and `stores` are the clients' way to them."""
+
+    def __init__(self, database: Database, objects: S3Objects, redis: Server, s3: S3Server, scratch: Path) -> None:
+        self.settings = BrokerSettings.model_validate({"url": redis.url})
+        self.stores = Stores(database, objects)
+        self._scratch = scratch
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._environment = os.environ | {
+            "TIDEPOOL_DATABASE_URL": str(database.engine.url),
+            "TIDEPOOL_BROKER_URL": redis.url,
+            "TIDEPOOL_S3_ENDPOINT": s3.url,
+            "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
+            "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
+            "TIDEPOOL_SCRATCH": str(scratch),
+        }
+
+    def start(self, service: str, **environment: str) -> None:
+        """One more replica of a service."""
+        with (self._scratch / f"replica-{len(self._processes)}.log").open("wb") as log:
+            command = [sys.executable, "-m", f"services.{service}.main"]
+            process = subprocess.Popen(command, env=self._environment | environment, stdout=log, stderr=log)
+        self._processes.append(process)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(30)
+
+    @contextmanager
+    def swept(self) -> Iterator[None]:
+        """Bells are relayed during the block."""
+        broker, over = Broker(celery_app(self.settings)), threading.Event()
+
+        def relay() -> None:
+            while not over.wait(0.1):
+                Reconciler(self.stores.database).relay(broker.ring)
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Return as soon as it holds; fail with what the replicas said if it does not in time."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert time.monotonic() < deadline, [log.read_text()[-2000:] for log in self._scratch.glob("replica-*.log")]
+            time.sleep(0.05)

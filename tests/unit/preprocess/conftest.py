@@ -1,0 +1,22 @@
+"""What the tests of prepared archives share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.preparing import Load, Prepare, Workshop
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path)
+
+
+@pytest.fixture
+def prepared(workshop: Workshop) -> Prepare:
+    return workshop.prepare
+
+
+@pytest.fixture
+def loaded(workshop: Workshop) -> Load:
+    return workshop.load
