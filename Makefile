@@ -6,7 +6,7 @@ COMPILE := .venv/bin/python -m piptools compile --quiet --strip-extras --no-head
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo test check up down status lock clean
+.PHONY: help demo test chaos check up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -18,6 +18,9 @@ demo: $(READY) ## Upload, train, evaluate, export and predict on a stack of its 
 
 test: check postgresql ## Lint, types, import rules and all tests
 	@.venv/bin/python -m pytest
+
+chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and judge what came of it
+	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
 check: $(READY) ## Lint, types and import rules
 	@.venv/bin/ruff check --quiet

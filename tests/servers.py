@@ -81,8 +81,11 @@ def s3_environment(access: str, secret: str) -> dict[str, str]:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[Server]:
-    """A cluster of its own, run by the `postgres` user where we are root, as PostgreSQL refuses root."""
+def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
+    """A cluster of its own, run by the `postgres` user where we are root, as PostgreSQL refuses root.
+
+    With `durable`, a commit waits for the disk.
+    """
     binaries = _postgres_binaries()
     data, port = folder / "cluster", free_port()
     user: list[str] = []
@@ -95,7 +98,7 @@ def postgres_server(folder: Path) -> Iterator[Server]:
         capture_output=True,
         cwd=folder,
     )
-    options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
+    options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", f"fsync={'on' if durable else 'off'}"]
     process = _start([*user, binaries / "postgres", *options], folder / "postgres.log")
     url = f"tidepool@127.0.0.1:{port}/postgres"
     with _stopped_after(process):
@@ -113,7 +116,9 @@ def _postgres_binaries() -> Path:
     return found[-1].parent
 
 
-def _start(command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def _start(
+    command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=log.parent)
 

@@ -9,11 +9,12 @@ import tempfile
 from pathlib import Path
 
 from tests.faults.chaos import Plan, run
-from tests.faults.cluster import SERVICES, Cluster, cluster
+from tests.faults.cluster import SERVICES, Cluster
 from tests.faults.driver import Driver
 from tests.faults.load import submit_latencies
 from tests.faults.report import Report
 from tests.faults.resumption import compare
+from tests.faults.start import cluster
 
 DIALECTS = ("sqlite", "postgresql")
 PER_SECOND, LOAD_S = 100, 20
@@ -30,7 +31,7 @@ def main(minutes: float, seed: int) -> bool:
         kept &= not report.broken
         print(f"\n{dialect}, {plan.seconds:.0f} s\n{report}", flush=True)
     for dialect in DIALECTS:
-        with cluster(dialect, replicas=()) as target:
+        with cluster(dialect, replicas=(), durable=True) as target:
             _answering(target).close()
             seconds = asyncio.run(submit_latencies(target, PER_SECOND, LOAD_S))
         hundredths = statistics.quantiles(seconds, n=100)

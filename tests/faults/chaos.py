@@ -12,11 +12,12 @@ import redis
 
 from contract.errors import TidepoolError
 from tests.faults.clients import Calls, Client, preprocess
-from tests.faults.cluster import Cluster, cluster
+from tests.faults.cluster import Cluster
 from tests.faults.history import History, Operation, Outcome, Recorder, load
 from tests.faults.inventory import take_stock
 from tests.faults.nemesis import Fault, age_leases, faults, held_by
 from tests.faults.observer import Observer
+from tests.faults.start import cluster
 
 CLIENTS = 4
 PAUSE_S = (0.2, 1.5)  # between two faults
@@ -76,8 +77,8 @@ def _torment(target: Cluster, recorder: Recorder, plan: Plan) -> None:
     while time.monotonic() < until:
         if not deck:
             deck = faults(target)
-            if plan.ageing:
-                deck += [Fault("leases aged", lambda: age_leases(target))] * 4
+            deck += [Fault("leases aged", lambda: age_leases(target))] * 4 if plan.ageing else []
+            deck += [fault for fault in deck if fault.kills] * 2  # what recovery is measured by
             chance.shuffle(deck)
         fault = deck.pop()
         victims = held_by(target, fault.kills) if fault.kills else {}

@@ -63,7 +63,9 @@ def published_twice(history: History) -> Iterator[Violation]:
             if event.value["state"] == JobState.SUCCEEDED and not wanted:
                 yield Violation("published once", job, "succeeded and says of nothing that it made it")
             if versions[job] != wanted:
-                yield Violation("published once", job, f"{event.value['state']}, made {wanted}, {view}: {versions[job]}")
+                yield Violation(
+                    "published once", job, f"{event.value['state']}, made {wanted}, {view}: {versions[job]}"
+                )
         for job in versions.keys() - finals.keys():
             yield Violation("published once", job, f"nobody knows the job, {view}: {versions[job]}")
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.cluster import Cluster, cluster
+from tests.faults.cluster import Cluster
 from tests.faults.driver import Driver, ended
+from tests.faults.start import cluster
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,13 @@ class Disk:
 
     @classmethod
     @contextmanager
+    def plain(cls, folder: Path) -> Iterator["Disk"]:
+        """The machine's own."""
+        folder.mkdir()
+        yield cls(folder, can_be_full=False)
+
+    @classmethod
+    @contextmanager
     def mounted(cls, folder: Path) -> Iterator["Disk"]:
         """Mount it, and unmount it after."""
         folder.mkdir()

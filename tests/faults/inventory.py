@@ -43,7 +43,8 @@ def take_stock(cluster: Cluster, recorder: Recorder) -> None:
 
 def _artifact(cluster: Cluster, noun: str, manifest: Any, job: str) -> dict[str, Any]:
     """The fence under which a version's file was written, and whether it is the job's own, as it was written."""
-    ref = ObjectRef.model_validate(manifest["shards"]["train"][0]["images"] if noun == "datasets" else manifest["artifact"])
+    made = manifest["shards"]["train"][0]["images"] if noun == "datasets" else manifest["artifact"]
+    ref = ObjectRef.model_validate(made)
     owner, _, fence = ref.key.split("/")[:3]
     try:
         intact = owner == job and cluster.stores.objects.read(ref) == job.encode()

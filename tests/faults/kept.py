@@ -8,16 +8,18 @@ from pathlib import Path
 
 import psutil
 
+from tests.faults.proxy import ROOT
+
 AGAIN_S = 0.3
 
 
 class Kept:
     """A process kept alive; its output goes to `<folder>/<name>.log`."""
 
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path, root: Path) -> None:
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._command, self._environment, self._root = command, environment, root
+        self._command, self._environment = command, environment
         self._wanted = threading.Event()
         self._over = threading.Event()
         self._process = self._start()
@@ -95,9 +97,7 @@ class Kept:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            return subprocess.Popen(
-                self._command, env=self._environment, stdout=output, stderr=output, cwd=self._root
-            )
+            return subprocess.Popen(self._command, env=self._environment, stdout=output, stderr=output, cwd=ROOT)
 
 
 def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:

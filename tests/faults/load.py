@@ -1,4 +1,4 @@
-"""How fast jobs are accepted at a steady rate: every submit begins on time, whether or not those before are answered."""
+"""How fast jobs are accepted at a steady rate: every submit begins on time, also if earlier ones still wait."""
 
 import asyncio
 import time

@@ -89,7 +89,7 @@ def _attempts(worker: Kept, number: Signals) -> None:
 
 
 def _redis(cluster: Cluster, *command: str) -> None:
-    cluster.redis.execute_command(*command)
+    cluster.redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 def _max_memory(cluster: Cluster, limit: str) -> None:

@@ -45,18 +45,18 @@ class Report:
 
 
 def recovery_times(history: History) -> list[float]:
-    """For every row that a killed worker held: seconds until it was seen under a higher fence, or ended."""
+    """For every row that a killed worker held: seconds until it was seen under a higher fence, or to have ended.
+
+    Without those that a client cancelled meanwhile.
+    """
     found = []
     rows = [event for event in history if event.operation == Operation.ROW]
-    for kill in history:
-        if kill.operation == Operation.FAULT and kill.outcome == Outcome.OK:
-            for job, fence in kill.value["jobs"].items():
-                again = (
-                    row.ended - kill.ended
-                    for row in rows
-                    if row.argument == job
-                    and row.began > kill.ended
-                    and (row.value["fence"] > fence or JobState(row.value["state"]).terminal)
-                )
-                found += [seconds for seconds in [next(again, None)] if seconds is not None]
+    kills = [event for event in history if event.operation == Operation.FAULT and event.outcome == Outcome.OK]
+    for kill in kills:
+        for job, fence in kill.value["jobs"].items():
+            after = (row for row in rows if row.argument == job and row.began > kill.ended)
+            moved = (row for row in after if row.value["fence"] > fence or JobState(row.value["state"]).terminal)
+            again = next(moved, None)
+            if again is not None and again.value["state"] != JobState.CANCELLED:
+                found.append(again.ended - kill.ended)
     return found

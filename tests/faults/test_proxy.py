@@ -14,7 +14,10 @@ from tests.servers import free_port
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
     """In front of a server that answers every request by the same bytes."""
-    with socket.create_server(("127.0.0.1", 0)) as server, closing(Proxy(free_port(), server.getsockname()[1])) as proxy:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        closing(Proxy(free_port(), server.getsockname()[1])) as proxy,
+    ):
         threading.Thread(target=_echo, args=[server], daemon=True).start()
         yield proxy
         server.shutdown(socket.SHUT_RDWR)

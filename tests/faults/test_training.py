@@ -1,8 +1,9 @@
 """Training on the real services goes on where a killed attempt left it."""
 
-from tests.faults.cluster import SERVICES, cluster
+from tests.faults.cluster import SERVICES
 from tests.faults.driver import Driver
 from tests.faults.resumption import EPOCHS, compare
+from tests.faults.start import cluster
 
 
 def test_a_killed_training_resumes_and_makes_the_same_model() -> None:

@@ -1,0 +1,152 @@
+"""The only place that starts a cluster, and makes sure that nothing of it is left."""
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from contract.artifacts import Bucket
+from contract.errors import TidepoolError
+from runtime.stores import Stores
+from services.storage.keys import new_token
+from services.storage.migrate import migrate
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.settings import ObjectsSettings
+from tests.faults.cluster import REPLICAS, Cluster, Replica
+from tests.faults.disk import Disk
+from tests.faults.kept import Kept
+from tests.faults.proxy import ROOT, Proxy
+from tests.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
+
+START_S = 60.0
+MARK = "TIDEPOOL_FAULTS"  # in the environment of every process of a cluster
+
+
+@contextmanager
+def cluster(dialect: str, replicas: tuple[Replica, ...] = REPLICAS, durable: bool = False) -> Iterator[Cluster]:
+    """A cluster on `sqlite` or `postgresql`; its gateway may not answer yet.
+
+    With `durable`, the database is on this machine's real disk and syncs it, and no proxy is before it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="tidepool-faults-"))
+    folder.chmod(0o755)  # for the postgres user
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        disk = stack.enter_context(Disk.plain(folder / "disk") if durable else Disk.mounted(folder / "disk"))
+        stack.callback(_end_all, str(folder))
+        yield _Start(folder, dialect, disk, durable, stack).cluster(replicas)
+
+
+class _Start:
+    """A start in progress; the stack undoes it."""
+
+    def __init__(self, folder: Path, dialect: str, disk: Disk, durable: bool, stack: ExitStack) -> None:
+        self._folder, self._dialect, self._disk, self._durable, self._stack = folder, dialect, disk, durable, stack
+        self._proxies: dict[str, Proxy] = {}
+
+    def cluster(self, replicas: tuple[Replica, ...]) -> Cluster:
+        direct, through = self._database()
+        ports = {"redis": free_port(), "s3": free_port(), "gateway": free_port()}
+        password, access, secret, token = *(secrets.token_hex(16) for _ in range(3)), new_token()
+        environment = {
+            MARK: str(self._folder),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "TIDEPOOL_DATABASE_URL": through,
+            "TIDEPOOL_BROKER_URL": f"redis://:{password}@127.0.0.1:{self._proxy('redis', ports['redis'])}/0",
+            "TIDEPOOL_S3_ENDPOINT": f"http://127.0.0.1:{self._proxy('s3', ports['s3'])}",
+            "TIDEPOOL_S3_ACCESS_KEY": access,
+            "TIDEPOOL_S3_SECRET_KEY": secret,
+            "TIDEPOOL_SCRATCH": str(self._disk.folder),
+            "TIDEPOOL_PORT": str(ports["gateway"]),
+            "TIDEPOOL_COLLECT_S": "5",
+        }
+        (self._folder / "redis").mkdir()
+        servers = {
+            "redis": redis_command(self._folder / "redis", ports["redis"], password),
+            "s3": s3_command(self._folder, ports["s3"]),
+        }
+        services = {
+            "gateway": ("services.gateway.main",),
+            "sweep-1": ("services.storage.main", "sweep"),
+            "sweep-2": ("services.storage.main", "sweep"),
+            **{replica.name: replica.command for replica in replicas},
+        }
+        everything = os.environ | environment | s3_environment(access, secret)
+        kept = {name: self._keep(name, command, everything) for name, command in servers.items()}
+        s3 = {"endpoint": f"http://127.0.0.1:{ports['s3']}", "access_key": access, "secret_key": secret}
+        objects = S3Objects(ObjectsSettings.model_validate(s3))
+        stores = Stores(Database.connect(direct), objects)
+        self._stack.callback(stores.database.engine.dispose)
+        _prepare(stores, objects, token)
+        for name, module in services.items():
+            kept[name] = self._keep(name, [sys.executable, "-m", *module], everything)
+        archive = objects.put(Bucket.UPLOADS, "archive", b"no archive")
+        return Cluster(
+            folder=self._folder,
+            url=f"http://127.0.0.1:{ports['gateway']}",
+            key=token,
+            dialect=self._dialect,
+            redis_url=f"redis://:{password}@127.0.0.1:{ports['redis']}/0",
+            stores=stores,
+            upload=stores.uploads.add("archive.zip", archive).id,
+            disk=self._disk,
+            proxies=self._proxies,
+            kept=kept,
+        )
+
+    def _database(self) -> tuple[str, str]:
+        """The URLs of the database itself, and of the way to it that the services take."""
+        if self._dialect == "sqlite":
+            url = f"sqlite:///{self._disk.folder}/tidepool.db"
+            return url, url
+        folder = self._folder / "postgres"
+        folder.mkdir()
+        url = self._stack.enter_context(postgres_server(folder, durable=self._durable)).url
+        port = urlsplit(url).port or 0
+        return url, url if self._durable else url.replace(f":{port}/", f":{self._proxy('database', port)}/")
+
+    def _proxy(self, name: str, target: int) -> int:
+        proxy = self._proxies[name] = Proxy(free_port(), target)
+        self._stack.callback(proxy.close)
+        return proxy.port
+
+    def _keep(self, name: str, command: list[str], environment: dict[str, str]) -> Kept:
+        kept = Kept(name, command, environment, self._folder)
+        self._stack.callback(kept.stop)
+        return kept
+
+
+def _prepare(stores: Stores, objects: S3Objects, token: str) -> None:
+    """What `storage init` does, as soon as the servers answer."""
+    migrate(stores.database)
+    stores.keys.ensure_admin(token)
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            objects.make_buckets()
+        except TidepoolError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _end_all(folder: str) -> None:
+    """Kill what is left of a cluster's processes: attempts whose worker was killed, frozen ones."""
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == folder:
+                process.kill()
+        except psutil.Error:
+            continue
