@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from contract.artifacts import ObjectRef
@@ -15,7 +14,7 @@ from services.storage.events import add_state
 from services.storage.families import cancel_parts
 from services.storage.guards import ended
 from services.storage.idempotency import Once, answered, remember
-from services.storage.rows import job_of, subject_of
+from services.storage.rows import fresh, job_of, subject_of
 from services.storage.session import Database
 from services.storage.tables import jobs, outbox
 
@@ -128,20 +127,13 @@ class Jobs:
 
 
 def _insert(connection: Connection, values: dict[str, Any], now: datetime) -> Job:
-    fresh = {
-        "id": str(uuid_utils.uuid7()),
-        "state": JobState.QUEUED,
-        "attempt": 0,
-        "failures": 0,
-        "fence": 0,
-        "run_at": now,
-        "rung_at": now,
-        "cancel_requested": False,
-        "progress": 0.0,
-        "progress_message": "waiting for a worker",
-        "created_at": now,
-    }
-    row = connection.execute(insert(jobs).values(fresh | values).returning(jobs)).mappings().one()
+    row = (
+        connection.execute(
+            insert(jobs).values(fresh(now) | values | {"progress_message": "waiting for a worker"}).returning(jobs)
+        )
+        .mappings()
+        .one()
+    )
     connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
     add_state(connection, row)
     return job_of(row)

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import RowMapping, insert, update
 
 from contract.division import Division, PartDone
@@ -12,6 +11,7 @@ from contract.events import EventDraft, EventKind
 from contract.jobs import JobState, Progress
 from services.storage.events import add_events, add_state
 from services.storage.guards import Lease, change, ended, held, lock_root
+from services.storage.rows import fresh
 from services.storage.session import Database
 from services.storage.tables import jobs, outbox
 
@@ -69,19 +69,5 @@ def _progress(parent: RowMapping) -> EventDraft:
 
 def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime) -> dict[str, Any]:
     inherited = ("kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
-    return {name: parent[name] for name in inherited} | {
-        "id": str(uuid_utils.uuid7()),
-        "parent_id": parent["id"],
-        "part": number,
-        "spec": spec,
-        "state": JobState.QUEUED,
-        "attempt": 0,
-        "failures": 0,
-        "fence": 0,
-        "run_at": now,
-        "rung_at": now,
-        "cancel_requested": False,
-        "progress": 0.0,
-        "progress_message": "",
-        "created_at": now,
-    }
+    own = {"parent_id": parent["id"], "part": number, "spec": spec}
+    return fresh(now) | {name: parent[name] for name in inherited} | own

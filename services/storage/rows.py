@@ -1,11 +1,13 @@
 """The only place that turns a job's row into the job that anybody may see, and back."""
 
+from datetime import datetime
 from typing import Any
 
+import uuid_utils
 from sqlalchemy import RowMapping
 
 from contract.batches import PredictSpec, SplitInput
-from contract.jobs import Job, JobError, JobSpec, PreprocessSpec, Progress
+from contract.jobs import Job, JobError, JobSpec, JobState, PreprocessSpec, Progress
 from contract.references import Reference
 from contract.training import TrainSpec
 
@@ -29,6 +31,23 @@ def job_of(row: RowMapping) -> Job:
         finished_at=row["finished_at"],
         deadline_at=row["deadline_at"],
     )
+
+
+def fresh(now: datetime) -> dict[str, Any]:
+    """The columns that every new row begins with."""
+    return {
+        "id": str(uuid_utils.uuid7()),
+        "state": JobState.QUEUED,
+        "attempt": 0,
+        "failures": 0,
+        "fence": 0,
+        "run_at": now,
+        "rung_at": now,
+        "cancel_requested": False,
+        "progress": 0.0,
+        "progress_message": "",
+        "created_at": now,
+    }
 
 
 def subject_of(spec: JobSpec) -> dict[str, Any]:
