@@ -39,7 +39,7 @@ def _work(task: Task, name: str) -> None:
             _steps(task, 10)
         case "slow":
             task.put("early", b"half of the work")
-            _steps(task, 40)
+            _steps(task, 30)
         case "deaf":
             _ignore(task, 100)
         case "resumes":

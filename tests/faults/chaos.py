@@ -76,8 +76,8 @@ def _torment(target: Cluster, recorder: Recorder, plan: Plan) -> None:
     deck: list[Fault] = []
     while time.monotonic() < until:
         if not deck:
-            deck = faults(target)
-            deck += [Fault("leases aged", lambda: age_leases(target))] * 4 if plan.ageing else []
+            deck = faults(target, plan.ageing)
+            deck += [Fault("leases aged", lambda: age_leases(target))] * 2 if plan.ageing else []
             deck += [fault for fault in deck if fault.kills] * 2  # what recovery is measured by
             chance.shuffle(deck)
         fault = deck.pop()

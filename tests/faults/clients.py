@@ -13,8 +13,8 @@ from tests.faults.cluster import Cluster
 from tests.faults.history import Event, Operation, Outcome, Recorder
 
 OPEN = 3  # jobs that a client has under way at most
-DATASETS = ("quick", "steps", "steps", "resumes", "divides", "divides", "unlucky", "bad", "poison", "deaf")
-MODELS = ("quick", "steps", "resumes", "resumes")
+DATASETS = ("quick", "steps", "slow", "resumes", "divides", "divides", "unlucky", "bad", "poison", "deaf")
+MODELS = ("quick", "slow", "resumes", "resumes")
 Body = dict[str, Any]
 
 

@@ -29,8 +29,8 @@ class Fault:
     kills: Kept | None = None
 
 
-def faults(cluster: Cluster) -> list[Fault]:
-    """All faults that can be done to this cluster."""
+def faults(cluster: Cluster, ageing: bool) -> list[Fault]:
+    """All faults that can be done to this cluster; leases run out in a moment when `ageing`, else in their time."""
     found = [
         Fault("redis FLUSHALL", partial(_redis, cluster, "FLUSHALL")),
         Fault("redis wiped", cluster.wipe_redis),
@@ -41,6 +41,8 @@ def faults(cluster: Cluster) -> list[Fault]:
         found.append(Fault(f"kill -9 {name}", kept.kill, kills=kept if kept in cluster.workers else None))
         found.append(Fault(f"freeze {name}", kept.freeze, kept.thaw, holds_s=5))
     for worker in cluster.workers:
+        past = partial(_freeze_past_lease, cluster, worker) if ageing else worker.freeze
+        found.append(Fault(f"freeze {worker.name} past its lease", past, worker.thaw, holds_s=6 if ageing else 75))
         found.append(Fault(f"kill -9 attempt of {worker.name}", partial(_attempts, worker, SIGKILL)))
         freeze, thaw = partial(_attempts, worker, SIGSTOP), partial(_attempts, worker, SIGCONT)
         found.append(Fault(f"freeze attempt of {worker.name}", freeze, thaw, holds_s=5))
@@ -82,6 +84,11 @@ def held_by(cluster: Cluster, worker: Kept) -> dict[str, int]:
     with cluster.stores.database.read() as connection:
         rows = connection.execute(select(jobs.c.id, jobs.c.fence).where(jobs.c.state == JobState.RUNNING, mine))
         return {row.id: row.fence for row in rows}
+
+
+def _freeze_past_lease(cluster: Cluster, worker: Kept) -> None:
+    worker.freeze()
+    age_leases(cluster)
 
 
 def _attempts(worker: Kept, number: Signals) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.chaos import Plan, run
 from tests.faults.report import Report
 
-SECONDS = float(os.environ.get("TIDEPOOL_CHAOS_SECONDS", "60"))
+SECONDS = float(os.environ.get("TIDEPOOL_CHAOS_SECONDS", "40"))
 SEED = int(os.environ.get("TIDEPOOL_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 
 

@@ -45,6 +45,30 @@ def test_a_wiped_redis_loses_no_job(driver: Driver) -> None:
     assert [(job.state, job.attempt) for job in jobs] == [(JobState.SUCCEEDED, 1)] * 4
 
 
+def test_a_wiped_redis_and_killed_workers_lose_no_job(driver: Driver) -> None:
+    # given two jobs that run, and one that waits for its bell to be heard
+    first, second = (driver.until(driver.submit("slow"), stepping) for _ in range(2))
+    waiting = driver.submit("quick")
+    driver.wait(lambda: not _unrung(driver))
+
+    # when nobody is left who knows of them, but the rows
+    pool = [driver.cluster.kept[name] for name in ("preprocess-1", "preprocess-2")]
+    for worker in pool:
+        worker.pause()
+    driver.cluster.wipe_redis()
+    for worker in pool:
+        worker.resume()
+    age_leases(driver.cluster, living=False)
+
+    # then all of them run again
+    jobs = [driver.until(job, ended) for job in (first, second, waiting)]
+    assert [(job.state, job.attempt) for job in jobs] == [
+        (JobState.SUCCEEDED, 2),
+        (JobState.SUCCEEDED, 2),
+        (JobState.SUCCEEDED, 1),
+    ]
+
+
 def test_jobs_are_cancelled_while_redis_is_gone(driver: Driver) -> None:
     # given
     running = driver.until(driver.submit("slow"), stepping)
