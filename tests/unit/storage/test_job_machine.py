@@ -39,12 +39,16 @@ class JobMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.database = Database.in_memory(self.clock)
+        self.database = self.opened()
         self.jobs, self.leases = Jobs(self.database), Leases(self.database)
         self.reconciler = Reconciler(self.database)
         self.model: dict[str, ModelJob] = {}
         self.given: set[Lease] = set()
         self.seen: dict[str, tuple[JobState, int]] = {}
+
+    def opened(self) -> Database:
+        """An empty database."""
+        return Database.in_memory(self.clock)
 
     def teardown(self) -> None:
         """Accepted means kept: left to themselves, all jobs end."""
