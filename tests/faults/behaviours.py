@@ -40,6 +40,8 @@ def _work(task: Task, name: str) -> None:
         case "slow":
             task.put("early", b"half of the work")
             _steps(task, 30)
+        case "long":
+            _steps(task, 100)
         case "deaf":
             _ignore(task, 100)
         case "resumes":

@@ -47,7 +47,7 @@ def test_a_wiped_redis_loses_no_job(driver: Driver) -> None:
 
 def test_a_wiped_redis_and_killed_workers_lose_no_job(driver: Driver) -> None:
     # given two jobs that run, and one that waits for its bell to be heard
-    first, second = (driver.until(driver.submit("slow"), stepping) for _ in range(2))
+    first, second = (driver.until(driver.submit("long"), stepping) for _ in range(2))
     waiting = driver.submit("quick")
     driver.wait(lambda: not _unrung(driver))
 
