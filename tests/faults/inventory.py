@@ -9,6 +9,7 @@ from sqlalchemy import Table, select
 
 from contract.artifacts import ObjectRef
 from contract.errors import TidepoolError
+from runtime.patience import through_outages
 from services.storage.tables import dataset_versions, idempotency, model_versions
 from tests.faults.cluster import Cluster
 from tests.faults.history import Operation, Recorder
@@ -47,7 +48,8 @@ def _artifact(cluster: Cluster, noun: str, manifest: Any, job: str) -> dict[str,
     ref = ObjectRef.model_validate(made)
     owner, _, fence = ref.key.split("/")[:3]
     try:
-        intact = owner == job and cluster.stores.objects.read(ref) == job.encode()
+        # an outage is no damage: only what stays unreadable, or reads as something else, is broken
+        intact = owner == job and through_outages(lambda: cluster.stores.objects.read(ref)) == job.encode()
     except TidepoolError:
         intact = False
     return {"fence": int(fence), "intact": intact}
