@@ -27,6 +27,8 @@ class Database:
         self.engine = engine
         self.now = clock
         self._turn: AbstractContextManager[object] = nullcontext()
+        # by default PostgreSQL lets each statement of a transaction see what was committed since the last one
+        self._snapshot = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         if engine.dialect.name == "sqlite":
             # SQLite polls for its one write lock, which starves some; threads of one process queue here instead
             self._turn = threading.Lock()
@@ -51,8 +53,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction; raises DatabaseUnavailable."""
-        with mapped_errors(), self.engine.connect() as connection, connection.begin():
+        """A read-only transaction, whose queries all see the same moment; raises DatabaseUnavailable."""
+        with (
+            mapped_errors(),
+            self.engine.connect().execution_options(**self._snapshot) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager

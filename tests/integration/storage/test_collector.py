@@ -1,6 +1,7 @@
 """What is collected of the object store, and what is kept."""
 
 import pytest
+from sqlalchemy import Connection
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.batches import PredictionOutput
@@ -9,6 +10,7 @@ from contract.division import Division, PartDone
 from contract.errors import BadArchive, BadImage
 from contract.jobs import JobKind
 from contract.references import Reference
+from services.storage import collector as module
 from services.storage.collector import Collector
 from services.storage.datasets import Datasets
 from services.storage.guards import LEASE, Lease
@@ -187,3 +189,22 @@ def test_what_parts_came_to_is_published_with_the_job(
 
     # then
     assert collector.collect() == 0
+
+
+def test_a_job_that_succeeds_while_it_is_decided_keeps_its_files(
+    jobs: Jobs, leases: Leases, objects: MemoryObjects, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases, JobKind.PREPROCESS).lease
+    made = wrote(objects, lease)
+
+    running = module._running
+
+    def finished_meanwhile(connection: Connection) -> set[str]:
+        leases.finish(lease, dataset_of(made, made))
+        return running(connection)
+
+    monkeypatch.setattr(module, "_running", finished_meanwhile)
+    Collector(database, objects).collect()
+
+    assert objects.read(made) == b"x"

@@ -50,6 +50,16 @@ def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -
     assert names(database) == ["pets"]
 
 
+def test_all_queries_of_a_reader_see_the_same_moment(database: Database) -> None:
+    with database.read() as connection:
+        before = connection.execute(select(datasets.c.name)).all()
+
+        with database.write() as writer:
+            writer.execute(insert(datasets).values(PETS))
+
+        assert connection.execute(select(datasets.c.name)).all() == before == []
+
+
 def test_writers_that_read_first_take_turns(database: Database) -> None:
     def write(index: int) -> None:
         with database.write() as connection:
