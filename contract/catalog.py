@@ -2,11 +2,15 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from contract.base import Frozen, Name, Positive, Version, Whole
 from contract.datasets import Counts, Label, Rejected, Split, Thumbnail
 from contract.images import ImageSpec, Preprocessing
 from contract.references import ReferenceText
+from contract.traffic import Weights
 from contract.training import EvaluationMetrics, OnnxInfo, TensorSignature
+from contract.vetting import Status
 
 
 class Dataset(Frozen):
@@ -37,39 +41,50 @@ class DatasetVersion(Frozen):
 
 
 class Alias(Frozen):
+    """`versions` are percentages of the requests, of which `version` gets the most; `shadow` gets copies of them."""
+
     alias: Name
     version: Version
+    versions: Weights
+    shadow: Version | None
     updated_at: datetime
 
 
 class Model(Frozen):
-    """A model, the versions it has, newest first, and the aliases that point at them."""
+    """A model with its aliases and versions, newest first; those that were `rejected` can only be looked at."""
 
     name: Name
     versions: tuple[Version, ...]
+    rejected: tuple[Version, ...]
     aliases: tuple[Alias, ...]
     created_at: datetime
 
 
 class ModelVersion(Frozen):
-    """One version with its lineage (job, data set); `provider` is the execution provider that last loaded it."""
+    """One version with its lineage (job, data set); `provider` is the execution provider that last loaded it.
+
+    What was not trained here has no data set and no metrics, and what was rejected has little but a reason.
+    """
 
     name: Name
     version: Version
+    status: Status = "ready"
+    reason: str | None = Field(default=None, description="Why it was rejected.")
     job: str
-    dataset: ReferenceText
+    dataset: ReferenceText | None = None
     created_at: datetime
-    labels: tuple[Label, ...]
-    aliases: tuple[Name, ...]
-    preprocessing: Preprocessing
-    inputs: tuple[TensorSignature, ...]
-    outputs: tuple[TensorSignature, ...]
-    metrics: EvaluationMetrics
-    best_epoch: Positive
-    parameters: Positive
-    trained_on: str
-    provider: str | None
-    onnx: OnnxInfo
+    labels: tuple[Label, ...] = ()
+    aliases: tuple[Name, ...] = Field(default=(), description="Those that send it requests or copies of them.")
+    preprocessing: Preprocessing | None = None
+    inputs: tuple[TensorSignature, ...] = ()
+    outputs: tuple[TensorSignature, ...] = ()
+    batched: bool = False
+    metrics: EvaluationMetrics | None = None
+    best_epoch: Positive | None = None
+    parameters: Whole | None = None
+    trained_on: str | None = None
+    provider: str | None = None
+    onnx: OnnxInfo | None = None
 
 
 class Upload(Frozen):

@@ -73,11 +73,12 @@ class Artifact(Struct, frozen=True, array_like=True):
 
 
 class Target(Struct, frozen=True, array_like=True):
-    """The model version that a question is for."""
+    """The model version that a question is for; `batched` if the first axis is a batch, which questions may share."""
 
     model: str
     version: int
     artifact: Artifact
+    batched: bool = True
 
 
 class Batch(Struct, frozen=True, array_like=True):

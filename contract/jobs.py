@@ -13,18 +13,21 @@ from contract.images import ImageSpec
 from contract.references import Reference, ReferenceText
 from contract.training import Epoch, EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
 from contract.uploads import UploadSource
+from contract.vetting import VetSpec
 
 
 class JobKind(StrEnum):
     PREPROCESS = "preprocess"
     TRAIN = "train"
     PREDICT = "predict"
+    VET = "vet"
 
 
 POOLS: dict[JobKind, str] = {
     JobKind.PREPROCESS: "preprocess",
     JobKind.TRAIN: "trainer",
     JobKind.PREDICT: "inference",
+    JobKind.VET: "inference",
 }
 """The pool of workers, and so the queue, of each kind."""
 
@@ -86,6 +89,11 @@ class PredictRequest(JobOptions):
     spec: PredictSpec
 
 
+class VetRequest(JobOptions):
+    kind: Literal[JobKind.VET]
+    spec: VetSpec
+
+
 def _kind(request: Any) -> Any:
     return request.get("kind") if isinstance(request, dict) else getattr(request, "kind", None)
 
@@ -93,17 +101,19 @@ def _kind(request: Any) -> Any:
 JobRequest = Annotated[
     Annotated[PreprocessRequest, Tag("preprocess")]
     | Annotated[TrainRequest, Tag("train")]
-    | Annotated[PredictRequest, Tag("predict")],
+    | Annotated[PredictRequest, Tag("predict")]
+    | Annotated[VetRequest, Tag("vet")],
     Discriminator(
         _kind, custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
     ),
 ]
-JobSpec = PreprocessSpec | TrainSpec | PredictSpec
+JobSpec = PreprocessSpec | TrainSpec | PredictSpec | VetSpec
 
-SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec] | type[PredictSpec]] = {
+SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec] | type[PredictSpec] | type[VetSpec]] = {
     JobKind.PREPROCESS: PreprocessSpec,
     JobKind.TRAIN: TrainSpec,
     JobKind.PREDICT: PredictSpec,
+    JobKind.VET: VetSpec,
 }
 
 
@@ -144,6 +154,8 @@ class TrainResult(Frozen):
 
     @classmethod
     def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
+        if manifest.metrics is None or manifest.best_epoch is None:
+            raise TypeError("a training job publishes what it has measured")
         return cls(
             model=str(reference),
             metrics=manifest.metrics,

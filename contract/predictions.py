@@ -1,21 +1,10 @@
-"""The online prediction: one message carries a batch, one reply answers it."""
+"""What is said of a picture, in answers and in files of predictions."""
 
 from pydantic import Field
 
-from contract.artifacts import ObjectRef
-from contract.base import Frozen, Name, Positive, Version
+from contract.base import Frozen
 from contract.datasets import Label
 from contract.jobs import JobError
-
-
-class PredictCall(Frozen):
-    """A batch for one model version; `images` are encoded files as the client sent them."""
-
-    model: Name
-    version: Version
-    artifact: ObjectRef
-    top_k: Positive
-    images: tuple[bytes, ...]
 
 
 class Prediction(Frozen):
@@ -28,11 +17,3 @@ class ImageResult(Frozen):
 
     predictions: tuple[Prediction, ...] | None = None
     error: JobError | None = None
-
-
-class PredictReply(Frozen):
-    """Results in the order of the call's images, and who computed them."""
-
-    results: tuple[ImageResult, ...]
-    inference_ms: float
-    provider: str

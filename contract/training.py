@@ -7,8 +7,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Name, Positive, Whole
 from contract.datasets import Label
+from contract.errors import Invalid
 from contract.images import Preprocessing
 from contract.layers import Layer, Width, shapes
+from contract.models import ModelCard
 from contract.references import ReferenceText
 
 
@@ -178,26 +180,44 @@ class TensorSignature(Frozen):
 
 
 class OnnxInfo(Frozen):
-    """The exported file; parity is the largest absolute difference of logits to PyTorch on validation pictures."""
+    """The ONNX file; parity is the largest absolute difference of logits to PyTorch on validation pictures.
+
+    A model that was not trained here has none.
+    """
 
     sha256: str
     size: Whole
     opset: Positive
-    parity_max_abs_diff: float
+    parity_max_abs_diff: float | None
 
 
 class ModelManifest(Frozen):
-    """Everything that serving or a person needs to know of one version of a model."""
+    """Everything that serving or a person needs to know of one version of a model.
+
+    `batched` if the first axis of every input and output is a batch of rows that do not depend on each other. A model
+    that was not trained here has neither data set, metrics nor epochs, and perhaps no labels and no preprocessing.
+    """
 
     artifact: ObjectRef
-    labels: tuple[Label, ...]
-    preprocessing: Preprocessing
+    labels: tuple[Label, ...] = ()
+    preprocessing: Preprocessing | None = None
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
-    dataset: ReferenceText
-    metrics: EvaluationMetrics
-    epochs: tuple[Epoch, ...]
-    best_epoch: Positive
-    parameters: Positive
-    device: str
+    batched: bool = True
+    dataset: ReferenceText | None = None
+    metrics: EvaluationMetrics | None = None
+    epochs: tuple[Epoch, ...] = ()
+    best_epoch: Positive | None = None
+    parameters: Whole
+    device: str | None = None
     onnx: OnnxInfo
+
+    @property
+    def card(self) -> ModelCard:
+        """How to ask it about pictures; raises Invalid for a model that came without."""
+        if self.preprocessing is None or not self.labels:
+            raise Invalid(
+                "the model does not say how to feed it pictures; upload it again with labels and preprocessing in its "
+                "metadata, or ask it through /v2, with tensors"
+            )
+        return ModelCard(labels=self.labels, preprocessing=self.preprocessing)

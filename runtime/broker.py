@@ -6,14 +6,16 @@ from contextlib import contextmanager
 
 import redis
 from celery import Celery
+from kombu.connection import Connection
 from kombu.exceptions import InconsistencyError, KombuError
+from kombu.utils.json import dumps
 
 from contract.errors import BrokerUnavailable
 from contract.jobs import POOLS, JobKind
 from runtime.settings import BrokerSettings
 
 RUN_JOB = "tidepool.run_job"
-ANSWER_CALL = "tidepool.answer_call"
+ANSWER_BATCHES = "tidepool.answer_batches"
 HEAR_BEAT = "tidepool.hear_beat"
 FORGET_S = 120  # after which Redis forgets the private queue of a worker that is gone
 
@@ -71,9 +73,11 @@ class Broker:
         """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have rung or not."""
         self._send(RUN_JOB, [job_id], POOLS[kind])
 
-    def call(self, pool: str, call_id: str, deadline: float) -> None:
-        """Tell a pool that a call waits for an answer until `deadline` (Unix time, seconds); raises as `ring`."""
-        self._send(ANSWER_CALL, [call_id, deadline], pool)
+    def bell(self, queue: str) -> bytes:
+        """The message, as Celery puts it on a Redis list, that wakes a replica to answer batches."""
+        with Connection("memory://") as connection:  # type: ignore[no-untyped-call]
+            self._app.send_task(ANSWER_BATCHES, queue=queue, connection=connection, ignore_result=True)
+            return bytes(dumps(connection.default_channel._get(queue)), "utf-8")  # type: ignore[no-untyped-call]
 
     def beat(self, queue: str) -> None:
         """Send a beat to a worker's private queue; raises BrokerUnavailable."""

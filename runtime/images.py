@@ -14,6 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from contract.errors import BadImage
 from contract.images import ImageSpec, Mode
+from runtime.jpeg import decode_plain
 
 MAX_PIXELS = 64 * 2**20  # 9248 x 6936, a phone's "64 megapixels", fits
 FORMATS = [str(plugin.format) for plugin in (JpegImageFile, PngImageFile, WebPImageFile, BmpImageFile)]
@@ -53,6 +54,8 @@ def decode(data: bytes, spec: ImageSpec, *, max_pixels: int = MAX_PIXELS) -> np.
     8 bits, colour becomes grey by ITU-R 601-2 luma, and of an animation the first frame counts. The header's size is
     checked against `max_pixels` before any pixel is decoded.
     """
+    if (plain := decode_plain(data, spec)) is not None:
+        return plain
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:

@@ -1,30 +1,57 @@
-"""The in-memory twin of the way to the pools; a function of the test's answers."""
+"""The in-memory twin of the way to a pool; a function of the test's answers."""
 
 import asyncio
 
-from contract.errors import DeadlineExceeded, TidepoolError
-from runtime.calls import Answer
+from contract.inference import Batch, Failure, Reply
+from runtime.channel import Listener
+from runtime.drain import Respond
 
 
-class MemoryCaller:
-    """Calls answered in a thread of this process, with the promises of RedisCaller."""
+class MemoryChannel:
+    """Batches answered in a thread of this process, with the promises of RedisChannel.
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    `held` keeps them unanswered, as if no replica lived; `sent` and `withdrawn` are for tests to look at.
+    """
 
-    async def call(self, pool: str, body: bytes, within_s: float, request_id: str) -> bytes:
+    listener: Listener
+
+    def __init__(self, respond: Respond) -> None:
+        self.address = "memory"
+        self.replicas = frozenset({"memory"})
+        self.respond = respond
+        self.held = False
+        self.sent: list[Batch] = []
+        self.withdrawn: list[Batch] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        return None
+
+    def send(self, batch: Batch) -> None:
+        self.sent.append(batch)
+        if not self.held:
+            task = asyncio.get_running_loop().create_task(self.answer(batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def answer(self, batch: Batch) -> None:
+        """Answer a batch, also one that was held."""
         try:
-            async with asyncio.timeout(within_s):
-                return await asyncio.to_thread(self.answer, body)
-        except TimeoutError:
-            raise DeadlineExceeded(f"no {pool} replica answered within {within_s:g} s; try again") from None
-        except TidepoolError:
-            raise
-        except Exception as error:
-            raise TidepoolError("an internal error") from error
+            done = await asyncio.to_thread(self.respond, batch.target, batch.questions)
+        except Exception as error:  # noqa: BLE001  as a replica answers whatever happens
+            failure = Failure(getattr(error, "code", "internal"), getattr(error, "message", "an internal error"))
+            self.listener.replied(Reply(batch.id, (failure,) * len(batch.questions), 0.0, "", 0))
+        else:
+            self.listener.replied(
+                Reply(batch.id, tuple(done.answers), done.inference_ms, done.provider, done.max_batch)
+            )
+
+    def withdraw(self, batch: Batch) -> None:
+        self.withdrawn.append(batch)
 
     async def ping(self) -> None:
         return None
 
     async def close(self) -> None:
-        return None
+        for task in self._tasks:
+            task.cancel()

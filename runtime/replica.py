@@ -1,17 +1,18 @@
-"""The process of one replica: it runs the jobs of its pool, answers the pool's calls, or does both."""
+"""The process of one replica: it runs the jobs of its pool, answers the pool's batches, or does both."""
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
 import structlog
 from celery import Celery, signals
 
-from contract.jobs import POOLS
-from runtime.broker import ANSWER_CALL, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
-from runtime.calls import Answer, Responder
+from contract.jobs import JobKind
+from runtime import pools
+from runtime.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
+from runtime.drain import Drain, Respond, keep_present
 from runtime.heartbeat import Heartbeat
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
@@ -21,28 +22,34 @@ from runtime.worker import Worker
 
 log = structlog.get_logger()
 
-Setup = Callable[[Stores], Answer]
+Setup = Callable[[Stores], Respond]
 
 
-def serve(pool: str, handler: Handler | None = None, setup: Setup | None = None) -> None:
-    """Run jobs with `handler` and answer calls with what `setup` makes, until SIGTERM; a composition root."""
+def serve(pool: str, handlers: Mapping[JobKind, Handler] | None = None, setup: Setup | None = None) -> None:
+    """Run jobs with the `handlers` of their kinds, answer batches with what `setup` makes, or both, until SIGTERM.
+
+    A composition root.
+    """
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
     app = celery_app(settings)
     stores = Stores.from_environment()
     tasks: dict[str, Callable[..., None]] = {}
+    private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
+    queues = [pool, private]
     if setup is not None:
         client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
-        tasks[ANSWER_CALL] = Responder(pool, client, setup(stores)).respond
-    private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
+        bells = pools.bells(pool)
+        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), Broker(app).bell(bells)).run
+        queues.append(bells)
+        keep_present(pool, private, client)
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
-    if handler is None:
-        consume(app, [pool, private], tasks)
+    if handlers is None:
+        consume(app, queues, tasks)
     else:
-        kind = next(kind for kind, its_pool in POOLS.items() if its_pool == pool)
-        _run_jobs(Worker(kind, handler, stores), app, [pool, private], tasks)
+        _run_jobs(Worker(handlers, stores), app, queues, tasks)
 
 
 def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:

@@ -20,7 +20,7 @@ _SHARED: list[structlog.types.Processor] = [
 def start_telemetry(role: str, settings: TelemetrySettings) -> None:
     """Log as `role` from here on, also what libraries log, and serve metrics if a port is set."""
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import socket
 import threading
+from collections.abc import Mapping
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -27,11 +28,10 @@ ATTEMPT_SECONDS = Histogram(
 
 
 class Worker:
-    """Runs the jobs of one kind, one at a time, in a thread of its own."""
+    """Runs the jobs of the kinds that it has handlers for, one at a time, in a thread of its own."""
 
-    def __init__(self, kind: JobKind, handler: Handler, stores: Stores) -> None:
-        self.kind = kind
-        self._handler = handler
+    def __init__(self, handlers: Mapping[JobKind, Handler], stores: Stores) -> None:
+        self._handlers = handlers
         self._stores = stores
         self._bell = threading.Event()
         self._drain = threading.Event()
@@ -39,7 +39,7 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # imported once, so that an attempt starts in milliseconds
-        self._processes.set_forkserver_preload([handler.__module__])
+        self._processes.set_forkserver_preload([handler.__module__ for handler in handlers.values()])
 
     def start(self) -> None:
         """Look for due jobs, and again at each bell and now and then without one."""
@@ -72,19 +72,21 @@ class Worker:
         if self._drain.is_set():
             return None
         try:
-            return self._stores.leases.claim(self.kind, self._name)
+            return self._stores.leases.claim(self._handlers.keys(), self._name)
         except DatabaseUnavailable:
             log.warning("no job claimed, the database does not answer")
             return None
 
     def _run(self, claim: Claim) -> None:
-        ATTEMPTS.labels(self.kind).inc()
+        kind = claim.job.kind
+        ATTEMPTS.labels(kind).inc()
         with (
             structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt),
-            ATTEMPT_SECONDS.labels(self.kind).time(),
+            ATTEMPT_SECONDS.labels(kind).time(),
         ):
             ours, theirs = self._processes.Pipe()
-            process = self._processes.Process(target=run_attempt, args=(self._handler, claim, POOLS[self.kind], theirs))
+            arguments = (self._handlers[kind], claim, POOLS[kind], theirs)
+            process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
             theirs.close()
             Watch(process, ours, self._stores, claim.lease, self._drain).until_the_end()

@@ -23,6 +23,7 @@ from contract.jobs import (
     Progress,
     TrainRequest,
     TrainResult,
+    VetRequest,
 )
 from contract.keys import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.layers import (
@@ -39,8 +40,9 @@ from contract.layers import (
     Relu,
 )
 from contract.models import ModelCard
-from contract.predictions import ImageResult, PredictCall, Prediction, PredictReply
+from contract.predictions import ImageResult, Prediction
 from contract.references import Reference
+from contract.traffic import Traffic
 from contract.training import (
     Adam,
     ClassMetrics,
@@ -58,6 +60,7 @@ from contract.training import (
     TrainSpec,
 )
 from contract.uploads import UploadSource
+from contract.vetting import Metadata, PictureInput, VetResult, VetSpec
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
@@ -125,6 +128,16 @@ PREDICT_SPEC = PredictSpec(
     model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
 )
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
+PICTURE_INPUT = PictureInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=PICTURE_INPUT)
+VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+VETTED_MANIFEST = ModelManifest(
+    artifact=ONNX_FILE,
+    inputs=(INPUT,),
+    outputs=(OUTPUT,),
+    parameters=1234,
+    onnx=ONNX.model_copy(update={"parity_max_abs_diff": None}),
+)
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 OUTPUT_INFO = OutputInfo(size=ROWS_FILE.size, sha256=ROWS_FILE.sha256)
 DATASET_REFERENCE = Reference(name="pets", version=1)
@@ -150,7 +163,8 @@ JOB = Job(
 )
 
 API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
-ALIAS = Alias(alias="production", version=1, updated_at=WHEN)
+TRAFFIC = Traffic(versions={1: 90, 2: 10}, shadow=3)
+ALIAS = Alias(alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN)
 PREDICTION = Prediction(label="cat", score=0.75)
 IMAGE_RESULT = ImageResult(predictions=(PREDICTION,))
 
@@ -167,8 +181,9 @@ EXAMPLES: tuple[Frozen, ...] = (
         shape=IMAGE.shape,
         **{field: getattr(DATASET_MANIFEST, field) for field in DatasetManifest.model_fields if field != "shards"},
     ),
+    TRAFFIC,
     ALIAS,
-    Model(name="pet-cnn", versions=(1,), aliases=(ALIAS,), created_at=WHEN),
+    Model(name="pet-cnn", versions=(1,), rejected=(2,), aliases=(ALIAS,), created_at=WHEN),
     ModelVersion(
         name="pet-cnn",
         version=1,
@@ -180,6 +195,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         preprocessing=PREPROCESSING,
         inputs=(INPUT,),
         outputs=(OUTPUT,),
+        batched=True,
         metrics=EVALUATION,
         best_epoch=1,
         parameters=1234,
@@ -202,6 +218,11 @@ EXAMPLES: tuple[Frozen, ...] = (
     JobOptions(priority=-5, deadline_s=60),
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
+    VET_SPEC,
+    VET_REQUEST,
+    VetResult(model="pet-vit@1", status="rejected"),
+    Metadata(labels=LABELS),
+    PICTURE_INPUT,
     PROGRESS,
     JOB_ERROR,
     PREPROCESS_RESULT,
@@ -236,10 +257,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     Dropout(dropout=0.5),
     # models, predictions, references
     ModelCard(labels=LABELS, preprocessing=PREPROCESSING),
-    PredictCall(model="pet-cnn", version=1, artifact=ONNX_FILE, top_k=2, images=(b"BM", b"GIF89a")),
     PREDICTION,
     ImageResult(error=JOB_ERROR),
-    PredictReply(results=(IMAGE_RESULT,), inference_ms=1.5, provider="CPUExecutionProvider"),
     Reference(name="pet-cnn", alias="production"),
     # training
     Mlp(name="mlp", hidden=(128, 64)),

@@ -59,10 +59,21 @@ class Client:
     ) -> Job:
         """Stream a zip from disk into a new version of a data set; the answer is the preprocessing job."""
         with WatchedFile(archive, on_bytes) as file:
-            form: dict[str, Any] = {"archive": (archive.name, file, "application/zip")}
-            if spec is not None:
-                form["spec"] = (None, json.dumps(spec), "application/json")
+            form = {"archive": (archive.name, file, "application/zip")} | _document("spec", spec)
             return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", files=form))
+
+    def upload_model(
+        self,
+        name: str,
+        model: Path,
+        *,
+        metadata: dict[str, Any] | None = None,
+        on_bytes: OnBytes = lambda sent, size: None,
+    ) -> Job:
+        """Stream an ONNX file from disk into a new version of a model; the answer is the vetting job."""
+        with WatchedFile(model, on_bytes) as file:
+            form = {"model": (model.name, file, "application/octet-stream")} | _document("metadata", metadata)
+            return Job.model_validate(self._create(f"/v1/models/{name}/versions", files=form))
 
     def train(self, *, dataset: str, model: str, **spec: Any) -> Job:
         """Start a training job; what is left out of the spec is the architecture's own recipe."""
@@ -114,6 +125,11 @@ class Client:
         path = f"/v1/models/{model}/aliases/{alias}"
         return Alias.model_validate(self._transport.call("PUT", path, json={"version": version}))
 
+    def split_alias(self, model: str, alias: str, versions: dict[int, int], shadow: int | None = None) -> Alias:
+        """Share an alias's requests among versions, by percentages; the shadow gets a copy of each."""
+        path = f"/v1/models/{model}/aliases/{alias}"
+        return Alias.model_validate(self._transport.call("PUT", path, json={"versions": versions, "shadow": shadow}))
+
     def predict(
         self, model: str, image: bytes, *, top_k: int = 1, alias: str | None = None, version: int | None = None
     ) -> Answer:
@@ -163,6 +179,10 @@ class Client:
 def media_type(image: bytes) -> str:
     """The media type that the first bytes of a file tell; the server refuses `application/octet-stream`."""
     return next((kind for magic, kind in MAGIC.items() if image.startswith(magic)), "application/octet-stream")
+
+
+def _document(part: str, value: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if value is None else {part: (None, json.dumps(value), "application/json")}
 
 
 def _which(top_k: int, alias: str | None, version: int | None) -> dict[str, str | int]:

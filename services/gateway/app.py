@@ -5,13 +5,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from services.gateway import datasets, events, health, jobs, keys, models, predict, uploads
+from services.gateway import datasets, events, health, jobs, keys, model_uploads, models, predict, uploads
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import Backends
+from services.gateway.hot.infer import InferShortcut
+from services.gateway.hot.path import HotPath
+from services.gateway.hot.predict import PredictShortcut
 from services.gateway.last_resort import LastResort
+from services.gateway.oip import http as oip
+from services.gateway.oip.grpc import serving_grpc
+from services.gateway.oip.refusals import Refusals
 from services.gateway.problems import add_problem_handlers, problem_schemas
 from services.gateway.request_id import RequestId
+from services.gateway.submit_limit import SubmitLimit
 
 DESCRIPTION = """Upload labelled pictures, train, promote, predict.
 Every error is `application/problem+json` with a stable `code` and a `request_id`."""
@@ -31,15 +39,24 @@ def create_app(backends: Backends) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await backends.predictor.close()
+        await backends.predictor.asker.open()
+        async with serving_grpc(backends):
+            yield
+        await backends.predictor.asker.close()
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
-    for noun in (datasets, uploads, jobs, events, models, predict, keys, health):
+    for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, keys, health):
         app.include_router(noun.router)
     add_problem_handlers(app)
+    app.add_middleware(SubmitLimit, settings=backends.settings)
     app.add_middleware(BodyLimit, settings=backends.settings)
     app.add_middleware(LastResort)
+    app.add_middleware(Refusals)
     app.add_middleware(RequestId)
     return app
+
+
+def with_shortcuts(app: ASGIApp, backends: Backends) -> ASGIApp:
+    """The application behind the short way of predictions; what a server listens for."""
+    return HotPath(app, backends, (PredictShortcut(backends), InferShortcut(backends)))

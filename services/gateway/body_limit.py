@@ -9,8 +9,8 @@ from contract.errors import Malformed, TooLarge
 from services.gateway.problems import answer
 from services.gateway.settings import GatewaySettings
 
-_ARCHIVE = re.compile(r"/v1/datasets/[^/]+/versions/?")
-_PREDICT = re.compile(r"/v1/models/[^/]+/predict/?")
+_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?")
+_PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 
 class BodyLimit:
@@ -52,7 +52,7 @@ class BodyLimit:
             await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
 
     def _limit(self, path: str) -> int:
-        if _ARCHIVE.fullmatch(path):
+        if _UPLOAD.fullmatch(path):
             return self._settings.max_upload_bytes
         if _PREDICT.fullmatch(path):
             return self._settings.max_predict_bytes

@@ -3,28 +3,23 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from contract.artifacts import Bucket, upload_key
 from contract.base import Frozen
-from contract.catalog import Dataset, DatasetVersion, Upload
+from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
-from contract.errors import Malformed, Refused
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, PreprocessRequest, PreprocessSpec
+from contract.jobs import Job, JobKind, JobRequest, PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit, NamePath, VersionPath
-from services.gateway.forms import MULTIPART, parts
+from services.gateway.forms import MULTIPART, json_part, parts, two_parts
 from services.gateway.idempotency import CanRepeat, Repeatable
 from services.gateway.jobs import located
 from services.gateway.problems import COMPONENTS, documented
-from services.gateway.request_id import current_request_id
+from services.gateway.submission import submitted
 from services.storage.datasets import DatasetPage
-from services.storage.uploads import new_upload_id
 
 router = APIRouter(prefix="/v1/datasets", tags=["data"])
 
@@ -75,12 +70,8 @@ async def upload_version(
     """Upload an archive; a preprocessing job turns it into the next version of the data set."""
     # the endpoint reads the body, not the framework, which would before it has looked at the key
     async with parts(request, max_files=2) as form:
-        archive, spec = form.get("archive"), form.get("spec", "{}")
-        if len(form.multi_items()) != len(form) or not {"archive"} <= set(form) <= {"archive", "spec"}:
-            raise Malformed("a multipart body needs a part `archive`, may have a part `spec`, and no others")
-        if not isinstance(archive, UploadFile):
-            raise Malformed("the part `archive` must be a file, with a filename")
-        preparation = _preparation(await spec.read() if isinstance(spec, UploadFile) else spec)
+        archive, spec = await two_parts(form, "archive", "spec")
+        preparation = json_part(Preparation, "spec", spec)
         return located(await run_in_threadpool(_accept, name, archive, preparation, behind, repeat), response)
 
 
@@ -108,34 +99,9 @@ def delete_version(name: NamePath, version: VersionPath, behind: Behind) -> None
     behind.stores.datasets.delete(Reference(name=name, version=version))
 
 
-def _preparation(spec: str | bytes) -> Preparation:
-    try:
-        return Preparation.model_validate_json(spec)
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-        if found[0]["type"] == "json_invalid":
-            raise Malformed("the part `spec` is not JSON") from error
-        faults = [{**fault, "loc": ("body", "spec", *fault["loc"])} for fault in found]
-        raise RequestValidationError(faults) from error
-
-
 def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends, repeat: Repeatable) -> Job:
-    ref = behind.stores.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), archive.file)
-    upload = behind.stores.uploads.add(archive.filename or "archive.zip", ref)
-    source = UploadSource(upload=upload.id)
-    work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
-    once = repeat.once(ref.sha256, preparation.model_dump_json())
-    try:
-        job = behind.stores.jobs.create(request, current_request_id(), once)
-    except Refused:
-        _forget(upload, behind)
-        raise
-    if job.spec != request.spec.model_dump(mode="json"):  # the answer to an earlier request, which brought its own file
-        _forget(upload, behind)
-    return job
+    def wanted(source: UploadSource) -> JobRequest:
+        work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
+        return PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
 
-
-def _forget(upload: Upload, behind: Backends) -> None:
-    behind.stores.uploads.forget(upload.id)
-    behind.stores.objects.delete(Bucket.UPLOADS, upload_key(upload.id))
+    return submitted(archive, wanted, preparation.model_dump_json(), behind, repeat)

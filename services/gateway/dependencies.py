@@ -1,6 +1,7 @@
 """What endpoints are given: the backends, and the key that allows the request."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
@@ -10,8 +11,11 @@ from contract.base import NAME_PATTERN
 from contract.errors import Forbidden, Unauthenticated
 from contract.keys import ApiKey, Scope
 from runtime.stores import Stores
+from services.gateway.oip.dataplane import DataPlane
 from services.gateway.predictor import Predictor
+from services.gateway.recent import Recent
 from services.gateway.settings import GatewaySettings
+from services.storage.jobs import Jobs
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,26 @@ class Backends:
     settings: GatewaySettings
     stores: Stores
     predictor: Predictor
+
+    @property
+    def jobs(self) -> Jobs:
+        """The clients' jobs, with the bound on how many may wait."""
+        return Jobs(self.stores.database, self.settings.max_queued_jobs)
+
+    @cached_property
+    def keys(self) -> Recent[str, ApiKey]:
+        """API keys by their secrets, for requests that cannot wait for the database."""
+        return Recent(self.stores.keys.authenticate)
+
+    @cached_property
+    def plane(self) -> DataPlane:
+        """The models through the Open Inference Protocol."""
+        return DataPlane(self.stores.models, self.predictor.asker, self.settings.predict_timeout_s)
+
+    def forget_models(self) -> None:
+        """A version or an alias has changed."""
+        self.predictor.forget()
+        self.plane.forget()
 
 
 def backends(request: Request) -> Backends:

@@ -34,6 +34,13 @@ JOB_REQUESTS: dict[str, Example] = {
             },
         },
     },
+    "vet": {
+        "summary": "Look at an ONNX model that was put by a presigned URL",
+        "value": {
+            "kind": "vet",
+            "spec": {"model": "mine", "source": {"upload": "01a20c69-671c-75b4-9e31-a6c00b050a58"}},
+        },
+    },
     "preprocess": {
         "summary": "Prepare an archive that was put by a presigned URL",
         "value": {

@@ -41,7 +41,7 @@ async def ready(behind: Behind) -> Readiness:
     await run_in_threadpool(behind.stores.database.ping)
     objects = await run_in_threadpool(_health, behind.stores.objects.ping)
     try:
-        await behind.predictor.ping()
+        await behind.predictor.asker.ping()
         broker: Health = "ok"
     except Unavailable:
         broker = "unavailable"

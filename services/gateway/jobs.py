@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from contract.base import NAME_PATTERN
 from contract.batches import PredictSpec, check_pictures
 from contract.errors import Invalid
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest
+from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, VetRequest
 from contract.references import Reference
 from contract.uploads import UploadSource
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit
@@ -38,7 +38,7 @@ def submit(
 ) -> Job:
     """Accept a job. It is kept from here on, whatever dies."""
     once = repeat.once(request.model_dump_json())
-    return located(behind.stores.jobs.create(pinned(request, behind), current_request_id(), once), response)
+    return located(behind.jobs.create(pinned(request, behind), current_request_id(), once), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
@@ -53,7 +53,7 @@ def list_jobs(
 ) -> JobPage:
     """Jobs, newest first."""
     where = JobFilter(kind=kind, state=state, model=model, dataset=dataset)
-    return behind.stores.jobs.list(where, limit, cursor)
+    return behind.jobs.list(where, limit, cursor)
 
 
 @router.get("/{job_id}", dependencies=MAY_READ, responses=documented(404))
@@ -65,7 +65,7 @@ async def get_job(
     """A job; with `wait`, answers when it ends or after that many seconds."""
     until = time.monotonic() + wait
     while True:
-        job = await run_in_threadpool(behind.stores.jobs.get, job_id)
+        job = await run_in_threadpool(behind.jobs.get, job_id)
         left = until - time.monotonic()
         if job.state.terminal or left <= 0:
             return job
@@ -75,13 +75,13 @@ async def get_job(
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
 def cancel_job(job_id: JobId, behind: Behind) -> Job:
     """Cancel a job: at once while it waits, within seconds while it runs."""
-    return behind.stores.jobs.cancel(job_id)
+    return behind.jobs.cancel(job_id)
 
 
 @router.post("/{job_id}/retry", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
 def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepeat) -> Job:
     """Accept a job anew that has failed, was cancelled or has expired."""
-    return located(behind.stores.jobs.retry(job_id, current_request_id(), repeat.once()), response)
+    return located(behind.jobs.retry(job_id, current_request_id(), repeat.once()), response)
 
 
 @router.get(
@@ -93,7 +93,7 @@ def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepe
 )
 def get_output(job_id: JobId, behind: Behind) -> str:
     """Redirect to a presigned URL of a batch prediction's file."""
-    return behind.stores.objects.download_url(behind.stores.jobs.output(job_id))
+    return behind.stores.objects.download_url(behind.jobs.output(job_id))
 
 
 def located(job: Job, response: Response) -> Job:
@@ -106,9 +106,10 @@ def pinned(request: JobRequest, behind: Backends) -> JobRequest:
     """The request with what it refers to looked up, so that later versions change nothing for it.
 
     Raises NotFound for an unknown data set, model or upload, Conflict for an unfinished upload, Invalid for an empty
-    split or pictures that the model does not take, BadModel for a layer list that cannot take the data set's.
+    split or pictures that the model does not take, BadModel for a rejected version or a layer list that cannot take
+    the data set's.
     """
-    if isinstance(request, PreprocessRequest):
+    if isinstance(request, PreprocessRequest | VetRequest):
         behind.stores.uploads.ref(request.spec.source.upload)
         return request
     if isinstance(request, PredictRequest):
@@ -119,13 +120,14 @@ def pinned(request: JobRequest, behind: Backends) -> JobRequest:
 
 
 def _pinned_batch(spec: PredictSpec, behind: Backends) -> PredictSpec:
-    model, trained = behind.stores.models.manifest(Reference.parse(spec.model))
+    model, manifest = behind.stores.models.manifest(Reference.parse(spec.model))
+    wanted = manifest.card.preprocessing.image
     source = spec.input
     if isinstance(source, UploadSource):
         behind.stores.uploads.ref(source.upload)
         return spec.model_copy(update={"model": str(model)})
-    dataset, manifest = behind.stores.datasets.manifest(Reference.parse(source.dataset))
-    check_pictures(trained.preprocessing.image, manifest.image)
-    if not manifest.shards.get(source.split):
+    dataset, pictures = behind.stores.datasets.manifest(Reference.parse(source.dataset))
+    check_pictures(wanted, pictures.image)
+    if not pictures.shards.get(source.split):
         raise Invalid(f"the data set {dataset} has no {source.split} split")
     return spec.model_copy(update={"model": str(model), "input": source.model_copy(update={"dataset": str(dataset)})})

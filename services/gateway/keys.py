@@ -41,3 +41,4 @@ def create_key(request: NewKeyRequest, behind: Behind, repeat: CanRepeat) -> New
 def delete_key(key_id: Annotated[str, Path(max_length=64)], behind: Behind) -> None:
     """Revoke a key at once."""
     behind.stores.keys.delete(key_id)
+    behind.keys.forget()

@@ -1,12 +1,8 @@
 """The only place that answers for an exception that nobody expected."""
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract.errors import TidepoolError
-from services.gateway.problems import answer
-
-log = structlog.get_logger()
+from services.gateway.problems import problem_of
 
 
 class LastResort:
@@ -31,6 +27,4 @@ class LastResort:
         except Exception as error:
             if started:
                 raise  # too late for another answer: the server cuts the connection, so that nobody takes it for whole
-            log.error("request failed", code=TidepoolError.code, exc_info=error)
-            detail = "an internal error; the gateway's log has it under this request_id"
-            await answer(500, TidepoolError.code, detail)(scope, receive, send)
+            await problem_of(error)(scope, receive, send)

@@ -3,11 +3,13 @@
 import uvicorn
 
 from runtime.broker import Broker, celery_app
-from runtime.calls import RedisCaller
+from runtime.channel import RedisChannel
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.telemetry import start_telemetry
-from services.gateway.app import create_app
+from services.gateway.app import create_app, with_shortcuts
+from services.gateway.batching.batcher import Batcher
+from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
 from services.gateway.predictor import Predictor
 from services.gateway.settings import GatewaySettings
@@ -16,8 +18,11 @@ from services.gateway.settings import GatewaySettings
 def main() -> None:
     start_telemetry("gateway", TelemetrySettings())
     settings, broker = GatewaySettings(), BrokerSettings()
-    predictor = Predictor(RedisCaller(broker, Broker(celery_app(broker))))
-    app = create_app(Backends(settings, Stores.from_environment(), predictor))
+    stores = Stores.from_environment()
+    bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
+    batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
+    backends = Backends(settings, stores, Predictor(batcher, stores.models))
+    app = with_shortcuts(create_app(backends), backends)
     uvicorn.run(
         app,
         host=settings.host,

@@ -4,15 +4,16 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from contract.base import NAME_PATTERN, Frozen, Name, Version
-from contract.errors import BadImage, Invalid, Malformed, UnsupportedMedia
+from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
+from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
-from contract.references import Reference
+from services.gateway.batching.batcher import Answered
 from services.gateway.dependencies import MAY_PREDICT, Backends, Behind, NamePath
 from services.gateway.forms import MULTIPART, media_type, parts
+from services.gateway.predictor import Wanted, best, timing
 from services.gateway.problems import documented
 
 router = APIRouter(prefix="/v1/models", tags=["predict"])
@@ -66,18 +67,29 @@ async def predict(
     """Classify the picture in the body, or every `image` part of a multipart body."""
     if version is not None and alias is not None:
         raise Invalid("give version or alias, not both")
-    wanted = Reference(name=name, version=version, alias=alias)
-    reference, manifest = await run_in_threadpool(behind.stores.models.manifest, wanted)
+    target = await behind.predictor.target(Wanted(name, version, alias))
     images, several = await _images(request, behind)
     within_s = x_request_timeout or behind.settings.predict_timeout_s
-    results, timing = await behind.predictor.predict(reference, manifest.artifact, images, top_k, within_s)
-    timing_ms = TimingMs(**asdict(timing))
+    found = await behind.predictor.classify_all(target, images, top_k, within_s)
+    answered = [each for each in found if isinstance(each, Answered)]
+    timing_ms = TimingMs(**asdict(timing(answered)))
     if several:
-        return ManyPredictions(model=name, version=reference.version, results=tuple(results), timing_ms=timing_ms)
-    (result,) = results
-    if result.predictions is None:
-        raise BadImage(result.error.message if result.error else "the picture cannot be read")
-    return SinglePrediction(model=name, version=reference.version, predictions=result.predictions, timing_ms=timing_ms)
+        results = tuple(_result(each) for each in found)
+        return ManyPredictions(model=name, version=target.version, results=results, timing_ms=timing_ms)
+    (one,) = found
+    if isinstance(one, TidepoolError):
+        raise one
+    return SinglePrediction(model=name, version=target.version, predictions=_predictions(one), timing_ms=timing_ms)
+
+
+def _result(found: Answered | TidepoolError) -> ImageResult:
+    if isinstance(found, TidepoolError):
+        return ImageResult(error=JobError(code=found.code, message=found.message))
+    return ImageResult(predictions=_predictions(found))
+
+
+def _predictions(answered: Answered) -> tuple[Prediction, ...]:
+    return tuple(Prediction(label=label, score=score) for label, score in best(answered))
 
 
 async def _images(request: Request, behind: Backends) -> tuple[list[bytes], bool]:

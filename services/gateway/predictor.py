@@ -1,18 +1,15 @@
-"""The way from an endpoint to the inference pool; where requests will be gathered into batches."""
+"""The way from an endpoint to a model: a reference is resolved, and the batcher is asked."""
 
 import asyncio
-import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from contract.artifacts import ObjectRef
-from contract.predictions import ImageResult, PredictCall, PredictReply
+from contract.errors import TidepoolError
+from contract.inference import Artifact, Picture, Scores, Target
 from contract.references import Reference
-from runtime import codec
-from runtime.calls import Caller
-from services.gateway.request_id import current_request_id
-
-POOL = "inference"
-CHUNK = 64  # pictures in one message, so that replicas share a large request
+from services.gateway.batching.batcher import Answered, Asker
+from services.gateway.recent import Recent
+from services.storage.models import Models
 
 
 @dataclass(frozen=True)
@@ -24,36 +21,61 @@ class Timing:
     total: float
 
 
+class Wanted(NamedTuple):
+    """A Reference whose parts were checked before."""
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+
 class Predictor:
-    """Sends pictures to the pool and puts the answers together."""
+    """Asks the pool about pictures."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, asker: Asker, models: Models) -> None:
+        self.asker = asker
+        self._targets: Recent[Wanted, Target] = Recent(lambda wanted: _target(models, Reference(**wanted._asdict())))
 
-    async def predict(
-        self, model: Reference, artifact: ObjectRef, images: list[bytes], top_k: int, within_s: float
-    ) -> tuple[list[ImageResult], Timing]:
-        """Results in the order of `images`; raises BrokerUnavailable, DeadlineExceeded, or what the model raised."""
-        started = time.perf_counter()
-        chunks = [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]
-        replies = await asyncio.gather(*(self._ask(model, artifact, chunk, top_k, within_s) for chunk in chunks))
-        total = (time.perf_counter() - started) * 1e3
-        inference = sum(reply.inference_ms for reply in replies)
-        results = [result for reply in replies for result in reply.results]
-        return results, Timing(max(0.0, round(total - inference, 3)), round(inference, 3), round(total, 3))
+    async def target(self, wanted: Wanted) -> Target:
+        """The version that is wanted now; raises NotFound."""
+        return self._targets.peek(wanted) or await self._targets.get(wanted)
 
-    async def ping(self) -> None:
-        """Raise BrokerUnavailable unless the way to the pool is open."""
-        await self._caller.ping()
+    def forget(self) -> None:
+        """A version or an alias has changed."""
+        self._targets.forget()
 
-    async def close(self) -> None:
-        await self._caller.close()
+    async def classify(self, target: Target, file: bytes, top_k: int, within_s: float) -> Answered:
+        """The best classes of one picture; raises what Asker.ask raises."""
+        return await self.asker.ask(target, Picture(file, top_k), within_s)
 
-    async def _ask(
-        self, model: Reference, artifact: ObjectRef, images: list[bytes], top_k: int, within_s: float
-    ) -> PredictReply:
-        call = PredictCall(
-            model=model.name, version=model.version or 1, artifact=artifact, top_k=top_k, images=tuple(images)
-        )
-        reply = await self._caller.call(POOL, codec.encode(call), within_s, current_request_id())
-        return codec.decode(PredictReply, reply)
+    async def classify_all(
+        self, target: Target, files: list[bytes], top_k: int, within_s: float
+    ) -> list[Answered | TidepoolError]:
+        """The best classes of each picture, or its own error; raises what is no picture's fault."""
+        asked = [self.classify(target, file, top_k, within_s) for file in files]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        answers: list[Answered | TidepoolError] = []
+        for each in found:
+            if isinstance(each, BaseException) and not (isinstance(each, TidepoolError) and each.status == 422):
+                raise each
+            answers.append(each)
+        return answers
+
+
+def best(answered: Answered) -> tuple[tuple[str, float], ...]:
+    """The labels and scores of an answer to a picture."""
+    assert isinstance(answered.answer, Scores)  # noqa: S101  a picture is never answered by tensors
+    return answered.answer.best
+
+
+def timing(answered: list[Answered]) -> Timing:
+    """Of answers that were waited for together."""
+    queue = max((each.queue_ms for each in answered), default=0.0)
+    inference = max((each.inference_ms for each in answered), default=0.0)
+    return Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
+
+
+def _target(models: Models, reference: Reference) -> Target:
+    pinned, manifest = models.manifest(reference)
+    artifact = Artifact(**manifest.artifact.model_dump(mode="json"))
+    return Target(pinned.name, pinned.version or 0, artifact)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from contract.base import Frozen
-from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
+from contract.errors import Invalid, Malformed, Overloaded, TidepoolError, UnsupportedMedia
 from services.gateway.faults import Fault, fault
 from services.gateway.request_id import current_request_id
 
@@ -45,11 +45,18 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
     return JSONResponse(problem.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
 
 
-def on_tidepool_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, TidepoolError)  # noqa: S101  the handler is registered for nothing else
-    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+def problem_of(error: Exception) -> JSONResponse:
+    """What an error says to the client; what is nobody's plan is logged with its trace, and says nothing."""
+    if not isinstance(error, TidepoolError):
+        log.error("request failed", code=TidepoolError.code, exc_info=error)
+        return answer(500, TidepoolError.code, "an internal error; the gateway's log has it under this request_id")
+    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
         log.warning("request failed", code=error.code, exc_info=error)
     return answer(error.status, error.code, error.message)
+
+
+def on_tidepool_error(_: Request, error: Exception) -> JSONResponse:
+    return problem_of(error)
 
 
 def on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -1,12 +1,14 @@
 """Every request gets an id: taken from X-Request-ID or made here, in the answer, the logs and the metrics' log line."""
 
+import itertools
 import re
+import secrets
 import time
-import uuid
+from contextvars import ContextVar
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
@@ -17,9 +19,22 @@ SECONDS = Histogram("tidepool_http_request_seconds", "Time from the first byte t
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+_CURRENT: ContextVar[str] = ContextVar("request_id", default="")
+_FIRST_HALF = secrets.token_hex(8)  # of the ids made by this process
+_count = itertools.count(secrets.randbits(32))
+
+
 def current_request_id() -> str:
     """The id of the request that is being answered."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    return _CURRENT.get()
+
+
+def begin(given: bytes | None) -> str:
+    """Make the client's id, or a new one where there is none that could be used, the current one."""
+    text = given.decode("latin-1") if given else ""
+    request_id = text if _ACCEPTABLE.fullmatch(text) else f"{_FIRST_HALF}{next(_count):016x}"
+    _CURRENT.set(request_id)
+    return request_id
 
 
 class RequestId:
@@ -32,8 +47,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
+        request_id = begin(dict(scope["headers"]).get(b"x-request-id"))
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:

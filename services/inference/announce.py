@@ -3,7 +3,7 @@
 import structlog
 
 from contract.errors import DatabaseUnavailable
-from contract.predictions import PredictCall, PredictReply
+from contract.inference import Target
 from services.storage.models import Models
 
 log = structlog.get_logger()
@@ -16,13 +16,13 @@ class ProviderAnnouncer:
         self._models = models
         self._told: set[tuple[str, int]] = set()
 
-    def announce(self, call: PredictCall, reply: PredictReply) -> None:
-        version = (call.model, call.version)
+    def announce(self, target: Target, provider: str) -> None:
+        version = (target.model, target.version)
         if version in self._told:
             return
         try:
-            self._models.note_provider(*version, reply.provider)
+            self._models.note_provider(*version, provider)
         except DatabaseUnavailable:
-            log.warning("provider not noted, the database does not answer", model=call.model, version=call.version)
+            log.warning("provider not noted, the database does not answer", model=target.model, version=target.version)
         else:
             self._told.add(version)

@@ -62,10 +62,10 @@ def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[Sou
         task.objects.fetch(task.uploads.ref(wanted.upload), path)
         rejections = Rejections()
         with Archive(path, Limits(), rejections) as archive:
-            yield ArchiveSource(archive, rejections, model.preprocessing.image)
+            yield ArchiveSource(archive, rejections, model.card.preprocessing.image)
     else:
         reference, dataset = task.datasets.manifest(Reference.parse(wanted.dataset))
-        check_pictures(model.preprocessing.image, dataset.image)
+        check_pictures(model.card.preprocessing.image, dataset.image)
         shards = dataset.shards.get(wanted.split)
         if not shards:
             raise Invalid(f"the data set {reference} has no {wanted.split} split")

@@ -27,7 +27,7 @@ class Engine:
     providers: list[Provider] = field(default_factory=_available)
 
     def load(self, source: Path | bytes) -> LoadedModel:
-        """Make a session of an ONNX file and warm it up; raises BadModel if it is none or has no card."""
+        """Make a session of an ONNX file and warm it up; raises BadModel if it is none."""
         _share_arena()
         try:
             session = ort.InferenceSession(source, self._options(), self.providers)
@@ -58,10 +58,10 @@ def _share_arena() -> None:
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg(limits))
 
 
-def _card(session: ort.InferenceSession) -> ModelCard:
+def _card(session: ort.InferenceSession) -> ModelCard | None:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
-        raise BadModel(f"the ONNX file carries no model card under its metadata key '{METADATA_KEY}'")
+        return None
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError:

@@ -18,3 +18,6 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
+
+# Of the device or the build; what else fails while a loaded graph runs is due to what it was fed.
+FAULTS_OF_OURS: tuple[type[Exception], ...] = (ort_state.EPFail, ort_state.EngineError, ort_state.NotImplemented)

@@ -16,32 +16,43 @@ INPUT_BYTES = 64 * 2**20  # one float32 input is at most this large, so big pict
 
 
 class LoadedModel:
-    """An ONNX session with its card and the input buffer that it reuses; safe to share between threads."""
+    """An ONNX session, with the card and the input buffer of an image classifier; safe to share between threads."""
 
-    def __init__(self, session: ort.InferenceSession, card: ModelCard, max_batch: int) -> None:
-        """Raises BadModel unless the graph takes one picture tensor and gives one tensor of logits."""
-        inputs, outputs = session.get_inputs(), session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
+    def __init__(self, session: ort.InferenceSession, card: ModelCard | None, max_batch: int) -> None:
+        """Raises BadModel where there is a card, unless the graph takes one picture tensor and gives one of logits."""
+        self.inputs = tuple(map(_signature, session.get_inputs()))
+        self.outputs = tuple(map(_signature, session.get_outputs()))
+        self.max_batch = max_batch
+        self.session = session
+        self._card = card
+        self._buffer = np.empty((0,), np.float32)
+        self._lock = threading.Lock()
+        if card is None:
+            return
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
             raise BadModel("the graph must have one input, the pictures, and one output, the logits")
-        self.card = card
-        self.inputs = (_signature(inputs[0]),)
-        self.outputs = (_signature(outputs[0]),)
-        self._session = session
         self._normalization = Normalization.of(card.preprocessing)
         shape = card.preprocessing.image.shape
         picture_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
-        self._buffer = np.empty((max(1, min(max_batch, INPUT_BYTES // picture_bytes)), *shape), np.float32)
-        self._lock = threading.Lock()
+        self.max_batch = max(1, min(max_batch, INPUT_BYTES // picture_bytes))
+        self._buffer = np.empty((self.max_batch, *shape), np.float32)
+
+    @property
+    def card(self) -> ModelCard:
+        """How to feed pictures; raises BadModel for a model that came without."""
+        if self._card is None:
+            raise BadModel("the model does not say how to feed it pictures; ask it through /v2, with tensors")
+        return self._card
 
     @property
     def provider(self) -> str:
         """The execution provider that the session truly uses."""
-        return str(self._session.get_providers()[0])
+        return str(self.session.get_providers()[0])
 
     @property
     def batch(self) -> int:
         """How many pictures the graph is run on at once, at most."""
-        return len(self._buffer)
+        return self.max_batch
 
     @property
     def buffer_bytes(self) -> int:
@@ -64,7 +75,9 @@ class LoadedModel:
         return logits
 
     def warm_up(self) -> None:
-        """Run a batch of one and the largest batch; raises BadModel if the graph cannot."""
+        """Run a batch of one and the largest batch of black pictures; raises BadModel if the graph cannot."""
+        if self._card is None:
+            return
         self._buffer[:] = 0
         for size in (1, len(self._buffer)):
             try:
@@ -76,7 +89,7 @@ class LoadedModel:
 
     def _run_buffer(self, size: int) -> NDArray[np.float32]:
         try:
-            (logits,) = self._session.run(None, {self.inputs[0].name: self._buffer[:size]})
+            (logits,) = self.session.run(None, {self.inputs[0].name: self._buffer[:size]})
         except ORT_ERRORS as error:
             raise Unavailable("the model could not be run") from error
         return np.asarray(logits)

@@ -1,56 +1,76 @@
-"""The only place that answers a batch of encoded pictures."""
+"""The only place that answers a batch of questions."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from contract.predictions import PredictCall, PredictReply
+from contract.inference import Answer, Artifact, Failure, Picture, Question, Target, Tensors
 from runtime import images
+from runtime.drain import Answered
 from services.inference.cache import ModelCache
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
-from services.inference.postprocess import failed, results
+from services.inference.model import LoadedModel
+from services.inference.postprocess import answers
+from services.inference.tensors import TensorRunner
 
 LARGE_FILE = 16 * 1024  # bytes; a smaller picture is decoded sooner than a thread takes it over
 
 
 class Predictor:
-    """Answers calls for any model that its cache can load."""
+    """Answers questions to any model that its cache can load."""
 
     def __init__(self, models: ModelCache, decode_threads: int) -> None:
         self._models = models
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
-    def predict(self, call: PredictCall) -> PredictReply:
-        """Results in the order of the call's pictures; one that fails has its error and leaves the others alone.
+    def respond(self, target: Target, questions: tuple[Question, ...]) -> Answered:
+        """Answers in the order of the questions; one that fails leaves the others alone.
 
         Raises what ModelCache.get raises, and Unavailable if ONNX Runtime fails.
         """
-        model = self._models.get(call.artifact)
-        decoded = self._decode(call.images, model.card.preprocessing.image)
-        pixels = [picture for picture in decoded if not isinstance(picture, BadImage)]
-        batch = np.array(pixels, np.uint8).reshape(-1, *model.card.preprocessing.image.shape)
+        model = self._models.get(_ref(target.artifact))
+        payloads = [question.payload for question in questions]
+        pictures = [payload for payload in payloads if isinstance(payload, Picture)]
+        tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
+        decoded = self._decode(pictures, model.card.preprocessing.image) if pictures else []
         started = time.perf_counter()
-        logits = model.run(batch)
+        of_pictures = iter(_classify(model, pictures, decoded) if pictures else ())
+        of_tensors = iter(TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ())
         seconds = time.perf_counter() - started
-        INFERENCE_SECONDS.labels(call.model, call.version).observe(seconds)
-        BATCH_SIZE.labels(call.model, call.version).observe(len(batch))
-        answers = iter(results(logits, model.card.labels, call.top_k))
-        return PredictReply(
-            results=tuple(failed(one) if isinstance(one, BadImage) else next(answers) for one in decoded),
+        INFERENCE_SECONDS.labels(target.model, target.version).observe(seconds)
+        BATCH_SIZE.labels(target.model, target.version).observe(len(questions))
+        return Answered(
+            answers=[next(of_pictures if isinstance(payload, Picture) else of_tensors) for payload in payloads],
             inference_ms=seconds * 1000,
             provider=model.provider,
+            max_batch=model.batch,
         )
 
-    def _decode(self, files: tuple[bytes, ...], spec: ImageSpec) -> list[NDArray[np.uint8] | BadImage]:
-        def decode(file: bytes) -> NDArray[np.uint8] | BadImage:
+    def _decode(self, pictures: list[Picture], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
+        def decode(picture: Picture) -> NDArray[np.uint8] | Failure:
             try:
-                return images.decode(file, spec)
+                return images.decode(picture.file, spec)
             except BadImage as error:
-                return error
+                return Failure(error.code, error.message)
 
-        worth_threads = len(files) > 1 and max(map(len, files)) >= LARGE_FILE
-        return list(self._pool.map(decode, files) if worth_threads else map(decode, files))
+        worth_threads = len(pictures) > 1 and max(len(picture.file) for picture in pictures) >= LARGE_FILE
+        return list(self._pool.map(decode, pictures) if worth_threads else map(decode, pictures))
+
+
+def _classify(model: LoadedModel, pictures: list[Picture], decoded: list[NDArray[np.uint8] | Failure]) -> list[Answer]:
+    good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
+    batch = np.array([decoded[index] for index in good], np.uint8)
+    logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))
+    said = iter(answers(logits, model.card.labels, [pictures[index].top_k for index in good]))
+    return [pixels if isinstance(pixels, Failure) else next(said) for pixels in decoded]
+
+
+@lru_cache(maxsize=1024)
+def _ref(artifact: Artifact) -> ObjectRef:
+    return ObjectRef(bucket=Bucket(artifact.bucket), key=artifact.key, size=artifact.size, sha256=artifact.sha256)

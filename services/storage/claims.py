@@ -1,5 +1,6 @@
 """The only place where a worker takes a job: one guarded UPDATE, which also raises the fence."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,14 +29,14 @@ class Claim:
     parts: tuple[dict[str, Any], ...] | None = None
 
 
-def take(connection: Connection, kind: JobKind, worker: str, now: datetime) -> Claim | None:
-    """Take the best due job of a kind: queued, or running with an expired lease; None when there is none.
+def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: datetime) -> Claim | None:
+    """Take the best due job of some kinds: queued, or running with an expired lease; None when there is none.
 
     Best is the highest priority, then the oldest; a part is as old as the job that it is a part of.
     """
     abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
     due = and_(
-        jobs.c.kind == kind,
+        jobs.c.kind.in_(kinds),
         jobs.c.cancel_requested.is_(False),
         or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
         or_(

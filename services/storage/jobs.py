@@ -10,6 +10,7 @@ from contract.artifacts import ObjectRef
 from contract.base import Frozen
 from contract.errors import Conflict, NotFound
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.backlog import require_room
 from services.storage.events import add_state
 from services.storage.families import cancel_parts
 from services.storage.guards import ended
@@ -40,15 +41,16 @@ class JobPage(Frozen):
 
 
 class Jobs:
-    """The clients' side of the jobs table."""
+    """The clients' side of the jobs table; at most `most_queued` jobs wait to run, or as many as come."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, most_queued: int | None = None) -> None:
         self._database = database
+        self._most_queued = most_queued
 
     def create(self, request: JobRequest, request_id: str | None = None, once: Once | None = None) -> Job:
         """Accept a job: its row and its outbox entry in one transaction, and nothing else.
 
-        Raises Invalid or Conflict as `once` demands.
+        Raises Overloaded when the queue is full, Invalid or Conflict as `once` demands.
         """
         now = self._database.now()
         deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
@@ -63,7 +65,7 @@ class Jobs:
         with self._database.write() as connection:
             if earlier := answered(connection, once):
                 return Job.model_validate(earlier)
-            job = _insert(connection, values | subject_of(request.spec), now)
+            job = self._accept(connection, values | subject_of(request.spec), now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -77,7 +79,7 @@ class Jobs:
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
             again = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
-            job = _insert(connection, {name: row[name] for name in again} | {"request_id": request_id}, now)
+            job = self._accept(connection, {name: row[name] for name in again} | {"request_id": request_id}, now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -125,18 +127,14 @@ class Jobs:
             connection.execute(update(jobs).where(mine, jobs.c.state == JobState.RUNNING).values(asked))
             return job_of(_row(connection, job_id))
 
-
-def _insert(connection: Connection, values: dict[str, Any], now: datetime) -> Job:
-    row = (
-        connection.execute(
-            insert(jobs).values(fresh(now) | values | {"progress_message": "waiting for a worker"}).returning(jobs)
-        )
-        .mappings()
-        .one()
-    )
-    connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
-    add_state(connection, row)
-    return job_of(row)
+    def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
+        if self._most_queued is not None:
+            require_room(connection, self._most_queued)
+        new = fresh(now) | values | {"progress_message": "waiting for a worker"}
+        row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
+        connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
+        add_state(connection, row)
+        return job_of(row)
 
 
 def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:

@@ -1,5 +1,6 @@
 """Jobs as workers see them: claim, renew, finish; every change is a guarded UPDATE under the fence."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from services.storage.claims import Claim, take
 from services.storage.events import add_events, add_state
 from services.storage.families import fail_parent
 from services.storage.guards import LEASE, Lease, change, ended, held, lock_root
-from services.storage.publication import Manifest, publish
+from services.storage.publication import Manifest, publish, reject
 from services.storage.rows import job_of
 from services.storage.session import Database
 from services.storage.tables import jobs
@@ -28,10 +29,11 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, kind: JobKind, worker: str) -> Claim | None:
-        """Take the best due job of a kind, or None when there is none."""
+    def claim(self, kinds: JobKind | Collection[JobKind], worker: str) -> Claim | None:
+        """Take the best due job of a kind, or of several kinds; None when there is none."""
         with self._database.write() as connection:
-            return take(connection, kind, worker, self._database.now())
+            wanted = {kinds} if isinstance(kinds, JobKind) else kinds
+            return take(connection, wanted, worker, self._database.now())
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> None:
         """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
@@ -81,10 +83,13 @@ class Leases:
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
         """Charge a failure: back to the queue with back-off, or failed for good; raises LeaseLost."""
+        now = self._database.now()
         with self._database.write() as connection:
             lock_root(connection, lease)
             row = change(connection, held(lease).values(failures=jobs.c.failures + 1))
             row = change(connection, held(lease).values(self._after_failure(row, error)))
+            if row["state"] == JobState.FAILED and (rejected := reject(connection, job_of(row), error, now)):
+                row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(rejected))
             add_state(connection, row)
             if row["parent_id"] is not None and row["state"] == JobState.FAILED:
                 fail_parent(connection, row)

@@ -1,4 +1,4 @@
-"""What becomes visible when a job succeeds, inside the transaction that finishes it."""
+"""What becomes visible when a job ends, inside the transaction that ends it."""
 
 from datetime import datetime
 from typing import Any
@@ -7,10 +7,12 @@ from sqlalchemy import Connection
 
 from contract.batches import OutputInfo, PredictionOutput, PredictResult, PredictSpec
 from contract.datasets import DatasetManifest
-from contract.jobs import Job, PreprocessResult, PreprocessSpec, TrainResult
+from contract.errors import BadModel, TidepoolError
+from contract.jobs import Job, JobKind, PreprocessResult, PreprocessSpec, TrainResult
 from contract.training import ModelManifest, TrainSpec
+from contract.vetting import VetResult, VetSpec
 from services.storage.datasets import register_dataset
-from services.storage.models import register_model
+from services.storage.models import register_model, register_rejected
 
 Manifest = DatasetManifest | ModelManifest | PredictionOutput
 
@@ -24,6 +26,9 @@ def publish(connection: Connection, job: Job, manifest: Manifest, now: datetime)
         case TrainSpec() as spec, ModelManifest():
             reference = register_model(connection, spec.model, manifest, job.id, now)
             return {"result": TrainResult.of(reference, manifest).model_dump(mode="json")}
+        case VetSpec() as spec, ModelManifest():
+            reference = register_model(connection, spec.model, manifest, job.id, now)
+            return {"result": VetResult(model=str(reference), status="ready").model_dump(mode="json")}
         case PredictSpec(), PredictionOutput():
             artifact = manifest.artifact
             result = PredictResult(
@@ -34,3 +39,15 @@ def publish(connection: Connection, job: Job, manifest: Manifest, now: datetime)
             )
             return {"result": result.model_dump(mode="json"), "output": artifact.model_dump(mode="json")}
     raise TypeError(f"a {job.kind} job cannot publish a {type(manifest).__name__}")
+
+
+def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> dict[str, Any]:
+    """Register the version that a job for good found to be a bad model; the columns of its row that say so.
+
+    Any other failure leaves nothing behind.
+    """
+    if job.kind != JobKind.VET or not isinstance(error, BadModel):
+        return {}
+    spec = VetSpec.model_validate(job.spec)
+    reference = register_rejected(connection, spec.model, error.message, job.id, now)
+    return {"result": VetResult(model=str(reference), status="rejected").model_dump(mode="json")}

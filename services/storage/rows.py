@@ -10,6 +10,7 @@ from contract.batches import PredictSpec, SplitInput
 from contract.jobs import Job, JobError, JobSpec, JobState, PreprocessSpec, Progress
 from contract.references import Reference
 from contract.training import TrainSpec
+from contract.vetting import VetSpec
 
 
 def job_of(row: RowMapping) -> Job:
@@ -61,3 +62,5 @@ def subject_of(spec: JobSpec) -> dict[str, Any]:
             source = spec.input
             dataset = Reference.parse(source.dataset).name if isinstance(source, SplitInput) else None
             return {"dataset": dataset, "model": Reference.parse(spec.model).name}
+        case VetSpec():
+            return {"dataset": None, "model": spec.model}

@@ -158,8 +158,9 @@ model_versions = Table(
     Column("name", String(63), ForeignKey("models.name"), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
-    Column("dataset", String(127), nullable=False),
-    Column("manifest", JSON, nullable=False),
+    Column("dataset", String(127)),  # of one that was trained here
+    Column("manifest", JSON(none_as_null=True)),
+    Column("rejected", Text),  # why, of one that has no manifest
     Column("provider", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -169,8 +170,19 @@ aliases = Table(
     metadata,
     Column("model", String(63), primary_key=True),
     Column("alias", String(63), primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("shadow", Integer),
     Column("updated_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["model", "shadow"], ["model_versions.name", "model_versions.version"]),
+)
+
+alias_weights = Table(
+    "alias_weights",
+    metadata,
+    Column("model", String(63), primary_key=True),
+    Column("alias", String(63), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("weight", Integer, nullable=False),  # percent of the requests
+    ForeignKeyConstraint(["model", "alias"], ["aliases.model", "aliases.alias"], ondelete="CASCADE"),
     ForeignKeyConstraint(["model", "version"], ["model_versions.name", "model_versions.version"]),
 )
 

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Table, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contract.errors import NotFound
+from contract.errors import BadModel, NotFound
 from contract.references import Reference
-from services.storage.tables import aliases, dataset_versions, datasets, model_versions, models
+from contract.training import ModelManifest
+from services.storage.tables import alias_weights, dataset_versions, datasets, model_versions, models
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,33 @@ def add_version(connection: Connection, family: Family, name: str, now: datetime
 
 
 def find_version(connection: Connection, family: Family, reference: Reference) -> RowMapping:
-    """The row that a reference means; raises NotFound that says which part of it is unknown."""
+    """The row that a reference means; raises NotFound that says which part of it is unknown.
+
+    A bare name means no rejected version, and an alias the version that gets most of its requests.
+    """
     table = family.versions
     query = select(table).where(table.c.name == reference.name)
     if reference.version is not None:
         query = query.where(table.c.version == reference.version)
     elif reference.alias is not None and family is MODELS:
-        query = query.join(
-            aliases,
-            (aliases.c.model == table.c.name)
-            & (aliases.c.version == table.c.version)
-            & (aliases.c.alias == reference.alias),
-        )
+        shares = alias_weights.c
+        joined = (shares.model == table.c.name) & (shares.version == table.c.version)
+        query = query.join(alias_weights, joined & (shares.alias == reference.alias)).order_by(shares.weight.desc())
     elif reference.alias is not None:
         raise NotFound(f"{family.noun}s have no aliases; write {reference.name}@ and a version number")
+    elif family is MODELS:
+        query = query.where(table.c.rejected.is_(None))
     row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no {family.noun} {reference}")
     return row
+
+
+def manifest_of(row: RowMapping) -> ModelManifest:
+    """The manifest in a model version's row; raises BadModel for one that was rejected."""
+    if row["rejected"] is not None:
+        raise BadModel(f"{row['name']}@{row['version']} was rejected: {row['rejected']}")
+    return ModelManifest.model_validate(row["manifest"])
 
 
 def versions_of(connection: Connection, family: Family, name: str) -> tuple[int, ...]:

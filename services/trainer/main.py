@@ -2,6 +2,7 @@
 
 import os
 
+from contract.jobs import JobKind
 from runtime.replica import serve
 from services.trainer.worker import train
 
@@ -9,4 +10,4 @@ if __name__ == "__main__":
     # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads
     # that spin made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    serve("trainer", handler=train)
+    serve("trainer", handlers={JobKind.TRAIN: train})

@@ -12,12 +12,14 @@ from tests.faults.chaos import Plan, run
 from tests.faults.cluster import SERVICES, Cluster
 from tests.faults.driver import Driver
 from tests.faults.load import submit_latencies
+from tests.faults.overload import overload
 from tests.faults.report import Report
 from tests.faults.resumption import compare
 from tests.faults.start import cluster
 
 DIALECTS = ("sqlite", "postgresql")
 PER_SECOND, LOAD_S = 100, 20
+UNBOUNDED = {"TIDEPOOL_MAX_QUEUED_JOBS": "1000000"}  # what the overload is measured at is the gateway
 
 
 def main(minutes: float, seed: int) -> bool:
@@ -37,6 +39,10 @@ def main(minutes: float, seed: int) -> bool:
         hundredths = statistics.quantiles(seconds, n=100)
         p50, p99 = (1000 * hundredths[index] for index in (49, 98))
         print(f"\nsubmit at {PER_SECOND} a second on {dialect}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
+    for dialect in DIALECTS:
+        with cluster(dialect, replicas=(), durable=True, settings=UNBOUNDED) as target:
+            _answering(target).close()
+            print(f"\noverload on {dialect}: {overload(target)}", flush=True)
     with cluster("sqlite", SERVICES) as target:
         driver = _answering(target)
         compared = compare(driver)

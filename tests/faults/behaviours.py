@@ -14,6 +14,7 @@ from tests.examples import MODEL_MANIFEST
 EPOCHS = 4
 PARTS = 4
 STEP_S = 0.1
+MEAL = 8 << 20
 
 
 def behave(task: Task) -> Outcome:
@@ -42,6 +43,8 @@ def _work(task: Task, name: str) -> None:
             _steps(task, 30)
         case "long":
             _steps(task, 100)
+        case "hungry" if task.job.attempt == 1:
+            _eat(task, 40)
         case "deaf":
             _ignore(task, 100)
         case "resumes":
@@ -62,6 +65,14 @@ def _part(task: Task, name: str) -> PartDone:
 
 def _steps(task: Task, count: int) -> None:
     for step in range(count):
+        task.report(step / count, f"step {step}")
+        time.sleep(STEP_S)
+
+
+def _eat(task: Task, count: int) -> None:
+    eaten = []
+    for step in range(count):
+        eaten.append(bytearray(MEAL))
         task.report(step / count, f"step {step}")
         time.sleep(STEP_S)
 

@@ -72,4 +72,4 @@ class Cluster:
 
     def logs(self) -> str:
         """The ends of all logs, for a test that fails."""
-        return "\n".join(f"--- {kept.name}\n{kept.log.read_text()[-1500:]}" for kept in self.kept.values())
+        return "\n".join(f"--- {log.stem}\n{log.read_text()[-1500:]}" for log in sorted(self.folder.glob("*.log")))

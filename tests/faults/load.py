@@ -12,7 +12,7 @@ from tests.faults.cluster import Cluster
 async def submit_latencies(cluster: Cluster, per_second: int, seconds: int) -> list[float]:
     """Seconds from when each submit was due to its answer, in order; raises httpx.HTTPError for one without a 202."""
     headers = {"Authorization": f"Bearer {cluster.key}"}
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    limits = httpx.Limits(max_connections=200, keepalive_expiry=1)  # below the server's, or a reuse may meet its close
     async with httpx.AsyncClient(
         base_url=cluster.url, headers=headers, timeout=30, limits=limits, trust_env=False
     ) as http:

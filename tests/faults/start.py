@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,10 +32,16 @@ MARK = "TIDEPOOL_FAULTS"  # in the environment of every process of a cluster
 
 
 @contextmanager
-def cluster(dialect: str, replicas: tuple[Replica, ...] = REPLICAS, durable: bool = False) -> Iterator[Cluster]:
+def cluster(
+    dialect: str,
+    replicas: tuple[Replica, ...] = REPLICAS,
+    durable: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Cluster]:
     """A cluster on `sqlite` or `postgresql`; its gateway may not answer yet.
 
-    With `durable`, the database is on this machine's real disk and syncs it, and no proxy is before it.
+    With `durable`, the database is on this machine's real disk and syncs it, and no proxy is before it. `settings` are
+    added to the environment of every service.
     """
     folder = Path(tempfile.mkdtemp(prefix="tidepool-faults-"))
     folder.chmod(0o755)  # for the postgres user
@@ -43,7 +49,7 @@ def cluster(dialect: str, replicas: tuple[Replica, ...] = REPLICAS, durable: boo
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         disk = stack.enter_context(Disk.plain(folder / "disk") if durable else Disk.mounted(folder / "disk"))
         stack.callback(_end_all, str(folder))
-        yield _Start(folder, dialect, disk, durable, stack).cluster(replicas)
+        yield _Start(folder, dialect, disk, durable, stack).cluster(replicas, settings or {})
 
 
 class _Start:
@@ -53,7 +59,7 @@ class _Start:
         self._folder, self._dialect, self._disk, self._durable, self._stack = folder, dialect, disk, durable, stack
         self._proxies: dict[str, Proxy] = {}
 
-    def cluster(self, replicas: tuple[Replica, ...]) -> Cluster:
+    def cluster(self, replicas: tuple[Replica, ...], settings: Mapping[str, str]) -> Cluster:
         direct, through = self._database()
         ports = {"redis": free_port(), "s3": free_port(), "gateway": free_port()}
         password, access, secret, token = *(secrets.token_hex(16) for _ in range(3)), new_token()
@@ -69,6 +75,7 @@ class _Start:
             "TIDEPOOL_SCRATCH": str(self._disk.folder),
             "TIDEPOOL_PORT": str(ports["gateway"]),
             "TIDEPOOL_COLLECT_S": "5",
+            **settings,
         }
         (self._folder / "redis").mkdir()
         servers = {

@@ -2,8 +2,9 @@
 
 import sys
 
+from contract.jobs import POOLS
 from runtime.replica import serve
 from tests.faults.behaviours import behave
 
 if __name__ == "__main__":
-    serve(sys.argv[1], handler=behave)
+    serve(sys.argv[1], handlers={kind: behave for kind, pool in POOLS.items() if pool == sys.argv[1]})

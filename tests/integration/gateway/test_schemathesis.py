@@ -17,11 +17,13 @@ from contract.artifacts import Bucket, upload_key
 from contract.keys import Scope
 from contract.training import TrainSpec
 from runtime.broker import Broker, celery_app
-from runtime.calls import RedisCaller
-from runtime.memory import MemoryCaller
+from runtime.channel import RedisChannel
+from runtime.memory import MemoryChannel
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
-from services.gateway.app import create_app
+from services.gateway.app import create_app, with_shortcuts
+from services.gateway.batching.batcher import Batcher
+from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
 from services.gateway.predictor import Predictor
 from services.gateway.settings import GatewaySettings
@@ -35,13 +37,10 @@ from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST,
 from tests.onnx_models import linear
 from tests.published import publish
 from tests.servers import S3Server, Server, free_port
+from tests.unit.gateway.backends import classify, gateway
 
 # made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects
-DOCUMENT = create_app(
-    Backends(
-        GatewaySettings.model_construct(), Stores(Database.in_memory(), MemoryObjects()), Predictor(MemoryCaller(bytes))
-    )
-).openapi()
+DOCUMENT = gateway(Stores(Database.in_memory(), MemoryObjects()), MemoryChannel(classify)).openapi()
 CONFIG = schemathesis.Config.from_dict(
     {
         "seed": 1,
@@ -119,8 +118,9 @@ def replica(environment: dict[str, str], stores: Stores) -> Iterator[None]:
 def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     """The URL of a gateway over real servers."""
     broker = BrokerSettings.model_validate({"url": redis.url})
-    caller = RedisCaller(broker, Broker(celery_app(broker)))
-    app = create_app(Backends(GatewaySettings(), stores, Predictor(caller)))
+    batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
+    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models))
+    app = with_shortcuts(create_app(backends), backends)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""One inference replica predicts a split, in parts, and answers calls beside."""
+"""One inference replica predicts a split, in parts, and answers questions beside."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from contract.batches import PredictResult, PredictSpec, SplitInput
+from contract.inference import Artifact, Picture, Scores, Target
 from contract.jobs import JobKind, PredictRequest
-from contract.predictions import PredictCall, PredictReply
 from contract.references import Reference
-from runtime.broker import Broker, celery_app
-from runtime.calls import RedisCaller
-from runtime.codec import decode, encode
 from services.inference.row import read_lines
 from services.storage.objects import S3Objects
 from services.storage.session import Database
+from tests.asking import batcher
 from tests.onnx_models import CARD, pictures
 from tests.pictures import encoded
 from tests.predicting import fetch, publish_model, publish_split
@@ -41,19 +39,17 @@ def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server
     replicas.stop()
 
 
-async def answered(replicas: Replicas, calls: int) -> list[PredictReply]:
-    """What the pool says of the split's first picture, asked one call after the other."""
+async def answered(replicas: Replicas, times: int) -> list[Scores]:
+    """What the pool says of the split's first picture, asked one time after the other."""
     _, model = replicas.stores.models.manifest(Reference.parse("pet-cnn@1"))
-    call = PredictCall(
-        model="pet-cnn", version=1, artifact=model.artifact, top_k=1, images=(encoded(IMAGES[0].transpose(1, 2, 0)),)
-    )
-    caller = RedisCaller(replicas.settings, Broker(celery_app(replicas.settings)))
-    bodies = [await caller.call("inference", encode(call), 60, "request-1") for _ in range(calls)]
-    await caller.close()
-    return [decode(PredictReply, body) for body in bodies]
+    target = Target("pet-cnn", 1, Artifact(**model.artifact.model_dump(mode="json")))
+    picture = Picture(encoded(IMAGES[0].transpose(1, 2, 0)))
+    async with batcher("inference", replicas.settings.url.get_secret_value()) as asker:
+        answers = [(await asker.ask(target, picture, 60)).answer for _ in range(times)]
+    return [answer for answer in answers if isinstance(answer, Scores)]
 
 
-def test_jobs_and_calls_in_one_replica(replicas: Replicas, tmp_path: Path) -> None:
+def test_jobs_and_questions_in_one_replica(replicas: Replicas, tmp_path: Path) -> None:
     # given a job of six parts
     stores = replicas.stores
     spec = PredictSpec(model="pet-cnn@1", input=SplitInput(dataset="pets@1"))
@@ -61,7 +57,7 @@ def test_jobs_and_calls_in_one_replica(replicas: Replicas, tmp_path: Path) -> No
 
     # when the one replica is asked while it has the job
     replicas.start("inference", TIDEPOOL_PART_PICTURES="4")
-    replies = asyncio.run(answered(replicas, calls=20))
+    answers = asyncio.run(answered(replicas, times=20))
 
     # then both get their answers, and they are the same
     replicas.until(lambda: stores.jobs.get(job.id).state.terminal)
@@ -72,7 +68,6 @@ def test_jobs_and_calls_in_one_replica(replicas: Replicas, tmp_path: Path) -> No
     assert [row.image for row in rows] == list(range(24))
     (best,) = rows[0].predictions or ()
     assert best.label in CARD.labels
-    for reply in replies:
-        (online,) = reply.results[0].predictions or ()
-        assert online.label == best.label
-        assert online.score == pytest.approx(best.score, abs=1e-6)
+    assert len(answers) == 20
+    for answer in answers:
+        assert answer.best == ((best.label, pytest.approx(best.score, abs=1e-6)),)

@@ -1,31 +1,43 @@
-"""A replica for the tests of calls: what it is asked says how it behaves."""
+"""A replica for the tests of the online path: what it is asked says how it behaves."""
 
+import os
 import time
 from pathlib import Path
 
 from contract.errors import BadImage
-from runtime.calls import Answer
+from contract.inference import Answer, Failure, Picture, Question, Scores, Target
+from runtime.drain import Answered, Respond
 from runtime.replica import serve
 from runtime.stores import Stores
 
-COMPUTED: list[bytes] = []
+COMPUTED: list[str] = []
 
 
-def answer(body: bytes) -> bytes:
-    """The body backwards, or after `bad`, `bug`, `computed` and `until <path exists>` something else."""
-    COMPUTED.append(body)
-    word, _, rest = body.partition(b" ")
-    if word == b"bad":
+def respond(_: Target, questions: tuple[Question, ...]) -> Answered:
+    """The file backwards, or after `bad`, `bug`, `computed`, `pid` and `until <path exists>` something else."""
+    return Answered([_answer(question) for question in questions], 1.0, "echo", 8)
+
+
+def _answer(question: Question) -> Answer:
+    assert isinstance(question.payload, Picture)
+    text = question.payload.file.decode()
+    word, _, rest = text.partition(" ")
+    if word == "raise":
         raise BadImage("the file is damaged")
-    if word == b"bug":
+    if word == "bug":
         raise ZeroDivisionError("secret detail")
-    if word == b"computed":
-        return b"\n".join(COMPUTED)
-    if word == b"until":
-        path = Path(rest.decode())
-        path.with_name("busy").touch()
+    if word == "bad":
+        return Failure(BadImage.code, "the file is damaged")
+    if word == "computed":
+        return Scores(tuple((each, 1.0) for each in COMPUTED))
+    if word == "pid":
+        return Scores(((str(os.getpid()), 1.0),))
+    if word == "until":
+        path = Path(rest)
+        path.with_name(f"busy-{os.getpid()}").touch()
         wait_for(path)
-    return body[::-1]
+    COMPUTED.append(text)
+    return Scores(((text[::-1], 1.0),))
 
 
 def wait_for(path: Path) -> None:
@@ -35,8 +47,8 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def setup(_: Stores) -> Answer:
-    return answer
+def setup(_: Stores) -> Respond:
+    return respond
 
 
 if __name__ == "__main__":

@@ -12,18 +12,20 @@ from pathlib import Path
 import pytest
 
 from contract.artifacts import Bucket
+from contract.inference import Answer, Artifact, Picture, Scores, Target
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from runtime.broker import Broker, celery_app
-from runtime.calls import RedisCaller
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
 from services.storage.objects import S3Objects
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
+from tests.asking import batcher
 from tests.servers import S3Server, Server
 
 PATIENCE_S = 40.0
+TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
 class Harness:
@@ -49,16 +51,14 @@ class Harness:
         Reconciler(self.stores.database).relay(self._broker.ring)
         return job
 
-    def ask(self, body: bytes, times: int) -> list[bytes]:
-        """The answers to as many calls, one after the other."""
+    def ask(self, file: bytes, times: int) -> list[Answer]:
+        """The answers to as many questions, one after the other."""
 
-        async def calls() -> list[bytes]:
-            caller = RedisCaller(self._settings, self._broker)
-            answers = [await caller.call("preprocess", body, PATIENCE_S, "request-1") for _ in range(times)]
-            await caller.close()
-            return answers
+        async def questions() -> list[Answer]:
+            async with batcher("preprocess", self._settings.url.get_secret_value()) as asker:
+                return [(await asker.ask(TARGET, Picture(file), PATIENCE_S)).answer for _ in range(times)]
 
-        return asyncio.run(calls())
+        return asyncio.run(questions())
 
     def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
         deadline = time.monotonic() + PATIENCE_S
@@ -148,10 +148,10 @@ def test_a_job_divides_and_is_put_together(harness: Harness) -> None:
     assert sorted(lines) == [f"part {number} at work" for number in range(4)]
 
 
-def test_calls_are_answered_while_a_job_runs(harness: Harness) -> None:
+def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 
-    assert harness.ask(b"abc", times=20) == [b"cba"] * 20
+    assert harness.ask(b"abc", times=20) == [Scores((("cba", 1.0),))] * 20
 
     assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
 

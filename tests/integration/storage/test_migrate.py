@@ -4,10 +4,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, insert, inspect
+from sqlalchemy import MetaData, insert, inspect, select
 
-from contract.errors import Conflict
+from contract.errors import BadModel, Conflict
+from contract.jobs import JobKind
 from contract.references import Reference
+from contract.traffic import Traffic
 from services.storage import tables
 from services.storage.datasets import Datasets
 from services.storage.events import Events
@@ -16,12 +18,15 @@ from services.storage.jobs import JobFilter, Jobs
 from services.storage.keys import Keys
 from services.storage.leases import Leases
 from services.storage.migrate import config, migrate
+from services.storage.models import Models
 from services.storage.reconciler import Reconciler
+from services.storage.routes import Route, Share
 from services.storage.session import Database
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC, WHEN
-from tests.integration.storage.steps import publish_dataset
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_SPEC, VET_REQUEST, WHEN
+from tests.integration.storage.steps import claimed, publish_dataset, publish_model
 
+PRODUCTION = Reference(name="pets", alias="production")
 FIRST_JOB = {
     "kind": "preprocess",
     "spec": PREPROCESS_SPEC.model_dump(mode="json"),
@@ -39,12 +44,16 @@ FIRST_JOB = {
     "created_at": WHEN,
 }
 FIRST_VERSION = {"name": "pets", "version": 1, "job_id": "done", "created_at": WHEN}
+FIRST_MODEL = FIRST_VERSION | {"dataset": "pets@1", "manifest": MODEL_MANIFEST.model_dump(mode="json")}
 FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
     ("jobs", FIRST_JOB | {"id": "done", "state": "succeeded", "finished_at": WHEN}),
     ("jobs", FIRST_JOB | {"id": "running", "state": "running", "lease_until": WHEN}),
     ("outbox", {"job_id": "running", "kind": "preprocess"}),
     ("datasets", {"name": "pets", "last_version": 1, "created_at": WHEN}),
     ("dataset_versions", FIRST_VERSION | {"manifest": DATASET_MANIFEST.model_dump(mode="json")}),
+    ("models", {"name": "pets", "last_version": 1, "created_at": WHEN}),
+    ("model_versions", FIRST_MODEL),
+    ("aliases", {"model": "pets", "alias": "production", "version": 1, "updated_at": WHEN}),
     ("api_keys", {"id": "0123abcd", "name": "admin", "digest": "0" * 64, "scopes": ["admin"], "created_at": WHEN}),
 ]
 
@@ -79,6 +88,7 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     # then nothing is missing, and everything still points at what it pointed at
     assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == ["running", "done"]
     assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
+    assert Models(database).route(PRODUCTION) == Route((Share(Reference(name="pets", version=1), MODEL_MANIFEST),))
     assert Keys(database).list()[0].name == "admin"
     rung: list[str] = []
     Reconciler(database).relay(lambda kind, job_id: rung.append(job_id))
@@ -92,6 +102,31 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     leases.finish(lease, DATASET_MANIFEST)
     assert [(event.id, event.kind) for event in Events(database).after("running", 0)] == [(1, "log"), (2, "state")]
     assert Datasets(database).named("pets").versions == (2, 1)
+
+
+def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Database) -> None:
+    # given a split alias, and versions of a model that was uploaded
+    for _ in range(2):
+        publish_model(database, "cnn")
+    Models(database).split_alias("cnn", "production", Traffic(versions={1: 70, 2: 30}, shadow=2))
+    leases = Leases(database)
+    for _ in range(2):
+        Jobs(database).create(VET_REQUEST)
+        leases.fail(claimed(leases, JobKind.VET).lease, BadModel("no ONNX model"))
+
+    # when
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # as `migrate` does
+        command.downgrade(config(connection), "0002")
+        connection.commit()
+
+        # then the alias points at its largest share, and what was rejected is gone
+        older = MetaData()
+        older.reflect(connection)
+        aliases, versions = older.tables["aliases"], older.tables["model_versions"]
+        assert connection.execute(select(aliases.c.model, aliases.c.version)).all() == [("cnn", 1)]
+        assert connection.execute(select(versions.c.name, versions.c.version)).all() == [("cnn", 1), ("cnn", 2)]
 
 
 def test_the_way_down_leaves_nothing(database: Database) -> None:

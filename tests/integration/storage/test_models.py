@@ -48,7 +48,9 @@ def test_a_version_shows_where_it_comes_from(database: Database, models: Models)
 
 def test_an_alias_points_at_a_version_until_it_is_moved(models: Models, clock: FakeClock) -> None:
     # given
-    assert models.set_alias("cnn", "production", 1) == Alias(alias="production", version=1, updated_at=WHEN)
+    assert models.set_alias("cnn", "production", 1) == Alias(
+        alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN
+    )
     assert models.manifest(PRODUCTION) == (FIRST, MODEL_MANIFEST)
     clock.tick(60)
 
@@ -57,7 +59,7 @@ def test_an_alias_points_at_a_version_until_it_is_moved(models: Models, clock: F
 
     # then
     assert models.manifest(PRODUCTION) == (SECOND, MODEL_MANIFEST)
-    assert models.named("cnn") == Model(name="cnn", versions=(2, 1), aliases=(moved,), created_at=WHEN)
+    assert models.named("cnn") == Model(name="cnn", versions=(2, 1), rejected=(), aliases=(moved,), created_at=WHEN)
     assert moved.updated_at == clock.now
 
 

@@ -6,7 +6,15 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from contract.jobs import LIVE, POOLS, SPECS, TRANSITIONS, JobKind, JobRequest, JobState
-from tests.examples import DATASET_MANIFEST, JOB, PREDICT_REQUEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.examples import (
+    DATASET_MANIFEST,
+    JOB,
+    PREDICT_REQUEST,
+    PREPROCESS_REQUEST,
+    PREPROCESS_SPEC,
+    TRAIN_REQUEST,
+    VET_REQUEST,
+)
 
 REQUESTS: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 
@@ -29,7 +37,7 @@ def test_every_kind_has_a_pool_and_a_spec() -> None:
 
 
 @pytest.mark.parametrize(
-    "request_", [PREPROCESS_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST], ids=lambda request_: request_.kind
+    "request_", [PREPROCESS_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST, VET_REQUEST], ids=lambda request_: request_.kind
 )
 def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
     assert REQUESTS.validate_json(request_.model_dump_json()) == request_
@@ -39,7 +47,7 @@ def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": "vet"}, "kind must be one of preprocess, train, predict"),
+        ({"kind": "sort"}, "kind must be one of preprocess, train, predict, vet"),
         ({"kind": None}, "kind must be one of"),
         ({"kind": ["train"]}, "kind must be one of"),
         ({"kind": "train"}, "spec"),

@@ -6,13 +6,17 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import ASGIApp
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from contract.jobs import Job
 from contract.keys import Scope
-from runtime.memory import MemoryCaller
+from runtime.memory import MemoryChannel
 from runtime.stores import Stores
+from services.gateway.app import with_shortcuts
+from services.gateway.dependencies import Backends
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
@@ -28,7 +32,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[EventDict]]:
     """What the gateway logs, unformatted."""
-    with capture_logs() as lines:
+    with capture_logs([merge_contextvars]) as lines:
         yield lines
 
 
@@ -43,31 +47,50 @@ def stores(objects: MemoryObjects) -> Stores:
 
 
 @pytest.fixture
-def caller() -> MemoryCaller:
-    return MemoryCaller(classify)
+def channel() -> MemoryChannel:
+    return MemoryChannel(classify)
 
 
 @pytest.fixture
-def app(stores: Stores, caller: MemoryCaller) -> FastAPI:
-    return gateway(stores, caller)
+def app(stores: Stores, channel: MemoryChannel) -> FastAPI:
+    return gateway(stores, channel)
 
 
 @pytest.fixture
-async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+def behind(app: FastAPI) -> Backends:
+    found: Backends = app.state.backends
+    return found
+
+
+@pytest.fixture
+def front(app: FastAPI, behind: Backends) -> ASGIApp:
+    """What listens for clients."""
+    return with_shortcuts(app, behind)
+
+
+@pytest.fixture
+async def anonymous(front: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://tidepool") as client:
+        yield client
+
+
+@pytest.fixture
+async def direct(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application itself, which tests may add endpoints to."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
         yield client
 
 
 @pytest.fixture
-async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+async def client_with(front: ASGIApp, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
     """Makes clients whose key has these scopes."""
     async with AsyncExitStack() as open_clients:
 
         def make(*scopes: Scope) -> httpx.AsyncClient:
             secret = stores.keys.create("test", frozenset(scopes)).secret
             client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app),
+                transport=httpx.ASGITransport(front),
                 base_url="http://tidepool",
                 headers={"Authorization": f"Bearer {secret}"},
             )

@@ -5,7 +5,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runtime.memory import MemoryCaller
+from runtime.memory import MemoryChannel
 from runtime.stores import Stores
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
@@ -17,7 +17,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     stores = Stores(Database.in_memory(), MemoryObjects())
-    return gateway(stores, MemoryCaller(classify)).openapi()
+    return gateway(stores, MemoryChannel(classify)).openapi()
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -67,6 +67,6 @@ def test_the_examples_are_right(document: dict[str, Any]) -> None:
     content = operations(document)["post /v1/jobs"]["requestBody"]["content"]["application/json"]
     validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
 
-    assert set(content["examples"]) == {"train", "layers", "predict", "preprocess"}
+    assert set(content["examples"]) == {"train", "layers", "predict", "preprocess", "vet"}
     for example in content["examples"].values():
         validator.validate(example["value"])

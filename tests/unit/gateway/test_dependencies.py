@@ -15,7 +15,7 @@ from tests.problems import problem
 pytestmark = pytest.mark.anyio
 
 NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
-ANY_KEY = {"GET /v1/me"}
+ANY_KEY = {"GET /v2", "GET /v2/health/live", "GET /v2/health/ready", "GET /v1/me"}
 SCOPES = {
     "POST /v1/datasets/{name}/versions": Scope.WRITE,
     "GET /v1/datasets": Scope.READ,
@@ -35,10 +35,20 @@ SCOPES = {
     "GET /v1/models/{name}": Scope.READ,
     "GET /v1/models/{name}/versions/{version}": Scope.READ,
     "GET /v1/models/{name}/versions/{version}/artifact": Scope.READ,
+    "POST /v1/models/{name}/versions": Scope.WRITE,
     "DELETE /v1/models/{name}/versions/{version}": Scope.WRITE,
     "PUT /v1/models/{name}/aliases/{alias}": Scope.WRITE,
     "DELETE /v1/models/{name}/aliases/{alias}": Scope.WRITE,
     "POST /v1/models/{name}/predict": Scope.PREDICT,
+    "GET /v2/models/{model}": Scope.READ,
+    "GET /v2/models/{model}/versions/{version}": Scope.READ,
+    "GET /v2/models/{model}/ready": Scope.READ,
+    "GET /v2/models/{model}/versions/{version}/ready": Scope.READ,
+    "POST /v2/models/{model}/infer": Scope.PREDICT,
+    "POST /v2/models/{model}/versions/{version}/infer": Scope.PREDICT,
+    "POST /v2/repository/index": Scope.READ,
+    "POST /v2/repository/models/{model}/load": Scope.PREDICT,
+    "POST /v2/repository/models/{model}/unload": Scope.PREDICT,
     "GET /v1/keys": Scope.ADMIN,
     "POST /v1/keys": Scope.ADMIN,
     "DELETE /v1/keys/{key_id}": Scope.ADMIN,
@@ -63,6 +73,14 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
     return await client.send(request)
 
 
+def detail(response: httpx.Response, status: int, code: str) -> str:
+    """What a refusal says, in the form that its path has."""
+    if response.request.url.path.startswith("/v2"):
+        assert response.status_code == status
+        return str(response.json()["error"])
+    return problem(response, status, code).detail
+
+
 def test_every_route_is_in_the_table(app: FastAPI) -> None:
     operations = {
         f"{method} {route.path}"
@@ -83,7 +101,7 @@ async def test_a_request_needs_a_key(anonymous: httpx.AsyncClient, operation: st
 
     response = await anonymous.send(request)
 
-    problem(response, 401, "unauthenticated")
+    detail(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
@@ -97,7 +115,7 @@ async def test_a_key_needs_the_scope(
 
     refused = await send(others, request_of(operation))
 
-    assert str(scope) in problem(refused, 403, "forbidden").detail
+    assert str(scope) in detail(refused, 403, "forbidden")
     assert (await send(right, request_of(operation))).status_code not in {401, 403}
     assert (await send(admin, request_of(operation))).status_code not in {401, 403}
 

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from contract.errors import BrokerUnavailable, ObjectsUnavailable
-from runtime.memory import MemoryCaller
+from runtime.memory import MemoryChannel
 from runtime.stores import Stores
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
@@ -15,7 +15,7 @@ from tests.unit.gateway.backends import classify, gateway
 pytestmark = pytest.mark.anyio
 
 
-class LostCaller(MemoryCaller):
+class LostChannel(MemoryChannel):
     async def ping(self) -> None:
         raise BrokerUnavailable("the broker does not answer")
 
@@ -40,7 +40,7 @@ async def test_all_is_well(anonymous: httpx.AsyncClient) -> None:
 
 async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> None:
     stores = Stores(Database.in_memory(), LostObjects())
-    app = gateway(stores, LostCaller(classify))
+    app = gateway(stores, LostChannel(classify))
 
     ready = await ask(app, "/readyz")
 
@@ -51,7 +51,7 @@ async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> 
 async def test_nothing_is_accepted_while_the_database_is_away() -> None:
     # given a database that refuses connections
     stores = Stores(Database.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"), MemoryObjects())
-    app = gateway(stores, MemoryCaller(classify))
+    app = gateway(stores, MemoryChannel(classify))
 
     # then the gateway says so, and still lives
     response = await ask(app, "/readyz")

@@ -100,3 +100,39 @@ async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) ->
     assert [found["name"] for found in first["items"]] == ["a", "b"]
     assert [found["name"] for found in second["items"]] == ["c"]
     assert second["next"] is None
+
+
+async def test_an_alias_is_split_and_shadowed(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+    # given three versions
+    for _ in range(2):
+        publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+
+    # when
+    asked = {"versions": {"1": 90, "2": 10}, "shadow": 3}
+    alias = (await client.put(f"{MODEL}/aliases/production", json=asked)).json()
+
+    # then
+    assert (alias["version"], alias["versions"], alias["shadow"]) == (1, {"1": 90, "2": 10}, 3)
+    assert (await client.get(MODEL)).json()["aliases"] == [alias]
+    for version in (1, 2, 3):
+        problem(await client.delete(f"{MODEL}/versions/{version}"), 409, "conflict")
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize(
+    ("target", "where"),
+    [
+        ({"versions": {"1": 90, "2": 9}}, "body"),
+        ({"versions": {}}, "versions"),
+        ({"versions": {"1": 100.0}}, "versions.1"),
+        ({"versions": {"1": 0, "2": 100}}, "versions.1"),
+        ({"versions": {"1": 100}, "version": 1}, "version"),
+        ({"version": 1, "shadow": 0}, "shadow"),
+        ({}, "version"),
+    ],
+    ids=str,
+)
+async def test_traffic_that_is_wrong(client: httpx.AsyncClient, target: object, where: str) -> None:
+    response = await client.put(f"{MODEL}/aliases/production", json=target)
+
+    assert problem(response, 422, "invalid").errors[0].where == where

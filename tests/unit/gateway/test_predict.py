@@ -1,12 +1,11 @@
 """/v1/models/{name}/predict"""
 
-import threading
-
 import httpx
 import pytest
 
 from contract.errors import BrokerUnavailable, TidepoolError
-from runtime.memory import MemoryCaller
+from runtime.drain import Answered
+from runtime.memory import MemoryChannel
 from runtime.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.problems import problem
@@ -124,21 +123,14 @@ async def test_a_query_that_is_wrong(client: httpx.AsyncClient, query: str) -> N
     assert problem(response, 422, "invalid").errors[0].where == f"query.{query.partition('=')[0]}"
 
 
-async def test_nobody_answers_in_time(client: httpx.AsyncClient, caller: MemoryCaller) -> None:
-    # given a replica that hangs
-    released = threading.Event()
-
-    def hang(_: bytes) -> bytes:
-        released.wait(30)
-        return b""
-
-    caller.answer = hang
+async def test_nobody_answers_in_time(client: httpx.AsyncClient, channel: MemoryChannel) -> None:
+    # given no replica
+    channel.held = True
 
     # when the client does not want to wait for long
     response = await client.post(PREDICT, content=b"picture", headers=PNG | {"X-Request-Timeout": "0.01"})
 
     # then it hears so
-    released.set()
     problem(response, 504, "deadline_exceeded")
 
 
@@ -150,11 +142,11 @@ async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str)
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("the broker does not answer"), TidepoolError("an internal error")])
-async def test_the_pool_fails(client: httpx.AsyncClient, caller: MemoryCaller, error: TidepoolError) -> None:
-    def fail(_: bytes) -> bytes:
+async def test_the_pool_fails(client: httpx.AsyncClient, channel: MemoryChannel, error: TidepoolError) -> None:
+    def fail(*_: object) -> Answered:
         raise error
 
-    caller.answer = fail
+    channel.respond = fail
 
     found = problem(await client.post(PREDICT, content=b"picture", headers=PNG), error.status, error.code)
 

@@ -38,9 +38,11 @@ def test_no_file_is_no_model(tmp_path: Path) -> None:
         Engine().load(tmp_path / "nothing.onnx")
 
 
-def test_a_file_without_a_card_is_refused() -> None:
-    with pytest.raises(BadModel, match="no model card"):
-        Engine().load(linear(card=None))
+def test_a_file_without_a_card_takes_no_pictures() -> None:
+    model = Engine().load(linear(card=None))
+
+    with pytest.raises(BadModel, match="/v2"):
+        model.run(pictures(1))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", CARD.model_dump_json()[:-2]])

@@ -38,8 +38,8 @@ def test_scores_are_probabilities(logits: np.ndarray) -> None:
 def test_top_is_best_first() -> None:
     best = top(np.array([0.1, 0.4, 0.2, 0.3], np.float32), LABELS, 3)
 
-    assert [prediction.label for prediction in best] == ["dog", "fox", "owl"]
-    assert [prediction.score for prediction in best] == pytest.approx([0.4, 0.3, 0.2])
+    assert [label for label, _ in best] == ["dog", "fox", "owl"]
+    assert [score for _, score in best] == pytest.approx([0.4, 0.3, 0.2])
 
 
 def test_equals_keep_the_order_of_the_labels() -> None:
@@ -47,7 +47,7 @@ def test_equals_keep_the_order_of_the_labels() -> None:
 
     best = top(np.array([0.2, 0.3] * 30, np.float32), labels, 60)
 
-    assert [prediction.label for prediction in best] == [*labels[1::2], *labels[::2]]
+    assert [label for label, _ in best] == [*labels[1::2], *labels[::2]]
 
 
 def test_asking_for_more_than_there_are_gives_all() -> None:

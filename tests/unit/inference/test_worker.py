@@ -6,10 +6,8 @@ import pytest
 from PIL import Image
 
 from contract.artifacts import Bucket
-from contract.errors import Malformed
-from contract.predictions import PredictCall, PredictReply
-from runtime.calls import Answer
-from runtime.codec import decode, encode
+from contract.inference import Artifact, Failure, Picture, Question, Scores, Target
+from runtime.drain import Respond
 from runtime.stores import Stores
 from services.inference import worker
 from services.storage.memory import MemoryObjects
@@ -23,25 +21,20 @@ def objects() -> MemoryObjects:
 
 
 @pytest.fixture
-def answer(objects: MemoryObjects) -> Answer:
+def respond(objects: MemoryObjects) -> Respond:
     return worker.setup(Stores(database=Database.in_memory(), objects=objects))
 
 
-def test_a_call_is_answered_in_bytes(objects: MemoryObjects, answer: Answer) -> None:
+def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (40, 30), "red").save(picture, "JPEG")
     artifact = objects.put(Bucket.JOBS, "model.onnx", linear())
-    call = PredictCall(model="tiny", version=1, artifact=artifact, top_k=2, images=(picture.getvalue(), b"junk"))
+    target = Target("tiny", 1, Artifact(**artifact.model_dump(mode="json")))
+    questions = tuple(Question(Picture(file, 2), 0.0, "") for file in (picture.getvalue(), b"junk"))
 
-    reply = decode(PredictReply, answer(encode(call)))
+    good, bad = respond(target, questions).answers
 
-    good, bad = reply.results
-    assert good.predictions is not None
-    assert len(good.predictions) == 2
-    assert bad.error is not None
-    assert bad.error.code == "bad_image"
-
-
-def test_garbage_is_malformed(answer: Answer) -> None:
-    with pytest.raises(Malformed):
-        answer(b"garbage")
+    assert isinstance(good, Scores)
+    assert len(good.best) == 2
+    assert isinstance(bad, Failure)
+    assert bad.code == "bad_image"

@@ -1,7 +1,7 @@
 """Bells without a server: into Celery's in-memory transport, and against a port that nobody listens on."""
 
 import inspect
-from collections.abc import Callable
+import json
 
 import kombu.exceptions
 import pytest
@@ -12,9 +12,6 @@ from contract.jobs import JobKind
 from runtime.broker import Broker, celery_app, mapped_errors
 from runtime.settings import BrokerSettings
 from tests.servers import free_port
-
-RING: Callable[[Broker], None] = lambda broker: broker.ring(JobKind.TRAIN, "job-1")  # noqa: E731
-CALL: Callable[[Broker], None] = lambda broker: broker.call("inference", "call-1", 12.5)  # noqa: E731
 
 
 def settings(url: str) -> BrokerSettings:
@@ -51,32 +48,29 @@ def test_a_bug_of_ours_is_no_outage() -> None:
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize(
-    ("send", "queue", "task", "args"),
-    [
-        (RING, "trainer", "tidepool.run_job", ["job-1"]),
-        (CALL, "inference", "tidepool.answer_call", ["call-1", 12.5]),
-    ],
-)
-def test_a_bell_is_a_small_json_message(
-    send: Callable[[Broker], None], queue: str, task: str, args: list[object]
-) -> None:
+def test_a_bell_for_a_job_is_a_small_json_message() -> None:
     app = celery_app(settings("memory://"))
 
-    send(Broker(app))
+    Broker(app).ring(JobKind.TRAIN, "job-1")
 
     with app.connection() as connection:
-        message = connection.SimpleQueue(queue).get(timeout=1)
+        message = connection.SimpleQueue("trainer").get(timeout=1)
     assert message.content_type == "application/json"
-    assert message.headers["task"] == task
-    assert message.payload[:2] == [args, {}]
+    assert message.headers["task"] == "tidepool.run_job"
+    assert message.payload[:2] == [["job-1"], {}]
 
 
-@pytest.mark.parametrize("send", [RING, CALL])
-def test_nobody_listens(send: Callable[[Broker], None]) -> None:
+def test_a_bell_for_batches_is_the_message_as_celery_puts_it_on_a_list() -> None:
+    message = json.loads(Broker(celery_app(settings("redis://127.0.0.1:1/0"))).bell("inference.batches"))
+
+    assert message["headers"]["task"] == "tidepool.answer_batches"
+    assert message["properties"]["delivery_info"]["routing_key"] == "inference.batches"
+
+
+def test_nobody_listens() -> None:
     broker = Broker(celery_app(settings(f"redis://127.0.0.1:{free_port()}/0")))
 
     with pytest.raises(BrokerUnavailable) as caught:
-        send(broker)
+        broker.ring(JobKind.TRAIN, "job-1")
 
     assert "127.0.0.1" not in caught.value.message

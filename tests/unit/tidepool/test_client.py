@@ -11,6 +11,13 @@ from tidepool.client import Client, media_type
 from tidepool.errors import ApiError, JobUnsuccessful
 
 JPEG, PNG = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n"
+ALIAS = {
+    "alias": "production",
+    "version": 2,
+    "versions": {"2": 100},
+    "shadow": None,
+    "updated_at": "2026-01-01T00:00:00Z",
+}
 GUESS = {"predictions": [{"label": "cat", "score": 0.9}], "error": None}
 
 
@@ -102,12 +109,35 @@ def test_another_end_than_success_is_an_error(state: JobState) -> None:
 
 
 def test_alias() -> None:
-    alias = {"alias": "production", "version": 2, "updated_at": "2026-01-01T00:00:00Z"}
-    server = Server(httpx.Response(200, json=alias))
+    server = Server(httpx.Response(200, json=ALIAS))
     assert server.client.set_alias("cat-cnn", "production", 2).version == 2
     (request,) = server.asked
     assert (request.method, request.url.path) == ("PUT", "/v1/models/cat-cnn/aliases/production")
     assert json.loads(request.content) == {"version": 2}
+
+
+def test_split() -> None:
+    server = Server(httpx.Response(200, json=ALIAS | {"versions": {"2": 90, "3": 10}, "shadow": 1}))
+
+    alias = server.client.split_alias("cat-cnn", "production", {2: 90, 3: 10}, shadow=1)
+
+    assert (alias.versions, alias.shadow) == ({2: 90, 3: 10}, 1)
+    assert json.loads(server.asked[0].content) == {"versions": {"2": 90, "3": 10}, "shadow": 1}
+
+
+@pytest.mark.parametrize("metadata", [None, {"labels": ["cat", "dog"]}])
+def test_upload_of_a_model(tmp_path: Path, metadata: dict[str, Any] | None) -> None:
+    file = tmp_path / "cats.onnx"
+    file.write_bytes(b"a graph")
+    server = Server(httpx.Response(202, json=job(kind="vet")))
+
+    assert server.client.upload_model("cat-vit", file, metadata=metadata).kind == "vet"
+
+    (request,) = server.asked
+    assert (request.method, request.url.path) == ("POST", "/v1/models/cat-vit/versions")
+    assert b'name="model"; filename="cats.onnx"' in request.content
+    assert (b'{"labels": ["cat", "dog"]}' in request.content) == (metadata is not None)
+    assert request.headers["Idempotency-Key"]
 
 
 def test_predict_one() -> None:

@@ -52,6 +52,8 @@ class Server:
             "PUT /v1/models/my-pets-cnn/aliases/production": {
                 "alias": "production",
                 "version": 1,
+                "versions": {"1": 100},
+                "shadow": None,
                 "updated_at": "2026-01-01T00:00:00Z",
             },
             "POST /v1/models/my-pets-cnn/predict": {"model": "my-pets-cnn", "version": 1, "timing_ms": TIMING} | GUESS,

@@ -1,0 +1,110 @@
+"""Compares Tidepool with its peers in one run, and writes inference.json, inference.md and inference.png."""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.inference.facts import facts
+from benchmarks.inference.limit import LIMIT
+from benchmarks.inference.lineup import CONTENDERS, PEERS
+from benchmarks.inference.overload import Overload, overload
+from benchmarks.inference.payloads import PAYLOADS, Case
+from benchmarks.inference.plot import plot
+from benchmarks.inference.rounds import Plan
+from benchmarks.inference.server import ServerFailed
+from benchmarks.inference.subjects import ARCHITECTURES, export_subjects
+from benchmarks.inference.table import markdown
+from benchmarks.inference.tidepool_stack import TIDEPOOL
+
+RESULTS = Path(__file__).parents[1] / "results"
+OVERLOADED = ("cnn", "jpeg")
+
+
+def main() -> None:
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        _say("exporting the models")
+        subjects = export_subjects(options.models, Path(folder))
+        plan = Plan(
+            cases=[Case(subject, payload) for subject in subjects for payload in options.payloads],
+            contenders=[each for each in CONTENDERS if each in (TIDEPOOL, LIMIT) or each.server in options.peers],
+            connections=options.connections,
+            seconds=options.seconds,
+            rounds=options.rounds,
+        )
+        results = plan.carry_out(_say)
+        overloaded = None if options.smoke else _overload(plan, results.missing)
+    how = (
+        f"{options.rounds} rounds over all servers, {options.seconds} s a point, medians of the rounds; "
+        "the load generator runs on the same cores."
+    )
+    ran_on = facts()
+    written = {
+        "how": how,
+        "facts": ran_on,
+        "points": results.as_json(),
+        "missing": results.missing,
+        "overload": overloaded and asdict(overloaded),
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "inference.json").write_text(json.dumps(written, indent=1) + "\n")
+    (options.output / "inference.md").write_text(markdown(results, overloaded, ran_on, how))
+    plot(results, options.output / "inference.png")
+    _say(f"wrote inference.json, inference.md and inference.png to {options.output}")
+
+
+def _overload(plan: Plan, missing: dict[str, str]) -> Overload | None:
+    for case in plan.cases:
+        if (case.subject.name, case.payload) == OVERLOADED:
+            _say(f"{case}: overload of Tidepool")
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                try:
+                    return overload(case, Path(folder), plan.seconds)
+                except ServerFailed as failure:
+                    missing[f"{case}: overload"] = str(failure)
+    return None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
+    add = parser.add_argument
+    add("--models", type=_some(tuple(ARCHITECTURES)), default=tuple(ARCHITECTURES), help=", ".join(ARCHITECTURES))
+    add("--payloads", type=_some(PAYLOADS), default=PAYLOADS, help=", ".join(PAYLOADS))
+    add("--peers", type=_some(PEERS), default=PEERS, help=f"{', '.join(PEERS)}; or none")
+    add("--connections", type=_numbers, default=(1, 8, 32, 128), help="how many at a time: 1,8,32,128")
+    add("--seconds", type=int, default=2, help="of each measurement (2)")
+    add("--rounds", type=int, default=3, help="over all servers (3)")
+    add("--output", type=Path, default=RESULTS, help="the folder to write to")
+    add("--smoke", action="store_true", help="Tidepool and the limit alone, on the tiny MLP, for a second")
+    options = parser.parse_args()
+    if options.smoke:
+        options.models, options.payloads, options.peers = ("mlp",), ("jpeg",), ()
+        options.connections, options.seconds, options.rounds = (1, 8), 1, 1
+    return options
+
+
+def _some(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Reads a list of names, in the order given; `none` is an empty one."""
+
+    def names(text: str) -> tuple[str, ...]:
+        asked = () if text == "none" else tuple(text.split(","))
+        if unknown := set(asked) - set(known):
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        return asked
+
+    return names
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(number) for number in text.split(",")}))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The limit: ONNX Runtime and the decoder on all cores, with no server around them."""
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.inference.contender import CORES, Contender, Drive
+from benchmarks.inference.payloads import Case
+from benchmarks.inference.peers.serving import Classifier, Serving
+from benchmarks.inference.wrk import Measured
+
+BATCHES = (1, 8, 32)
+TOGETHER_S = 0.05  # after which all processes have been told to start
+
+_classifiers: list[Classifier] = []  # the one of this process, in a process of the pool
+
+
+@contextmanager
+def _open(case: Case, folder: Path) -> Iterator[Drive]:
+    serving = Serving(str(case.subject.file), case.payload == "jpeg", port=0, batch=max(BATCHES), workers=1)
+    body = case.raw.content
+    with multiprocessing.get_context("spawn").Pool(CORES, _load, [serving]) as pool:
+
+        def drive(connections: int, seconds: int) -> Measured:
+            """As many pictures at a time as connections would bring, in the batches that take the least time."""
+            processes = min(connections, CORES)
+            batches = [batch for batch in BATCHES if batch * processes <= connections]
+            found = []
+            for batch in batches:
+                start = time.time() + TOGETHER_S
+                tasks = [(body, batch, start, seconds / len(batches))] * processes
+                spent = pool.starmap(_spent, tasks, chunksize=1)
+                per_s = sum(batch * len(each) / sum(each) for each in spent)
+                found.append((per_s, [1000 * second for each in spent for second in each]))
+            per_s, milliseconds = max(found)
+            return Measured(per_s, statistics.median(milliseconds), sorted(milliseconds)[len(milliseconds) * 99 // 100])
+
+        yield drive
+
+
+def _load(serving: Serving) -> None:
+    _classifiers.append(Classifier(serving))
+
+
+def _spent(body: bytes, batch: int, start: float, seconds: float) -> list[float]:
+    """Seconds of each batch that fits into so many seconds, one batch at least."""
+    (classifier,) = _classifiers
+    time.sleep(max(0.0, start - time.time()))
+    spent: list[float] = []
+    while not spent or sum(spent) < seconds:
+        began = time.perf_counter()
+        classifier.answer([classifier.read(body) for _ in range(batch)])
+        spent.append(time.perf_counter() - began)
+    return spent
+
+
+LIMIT = Contender("limit", "", _open)

@@ -1,0 +1,42 @@
+"""Asks every ONNX node test that raw ONNX Runtime runs through /v2, and prints how many are answered the same."""
+
+import asyncio
+
+import httpx
+
+from contract.keys import Scope
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.predictor import Predictor
+from services.gateway.settings import GatewaySettings
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
+from tests.oip import LocalAsker
+from tests.onnx_nodes import Case, ask, node_tests, runnable
+
+
+async def main() -> None:
+    objects = MemoryObjects()
+    stores = Stores(Database.in_memory(), objects)
+    app = create_app(Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.models)))
+    secret = stores.keys.create("nodes", frozenset({Scope.ADMIN})).secret
+    headers = {"Authorization": f"Bearer {secret}"}
+    right = wrong = other = 0
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://tidepool", headers=headers) as client:
+        tests = node_tests()
+        for number, test in enumerate(tests):
+            case = runnable(test)
+            other += case == "not a tensor"
+            if isinstance(case, Case):
+                fault = await ask(client, stores, f"node-{number}", case)
+                right, wrong = right + (not fault), wrong + bool(fault)
+                if fault:
+                    print(f"{test.name}: {fault}")
+    print(f"{right} of {right + wrong} that ONNX Runtime runs, of {len(tests)} in all")
+    print(f"{other} more take or give what is no tensor")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

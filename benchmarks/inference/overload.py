@@ -1,0 +1,64 @@
+"""What becomes of Tidepool when three times as much is asked of it as it can carry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.inference.contender import warm_up
+from benchmarks.inference.load import closed_loop, open_loop
+from benchmarks.inference.payloads import Case
+from benchmarks.inference.tidepool_stack import Running, running
+from benchmarks.inference.wrk import Measured, drive
+
+SWEEP = (16, 32, 64, 128, 256)  # connections
+SATURATED = 0.95  # of the most answers a second
+TIMES = 3
+GOODPUT, SLOWER = 0.9, 2.0  # of the peak's answers a second; of its p99
+
+
+@dataclass(frozen=True)
+class Overload:
+    """The peak, with the fewest connections that reach it, and three times that: in connections, and in requests/s.
+
+    Memory is the gateway's, in bytes, before and after.
+    """
+
+    connections: int
+    peak: Measured
+    connections_thrice: Measured
+    rate_thrice: Measured
+    memory_before: int
+    memory_after: int
+
+    def goodput(self, overloaded: Measured) -> float:
+        return overloaded.per_s / self.peak.per_s
+
+    def slowdown(self, overloaded: Measured) -> float:
+        """The p99 of what was accepted, over that at the peak."""
+        return overloaded.p99_ms / self.peak.p99_ms
+
+
+def overload(case: Case, folder: Path, seconds: int) -> Overload:
+    """Each load for so many seconds; raises ServerFailed."""
+    with running(case, folder) as stack:
+        warm_up(lambda connections, spent: drive(stack.request, connections, spent), max(SWEEP))
+        swept = {count: closed_loop(stack.request, count, seconds) for count in SWEEP}
+        enough = SATURATED * max(measured.per_s for measured in swept.values())
+        connections = min(count for count, measured in swept.items() if measured.per_s >= enough)
+        before = _memory(stack)
+        thrice = closed_loop(stack.request, TIMES * connections, seconds)
+        peak = swept[connections]
+        return Overload(
+            connections=connections,
+            peak=peak,
+            connections_thrice=thrice,
+            rate_thrice=open_loop(stack.request, TIMES * peak.per_s, seconds),
+            memory_before=before,
+            memory_after=_memory(stack),
+        )
+
+
+def _memory(stack: Running) -> int:
+    gateway = psutil.Process(int(stack.home.pid("gateway").read_text()))
+    return sum(process.memory_info().rss for process in (gateway, *gateway.children(recursive=True)))

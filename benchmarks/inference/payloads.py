@@ -1,0 +1,85 @@
+"""The only place that makes what is asked: one picture and one tensor, in the form that each server takes."""
+
+import base64
+import io
+import json
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.inference.subjects import Subject
+
+PAYLOADS = ("jpeg", "tensor")
+JSON_SIZE = "Inference-Header-Content-Length"
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a request carries, and the headers that say so."""
+
+    headers: dict[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model, asked with one kind of payload."""
+
+    subject: Subject
+    payload: str
+
+    def __str__(self) -> str:
+        return f"{self.subject.name}, {self.payload}"
+
+    @cached_property
+    def raw(self) -> Body:
+        """The JPEG as it is, or the tensor's bytes."""
+        if self.payload == "jpeg":
+            return Body({"Content-Type": "image/jpeg"}, self._jpeg)
+        return Body({"Content-Type": "application/octet-stream"}, self._tensor.tobytes())
+
+    @cached_property
+    def binary(self) -> Body:
+        """The protocol's binary tensor extension: float32, or one element of BYTES with the JPEG."""
+        if self.payload == "jpeg":
+            return _binary("image", (1, 1), "BYTES", struct.pack("<I", len(self._jpeg)) + self._jpeg, "label", "score")
+        return _binary("images", self._tensor.shape, "FP32", self._tensor.tobytes(), "logits")
+
+    @cached_property
+    def json(self) -> Body:
+        """The protocol in JSON alone: numbers, or the JPEG in base64."""
+        if self.payload == "jpeg":
+            data: list[str] | list[float] = [base64.b64encode(self._jpeg).decode()]
+            tensor = {"name": "image", "shape": [1, 1], "datatype": "BYTES", "data": data}
+        else:
+            data = np.round(self._tensor, 4).ravel().astype(float).tolist()
+            tensor = {"name": "images", "shape": list(self._tensor.shape), "datatype": "FP32", "data": data}
+        return Body({"Content-Type": "application/json"}, json.dumps({"inputs": [tensor]}).encode())
+
+    @cached_property
+    def _jpeg(self) -> bytes:
+        """Soft blobs with some grain, as large a file as a photograph of this size."""
+        side, random = self.subject.side, np.random.default_rng(0)
+        blobs = Image.fromarray(random.integers(0, 256, (5, 5, 3), np.uint8)).resize(
+            (side, side), Image.Resampling.BICUBIC
+        )
+        grain = random.normal(0, 6, (side, side, 3))
+        file = io.BytesIO()
+        Image.fromarray(np.clip(np.asarray(blobs) + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+        return file.getvalue()
+
+    @cached_property
+    def _tensor(self) -> NDArray[np.float32]:
+        shape = (1, 3, self.subject.side, self.subject.side)
+        return np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+
+
+def _binary(name: str, shape: tuple[int, ...], datatype: str, data: bytes, *outputs: str) -> Body:
+    tensor = {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": len(data)}}
+    wanted = [{"name": output, "parameters": {"binary_data": True}} for output in outputs]
+    head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+    return Body({"Content-Type": "application/octet-stream", JSON_SIZE: str(len(head))}, head + data)

@@ -1,0 +1,11 @@
+"""What each peer is installed from, besides what all of them need."""
+
+SHARED = ("onnxruntime==1.32.0", "simplejpeg==1.9.0", "numpy")
+PACKAGES = {
+    "mosec": ("mosec==0.9.8", "orjson"),
+    "triton": ("nvidia-pytriton==0.7.0",),
+    "litserve": ("litserve==0.2.19", "uvloop", "httptools"),
+    "mlserver": ("mlserver==1.7.1",),
+    "bentoml": ("bentoml==1.4.40", "uvloop", "httptools"),
+    "ray": ("ray[serve]==2.60.0",),
+}

@@ -1,0 +1,82 @@
+"""What was measured, and the medians that count."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.inference.contender import Contender
+from benchmarks.inference.payloads import Case
+from benchmarks.inference.wrk import Measured
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where something was measured: a case, a server in one setting, and a number of connections."""
+
+    case: str
+    server: str
+    setting: str
+    connections: int
+
+
+@dataclass
+class Results:
+    """The runs of each point in the order of the rounds; `missing` says why a server was not measured in a case."""
+
+    runs: dict[Point, list[Measured]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def add(self, case: Case, contender: Contender, connections: int, measured: Measured) -> None:
+        point = Point(str(case), contender.server, contender.setting, connections)
+        self.runs.setdefault(point, []).append(measured)
+
+    def cases(self) -> list[str]:
+        return list(dict.fromkeys(point.case for point in self.runs))
+
+    def servers(self, case: str) -> list[tuple[str, str]]:
+        """Each server in each of its settings."""
+        return list(dict.fromkeys((point.server, point.setting) for point in self.runs if point.case == case))
+
+    def connections(self) -> list[int]:
+        return sorted({point.connections for point in self.runs})
+
+    def median(self, point: Point) -> Measured | None:
+        """Of each number by itself; failures and refusals are summed."""
+        return median(self.runs.get(point, ()))
+
+    def settings(self, case: str, server: str, connections: int, setting: str | None = None) -> list[Measured]:
+        """Medians of a server at a point in all of its settings, or in one."""
+        asked = [point for point in self.runs if (point.case, point.server) == (case, server)]
+        found = (
+            self.median(point)
+            for point in asked
+            if point.connections == connections and setting in {None, point.setting}
+        )
+        return [each for each in found if each is not None]
+
+    def best(self, case: str, server: str, connections: int) -> Measured | None:
+        """The median of the setting that answers the most; None for a server that was not measured."""
+        return max(self.settings(case, server, connections), key=lambda each: each.per_s, default=None)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Each point with its median and all of its runs."""
+        return [
+            asdict(point) | {"median": asdict(middle), "runs": [asdict(run) for run in runs]}
+            for point, runs in self.runs.items()
+            if (middle := median(runs)) is not None
+        ]
+
+
+def median(runs: Iterable[Measured]) -> Measured | None:
+    """None of none."""
+    runs = list(runs)
+    if not runs:
+        return None
+    return Measured(
+        per_s=statistics.median(run.per_s for run in runs),
+        p50_ms=statistics.median(run.p50_ms for run in runs),
+        p99_ms=statistics.median(run.p99_ms for run in runs),
+        failed=sum(run.failed for run in runs),
+        refused=sum(run.refused for run in runs),
+    )

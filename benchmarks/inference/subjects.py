@@ -1,0 +1,65 @@
+"""The only place that says which models are served, and that exports them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from contract.images import ImageSpec, Preprocessing
+from contract.layers import BatchNorm, Conv, Dense, Empty, Flatten, MaxPool, Relu
+from contract.models import ModelCard
+from contract.training import Architecture, Layers, Mlp, ResNet18
+from services.trainer.export import export
+from services.trainer.model import build
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)
+
+
+def _convolutions(width: int) -> tuple[Conv | BatchNorm | Relu | MaxPool, ...]:
+    one = (Conv(conv=width), BatchNorm(batchnorm=Empty()), Relu(relu=Empty()))
+    return (*one, *one, MaxPool(maxpool=2))
+
+
+_SMALL_CNN = Layers(
+    layers=(
+        *_convolutions(32),
+        *_convolutions(64),
+        *_convolutions(128),
+        Flatten(flatten=Empty()),
+        Dense(dense=128),
+        Relu(relu=Empty()),
+    )
+)
+
+# The architecture, the side of its pictures in pixels, and how many classes it tells apart.
+ARCHITECTURES: dict[str, tuple[Architecture, int, int]] = {
+    "mlp": (Mlp(name="mlp", hidden=(128,)), 32, 10),
+    "cnn": (_SMALL_CNN, 32, 10),
+    "resnet18": (ResNet18(name="resnet18"), 224, 1000),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An exported model, for square RGB pictures of `side` pixels."""
+
+    name: str
+    file: Path
+    side: int
+
+
+def export_subjects(names: Iterable[str], folder: Path) -> list[Subject]:
+    """Write the named models as the trainer writes them, with random weights that are the same in every run."""
+    return [_export(name, folder / f"{name}.onnx") for name in names]
+
+
+def _export(name: str, file: Path) -> Subject:
+    architecture, side, classes = ARCHITECTURES[name]
+    torch.manual_seed(0)
+    card = ModelCard(
+        labels=tuple(f"class {number}" for number in range(classes)),
+        preprocessing=Preprocessing(image=ImageSpec(size=(side, side)), mean=MEAN, std=STD),
+    )
+    export(build(architecture, card.preprocessing.image.shape, classes), card, file)
+    return Subject(name, file, side)

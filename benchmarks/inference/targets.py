@@ -1,0 +1,54 @@
+"""The only place that says what Tidepool is to reach, always as a ratio to a server of the same run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.inference.results import Results
+
+SMALL_CNN, TINY_MLP = "cnn, jpeg", "mlp, jpeg"
+ALL_POINTS = (1, 8, 32, 128)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Tidepool's requests a second, or its p50, over that of a server: `bound` or better."""
+
+    case: str
+    server: str
+    connections: int
+    bound: float
+    measure: Literal["requests/s", "p50"] = "requests/s"
+    setting: str | None = None
+
+    def reached(self, results: Results) -> float | None:
+        """The ratio, None if one of the two was not measured."""
+        ours = results.best(self.case, "tidepool", self.connections)
+        theirs = results.settings(self.case, self.server, self.connections, self.setting)
+        if ours is None or not theirs:
+            return None
+        if self.measure == "p50":
+            return ours.p50_ms / min(each.p50_ms for each in theirs)
+        return ours.per_s / max(each.per_s for each in theirs)
+
+    def met(self, ratio: float) -> bool:
+        return ratio <= self.bound if self.measure == "p50" else ratio >= self.bound
+
+    def __str__(self) -> str:
+        sign = "≤" if self.measure == "p50" else "≥"
+        setting = f" ({self.setting})" if self.setting else ""
+        return f"{self.measure} {sign} {self.bound} × {self.server}{setting}"
+
+
+TARGETS = (
+    *(Target(SMALL_CNN, "mosec", point, 0.9) for point in ALL_POINTS),
+    *(
+        Target(SMALL_CNN, server, point, 1.5)
+        for server in ("triton", "litserve", "mlserver", "bentoml", "ray")
+        for point in ALL_POINTS
+    ),
+    Target(SMALL_CNN, "limit", 128, 0.85),
+    *(Target(TINY_MLP, "mosec", point, 0.75) for point in (32, 128)),
+    *(Target(TINY_MLP, server, point, 3) for server in ("triton", "litserve", "mlserver") for point in (32, 128)),
+    Target(SMALL_CNN, "mosec", 1, 1.5, "p50", "no batches"),
+    *(Target(SMALL_CNN, server, 1, 1, "p50") for server in ("triton", "litserve", "mlserver", "bentoml", "ray")),
+)

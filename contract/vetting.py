@@ -1,0 +1,65 @@
+"""Models that people bring: what they may say of a file, and what came of looking at it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contract.base import Frozen, Name
+from contract.datasets import Label
+from contract.images import CHANNELS, ImageSpec, Mode, Preprocessing, Resize, Side
+from contract.models import ModelCard
+from contract.references import ReferenceText
+from contract.uploads import UploadSource
+
+
+class PictureInput(Frozen):
+    """How a model is fed pictures: as float32 `(pixel / 255 - mean) / std` per channel."""
+
+    size: tuple[Side, Side] = Field(description="Height and width in pixels.")
+    mode: Mode = "RGB"
+    resize: Resize = "stretch"
+    mean: Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=3)]
+    layout: Literal["NCHW"] = "NCHW"
+
+    @model_validator(mode="after")
+    def _one_number_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == CHANNELS[self.mode]:
+            raise ValueError(f"mean and std need {CHANNELS[self.mode]} numbers each for {self.mode} pictures")
+        return self
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        image = ImageSpec(size=self.size, mode=self.mode, resize=self.resize)
+        return Preprocessing(image=image, mean=self.mean, std=self.std)
+
+
+class Metadata(Frozen):
+    """What a person knows of a model and its file does not say; with both it can be asked about pictures."""
+
+    labels: tuple[Label, ...] = Field(default=(), max_length=100_000, description="Of its outputs, in order.")
+    preprocessing: PictureInput | None = None
+
+    @property
+    def card(self) -> ModelCard | None:
+        """What goes into the file, where there is enough of it."""
+        if not self.labels or self.preprocessing is None:
+            return None
+        return ModelCard(labels=self.labels, preprocessing=self.preprocessing.preprocessing)
+
+
+class VetSpec(Metadata):
+    """Look at an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
+
+    model: Name
+    source: UploadSource
+
+
+Status = Literal["ready", "rejected"]
+
+
+class VetResult(Frozen):
+    """The version that a file became; why it was rejected is the job's error."""
+
+    model: ReferenceText
+    status: Status

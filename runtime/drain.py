@@ -1,0 +1,120 @@
+"""The replica's side of the online path: a bell wakes it, it takes batches until none comes, and sleeps again."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import redis
+import structlog
+from prometheus_client import Counter
+
+from contract.errors import DeadlineExceeded, TidepoolError
+from contract.inference import Answer, Batch, Failure, Question, Reply, Target
+from runtime import pools
+
+log = structlog.get_logger()
+
+LINGER_S = 0.2  # without a batch, until a replica sleeps again
+AWAKE_S = 0.5  # at most, so that Celery's remote control is heard in between
+BEAT_S = 1.0
+
+QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Batch).decode
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The answers to questions, in their order; the rest is as in Reply."""
+
+    answers: list[Answer]
+    inference_ms: float
+    provider: str
+    max_batch: int
+
+
+Respond = Callable[[Target, tuple[Question, ...]], Answered]
+
+
+class Drain:
+    """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
+
+    def __init__(self, pool: str, client: "redis.Redis", respond: Respond, bell: bytes) -> None:
+        self._pool = pool
+        self._client = client
+        self._respond = respond
+        self._bell = bell
+
+    def run(self) -> None:
+        """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
+        take = ("BLPOP", pools.batches(self._pool), LINGER_S)
+        connection: Any = self._client.connection_pool.get_connection()  # untyped in redis-py
+        try:
+            until = time.monotonic() + AWAKE_S
+            connection.send_command(*take)
+            while (found := connection.read_response()) is not None:
+                batch = _decode(found[1])
+                reply = [("RPUSH", batch.reply_to, _encode(self._reply(batch)))]
+                commands = [*reply, ("EXPIRE", batch.reply_to, pools.KEEP_S)]
+                on = time.monotonic() < until
+                # the reply and the next question to Redis share one way
+                connection.send_packed_command(connection.pack_commands([*commands, take] if on else commands))
+                for _ in commands:
+                    connection.read_response()
+                if not on:
+                    self._ring(connection)
+                    return
+        except BaseException:
+            connection.disconnect()  # its replies would be taken for those to the next commands
+            raise
+        finally:
+            self._client.connection_pool.release(connection)
+
+    def _ring(self, connection: Any) -> None:
+        """Wake somebody for what is left."""
+        connection.send_command("LPUSH", pools.bells(self._pool), self._bell)
+        connection.read_response()
+
+    def _reply(self, batch: Batch) -> Reply:
+        now = time.time()
+        live = tuple(question for question in batch.questions if question.deadline > now)
+        try:
+            answered = self._respond(batch.target, live) if live else Answered([], 0.0, "", 0)
+            answers = list(answered.answers)
+        except TidepoolError as error:
+            log.warning("batch failed", code=error.code, request_ids=_ids(live), exc_info=True)
+            answered, answers = Answered([], 0.0, "", 0), [Failure(error.code, error.message)] * len(live)
+        except Exception:
+            log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(live))
+            answered, answers = Answered([], 0.0, "", 0), [Failure(TidepoolError.code, "an internal error")] * len(live)
+        if len(live) < len(batch.questions):
+            computed, late = (
+                iter(answers),
+                Failure(DeadlineExceeded.code, "the deadline passed before a replica was free"),
+            )
+            answers = [next(computed) if question.deadline > now else late for question in batch.questions]
+        failed = sum(isinstance(answer, Failure) for answer in answers)
+        QUESTIONS.labels(self._pool, "failed").inc(failed)
+        QUESTIONS.labels(self._pool, "ok").inc(len(answers) - failed)
+        log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
+        return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
+
+
+def keep_present(pool: str, name: str, client: "redis.Redis") -> None:
+    """Tell the gateways every second, from a thread, that this replica lives."""
+
+    def beat() -> None:
+        while True:
+            try:
+                client.eval(pools.BEAT, 1, pools.replicas(pool), name)
+            except redis.RedisError:
+                log.debug("no beat, the broker does not answer")
+            time.sleep(BEAT_S)
+
+    threading.Thread(target=beat, name="presence", daemon=True).start()
+
+
+def _ids(questions: tuple[Question, ...]) -> list[str]:
+    return [question.request_id for question in questions]

@@ -1,0 +1,131 @@
+"""The Open Inference Protocol, version 2, without a transport: what HTTP and gRPC are two faces of."""
+
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from contract.catalog import Model
+from contract.errors import BadModel, Invalid, NotFound, TidepoolError
+from contract.inference import Outputs, Tensor, Tensors
+from services.gateway.batching.batcher import Asker
+from services.gateway.oip.served import Served, reference_to
+from services.gateway.recent import Recent
+from services.storage.models import Models
+
+NAME = "tidepool"
+VERSION = "1"
+PLATFORM = "onnxruntime_onnx"
+EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
+READY = "READY"
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A model's answer, and which version gave it."""
+
+    model: str
+    version: int
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """A model's versions, and the signature of the one that was asked for."""
+
+    versions: tuple[int, ...]
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A version in the repository."""
+
+    name: str
+    version: int
+    state: str = READY
+
+
+class DataPlane:
+    """Every published version is ready: replicas load on demand and let go of what is not used.
+
+    So `load` asks a replica to load now, and `unload` is granted and changes nothing; neither hides a model, which
+    DELETE /v1/models does. Names are those of /v1; a version is a number or an alias, and none is the newest.
+    """
+
+    def __init__(self, models: Models, asker: Asker, within_s: float) -> None:
+        """A question may take `within_s` seconds where it does not say how long."""
+        self._models = models
+        self._asker = asker
+        self._within_s = within_s
+        self._served: Recent[tuple[str, str], Served] = Recent(
+            lambda asked: Served.of(*models.manifest(reference_to(*asked)))
+        )
+
+    def forget(self) -> None:
+        """A version or an alias has changed."""
+        self._served.forget()
+
+    async def ready(self) -> bool:
+        """Whether the way to the pool is open."""
+        try:
+            await self._asker.ping()
+        except TidepoolError:
+            return False
+        return True
+
+    async def model_ready(self, model: str, version: str = "") -> bool:
+        """Whether there is such a version; raises DatabaseUnavailable."""
+        try:
+            await self._find(model, version)
+        except (NotFound, Invalid):
+            return False
+        return True
+
+    async def model_metadata(self, model: str, version: str = "") -> Metadata:
+        """Raises NotFound, Invalid, BadModel."""
+        served = await self._find(model, version)
+        if version or "@" in model:
+            return Metadata((served.target.version,), served)
+        found = await run_in_threadpool(self._models.named, model)
+        return Metadata(tuple(sorted(found.versions)), served)
+
+    async def infer(self, model: str, version: str, asked: Tensors, within_s: float | None = None) -> Inferred:
+        """Ask a version for the named outputs, or for all of them.
+
+        Raises NotFound, Invalid for tensors that the model does not take, and what `Asker.ask` raises.
+        """
+        served = await self._find(model, version)
+        served.check(asked)
+        answered = await self._asker.ask(served.target, asked, within_s or self._within_s)
+        assert isinstance(answered.answer, Outputs)  # noqa: S101  Tensors are not answered otherwise
+        return Inferred(served.target.model, served.target.version, answered.answer.tensors)
+
+    async def index(self) -> list[Indexed]:
+        """Every version of every model, by name, oldest version first."""
+        found: list[Model] = []
+        cursor: str | None = None
+        while True:
+            page = await run_in_threadpool(self._models.list, PAGE, cursor)
+            found.extend(page.items)
+            cursor = page.next
+            if cursor is None:
+                return [Indexed(model.name, version) for model in found for version in sorted(model.versions)]
+
+    async def load(self, model: str) -> None:
+        """Have a replica load the version that the name means; raises NotFound, BadModel, and what `ask` raises."""
+        served = await self._find(model)
+        try:
+            await self._asker.ask(served.target, Tensors(()), self._within_s)
+        except BadModel:
+            raise
+        except Invalid:  # it is loaded, and wants inputs
+            return
+
+    async def unload(self, model: str) -> None:
+        """Raises NotFound."""
+        await self._find(model)
+
+    async def _find(self, model: str, version: str = "") -> Served:
+        asked = (model, version)
+        return self._served.peek(asked) or await self._served.get(asked)

@@ -1,0 +1,81 @@
+"""The only place where the elements of a tensor are JSON: flat or nested arrays in, flat arrays out."""
+
+import itertools
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from contract.datatypes import DATATYPES, packed, unpacked
+from contract.errors import Invalid, Malformed
+from contract.inference import Tensor
+
+_ELEMENT: dict[str, type] = {"BOOL": bool, "FP16": float, "BF16": float, "FP32": float, "FP64": float, "BYTES": str}
+_FLAT: dict[str, Callable[[bytes], list[Any]]] = {
+    name: msgspec.json.Decoder(list[_ELEMENT.get(name, int)]).decode  # type: ignore[misc]
+    for name in DATATYPES
+}
+
+
+def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
+    """The raw form of a JSON array of numbers, booleans or strings, nested or not; raises Invalid."""
+    if datatype not in DATATYPES:
+        raise Invalid(f"{datatype[:20]!r} is no data type of the protocol; use one of {', '.join(DATATYPES)}")
+    try:
+        return _pack(datatype, _elements(datatype, bytes(data)))
+    except (msgspec.ValidationError, struct.error, OverflowError) as error:
+        raise Invalid(f"the data of {name[:80]!r} must be an array of values that {datatype} can hold") from error
+    except msgspec.DecodeError as error:
+        raise Malformed("the body is not JSON") from error
+
+
+def plain_json(tensor: Tensor) -> list[Any]:
+    """The elements of a tensor, row-major, for JSON; raises Invalid for BYTES that are no text.
+
+    JSON has no word for NaN and the infinities, which become null.
+    """
+    datatype = DATATYPES[tensor.datatype]
+    if datatype.name == "BYTES":
+        try:
+            return [element.decode() for element in unpacked(tensor.data)]
+        except UnicodeDecodeError as error:
+            raise Invalid(f"the output {tensor.name!r} is no UTF-8 text; ask for binary data") from error
+    if datatype.name == "BF16":
+        halves = struct.unpack(f"<{len(tensor.data) // 2}H", tensor.data)
+        return list(
+            struct.unpack(f"<{len(halves)}f", struct.pack(f"<{len(halves)}I", *(half << 16 for half in halves)))
+        )
+    return list(struct.unpack(f"<{len(tensor.data) // datatype.size}{datatype.code}", tensor.data))
+
+
+def _elements(datatype: str, data: bytes) -> list[Any]:
+    try:
+        return _FLAT[datatype](data)
+    except msgspec.ValidationError:  # perhaps because it is nested
+        kind = _ELEMENT.get(datatype, int)
+        return msgspec.convert(_flat(msgspec.json.decode(data)), list[kind])  # type: ignore[valid-type]
+
+
+def _flat(found: Any) -> list[Any]:
+    while isinstance(found, list) and found and all(isinstance(one, list) for one in found):
+        found = list(itertools.chain.from_iterable(found))
+    return found if isinstance(found, list) else [found]
+
+
+def _pack(datatype: str, elements: Iterable[Any]) -> bytes:
+    values = list(elements)
+    if datatype == "BYTES":
+        return packed(value.encode() for value in values)
+    if datatype == "BF16":
+        return struct.pack(f"<{len(values)}H", *map(_upper_half, _bits(values)))
+    return struct.pack(f"<{len(values)}{DATATYPES[datatype].code}", *values)
+
+
+def _bits(values: list[float]) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values))
+
+
+def _upper_half(bits: int) -> int:
+    """A float32 as bfloat16, rounded to nearest, ties to even; JSON holds no NaN, which this would break."""
+    return (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16

@@ -1,0 +1,61 @@
+"""The only place where a refusal takes the protocol's shape: {"error": what to change}."""
+
+import json
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PREFIX = "/v2"
+_PROBLEM = "application/problem+json"
+
+
+def status_of(status: int) -> int:
+    """The protocol's status for one of /v1: what is well-formed and wrong is a bad request, too."""
+    return HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
+
+
+def refusal(message: str) -> bytes:
+    """The body of a refusal."""
+    return json.dumps({"error": message}).encode()
+
+
+def refusal_of(problem: JSONResponse) -> Response:
+    """A problem as a refusal."""
+    body = refusal(json.loads(bytes(problem.body))["detail"])
+    kept = {name: value for name, value in problem.headers.items() if name in {"retry-after", "www-authenticate"}}
+    return Response(body, status_of(problem.status_code), kept, "application/json")
+
+
+class Refusals:
+    """ASGI middleware: under /v2 every problem, whoever found it, becomes a refusal."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(f"{PREFIX}/"):
+            await self._app(scope, receive, send)
+            return
+        held: Message | None = None
+        body = b""
+
+        async def translated(message: Message) -> None:
+            nonlocal held, body
+            if message["type"] == "http.response.start":
+                if MutableHeaders(scope=message).get("content-type") == _PROBLEM:
+                    held = message
+                    return
+            elif held is not None:
+                body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                body = refusal(json.loads(body)["detail"])
+                headers = MutableHeaders(scope=held)
+                headers["content-type"], headers["content-length"] = "application/json", str(len(body))
+                await send({**held, "status": status_of(held["status"])})
+                message = {"type": "http.response.body", "body": body}
+            await send(message)
+
+        await self._app(scope, receive, translated)

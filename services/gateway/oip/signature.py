@@ -1,0 +1,57 @@
+"""The only place that checks tensors against what a model takes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from contract.datatypes import DATATYPES, Datatype, datatype_of, unpacked
+from contract.errors import BadModel, Invalid
+from contract.inference import Tensor
+from contract.training import TensorSignature
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A model's input or output; a free axis of the shape is -1."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, found: TensorSignature) -> "Signature":
+        """Raises BadModel for a type that the protocol has no name for."""
+        datatype = datatype_of(found.dtype)
+        if datatype is None:
+            raise BadModel(f"{found.name!r} is of the type {found.dtype}, which the inference protocol cannot carry")
+        return cls(found.name, datatype, tuple(axis if isinstance(axis, int) else -1 for axis in found.shape))
+
+    def check(self, tensor: Tensor) -> None:
+        """Raises Invalid, saying what to change, unless a tensor is of this type and shape and its data fits both."""
+        if tensor.datatype != self.datatype.name:
+            hint = (
+                self.datatype.name if tensor.datatype in DATATYPES else f"{self.datatype.name}, a type of the protocol"
+            )
+            raise Invalid(f"the input {self.name!r} is {tensor.datatype[:20]!r}; send it as {hint}")
+        shape = tensor.shape
+        if shape != self.shape and (
+            len(shape) != len(self.shape)
+            or any(wanted not in (-1, axis) for wanted, axis in zip(self.shape, shape, strict=True))
+        ):
+            raise Invalid(
+                f"the input {self.name!r} has the shape {written(shape)}; the model takes {written(self.shape)}"
+            )
+        count = math.prod(shape)
+        if self.datatype.size:
+            if len(tensor.data) != count * self.datatype.size:
+                raise Invalid(
+                    f"the input {self.name!r} has {len(tensor.data)} bytes of data; "
+                    f"{self.datatype.name} {written(shape)} has {count * self.datatype.size}"
+                )
+        elif (found := len(unpacked(tensor.data))) != count:
+            raise Invalid(f"the input {self.name!r} has {found} elements; the shape {written(shape)} has {count}")
+
+
+def written(shape: Sequence[int]) -> str:
+    """A shape in a message; a client's may be long."""
+    return f"[{', '.join(map(str, shape[:16]))}{', …' if len(shape) > 16 else ''}]"

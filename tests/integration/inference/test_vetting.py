@@ -1,0 +1,64 @@
+"""One inference replica looks at models that people bring, and predicts with them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.artifacts import Bucket
+from contract.batches import PredictSpec, SplitInput
+from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, VetRequest
+from contract.uploads import UploadSource
+from contract.vetting import VetSpec
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.uploads import new_upload_id
+from tests.onnx_models import linear, pictures
+from tests.predicting import publish_split
+from tests.replicas import Replicas
+from tests.servers import S3Server, Server
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/tidepool.db"
+
+
+@pytest.fixture
+def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
+    replicas = Replicas(database, objects, redis, s3, tmp_path)
+    publish_split(replicas.stores, pictures(4), np.arange(4) % 3)
+    with replicas.swept():
+        yield replicas
+    replicas.stop()
+
+
+def ended(replicas: Replicas, request: JobRequest) -> Job:
+    job = replicas.stores.jobs.create(request)
+    replicas.until(lambda: replicas.stores.jobs.get(job.id).state.terminal)
+    return replicas.stores.jobs.get(job.id)
+
+
+def vetting(replicas: Replicas, file: bytes) -> VetRequest:
+    ref = replicas.stores.objects.put(Bucket.UPLOADS, new_upload_id(), file)
+    source = UploadSource(upload=replicas.stores.uploads.add("model.onnx", ref).id)
+    return VetRequest(kind=JobKind.VET, spec=VetSpec(model="mine", source=source))
+
+
+def test_a_replica_runs_jobs_of_both_kinds(replicas: Replicas) -> None:
+    replicas.start("inference")
+
+    # when a good and a bad file are brought
+    ready, rejected = (ended(replicas, vetting(replicas, file)) for file in (linear(), b"garbage"))
+
+    # then each is what it should be
+    assert (ready.state, ready.result) == (JobState.SUCCEEDED, {"model": "mine@1", "status": "ready"})
+    assert (rejected.state, rejected.result) == (JobState.FAILED, {"model": "mine@2", "status": "rejected"})
+
+    # and the good one is what the name means, also to the same replica
+    spec = PredictSpec(model="mine@1", input=SplitInput(dataset="pets@1"))
+    predicted = ended(replicas, PredictRequest(kind=JobKind.PREDICT, spec=spec))
+    assert predicted.state == JobState.SUCCEEDED
+    assert predicted.result is not None
+    assert predicted.result["count"] == 4

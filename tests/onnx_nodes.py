@@ -1,0 +1,102 @@
+"""The only place that asks ONNX's own node tests, of raw ONNX Runtime and through the protocol."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+import numpy as np
+import tritonclient.http as triton
+from onnx.backend.test.case.test_case import TestCase
+from onnx.backend.test.loader import load_model_tests
+from tritonclient.utils import np_to_triton_dtype
+
+from runtime.stores import Stores
+from services.inference.errors import ORT_ERRORS
+from tests.oip import serve, session_of
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of one operator, with its inputs and what ONNX Runtime alone makes of them, twice."""
+
+    name: str
+    file: bytes
+    inputs: Arrays
+    expected: Arrays
+    again: Arrays
+
+    @property
+    def agrees(self) -> bool:
+        """Whether ONNX Runtime answers the same each time, which it does not for random numbers."""
+        return all(_same(self.expected[name], self.again[name]) for name in self.expected)
+
+
+def node_tests() -> list[TestCase]:
+    """Every node test that the onnx package has."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of divisions by zero that are the cases' purpose
+        return list(load_model_tests(kind="node"))
+
+
+def runnable(test: TestCase) -> Case | Literal["not a tensor"] | None:
+    """The case if raw ONNX Runtime runs it, None if it does not; some have inputs or outputs that are no tensors."""
+    file = test.model.SerializeToString()
+    try:
+        session = session_of(file)
+        nodes = (*session.get_inputs(), *session.get_outputs())
+        given = dict(zip([node.name for node in session.get_inputs()], test.data_sets[0][0], strict=False))
+        if not all(node.type.startswith("tensor(") for node in nodes):
+            session.run(None, given)
+            return "not a tensor"
+        feeds = {name: _text(array) for name, array in given.items()}
+        names = [node.name for node in session.get_outputs()]
+        first, second = (dict(zip(names, session.run(names, feeds), strict=True)) for _ in range(2))
+    except ORT_ERRORS:
+        return None
+    return Case(test.name, file, feeds, first, second)
+
+
+async def ask(client: httpx.AsyncClient, stores: Stores, model: str, case: Case) -> str:
+    """Publish the case as a model and ask it through /v2; what is wrong with the answer, or nothing."""
+    serve(stores, model, case.file)
+    tensors = []
+    for name, array in case.inputs.items():
+        tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+        tensors.append(tensor.set_data_from_numpy(np.asarray(array)))
+    body, size = triton.InferenceServerClient.generate_request_body(tensors)
+    headers = {} if size is None else {"Inference-Header-Content-Length": str(size)}
+    response = await client.post(f"/v2/models/{model}/infer", content=body, headers=headers)
+    if response.status_code != 200:
+        return f"{response.status_code} {response.text[:200]}"
+    length = response.headers.get("inference-header-content-length")
+    result = triton.InferenceServerClient.parse_response_body(
+        response.content, header_length=None if length is None else int(length)
+    )
+    for name, expected in case.expected.items():
+        found = _text(result.as_numpy(name))
+        if found.shape != expected.shape or found.dtype != expected.dtype:
+            return f"{name} is {found.dtype} {found.shape}, not {expected.dtype} {expected.shape}"
+        if case.agrees and not _same(found, expected):
+            return f"{name} has other values"
+    return ""
+
+
+def _text(array: Any) -> np.ndarray:
+    """Strings as ONNX Runtime has them, not as bytes."""
+    found = np.asarray(array)
+    if found.dtype != object and found.dtype.kind not in "SU":
+        return found
+    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in found.flat]
+    return np.array(texts, object).reshape(found.shape)
+
+
+def _same(one: Any, other: Any) -> bool:
+    one, other = _text(one), _text(other)
+    if one.dtype == object:
+        return bool((one == other).all())
+    if one.dtype.kind not in "fc":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, rtol=1e-5, atol=1e-5, equal_nan=True)

@@ -1,0 +1,108 @@
+"""The short way of the protocol's infer and its endpoint answer the same."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from onnx import TensorProto
+
+from contract.errors import BrokerUnavailable
+from contract.keys import Scope
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.hot.infer import InferShortcut
+from services.gateway.hot.path import HotPath
+from services.gateway.predictor import Predictor
+from services.storage.memory import MemoryObjects
+from tests.oip import LocalAsker, serve
+from tests.onnx_graphs import identity
+from tests.unit.gateway.backends import SETTINGS
+
+pytestmark = pytest.mark.anyio
+
+INFER = "/v2/models/same/infer"
+SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-header-content-length", "retry-after")
+
+
+@pytest.fixture
+def asker(objects: MemoryObjects) -> LocalAsker:
+    return LocalAsker(objects)
+
+
+@pytest.fixture
+def behind(stores: Stores, asker: LocalAsker) -> Backends:
+    serve(stores, "same", identity(TensorProto.FLOAT))
+    return Backends(SETTINGS, stores, Predictor(asker, stores.models))
+
+
+def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
+    tensor = {"name": "x", "datatype": "FP32", "shape": shape, "data": [1.5, -2]}
+    return json.dumps({"inputs": [tensor], **more}).encode()
+
+
+async def no_app(*_: object) -> None:
+    raise AssertionError("the request did not take the short way")
+
+
+async def both(behind: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
+    """What the endpoint says, and then what the short way says."""
+    secret = behind.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
+    sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"} | headers
+    found = []
+    for app in (create_app(behind), HotPath(no_app, behind, (InferShortcut(behind),))):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
+            response = await client.post(path, content=content, headers=sent)
+        kept = {name: response.headers.get(name) for name in SAME_HEADERS}
+        found.append({"status": response.status_code, "body": response.content, "headers": kept})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        (INFER, body(), 200),
+        (INFER, body(id="call-7"), 200),
+        (INFER, body(parameters={"binary_data_output": True}), 200),
+        ("/v2/models/same/versions/1/infer", body(), 200),
+        ("/v2/models/same@1/infer", body(), 200),
+        ("/v2/models/same/versions/2/infer", body(), 404),
+        ("/v2/models/none/infer", body(), 404),
+        (INFER, body((2, 2)), 400),
+        (INFER, b"[", 400),
+        (INFER, b"", 400),
+    ],
+)
+async def test_a_tensor(behind: Backends, path: str, content: bytes, status: int) -> None:
+    endpoint, hot = await both(behind, path, content)
+
+    assert endpoint == hot
+    assert hot["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"X-Request-Timeout": "1.5"}, 200),
+        ({"X-Request-Timeout": "soon"}, 400),
+        ({"Inference-Header-Content-Length": "x"}, 400),
+        ({"Content-Encoding": "br"}, 415),
+        ({"Authorization": "Bearer wrong"}, 401),
+    ],
+    ids=str,
+)
+async def test_a_header(behind: Backends, headers: dict[str, str], status: int) -> None:
+    endpoint, hot = await both(behind, INFER, body(), **headers)
+
+    assert endpoint == hot
+    assert hot["status"] == status
+
+
+async def test_a_pool_that_is_away(behind: Backends, asker: LocalAsker) -> None:
+    asker.error = BrokerUnavailable("the broker does not answer")
+
+    endpoint, hot = await both(behind, INFER, body())
+
+    assert endpoint == hot
+    assert hot["status"] == 503

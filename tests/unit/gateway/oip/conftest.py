@@ -1,0 +1,103 @@
+"""A gateway in front of models that run in this process, and its address for real clients."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from onnx import TensorProto, helper
+
+from contract.keys import Scope
+from runtime.stores import Stores
+from services.gateway.app import create_app
+from services.gateway.dependencies import Backends
+from services.gateway.predictor import Predictor
+from services.gateway.settings import GatewaySettings
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
+from tests.oip import LocalAsker, serve
+from tests.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
+from tests.servers import free_port
+
+SETTINGS = GatewaySettings(max_json_bytes=2_000, max_predict_bytes=2_000_000, grpc_port=free_port())
+
+
+@dataclass(frozen=True)
+class World:
+    """The parts of a gateway, and the key that may do everything."""
+
+    stores: Stores
+    asker: LocalAsker
+    backends: Backends
+    app: FastAPI
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The key; a new one each time, since tritonclient writes into what it is given."""
+        return {"Authorization": f"Bearer {self.secret}"}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The key as gRPC takes it: lower-case."""
+        return {"authorization": f"Bearer {self.secret}"}
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """With identity-<datatype> of (batch, 2) for each type, and what onnx_graphs makes."""
+    objects = MemoryObjects()
+    stores = Stores(Database.in_memory(), objects)
+    for datatype, kind in ONNX_TYPES.items():
+        serve(stores, f"identity-{datatype.lower()}", identity(kind))
+    serve(stores, "sums", sums())
+    serve(stores, "lookup", lookup())
+    serve(stores, "scalar", identity(TensorProto.FLOAT, ()))
+    serve(stores, "matrix", identity(TensorProto.FLOAT, (2, 3)))
+    serve(stores, "free", identity(TensorProto.FLOAT, (None, None)))
+    three = helper.make_node("Constant", [], ["y"], value_float=3.0)
+    serve(stores, "constant", graph([three], {}, {"y": (TensorProto.FLOAT, ())}))
+    asker = LocalAsker(objects)
+    backends = Backends(SETTINGS, stores, Predictor(asker, stores.models))
+    secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
+    return World(stores, asker, backends, create_app(backends), secret)
+
+
+@pytest.fixture(autouse=True)
+def calm(world: World) -> None:
+    """A pool that answers, and a gateway that remembers nothing."""
+    world.asker.error = None
+    world.asker.asked.clear()
+    world.asker.within_s.clear()
+    world.backends.forget_models()
+
+
+@pytest.fixture
+async def client(world: World) -> httpx.AsyncClient:
+    """A client whose key may do everything."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(world.app), base_url="http://tidepool", headers=world.headers
+    )
+
+
+@pytest.fixture(scope="module")
+def address(world: World) -> Iterator[str]:
+    """Where the gateway truly listens."""
+    server = uvicorn.Server(uvicorn.Config(world.app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def grpc_address(address: str) -> str:
+    """Where it listens for gRPC."""
+    return f"127.0.0.1:{SETTINGS.grpc_port}"

@@ -1,0 +1,232 @@
+"""/v2 as any HTTP client speaks it."""
+
+import httpx
+import pytest
+
+from contract.errors import BrokerUnavailable, DeadlineExceeded, Overloaded, TidepoolError
+from contract.keys import Scope
+from tests.oip import serve
+from tests.onnx_graphs import lookup
+from tests.unit.gateway.oip.conftest import SETTINGS, World
+
+pytestmark = pytest.mark.anyio
+
+INFER = "/v2/models/identity-fp32/infer"
+X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2]}
+
+
+def refused(response: httpx.Response, status: int) -> str:
+    """The message of a refusal in the protocol's shape."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-request-id"]
+    body = response.json()
+    assert list(body) == ["error"]
+    return str(body["error"])
+
+
+async def test_json_both_ways(client: httpx.AsyncClient) -> None:
+    response = await client.post(INFER, json={"id": "7", "inputs": [X], "parameters": {"mine": 1}})
+
+    assert response.json() == {
+        "model_name": "identity-fp32",
+        "model_version": "1",
+        "id": "7",
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2.0]}],
+    }
+
+
+async def test_raw_data_both_ways(client: httpx.AsyncClient) -> None:
+    head = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}],'
+    head += b'"parameters":{"binary_data_output":true}}'
+
+    response = await client.post(
+        INFER, content=head + b"12345678", headers={"Inference-Header-Content-Length": str(len(head))}
+    )
+
+    assert response.headers["content-type"] == "application/octet-stream"
+    size = int(response.headers["inference-header-content-length"])
+    assert b'"binary_data_size":8' in response.content[:size]
+    assert response.content[size:] == b"12345678"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"name": "z"}, "no input 'z'; its inputs are 'x'"),
+        ({"datatype": "FP64"}, "'FP64'; send it as FP32"),
+        ({"datatype": "float"}, "no data type of the protocol"),
+        ({"shape": [2]}, "the model takes [-1, 2]"),
+        ({"shape": [1, 3]}, "the model takes [-1, 2]"),
+        ({"shape": [2, 2]}, "8 bytes of data; FP32 [2, 2] has 16"),
+        ({"shape": [2**40, 2]}, "8 bytes of data"),
+        ({"shape": [-1, 2]}, "inputs[0].shape[0]"),
+        ({"shape": ["a", 2]}, "inputs[0].shape[0]"),
+        ({"shape": None}, "inputs[0].shape"),
+        ({"data": ["a", "b"]}, "the data of 'x'"),
+        ({"data": [1e40, 0]}, "the data of 'x'"),
+        ({"data": [[1, 2], 3]}, "the data of 'x'"),
+        ({"data": 3}, "8"),
+        ({"parameters": {"binary_data_size": -1}}, "binary_data_size"),
+        ({"parameters": {"binary_data_size": 8}}, "add up"),
+        ({"parameters": {"shared_memory_region": "r"}}, "shared memory"),
+    ],
+)
+async def test_an_input_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object], says: str) -> None:
+    response = await client.post(INFER, json={"inputs": [X | change]})
+
+    assert says in refused(response, 400)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"inputs": []}, "each input of the model once: 'x'"),
+        ({"inputs": [X, X]}, "each input of the model once"),
+        ({"inputs": [X], "outputs": [{"name": "z"}]}, "no output 'z'; its outputs are 'y'"),
+        ({"inputs": [X], "outputs": [{"name": "y"}, {"name": "y"}]}, "each output once"),
+        ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"classification": 1}}]}, "classification"),
+        ({"inputs": [{key: X[key] for key in X if key != "data"}]}, "neither data nor binary_data_size"),
+        ({}, "top level"),
+        ([], "top level"),
+        ({"inputs": X}, "inputs"),
+        ({"inputs": [X], "id": 7}, "id"),
+    ],
+)
+async def test_a_request_that_is_wrong(client: httpx.AsyncClient, body: object, says: str) -> None:
+    assert says in refused(await client.post(INFER, json=body), 400)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"inputs":[{"name":"\xff"}]}', b"\x00"])
+async def test_a_body_that_is_no_json(client: httpx.AsyncClient, content: bytes) -> None:
+    assert "not JSON" in refused(await client.post(INFER, content=content), 400)
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 30, "100"])
+async def test_a_header_length_that_is_wrong(client: httpx.AsyncClient, length: str) -> None:
+    response = await client.post(INFER, content=b"{}", headers={"Inference-Header-Content-Length": length})
+
+    assert "Inference-Header-Content-Length" in refused(response, 400)
+
+
+async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
+    refused(await client.post(INFER, content=b" " * (SETTINGS.max_predict_bytes + 1)), 413)
+    refused(await client.post("/v2/repository/index", content=b" " * (SETTINGS.max_json_bytes + 1)), 413)
+
+
+async def test_a_large_request_in_json(client: httpx.AsyncClient) -> None:
+    rows = 30_000
+
+    response = await client.post(INFER, json={"inputs": [X | {"shape": [rows, 2], "data": [[0.5, 2.0]] * rows}]})
+
+    assert response.json()["outputs"][0]["data"] == [0.5, 2.0] * rows
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/models/none/infer",
+        "/v2/models/NONE/infer",
+        "/v2/models/sums/versions/2/infer",
+        "/v2/models/sums/versions/nightly/infer",
+        "/v2/models/sums@nightly/infer",
+        "/v2/models/sums/versions/-1/infer",
+    ],
+)
+async def test_a_model_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
+    refused(await client.post(path, json={"inputs": [X]}), 404)
+
+
+async def test_paths_and_methods_that_do_not_exist(client: httpx.AsyncClient) -> None:
+    refused(await client.get("/v2/nothing"), 404)
+    refused(await client.get(INFER), 405)
+
+
+async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> None:
+    # given two versions, and an alias at the first
+    for _ in range(2):
+        serve(world.stores, "twice", lookup())
+    await client.put("/v1/models/twice/aliases/production", json={"version": 1})
+    body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [3]}]}
+
+    # then each name is answered by the version that it means
+    for path, version in (
+        ("twice", "2"),
+        ("twice/versions/1", "1"),
+        ("twice/versions/production", "1"),
+        ("twice@production", "1"),
+        ("twice%402", "2"),
+    ):
+        assert (await client.post(f"/v2/models/{path}/infer", json=body)).json()["model_version"] == version, path
+    assert (await client.get("/v2/models/twice")).json()["versions"] == ["1", "2"]
+    assert (await client.get("/v2/models/twice@production")).json()["versions"] == ["1"]
+
+    # and when the alias moves, the next request follows
+    await client.put("/v1/models/twice/aliases/production", json={"version": 2})
+    assert (await client.post("/v2/models/twice@production/infer", json=body)).json()["model_version"] == "2"
+
+
+async def test_values_that_the_model_cannot_take(client: httpx.AsyncClient) -> None:
+    body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [99]}]}
+
+    message = refused(await client.post("/v2/models/lookup/infer", json=body), 400)
+
+    assert message == "the model cannot run on these inputs; check their shapes and values"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Overloaded("full"), DeadlineExceeded("late"), BrokerUnavailable("away"), TidepoolError("an internal error")],
+)
+async def test_the_pool_fails(client: httpx.AsyncClient, world: World, error: TidepoolError) -> None:
+    world.asker.error = error
+
+    response = await client.post(INFER, json={"inputs": [X]})
+
+    assert refused(response, error.status) == error.message
+    assert ("retry-after" in response.headers) == (error.status == 503)
+    assert (await client.get("/v2/health/ready")).status_code == 503
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "301", "nan", "soon"])
+async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str) -> None:
+    response = await client.post(INFER, json={"inputs": [X]}, headers={"X-Request-Timeout": seconds})
+
+    assert "X-Request-Timeout" in refused(response, 400)
+
+
+async def test_the_clients_deadline(client: httpx.AsyncClient, world: World) -> None:
+    await client.post(INFER, json={"inputs": [X]}, headers={"X-Request-Timeout": "1.5"})
+    await client.post(INFER, json={"inputs": [X]})
+
+    assert world.asker.within_s == [1.5, SETTINGS.predict_timeout_s]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/v2", None),
+        ("GET", "/v2/health/live", None),
+        ("GET", "/v2/health/ready", None),
+        ("GET", "/v2/models/sums", Scope.READ),
+        ("GET", "/v2/models/sums/ready", Scope.READ),
+        ("POST", "/v2/repository/index", Scope.READ),
+        ("POST", "/v2/repository/models/sums/load", Scope.PREDICT),
+        ("POST", "/v2/repository/models/sums/unload", Scope.PREDICT),
+        ("POST", INFER, Scope.PREDICT),
+    ],
+)
+async def test_the_key_and_its_scope(
+    client: httpx.AsyncClient, world: World, method: str, path: str, scope: Scope | None
+) -> None:
+    refused(await client.request(method, path, headers={"Authorization": ""}), 401)
+    lacking = world.stores.keys.create("writer", frozenset({Scope.WRITE})).secret
+    response = await client.request(method, path, headers={"Authorization": f"Bearer {lacking}"})
+    assert response.status_code == (403 if scope else 200)
+
+
+async def test_a_load_with_parameters_is_refused(client: httpx.AsyncClient) -> None:
+    path = "/v2/repository/models/sums/load"
+
+    assert "parameters" in refused(await client.post(path, content=b'{"parameters": {"config": "{}"}}'), 400)
+    refused(await client.post(path, content=b"["), 400)

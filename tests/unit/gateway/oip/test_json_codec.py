@@ -1,0 +1,75 @@
+"""Tensors whose elements are JSON."""
+
+import ml_dtypes
+import msgspec
+import numpy as np
+import pytest
+
+from contract.datatypes import DATATYPES, packed
+from contract.errors import Invalid, Malformed
+from contract.inference import Tensor
+from services.gateway.oip.json_codec import packed_json, plain_json
+from tests.unit.gateway.oip.values import VALUES
+
+
+def raw(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+@pytest.mark.parametrize("datatype", [name for name in DATATYPES if name != "BYTES"])
+def test_every_type_there_and_back(datatype: str) -> None:
+    data = VALUES[datatype].tobytes()
+
+    found = plain_json(Tensor("x", datatype, (2, 2), data))
+
+    assert found == VALUES[datatype].flatten().tolist()
+    assert packed_json("x", datatype, msgspec.Raw(msgspec.json.encode(found))) == data
+
+
+@pytest.mark.parametrize("value", [1.00390625, 1.01171875, 3.14159, -1e-40, 65504.0])
+def test_bfloat16_is_rounded_to_the_nearest_even(value: float) -> None:
+    assert packed_json("x", "BF16", raw(f"[{value!r}]")) == np.array([value], ml_dtypes.bfloat16).tobytes()
+
+
+@pytest.mark.parametrize("text", ["[1,2,3,4]", "[[1,2],[3,4]]", "[[[1],[2]],[[3],[4]]]", "[[1,2,3,4]]"])
+def test_nested_or_flat(text: str) -> None:
+    assert packed_json("x", "INT16", raw(text)) == np.array([1, 2, 3, 4], "<i2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("datatype", "text"),
+    [
+        ("INT8", "[128]"),
+        ("UINT8", "[-1]"),
+        ("INT32", "[1.5]"),
+        ("INT32", "[true]"),
+        ("INT32", "[null]"),
+        ("BOOL", "[1]"),
+        ("FP16", "[1e6]"),
+        ("FP32", '["1"]'),
+        ("BYTES", "[1]"),
+        ("FP32", "[[1],2]"),
+        ("FP32", "{}"),
+    ],
+)
+def test_values_that_the_type_cannot_hold(datatype: str, text: str) -> None:
+    with pytest.raises(Invalid, match="the data of 'x' must be an array of values that"):
+        packed_json("x", datatype, raw(text))
+
+
+def test_data_that_is_no_json() -> None:
+    with pytest.raises(Malformed):
+        packed_json("x", "FP32", raw("[1"))
+
+
+def test_what_json_has_no_word_for() -> None:
+    # given NaN and infinity
+    tensor = Tensor("y", "FP32", (2,), np.array([np.nan, np.inf], np.float32).tobytes())
+
+    # then they become null
+    assert msgspec.json.encode(plain_json(tensor)) == b"[null,null]"
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(Invalid, match="ask for binary data"):
+        plain_json(Tensor("y", "BYTES", (1,), packed([b"\xff"])))

@@ -1,0 +1,121 @@
+"""The vetting job, with its throw-away process, over files good and bad."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from contract.errors import Cancelled
+from contract.jobs import Job, JobKind, JobState, VetRequest
+from contract.models import ModelCard
+from contract.references import Reference
+from contract.uploads import UploadSource
+from contract.vetting import PictureInput, VetSpec
+from runtime.stores import Stores
+from services.inference.engine import Engine
+from services.inference.vetting.findings import Order
+from services.inference.vetting.process import examined
+from services.inference.vetting.vet import vet
+from tests.attempts import memory_stores, run, uploaded
+from tests.onnx_models import CARD, linear
+from tests.unit.inference.vetting import models
+
+VERSION = Reference(name="mine", version=1)
+LABELS = ("ant", "bee", "cow")
+FED = PictureInput(size=(8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return memory_stores()
+
+
+def vetted(stores: Stores, folder: Path, file: bytes, **metadata: object) -> Job:
+    upload = folder / "upload.onnx"
+    upload.write_bytes(file)
+    source = UploadSource(upload=uploaded(stores, upload))
+    spec = VetSpec.model_validate({"model": "mine", "source": source} | metadata)
+    job, attempts = run(stores, VetRequest(kind=JobKind.VET, spec=spec), vet, folder)
+    assert len(attempts) == 1
+    return job
+
+
+def test_a_file_without_metadata_is_published_as_it_is(stores: Stores, tmp_path: Path) -> None:
+    file = linear(card=None)
+
+    job = vetted(stores, tmp_path, file)
+
+    assert job.state == JobState.SUCCEEDED, job.error
+    _, manifest = stores.models.manifest(VERSION)
+    assert stores.objects.read(manifest.artifact) == file
+    assert (manifest.batched, manifest.labels, manifest.preprocessing) == (True, (), None)
+    assert (manifest.onnx.size, manifest.onnx.opset) == (len(file), 18)
+    lines = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
+    assert lines == [
+        "the model can be asked through /v2; for pictures it needs labels and preprocessing in its metadata"
+    ]
+
+
+@pytest.mark.parametrize("card", [None, CARD], ids=["none before", "another before"])
+def test_metadata_becomes_the_card_in_the_file(stores: Stores, tmp_path: Path, card: ModelCard | None) -> None:
+    vetted(stores, tmp_path, linear(card), labels=LABELS, preprocessing=FED)
+
+    _, manifest = stores.models.manifest(VERSION)
+    loaded = Engine().load(stores.objects.read(manifest.artifact))
+    assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=FED.preprocessing)
+
+
+def test_a_card_that_came_in_the_file_counts(stores: Stores, tmp_path: Path) -> None:
+    vetted(stores, tmp_path, linear(CARD))
+
+    assert stores.models.manifest(VERSION)[1].card == CARD
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        (b"garbage", "no ONNX model"),
+        (models.external().SerializeToString(), "other files"),
+        (models.relu(domain="evil").SerializeToString(), "'evil'"),
+        (models.bomb(), "memory"),
+    ],
+    ids=["garbage", "external data", "unknown domain", "memory bomb"],
+)
+def test_what_is_rejected(stores: Stores, tmp_path: Path, file: bytes, reason: str) -> None:
+    job = vetted(stores, tmp_path, file)
+
+    assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_model")
+    version = stores.models.get(VERSION)
+    assert version.status == "rejected"
+    assert reason in (version.reason or "")
+
+
+def test_a_loop_without_end(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_VET_CPU_S", "3")
+
+    vetted(stores, tmp_path, models.endless())
+
+    assert "took more than 3 s of CPU" in (stores.models.get(VERSION).reason or "")
+
+
+def test_a_file_that_is_too_large(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_VET_FILE_BYTES", "100")
+
+    vetted(stores, tmp_path, linear())
+
+    assert "may have at most 100" in (stores.models.get(VERSION).reason or "")
+
+
+def test_a_cancel_ends_the_process(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(models.endless())
+    order = Order(file=tmp_path / "model.onnx", card=None, memory_bytes=2**32, cpu_s=60, max_batch=4)
+    before = threading.active_count()
+
+    def cancel() -> None:
+        raise Cancelled("the job was cancelled")
+
+    with pytest.raises(Cancelled):
+        examined(order, 60, cancel)
+
+    assert threading.active_count() == before
+    assert not (tmp_path / "verdict.json").exists()
