@@ -67,19 +67,21 @@ async def predict(
     """Classify the picture in the body, or every `image` part of a multipart body."""
     if version is not None and alias is not None:
         raise Invalid("give version or alias, not both")
-    target = await behind.predictor.target(Wanted(name, version, alias))
+    chosen = await behind.predictor.choose(Wanted(name, version, alias))
     images, several = await _images(request, behind)
     within_s = x_request_timeout or behind.settings.predict_timeout_s
-    found = await behind.predictor.classify_all(target, images, top_k, within_s)
+    found = await behind.predictor.classify_all(chosen, images, top_k, within_s)
     answered = [each for each in found if isinstance(each, Answered)]
     timing_ms = TimingMs(**asdict(timing(answered)))
     if several:
         results = tuple(_result(each) for each in found)
-        return ManyPredictions(model=name, version=target.version, results=results, timing_ms=timing_ms)
+        return ManyPredictions(model=name, version=chosen.target.version, results=results, timing_ms=timing_ms)
     (one,) = found
     if isinstance(one, TidepoolError):
         raise one
-    return SinglePrediction(model=name, version=target.version, predictions=_predictions(one), timing_ms=timing_ms)
+    return SinglePrediction(
+        model=name, version=chosen.target.version, predictions=_predictions(one), timing_ms=timing_ms
+    )
 
 
 def _result(found: Answered | TidepoolError) -> ImageResult:

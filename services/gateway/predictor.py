@@ -9,7 +9,9 @@ from contract.inference import Artifact, Picture, Scores, Target
 from contract.references import Reference
 from services.gateway.batching.batcher import Answered, Asker
 from services.gateway.recent import Recent
+from services.gateway.traffic import Shadows, Traffic
 from services.storage.models import Models
+from services.storage.routes import Share
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,45 @@ class Wanted(NamedTuple):
     alias: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The version that answers, and the one that gets a copy of the request."""
+
+    target: Target
+    shadow: Target | None
+
+
 class Predictor:
     """Asks the pool about pictures."""
 
     def __init__(self, asker: Asker, models: Models) -> None:
         self.asker = asker
-        self._targets: Recent[Wanted, Target] = Recent(lambda wanted: _target(models, Reference(**wanted._asdict())))
+        self._shadows = Shadows(asker)
+        self._traffic: Recent[Wanted, Traffic[Target]] = Recent(
+            lambda wanted: Traffic.of(models.route(Reference(**wanted._asdict())), _target)
+        )
 
-    async def target(self, wanted: Wanted) -> Target:
-        """The version that is wanted now; raises NotFound."""
-        return self._targets.peek(wanted) or await self._targets.get(wanted)
+    async def choose(self, wanted: Wanted) -> Chosen:
+        """The version that answers a request, which is pinned to it; raises NotFound, BadModel for a rejected one."""
+        traffic = self._traffic.peek(wanted) or await self._traffic.get(wanted)
+        return Chosen(traffic.choose(), traffic.shadow)
 
     def forget(self) -> None:
         """A version or an alias has changed."""
-        self._targets.forget()
+        self._traffic.forget()
 
-    async def classify(self, target: Target, file: bytes, top_k: int, within_s: float) -> Answered:
+    async def classify(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> Answered:
         """The best classes of one picture; raises what Asker.ask raises."""
-        return await self.asker.ask(target, Picture(file, top_k), within_s)
+        picture = Picture(file, top_k)
+        if chosen.shadow is not None:
+            self._shadows.copy(chosen.shadow, picture, within_s)
+        return await self.asker.ask(chosen.target, picture, within_s)
 
     async def classify_all(
-        self, target: Target, files: list[bytes], top_k: int, within_s: float
+        self, chosen: Chosen, files: list[bytes], top_k: int, within_s: float
     ) -> list[Answered | TidepoolError]:
         """The best classes of each picture, or its own error; raises what is no picture's fault."""
-        asked = [self.classify(target, file, top_k, within_s) for file in files]
+        asked = [self.classify(chosen, file, top_k, within_s) for file in files]
         found = await asyncio.gather(*asked, return_exceptions=True)
         answers: list[Answered | TidepoolError] = []
         for each in found:
@@ -75,7 +92,8 @@ def timing(answered: list[Answered]) -> Timing:
     return Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
 
 
-def _target(models: Models, reference: Reference) -> Target:
-    pinned, manifest = models.manifest(reference)
-    artifact = Artifact(**manifest.artifact.model_dump(mode="json"))
-    return Target(pinned.name, pinned.version or 0, artifact)
+def _target(share: Share) -> Target:
+    """Where pictures for a version go; raises Invalid for one that does not say how to feed them."""
+    _ = share.manifest.card
+    artifact = Artifact(**share.manifest.artifact.model_dump(mode="json"))
+    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched)

@@ -69,12 +69,12 @@ class PredictShortcut:
     async def _answer(self, name: str, asked: dict[str, str], file: bytes) -> Found:
         predictor, within_s = self._behind.predictor, self._behind.settings.predict_timeout_s
         version = int(asked["version"]) if "version" in asked else None
-        target = await predictor.target(Wanted(name, version, asked.get("alias")))
-        answered = await predictor.classify(target, file, int(asked.get("top_k", "1")), within_s)
+        chosen = await predictor.choose(Wanted(name, version, asked.get("alias")))
+        answered = await predictor.classify(chosen, file, int(asked.get("top_k", "1")), within_s)
         spent = timing([answered])
         predictions = [_Prediction(label, score) for label, score in best(answered)]
         timing_ms = _Timing(spent.queue, spent.inference, spent.total)
-        body = _encode(_Answer(target.model, target.version, predictions, timing_ms))
+        body = _encode(_Answer(chosen.target.model, chosen.target.version, predictions, timing_ms))
         return Found([_JSON, (b"content-length", b"%d" % len(body))], body)
 
 

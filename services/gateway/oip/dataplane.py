@@ -10,6 +10,7 @@ from contract.inference import Outputs, Tensor, Tensors
 from services.gateway.batching.batcher import Asker
 from services.gateway.oip.served import Served, reference_to
 from services.gateway.recent import Recent
+from services.gateway.traffic import Shadows, Traffic
 from services.storage.models import Models
 
 NAME = "tidepool"
@@ -58,13 +59,16 @@ class DataPlane:
         self._models = models
         self._asker = asker
         self._within_s = within_s
-        self._served: Recent[tuple[str, str], Served] = Recent(
-            lambda asked: Served.of(*models.manifest(reference_to(*asked)))
+        self._shadows = Shadows(asker)
+        self._traffic: Recent[tuple[str, str], Traffic[Served]] = Recent(
+            lambda asked: Traffic.of(
+                models.route(reference_to(*asked)), lambda share: Served.of(share.reference, share.manifest)
+            )
         )
 
     def forget(self) -> None:
         """A version or an alias has changed."""
-        self._served.forget()
+        self._traffic.forget()
 
     async def ready(self) -> bool:
         """Whether the way to the pool is open."""
@@ -84,7 +88,7 @@ class DataPlane:
 
     async def model_metadata(self, model: str, version: str = "") -> Metadata:
         """Raises NotFound, Invalid, BadModel."""
-        served = await self._find(model, version)
+        served = (await self._find(model, version)).versions[0]
         if version or "@" in model:
             return Metadata((served.target.version,), served)
         found = await run_in_threadpool(self._models.named, model)
@@ -95,9 +99,12 @@ class DataPlane:
 
         Raises NotFound, Invalid for tensors that the model does not take, and what `Asker.ask` raises.
         """
-        served = await self._find(model, version)
+        traffic = await self._find(model, version)
+        served, within_s = traffic.choose(), within_s or self._within_s
         served.check(asked)
-        answered = await self._asker.ask(served.target, asked, within_s or self._within_s)
+        if traffic.shadow is not None:
+            self._shadows.copy(traffic.shadow.target, asked, within_s)
+        answered = await self._asker.ask(served.target, asked, within_s)
         assert isinstance(answered.answer, Outputs)  # noqa: S101  Tensors are not answered otherwise
         return Inferred(served.target.model, served.target.version, answered.answer.tensors)
 
@@ -114,7 +121,7 @@ class DataPlane:
 
     async def load(self, model: str) -> None:
         """Have a replica load the version that the name means; raises NotFound, BadModel, and what `ask` raises."""
-        served = await self._find(model)
+        served = (await self._find(model)).versions[0]
         try:
             await self._asker.ask(served.target, Tensors(()), self._within_s)
         except BadModel:
@@ -126,6 +133,6 @@ class DataPlane:
         """Raises NotFound."""
         await self._find(model)
 
-    async def _find(self, model: str, version: str = "") -> Served:
+    async def _find(self, model: str, version: str = "") -> Traffic[Served]:
         asked = (model, version)
-        return self._served.peek(asked) or await self._served.get(asked)
+        return self._traffic.peek(asked) or await self._traffic.get(asked)

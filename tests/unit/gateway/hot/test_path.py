@@ -1,6 +1,5 @@
 """What becomes of a request that takes the short way, or is too unusual for it."""
 
-import asyncio
 from typing import Any
 
 import httpx
@@ -17,6 +16,7 @@ from services.gateway.dependencies import Backends
 from services.gateway.hot import client as hot_client
 from services.gateway.hot.path import HotPath
 from services.gateway.hot.predict import PredictShortcut
+from tests.unit.gateway.batching.pool import settled
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
@@ -158,7 +158,7 @@ async def test_a_client_that_leaves_frees_its_place(
         if said:
             return said.pop()
         while not channel.sent:
-            await asyncio.sleep(0)
+            await settled()
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:

@@ -128,7 +128,7 @@ async def test_a_bug_of_the_gateway(
     async def buggy(*_: object) -> None:
         raise FileNotFoundError("/srv/secret")
 
-    monkeypatch.setattr(behind.predictor, "target", buggy)
+    monkeypatch.setattr(behind.predictor, "choose", buggy)
 
     endpoint, hot = await both(app, behind, headers)
 

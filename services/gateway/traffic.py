@@ -1,0 +1,64 @@
+"""The only place that decides which version answers a request, and which one gets a copy of it."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+import structlog
+
+from contract.errors import TidepoolError
+from contract.inference import Payload, Target
+from services.gateway.batching.batcher import Asker
+from services.storage.routes import Route, Share
+
+log = structlog.get_logger()
+
+COPIES = 256  # under way at most; a shadow that is slower than the traffic misses the rest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Traffic(Generic[T]):
+    """Versions with the running sums of their percentages, and the one that shadows them."""
+
+    versions: tuple[T, ...]
+    sums: tuple[int, ...]
+    shadow: T | None = None
+
+    @classmethod
+    def of(cls, route: Route, make: Callable[[Share], T]) -> "Traffic[T]":
+        """A route whose shares are made into what answers."""
+        sums = tuple(accumulate(share.weight for share in route.shares))
+        shadow = make(route.shadow) if route.shadow is not None else None
+        return cls(tuple(make(share) for share in route.shares), sums, shadow)
+
+    def choose(self) -> T:
+        """One of the versions, by chance and their percentages."""
+        if len(self.versions) == 1:
+            return self.versions[0]
+        return random.choices(self.versions, cum_weights=self.sums)[0]  # noqa: S311  no secret
+
+
+class Shadows:
+    """Sends copies of requests whose answers nobody sees."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._copies: set[asyncio.Task[None]] = set()
+
+    def copy(self, target: Target, payload: Payload, within_s: float) -> None:
+        """Ask the shadow the same, beside; what becomes of it is no matter of the request's."""
+        if len(self._copies) < COPIES:
+            task = asyncio.ensure_future(self._ask(target, payload, within_s))
+            self._copies.add(task)
+            task.add_done_callback(self._copies.discard)
+
+    async def _ask(self, target: Target, payload: Payload, within_s: float) -> None:
+        try:
+            await self._asker.ask(target, payload, within_s)
+        except TidepoolError as error:
+            log.info("shadow failed", model=target.model, version=target.version, code=error.code)
