@@ -73,10 +73,9 @@ def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[Sou
 
 
 def _loaded(task: Task, model: ModelManifest) -> LoadedModel:
-    settings = InferenceSettings()
     file = task.folder / "model.onnx"
     task.objects.fetch(model.artifact, file)
-    return Engine(max_batch=settings.max_batch, threads=settings.threads).load(file)
+    return Engine.of(InferenceSettings()).load(file)
 
 
 def _rows_of(task: Task, parts: list[Part]) -> Iterator[Row]:

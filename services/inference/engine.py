@@ -3,42 +3,87 @@
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import onnxruntime as ort
+import structlog
 from pydantic import ValidationError
 
-from contract.errors import BadModel
+from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY, ModelCard
 from services.inference.errors import ORT_ERRORS
+from services.inference.half import halved
 from services.inference.model import LoadedModel
-from services.inference.providers import Provider, preferred
+from services.inference.providers import CPU, CUDA, NAMES, Placement, Precision, Provider
+from services.inference.session import bound
+from services.inference.settings import InferenceSettings
+
+log = structlog.get_logger()
 
 
-def _available() -> list[Provider]:
-    return preferred(ort.get_available_providers())
-
-
-@dataclass(frozen=True)
+@dataclass
 class Engine:
-    """How this process runs models: pictures a batch, CPU threads a batch (0: one a core), devices by preference."""
+    """How this process runs models: pictures a batch, CPU threads a batch (0: one a core), and on which device.
+
+    Raises ValueError if ONNX Runtime was built without the provider that `placement` asks for.
+    """
 
     max_batch: int = 64
     threads: int = 1
-    providers: list[Provider] = field(default_factory=_available)
+    placement: Placement = field(default_factory=Placement)
+    providers: list[Provider] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.providers = self.placement.providers(ort.get_available_providers())
+
+    @classmethod
+    def of(cls, settings: InferenceSettings) -> Self:
+        """The engine that the environment asks for."""
+        return cls(settings.max_batch, settings.threads, settings.placement)
 
     def load(self, source: Path | bytes) -> LoadedModel:
-        """Make a session of an ONNX file and warm it up; raises BadModel if it is none."""
+        """Make a session of an ONNX file and warm it up.
+
+        Raises BadModel if it is none, Unavailable if the device that was asked for does not work.
+        """
         _share_arena()
+        session = self._session(source)
+        if self.placement.precision is Precision.FP16:
+            session = self._halved(source, session)
+        model = LoadedModel(bound(session, self.placement.device), _card(session), self.max_batch)
+        model.warm_up()
+        return model
+
+    def _session(self, source: Path | bytes) -> ort.InferenceSession:
         try:
             session = ort.InferenceSession(source, self._options(), self.providers)
         except ORT_ERRORS:
             raise BadModel("the file is no ONNX graph that ONNX Runtime can load") from None
-        model = LoadedModel(session, _card(session), self.max_batch)
-        model.warm_up()
-        return model
+        # ONNX Runtime falls back to the CPU where a driver is missing, which is not what was asked for.
+        if NAMES.get(self.placement.choice, session.get_providers()[0]) != session.get_providers()[0]:
+            raise Unavailable(f"models cannot be loaded on the device, which is to be {self.placement.choice}")
+        return session
+
+    def _halved(self, source: Path | bytes, session: ort.InferenceSession) -> ort.InferenceSession:
+        """A session in half precision, or the one given: TensorRT makes it so itself, and the CPU gains nothing."""
+        provider = session.get_providers()[0]
+        if provider == CPU:
+            log.warning("half precision needs a device, models run in single precision", provider=provider)
+        if provider != CUDA:
+            return session
+        try:
+            return self._session(
+                halved(source if isinstance(source, bytes) else source.read_bytes(), self.placement.cache)
+            )
+        except BadModel as error:
+            log.warning("a model runs in single precision", reason=error.message)
+            return session
 
     def _options(self) -> ort.SessionOptions:
-        """ONNX Runtime's defaults, which are every graph optimisation and an arena, for replicas that share cores."""
+        """ONNX Runtime's defaults, which are every graph optimisation and an arena, for replicas that share cores.
+
+        `benchmarks/inference/ort_options.py` measures the choice. Optimised graphs are not kept: ADR 0016.
+        """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.add_session_config_entry("session.use_env_allocators", "1")

@@ -11,6 +11,9 @@ from contract.models import ModelCard
 from contract.training import TensorSignature
 from services.inference.errors import ORT_ERRORS
 from services.inference.normalization import Normalization
+from services.inference.providers import on_gpu
+from services.inference.session import Session
+from services.inference.sweep import best_batch, doublings, timed
 
 INPUT_BYTES = 64 * 2**20  # one float32 input is at most this large, so big pictures go in smaller batches
 
@@ -18,7 +21,7 @@ INPUT_BYTES = 64 * 2**20  # one float32 input is at most this large, so big pict
 class LoadedModel:
     """An ONNX session, with the card and the input buffer of an image classifier; safe to share between threads."""
 
-    def __init__(self, session: ort.InferenceSession, card: ModelCard | None, max_batch: int) -> None:
+    def __init__(self, session: Session, card: ModelCard | None, max_batch: int) -> None:
         """Raises BadModel where there is a card, unless the graph takes one picture tensor and gives one of logits."""
         self.inputs = tuple(map(_signature, session.get_inputs()))
         self.outputs = tuple(map(_signature, session.get_outputs()))
@@ -71,21 +74,39 @@ class LoadedModel:
             for start in range(0, len(images), len(self._buffer)):
                 batch = images[start : start + len(self._buffer)]
                 self._normalization.apply(batch, self._buffer[: len(batch)])
-                logits[start : start + len(batch)] = self._run_buffer(len(batch))
+                logits[start : start + len(batch)] = self._run_buffer(self._warm(len(batch)))[: len(batch)]
         return logits
 
     def warm_up(self) -> None:
-        """Run a batch of one and the largest batch of black pictures; raises BadModel if the graph cannot."""
+        """Run a batch of one and the largest batch of black pictures; on a GPU find the batch that is worth it.
+
+        A GPU runs every size of batch that it will be given (`sweep.doublings`), and `max_batch` becomes the smallest
+        that is about as fast as any. A CPU is as fast at small batches, so there larger ones only share the dispatch
+        and `max_batch` stays. Raises BadModel if the graph cannot, Unavailable if it can no more.
+        """
         if self._card is None:
             return
         self._buffer[:] = 0
-        for size in (1, len(self._buffer)):
-            try:
-                logits = self._run_buffer(size)
-            except Unavailable:
-                raise BadModel(f"the graph cannot run on a batch of {size}") from None
-            if logits.shape != (size, len(self.card.labels)):
-                raise BadModel(f"the graph must give one logit for each of the {len(self.card.labels)} labels")
+        # The extremes first: TensorRT builds its engine anew for each size outside those that it has seen.
+        for size in (1, self.max_batch):
+            self._check(size)
+        if on_gpu(self.provider):
+            self.max_batch = best_batch(timed(self._run_buffer, doublings(self.max_batch)))
+            self._buffer = self._buffer[: self.max_batch].copy()
+
+    def _check(self, size: int) -> None:
+        try:
+            logits = self._run_buffer(size)
+        except Unavailable:
+            raise BadModel(f"the graph cannot run on a batch of {size}") from None
+        if logits.shape != (size, len(self.card.labels)):
+            raise BadModel(f"the graph must give one logit for each of the {len(self.card.labels)} labels")
+
+    def _warm(self, count: int) -> int:
+        """The size of batch to run `count` pictures in: a GPU does not choose its algorithms while someone waits."""
+        if not on_gpu(self.provider):
+            return count
+        return next(size for size in doublings(self.max_batch) if size >= count)
 
     def _run_buffer(self, size: int) -> NDArray[np.float32]:
         try:

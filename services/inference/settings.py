@@ -1,18 +1,30 @@
 """The only place that reads the inference service's environment."""
 
-from pydantic import Field, PositiveInt
+from pathlib import Path
+
+from pydantic import NonNegativeInt, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.inference.providers import Choice, Placement, Precision
 
 
 class InferenceSettings(BaseSettings):
     """How much one replica may use; every variable starts with TIDEPOOL_INFERENCE_."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_INFERENCE_")
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_INFERENCE_", env_ignore_empty=True)
 
     cache_bytes: PositiveInt = 2 * 2**30  # memory for loaded models
     threads: PositiveInt = 1  # CPU threads of one batch; replicas, not threads, fill the machine
     decode_threads: PositiveInt = 2  # pictures of one batch that are decoded at once
     max_batch: PositiveInt = 64
+    provider: Choice = Choice.AUTO
+    device: NonNegativeInt = 0  # a replica uses one
+    precision: Precision = Precision.FP32
+    graph_cache: Path | None = None  # a folder for half-precision graphs and TensorRT's engines
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.provider, self.device, self.precision, self.graph_cache)
 
 
 class BatchSettings(BaseSettings):
@@ -21,14 +33,3 @@ class BatchSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
     part_pictures: PositiveInt = 2048
-
-
-class VettingSettings(BaseSettings):
-    """What an uploaded model may take while it is looked at and tried; every variable starts with TIDEPOOL_VET_."""
-
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_VET_")
-
-    file_bytes: PositiveInt = Field(default=2**30, lt=2**31)  # protobuf reads no more
-    memory_bytes: PositiveInt = 4 * 2**30  # address space, of which Python and ONNX Runtime take about 1 GiB
-    cpu_s: PositiveInt = 60
-    wall_s: PositiveInt = 120

@@ -13,7 +13,7 @@ from services.inference.settings import InferenceSettings
 def setup(stores: Stores) -> Respond:
     """What answers the questions of a batch; it raises errors of contract.errors."""
     settings = InferenceSettings()
-    engine = Engine(max_batch=settings.max_batch, threads=settings.threads)
+    engine = Engine.of(settings)
     models = ModelCache(engine, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = Predictor(models, settings.decode_threads)
     announcer = ProviderAnnouncer(stores.models)

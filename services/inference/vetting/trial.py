@@ -9,7 +9,7 @@ from contract.errors import BadModel
 from contract.inference import Outputs, Tensor, Tensors
 from services.inference.arrays import Array, array_of, tensor_of
 from services.inference.engine import Engine
-from services.inference.providers import CPU
+from services.inference.providers import Choice, Placement
 from services.inference.tensors import TensorRunner
 from services.inference.vetting.findings import Behaviour
 from services.inference.vetting.samples import filled, free, random, sample
@@ -23,7 +23,7 @@ class Trial:
 
     def __init__(self, file: Path, max_batch: int) -> None:
         """Raises BadModel if it cannot be loaded, or has a card and takes or gives something else than that says."""
-        model = Engine(max_batch=max_batch, threads=1, providers=[CPU]).load(file)
+        model = Engine(max_batch, threads=1, placement=Placement(Choice.CPU)).load(file)
         self.inputs, self.outputs = model.inputs, model.outputs
         self._runner = TensorRunner(model.session, False, max_batch)
 

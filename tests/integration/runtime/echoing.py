@@ -51,9 +51,9 @@ async def ask_all(asker: Batcher, text: str, within_s: float = PATIENCE_S) -> li
 
 async def until_answered(asker: Batcher) -> str:
     """The answer to `hello`, asked again through an outage."""
-    for _ in range(int(PATIENCE_S / 0.2)):
-        try:
-            return await ask(asker, "hello", 5)
-        except (BrokerUnavailable, DeadlineExceeded):
-            await asyncio.sleep(0.2)
-    raise TimeoutError
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await ask(asker, "hello", 5)
+            except (BrokerUnavailable, DeadlineExceeded):
+                await asyncio.sleep(0.2)

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ class Asked:
     """A pool of one replica, what its batches are answered by, and what it was asked to compute."""
 
     def __init__(self, url: str) -> None:
-        self.client = redis_py.Redis.from_url(url)
+        self.client: Any = redis_py.Redis.from_url(url)  # whose types are those of every client
         self.pool = f"pool-{uuid.uuid4().hex}"
         self.computed: list[str] = []
         self.before: Callable[[], object] = lambda: None

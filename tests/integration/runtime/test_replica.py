@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ async def channel(own_redis: Server) -> AsyncIterator[RedisChannel]:
 
 async def until(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not holds():
+        while not holds():  # noqa: ASYNC110  of another process
             await asyncio.sleep(0.05)
 
 
@@ -67,13 +68,13 @@ async def test_replicas_are_seen_and_missed(own_redis: Server, channel: RedisCha
 
 async def test_the_batch_of_a_replica_that_is_killed_is_sent_once_more(own_redis: Server, tmp_path: Path) -> None:
     with replica(own_redis.url, tmp_path / "1") as first, replica(own_redis.url, tmp_path / "2") as second:
-        pids = {first.pid: second, second.pid: first}
+        other = {first.pid: second.pid, second.pid: first.pid}
         async with batcher("echo", own_redis.url) as asker:
             # given a batch that one of two replicas works at
             question = f"until {tmp_path}/released"
             answer = asyncio.create_task(ask(asker, question))
-            await until(lambda: list(tmp_path.glob("busy-*")))
-            (busy,) = (int(path.name.removeprefix("busy-")) for path in tmp_path.glob("busy-*"))
+            await until(lambda: any((tmp_path / f"busy-{pid}").exists() for pid in other))
+            (busy,) = (pid for pid in other if (tmp_path / f"busy-{pid}").exists())
 
             # when that one is killed
             os.kill(busy, signal.SIGKILL)
@@ -81,7 +82,7 @@ async def test_the_batch_of_a_replica_that_is_killed_is_sent_once_more(own_redis
 
             # then the other one answers, and was asked once
             assert await answer == question[::-1]
-            assert await ask(asker, "pid") == str(pids[busy].pid)
+            assert await ask(asker, "pid") == str(other[busy])
             assert (await ask_all(asker, "computed")).count(question) == 1
 
 
@@ -95,13 +96,9 @@ async def test_a_redis_that_is_killed_and_started_again(own_redis: Server, tmp_p
             await _until_refused(asker)
 
             # nobody but Redis is started again
-            own_redis.process = subprocess.Popen(own_redis.process.args, stdout=subprocess.DEVNULL, cwd=tmp_path)
-            try:
+            with _started_again(own_redis, tmp_path):
                 assert await until_answered(asker) == "olleh"
                 await asker.ping()
-            finally:
-                own_redis.process.terminate()
-                own_redis.process.wait(30)
 
 
 async def test_a_redis_that_forgets_its_scripts(own_redis: Server, tmp_path: Path) -> None:
@@ -137,6 +134,13 @@ async def test_celery_understands_a_replica(own_redis: Server, tmp_path: Path, q
     assert told.returncode == 0, told.stderr
     assert f"-{process.pid}: OK" in told.stdout
     assert "1 node online" in told.stdout
+
+
+@contextmanager
+def _started_again(server: Server, folder: Path) -> Iterator[None]:
+    with subprocess.Popen(server.process.args, stdout=subprocess.DEVNULL, cwd=folder) as process:
+        yield
+        process.terminate()
 
 
 async def _until_refused(asker: Batcher) -> None:

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
+from structlog.testing import capture_logs
 
-from contract.errors import BadModel
+from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY
 from services.inference.engine import Engine
+from services.inference.providers import CPU, CUDA, Choice, Precision
+from services.inference.session import BoundSession
+from services.inference.settings import InferenceSettings
 from tests.onnx_models import CARD, linear, onnx_file, pictures
 
 
@@ -73,3 +78,66 @@ def test_a_graph_for_one_picture_only_is_refused() -> None:
 
     with pytest.raises(BadModel):
         Engine(max_batch=2).load(onnx_file(graph, CARD.model_copy(update={"labels": tuple(map(str, range(144)))})))
+
+
+def asked(choice: Choice = Choice.AUTO, precision: Precision = Precision.FP32, cache: Path | None = None) -> Engine:
+    return Engine.of(InferenceSettings(provider=choice, precision=precision, graph_cache=cache))
+
+
+def test_a_provider_that_was_not_built_in_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="TIDEPOOL_INFERENCE_PROVIDER is cuda"):
+        asked(Choice.CUDA)
+
+
+def test_a_device_that_does_not_work_is_an_outage_where_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # ONNX Runtime says that it has CUDA, as a build for it does on a machine without a driver.
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    with pytest.warns(UserWarning, match=CUDA), pytest.raises(Unavailable, match="cuda"):
+        asked(Choice.CUDA).load(linear())
+
+
+def test_a_device_that_does_not_work_is_not_used_where_none_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    with pytest.warns(UserWarning, match=CUDA):
+        assert asked().load(linear()).provider == CPU
+
+
+@pytest.mark.parametrize("choice", [Choice.AUTO, Choice.CUDA])
+def test_a_gpu_is_used_with_its_tensors_bound(choice: Choice, gpu: None) -> None:
+    model = asked(choice).load(linear())
+
+    assert model.provider == CUDA
+    assert isinstance(model.session, BoundSession)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_half_precision_on_a_gpu(tmp_path: Path) -> None:
+    images, single = pictures(3), asked().load(linear()).run(pictures(3))
+
+    half = asked(precision=Precision.FP16, cache=tmp_path).load(linear()).run(images)
+
+    assert not np.array_equal(half, single)
+    np.testing.assert_allclose(half, single, rtol=0, atol=1e-2)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_graph_that_cannot_be_halved_runs_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = asked().load(linear()).run(pictures(3))
+    monkeypatch.setattr(onnx, "load_from_string", None)
+
+    with capture_logs() as logs:
+        model = asked(precision=Precision.FP16).load(linear())
+
+    np.testing.assert_array_equal(model.run(pictures(3)), expected)
+    assert [entry["event"] for entry in logs] == ["a model runs in single precision"]
+
+
+def test_the_cpu_computes_in_single_precision_and_says_so() -> None:
+    with capture_logs() as logs:
+        model = asked(precision=Precision.FP16).load(linear())
+
+    np.testing.assert_array_equal(model.run(pictures(3)), Engine().load(linear()).run(pictures(3)))
+    assert [(entry["log_level"], entry["provider"]) for entry in logs] == [("warning", CPU)]

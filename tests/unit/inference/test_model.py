@@ -1,5 +1,6 @@
 """Running a loaded model."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,9 +11,25 @@ from contract.images import ImageSpec
 from contract.models import ModelCard
 from services.inference.engine import Engine
 from services.inference.model import INPUT_BYTES
+from services.inference.session import Session
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
+
+
+class Watched:
+    """A session that notes the sizes of the batches that it runs."""
+
+    def __init__(self, session: Session, sizes: list[int]) -> None:
+        self._session = session
+        self._sizes = sizes
+
+    def run(self, names: list[str] | None, feed: dict[str, np.ndarray]) -> Sequence[np.ndarray]:
+        self._sizes.append(len(feed["images"]))
+        return self._session.run(names, feed)
+
+    def get_providers(self) -> Sequence[str]:
+        return self._session.get_providers()
 
 
 def resized(height: int, width: int) -> ModelCard:
@@ -87,3 +104,43 @@ def test_signature_names_tensors_and_free_axes() -> None:
 
     assert [(one.name, one.dtype, one.shape) for one in model.inputs] == [("images", "float32", ("batch", 3, 8, 6))]
     assert [(one.name, one.dtype, one.shape) for one in model.outputs] == [("logits", "float32", ("batch", 3))]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device on which a batch of 4 is as good as any."""
+    monkeypatch.setattr("services.inference.model.timed", lambda run, sizes: {size: max(size, 4) for size in sizes})
+
+
+@pytest.mark.usefixtures("gpu", "quick")
+def test_a_gpu_gets_the_batch_that_it_is_worth() -> None:
+    model = Engine(max_batch=48).load(linear())
+
+    assert model.batch == 4
+    assert model.buffer_bytes == 4 * 3 * 8 * 6 * 4
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_cpu_keeps_the_batch_that_was_configured() -> None:
+    assert Engine(max_batch=48).load(linear()).batch == 48
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 11])
+@pytest.mark.usefixtures("gpu", "quick")
+def test_a_gpu_gives_the_same_logits(count: int) -> None:
+    images = pictures(count)
+
+    logits = Engine(max_batch=48).load(linear(weights=WEIGHTS)).run(images)
+
+    np.testing.assert_allclose(logits, expected_logits(images, WEIGHTS), rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("gpu", "quick")
+def test_a_gpu_runs_only_sizes_that_it_is_warm_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes = Engine(max_batch=48).load(linear()), []
+    monkeypatch.setattr(model, "session", Watched(model.session, sizes))
+
+    for count in (1, 2, 3, 4, 7, 9):
+        model.run(pictures(count))
+
+    assert sizes == [1, 2, 4, 4, *(4, 4), *(4, 4, 1)]

@@ -1,8 +1,11 @@
 """The environment of a replica."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from services.inference.providers import Choice, Placement, Precision
 from services.inference.settings import InferenceSettings
 
 
@@ -17,6 +20,28 @@ def test_the_environment_overrides_the_defaults(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_nonsense_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_INFERENCE_CACHE_BYTES", value)
+
+    with pytest.raises(ValidationError):
+        InferenceSettings()
+
+
+def test_the_environment_says_where_and_how_precisely(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"PROVIDER": "tensorrt", "DEVICE": "1", "PRECISION": "fp16", "GRAPH_CACHE": "graphs"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
+
+    assert InferenceSettings().placement == Placement(Choice.TENSORRT, 1, Precision.FP16, Path("graphs"))
+
+
+def test_an_empty_cache_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_INFERENCE_GRAPH_CACHE", "")
+
+    assert InferenceSettings().placement == Placement()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PROVIDER", "tpu"), ("DEVICE", "-1"), ("PRECISION", "int8")])
+def test_an_unknown_place_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
 
     with pytest.raises(ValidationError):
         InferenceSettings()

@@ -36,7 +36,7 @@ def test_the_pixels_are_the_same(picture: Image.Image, quality: int, subsampling
     pixels = decode_plain(data, SPEC)
 
     assert pixels is not None
-    assert (pixels.dtype, pixels.shape, pixels.flags.c_contiguous) == (np.uint8, (3, *SIZE), True)
+    assert (pixels.dtype.name, pixels.shape, pixels.flags.c_contiguous) == ("uint8", (3, *SIZE), True)
     np.testing.assert_array_equal(pixels, the_long_way(data))
 
 

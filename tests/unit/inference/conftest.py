@@ -1,0 +1,24 @@
+"""A GPU that is none: the provider list, and the memory that it stands for, are faked where ONNX Runtime is called."""
+
+import onnxruntime as ort
+import pytest
+
+from services.inference import session
+from services.inference.providers import CPU, CUDA
+
+
+class OnGpu(ort.InferenceSession):
+    """Says that it runs by CUDA, and computes on the CPU."""
+
+    def __init__(self, source: object, options: ort.SessionOptions, providers: list[object]) -> None:
+        super().__init__(source, options, [CPU])
+
+    def get_providers(self) -> list[str]:
+        return [CUDA, CPU]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(ort, "InferenceSession", OnGpu)
+    monkeypatch.setattr(session, "GPU_MEMORY", "cpu")
