@@ -6,21 +6,25 @@ COMPILE := .venv/bin/python -m piptools compile --quiet --strip-extras --no-head
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo test chaos check up down status lock clean
+.PHONY: help demo test chaos bench-inference check up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; \
-		do printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; \
+		do printf '  make %-16s %s\n' "$$name" "$$what"; done
 
 demo: $(READY) ## Upload, train, evaluate, export and predict on a stack of its own; leaves nothing running
 	@.venv/bin/tidepool demo
 
-test: check postgresql ## Lint, types, import rules and all tests
+test: check postgresql wrk ## Lint, types, import rules and all tests
 	@.venv/bin/python -m pytest
 
 chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and judge what came of it
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
+
+bench-inference: $(READY) wrk ## Compare predictions with those of other servers; OPTIONS="--models cnn --rounds 1"
+	@.venv/bin/python -m benchmarks.inference.install
+	@.venv/bin/python -m benchmarks.inference $(OPTIONS)
 
 check: $(READY) ## Lint, types and import rules
 	@.venv/bin/ruff check --quiet
@@ -44,9 +48,9 @@ lock: $(READY) ## Pin the newest versions that the requirements.in files allow
 		$(COMPILE) --constraint requirements.lock --output-file $$part/requirements.lock $$part/requirements.in && \
 		sed -i 's/^\(torch==[^+]*\)+cpu/\1/' $$part/requirements.lock || exit; done
 
-clean: ## Stop the stack and remove .venv and caches; the stack's data stays
+clean: ## Stop the stack and remove what was installed and caches; the stack's data stays
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -61,6 +65,10 @@ $(READY): requirements.lock
 .PHONY: postgresql
 postgresql:
 	@[ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || $(call apt,postgresql)
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || $(call apt,wrk)
 
 # What apt has to bring: as root at once, else by telling the command.
 apt = { if [ "$$(id -u)" = 0 ]; then echo 'Installing $(1) with apt' && apt-get update -qq && \

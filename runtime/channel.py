@@ -166,7 +166,9 @@ class RedisChannel:
             if gone:
                 log.warning("replicas are gone", pool=self._pool, replicas=sorted(gone))
                 self.listener.lost()
-            await asyncio.sleep(WATCH_S)
+            broken, _ = await asyncio.wait({self._pipe().broken, self._in.broken}, timeout=WATCH_S)
+            if broken:
+                return
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
         found = await pipe.ask("EVAL", pools.BEAT, 1, pools.replicas(self._pool))

@@ -11,9 +11,9 @@ from benchmarks.inference.contender import CORES, Contender, Drive
 from benchmarks.inference.install import installed, python_of
 from benchmarks.inference.limit import LIMIT
 from benchmarks.inference.payloads import Body, Case
-from benchmarks.inference.server import ServerFailed, running
+from benchmarks.inference.server import ServerFailed, driven, running
 from benchmarks.inference.tidepool_stack import TIDEPOOL
-from benchmarks.inference.wrk import Request, drive
+from benchmarks.inference.wrk import Request
 from tidepool.stack.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ class Peer:
         command = [str(python_of(self.name)), *self.command(port, folder)]
         request = Request(f"http://127.0.0.1:{port}{self.path}", self.body(case))
         with running(command, environment, folder / "log", request):
-            yield partial(drive, request)
+            yield driven(request)
 
 
 def _raw(case: Case) -> Body:

@@ -8,8 +8,9 @@ import psutil
 from benchmarks.inference.contender import warm_up
 from benchmarks.inference.load import closed_loop, open_loop
 from benchmarks.inference.payloads import Case
+from benchmarks.inference.server import driven
 from benchmarks.inference.tidepool_stack import Running, running
-from benchmarks.inference.wrk import Measured, drive
+from benchmarks.inference.wrk import Measured
 
 SWEEP = (16, 32, 64, 128, 256)  # connections
 SATURATED = 0.95  # of the most answers a second
@@ -42,7 +43,7 @@ class Overload:
 def overload(case: Case, folder: Path, seconds: int) -> Overload:
     """Each load for so many seconds; raises ServerFailed."""
     with running(case, folder) as stack:
-        warm_up(lambda connections, spent: drive(stack.request, connections, spent), max(SWEEP))
+        warm_up(driven(stack.request), max(SWEEP))
         swept = {count: closed_loop(stack.request, count, seconds) for count in SWEEP}
         enough = SATURATED * max(measured.per_s for measured in swept.values())
         connections = min(count for count, measured in swept.items() if measured.per_s >= enough)

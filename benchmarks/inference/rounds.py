@@ -15,7 +15,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Every contender is driven in every case for `seconds` with each number of connections, in each round."""
+    """Every contender is driven in every case with each number of connections, in each round.
+
+    `seconds` is how long, where the model needs no patience.
+    """
 
     cases: Sequence[Case]
     contenders: Sequence[Contender]
@@ -43,7 +46,8 @@ class Plan:
             try:
                 with contender.open(case, Path(folder)) as drive:
                     warm_up(drive, max(self.connections))
+                    seconds = self.seconds * case.subject.patience
                     for connections in self.connections:
-                        results.add(case, contender, connections, drive(connections, self.seconds))
+                        results.add(case, contender, connections, drive(connections, seconds))
             except ServerFailed as failure:
                 results.missing[f"{case}: {contender}"] = str(failure)

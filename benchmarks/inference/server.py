@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.inference.wrk import Request
+from benchmarks.inference.contender import Drive
+from benchmarks.inference.wrk import Measured, Request, drive
 
 MARK = "BENCH_SERVER"  # a server may start processes in sessions of their own; they all inherit this variable
 START_S = 90.0
@@ -59,6 +60,19 @@ def wait_for(request: Request, process: psutil.Process | None = None) -> None:
         if time.monotonic() > deadline:
             raise ServerFailed(f"no right answer within {START_S:.0f} s: {reason}")
         time.sleep(LOOK_S)
+
+
+def driven(request: Request) -> Drive:
+    """Drives a server that answers the request; raises ServerFailed if it does so no longer."""
+
+    def run(connections: int, seconds: int) -> Measured:
+        wait_for(request)  # else what the run before left in its queues would count against this one
+        try:
+            return drive(request, connections, seconds)
+        except subprocess.SubprocessError:
+            raise ServerFailed("wrk could not measure it") from None
+
+    return run
 
 
 def _refusal(request: Request) -> str | None:

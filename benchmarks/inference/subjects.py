@@ -48,6 +48,11 @@ class Subject:
     file: Path
     side: int
 
+    @property
+    def patience(self) -> int:
+        """How many times as long as the tiny models it is measured, as it answers tens a second, not thousands."""
+        return 3 if self.side > 64 else 1
+
 
 def export_subjects(names: Iterable[str], folder: Path) -> list[Subject]:
     """Write the named models as the trainer writes them, with random weights that are the same in every run."""

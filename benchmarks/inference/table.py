@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.inference.load import MOST_CONNECTIONS
 from benchmarks.inference.overload import GOODPUT, SLOWER, TIMES, Overload
 from benchmarks.inference.results import Point, Results
 from benchmarks.inference.targets import TARGETS
@@ -17,7 +18,11 @@ def markdown(results: Results, overload: Overload | None, facts: dict[str, str],
         parts += [f"## {case}", "\n".join(_rates(results, case)), "\n".join(_ratios(results, case))]
     if results.missing:
         parts += ["## Not measured", "\n".join(f"* {who}: {why}" for who, why in results.missing.items())]
-    parts += ["## Targets", "\n".join(_targets(results))]
+    if targets := list(_targets(results)):
+        parts += [
+            "## Targets",
+            "\n".join([_row("case", "connections", "target", "reached", "met"), _rule(5), *targets]),
+        ]
     if overload is not None:
         parts += ["## Overload: cnn, jpeg", "\n".join(_overload(overload))]
     parts += ["## Ran on", "\n".join(f"* {name}: {value}" for name, value in facts.items())]
@@ -49,8 +54,6 @@ def _ratio(results: Results, case: str, server: str, point: int) -> str:
 
 
 def _targets(results: Results) -> Iterator[str]:
-    yield _row("case", "connections", "target", "reached", "met")
-    yield _rule(5)
     for target in TARGETS:
         reached = target.reached(results)
         if reached is not None:
@@ -75,7 +78,8 @@ def _overload(found: Overload) -> Iterator[str]:
         yield _row(name, *numbers, str(load.refused), str(load.failed), met if load is not found.peak else NOTHING)
     yield ""
     before, after = (size / 2**20 for size in (found.memory_before, found.memory_after))
-    yield f"Memory of the gateway: {before:.0f} MiB before, {after:.0f} MiB after."
+    yield f"Memory of the gateway: {before:.0f} MiB before, {after:.0f} MiB after. Failed: not answered, or never sent,"
+    yield f"as all of {MOST_CONNECTIONS} connections were waiting."
 
 
 def _measured(found: Measured | None) -> str:

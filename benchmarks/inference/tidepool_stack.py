@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from benchmarks.inference.contender import CORES, Contender, Drive
 from benchmarks.inference.payloads import Body, Case
-from benchmarks.inference.server import ServerFailed, wait_for
-from benchmarks.inference.wrk import Request, drive
+from benchmarks.inference.server import ServerFailed, driven, wait_for
+from benchmarks.inference.wrk import Request
+from tidepool.client import Client
+from tidepool.errors import Trouble
 from tidepool.home import Home
-from tidepool.stack.components import Plan
 from tidepool.stack.ports import free_ports
 
 
@@ -32,22 +32,20 @@ def running(case: Case, folder: Path) -> Iterator[Running]:
     home, (port,) = Home.at(folder / "home"), free_ports(1)
     environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:
-        _run(["-m", "tidepool.cli", "up", f"--scale=inference={CORES}"], environment)
-        plan = Plan.load(home.plan_file)
-        (gateway,) = (component for component in plan.components if component.role == "gateway")
-        publish = ["-m", "benchmarks.inference.publish", case.subject.name, str(case.subject.file)]
-        _run(publish, environment | gateway.environment)
-        request = _request(case, plan.url, home.key_file.read_text().strip())
+        _tidepool(environment, "up", f"--scale=inference={CORES}")
+        url, key = f"http://127.0.0.1:{port}", home.key_file.read_text().strip()
+        _publish(case, url, key)
+        request = _request(case, url, key)
         wait_for(request)
         yield Running(home, request)
     finally:
-        _run(["-m", "tidepool.cli", "down"], environment)
+        _tidepool(environment, "down")
 
 
 @contextmanager
 def _open(case: Case, folder: Path) -> Iterator[Drive]:
     with running(case, folder) as stack:
-        yield partial(drive, stack.request)
+        yield driven(stack.request)
 
 
 def _request(case: Case, url: str, key: str) -> Request:
@@ -59,12 +57,20 @@ def _request(case: Case, url: str, key: str) -> Request:
     return Request(url + path, Body(body.headers | {"Authorization": f"Bearer {key}"}, body.content))
 
 
-def _run(arguments: list[str], environment: dict[str, str]) -> None:
-    command = [sys.executable, *arguments]
+def _publish(case: Case, url: str, key: str) -> None:
+    try:
+        with Client(url, key) as client:
+            client.wait(client.upload_model(case.subject.name, case.subject.file).id)
+    except Trouble as trouble:
+        raise ServerFailed(f"the model was not published: {trouble}") from trouble
+
+
+def _tidepool(environment: dict[str, str], *arguments: str) -> None:
+    command = [sys.executable, "-m", "tidepool.cli", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()
-        raise ServerFailed(said[0] if said else f"{arguments[1]} failed")
+        raise ServerFailed(said[-1] if said else f"`tidepool {arguments[0]}` failed")
 
 
 TIDEPOOL = Contender("tidepool", "", _open)
