@@ -1,5 +1,6 @@
 """The process of one replica: it runs the jobs of its pool, answers the pool's batches, or does both."""
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,7 @@ def serve(pool: str, handlers: Mapping[JobKind, Handler] | None = None, setup: S
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
+    gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
     if handlers is None:
         consume(app, queues, tasks)
     else:
