@@ -56,8 +56,8 @@ class Drain:
             connection.send_command(*take)
             while (found := connection.read_response()) is not None:
                 batch = _decode(found[1])
-                reply = [("RPUSH", batch.reply_to, _encode(self._reply(batch)))]
-                commands = [*reply, ("EXPIRE", batch.reply_to, pools.KEEP_S)]
+                reply = _encode(self._reply(batch))
+                commands = [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, pools.KEEP_S)]
                 on = time.monotonic() < until
                 # the reply and the next question to Redis share one way
                 connection.send_packed_command(connection.pack_commands([*commands, take] if on else commands))
@@ -80,26 +80,28 @@ class Drain:
     def _reply(self, batch: Batch) -> Reply:
         now = time.time()
         live = tuple(question for question in batch.questions if question.deadline > now)
-        try:
-            answered = self._respond(batch.target, live) if live else Answered([], 0.0, "", 0)
-            answers = list(answered.answers)
-        except TidepoolError as error:
-            log.warning("batch failed", code=error.code, request_ids=_ids(live), exc_info=True)
-            answered, answers = Answered([], 0.0, "", 0), [Failure(error.code, error.message)] * len(live)
-        except Exception:
-            log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(live))
-            answered, answers = Answered([], 0.0, "", 0), [Failure(TidepoolError.code, "an internal error")] * len(live)
+        answered = self._answered(batch.target, live) if live else _none([])
+        answers = answered.answers
         if len(live) < len(batch.questions):
-            computed, late = (
-                iter(answers),
-                Failure(DeadlineExceeded.code, "the deadline passed before a replica was free"),
-            )
+            late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
+            computed = iter(answers)
             answers = [next(computed) if question.deadline > now else late for question in batch.questions]
         failed = sum(isinstance(answer, Failure) for answer in answers)
         QUESTIONS.labels(self._pool, "failed").inc(failed)
         QUESTIONS.labels(self._pool, "ok").inc(len(answers) - failed)
         log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
+
+    def _answered(self, target: Target, questions: tuple[Question, ...]) -> Answered:
+        try:
+            return self._respond(target, questions)
+        except TidepoolError as error:
+            log.warning("batch failed", code=error.code, request_ids=_ids(questions), exc_info=True)
+            failure = Failure(error.code, error.message)
+        except Exception:
+            log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(questions))
+            failure = Failure(TidepoolError.code, "an internal error")
+        return _none([failure] * len(questions))
 
 
 def keep_present(pool: str, name: str, client: "redis.Redis") -> None:
@@ -114,6 +116,11 @@ def keep_present(pool: str, name: str, client: "redis.Redis") -> None:
             time.sleep(BEAT_S)
 
     threading.Thread(target=beat, name="presence", daemon=True).start()
+
+
+def _none(answers: list[Answer]) -> Answered:
+    """Answers for which no model ran."""
+    return Answered(answers, 0.0, "", 0)
 
 
 def _ids(questions: tuple[Question, ...]) -> list[str]:

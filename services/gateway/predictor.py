@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contract.errors import TidepoolError
-from contract.inference import Artifact, Picture, Scores, Target
+from contract.inference import Picture, Scores, Target
 from contract.references import Reference
 from services.gateway.batching.batcher import Answered, Asker
 from services.gateway.recent import Recent
-from services.gateway.traffic import Shadows, Traffic
+from services.gateway.traffic import Shadows, Traffic, target_of
 from services.storage.models import Models
 from services.storage.routes import Share
 
@@ -95,5 +95,4 @@ def timing(answered: list[Answered]) -> Timing:
 def _target(share: Share) -> Target:
     """Where pictures for a version go; raises Invalid for one that does not say how to feed them."""
     _ = share.manifest.card
-    artifact = Artifact(**share.manifest.artifact.model_dump(mode="json"))
-    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched)
+    return target_of(share)

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from contract.errors import TidepoolError
-from contract.inference import Payload, Target
+from contract.inference import Artifact, Payload, Target
 from services.gateway.batching.batcher import Asker
 from services.storage.routes import Route, Share
 
@@ -19,6 +19,12 @@ log = structlog.get_logger()
 COPIES = 256  # under way at most; a shadow that is slower than the traffic misses the rest
 
 T = TypeVar("T")
+
+
+def target_of(share: Share) -> Target:
+    """Where the questions for a version go."""
+    artifact = Artifact(**share.manifest.artifact.model_dump(mode="json"))
+    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched)
 
 
 @dataclass(frozen=True)

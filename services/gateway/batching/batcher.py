@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from contract.inference import Outputs, Payload, Reply, Scores, Target
+from contract.inference import Failure, Outputs, Payload, Reply, Scores, Target
 from runtime.channel import Channel
 from services.gateway.batching.bounds import Bounds
 from services.gateway.batching.lane import Lane
@@ -76,7 +76,7 @@ class Batcher:
                 self._lanes.pop(target, None)
         answer = reply.answers[index]
         waited = (time.perf_counter() - request.since) * 1e3 - reply.inference_ms
-        assert not hasattr(answer, "code")  # noqa: S101  the lane has raised it
+        assert not isinstance(answer, Failure)  # noqa: S101  the lane has raised it
         return Answered(answer, max(0.0, waited), reply.inference_ms, len(reply.answers), reply.provider)
 
     def replied(self, reply: Reply) -> None:

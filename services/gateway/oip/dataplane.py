@@ -61,9 +61,7 @@ class DataPlane:
         self._within_s = within_s
         self._shadows = Shadows(asker)
         self._traffic: Recent[tuple[str, str], Traffic[Served]] = Recent(
-            lambda asked: Traffic.of(
-                models.route(reference_to(*asked)), lambda share: Served.of(share.reference, share.manifest)
-            )
+            lambda asked: Traffic.of(models.route(reference_to(*asked)), Served.of)
         )
 
     def forget(self) -> None:

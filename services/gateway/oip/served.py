@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from contract.errors import Invalid, NotFound
-from contract.inference import Artifact, Target, Tensors
+from contract.inference import Target, Tensors
 from contract.references import Reference
-from contract.training import ModelManifest
 from services.gateway.oip.signature import Signature
+from services.gateway.traffic import target_of
+from services.storage.routes import Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +19,12 @@ class Served:
     outputs: dict[str, Signature]
 
     @classmethod
-    def of(cls, reference: Reference, manifest: ModelManifest) -> "Served":
-        """From a pinned reference; raises BadModel for a model that the protocol cannot carry."""
-        file = manifest.artifact
+    def of(cls, share: Share) -> "Served":
+        """From what the catalog says; raises BadModel for a model that the protocol cannot carry."""
         return cls(
-            target=Target(
-                model=reference.name,
-                version=reference.version or 1,
-                artifact=Artifact(file.bucket, file.key, file.size, file.sha256),
-                batched=manifest.batched,
-            ),
-            inputs={found.name: Signature.of(found) for found in manifest.inputs},
-            outputs={found.name: Signature.of(found) for found in manifest.outputs},
+            target=target_of(share),
+            inputs={found.name: Signature.of(found) for found in share.manifest.inputs},
+            outputs={found.name: Signature.of(found) for found in share.manifest.outputs},
         )
 
     def check(self, asked: Tensors) -> None:
