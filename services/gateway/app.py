@@ -49,7 +49,6 @@ def create_app(backends: Backends) -> FastAPI:
     for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, keys, health):
         app.include_router(noun.router)
     add_problem_handlers(app)
-    app.add_middleware(SubmitLimit, settings=backends.settings)
     app.add_middleware(BodyLimit, settings=backends.settings)
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)
@@ -58,5 +57,5 @@ def create_app(backends: Backends) -> FastAPI:
 
 
 def with_shortcuts(app: ASGIApp, backends: Backends) -> ASGIApp:
-    """The application behind the short way of predictions; what a server listens for."""
-    return HotPath(app, backends, (PredictShortcut(backends), InferShortcut(backends)))
+    """The application behind the short ways of predictions and of refusals; what a server listens for."""
+    return HotPath(SubmitLimit(app, backends.settings), backends, (PredictShortcut(backends), InferShortcut(backends)))

@@ -33,7 +33,7 @@ class Backends:
 
     @cached_property
     def keys(self) -> Recent[str, ApiKey]:
-        """API keys by their secrets, for requests that cannot wait for the database."""
+        """API keys by their secrets, so that no request waits for the database just to be let in."""
         return Recent(self.stores.keys.authenticate)
 
     @cached_property
@@ -47,7 +47,7 @@ class Backends:
         self.plane.forget()
 
 
-def backends(request: Request) -> Backends:
+async def backends(request: Request) -> Backends:  # here and below: what is not async costs a turn of a thread
     found: Backends = request.app.state.backends
     return found
 
@@ -55,14 +55,14 @@ def backends(request: Request) -> Backends:
 _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer tp_…`")
 
 
-def key(
+async def key(
     behind: Annotated[Backends, Depends(backends)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> ApiKey:
     """The key of the request; raises Unauthenticated."""
     if credentials is None:
         raise Unauthenticated("send an API key: Authorization: Bearer <key>")
-    return behind.stores.keys.authenticate(credentials.credentials)
+    return await behind.keys.get(credentials.credentials)
 
 
 class Needs:
@@ -71,7 +71,7 @@ class Needs:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def __call__(self, found: Annotated[ApiKey, Depends(key)]) -> None:
+    async def __call__(self, found: Annotated[ApiKey, Depends(key)]) -> None:
         """Raises Forbidden."""
         if not found.allows(self._scope):
             raise Forbidden(f"this key lacks the scope {self._scope!s}; use one that has it")

@@ -29,7 +29,7 @@ class Repeatable:
         return Once(self.owner, self.key, digest)
 
 
-def repeatable(
+async def repeatable(
     request: Request,
     key: Key,
     idempotency_key: Annotated[

@@ -5,8 +5,9 @@ import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract.errors import Overloaded, TooLarge
+from contract.errors import Overloaded
 from services.gateway.problems import answer
+from services.gateway.request_id import REQUESTS, begin
 from services.gateway.settings import GatewaySettings
 
 _SUBMIT = re.compile(r"/v1/jobs(/[^/]+/retry)?/?")
@@ -16,26 +17,23 @@ class SubmitLimit:
     """ASGI middleware: a few at once, some in line, and 503 at once for what would wait until its client has left.
 
     More at once would get no more done: Python runs one thread at a time, and SQLite writes for one client at a time.
-    A submit counts from when its body is there, so that slow clients take nobody's place.
+    A submit counts from when its body is there, so that slow clients take nobody's place. It stands in front of all
+    other middlewares, because what a refusal costs is taken from the submits that are let in.
     """
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
-        self._most = settings.max_submits
+        self._settings = settings
         self._taken = 0
         self._turn = asyncio.Semaphore(settings.submits_at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not _SUBMIT.fullmatch(scope["path"]):
+        if scope["type"] != "http" or scope["method"] != "POST" or not (submit := _SUBMIT.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
             return
-        try:
-            body = await _whole(receive)
-        except TooLarge:  # who counts the bytes says so
-            return
-        if self._taken >= self._most:
-            detail = f"{self._most} submits are being worked on already; try again soon"
-            await answer(Overloaded.status, Overloaded.code, detail)(scope, receive, send)
+        body = await _whole(receive, self._settings.max_json_bytes)
+        if self._taken >= self._settings.max_submits:
+            await self._refuse("/v1/jobs/{job_id}/retry" if submit[1] else "/v1/jobs", scope, receive, send)
             return
 
         async def again() -> Message:
@@ -48,9 +46,20 @@ class SubmitLimit:
         finally:
             self._taken -= 1
 
+    async def _refuse(self, route: str, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = begin(dict(scope["headers"]).get(b"x-request-id"))
+        detail = f"{self._settings.max_submits} submits are being worked on already; try again soon"
+        response = answer(Overloaded.status, Overloaded.code, detail)
+        response.headers["X-Request-ID"] = request_id
+        REQUESTS.labels("POST", route, Overloaded.status).inc()
+        await response(scope, receive, send)
 
-async def _whole(receive: Receive) -> list[Message]:
+
+async def _whole(receive: Receive, most: int) -> list[Message]:
+    """The messages of a body, or the first ones of one that is too large and will be refused for that."""
     messages = [await receive()]
-    while messages[-1].get("more_body"):
+    size = len(messages[0].get("body", b""))
+    while messages[-1].get("more_body") and size <= most:
         messages.append(await receive())
+        size += len(messages[-1].get("body", b""))
     return messages

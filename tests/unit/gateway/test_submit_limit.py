@@ -9,7 +9,6 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.request_id import RequestId
 from services.gateway.settings import GatewaySettings
 from services.gateway.submit_limit import SubmitLimit
 from tests.problems import problem
@@ -42,7 +41,7 @@ def slow() -> Slow:
 
 @pytest.fixture
 def limited(slow: Slow) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(RequestId(SubmitLimit(slow, SETTINGS)))
+    transport = httpx.ASGITransport(SubmitLimit(slow, SETTINGS))
     return httpx.AsyncClient(transport=transport, base_url="http://tidepool")
 
 
@@ -62,6 +61,7 @@ async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.Asyn
     response = await limited.post(path, content="more")
     assert "5 submits" in problem(response, 503, "overloaded").detail
     assert int(response.headers["Retry-After"]) > 0
+    assert response.headers["X-Request-ID"] == response.json()["request_id"] != ""
 
     # and the others are answered, each with its own
     slow.let.set()
