@@ -1,0 +1,114 @@
+"""Pools of workers: what people set, what is measured, and what is decided from both."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contract.base import Frozen, Whole
+
+POOL_NAMES = ("preprocess", "trainer", "inference")
+MOST_REPLICAS = 10_000
+
+PoolName = Literal["preprocess", "trainer", "inference"]
+Replicas = Annotated[int, Field(strict=True, ge=0, le=MOST_REPLICAS)]
+Seconds = Annotated[float, Field(ge=0, le=30 * 86400)]
+
+
+class PoolMode(StrEnum):
+    MANUAL = "manual"
+    AUTO = "auto"
+
+
+class ScalingPolicy(Frozen):
+    """Bounds and targets of a pool that follows its load; of several targets the largest answer wins."""
+
+    min: Replicas = 1
+    max: Replicas = 1
+    idle_s: Seconds = Field(default=60.0, description="Seconds without work after which the pool may go to zero.")
+    quiet_s: Seconds = Field(default=60.0, description="Seconds that a lower answer must hold before replicas go.")
+    backlog_per_replica: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Waiting and running jobs, or waiting requests, that one replica is meant to have."
+    )
+    utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="Share of the time that a replica is meant to be busy, of its GPU where it has one."
+    )
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Requests that one replica is meant to answer in a minute."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min must not be larger than max")
+        return self
+
+
+class Measured(Frozen):
+    """What was seen of a pool at one moment; None is what could not be measured."""
+
+    at: Annotated[float, Field(ge=0, description="Seconds of the clock that decisions are made by.")]
+    ready: Whole
+    waiting: Whole | None
+    running: Whole | None
+    oldest_s: float = Field(default=0.0, ge=0, description="Age of what waits longest.")
+    busy: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Share of the last seconds in which the ready replicas computed, on average."
+    )
+    requests_per_minute: Annotated[float, Field(ge=0)] | None = None
+
+
+class Decision(Frozen):
+    """How many replicas a pool should have, and why, in words for people."""
+
+    replicas: Replicas
+    reason: str
+
+
+class ManualPool(Frozen):
+    """A request to keep a pool at one size."""
+
+    mode: Literal[PoolMode.MANUAL]
+    replicas: Replicas
+
+
+class AutoPool(ScalingPolicy):
+    """A request to have a pool follow its load."""
+
+    mode: Literal[PoolMode.AUTO]
+
+
+class ReplicaCounts(Frozen):
+    desired: Replicas
+    ready: Whole
+    draining: Whole
+    min: Replicas
+    max: Replicas
+
+
+class Queue(Frozen):
+    waiting: Whole | None
+    running: Whole | None
+    oldest_s: float
+
+
+class Pool(Frozen):
+    """A pool as people see it."""
+
+    name: PoolName
+    mode: PoolMode
+    replicas: ReplicaCounts
+    queue: Queue
+    policy: ScalingPolicy
+
+
+class PoolChange(Frozen):
+    """One line of a pool's history: a change of the desired count, and the load that it was made for."""
+
+    at: datetime
+    desired: Replicas
+    ready: Whole
+    waiting: Whole | None
+    running: Whole | None
+    reason: str
