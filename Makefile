@@ -6,11 +6,14 @@ COMPILE := .venv/bin/python -m piptools compile --quiet --strip-extras --no-head
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo test chaos bench-inference check up down status lock clean
+# What `make e2e` starts an engine with where none runs.
+ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
+
+.PHONY: help demo test e2e chaos bench-inference check up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; \
 		do printf '  make %-16s %s\n' "$$name" "$$what"; done
 
 demo: $(READY) ## Upload, train, evaluate, export and predict on a stack of its own; leaves nothing running
@@ -18,6 +21,9 @@ demo: $(READY) ## Upload, train, evaluate, export and predict on a stack of its 
 
 test: check postgresql wrk ## Lint, types, import rules and all tests
 	@.venv/bin/python -m pytest
+
+e2e: $(READY) ## Build the images, and try `docker compose up` with everything on a real engine
+	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpfE --showlocals tests/e2e/compose
 
 chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and judge what came of it
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))

@@ -8,8 +8,8 @@ from types import FrameType
 
 import structlog
 from prometheus_client import Counter, Gauge
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import TidepoolError
 from runtime.broker import Broker, celery_app
@@ -20,6 +20,7 @@ from services.storage.keys import Keys
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
 from services.storage.reconciler import Reconciler
+from services.storage.roles import ensure_services_role
 from services.storage.session import Database
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 
@@ -36,20 +37,29 @@ log = structlog.get_logger()
 
 
 class AdminSettings(BaseSettings):
-    """TIDEPOOL_ADMIN_KEY: the first admin key, made by whoever deploys; only its hash is stored."""
+    """TIDEPOOL_ADMIN_KEY: the first admin key, made by whoever deploys; only its hash is stored.
 
-    tidepool_admin_key: SecretStr
+    TIDEPOOL_SERVICES_DATABASE_URL: what the services connect with, where that is a role of their own.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    admin_key: SecretStr = Field(min_length=1)
+    services_database_url: SecretStr | None = None
 
 
 def init() -> None:
-    """Migrate the schema, make the buckets, store the first admin key; safe to repeat."""
+    """Migrate the schema, make the buckets, store the first admin key, make the services' role; safe to repeat."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
+    admin = AdminSettings()
     until = time.monotonic() + REACH_S
     while True:
         try:
             migrate(database)
             S3Objects(ObjectsSettings()).make_buckets()
-            Keys(database).ensure_admin(AdminSettings().tidepool_admin_key.get_secret_value())
+            Keys(database).ensure_admin(admin.admin_key.get_secret_value())
+            if admin.services_database_url:
+                ensure_services_role(database, admin.services_database_url.get_secret_value())
         except TidepoolError as error:
             if not error.retryable or time.monotonic() > until:
                 raise

@@ -1,0 +1,59 @@
+"""The Compose deployment that the checks share, built from this tree and gone at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.definitions import ROOT
+from tests.e2e.compose.engine import BUILD_S, Deployment, engine, wheels
+from tests.pictures import class_folders, zipped
+from tests.servers import free_port
+from tidepool.client import Client
+
+PROJECT = "tidepool-e2e"
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    """Built, not started."""
+    with engine(), wheels() as variables:
+        deployment = Deployment(PROJECT, free_port(), variables)
+        deployment.down()
+        deployment.compose("build", seconds=BUILD_S)
+        deployment.compose("--profile", "autoscale", "build", "docker-proxy", seconds=BUILD_S)
+        try:
+            yield deployment
+        finally:
+            deployment.down()
+
+
+@pytest.fixture(scope="session")
+def up(deployment: Deployment) -> Deployment:
+    """Started with nothing prepared, and healthy."""
+    deployment.compose("up", "--detach", seconds=180)
+    deployment.until_healthy()
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def key(up: Deployment) -> str:
+    """The admin key, got as the README says."""
+    return up.compose("run", "--rm", "secrets", "admin-key").strip()
+
+
+@pytest.fixture(scope="session")
+def client(up: Deployment, key: str) -> Iterator[Client]:
+    with Client(up.url, key) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty pictures of two classes."""
+    return zipped(tmp_path_factory.mktemp("data") / "pets.zip", class_folders(("cat", "dog"), 30))
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    return ROOT / "examples" / "cifar10-sample.zip"

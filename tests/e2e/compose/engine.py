@@ -1,0 +1,116 @@
+"""The only place where tests talk to a Docker engine; `TIDEPOOL_ENGINE` names a program that can start one."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.definitions import ROOT, compose
+
+BUILD_S, COMMAND_S = 1800, 300
+WHEELS = ROOT / "deploy" / "wheels"
+SUITES = {"311": "bookworm"}  # the Debian release that has this Python
+SERVERS = {"redis": "redis", "postgres": "postgres", "s3": "s3"}  # by service: what the program calls its stand-in
+
+
+def run(*command: str | Path, seconds: float = COMMAND_S, check: bool = True, **options: Any) -> str:
+    """What a command printed; its errors are shown when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-8000:]}")
+    return done.stdout
+
+
+@contextmanager
+def engine() -> Iterator[None]:
+    """An engine that answers: the machine's, or one that is started here and stopped at the end."""
+    program = os.environ.get("TIDEPOOL_ENGINE")
+    running = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    if program:
+        run(program, "start", seconds=BUILD_S)
+        for service, kind in SERVERS.items():
+            image = compose()["services"][service]["image"]
+            if not run("docker", "image", "ls", "--quiet", image):
+                run(program, "image", kind, image, seconds=BUILD_S)
+    try:
+        yield
+    finally:
+        if program and not running:
+            run(program, "stop")
+
+
+@contextmanager
+def wheels() -> Iterator[Mapping[str, str]]:
+    """Build with the wheels of PIP_FIND_LINKS, on the Python that they are for; yields the variables that say so."""
+    folder = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
+    copies = [Path(shutil.copy2(wheel, WHEELS)) for wheel in folder.glob("*.whl")] if folder.is_dir() else []
+    try:
+        tags = {tag for wheel in copies for tag in re.findall(r"-cp(\d+)-", wheel.name)}
+        yield _with_python(tags.pop()) if tags & SUITES.keys() else {}
+    finally:
+        for wheel in copies:
+            wheel.unlink()
+
+
+def _with_python(tag: str) -> Mapping[str, str]:
+    version, image = f"{tag[0]}.{tag[1:]}", f"tidepool-python:{tag}"
+    arguments = ("--build-arg", f"SUITE={SUITES[tag]}", "--build-arg", f"PYTHON=python{version}")
+    run("docker", "build", "-q", "-t", image, *arguments, Path(__file__).parent / "python", seconds=BUILD_S)
+    return {"TIDEPOOL_BASE": image}
+
+
+class Deployment:
+    """One project of docker-compose.yml, and what its containers are doing."""
+
+    def __init__(self, project: str, port: int, variables: Mapping[str, str]) -> None:
+        self.project = project
+        self.url = f"http://127.0.0.1:{port}"
+        self._variables = os.environ | variables | {"TIDEPOOL_PORT": str(port), "TIDEPOOL_VERSION": "e2e"}
+
+    def compose(self, *arguments: str, seconds: float = COMMAND_S, **options: Any) -> str:
+        command = ("docker", "compose", "--project-name", self.project, *arguments)
+        return run(*command, seconds=seconds, env=self._variables, **options)
+
+    def containers(self, *services: str) -> list[dict[str, Any]]:
+        """What `docker compose ps` says of those that run or ran."""
+        lines = self.compose("ps", "--all", "--format", "json", *services).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def until_healthy(self, seconds: float = 90) -> float:
+        """Seconds until every container was healthy, or had ended as it should."""
+        started = time.monotonic()
+        while ill := [one for one in self.containers() if not self._well(one)]:
+            assert time.monotonic() - started < seconds, [(one["Name"], one["Status"]) for one in ill]
+            time.sleep(0.5)
+        return time.monotonic() - started
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        return dict(json.loads(run("docker", "inspect", name))[0])
+
+    def crash(self, service: str) -> None:
+        """Kill the process of a service inside its container, as if it had died by itself."""
+        self.compose("exec", "-T", service, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)", check=False)
+
+    def down(self) -> None:
+        self.compose("--profile", "autoscale", "down", "--volumes", "--remove-orphans", "--timeout", "40")
+
+    def leftovers(self) -> dict[str, str]:
+        """The project's containers, volumes and networks, by their names."""
+        mine = ("--filter", f"label=com.docker.compose.project={self.project}", "--quiet")
+        return {
+            "containers": run("docker", "ps", "--all", *mine),
+            "volumes": run("docker", "volume", "ls", *mine),
+            "networks": run("docker", "network", "ls", *mine),
+        }
+
+    @staticmethod
+    def _well(container: Mapping[str, Any]) -> bool:
+        if container["State"] == "exited":
+            return bool(container["ExitCode"] == 0)
+        return bool(container["Health"] == "healthy")

@@ -1,0 +1,109 @@
+"""The Docker proxy, on a real engine: the autoscaler may list, start and stop the workers of its project, nothing else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.compose.engine import Deployment, run
+
+pytestmark = pytest.mark.compose
+
+Answer = tuple[int, str]
+
+REFUSED = [
+    ("POST", "/containers/create", "{}"),
+    ("POST", "/v1.41/containers/create?name=mine", '{"Image": "debian:trixie-slim"}'),
+    ("POST", "/containers/{worker}/exec", '{"Cmd": ["id"]}'),
+    ("POST", "/exec/0/start", "{}"),
+    ("POST", "/containers/{worker}/kill", ""),
+    ("POST", "/containers/{worker}/restart", ""),
+    ("POST", "/containers/{worker}/rename?name=other", ""),
+    ("POST", "/containers/{worker}/update", "{}"),
+    ("POST", "/containers/{worker}/attach", ""),
+    ("DELETE", "/containers/{worker}", ""),
+    ("PUT", "/containers/{worker}/archive?path=/", ""),
+    ("GET", "/containers/{worker}/archive?path=/run/secrets", ""),
+    ("GET", "/containers/{worker}/logs?stdout=1", ""),
+    ("GET", "/containers/{worker}/top", ""),
+    ("POST", "/containers/{worker}/start", '{"Privileged": true}'),
+    ("POST", "/containers/{worker}/stop?signal=SIGKILL", ""),
+    ("POST", "/containers/{project}-gateway-1/stop", ""),
+    ("POST", "/containers/{project}-postgres-1/stop", ""),
+    ("POST", "/containers/{project}-docker-proxy-1/stop", ""),
+    ("POST", "/containers/other-inference-1/stop", ""),
+    ("POST", "/containers/{project}-inference-1/../other/stop", ""),
+    ("POST", "/containers/{project}-inference-1%2f..%2fother/stop", ""),
+    ("GET", "/containers/{project}-gateway-1/json", ""),
+    ("POST", "/containers/json", ""),
+    ("GET", "/images/json", ""),
+    ("POST", "/images/create?fromImage=debian", ""),
+    ("POST", "/build", ""),
+    ("GET", "/volumes", ""),
+    ("POST", "/volumes/create", "{}"),
+    ("GET", "/networks", ""),
+    ("POST", "/networks/create", "{}"),
+    ("GET", "/info", ""),
+    ("GET", "/version", ""),
+    ("GET", "/events", ""),
+    ("GET", "/secrets", ""),
+    ("POST", "/swarm/init", "{}"),
+    ("GET", "/", ""),
+]
+
+
+class Proxy:
+    """Sends requests from where the autoscaler would be."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._network = f"{deployment.project}_engine"
+        self.worker = f"{deployment.project}-inference-1"
+        self.project = deployment.project
+
+    def ask(self, *requests: tuple[str, str, str]) -> list[Answer]:
+        filled = [(method, path.format(worker=self.worker, project=self.project), body) for method, path, body in requests]
+        script = (Path(__file__).parent / "asked.py").read_text()
+        beside = ("docker", "run", "--rm", "--interactive", "--network", self._network, "tidepool-storage:e2e")
+        answers = run(*beside, "python", "-c", script, input=json.dumps(filled))
+        return [(status, body) for status, body in json.loads(answers)]
+
+
+@pytest.fixture(scope="module")
+def proxy(deployment: Deployment) -> Iterator[Proxy]:
+    """The proxy, beside a worker, a gateway and a container of a stranger, none of which need to be well."""
+    deployment.compose("--profile", "autoscale", "up", "--detach", "--no-deps", "docker-proxy", "inference")
+    run("docker", "run", "--detach", "--name", "tidepool-stranger", "debian:trixie-slim", "sleep", "600")
+    try:
+        deployment.compose("--profile", "autoscale", "up", "--detach", "--no-deps", "--wait", "docker-proxy")
+        yield Proxy(deployment)
+    finally:
+        run("docker", "rm", "--force", "tidepool-stranger")
+        deployment.down()
+
+
+def test_it_lists_the_containers_of_the_project_only(proxy: Proxy) -> None:
+    foreign = '/v1.41/containers/json?filters={"name":["stranger"]}'.replace('"', "%22")
+
+    for status, body in proxy.ask(("GET", "/containers/json", ""), ("GET", foreign, "")):
+        assert status == 200
+        assert {name for one in json.loads(body) for name in one["Names"]} == {
+            f"/{proxy.worker}",
+            f"/{proxy.project}-docker-proxy-1",
+        }
+
+
+def test_it_stops_starts_and_shows_a_worker(proxy: Proxy) -> None:
+    stop, start, show = "/containers/{worker}/stop?t=5", "/v1.41/containers/{worker}/start", "/containers/{worker}/json"
+
+    answers = proxy.ask(("POST", stop, ""), ("GET", show, ""), ("POST", start, ""), ("GET", show, ""))
+
+    assert [status for status, _ in answers] == [204, 200, 204, 200]
+    assert [json.loads(body)["State"]["Status"] for status, body in answers if status == 200] == ["exited", "running"]
+
+
+@pytest.mark.parametrize("request_line", REFUSED, ids=lambda one: f"{one[0]} {one[1]}{' with a body' if one[2] else ''}")
+def test_it_refuses_everything_else(proxy: Proxy, request_line: tuple[str, str, str]) -> None:
+    ((status, _),) = proxy.ask(request_line)
+
+    assert status == 403

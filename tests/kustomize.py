@@ -1,0 +1,75 @@
+"""What a kustomization comes to, by kubectl or by the few of kustomize's rules that ours use."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.definitions import KUBERNETES, Document
+
+
+def by_kubectl(overlay: str) -> list[Document]:
+    command = ["kubectl", "kustomize", KUBERNETES / overlay]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def by_reading(overlay: str) -> list[Document]:
+    """Resources, strategic merge patches, images and the namespace; raises KeyError for anything else."""
+    return _rendered(KUBERNETES / overlay)
+
+
+def _rendered(folder: Path) -> list[Document]:
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    found: list[Document] = []
+    for name, value in kustomization.items():
+        match name:
+            case "apiVersion" | "kind":
+                pass
+            case "resources":
+                found += [document for resource in value for document in _read(folder / resource)]
+            case "namespace" | "patches" | "images":
+                pass
+            case _:
+                raise KeyError(name)
+    for patch in (one for patch in kustomization.get("patches", ()) for one in _read(folder / patch["path"])):
+        (index,) = (index for index, document in enumerate(found) if _identity(document) == _identity(patch))
+        found[index] = _merged(found[index], patch)
+    images = {image["name"]: f"{image.get('newName', image['name'])}:{image['newTag']}" for image in _images(kustomization)}
+    for document in found:
+        if "namespace" in kustomization and document["kind"] != "Namespace":
+            document["metadata"]["namespace"] = kustomization["namespace"]
+        for container in containers(document):
+            container["image"] = images.get(container["image"], container["image"])
+    return found
+
+
+def containers(document: Document) -> list[Document]:
+    """The containers of a workload, none of anything else."""
+    return list(document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()))
+
+
+def _read(path: Path) -> list[Document]:
+    return _rendered(path) if path.is_dir() else list(yaml.safe_load_all(path.read_text()))
+
+
+def _images(kustomization: Document) -> list[dict[str, str]]:
+    return list(kustomization.get("images", ()))
+
+
+def _identity(document: Document) -> tuple[str, str]:
+    return document["kind"], document["metadata"]["name"]
+
+
+def _merged(value: Any, patch: Any) -> Any:
+    """A strategic merge: by key, by name in lists of things that have one; null takes away."""
+    if isinstance(value, dict) and isinstance(patch, dict):
+        merged = {key: _merged(value.get(key), one) for key, one in patch.items() if one is not None}
+        return {key: one for key, one in value.items() if key not in patch} | merged
+    if isinstance(value, list) and isinstance(patch, list) and all(isinstance(one, dict) and "name" in one for one in patch):
+        named = {one["name"]: one for one in value} | {
+            one["name"]: _merged(next((old for old in value if old["name"] == one["name"]), {}), one) for one in patch
+        }
+        return list(named.values())
+    return patch

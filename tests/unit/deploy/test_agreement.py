@@ -1,0 +1,42 @@
+"""Compose and Kubernetes run the same services in the same way."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.definitions import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
+
+SERVERS = {"secrets", "redis", "postgres", "s3"}  # what a cluster has or buys
+AUTOSCALING = {"autoscaler", "docker-proxy"}  # KEDA's work there
+PLACES = {"TIDEPOOL_S3_ENDPOINT"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_the_same_on_both(name: str) -> None:
+    here, there = in_compose(name), in_kubernetes(name)
+
+    assert _comparable(there) == _comparable(here)
+    assert {key for key, _ in there.settings} == {key for key, _ in here.settings}
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "init"])
+def test_kubernetes_waits_at_least_as_long_for_a_service_to_stop(name: str) -> None:
+    assert in_kubernetes(name).grace >= in_compose(name).grace
+
+
+def test_kubernetes_runs_every_service_of_compose() -> None:
+    assert compose()["services"].keys() - SERVERS - AUTOSCALING == set(SERVICES)
+
+
+def test_the_secrets_have_the_same_names(tmp_path: Path) -> None:
+    made = secrets_made(tmp_path)
+
+    for part in ("init", "services"):
+        (example,) = (one for one in documents("secrets.example.yaml") if one["metadata"]["name"] == f"tidepool-{part}")
+        assert set(example["stringData"]) == {file.name for file in (made / part).iterdir()}
+
+
+def _comparable(workload: Workload) -> Workload:
+    settings = frozenset((key, value) for key, value in workload.settings if key not in PLACES)
+    return dataclasses.replace(workload, settings=settings, grace=0.0)

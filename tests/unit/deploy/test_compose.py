@@ -1,0 +1,99 @@
+"""What `docker compose up` starts is closed: nobody comes in but through the gateway, and nothing holds more than it needs."""
+
+import re
+from typing import Any
+
+import pytest
+
+from runtime.watch import DRAIN_GRACE_S
+from tests.definitions import ROOT, SERVICES, compose
+
+ALL = compose()["services"]
+# PostgreSQL's entrypoint hands a new volume over to the server's user, and then becomes that user.
+CAPABILITIES = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
+
+
+@pytest.fixture(params=ALL)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_every_container_is_confined(name: str) -> None:
+    service = ALL[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert set(service.get("cap_add", ())) == CAPABILITIES.get(name, set())
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert not service.get("privileged")
+
+
+def test_only_the_gateway_is_published_and_on_loopback() -> None:
+    assert {name: service["ports"] for name, service in ALL.items() if "ports" in service} == {
+        "gateway": ["127.0.0.1:8080:8080"]
+    }
+
+
+def test_only_the_gateway_is_on_a_network_that_leads_out() -> None:
+    outside = {name for name, network in compose()["networks"].items() if not (network or {}).get("internal")}
+
+    assert {name for name, service in ALL.items() if outside & set(service.get("networks", ()))} == {"gateway"}
+    assert [name for name, service in ALL.items() if not service.get("networks")] == ["secrets"]
+
+
+def test_only_the_proxy_holds_the_engines_socket() -> None:
+    assert [name for name in ALL if any("docker.sock" in volume for volume in _volumes(name))] == ["docker-proxy"]
+    assert ALL["docker-proxy"]["networks"] == ["engine"]
+
+
+def test_nobody_sees_the_secrets_of_others() -> None:
+    seen = {name: {volume.split(":")[0] for volume in _volumes(name) if volume.startswith("secrets-")} for name in ALL}
+
+    assert seen.pop("secrets") == {volume for volume in compose()["volumes"] if volume.startswith("secrets-")}
+    assert seen.pop("docker-proxy") == set()
+    own = {name: {f"secrets-{name}"} for name in ("init", "redis", "postgres", "s3")}
+    assert seen == {name: own.get(name, {"secrets-services"}) for name in seen}
+
+
+def test_there_is_no_password_in_the_file() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+
+    assert [line for line in re.findall(r".*(?:password|secret|_key).*", text, re.I) if re.search(r"[:=]-", line)] == []
+
+
+def test_a_worker_has_time_to_drain() -> None:
+    for name in ("preprocess", "trainer", "inference"):
+        assert float(ALL[name]["stop_grace_period"].removesuffix("s")) > DRAIN_GRACE_S
+
+
+def test_every_service_waits_until_the_deployment_is_initialised() -> None:
+    waits = {name: ALL[name]["depends_on"].get("init", {}).get("condition") for name in SERVICES if name != "init"}
+
+    assert set(waits.values()) == {"service_completed_successfully"}
+
+
+def test_whatever_keeps_running_has_a_health_check() -> None:
+    assert {name for name, service in ALL.items() if "healthcheck" not in service} == {"secrets", "init"}
+
+
+def test_images_of_others_are_pinned() -> None:
+    pulled = {name: service["image"] for name, service in ALL.items() if "build" not in service}
+
+    assert set(pulled) == {"redis", "postgres", "s3"}
+    assert [image for image in pulled.values() if ":" not in image or image.endswith(":latest")] == []
+
+
+def test_the_gpu_variant_changes_images_and_reservations_only() -> None:
+    changed: dict[str, Any] = compose("compose.gpu.yml")["services"]
+
+    assert set(changed) == {"trainer", "inference"}
+    for name, service in changed.items():
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+        assert service["image"] == f"tidepool-{name}-gpu:dev"
+
+
+def _volumes(name: str) -> list[str]:
+    return list(ALL[name].get("volumes", ()))

@@ -1,0 +1,78 @@
+"""The secrets of a Compose deployment: random, made once, each where it is needed."""
+
+from pathlib import Path
+
+from services.storage.keys import Keys
+from services.storage.session import Database
+from tests.definitions import script, secrets_made
+
+NEEDED = {
+    "init": {
+        "TIDEPOOL_ADMIN_KEY",
+        "TIDEPOOL_DATABASE_URL",
+        "TIDEPOOL_SERVICES_DATABASE_URL",
+        "TIDEPOOL_S3_ACCESS_KEY",
+        "TIDEPOOL_S3_SECRET_KEY",
+    },
+    "services": {"TIDEPOOL_BROKER_URL", "TIDEPOOL_DATABASE_URL", "TIDEPOOL_S3_ACCESS_KEY", "TIDEPOOL_S3_SECRET_KEY"},
+    "redis": {"password", "redis.conf"},
+    "postgres": {"password"},
+    "s3": {"user", "password"},
+}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_each_part_gets_what_it_needs(tmp_path: Path) -> None:
+    made = secrets_made(tmp_path)
+
+    assert {part: {file.name for file in (made / part).iterdir()} for part in NEEDED} == NEEDED
+
+
+def test_the_parts_fit_together(tmp_path: Path) -> None:
+    made = contents(secrets_made(tmp_path))
+
+    assert made["redis/redis.conf"] == f"requirepass {made['redis/password']}"
+    assert made["services/TIDEPOOL_BROKER_URL"] == f"redis://:{made['redis/password']}@redis:6379/0"
+    assert f":{made['postgres/password']}@postgres/" in made["init/TIDEPOOL_DATABASE_URL"]
+    assert made["init/TIDEPOOL_SERVICES_DATABASE_URL"] == made["services/TIDEPOOL_DATABASE_URL"]
+    assert made["postgres/password"] not in made["services/TIDEPOOL_DATABASE_URL"]
+    assert made["services/TIDEPOOL_S3_ACCESS_KEY"] == made["s3/user"]
+    assert made["services/TIDEPOOL_S3_SECRET_KEY"] == made["s3/password"]
+
+
+def test_two_deployments_share_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+
+    one, two = contents(secrets_made(tmp_path / "one")), contents(secrets_made(tmp_path / "two"))
+
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] == two[name]] == []
+    assert min(len(one[f"{part}/password"]) for part in ("redis", "postgres", "s3")) == 64
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    before = contents(secrets_made(tmp_path))
+    (tmp_path / "s3" / "user").unlink()
+
+    after = contents(secrets_made(tmp_path))
+
+    assert {name for name in before if before[name] != after[name]} == {"s3/user"}
+
+
+def test_the_admin_key_is_printed_and_is_one(tmp_path: Path) -> None:
+    secrets_made(tmp_path)
+
+    printed = script("make-secrets", "admin-key", TIDEPOOL_SECRETS=tmp_path).stdout
+
+    assert printed == (tmp_path / "init" / "TIDEPOOL_ADMIN_KEY").read_text() + "\n"
+    database = Database.in_memory()
+    Keys(database).ensure_admin(printed.strip())
+    assert Keys(database).authenticate(printed.strip()).name == "admin"
+
+
+def test_a_volume_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    assert script("make-secrets", TIDEPOOL_SECRETS=tmp_path).returncode != 0
