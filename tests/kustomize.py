@@ -33,10 +33,12 @@ def _rendered(folder: Path) -> list[Document]:
                 pass
             case _:
                 raise KeyError(name)
-    for patch in (one for patch in kustomization.get("patches", ()) for one in _read(folder / patch["path"])):
+    for patch in (patch for file in kustomization.get("patches", ()) for patch in _read(folder / file["path"])):
         (index,) = (index for index, document in enumerate(found) if _identity(document) == _identity(patch))
         found[index] = _merged(found[index], patch)
-    images = {image["name"]: f"{image.get('newName', image['name'])}:{image['newTag']}" for image in _images(kustomization)}
+    images = {
+        image["name"]: f"{image.get('newName', image['name'])}:{image['newTag']}" for image in _images(kustomization)
+    }
     for document in found:
         if "namespace" in kustomization and document["kind"] != "Namespace":
             document["metadata"]["namespace"] = kustomization["namespace"]
@@ -67,7 +69,11 @@ def _merged(value: Any, patch: Any) -> Any:
     if isinstance(value, dict) and isinstance(patch, dict):
         merged = {key: _merged(value.get(key), one) for key, one in patch.items() if one is not None}
         return {key: one for key, one in value.items() if key not in patch} | merged
-    if isinstance(value, list) and isinstance(patch, list) and all(isinstance(one, dict) and "name" in one for one in patch):
+    if (
+        isinstance(value, list)
+        and isinstance(patch, list)
+        and all(isinstance(one, dict) and "name" in one for one in patch)
+    ):
         named = {one["name"]: one for one in value} | {
             one["name"]: _merged(next((old for old in value if old["name"] == one["name"]), {}), one) for one in patch
         }

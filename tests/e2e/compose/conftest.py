@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.definitions import ROOT
 from tests.e2e.compose.engine import BUILD_S, Deployment, engine, wheels
 from tests.pictures import class_folders, zipped
 from tests.servers import free_port
 from tidepool.client import Client
+from tidepool.demo.road import Journey, walk
+from tidepool.demo.show import Show
 
 PROJECT = "tidepool-e2e"
 
@@ -31,8 +33,7 @@ def deployment() -> Iterator[Deployment]:
 @pytest.fixture(scope="session")
 def up(deployment: Deployment) -> Deployment:
     """Started with nothing prepared, and healthy."""
-    deployment.compose("up", "--detach", seconds=180)
-    deployment.until_healthy()
+    deployment.up()
     return deployment
 
 
@@ -55,5 +56,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample() -> Path:
-    return ROOT / "examples" / "cifar10-sample.zip"
+def journey(client: Client, archive: Path) -> Journey:
+    """What the demo's road came to."""
+    with Show(Console(quiet=True)) as show:
+        return walk(client, archive, epochs=2, show=show)

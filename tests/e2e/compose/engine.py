@@ -71,6 +71,7 @@ class Deployment:
     def __init__(self, project: str, port: int, variables: Mapping[str, str]) -> None:
         self.project = project
         self.url = f"http://127.0.0.1:{port}"
+        self.healthy_after_s = float("inf")
         self._variables = os.environ | variables | {"TIDEPOOL_PORT": str(port), "TIDEPOOL_VERSION": "e2e"}
 
     def compose(self, *arguments: str, seconds: float = COMMAND_S, **options: Any) -> str:
@@ -82,13 +83,18 @@ class Deployment:
         lines = self.compose("ps", "--all", "--format", "json", *services).splitlines()
         return [json.loads(line) for line in lines]
 
-    def until_healthy(self, seconds: float = 90) -> float:
-        """Seconds until every container was healthy, or had ended as it should."""
+    def up(self) -> None:
+        started = time.monotonic()
+        self.compose("up", "--detach")
+        self.until_healthy()
+        self.healthy_after_s = time.monotonic() - started
+
+    def until_healthy(self, seconds: float = 120) -> None:
+        """Return when every container is healthy, or has ended as it should."""
         started = time.monotonic()
         while ill := [one for one in self.containers() if not self._well(one)]:
             assert time.monotonic() - started < seconds, [(one["Name"], one["Status"]) for one in ill]
             time.sleep(0.5)
-        return time.monotonic() - started
 
     def inspect(self, name: str) -> dict[str, Any]:
         return dict(json.loads(run("docker", "inspect", name))[0])

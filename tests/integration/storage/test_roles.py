@@ -57,10 +57,15 @@ def test_it_reads_and_writes_rows(services: Database) -> None:
     ],
 )
 def test_it_changes_no_table(services: Database, statement: str) -> None:
-    with services.engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied|must be owner"):
+    with (
+        services.engine.connect() as connection,
+        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+    ):
         connection.execute(text(statement))
 
 
 def test_an_owner_who_may_not_make_roles_is_told(services: Database, postgres: Server) -> None:
     with pytest.raises(DatabaseUnavailable):
-        ensure_services_role(services, make_url(postgres.url).set(username="other", password="x").render_as_string(False))
+        ensure_services_role(
+            services, make_url(postgres.url).set(username="other", password="x").render_as_string(False)
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.definitions import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
+from tests.kustomize import by_reading, containers
 
 SERVERS = {"secrets", "redis", "postgres", "s3"}  # what a cluster has or buys
 AUTOSCALING = {"autoscaler", "docker-proxy"}  # KEDA's work there
@@ -35,6 +36,15 @@ def test_the_secrets_have_the_same_names(tmp_path: Path) -> None:
     for part in ("init", "services"):
         (example,) = (one for one in documents("secrets.example.yaml") if one["metadata"]["name"] == f"tidepool-{part}")
         assert set(example["stringData"]) == {file.name for file in (made / part).iterdir()}
+
+
+def test_gpus_are_used_in_the_same_way() -> None:
+    here = compose("compose.gpu.yml")["services"]
+    there = {one["metadata"]["name"]: containers(one)[0] for one in by_reading("gpu") if one["kind"] == "Deployment"}
+
+    for name, service in here.items():
+        assert service["image"] == there[name]["image"]
+        assert service.get("environment", {}) == {one["name"]: one["value"] for one in there[name].get("env", ())}
 
 
 def _comparable(workload: Workload) -> Workload:

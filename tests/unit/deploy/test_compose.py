@@ -1,4 +1,4 @@
-"""What `docker compose up` starts is closed: nobody comes in but through the gateway, and nothing holds more than it needs."""
+"""What `docker compose up` starts: closed but for the gateway, and nobody holds more than they need."""
 
 import re
 from typing import Any

@@ -14,7 +14,9 @@ def test_a_busy_replica_waits_for_its_job(tmp_path: Path) -> None:
     # given a job that runs
     attempt = tmp_path / "attempt-1"
     attempt.mkdir()
-    with subprocess.Popen([BIN / "finish-job", "60"], env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}) as waiting:
+    with subprocess.Popen(
+        [BIN / "finish-job", "60"], env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    ) as waiting:
         assert waiting.poll() is None
 
         # when it ends

@@ -1,4 +1,4 @@
-"""KEDA's objects have the fields of its published schema (keda.sh/v1alpha1, release 2.17) and ask what the gateway answers."""
+"""KEDA's objects have the fields of its published schema, keda.sh/v1alpha1 of 2.17, and ask what the gateway tells."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,7 +60,10 @@ def strangers(value: Any, schema: Any, place: str = "spec") -> list[str]:
     if isinstance(schema, dict):
         unknown = [f"{place}.{name}" for name in value if name not in schema]
         return unknown + [
-            found for name in value if name in schema for found in strangers(value[name], schema[name], f"{place}.{name}")
+            found
+            for name in value
+            if name in schema
+            for found in strangers(value[name], schema[name], f"{place}.{name}")
         ]
     if isinstance(schema, list):
         return [found for one in value for found in strangers(one, schema[0], place)]

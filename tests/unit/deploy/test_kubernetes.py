@@ -59,7 +59,9 @@ def test_every_deployment_is_probed_and_disrupted_one_by_one(rendered: list[Docu
 
 
 def test_everything_is_in_one_namespace(rendered: list[Document]) -> None:
-    assert {document["metadata"].get("namespace") for document in rendered if document["kind"] != "Namespace"} == {"tidepool"}
+    assert {document["metadata"].get("namespace") for document in rendered if document["kind"] != "Namespace"} == {
+        "tidepool"
+    }
 
 
 def test_only_the_gateway_is_open(rendered: list[Document]) -> None:
