@@ -33,3 +33,12 @@ def test_the_service_takes_the_place_of_the_script(tmp_path: Path) -> None:
     shown = script("entrypoint", "sh", "-c", "tr '\\0' ' ' </proc/$$/cmdline", TIDEPOOL_SECRETS=tmp_path)
 
     assert shown.stdout.startswith("sh -c tr")
+
+
+def test_what_killed_attempts_left_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "attempt-1" / "shards").mkdir(parents=True)
+    (tmp_path / "other").touch()
+
+    script("entrypoint", "true", TIDEPOOL_SECRETS=tmp_path / "none", TIDEPOOL_SCRATCH=tmp_path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["other"]

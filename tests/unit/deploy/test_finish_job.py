@@ -7,7 +7,7 @@ from tests.definitions import BIN, script
 
 
 def test_an_idle_replica_goes_at_once(tmp_path: Path) -> None:
-    assert script("finish-job", "60", TMPDIR=tmp_path).returncode == 0
+    assert script("finish-job", "60", TIDEPOOL_SCRATCH=tmp_path).returncode == 0
 
 
 def test_a_busy_replica_waits_for_its_job(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_a_busy_replica_waits_for_its_job(tmp_path: Path) -> None:
     attempt = tmp_path / "attempt-1"
     attempt.mkdir()
     with subprocess.Popen(
-        [BIN / "finish-job", "60"], env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+        [BIN / "finish-job", "60"], env={"PATH": "/usr/bin:/bin", "TIDEPOOL_SCRATCH": str(tmp_path)}
     ) as waiting:
         assert waiting.poll() is None
 
@@ -29,4 +29,4 @@ def test_a_busy_replica_waits_for_its_job(tmp_path: Path) -> None:
 def test_the_wait_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "attempt-1").mkdir()
 
-    assert script("finish-job", "0", TMPDIR=tmp_path).returncode == 0
+    assert script("finish-job", "0", TIDEPOOL_SCRATCH=tmp_path).returncode == 0
