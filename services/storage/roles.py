@@ -24,7 +24,7 @@ def ensure_services_role(database: Database, url: str) -> None:
         driver = connection.connection.driver_connection
         connection.execution_options(no_parameters=True)  # a % in a password is none
         for statement in _statements(verb, role, name, password):
-            connection.exec_driver_sql(statement.as_string(driver))  # type: ignore[arg-type]
+            connection.exec_driver_sql(statement.as_string(driver))
 
 
 def _statements(

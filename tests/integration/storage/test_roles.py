@@ -41,7 +41,7 @@ def test_it_reads_and_writes_rows(services: Database) -> None:
 
     assert [key.id for key in keys.list()] == [made.id]
     keys.delete(made.id)
-    assert keys.list() == []
+    assert keys.list() == ()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_it_reads_and_writes_rows(services: Database) -> None:
 def test_it_changes_no_table(services: Database, statement: str) -> None:
     with (
         services.engine.connect() as connection,
-        pytest.raises(ProgrammingError, match=r"permission denied|must be owner"),
+        pytest.raises(ProgrammingError, match="InsufficientPrivilege"),
     ):
         connection.execute(text(statement))
 
