@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import Overloaded
 from services.gateway.problems import answer
-from services.gateway.request_id import REQUESTS, begin
+from services.gateway.request_id import REQUESTS, named, request_id_of
 from services.gateway.settings import GatewaySettings
 
 _SUBMIT = re.compile(r"/v1/jobs(/[^/]+/retry)?/?")
@@ -47,9 +47,10 @@ class SubmitLimit:
             self._taken -= 1
 
     async def _refuse(self, route: str, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = begin(dict(scope["headers"]).get(b"x-request-id"))
-        detail = f"{self._settings.max_submits} submits are being worked on already; try again soon"
-        response = answer(Overloaded.status, Overloaded.code, detail)
+        request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
+        with named(request_id):
+            detail = f"{self._settings.max_submits} submits are being worked on already; try again soon"
+            response = answer(Overloaded.status, Overloaded.code, detail)
         response.headers["X-Request-ID"] = request_id
         REQUESTS.labels("POST", route, Overloaded.status).inc()
         await response(scope, receive, send)

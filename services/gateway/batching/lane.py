@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import deque
 
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
@@ -10,7 +11,7 @@ from runtime.channel import Channel
 from services.gateway.batching.bounds import Bounds
 from services.gateway.batching.flight import Flight
 from services.gateway.batching.metrics import LaneMetrics
-from services.gateway.batching.request import Request
+from services.gateway.batching.request import Answered, Request
 
 _ids = itertools.count()
 
@@ -49,8 +50,9 @@ class Lane:
 
     def release(self, request: Request) -> None:
         """Nobody waits for the request any more; a batch for which that is true of all gives its place up."""
+        request.leave()
         flight = request.flight
-        if flight is not None and not flight.over and all(each.reply.done() for each in flight.requests):
+        if flight is not None and not flight.over and all(each.done for each in flight.requests):
             self._end(flight)
             self._channel.withdraw(flight.batch)
             self._depart()
@@ -63,13 +65,13 @@ class Lane:
             self._largest = min(self._bounds.batch, reply.max_batch)
         self._depart()
         self._metrics.landed(flight.requests, reply)
-        for index, (request, answer) in enumerate(zip(flight.requests, reply.answers, strict=True)):
-            if request.reply.done():
-                continue
+        now, inference_ms, size = time.perf_counter(), reply.inference_ms, len(reply.answers)
+        for request, answer in zip(flight.requests, reply.answers, strict=True):
             if isinstance(answer, Failure):
-                request.fail(error_of(answer.code, answer.message))
+                request.settle(error_of(answer.code, answer.message))
             else:
-                request.reply.set_result((reply, index))
+                queue_ms = max(0.0, (now - request.since) * 1e3 - inference_ms)
+                request.settle(Answered(answer, queue_ms, inference_ms, size, reply.provider))
 
     def send_again(self) -> None:
         """Send what may be lost once more; what is lost twice fails."""
@@ -77,7 +79,7 @@ class Lane:
             if flight.again:
                 self._end(flight)
                 for request in flight.requests:
-                    request.fail(Unavailable("two replicas went away while they answered; try again soon"))
+                    request.settle(Unavailable("two replicas went away while they answered; try again soon"))
             else:
                 flight.again = True
                 self._send(flight)
@@ -95,7 +97,7 @@ class Lane:
             requests: list[Request] = []
             while self._waiting and len(requests) < size:
                 request = self._waiting.popleft()
-                if not request.reply.done():
+                if not request.done:
                     requests.append(request)
             if not requests:
                 return
@@ -117,7 +119,7 @@ class Lane:
         except BrokerUnavailable as error:
             self._end(flight)
             for request in flight.requests:
-                request.fail(error)
+                request.settle(error)
 
     def _end(self, flight: Flight) -> None:
         flight.over = True
@@ -126,4 +128,4 @@ class Lane:
 
     def _forget_the_gone(self) -> None:
         """Free the places of requests that are too late or whose client has left."""
-        self._waiting = deque(request for request in self._waiting if not request.reply.done())
+        self._waiting = deque(request for request in self._waiting if not request.done)

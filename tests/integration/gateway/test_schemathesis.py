@@ -21,7 +21,7 @@ from runtime.channel import RedisChannel
 from runtime.memory import MemoryChannel
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
-from services.gateway.app import create_app, with_shortcuts
+from services.gateway.app import create_app, create_protocol
 from services.gateway.batching.batcher import Batcher
 from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
@@ -120,9 +120,12 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
     backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models))
-    app = with_shortcuts(create_app(backends), backends)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(backends), http=create_protocol(backends), port=port, log_config=None, access_log=False
+        )
+    )
     thread = threading.Thread(target=server.run)
     with capture_logs():  # of which there are many, rendered slowly
         thread.start()
