@@ -46,6 +46,7 @@ class Drain:
         self._client = client
         self._respond = respond
         self._bell = bell
+        self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
 
     def run(self) -> None:
         """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
@@ -87,8 +88,8 @@ class Drain:
             computed = iter(answers)
             answers = [next(computed) if question.deadline > now else late for question in batch.questions]
         failed = sum(isinstance(answer, Failure) for answer in answers)
-        QUESTIONS.labels(self._pool, "failed").inc(failed)
-        QUESTIONS.labels(self._pool, "ok").inc(len(answers) - failed)
+        self._failed.inc(failed)
+        self._ok.inc(len(answers) - failed)
         log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
 

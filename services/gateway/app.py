@@ -13,6 +13,7 @@ from services.gateway.dependencies import Backends
 from services.gateway.hot.infer import InferShortcut
 from services.gateway.hot.predict import PredictShortcut
 from services.gateway.hot.protocol import HotProtocol
+from services.gateway.hot.submit import SubmitShortcut
 from services.gateway.last_resort import LastResort
 from services.gateway.oip import http as oip
 from services.gateway.oip.grpc import serving_grpc
@@ -53,10 +54,11 @@ def create_app(backends: Backends) -> FastAPI:
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)
     app.add_middleware(RequestId)
-    app.add_middleware(SubmitLimit, settings=backends.settings)
+    app.add_middleware(SubmitLimit, submits=backends.submits, largest=backends.settings.max_json_bytes)
     return app
 
 
 def create_protocol(backends: Backends) -> "partial[HotProtocol]":
     """What makes a connection's protocol, with the short ways in front of the application; for uvicorn's `http`."""
-    return partial(HotProtocol, backends, (PredictShortcut(backends), InferShortcut(backends)))
+    shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
+    return partial(HotProtocol, backends.settings.max_predict_bytes, shortcuts)

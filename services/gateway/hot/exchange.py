@@ -8,6 +8,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from contract.errors import Overloaded
 from services.gateway.batching.request import Answered
 from services.gateway.hot.shortcut import Call
 from services.gateway.request_id import REQUESTS, SECONDS, named
@@ -75,7 +76,8 @@ class Exchange:
     def _refuse(self, error: Exception) -> None:
         with named(self.request_id):
             response = self._call.refuse(error)
-            log.info("request", method="POST", route=self._call.route, status=response.status_code)
+            if not isinstance(error, Overloaded):  # of which there are thousands when there are any; they are counted
+                log.info("request", method="POST", route=self._call.route, status=response.status_code)
         self._write(response.status_code, response.raw_headers, bytes(response.body))
 
     def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -9,7 +9,7 @@ from contract.references import REFERENCE_PATTERN
 from services.gateway.batching.batcher import Leave
 from services.gateway.batching.request import Answered, Then
 from services.gateway.dependencies import Backends
-from services.gateway.hot.shortcut import Call, Found, Headers
+from services.gateway.hot.shortcut import Call, Found, Headers, may_predict
 from services.gateway.oip.binary_codec import Wanted, decode, encode
 from services.gateway.oip.dataplane import DataPlane, inferred
 from services.gateway.oip.infer import LARGE, UNUSUAL, json_size_of
@@ -25,6 +25,7 @@ class InferShortcut:
     """Takes what is not compressed and has little JSON, for a model that was asked a moment ago."""
 
     def __init__(self, behind: Backends) -> None:
+        self._behind = behind
         self._plane = behind.plane
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
@@ -32,7 +33,7 @@ class InferShortcut:
         if found is None or query or not UNUSUAL.isdisjoint(headers):
             return None
         size = headers.get(b"inference-header-content-length", headers[b"content-length"])
-        if not size.isdigit() or int(size) > LARGE:
+        if not size.isdigit() or int(size) > LARGE or not may_predict(self._behind, headers):
             return None
         traffic = self._plane.peek(found[1], found[3] or "")
         json_size = json_size_of(headers.get(b"inference-header-content-length", b""))

@@ -10,7 +10,7 @@ from contract.base import NAME_PATTERN
 from services.gateway.batching.batcher import Leave
 from services.gateway.batching.request import Answered, Then
 from services.gateway.dependencies import Backends
-from services.gateway.hot.shortcut import Call, Found, Headers
+from services.gateway.hot.shortcut import Call, Found, Headers, may_predict
 from services.gateway.predict import IMAGE_TYPES
 from services.gateway.predictor import Chosen, Wanted, best, timing
 from services.gateway.problems import problem_of
@@ -59,7 +59,7 @@ class PredictShortcut:
         if found is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
             return None
         asked = _query(query)
-        if asked is None:
+        if asked is None or not may_predict(self._behind, headers):
             return None
         version = int(asked["version"]) if "version" in asked else None
         chosen = self._behind.predictor.peek(Wanted(found[1], version, asked.get("alias")))

@@ -4,13 +4,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from contract.keys import Scope
-from services.gateway.dependencies import Backends
 from services.gateway.hot.exchange import Exchange
-from services.gateway.hot.shortcut import Call, Headers, Shortcut
+from services.gateway.hot.shortcut import BEARER, Call, Headers, Shortcut
 from services.gateway.request_id import request_id_of
-
-BEARER = b"Bearer "
 
 
 class HotProtocol(HttpToolsProtocol):
@@ -20,9 +16,10 @@ class HotProtocol(HttpToolsProtocol):
     without a look into the database is for the endpoint to look up.
     """
 
-    def __init__(self, behind: Backends, shortcuts: tuple[Shortcut, ...], **given: Any) -> None:
+    def __init__(self, largest: int, shortcuts: tuple[Shortcut, ...], **given: Any) -> None:
+        """A short way takes bodies of at most `largest` bytes."""
         super().__init__(**given)
-        self._behind = behind
+        self._largest = largest
         self._shortcuts = shortcuts
 
     def on_message_begin(self) -> None:
@@ -53,16 +50,13 @@ class HotProtocol(HttpToolsProtocol):
             self.parser.get_method() == b"POST"
             and headers.get(b"authorization", b"").startswith(BEARER)
             and length.isdigit()
-            and 0 < int(length) <= self._behind.settings.max_predict_bytes
+            and 0 < int(length) <= self._largest
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and not (self.expect_100_continue or self.parser.should_upgrade() or self.flow.write_paused)
         )
 
     def _match(self, headers: Headers) -> Call | None:
-        key = self._behind.keys.peek(headers[b"authorization"][len(BEARER) :].decode("latin-1"))
-        if key is None or not key.allows(Scope.PREDICT):
-            return None
         path, _, query = self.url.partition(b"?")
         for shortcut in self._shortcuts:
             if (call := shortcut.match(path.decode("latin-1"), query, headers)) is not None:

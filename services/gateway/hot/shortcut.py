@@ -6,10 +6,14 @@ from typing import Protocol
 
 from starlette.responses import Response
 
+from contract.keys import Scope
 from services.gateway.batching.batcher import Leave
 from services.gateway.batching.request import Answered, Then
+from services.gateway.dependencies import Backends
 
 Headers = Mapping[bytes, bytes]
+
+BEARER = b"Bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,9 @@ class Shortcut(Protocol):
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
         """The call, or None for a request that is another kind, in any way unusual, or not to be decided at once."""
+
+
+def may_predict(behind: Backends, headers: Headers) -> bool:
+    """Whether the key of a request is known, and may."""
+    key = behind.keys.peek(headers[b"authorization"][len(BEARER) :].decode("latin-1"))
+    return key is not None and key.allows(Scope.PREDICT)
