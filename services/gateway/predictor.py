@@ -14,6 +14,8 @@ from services.gateway.traffic import Shadows, Traffic, target_of
 from services.storage.models import Models
 from services.storage.routes import Share
 
+AT_ONCE = 64  # pictures of one request that wait for replicas; with more it would leave the others no room
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -83,8 +85,14 @@ class Predictor:
         self, chosen: Chosen, files: list[bytes], top_k: int, within_s: float
     ) -> list[Answered | TidepoolError]:
         """The best classes of each picture, or its own error; raises what is no picture's fault."""
-        asked = [self.classify(chosen, file, top_k, within_s) for file in files]
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        loop, turn = asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
+        until = loop.time() + within_s
+
+        async def classify(file: bytes) -> Answered:
+            async with turn:
+                return await self.classify(chosen, file, top_k, max(0.0, until - loop.time()))
+
+        found = await asyncio.gather(*map(classify, files), return_exceptions=True)
         answers: list[Answered | TidepoolError] = []
         for each in found:
             if isinstance(each, BaseException) and not (isinstance(each, TidepoolError) and each.status == 422):
