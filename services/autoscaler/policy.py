@@ -24,7 +24,8 @@ def decide(measured: Measured, policy: ScalingPolicy, memory: Memory, now: float
         lacking, found = [f"anything for {now - measured.at:.0f} s"], []
     else:
         found = answers(measured, policy, memory.desired)
-    wanted = max(found, key=lambda answer: answer.replicas, default=Answer(0, ""))
+    # of equals the last, which says more than that there is work
+    wanted = max(reversed(found), key=lambda answer: answer.replicas, default=Answer(0, ""))
     if lacking and wanted.replicas <= memory.desired:
         wanted = Answer(memory.desired, f"not measured: {', '.join(lacking)}")
     memory = memory.noting(wanted.replicas, policy.quiet_s, idle=not lacking and not has_work(measured))
@@ -51,6 +52,8 @@ def _chosen(wanted: Answer, policy: ScalingPolicy, memory: Memory, leases: int) 
 
 
 def _reason(before: int, after: int, chosen: Answer) -> str:
-    change = f"Stays at {after}" if after == before else f"{'Up' if after > before else 'Down'} from {before} to {after}"
+    change = (
+        f"Stays at {after}" if after == before else f"{'Up' if after > before else 'Down'} from {before} to {after}"
+    )
     bound = "" if after == chosen.replicas else f"; {'at least' if after > chosen.replicas else 'at most'} {after}"
     return f"{change}: {chosen.because}{bound}"

@@ -17,10 +17,18 @@ MONTH_S = 30 * 86400
 
 def simulate(
     trace: Annotated[str, typer.Argument(help="diurnal, burst, fleet, or a CSV file: seconds,requests_per_second.")],
-    peak: Annotated[float, typer.Option(help="Requests a second at the peak of a trace that is no file.", min=0, max=1e9)] = 200,
-    service_ms: Annotated[float, typer.Option(help="Time of a replica for one request.", min=0.01, max=1e9)] = SERVICE_MS,
-    startup_s: Annotated[float, typer.Option(help="Time until a new replica is ready.", min=0, max=MONTH_S)] = STARTUP_S,
-    deadline_s: Annotated[float, typer.Option(help="Time until a waiting request is dropped.", min=0, max=MONTH_S)] = DEADLINE_S,
+    peak: Annotated[
+        float, typer.Option(help="Requests a second at the peak of a trace that is no file.", min=0, max=1e9)
+    ] = 200,
+    service_ms: Annotated[
+        float, typer.Option(help="Time of a replica for one request.", min=0.01, max=1e9)
+    ] = SERVICE_MS,
+    startup_s: Annotated[
+        float, typer.Option(help="Time until a new replica is ready.", min=0, max=MONTH_S)
+    ] = STARTUP_S,
+    deadline_s: Annotated[
+        float, typer.Option(help="Time until a waiting request is dropped.", min=0, max=MONTH_S)
+    ] = DEADLINE_S,
     jobs: Annotated[bool, typer.Option("--jobs", help="Jobs instead of requests: no deadline, one a replica.")] = False,
     min_replicas: Annotated[int, typer.Option("--min", help="The pool's min.", min=0, max=10_000)] = 1,
     max_replicas: Annotated[

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from itertools import pairwise
 from pathlib import Path
 
 from tidepool.errors import Trouble
@@ -24,7 +25,7 @@ def read_trace(path: Path) -> Trace:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Trouble(f"{path} cannot be read as CSV: {error}") from error
     starts = [second - rows[0][0] for second, _ in rows]
-    if len(rows) < 2 or any(after <= before for before, after in zip(starts, starts[1:], strict=False)):
+    if len(rows) < 2 or any(after <= before for before, after in pairwise(starts)):
         raise Trouble(f"{path} needs two rows or more, with ascending seconds")
     return Trace(path.stem, starts[:-1], [rate for _, rate in rows[:-1]], starts[-1])
 

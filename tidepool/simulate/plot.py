@@ -25,7 +25,9 @@ def draw(title: str, outcomes: dict[str, Outcome]) -> str:
     panels = {
         "requests/s": [Line("", "#555", [moment.requests_per_second for moment in first])],
         "replicas": [Line(name, colours[name], [moment.held for moment in found]) for name, found in columns.items()],
-        "oldest wait, s": [Line("", colours[name], [each.oldest_s for each in found]) for name, found in columns.items()],
+        "oldest wait, s": [
+            Line("", colours[name], [each.oldest_s for each in found]) for name, found in columns.items()
+        ],
     }
     height = TOP + len(panels) * (HEIGHT + GAP)
     body = [_panel(TOP + number * (HEIGHT + GAP), *panel, hours) for number, panel in enumerate(panels.items())]

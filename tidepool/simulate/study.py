@@ -36,9 +36,7 @@ def study(
     policies[AT_MAX] = ScalingPolicy(min=policy.max, max=policy.max)
     outcomes = {name: experiment.run(each) for name, each in policies.items()}
     in_time_s = None if serving.deadline_s is None else serving.deadline_s - serving.service_s
-    rows = (
-        Row.of(name, each, outcomes[name], in_time_s=in_time_s, price=price) for name, each in policies.items()
-    )
+    rows = (Row.of(name, each, outcomes[name], in_time_s=in_time_s, price=price) for name, each in policies.items())
     report = Report(
         trace=trace.name,
         seconds=trace.seconds,

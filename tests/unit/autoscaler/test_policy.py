@@ -12,14 +12,14 @@ class Pool:
 
     def __init__(self, policy: ScalingPolicy, desired: int = 0) -> None:
         self.policy = policy
-        self.now = 0.0
-        self.memory = Memory.fresh(desired, 0.0)
+        self.now = 100.0
+        self.memory = Memory.fresh(desired, self.now)
         self.reason = ""
 
     def see(self, *, after: float = 1.0, age: float = 0.0, **measured: Any) -> int:
         self.now += after
         values = {"waiting": 0, "running": 0, "ready": self.memory.desired} | measured
-        seen = Measured(at=max(0.0, self.now - age), **values)
+        seen = Measured(at=self.now - age, **values)
         decision, self.memory = decide(seen, self.policy, self.memory, self.now)
         self.reason = decision.reason
         return decision.replicas
@@ -29,13 +29,15 @@ def test_from_zero_at_the_first_work() -> None:
     pool = Pool(JOBS)
     assert pool.see() == 0
     assert pool.see(waiting=1) == 1
-    assert pool.reason == "Up from 0 to 1: there is work"
+    assert pool.reason == "Up from 0 to 1: 1 wait and 0 run, 2 a replica"
 
 
 def test_more_come_at_once_and_double_at_most() -> None:
     pool = Pool(JOBS.model_copy(update={"max": 100}))
     assert [pool.see(waiting=500) for _ in range(6)] == [4, 8, 16, 32, 64, 100]
-    assert pool.reason == "Up from 64 to 100: 500 wait and 0 run, 2 a replica, but one step goes no further; at most 100"
+    assert (
+        pool.reason == "Up from 64 to 100: 500 wait and 0 run, 2 a replica, but one step goes no further; at most 100"
+    )
 
 
 def test_fewer_come_after_a_quiet_window() -> None:

@@ -77,7 +77,10 @@ def test_a_plot(trace: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["weekly"], "name diurnal, burst, fleet or a CSV file"), (["burst", "--min", "9", "--max", "8"], "--min 9 is more than --max 8")],
+    [
+        (["weekly"], "name diurnal, burst, fleet or a CSV file"),
+        (["burst", "--min", "9", "--max", "8"], "--min 9 is more than --max 8"),
+    ],
 )
 def test_what_is_refused(arguments: list[str], said: str) -> None:
     result = simulated(*arguments)

@@ -42,5 +42,5 @@ def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match="none.csv"):
+    with pytest.raises(Trouble, match=r"none\.csv"):
         read_trace(tmp_path / "none.csv")

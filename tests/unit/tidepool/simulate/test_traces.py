@@ -5,7 +5,9 @@ from tidepool.simulate.traces import TRACES, burst, diurnal, fleet
 
 
 def rate(trace: Trace, second: float) -> float:
-    return next(rate for start, rate in zip(reversed(trace.starts), reversed(trace.rates), strict=True) if start <= second)
+    return next(
+        rate for start, rate in zip(reversed(trace.starts), reversed(trace.rates), strict=True) if start <= second
+    )
 
 
 @pytest.mark.parametrize("name", TRACES)
