@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import msgspec
 import redis
@@ -38,17 +39,35 @@ class Answered(msgspec.Struct, frozen=True):
 Respond = Callable[[Target, tuple[Question, ...]], Answered]
 
 
+class Responder(NamedTuple):
+    """What answers questions, and how many batches it works on at once, so that one is decoded while another runs."""
+
+    respond: Respond
+    at_once: int = 1
+
+
 class Drain:
     """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
 
-    def __init__(self, pool: str, client: "redis.Redis", respond: Respond, bell: bytes) -> None:
+    def __init__(self, pool: str, client: "redis.Redis", responder: Responder, bell: bytes) -> None:
         self._pool = pool
         self._client = client
-        self._respond = respond
+        self._respond = responder.respond
+        self._others = responder.at_once - 1
+        self._threads = ThreadPoolExecutor(max(1, self._others), thread_name_prefix="drain")
         self._bell = bell
+        self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
 
     def run(self) -> None:
         """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
+        others = [self._threads.submit(self._take) for _ in range(self._others)]
+        try:
+            self._take()
+        finally:
+            for other in others:
+                other.result()
+
+    def _take(self) -> None:
         take = ("BLPOP", pools.batches(self._pool), LINGER_S)
         connection: Any = self._client.connection_pool.get_connection()  # untyped in redis-py
         try:
@@ -87,8 +106,8 @@ class Drain:
             computed = iter(answers)
             answers = [next(computed) if question.deadline > now else late for question in batch.questions]
         failed = sum(isinstance(answer, Failure) for answer in answers)
-        QUESTIONS.labels(self._pool, "failed").inc(failed)
-        QUESTIONS.labels(self._pool, "ok").inc(len(answers) - failed)
+        self._failed.inc(failed)
+        self._ok.inc(len(answers) - failed)
         log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
 

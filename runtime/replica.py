@@ -13,7 +13,7 @@ from celery import Celery, signals
 from contract.jobs import JobKind
 from runtime import pools
 from runtime.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
-from runtime.drain import Drain, Respond, keep_present
+from runtime.drain import Drain, Responder, keep_present
 from runtime.heartbeat import Heartbeat
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
@@ -23,7 +23,7 @@ from runtime.worker import Worker
 
 log = structlog.get_logger()
 
-Setup = Callable[[Stores], Respond]
+Setup = Callable[[Stores], Responder]
 
 
 def serve(pool: str, handlers: Mapping[JobKind, Handler] | None = None, setup: Setup | None = None) -> None:

@@ -11,7 +11,8 @@ from contract.inference import Failure, Payload, Target, Tensors
 from contract.jobs import Job
 from contract.training import TensorSignature, TrainSpec
 from runtime.stores import Stores
-from services.gateway.batching.batcher import Answered
+from services.gateway.batching.batcher import Leave
+from services.gateway.batching.request import Answered, Then
 from services.inference.tensors import TensorRunner
 from services.storage.memory import MemoryObjects
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
@@ -38,6 +39,20 @@ class LocalAsker:
         if isinstance(answer, Failure):
             raise error_of(answer.code, answer.message)
         return Answered(answer, 0.0, 0.0, 1, "CPUExecutionProvider")
+
+    def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
+        async def ask() -> None:
+            try:
+                then(await self.ask(target, payload, within_s))
+            except TidepoolError as error:
+                then(error)
+
+        task = asyncio.ensure_future(ask())
+
+        def leave() -> None:
+            task.cancel()
+
+        return leave
 
     async def open(self) -> None:
         return None

@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from services.gateway import datasets, events, health, jobs, keys, model_uploads, models, predict, uploads
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import Backends
 from services.gateway.hot.infer import InferShortcut
-from services.gateway.hot.path import HotPath
 from services.gateway.hot.predict import PredictShortcut
+from services.gateway.hot.protocol import HotProtocol
+from services.gateway.hot.submit import SubmitShortcut
 from services.gateway.last_resort import LastResort
 from services.gateway.oip import http as oip
 from services.gateway.oip.grpc import serving_grpc
@@ -53,9 +54,11 @@ def create_app(backends: Backends) -> FastAPI:
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)
     app.add_middleware(RequestId)
+    app.add_middleware(SubmitLimit, submits=backends.submits, largest=backends.settings.max_json_bytes)
     return app
 
 
-def with_shortcuts(app: ASGIApp, backends: Backends) -> ASGIApp:
-    """The application behind the short ways of predictions and of refusals; what a server listens for."""
-    return HotPath(SubmitLimit(app, backends.settings), backends, (PredictShortcut(backends), InferShortcut(backends)))
+def create_protocol(backends: Backends) -> "partial[HotProtocol]":
+    """What makes a connection's protocol, with the short ways in front of the application; for uvicorn's `http`."""
+    shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
+    return partial(HotProtocol, backends.settings.max_predict_bytes, shortcuts)

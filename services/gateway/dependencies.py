@@ -15,6 +15,7 @@ from services.gateway.oip.dataplane import DataPlane
 from services.gateway.predictor import Predictor
 from services.gateway.recent import Recent
 from services.gateway.settings import GatewaySettings
+from services.gateway.submit_limit import Submits
 from services.storage.jobs import Jobs
 
 
@@ -35,6 +36,11 @@ class Backends:
     def keys(self) -> Recent[str, ApiKey]:
         """API keys by their secrets, so that no request waits for the database just to be let in."""
         return Recent(self.stores.keys.authenticate)
+
+    @cached_property
+    def submits(self) -> Submits:
+        """The submits that this gateway has taken."""
+        return Submits(self.settings)
 
     @cached_property
     def plane(self) -> DataPlane:

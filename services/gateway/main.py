@@ -9,7 +9,7 @@ from runtime.channel import RedisChannel
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.telemetry import start_telemetry
-from services.gateway.app import create_app, with_shortcuts
+from services.gateway.app import create_app, create_protocol
 from services.gateway.batching.batcher import Batcher
 from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
@@ -24,10 +24,11 @@ def main() -> None:
     bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     backends = Backends(settings, stores, Predictor(batcher, stores.models))
-    app = with_shortcuts(create_app(backends), backends)
+    app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # a full collection would look at the whole application for 80 ms, again and again under load
     uvicorn.run(
         app,
+        http=protocol,  # type: ignore[arg-type]  # it is only called
         host=settings.host,
         port=settings.port,
         log_config=None,

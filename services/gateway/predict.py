@@ -10,7 +10,7 @@ from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
 from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
-from services.gateway.batching.batcher import Answered
+from services.gateway.batching.request import Answered
 from services.gateway.dependencies import MAY_PREDICT, Backends, Behind, NamePath
 from services.gateway.forms import MULTIPART, media_type, parts
 from services.gateway.predictor import Wanted, best, timing

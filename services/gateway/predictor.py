@@ -7,11 +7,14 @@ from typing import NamedTuple
 from contract.errors import TidepoolError
 from contract.inference import Picture, Scores, Target
 from contract.references import Reference
-from services.gateway.batching.batcher import Answered, Asker
+from services.gateway.batching.batcher import Asker, Leave
+from services.gateway.batching.request import Answered, Then
 from services.gateway.recent import Recent
 from services.gateway.traffic import Shadows, Traffic, target_of
 from services.storage.models import Models
 from services.storage.routes import Share
+
+AT_ONCE = 64  # pictures of one request that wait for replicas; with more it would leave the others no room
 
 
 @dataclass(frozen=True)
@@ -51,26 +54,45 @@ class Predictor:
 
     async def choose(self, wanted: Wanted) -> Chosen:
         """The version that answers a request, which is pinned to it; raises NotFound, BadModel for a rejected one."""
-        traffic = self._traffic.peek(wanted) or await self._traffic.get(wanted)
+        traffic = await self._traffic.get(wanted)
         return Chosen(traffic.choose(), traffic.shadow)
 
     def forget(self) -> None:
         """A version or an alias has changed."""
         self._traffic.forget()
 
+    def peek(self, wanted: Wanted) -> Chosen | None:
+        """As `choose`, if it is known without a look into the database."""
+        traffic = self._traffic.peek(wanted)
+        return None if traffic is None else Chosen(traffic.choose(), traffic.shadow)
+
     async def classify(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> Answered:
         """The best classes of one picture; raises what Asker.ask raises."""
+        return await self.asker.ask(chosen.target, self._picture(chosen, file, top_k, within_s), within_s)
+
+    def post(self, chosen: Chosen, file: bytes, top_k: int, within_s: float, request_id: str, then: Then) -> Leave:
+        """As `classify`, for who cannot afford a future; raises Overloaded."""
+        picture = self._picture(chosen, file, top_k, within_s)
+        return self.asker.post(chosen.target, picture, within_s, request_id, then)
+
+    def _picture(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> Picture:
         picture = Picture(file, top_k)
         if chosen.shadow is not None:
             self._shadows.copy(chosen.shadow, picture, within_s)
-        return await self.asker.ask(chosen.target, picture, within_s)
+        return picture
 
     async def classify_all(
         self, chosen: Chosen, files: list[bytes], top_k: int, within_s: float
     ) -> list[Answered | TidepoolError]:
         """The best classes of each picture, or its own error; raises what is no picture's fault."""
-        asked = [self.classify(chosen, file, top_k, within_s) for file in files]
-        found = await asyncio.gather(*asked, return_exceptions=True)
+        loop, turn = asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
+        until = loop.time() + within_s
+
+        async def classify(file: bytes) -> Answered:
+            async with turn:
+                return await self.classify(chosen, file, top_k, max(0.0, until - loop.time()))
+
+        found = await asyncio.gather(*map(classify, files), return_exceptions=True)
         answers: list[Answered | TidepoolError] = []
         for each in found:
             if isinstance(each, BaseException) and not (isinstance(each, TidepoolError) and each.status == 422):

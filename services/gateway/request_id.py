@@ -4,6 +4,8 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import structlog
@@ -29,12 +31,21 @@ def current_request_id() -> str:
     return _CURRENT.get()
 
 
-def begin(given: bytes | None) -> str:
-    """Make the client's id, or a new one where there is none that could be used, the current one."""
+def request_id_of(given: bytes | None) -> str:
+    """The client's id, or a new one where there is none that could be used."""
     text = given.decode("latin-1") if given else ""
-    request_id = text if _ACCEPTABLE.fullmatch(text) else f"{_FIRST_HALF}{next(_count):016x}"
-    _CURRENT.set(request_id)
-    return request_id
+    return text if _ACCEPTABLE.fullmatch(text) else f"{_FIRST_HALF}{next(_count):016x}"
+
+
+@contextmanager
+def named(request_id: str) -> Iterator[None]:
+    """Make an id the one of the request that is being answered, in answers and in logs."""
+    token = _CURRENT.set(request_id)
+    try:
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            yield
+    finally:
+        _CURRENT.reset(token)
 
 
 class RequestId:
@@ -47,7 +58,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = begin(dict(scope["headers"]).get(b"x-request-id"))
+        request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
@@ -57,7 +68,7 @@ class RequestId:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with named(request_id):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:

@@ -37,16 +37,25 @@ class Traffic(Generic[T]):
 
     @classmethod
     def of(cls, route: Route, make: Callable[[Share], T]) -> "Traffic[T]":
-        """A route whose shares are made into what answers."""
+        """A route whose shares are made into what answers; raises what `make` raises, but not for the shadow's sake."""
         sums = tuple(accumulate(share.weight for share in route.shares))
-        shadow = make(route.shadow) if route.shadow is not None else None
-        return cls(tuple(make(share) for share in route.shares), sums, shadow)
+        return cls(tuple(make(share) for share in route.shares), sums, _shadow(route, make))
 
     def choose(self) -> T:
         """One of the versions, by chance and their percentages."""
         if len(self.versions) == 1:
             return self.versions[0]
         return random.choices(self.versions, cum_weights=self.sums)[0]  # noqa: S311  no secret
+
+
+def _shadow(route: Route, make: Callable[[Share], T]) -> T | None:
+    if route.shadow is None:
+        return None
+    try:
+        return make(route.shadow)
+    except TidepoolError as error:  # it cannot be asked this way, which is nothing to those who ask the others
+        log.info("shadow left out", shadow=str(route.shadow.reference), code=error.code)
+        return None
 
 
 class Shadows:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Histogram
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
@@ -43,8 +44,9 @@ class Predictor:
         of_pictures = iter(_classify(model, pictures, decoded) if pictures else ())
         of_tensors = iter(TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ())
         seconds = time.perf_counter() - started
-        INFERENCE_SECONDS.labels(target.model, target.version).observe(seconds)
-        BATCH_SIZE.labels(target.model, target.version).observe(len(questions))
+        took, size = _measures(target.model, target.version)
+        took.observe(seconds)
+        size.observe(len(questions))
         return Answered(
             answers=[next(of_pictures if isinstance(payload, Picture) else of_tensors) for payload in payloads],
             inference_ms=seconds * 1000,
@@ -74,3 +76,9 @@ def _classify(model: LoadedModel, pictures: list[Picture], decoded: list[NDArray
 @lru_cache(maxsize=1024)
 def _ref(artifact: Artifact) -> ObjectRef:
     return ObjectRef(bucket=Bucket(artifact.bucket), key=artifact.key, size=artifact.size, sha256=artifact.sha256)
+
+
+@lru_cache(maxsize=1024)
+def _measures(model: str, version: int) -> tuple[Histogram, Histogram]:
+    """The seconds and the batch sizes of a version."""
+    return INFERENCE_SECONDS.labels(model, version), BATCH_SIZE.labels(model, version)

@@ -1,7 +1,7 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
 from contract.inference import Question, Target
-from runtime.drain import Answered, Respond
+from runtime.drain import Answered, Responder
 from runtime.stores import Stores
 from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
@@ -10,7 +10,7 @@ from services.inference.predict import Predictor
 from services.inference.settings import InferenceSettings
 
 
-def setup(stores: Stores) -> Respond:
+def setup(stores: Stores) -> Responder:
     """What answers the questions of a batch; it raises errors of contract.errors."""
     settings = InferenceSettings()
     engine = Engine.of(settings)
@@ -23,4 +23,4 @@ def setup(stores: Stores) -> Respond:
         announcer.announce(target, answered.provider)
         return answered
 
-    return respond
+    return Responder(respond, settings.batches_at_once or engine.batches_at_once)

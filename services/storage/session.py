@@ -27,6 +27,7 @@ class Database:
         self.engine = engine
         self.now = clock
         self._turn: AbstractContextManager[object] = nullcontext()
+        self._reading: AbstractContextManager[object] = nullcontext()
         # by default PostgreSQL lets each statement of a transaction see what was committed since the last one
         self._snapshot = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         if engine.dialect.name == "sqlite":
@@ -48,6 +49,7 @@ class Database:
         """The twin for unit tests: the same queries on a private SQLite that lives as long as this object."""
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         database = cls(engine, clock)
+        database._reading = database._turn  # all threads share its one connection
         tables.metadata.create_all(engine)
         return database
 
@@ -56,6 +58,7 @@ class Database:
         """A read-only transaction, whose queries all see the same moment; raises DatabaseUnavailable."""
         with (
             mapped_errors(),
+            self._reading,
             self.engine.connect().execution_options(**self._snapshot) as connection,
             connection.begin(),
         ):

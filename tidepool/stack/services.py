@@ -1,11 +1,13 @@
 """The services of the embedded stack: their commands, and the environment that each of them reads."""
 
+import os
 import sys
 
 from tidepool.credentials import Credentials, admin_key
 from tidepool.home import Home
 from tidepool.stack.broker import broker_url
 from tidepool.stack.components import Component
+from tidepool.stack.devices import device_of
 from tidepool.stack.ports import HOST
 
 WORKERS = {
@@ -55,7 +57,7 @@ class Services:
             index=index,
             stage=stage,
             command=_python(WORKERS[role]),
-            environment=self._servers | _metrics(metrics_port),
+            environment=self._servers | _metrics(metrics_port) | device_of(index, os.environ),
             probe=_metrics_url(metrics_port),
             grace=WORKER_GRACE,
         )

@@ -1,26 +1,21 @@
 """The edge batcher: requests gather while the pool is busy, and leave as one batch; see docs/adr/0012."""
 
-import time
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-from contract.inference import Failure, Outputs, Payload, Reply, Scores, Target
+from contract.inference import Payload, Reply, Target
 from runtime.channel import Channel
 from services.gateway.batching.bounds import Bounds
 from services.gateway.batching.lane import Lane
-from services.gateway.batching.request import Request
+from services.gateway.batching.request import Answered, Request, Then
 from services.gateway.request_id import current_request_id
 
+LANES = 256  # kept for models that nobody asks at the moment, because a new one costs more than a request
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answer to one question, with the milliseconds it waited and was computed, and who shared its batch."""
-
-    answer: Scores | Outputs
-    queue_ms: float
-    inference_ms: float
-    batch_size: int
-    provider: str
+Leave = Callable[[], None]
+"""To be called when nobody waits for the outcome any more."""
 
 
 class Asker(Protocol):
@@ -32,6 +27,9 @@ class Asker(Protocol):
         Raises Overloaded at the bound, DeadlineExceeded after `within_s` seconds, BrokerUnavailable, or what the
         replica answered instead.
         """
+
+    def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
+        """As `ask`, for who cannot afford a future: `then` is told what `ask` returns or raises; raises Overloaded."""
 
     async def open(self) -> None:
         """Begin to listen for replies."""
@@ -62,22 +60,26 @@ class Batcher:
         await self._channel.open()
 
     async def ask(self, target: Target, payload: Payload, within_s: float) -> Answered:
-        lane = self._lanes.get(target)
-        if lane is None:
-            lane = self._lanes[target] = Lane(target, self._channel, self._bounds, self._lane_of)
-        request = Request(payload, time.time() + within_s, current_request_id())
-        lane.admit(request, within_s)
+        outcome: asyncio.Future[Answered | Exception] = asyncio.get_running_loop().create_future()
+
+        def then(found: Answered | Exception) -> None:
+            if not outcome.done():  # its task may have been cancelled a moment ago
+                outcome.set_result(found)
+
+        leave = self.post(target, payload, within_s, current_request_id(), then)
         try:
-            reply, index = await request.reply
+            found = await outcome
         finally:
-            request.left()
-            lane.release(request)
-            if lane.idle:
-                self._lanes.pop(target, None)
-        answer = reply.answers[index]
-        waited = (time.perf_counter() - request.since) * 1e3 - reply.inference_ms
-        assert not isinstance(answer, Failure)  # noqa: S101  the lane has raised it
-        return Answered(answer, max(0.0, waited), reply.inference_ms, len(reply.answers), reply.provider)
+            leave()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
+        lane = self._lanes.get(target) or self._open_lane(target)
+        request = Request.of(payload, within_s, request_id, then)
+        lane.admit(request, within_s)
+        return partial(lane.release, request)
 
     def replied(self, reply: Reply) -> None:
         """Give the answers to those who wait; a reply to a batch that was answered before is dropped."""
@@ -95,3 +97,9 @@ class Batcher:
 
     async def close(self) -> None:
         await self._channel.close()
+
+    def _open_lane(self, target: Target) -> Lane:
+        if len(self._lanes) >= LANES:
+            self._lanes = {target: lane for target, lane in self._lanes.items() if not lane.idle}
+        lane = self._lanes[target] = Lane(target, self._channel, self._bounds, self._lane_of)
+        return lane

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections import deque
 
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
@@ -10,7 +11,7 @@ from runtime.channel import Channel
 from services.gateway.batching.bounds import Bounds
 from services.gateway.batching.flight import Flight
 from services.gateway.batching.metrics import LaneMetrics
-from services.gateway.batching.request import Request
+from services.gateway.batching.request import Answered, Request
 
 _ids = itertools.count()
 
@@ -26,6 +27,7 @@ class Lane:
         self._largest = bounds.batch if target.batched else 1
         self._waiting: deque[Request] = deque()
         self._flights: dict[str, Flight] = {}
+        self._under_way = 0  # requests
         self._scheduled = False
         self._metrics = LaneMetrics.of(target)
 
@@ -49,8 +51,9 @@ class Lane:
 
     def release(self, request: Request) -> None:
         """Nobody waits for the request any more; a batch for which that is true of all gives its place up."""
+        request.leave()
         flight = request.flight
-        if flight is not None and not flight.over and all(each.reply.done() for each in flight.requests):
+        if flight is not None and not flight.over and all(each.done for each in flight.requests):
             self._end(flight)
             self._channel.withdraw(flight.batch)
             self._depart()
@@ -63,13 +66,13 @@ class Lane:
             self._largest = min(self._bounds.batch, reply.max_batch)
         self._depart()
         self._metrics.landed(flight.requests, reply)
-        for index, (request, answer) in enumerate(zip(flight.requests, reply.answers, strict=True)):
-            if request.reply.done():
-                continue
+        now, inference_ms, size = time.perf_counter(), reply.inference_ms, len(reply.answers)
+        for request, answer in zip(flight.requests, reply.answers, strict=True):
             if isinstance(answer, Failure):
-                request.fail(error_of(answer.code, answer.message))
+                request.settle(error_of(answer.code, answer.message))
             else:
-                request.reply.set_result((reply, index))
+                queue_ms = max(0.0, (now - request.since) * 1e3 - inference_ms)
+                request.settle(Answered(answer, queue_ms, inference_ms, size, reply.provider))
 
     def send_again(self) -> None:
         """Send what may be lost once more; what is lost twice fails."""
@@ -77,25 +80,36 @@ class Lane:
             if flight.again:
                 self._end(flight)
                 for request in flight.requests:
-                    request.fail(Unavailable("two replicas went away while they answered; try again soon"))
+                    request.settle(Unavailable("two replicas went away while they answered; try again soon"))
             else:
                 flight.again = True
                 self._send(flight)
         self._depart()
 
     def _room(self) -> int:
-        return self._bounds.flights * max(1, len(self._channel.replicas))
+        return self._bounds.flights * self._replicas()
+
+    def _replicas(self) -> int:
+        return max(1, len(self._channel.replicas))
+
+    def _size(self) -> int:
+        """How many requests should leave together now; fewer should wait for more.
+
+        Those that wait are divided among the replicas that have nothing to do. Where all are busy, a batch is worth
+        its way when it has its share of all requests: a smaller one costs as much, and waits behind the others.
+        """
+        idle = self._replicas() - len(self._flights)
+        if idle > 0:
+            return min(self._largest, -(-len(self._waiting) // idle))
+        return min(self._largest, -(-(len(self._waiting) + self._under_way) // self._room()))
 
     def _depart(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._flights) < self._room():
-            # to be divided among the replicas that have nothing to do
-            idle = max(1, len(self._channel.replicas) - len(self._flights))
-            size = min(self._largest, -(-len(self._waiting) // idle))
+        while self._waiting and len(self._flights) < self._room() and (size := self._size()) <= len(self._waiting):
             requests: list[Request] = []
             while self._waiting and len(requests) < size:
                 request = self._waiting.popleft()
-                if not request.reply.done():
+                if not request.done:
                     requests.append(request)
             if not requests:
                 return
@@ -107,6 +121,7 @@ class Lane:
             )
             flight = self._flights[batch.id] = Flight(batch, requests)
             self._lane_of[batch.id] = self
+            self._under_way += len(requests)
             for request in requests:
                 request.flight = flight
             self._send(flight)
@@ -117,13 +132,14 @@ class Lane:
         except BrokerUnavailable as error:
             self._end(flight)
             for request in flight.requests:
-                request.fail(error)
+                request.settle(error)
 
     def _end(self, flight: Flight) -> None:
         flight.over = True
+        self._under_way -= len(flight.requests)
         del self._flights[flight.batch.id]
         self._lane_of.pop(flight.batch.id, None)
 
     def _forget_the_gone(self) -> None:
         """Free the places of requests that are too late or whose client has left."""
-        self._waiting = deque(request for request in self._waiting if not request.reply.done())
+        self._waiting = deque(request for request in self._waiting if not request.done)

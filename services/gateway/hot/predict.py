@@ -1,18 +1,18 @@
 """The short way of POST /v1/models/{name}/predict: one picture and a plain query."""
 
 import re
-from functools import partial
 from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.responses import Response
-from starlette.types import Scope
 
 from contract.base import NAME_PATTERN
+from services.gateway.batching.batcher import Leave
+from services.gateway.batching.request import Answered, Then
 from services.gateway.dependencies import Backends
-from services.gateway.hot.path import Answer, Found, Headers
+from services.gateway.hot.shortcut import Call, Found, Headers, may_predict
 from services.gateway.predict import IMAGE_TYPES
-from services.gateway.predictor import Wanted, best, timing
+from services.gateway.predictor import Chosen, Wanted, best, timing
 from services.gateway.problems import problem_of
 
 _PATH = re.compile(rf"/v1/models/({NAME_PATTERN[1:-1]})/predict")
@@ -49,33 +49,48 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PredictShortcut:
-    """Answers as the endpoint does."""
-
-    route = "/v1/models/{name}/predict"
+    """Takes what has one picture and a plain query, for a model that was asked a moment ago."""
 
     def __init__(self, behind: Backends) -> None:
         self._behind = behind
 
-    def match(self, scope: Scope, headers: Headers) -> Answer | None:
-        path = _PATH.fullmatch(scope["path"])
-        if path is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
+    def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
+        found = _PATH.fullmatch(path)
+        if found is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
             return None
-        asked = _query(scope["query_string"])
-        return partial(self._answer, path[1], asked) if asked is not None else None
+        asked = _query(query)
+        if asked is None or not may_predict(self._behind, headers):
+            return None
+        version = int(asked["version"]) if "version" in asked else None
+        chosen = self._behind.predictor.peek(Wanted(found[1], version, asked.get("alias")))
+        return None if chosen is None else PredictCall(self._behind, chosen, int(asked.get("top_k", "1")))
+
+
+class PredictCall:
+    """Answers as the endpoint does."""
+
+    __slots__ = ("_behind", "_chosen", "_top_k")
+
+    route = "/v1/models/{name}/predict"
+
+    def __init__(self, behind: Backends, chosen: Chosen, top_k: int) -> None:
+        self._behind = behind
+        self._chosen = chosen
+        self._top_k = top_k
+
+    def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
+        within_s = self._behind.settings.predict_timeout_s
+        return self._behind.predictor.post(self._chosen, body, self._top_k, within_s, request_id, then)
+
+    def found(self, answered: Answered) -> Found:
+        target, spent = self._chosen.target, timing([answered])
+        predictions = [_Prediction(label, score) for label, score in best(answered)]
+        timing_ms = _Timing(spent.queue, spent.inference, spent.total)
+        body = _encode(_Answer(target.model, target.version, predictions, timing_ms))
+        return Found([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:
         return problem_of(error)
-
-    async def _answer(self, name: str, asked: dict[str, str], file: bytes) -> Found:
-        predictor, within_s = self._behind.predictor, self._behind.settings.predict_timeout_s
-        version = int(asked["version"]) if "version" in asked else None
-        chosen = await predictor.choose(Wanted(name, version, asked.get("alias")))
-        answered = await predictor.classify(chosen, file, int(asked.get("top_k", "1")), within_s)
-        spent = timing([answered])
-        predictions = [_Prediction(label, score) for label, score in best(answered)]
-        timing_ms = _Timing(spent.queue, spent.inference, spent.total)
-        body = _encode(_Answer(chosen.target.model, chosen.target.version, predictions, timing_ms))
-        return Found([_JSON, (b"content-length", b"%d" % len(body))], body)
 
 
 def _query(raw: bytes) -> dict[str, str] | None:

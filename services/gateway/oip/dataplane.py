@@ -6,8 +6,9 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.catalog import Model
 from contract.errors import BadModel, Invalid, NotFound, TidepoolError
-from contract.inference import Outputs, Tensor, Tensors
+from contract.inference import Outputs, Target, Tensor, Tensors
 from services.gateway.batching.batcher import Asker
+from services.gateway.batching.request import Answered
 from services.gateway.oip.served import Served, reference_to
 from services.gateway.recent import Recent
 from services.gateway.traffic import Shadows, Traffic
@@ -57,8 +58,8 @@ class DataPlane:
     def __init__(self, models: Models, asker: Asker, within_s: float) -> None:
         """A question may take `within_s` seconds where it does not say how long."""
         self._models = models
-        self._asker = asker
-        self._within_s = within_s
+        self.asker = asker
+        self.within_s = within_s
         self._shadows = Shadows(asker)
         self._traffic: Recent[tuple[str, str], Traffic[Served]] = Recent(
             lambda asked: Traffic.of(models.route(reference_to(*asked)), Served.of)
@@ -71,7 +72,7 @@ class DataPlane:
     async def ready(self) -> bool:
         """Whether the way to the pool is open."""
         try:
-            await self._asker.ping()
+            await self.asker.ping()
         except TidepoolError:
             return False
         return True
@@ -97,14 +98,21 @@ class DataPlane:
 
         Raises NotFound, Invalid for tensors that the model does not take, and what `Asker.ask` raises.
         """
-        traffic = await self._find(model, version)
-        served, within_s = traffic.choose(), within_s or self._within_s
+        within_s = within_s or self.within_s
+        target = self.pin(await self._find(model, version), asked, within_s)
+        return inferred(target, await self.asker.ask(target, asked, within_s))
+
+    def peek(self, model: str, version: str) -> Traffic[Served] | None:
+        """Who answers for a model, if it is known without a look into the database."""
+        return self._traffic.peek((model, version))
+
+    def pin(self, traffic: Traffic[Served], asked: Tensors, within_s: float) -> Target:
+        """The version that answers these tensors; its shadow gets a copy. Raises Invalid if it does not take them."""
+        served = traffic.choose()
         served.check(asked)
         if traffic.shadow is not None:
             self._shadows.copy(traffic.shadow.target, asked, within_s)
-        answered = await self._asker.ask(served.target, asked, within_s)
-        assert isinstance(answered.answer, Outputs)  # noqa: S101  Tensors are not answered otherwise
-        return Inferred(served.target.model, served.target.version, answered.answer.tensors)
+        return served.target
 
     async def index(self) -> list[Indexed]:
         """Every version of every model, by name, oldest version first."""
@@ -121,7 +129,7 @@ class DataPlane:
         """Have a replica load the version that the name means; raises NotFound, BadModel, and what `ask` raises."""
         served = (await self._find(model)).versions[0]
         try:
-            await self._asker.ask(served.target, Tensors(()), self._within_s)
+            await self.asker.ask(served.target, Tensors(()), self.within_s)
         except BadModel:
             raise
         except Invalid:  # it is loaded, and wants inputs
@@ -132,5 +140,10 @@ class DataPlane:
         await self._find(model)
 
     async def _find(self, model: str, version: str = "") -> Traffic[Served]:
-        asked = (model, version)
-        return self._traffic.peek(asked) or await self._traffic.get(asked)
+        return await self._traffic.get((model, version))
+
+
+def inferred(target: Target, answered: Answered) -> Inferred:
+    """What the pool answered for a version, in the protocol's terms."""
+    assert isinstance(answered.answer, Outputs)  # noqa: S101  Tensors are not answered otherwise
+    return Inferred(target.model, target.version, answered.answer.tensors)

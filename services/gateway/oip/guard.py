@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 from contract.errors import Forbidden, Overloaded, TidepoolError, Unauthenticated
 from contract.keys import ApiKey, Scope
 from services.gateway.recent import Recent
-from services.gateway.request_id import begin
+from services.gateway.request_id import named, request_id_of
 
 log = structlog.get_logger()
 
@@ -52,12 +52,13 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         metadata = dict(handler_call_details.invocation_metadata or ())
 
         async def guarded(request: Any, context: Any) -> Any:
-            request_id = begin(str(metadata.get("x-request-id", "")).encode())
+            request_id = request_id_of(str(metadata.get("x-request-id", "")).encode())
             started, code = time.perf_counter(), grpc.StatusCode.OK
             context.set_trailing_metadata((("x-request-id", request_id),))
             try:
-                await self._admit(metadata.get("authorization", ""), SCOPES.get(method))
-                return await handler.unary_unary(request, context)
+                with named(request_id):
+                    await self._admit(metadata.get("authorization", ""), SCOPES.get(method))
+                    return await handler.unary_unary(request, context)
             except TidepoolError as error:
                 if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     log.warning("call failed", method=method, code=error.code, request_id=request_id, exc_info=error)
@@ -81,6 +82,6 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         kind, _, secret = str(authorization).partition(" ")
         if kind.lower() != "bearer" or not secret:
             raise Unauthenticated("send an API key in the metadata: authorization: Bearer <key>")
-        key = self._keys.peek(secret) or await self._keys.get(secret)
+        key = await self._keys.get(secret)
         if scope is not None and not key.allows(scope):
             raise Forbidden(f"this key lacks the scope {scope!s}; use one that has it")

@@ -1,4 +1,4 @@
-"""The hot path of the protocol over HTTP: from the bytes of a request to the bytes of its answer."""
+"""The only place that reads the headers of an infer request: from the bytes of a request to the bytes of its answer."""
 
 import math
 from collections.abc import Iterable
@@ -12,6 +12,8 @@ from services.gateway.oip.dataplane import DataPlane
 
 LARGE = 1 << 18  # bytes of JSON or of a compressed body; reading more would hold up every other request
 
+UNUSUAL = frozenset((b"content-encoding", b"x-request-timeout"))  # headers of requests that cost more than others
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -20,25 +22,24 @@ async def infer(plane: DataPlane, headers: Headers, body: bytes, model: str, ver
 
     Raises what `decode`, `inflate` and `DataPlane.infer` raise.
     """
-    encoding = length = deadline = b""
-    for name, value in headers:
-        if name == b"inference-header-content-length":
-            length = value
-        elif name == b"content-encoding":
-            encoding = value
-        elif name == b"x-request-timeout":
-            deadline = value
-    if encoding:
+    given = dict(headers)
+    if encoding := given.get(b"content-encoding"):
         body = await run_in_threadpool(inflate, body, encoding.decode("latin-1"), limit)
-    if length and not (length.isdigit() and len(length) <= 18):
-        raise Malformed("Inference-Header-Content-Length is not a number of bytes")
-    json_size = int(length) if length else None
+    json_size = json_size_of(given.get(b"inference-header-content-length", b""))
     if (len(body) if json_size is None else json_size) > LARGE:
         wanted = await run_in_threadpool(decode, body, json_size)
     else:
         wanted = decode(body, json_size)
+    deadline = given.get(b"x-request-timeout")
     within_s = _seconds(deadline) if deadline else wanted.timeout_s
     return encode(await plane.infer(model, version, wanted.tensors, within_s), wanted)
+
+
+def json_size_of(length: bytes) -> int | None:
+    """The bytes of JSON that Inference-Header-Content-Length tells, None without; raises Malformed."""
+    if length and not (length.isdigit() and len(length) <= 18):
+        raise Malformed("Inference-Header-Content-Length is not a number of bytes")
+    return int(length) if length else None
 
 
 def _seconds(text: bytes) -> float:

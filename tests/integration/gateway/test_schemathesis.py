@@ -1,8 +1,5 @@
 """The OpenAPI document and the gateway agree: schemathesis makes requests of the one and checks the other's answers."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,22 +18,19 @@ from runtime.channel import RedisChannel
 from runtime.memory import MemoryChannel
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
-from services.gateway.app import create_app, with_shortcuts
+from services.gateway.app import create_app, create_protocol
 from services.gateway.batching.batcher import Batcher
 from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
 from services.gateway.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.memory import MemoryObjects
-from services.storage.migrate import migrate
-from services.storage.objects import S3Objects
 from services.storage.session import Database
-from services.storage.settings import ObjectsSettings
 from services.storage.uploads import new_upload_id
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 from tests.onnx_models import linear
 from tests.published import publish
-from tests.servers import S3Server, Server, free_port
+from tests.servers import Server, free_port
 from tests.unit.gateway.backends import classify, gateway
 
 # made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects
@@ -56,28 +50,6 @@ CONFIG = schemathesis.Config.from_dict(
 
 schemathesis.serializer.alias("image/bmp", "application/octet-stream")
 schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
-
-
-@pytest.fixture(scope="module")
-def environment(redis: Server, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {
-        "TIDEPOOL_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('gateway')}/tidepool.db",
-        "TIDEPOOL_BROKER_URL": redis.url,
-        "TIDEPOOL_S3_ENDPOINT": s3.url,
-        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
-        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
-    }
-
-
-@pytest.fixture(scope="module")
-def stores(environment: dict[str, str], s3: S3Server) -> Stores:
-    """The empty state of a stack."""
-    database = Database.connect(environment["TIDEPOOL_DATABASE_URL"])
-    migrate(database)
-    settings = {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
-    objects = S3Objects(ObjectsSettings.model_validate(settings))
-    objects.make_buckets()
-    return Stores(database, objects)
 
 
 @pytest.fixture(scope="module")
@@ -105,24 +77,17 @@ def known(stores: Stores) -> dict[str, str | int]:
 
 
 @pytest.fixture(scope="module")
-def replica(environment: dict[str, str], stores: Stores) -> Iterator[None]:
-    """A process that answers predictions."""
-    command = [sys.executable, "-m", "services.inference.main"]
-    process = subprocess.Popen(command, env=os.environ | environment)
-    yield
-    process.terminate()
-    process.wait(30)
-
-
-@pytest.fixture(scope="module")
 def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     """The URL of a gateway over real servers."""
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
     backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models))
-    app = with_shortcuts(create_app(backends), backends)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(backends), http=create_protocol(backends), port=port, log_config=None, access_log=False
+        )
+    )
     thread = threading.Thread(target=server.run)
     with capture_logs():  # of which there are many, rendered slowly
         thread.start()

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -15,7 +14,6 @@ from contract.jobs import Job
 from contract.keys import Scope
 from runtime.memory import MemoryChannel
 from runtime.stores import Stores
-from services.gateway.app import with_shortcuts
 from services.gateway.dependencies import Backends
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
@@ -63,34 +61,21 @@ def behind(app: FastAPI) -> Backends:
 
 
 @pytest.fixture
-def front(app: FastAPI, behind: Backends) -> ASGIApp:
-    """What listens for clients."""
-    return with_shortcuts(app, behind)
-
-
-@pytest.fixture
-async def anonymous(front: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
+async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://tidepool") as client:
-        yield client
-
-
-@pytest.fixture
-async def direct(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application itself, which tests may add endpoints to."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
         yield client
 
 
 @pytest.fixture
-async def client_with(front: ASGIApp, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
+async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
     """Makes clients whose key has these scopes."""
     async with AsyncExitStack() as open_clients:
 
         def make(*scopes: Scope) -> httpx.AsyncClient:
             secret = stores.keys.create("test", frozenset(scopes)).secret
             client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(front),
+                transport=httpx.ASGITransport(app),
                 base_url="http://tidepool",
                 headers={"Authorization": f"Bearer {secret}"},
             )

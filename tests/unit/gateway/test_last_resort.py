@@ -13,14 +13,14 @@ from tests.problems import problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_but_the_request_id(app: FastAPI, direct: httpx.AsyncClient, logs: list[EventDict]) -> None:
+async def test_nothing_but_the_request_id(app: FastAPI, anonymous: httpx.AsyncClient, logs: list[EventDict]) -> None:
     # given an endpoint with a bug
     @app.get("/buggy")
     def buggy() -> None:
         raise FileNotFoundError("/srv/secret")
 
     # when it is called
-    response = await direct.get("/buggy", headers={"X-Request-ID": "r-1"})
+    response = await anonymous.get("/buggy", headers={"X-Request-ID": "r-1"})
 
     # then the client gets an id to ask about, and the log has the exception
     found = problem(response, 500, "internal")
@@ -30,7 +30,7 @@ async def test_nothing_but_the_request_id(app: FastAPI, direct: httpx.AsyncClien
     assert any(isinstance(line.get("exc_info"), FileNotFoundError) for line in logs)
 
 
-async def test_an_answer_that_has_started_is_cut(app: FastAPI, direct: httpx.AsyncClient) -> None:
+async def test_an_answer_that_has_started_is_cut(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
     def half() -> Iterator[bytes]:
         yield b"half of it"
         raise ValueError("a bug")
@@ -41,4 +41,4 @@ async def test_an_answer_that_has_started_is_cut(app: FastAPI, direct: httpx.Asy
 
     # not ended as if it were whole
     with pytest.raises(ValueError, match="a bug"):
-        await direct.get("/half")
+        await anonymous.get("/half")

@@ -7,6 +7,7 @@ from contract.errors import BrokerUnavailable, TidepoolError
 from runtime.drain import Answered
 from runtime.memory import MemoryChannel
 from runtime.stores import Stores
+from services.gateway import predictor
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.problems import problem
 from tests.published import publish
@@ -48,6 +49,19 @@ async def test_several_pictures_of_which_one_is_bad(client: httpx.AsyncClient) -
     one, bad, three = response.json()["results"]
     assert one == three == {"predictions": [{"label": "cat", "score": 0.75}], "error": None}
     assert bad == BAD_IMAGE.model_dump(mode="json")
+
+
+async def test_one_request_leaves_room_for_others(
+    client: httpx.AsyncClient, channel: MemoryChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a request of more pictures than may wait at once
+    monkeypatch.setattr(predictor, "AT_ONCE", 3)
+
+    response = await client.post(PREDICT, files=parts(*[b"one"] * 10))
+
+    # then they go a few at a time
+    assert len(response.json()["results"]) == 10
+    assert max(len(batch.questions) for batch in channel.sent) == 3
 
 
 async def test_a_form_of_one_picture_has_a_list_of_results(client: httpx.AsyncClient) -> None:

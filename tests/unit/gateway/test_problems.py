@@ -16,14 +16,14 @@ def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
 
 @pytest.mark.parametrize("kind", _kinds(TidepoolError), ids=lambda kind: kind.__name__)
 async def test_every_error_has_its_own_answer(
-    app: FastAPI, direct: httpx.AsyncClient, kind: type[TidepoolError]
+    app: FastAPI, anonymous: httpx.AsyncClient, kind: type[TidepoolError]
 ) -> None:
     # given an endpoint that fails, for a cause of ours that is nobody's business
     @app.get("/fail")
     def fail() -> None:
         raise kind("what to do about it") from OSError("/srv/secret: no such file")
 
-    response = await direct.get("/fail")
+    response = await anonymous.get("/fail")
 
     # then the answer says what the error's author wrote for the client, and nothing else
     found = problem(response, kind.status, kind.code)

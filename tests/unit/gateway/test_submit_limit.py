@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.settings import GatewaySettings
-from services.gateway.submit_limit import SubmitLimit
+from services.gateway.submit_limit import SubmitLimit, Submits
 from tests.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +41,7 @@ def slow() -> Slow:
 
 @pytest.fixture
 def limited(slow: Slow) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(SubmitLimit(slow, SETTINGS))
+    transport = httpx.ASGITransport(SubmitLimit(slow, Submits(SETTINGS), SETTINGS.max_json_bytes))
     return httpx.AsyncClient(transport=transport, base_url="http://tidepool")
 
 

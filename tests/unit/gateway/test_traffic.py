@@ -78,3 +78,16 @@ async def test_an_alias_that_moves_is_followed_at_once(client: httpx.AsyncClient
         answers.append((await client.post(PREDICT, content=b"picture", headers=PNG)).json()["version"])
 
     assert answers == [1, 2, 1]
+
+
+async def test_a_shadow_that_cannot_be_asked_harms_nobody(
+    client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
+) -> None:
+    # given a shadow that does not say how to feed it pictures
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update={"preprocessing": None}))
+    stores.models.split_alias("pet-cnn", "production", Wanted(versions={1: 100}, shadow=2))
+
+    response = await client.post(PREDICT, content=b"picture", headers=PNG)
+
+    assert response.json()["version"] == 1
+    assert [batch.target.version for batch in channel.sent] == [1]

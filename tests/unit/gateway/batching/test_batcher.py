@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
 from contract.inference import Failure, Picture, Reply, Scores
-from services.gateway.request_id import begin
+from services.gateway.request_id import named
 from tests.unit.gateway.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
 
 pytestmark = pytest.mark.anyio
@@ -25,10 +25,9 @@ async def test_an_answer_tells_who_computed_it_and_with_whom() -> None:
 
 async def test_a_question_carries_its_deadline_and_its_requests_id() -> None:
     pool = Pool()
-    begin(b"trace-7")
-
-    pool.ask("early", within_s=50)
-    pool.ask("late", within_s=60)
+    with named("trace-7"):
+        pool.ask("early", within_s=50)
+        pool.ask("late", within_s=60)
 
     await settled()
     early, late = pool.channel.sent[0].questions

@@ -3,27 +3,33 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
 from onnx import TensorProto
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contract.errors import BrokerUnavailable
 from contract.keys import Scope
 from runtime.stores import Stores
-from services.gateway.app import create_app
+from services.gateway import recent
+from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.hot.infer import InferShortcut
-from services.gateway.hot.path import HotPath
-from services.gateway.predictor import Predictor
+from services.gateway.predictor import Predictor, Wanted
 from services.storage.memory import MemoryObjects
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import identity
 from tests.unit.gateway.backends import SETTINGS
+from tests.unit.gateway.hot.serving import no_app, serving, warm
 
 pytestmark = pytest.mark.anyio
 
 INFER = "/v2/models/same/infer"
 SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-header-content-length", "retry-after")
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what is known stays known."""
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
 
 
 @pytest.fixture
@@ -42,17 +48,15 @@ def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
     return json.dumps({"inputs": [tensor], **more}).encode()
 
 
-async def no_app(*_: object) -> None:
-    raise AssertionError("the request did not take the short way")
-
-
 async def both(behind: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
     """What the endpoint says, and then what the short way says."""
     secret = behind.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
+    await warm(behind, secret, Wanted("same"), Wanted("same", 1))
+    await behind.plane.model_ready("same@1")
     sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"} | headers
     found = []
-    for app in (create_app(behind), HotPath(no_app, behind, (InferShortcut(behind),))):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
+    for app, protocol in ((create_app(behind), HttpToolsProtocol), (no_app, create_protocol(behind))):
+        async with serving(app, protocol) as client:
             response = await client.post(path, content=content, headers=sent)
         kept = {name: response.headers.get(name) for name in SAME_HEADERS}
         found.append({"status": response.status_code, "body": response.content, "headers": kept})
@@ -67,33 +71,12 @@ async def both(behind: Backends, path: str, content: bytes, **headers: str) -> l
         (INFER, body(parameters={"binary_data_output": True}), 200),
         ("/v2/models/same/versions/1/infer", body(), 200),
         ("/v2/models/same@1/infer", body(), 200),
-        ("/v2/models/same/versions/2/infer", body(), 404),
-        ("/v2/models/none/infer", body(), 404),
         (INFER, body((2, 2)), 400),
         (INFER, b"[", 400),
-        (INFER, b"", 400),
     ],
 )
 async def test_a_tensor(behind: Backends, path: str, content: bytes, status: int) -> None:
     endpoint, hot = await both(behind, path, content)
-
-    assert endpoint == hot
-    assert hot["status"] == status
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"X-Request-Timeout": "1.5"}, 200),
-        ({"X-Request-Timeout": "soon"}, 400),
-        ({"Inference-Header-Content-Length": "x"}, 400),
-        ({"Content-Encoding": "br"}, 415),
-        ({"Authorization": "Bearer wrong"}, 401),
-    ],
-    ids=str,
-)
-async def test_a_header(behind: Backends, headers: dict[str, str], status: int) -> None:
-    endpoint, hot = await both(behind, INFER, body(), **headers)
 
     assert endpoint == hot
     assert hot["status"] == status

@@ -1,0 +1,47 @@
+"""A stack's servers, its empty state, and a process that answers predictions."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.stores import Stores
+from services.storage.migrate import migrate
+from services.storage.objects import S3Objects
+from services.storage.session import Database
+from services.storage.settings import ObjectsSettings
+from tests.servers import S3Server, Server
+
+
+@pytest.fixture(scope="module")
+def environment(redis: Server, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {
+        "TIDEPOOL_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('gateway')}/tidepool.db",
+        "TIDEPOOL_BROKER_URL": redis.url,
+        "TIDEPOOL_S3_ENDPOINT": s3.url,
+        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
+        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
+    }
+
+
+@pytest.fixture(scope="module")
+def stores(environment: dict[str, str], s3: S3Server) -> Stores:
+    """The empty state of a stack."""
+    database = Database.connect(environment["TIDEPOOL_DATABASE_URL"])
+    migrate(database)
+    settings = {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
+    objects = S3Objects(ObjectsSettings.model_validate(settings))
+    objects.make_buckets()
+    return Stores(database, objects)
+
+
+@pytest.fixture(scope="module")
+def replica(environment: dict[str, str], stores: Stores) -> Iterator[None]:
+    """A process that answers predictions."""
+    command = [sys.executable, "-m", "services.inference.main"]
+    process = subprocess.Popen(command, env=os.environ | environment)
+    yield
+    process.terminate()
+    process.wait(30)

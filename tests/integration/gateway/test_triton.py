@@ -1,0 +1,109 @@
+"""NVIDIA's own clients, unchanged, through the gateway's process, a real Redis and a replica."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
+
+from contract.keys import Scope
+from runtime.stores import Stores
+from tests.oip import serve
+from tests.onnx_models import CARD, linear
+from tests.servers import free_port
+
+START_S = 60.0
+WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where the process listens, and the key that lets a client in."""
+
+    http: str
+    grpc: str
+    secret: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of one call; the client writes into them."""
+        return {"authorization": f"Bearer {self.secret}"}
+
+
+@pytest.fixture(scope="module")
+def gateway(environment: dict[str, str], stores: Stores, replica: None) -> Iterator[Gateway]:
+    http, grpc = free_port(), free_port()
+    ports = {"TIDEPOOL_PORT": str(http), "TIDEPOOL_GRPC_PORT": str(grpc)}
+    process = subprocess.Popen([sys.executable, "-m", "services.gateway.main"], env=os.environ | environment | ports)
+    secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
+    _wait_for(f"http://127.0.0.1:{http}/livez")
+    yield Gateway(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", secret)
+    process.terminate()
+    process.wait(30)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            httpx.get(url)
+            return
+        except httpx.TransportError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def model(stores: Stores) -> str:
+    """A model of three classes, for pictures of 8 by 6."""
+    serve(stores, "linear", linear(weights=WEIGHTS))
+    return "linear"
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    return np.random.default_rng(1).random((5, *CARD.preprocessing.image.shape), np.float32)
+
+
+def test_http(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+    with triton_http.InferenceServerClient(gateway.http) as client:
+        asked = triton_http.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+
+        # the second time it is no news to the gateway, and takes the short way
+        for _ in range(2):
+            answer = client.infer(model, [asked], headers=gateway.headers)
+            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+
+
+def test_grpc(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+    with triton_grpc.InferenceServerClient(gateway.grpc) as client:
+        asked = triton_grpc.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+
+        answer = client.infer(model, [asked], headers=gateway.headers)
+
+    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+
+
+def test_many_at_once(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+    with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
+        asked = [
+            triton_http.InferInput("images", [1, *pictures.shape[1:]], "FP32").set_data_from_numpy(picture[None])
+            for picture in pictures
+        ]
+
+        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in asked * 20]
+        answers = [each.get_result().as_numpy("logits") for each in under_way]
+
+    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(pictures), (20, 1)), rtol=1e-4)
+
+
+def _logits(pictures: np.ndarray) -> np.ndarray:
+    return pictures.reshape(len(pictures), -1) @ WEIGHTS
