@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -84,7 +85,7 @@ def proxy(up: Deployment) -> Iterator[Proxy]:
 
 
 def test_it_lists_the_containers_of_the_project_only(proxy: Proxy) -> None:
-    foreign = '/v1.41/containers/json?filters={"name":["stranger"]}'.replace('"', "%22")
+    foreign = "/v1.41/containers/json?filters=" + quote('{"name":["stranger"]}')
 
     for status, body in proxy.ask(("GET", "/containers/json", ""), ("GET", foreign, "")):
         assert status == 200
