@@ -13,7 +13,20 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
 def test_help_is_the_default_and_names_every_target() -> None:
     told = make()
     assert told.returncode == 0
-    targets = "help demo test e2e chaos bench-inference check up down status lock clean".split()
+    targets = [
+        "help",
+        "demo",
+        "test",
+        "e2e",
+        "chaos",
+        "bench-inference",
+        "check",
+        "up",
+        "down",
+        "status",
+        "lock",
+        "clean",
+    ]
     for target in targets:
         assert f"make {target} " in told.stdout
 
