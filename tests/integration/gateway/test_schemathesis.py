@@ -18,7 +18,9 @@ from contract.keys import Scope
 from contract.training import TrainSpec
 from runtime.broker import Broker, celery_app
 from runtime.channel import RedisChannel
+from runtime.demand import Demand
 from runtime.memory import MemoryChannel
+from runtime.reports import RedisReports
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
 from services.gateway.app import create_app, with_shortcuts
@@ -30,6 +32,7 @@ from services.gateway.settings import GatewaySettings
 from services.storage.memory import MemoryObjects
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
+from services.storage.pools import Pools
 from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from services.storage.uploads import new_upload_id
@@ -74,6 +77,7 @@ def stores(environment: dict[str, str], s3: S3Server) -> Stores:
     """The empty state of a stack."""
     database = Database.connect(environment["TIDEPOOL_DATABASE_URL"])
     migrate(database)
+    Pools(database).ensure()
     settings = {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     objects = S3Objects(ObjectsSettings.model_validate(settings))
     objects.make_buckets()
@@ -101,6 +105,7 @@ def known(stores: Stores) -> dict[str, str | int]:
         "job_id": job.id,
         "upload_id": upload.id,
         "key_id": key.id,
+        "pool": "inference",
     }
 
 
@@ -119,7 +124,8 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     """The URL of a gateway over real servers."""
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
-    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models))
+    demand = Demand(stores.pools, RedisReports(broker))
+    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models), demand)
     app = with_shortcuts(create_app(backends), backends)
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))

@@ -14,11 +14,10 @@ from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.hot.infer import InferShortcut
 from services.gateway.hot.path import HotPath
-from services.gateway.predictor import Predictor
 from services.storage.memory import MemoryObjects
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import identity
-from tests.unit.gateway.backends import SETTINGS
+from tests.unit.gateway.backends import backends
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +33,7 @@ def asker(objects: MemoryObjects) -> LocalAsker:
 @pytest.fixture
 def behind(stores: Stores, asker: LocalAsker) -> Backends:
     serve(stores, "same", identity(TensorProto.FLOAT))
-    return Backends(SETTINGS, stores, Predictor(asker, stores.models))
+    return backends(stores, asker)
 
 
 def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
