@@ -1,4 +1,4 @@
-"""The only place that counts the seconds in which a thread of a replica is at work, and for what."""
+"""The only place that counts the seconds in which a replica is at work, and for what."""
 
 import threading
 import time
@@ -9,28 +9,29 @@ from services.storage.ledger import Use
 
 
 class Busy:
-    """One thread begins and ends work, others read, also while the work is under way."""
+    """Any threads begin and end work, others read meanwhile; what is done at the same time shares the seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._use: Use | None = None
-        self._since = 0.0
+        self._under_way: list[Use] = []
+        self._since = clock()
         self._total = 0.0
         self._spent: dict[Use, float] = defaultdict(float)
 
     @property
     def working(self) -> bool:
-        return self._use is not None
+        return bool(self._under_way)
 
     def begin(self, use: Use) -> None:
         with self._lock:
-            self._use, self._since = use, self._clock()
+            self._count()
+            self._under_way.append(use)
 
-    def end(self) -> None:
+    def end(self, use: Use) -> None:
         with self._lock:
             self._count()
-            self._use = None
+            self._under_way.remove(use)
 
     def total(self) -> float:
         """All seconds so far."""
@@ -46,8 +47,9 @@ class Busy:
             return taken
 
     def _count(self) -> None:
-        if self._use is not None:
-            now = self._clock()
-            self._spent[self._use] += now - self._since
-            self._total += now - self._since
-            self._since = now
+        now = self._clock()
+        passed, self._since = now - self._since, now
+        if self._under_way:
+            self._total += passed
+        for use in self._under_way:
+            self._spent[use] += passed / len(self._under_way)

@@ -95,7 +95,8 @@ class Drain:
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
 
     def _answered(self, target: Target, questions: tuple[Question, ...]) -> Answered:
-        self._busy.begin(Use(Purpose.ONLINE, target.model))
+        use = Use(Purpose.ONLINE, target.model)
+        self._busy.begin(use)
         try:
             return self._respond(target, questions)
         except TidepoolError as error:
@@ -105,7 +106,7 @@ class Drain:
             log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(questions))
             failure = Failure(TidepoolError.code, "an internal error")
         finally:
-            self._busy.end()
+            self._busy.end(use)
         return _none([failure] * len(questions))
 
 

@@ -21,7 +21,7 @@ BEAT_S = 1.0
 class Presence:
     """Beats every second from a thread, for as long as the process lives.
 
-    `online` and `jobs` are what its two threads of work are busy with.
+    `online` and `jobs` are what it is busy with.
     """
 
     def __init__(self, pool: str, name: str, client: "redis.Redis", online: Busy, jobs: Busy) -> None:

@@ -67,11 +67,12 @@ class Worker:
         while not self._drain.is_set():
             try:
                 while (claim := self._claim()) is not None:
-                    self._busy.begin(_use(claim))
+                    use = _use(claim)
+                    self._busy.begin(use)
                     try:
                         self._run(claim)
                     finally:
-                        self._busy.end()
+                        self._busy.end(use)
             except Exception:
                 log.exception("a job's attempt was left alone; the reconciler sees to it")
             self._bell.wait(LOOK_S)

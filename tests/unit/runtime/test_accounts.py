@@ -26,11 +26,12 @@ class Replica:
 
     def work(self, seconds: float) -> None:
         """Answer with one model and train with another at the same time."""
-        self.online.begin(Use(Purpose.ONLINE, "cat"))
-        self.jobs.begin(Use(Purpose.JOB, "dog", "job-1"))
+        answering, training = Use(Purpose.ONLINE, "cat"), Use(Purpose.JOB, "dog", "job-1")
+        self.online.begin(answering)
+        self.jobs.begin(training)
         self.clock.now += seconds
-        self.online.end()
-        self.jobs.end()
+        self.online.end(answering)
+        self.jobs.end(training)
 
     def written(self) -> dict[str, tuple[float, float]]:
         items = self.ledger.sums(TODAY, TODAY, UsageBy.MODEL, 10).items
