@@ -1,4 +1,4 @@
-"""What a pool's online work is called in Redis, and the scripts that keep it consistent; see docs/adr/0012."""
+"""What a pool's online work and its presence are called in Redis, and the scripts that keep them; see docs/adr/0012."""
 
 KEEP_S = 300  # seconds until batches and replies are forgotten that nobody takes
 PRESENT_S = 3  # seconds after its last beat until a replica counts as gone
@@ -10,12 +10,27 @@ redis.call('EXPIRE', KEYS[1], {KEEP_S})
 if redis.call('LLEN', KEYS[2]) < redis.call('LLEN', KEYS[1]) then redis.call('LPUSH', KEYS[2], ARGV[2]) end
 """
 
-# By the clock of Redis, since those of the replicas may differ.
-BEAT = f"""
+# By the clock of Redis, since those of the replicas may differ. KEYS are a presence and the reports of those in it.
+_FORGET = f"""
 local now = tonumber(redis.call('TIME')[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - {PRESENT_S})
-if ARGV[1] then redis.call('ZADD', KEYS[1], now, ARGV[1]) end
+for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESENT_S})) do
+  redis.call('ZREM', KEYS[1], gone)
+  redis.call('HDEL', KEYS[2], gone)
+end
+"""
+
+# Who lives, after a beat of the one that ARGV names, with its report.
+BEAT = f"""{_FORGET}
+if ARGV[1] then
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+end
 return redis.call('ZRANGE', KEYS[1], 0, -1)
+"""
+
+# What they who live said last.
+LOOK = f"""{_FORGET}
+return redis.call('HGETALL', KEYS[2])
 """
 
 
@@ -32,6 +47,16 @@ def bells(pool: str) -> str:
 def replicas(pool: str) -> str:
     """The sorted set of the replicas that live, by the time of their last beat."""
     return f"tidepool:{pool}:replicas"
+
+
+def gateways(pool: str) -> str:
+    """The same, of the gateways that ask the pool."""
+    return f"tidepool:{pool}:gateways"
+
+
+def reports(presence: str) -> str:
+    """The hash of what those in a presence say of themselves."""
+    return f"{presence}:reports"
 
 
 def replies(gateway: str) -> str:

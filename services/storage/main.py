@@ -19,6 +19,7 @@ from services.storage.collector import Collector
 from services.storage.keys import Keys
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
+from services.storage.pools import Pools
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
@@ -42,13 +43,14 @@ class AdminSettings(BaseSettings):
 
 
 def init() -> None:
-    """Migrate the schema, make the buckets, store the first admin key; safe to repeat."""
+    """Migrate the schema, make the buckets and the pools, store the first admin key; safe to repeat."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     until = time.monotonic() + REACH_S
     while True:
         try:
             migrate(database)
             S3Objects(ObjectsSettings()).make_buckets()
+            Pools(database).ensure()
             Keys(database).ensure_admin(AdminSettings().tidepool_admin_key.get_secret_value())
         except TidepoolError as error:
             if not error.retryable or time.monotonic() > until:
@@ -62,7 +64,8 @@ def init() -> None:
 
 def sweep(stop: threading.Event) -> None:
     """Relay and repair until `stop` is set; an outage only delays both."""
-    reconciler = Reconciler(Database.connect(DatabaseSettings().url.get_secret_value()))
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    reconciler, pools = Reconciler(database), Pools(database)
     broker = Broker(celery_app(BrokerSettings()))
     repair_at = 0.0
     while not stop.wait(RELAY_S):
@@ -74,6 +77,7 @@ def sweep(stop: threading.Event) -> None:
                     REPAIRED.labels(repair).inc(count)
                 for kind, seconds in reconciler.oldest_queued_seconds().items():
                     OLDEST.labels(kind).set(seconds)
+                pools.prune()
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)

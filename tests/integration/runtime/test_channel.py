@@ -119,6 +119,19 @@ async def test_nobody_listens(redis: Server) -> None:
     assert redis_py.Redis.from_url(redis.url).llen("tidepool:nobody:batches") == 0  # taken back
 
 
+async def test_a_question_waits_for_a_replica_that_comes(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with batcher("echo", server.url) as asker:
+            # given more questions than leave at once, and nobody there
+            texts = [str(number) for number in range(100)]
+            waiting = [asyncio.create_task(ask(asker, text)) for text in texts]
+            await asyncio.wait(waiting, timeout=1.5)
+            assert not any(task.done() for task in waiting)
+
+            with replica(server.url, tmp_path / "log"):
+                assert await asyncio.gather(*waiting) == [text[::-1] for text in texts]
+
+
 async def test_no_redis_is_an_outage_at_once() -> None:
     async with batcher("echo", f"redis://127.0.0.1:{free_port()}/0") as asker:
         with pytest.raises(BrokerUnavailable):

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from contract.errors import BadModel
 from contract.inference import Answer, Artifact, Batch, Failure, Picture, Question, Reply, Scores, Target
 from runtime import drain, pools
+from runtime.busy import Busy
 from runtime.drain import Answered, Drain
 from tests.servers import Server
 
@@ -27,8 +28,9 @@ class Asked:
         self.client: Any = redis_py.Redis.from_url(url)  # whose types are those of every client
         self.pool = f"pool-{uuid.uuid4().hex}"
         self.computed: list[str] = []
+        self.busy = Busy()
         self.before: Callable[[], object] = lambda: None
-        self.drain = Drain(self.pool, self.client, self.respond, BELL)
+        self.drain = Drain(self.pool, self.client, self.respond, BELL, self.busy)
 
     def respond(self, _: Target, questions: tuple[Question, ...]) -> Answered:
         self.before()

@@ -1,0 +1,55 @@
+"""The only place where a replica says that it lives, and how much it has to do."""
+
+import threading
+import time
+from typing import Any
+
+import msgspec
+import redis
+import structlog
+
+from runtime import pools
+from runtime.busy import Busy
+from runtime.rate import Rate
+from runtime.reports import ReplicaReport
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+
+
+class Presence:
+    """Beats every second from a thread, for as long as the process lives.
+
+    `online` and `jobs` are what it is busy with.
+    """
+
+    def __init__(self, pool: str, name: str, client: "redis.Redis", online: Busy, jobs: Busy) -> None:
+        self._keys = (pools.replicas(pool), pools.reports(pools.replicas(pool)))
+        self._name = name
+        self._client: Any = client
+        self._online = online
+        self._jobs = jobs
+        self._rate = Rate()
+        self._draining = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._for_ever, name="presence", daemon=True).start()
+
+    def drain(self) -> None:
+        """Say from the next beat on that this replica goes when it has done what it is at."""
+        self._draining = True
+
+    def beat(self) -> None:
+        """Raises redis.RedisError."""
+        share = min(1.0, self._rate.of(self._online.total() + self._jobs.total()))
+        report = ReplicaReport(job=self._jobs.working, busy=share, draining=self._draining)
+        self._client.eval(pools.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
+
+    def _for_ever(self) -> None:
+        while True:
+            try:
+                self.beat()
+            except redis.RedisError:
+                log.debug("no beat, the broker does not answer")
+            time.sleep(BEAT_S)
