@@ -175,9 +175,10 @@ class RedisChannel:
             self.announce()
             async with asyncio.timeout(SILENCE_S):
                 present = await self._present(self._pipe())
-            gone, self.replicas = self.replicas - present, present
-            if gone:
-                log.warning("replicas are gone", pool=self._pool, replicas=sorted(gone))
+                gone, self.replicas = self.replicas - present, present
+                lost = gone and gone - await self._left(self._pipe())
+            if lost:
+                log.warning("replicas are gone", pool=self._pool, replicas=sorted(lost))
                 self.listener.lost()
             broken, _ = await asyncio.wait({self._pipe().broken, self._in.broken}, timeout=WATCH_S)
             if broken:
@@ -187,3 +188,7 @@ class RedisChannel:
         presence = pools.replicas(self._pool)
         found = await pipe.ask("EVAL", pools.BEAT, 2, presence, pools.reports(presence))
         return frozenset(name.decode() for name in found)
+
+    async def _left(self, pipe: Pipe) -> frozenset[str]:
+        """Those that took leave, so that nothing is lost with them."""
+        return frozenset(name.decode() for name in await pipe.ask("SMEMBERS", pools.left(self._pool)))

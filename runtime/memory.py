@@ -1,9 +1,10 @@
 """The in-memory twins of the way to a pool, which a function of the test's answers, and of what is told of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from contract.inference import Batch, Failure, Reply
+from contract.pools import PoolName
 from runtime.channel import Listener
 from runtime.drain import Respond
 from runtime.reports import Reported
@@ -72,3 +73,13 @@ class MemoryReports:
 
     def read(self) -> Mapping[str, Reported] | None:
         return self.said
+
+
+class MemorySurplus:
+    """What was said last, for tests to look at."""
+
+    def __init__(self) -> None:
+        self.said: Mapping[PoolName, Collection[str]] = {}
+
+    def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
+        self.said = workers

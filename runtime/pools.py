@@ -2,6 +2,8 @@
 
 KEEP_S = 300  # seconds until batches and replies are forgotten that nobody takes
 PRESENT_S = 3  # seconds after its last beat until a replica counts as gone
+LEFT_S = 30  # seconds for which it is known that a replica is gone because it wanted to
+SURPLUS_S = 5  # seconds for which a word holds that a worker is one too many
 
 # A bell for every batch that waits: an awake replica takes batches without bells, a sleeping one needs its own.
 PUSH = f"""
@@ -33,6 +35,15 @@ LOOK = f"""{_FORGET}
 return redis.call('HGETALL', KEYS[2])
 """
 
+# A replica's last word: it owes no answer. ARGV is its name, and a bell for what waits, as it may have taken one along.
+LEAVE = f"""
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('SADD', KEYS[3], ARGV[1])
+redis.call('EXPIRE', KEYS[3], {LEFT_S})
+if redis.call('LLEN', KEYS[5]) < redis.call('LLEN', KEYS[4]) then redis.call('LPUSH', KEYS[5], ARGV[2]) end
+"""
+
 
 def batches(pool: str) -> str:
     """The list in which batches wait for a replica."""
@@ -47,6 +58,16 @@ def bells(pool: str) -> str:
 def replicas(pool: str) -> str:
     """The sorted set of the replicas that live, by the time of their last beat."""
     return f"tidepool:{pool}:replicas"
+
+
+def left(pool: str) -> str:
+    """The set of the replicas that are gone and owe no answer."""
+    return f"tidepool:{pool}:left"
+
+
+def surplus(pool: str) -> str:
+    """The set of the workers that are too many, by `host:pid` or by a host that has but one."""
+    return f"tidepool:{pool}:surplus"
 
 
 def gateways(pool: str) -> str:

@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,14 +49,16 @@ def serve(
     private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
     queues = [pool, private]
     online, jobs = Busy(), Busy()
+    bells = pools.bells(pool)
+    bell = Broker(app).bell(bells)
     if setup is not None:
-        bells = pools.bells(pool)
-        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), Broker(app).bell(bells), online).run
+        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), bell, online).run
         queues.append(bells)
+    worker = Worker(handlers or {}, stores, jobs)
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
-    presence = Presence(pool, private, client, online, jobs)
+    presence = Presence(pool, private, client, online, jobs, worker.rest)
     presence.start()
     signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
     accounts = Accounts(pool, on_gpu, stores.ledger, (online, jobs))
@@ -65,9 +68,11 @@ def serve(
         if handlers is None:
             consume(app, queues, tasks)
         else:
-            _run_jobs(Worker(handlers, stores, jobs), app, queues, tasks)
+            _run_jobs(worker, app, queues, tasks)
     finally:
         accounts.write()
+        if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
+            presence.leave(bell)
 
 
 def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:

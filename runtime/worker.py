@@ -40,6 +40,7 @@ class Worker:
         self._busy = busy
         self._bell = threading.Event()
         self._drain = threading.Event()
+        self._resting = False
         self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
@@ -53,6 +54,10 @@ class Worker:
     def ring(self) -> None:
         """Say that there may be work. Returns at once; a bell that rings during a job is answered after it."""
         self._bell.set()
+
+    def rest(self, resting: bool) -> None:
+        """Claim no more for as long as this holds; what runs goes on. Returns at once."""
+        self._resting = resting
 
     def drain(self) -> None:
         """Claim no more, and ask what runs to stop. Returns at once."""
@@ -79,7 +84,7 @@ class Worker:
             self._bell.clear()
 
     def _claim(self) -> Claim | None:
-        if self._drain.is_set():
+        if self._drain.is_set() or self._resting:
             return None
         try:
             return self._stores.leases.claim(self._handlers.keys(), self._name)

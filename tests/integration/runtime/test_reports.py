@@ -1,6 +1,8 @@
 """What replicas and gateways say on a real Redis, and what is heard of it."""
 
 import asyncio
+import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -9,11 +11,12 @@ import redis as redis_py
 
 from contract.errors import DeadlineExceeded
 from contract.usage import Purpose
-from runtime import channel, pools, reports
+from runtime import channel, pools, reports, surplus
 from runtime.busy import Busy
 from runtime.presence import Presence
 from runtime.reports import GatewayReport, RedisReports, ReplicaReport, Reported
 from runtime.settings import BrokerSettings
+from runtime.surplus import RedisSurplus
 from services.storage.ledger import Use
 from tests.asking import batcher
 from tests.integration.runtime.echoing import PATIENCE_S, ask
@@ -31,7 +34,8 @@ def anyio_backend() -> str:
 def pool(monkeypatch: pytest.MonkeyPatch) -> str:
     """A pool of this test's own."""
     name = f"pool-{uuid.uuid4().hex}"
-    monkeypatch.setattr(reports, "POOL_NAMES", (name,))
+    for module in (reports, surplus):
+        monkeypatch.setattr(module, "POOL_NAMES", (name,))
     return name
 
 
@@ -65,6 +69,46 @@ def test_a_replica_says_what_it_does(redis: Server, client: "redis_py.Redis", po
     assert said["first"] == ReplicaReport(job=False, busy=0.0, draining=False)
     assert (said["second"].job, said["second"].draining) == (True, True)
     assert 0 < said["second"].busy < 1
+
+
+def test_who_takes_leave_is_gone_at_once_and_says_nothing_after(
+    redis: Server, client: "redis_py.Redis", pool: str
+) -> None:
+    presence = Presence(pool, "replica", client, Busy(), Busy())
+    presence.beat()
+
+    presence.leave(b"bell")
+    presence.beat()
+
+    assert heard(redis.url, pool).replicas == {}
+    assert client.smembers(pools.left(pool)) == {b"replica"}
+    assert client.llen(pools.bells(pool)) == 0
+
+
+def test_who_takes_leave_wakes_another_one_for_what_waits(client: "redis_py.Redis", pool: str) -> None:
+    client.rpush(pools.batches(pool), b"batch")
+
+    Presence(pool, "replica", client, Busy(), Busy()).leave(b"bell")
+
+    assert client.lrange(pools.bells(pool), 0, -1) == [b"bell"]
+
+
+def test_who_is_too_many_hears_it_while_it_is_said(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+    # given
+    heard: list[bool] = []
+    presence = Presence(pool, "replica", client, Busy(), Busy(), heard.append)
+    told = RedisSurplus(BrokerSettings.model_validate({"url": redis.url}))
+
+    # when
+    presence.beat()
+    for name in (f"{socket.gethostname()}:{os.getpid()}", f"{socket.gethostname()}:0", socket.gethostname()):
+        told.say({pool: {name}})  # type: ignore[dict-item]
+        presence.beat()
+    told.say({})
+    presence.beat()
+
+    # then
+    assert heard == [False, True, False, True, False]
 
 
 def test_who_says_nothing_any_more_is_gone(redis: Server, client: "redis_py.Redis", pool: str) -> None:
