@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from contract.errors import TidepoolError
+from contract.pools import Measured, PoolName, Replicas
 from runtime.broker import Broker, celery_app
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.telemetry import start_telemetry
@@ -42,6 +43,12 @@ class AdminSettings(BaseSettings):
     tidepool_admin_key: SecretStr
 
 
+class ScaleSettings(BaseSettings):
+    """TIDEPOOL_SCALE: `{"inference": 2}`, replicas that a person wants from now on, whatever was set before."""
+
+    tidepool_scale: dict[PoolName, Replicas] = {}
+
+
 def init() -> None:
     """Migrate the schema, make the buckets and the pools, store the first admin key; safe to repeat."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
@@ -50,7 +57,7 @@ def init() -> None:
         try:
             migrate(database)
             S3Objects(ObjectsSettings()).make_buckets()
-            Pools(database).ensure()
+            make_pools(Pools(database))
             Keys(database).ensure_admin(AdminSettings().tidepool_admin_key.get_secret_value())
         except TidepoolError as error:
             if not error.retryable or time.monotonic() > until:
@@ -60,6 +67,13 @@ def init() -> None:
         else:
             log.info("initialised")
             return
+
+
+def make_pools(pools: Pools) -> None:
+    """Those that are missing, and of the size that the environment gives; raises DatabaseUnavailable."""
+    pools.ensure()
+    for name, replicas in ScaleSettings().tidepool_scale.items():
+        pools.set_manual(name, replicas, Measured(at=0.0, ready=None, waiting=None, running=None))
 
 
 def sweep(stop: threading.Event) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from contract.artifacts import Bucket, attempt_prefix
 from contract.errors import Unauthenticated
 from contract.jobs import POOLS, JobKind, JobState
-from contract.pools import POOL_NAMES, Measured
+from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
 from services.storage import pool_history
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys, new_token
@@ -24,6 +24,7 @@ from tests.integration.storage.steps import claimed
 from tests.servers import S3Server, Server, free_port
 
 TOKEN = new_token()
+UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
 QUEUE = POOLS[JobKind.PREPROCESS]
 
 
@@ -67,6 +68,21 @@ def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_u
     assert [pool.name for pool in Pools(database).list()] == list(POOL_NAMES)
     objects = S3Objects(ObjectsSettings())
     assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
+
+
+def test_the_scale_of_the_environment_holds_whatever_was_set_before(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    init()
+    pools = Pools(Database.connect(database_url))
+    pools.set_auto("inference", AutoPool(mode=PoolMode.AUTO, min=3, max=4), UNMEASURED)
+    monkeypatch.setenv("TIDEPOOL_SCALE", '{"inference": 2, "trainer": 0}')
+
+    init()
+
+    found = {pool.name: (pool.mode, pool.desired) for pool in pools.list()}
+    manual = PoolMode.MANUAL
+    assert found == {"preprocess": (manual, 1), "trainer": (manual, 0), "inference": (manual, 2)}
 
 
 def test_a_mistake_of_the_operator_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
