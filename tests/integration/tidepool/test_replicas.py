@@ -15,6 +15,7 @@ LINGER = """
 import pathlib, signal, sys, time
 note = pathlib.Path(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: note.with_suffix(".told").touch())
+note.with_suffix(".up").touch()
 while not note.exists():
     time.sleep(0.02)
 sys.exit("it goes, and badly")
@@ -82,6 +83,7 @@ def test_one_that_drains_may_take_its_time_and_is_not_started_again(stack: Stack
     stack.home.create()
     save_wanted(stack.home.replicas_file, {"worker": 1})
     stack.up(lambda: plan(python("worker", LINGER, note, grace=60)))
+    eventually(note.with_suffix(".up").exists)
     worker = pid_of(stack, "worker")
 
     # when
@@ -106,6 +108,7 @@ def test_one_that_drains_and_is_wanted_again_ends_first(stack: Stack, tmp_path: 
     stack.home.create()
     save_wanted(stack.home.replicas_file, {"worker": 1})
     stack.up(lambda: plan(python("worker", LINGER, note, grace=60)))
+    eventually(note.with_suffix(".up").exists)
     worker = pid_of(stack, "worker")
     want(stack, worker=())
     eventually(note.with_suffix(".told").exists)
