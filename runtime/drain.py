@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import msgspec
 import redis
@@ -39,19 +40,36 @@ class Answered(msgspec.Struct, frozen=True):
 Respond = Callable[[Target, tuple[Question, ...]], Answered]
 
 
+class Responder(NamedTuple):
+    """What answers questions, and how many batches it works on at once, so that one is decoded while another runs."""
+
+    respond: Respond
+    at_once: int = 1
+
+
 class Drain:
     """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
 
-    def __init__(self, pool: str, client: "redis.Redis", respond: Respond, bell: bytes, busy: Busy) -> None:
+    def __init__(self, pool: str, client: "redis.Redis", responder: Responder, bell: bytes, busy: Busy) -> None:
         self._pool = pool
         self._client = client
-        self._respond = respond
+        self._respond = responder.respond
+        self._others = responder.at_once - 1
+        self._threads = ThreadPoolExecutor(max(1, self._others), thread_name_prefix="drain")
         self._bell = bell
         self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
         self._busy = busy
 
     def run(self) -> None:
         """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
+        others = [self._threads.submit(self._take) for _ in range(self._others)]
+        try:
+            self._take()
+        finally:
+            for other in others:
+                other.result()
+
+    def _take(self) -> None:
         take = ("BLPOP", pools.batches(self._pool), LINGER_S)
         connection: Any = self._client.connection_pool.get_connection()  # untyped in redis-py
         try:

@@ -16,7 +16,7 @@ from runtime import pools
 from runtime.accounts import Accounts
 from runtime.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
 from runtime.busy import Busy
-from runtime.drain import Drain, Respond
+from runtime.drain import Drain, Responder
 from runtime.heartbeat import Heartbeat
 from runtime.presence import Presence
 from runtime.settings import BrokerSettings, TelemetrySettings
@@ -27,7 +27,7 @@ from runtime.worker import Worker
 
 log = structlog.get_logger()
 
-Setup = Callable[[Stores], Respond]
+Setup = Callable[[Stores], Responder]
 
 
 def serve(

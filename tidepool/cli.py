@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tidepool.home import Home
+from tidepool.simulate.command import simulate
 
 # ruff: noqa: PLC0415  each command imports what it needs, so that the others start quickly
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(simulate)
 
 
 @app.command()

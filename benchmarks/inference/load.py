@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -31,27 +32,24 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One connection, with one request on it at a time."""
+    """One connection, with one request on it at a time; a task for each would cost more than the request."""
 
-    def __init__(self, message: bytes, tally: Tally) -> None:
-        self.lost = False
+    def __init__(self, message: bytes, tally: Tally, free: Callable[["Client"], None]) -> None:
+        """`free` is told when an answer is there."""
         self._message = message
         self._tally = tally
+        self._free = free
         self._buffer = b""
         self._began = 0.0
         self._transport: asyncio.WriteTransport | None = None
-        self._answered: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)  # which uvloop's are in all but name
 
-    async def ask(self) -> None:
-        """Return when the answer is there, or the connection has gone."""
+    def ask(self) -> None:
         assert self._transport is not None
-        self._answered = asyncio.get_running_loop().create_future()
         self._began = time.perf_counter()
         self._transport.write(self._message)
-        await self._answered
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -66,38 +64,32 @@ class Client(asyncio.Protocol):
             self._tally.accepted.append(time.perf_counter() - self._began)
         else:
             self._tally.refused += 1
-        self._end()
+        self._began = 0.0
+        self._free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        if self._end():
-            self._tally.failed += 1
+        self._tally.failed += self._began > 0  # somebody waited
 
     def close(self) -> None:
+        self._began = 0.0
         if self._transport is not None:
             self._transport.close()
-
-    def _end(self) -> bool:
-        """Whether somebody waited."""
-        waited = self._answered is not None and not self._answered.done()
-        if self._answered is not None and waited:
-            self._answered.set_result(None)
-        return waited
 
 
 def closed_loop(request: Request, connections: int, seconds: float) -> Measured:
     """So many clients, each of which asks again as soon as it is answered."""
 
     async def run() -> Measured:
-        tally = Tally()
-        clients = [await _connect(request, tally) for _ in range(connections)]
-        until = time.perf_counter() + seconds
+        tally, until = Tally(), time.perf_counter() + seconds
 
-        async def keep_asking(client: Client) -> None:
-            while time.perf_counter() < until and not client.lost:
-                await client.ask()
+        def again(client: Client) -> None:
+            if time.perf_counter() < until:
+                client.ask()
 
-        await asyncio.gather(*map(keep_asking, clients))
+        clients = [await _connect(request, tally, again) for _ in range(connections)]
+        for client in clients:
+            client.ask()
+        await asyncio.sleep(seconds)
         for client in clients:
             client.close()
         return tally.measured(seconds)
@@ -106,34 +98,22 @@ def closed_loop(request: Request, connections: int, seconds: float) -> Measured:
 
 
 def open_loop(request: Request, per_s: float, seconds: float) -> Measured:
-    """Clients that come at an even rate whether or not those before them were answered."""
+    """Clients that come at an even rate whether or not those before them were answered, up to MOST_CONNECTIONS."""
 
     async def run() -> Measured:
         tally = Tally()
-        clients: list[Client] = []
         idle: deque[Client] = deque()
-        asking: set[asyncio.Task[None]] = set()
-
-        async def ask(client: Client | None) -> None:
-            if client is None:
-                client = await _connect(request, tally)
-                clients.append(client)
-            await client.ask()
-            if not client.lost:
-                idle.append(client)
-
+        clients = [await _connect(request, tally, idle.append) for _ in range(MOST_CONNECTIONS)]
+        idle.extend(clients)
         began, sent = time.perf_counter(), 0
         while (elapsed := time.perf_counter() - began) < seconds:
-            for _ in range(int(elapsed * per_s) - sent):
-                sent += 1
-                if not idle and len(asking) >= MOST_CONNECTIONS:
-                    tally.failed += 1  # nobody is left to ask
-                    continue
-                task = asyncio.create_task(ask(idle.popleft() if idle else None))
-                asking.add(task)
-                task.add_done_callback(asking.discard)
+            due = int(elapsed * per_s) - sent
+            sent += due
+            for _ in range(min(due, len(idle))):
+                idle.popleft().ask()
+                due -= 1
+            tally.failed += due  # nobody is left to ask
             await asyncio.sleep(TICK_S)
-        await asyncio.gather(*asking, return_exceptions=True)
         for client in clients:
             client.close()
         return tally.measured(seconds)
@@ -141,11 +121,11 @@ def open_loop(request: Request, per_s: float, seconds: float) -> Measured:
     return uvloop.run(run())
 
 
-async def _connect(request: Request, tally: Tally) -> Client:
+async def _connect(request: Request, tally: Tally, free: Callable[[Client], None]) -> Client:
     url = urlsplit(request.url)
     headers = {"Host": url.netloc, "Content-Length": str(len(request.body.content)), **request.body.headers}
     lines = [f"POST {url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     message = "\r\n".join(lines).encode() + b"\r\n\r\n" + request.body.content
     loop, port = asyncio.get_running_loop(), url.port or 80
-    _, client = await loop.create_connection(lambda: Client(message, tally), url.hostname or "", port)
+    _, client = await loop.create_connection(lambda: Client(message, tally, free), url.hostname or "", port)
     return client

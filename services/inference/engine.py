@@ -14,7 +14,7 @@ from contract.models import METADATA_KEY, ModelCard
 from services.inference.errors import ORT_ERRORS
 from services.inference.half import halved
 from services.inference.model import LoadedModel
-from services.inference.providers import CPU, CUDA, NAMES, Placement, Precision, Provider
+from services.inference.providers import CPU, CUDA, NAMES, Placement, Precision, Provider, on_gpu
 from services.inference.session import bound
 from services.inference.settings import InferenceSettings
 
@@ -40,6 +40,12 @@ class Engine:
     def of(cls, settings: InferenceSettings) -> Self:
         """The engine that the environment asks for."""
         return cls(settings.max_batch, settings.threads, settings.placement)
+
+    @property
+    def batches_at_once(self) -> int:
+        """Two on a GPU, which else waits while the next batch is decoded; one on a CPU, whose cores replicas fill."""
+        best = self.providers[0]
+        return 2 if on_gpu(best if isinstance(best, str) else best[0]) else 1
 
     def load(self, source: Path | bytes) -> LoadedModel:
         """Make a session of an ONNX file and warm it up.

@@ -16,6 +16,7 @@ class InferenceSettings(BaseSettings):
     cache_bytes: PositiveInt = 2 * 2**30  # memory for loaded models
     threads: PositiveInt = 1  # CPU threads of one batch; replicas, not threads, fill the machine
     decode_threads: PositiveInt = 2  # pictures of one batch that are decoded at once
+    batches_at_once: NonNegativeInt = 0  # of a replica, one decoded while the other runs; 0: two on a GPU, else one
     max_batch: PositiveInt = 64
     provider: Choice = Choice.AUTO
     device: NonNegativeInt = 0  # a replica uses one

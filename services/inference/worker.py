@@ -3,7 +3,7 @@
 import onnxruntime as ort
 
 from contract.inference import Question, Target
-from runtime.drain import Answered, Respond
+from runtime.drain import Answered, Responder
 from runtime.stores import Stores
 from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
@@ -19,7 +19,7 @@ def on_device() -> bool:
     return on_gpu(first if isinstance(first, str) else first[0])
 
 
-def setup(stores: Stores) -> Respond:
+def setup(stores: Stores) -> Responder:
     """What answers the questions of a batch; it raises errors of contract.errors."""
     settings = InferenceSettings()
     engine = Engine.of(settings)
@@ -32,4 +32,4 @@ def setup(stores: Stores) -> Respond:
         announcer.announce(target, answered.provider)
         return answered
 
-    return respond
+    return Responder(respond, settings.batches_at_once or engine.batches_at_once)

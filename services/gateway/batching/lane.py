@@ -27,6 +27,7 @@ class Lane:
         self._largest = bounds.batch if target.batched else 1
         self._waiting: deque[Request] = deque()
         self._flights: dict[str, Flight] = {}
+        self._under_way = 0  # requests
         self._scheduled = False
         self._metrics = LaneMetrics.of(target)
 
@@ -92,14 +93,25 @@ class Lane:
         self._depart()
 
     def _room(self) -> int:
-        return self._bounds.flights * max(1, len(self._channel.replicas))
+        return self._bounds.flights * self._replicas()
+
+    def _replicas(self) -> int:
+        return max(1, len(self._channel.replicas))
+
+    def _size(self) -> int:
+        """How many requests should leave together now; fewer should wait for more.
+
+        Those that wait are divided among the replicas that have nothing to do. Where all are busy, a batch is worth
+        its way when it has its share of all requests: a smaller one costs as much, and waits behind the others.
+        """
+        idle = self._replicas() - len(self._flights)
+        if idle > 0:
+            return min(self._largest, -(-len(self._waiting) // idle))
+        return min(self._largest, -(-(len(self._waiting) + self._under_way) // self._room()))
 
     def _depart(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._flights) < self._room():
-            # to be divided among the replicas that have nothing to do
-            idle = max(1, len(self._channel.replicas) - len(self._flights))
-            size = min(self._largest, -(-len(self._waiting) // idle))
+        while self._waiting and len(self._flights) < self._room() and (size := self._size()) <= len(self._waiting):
             requests: list[Request] = []
             while self._waiting and len(requests) < size:
                 request = self._waiting.popleft()
@@ -115,6 +127,7 @@ class Lane:
             )
             flight = self._flights[batch.id] = Flight(batch, requests)
             self._lane_of[batch.id] = self
+            self._under_way += len(requests)
             for request in requests:
                 request.flight = flight
             self._send(flight)
@@ -132,6 +145,7 @@ class Lane:
 
     def _end(self, flight: Flight) -> None:
         flight.over = True
+        self._under_way -= len(flight.requests)
         del self._flights[flight.batch.id]
         self._lane_of.pop(flight.batch.id, None)
 

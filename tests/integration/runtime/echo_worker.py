@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contract.errors import BadImage
 from contract.inference import Answer, Failure, Picture, Question, Scores, Target
-from runtime.drain import Answered, Respond
+from runtime.drain import Answered, Responder
 from runtime.replica import serve
 from runtime.stores import Stores
 
@@ -47,8 +47,8 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def setup(_: Stores) -> Respond:
-    return respond
+def setup(_: Stores) -> Responder:
+    return Responder(respond)
 
 
 if __name__ == "__main__":

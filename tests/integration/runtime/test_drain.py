@@ -1,5 +1,6 @@
 """A replica's side of the online path, on a real Redis, in this process."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from contract.errors import BadModel
 from contract.inference import Answer, Artifact, Batch, Failure, Picture, Question, Reply, Scores, Target
 from runtime import drain, pools
 from runtime.busy import Busy
-from runtime.drain import Answered, Drain
+from runtime.drain import Answered, Drain, Responder
 from tests.servers import Server
 
 TARGET = Target("pet-cnn", 1, Artifact("jobs", "none", 1, "0" * 64))
@@ -25,12 +26,13 @@ class Asked:
     """A pool of one replica, what its batches are answered by, and what it was asked to compute."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.client: Any = redis_py.Redis.from_url(url)  # whose types are those of every client
         self.pool = f"pool-{uuid.uuid4().hex}"
         self.computed: list[str] = []
         self.busy = Busy()
         self.before: Callable[[], object] = lambda: None
-        self.drain = Drain(self.pool, self.client, self.respond, BELL, self.busy)
+        self.drain = Drain(self.pool, self.client, Responder(self.respond), BELL, self.busy)
 
     def respond(self, _: Target, questions: tuple[Question, ...]) -> Answered:
         self.before()
@@ -196,3 +198,26 @@ def test_questions_are_counted(asked: Asked) -> None:
         for outcome in ("ok", "failed")
     ]
     assert counts == [2, 1]
+
+
+def test_one_batch_is_prepared_while_another_runs(asked: Asked) -> None:
+    # given a replica that works on two batches at once, and on each until both are under way
+    both = threading.Barrier(2, timeout=30)
+    asked.before = both.wait
+    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL)
+    addresses = [asked.push(name) for name in ("a", "b", "c", "d")]
+
+    asked.drain.run()
+
+    assert [asked.reply(address).answers for address in addresses] == [named(name) for name in ("a", "b", "c", "d")]
+    assert sorted(asked.computed) == ["a", "b", "c", "d"]
+
+
+def test_an_outage_while_two_batches_are_under_way_is_told(asked: Asked) -> None:
+    other: Any = redis_py.Redis.from_url(asked.url)
+    asked.before = lambda: other.client_kill_filter(_type="normal", skipme=True)
+    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL)
+    asked.push("a")
+
+    with pytest.raises(redis_py.ConnectionError):
+        asked.drain.run()

@@ -141,3 +141,9 @@ def test_the_cpu_computes_in_single_precision_and_says_so() -> None:
 
     np.testing.assert_array_equal(model.run(pictures(3)), Engine().load(linear()).run(pictures(3)))
     assert [(entry["log_level"], entry["provider"]) for entry in logs] == [("warning", CPU)]
+
+
+def test_a_gpu_works_on_one_batch_while_the_next_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    assert (asked(Choice.CUDA).batches_at_once, asked(Choice.CPU).batches_at_once) == (2, 1)

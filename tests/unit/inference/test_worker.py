@@ -22,7 +22,7 @@ def objects() -> MemoryObjects:
 
 @pytest.fixture
 def respond(objects: MemoryObjects) -> Respond:
-    return worker.setup(Stores(database=Database.in_memory(), objects=objects))
+    return worker.setup(Stores(database=Database.in_memory(), objects=objects)).respond
 
 
 def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
@@ -38,3 +38,13 @@ def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
     assert len(good.best) == 2
     assert isinstance(bad, Failure)
     assert bad.code == "bad_image"
+
+
+@pytest.mark.parametrize(("asked", "at_once"), [("", 1), ("0", 1), ("2", 2)])
+def test_how_many_batches_at_once(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, asked: str, at_once: int
+) -> None:
+    # on a CPU, replicas fill the cores
+    monkeypatch.setenv("TIDEPOOL_INFERENCE_BATCHES_AT_ONCE", asked)
+
+    assert worker.setup(Stores(database=Database.in_memory(), objects=objects)).at_once == at_once

@@ -43,9 +43,44 @@ async def test_requests_gather_while_the_flights_are_under_way() -> None:
         pool.ask(text)
     assert await pool.sent() == [["one"], ["two"]]
 
-    # then all of them leave with the next reply, whichever it is
+    # then they leave with the next replies, whichever these are: beside a batch under way, with half of all requests
     await pool.reply(1)
-    assert await pool.sent() == [["one"], ["two"], ["three", "four", "five"]]
+    assert await pool.sent() == [["one"], ["two"], ["three", "four"]]
+
+    # and with nothing under way, all that wait
+    await pool.reply(2)
+    await pool.reply(0)
+    assert (await pool.sent())[3:] == [["five"]]
+
+
+async def test_beside_a_batch_under_way_a_small_one_waits_for_more() -> None:
+    # given a replica that is busy with many requests
+    pool = Pool(flights=2)
+    for text in ("one", "two", "three", "four"):
+        pool.ask(text)
+    assert await pool.sent() == [["one", "two", "three", "four"]]
+
+    # when few others come, then they wait
+    pool.ask("five")
+    pool.ask("six")
+    assert len(await pool.sent()) == 1
+
+    # until they are as many as those under way
+    pool.ask("seven")
+    pool.ask("eight")
+    assert (await pool.sent())[1:] == [["five", "six", "seven", "eight"]]
+
+
+async def test_what_waits_for_more_leaves_when_the_replica_is_free() -> None:
+    pool = Pool(flights=2)
+    for text in ("one", "two", "three", "four"):
+        pool.ask(text)
+    await settled()
+    pool.ask("five")
+
+    await pool.reply(0)
+
+    assert (await pool.sent())[1:] == [["five"]]
 
 
 async def test_a_batch_holds_no_more_than_it_may() -> None:

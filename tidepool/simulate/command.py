@@ -1,0 +1,95 @@
+"""What a person types after `tidepool simulate`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# ruff: noqa: PLC0415  as in tidepool/cli.py
+
+SERVICE_MS = 20.0  # ResNet-18 on one core of a CPU, docs/adr/0016
+STARTUP_S = 3.0
+DEADLINE_S = 10.0  # of a request without X-Request-Timeout
+UTILIZATION, BACKLOG = 0.7, 16.0
+MONTH_S = 30 * 86400
+
+
+def simulate(
+    trace: Annotated[str, typer.Argument(help="diurnal, burst, fleet, or a CSV file: seconds,requests_per_second.")],
+    peak: Annotated[
+        float, typer.Option(help="Requests a second at the peak of a trace that is no file.", min=0, max=1e9)
+    ] = 200,
+    service_ms: Annotated[
+        float, typer.Option(help="Time of a replica for one request.", min=0.01, max=1e9)
+    ] = SERVICE_MS,
+    startup_s: Annotated[
+        float, typer.Option(help="Time until a new replica is ready.", min=0, max=MONTH_S)
+    ] = STARTUP_S,
+    deadline_s: Annotated[
+        float, typer.Option(help="Time until a waiting request is dropped.", min=0, max=MONTH_S)
+    ] = DEADLINE_S,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Jobs instead of requests: no deadline, one a replica.")] = False,
+    min_replicas: Annotated[int, typer.Option("--min", help="The pool's min.", min=0, max=10_000)] = 1,
+    max_replicas: Annotated[
+        int | None, typer.Option("--max", help="The pool's max; if not given, enough for any peak.", min=0, max=10_000)
+    ] = None,
+    idle_s: Annotated[float, typer.Option(help="The pool's idle_s.", min=0, max=MONTH_S)] = 60,
+    quiet_s: Annotated[float, typer.Option(help="The pool's quiet_s.", min=0, max=MONTH_S)] = 60,
+    backlog: Annotated[float | None, typer.Option(help="The pool's backlog_per_replica.", min=1e-3)] = None,
+    utilization: Annotated[float | None, typer.Option(help="The pool's utilization.", min=0.01, max=1)] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="The pool's requests_per_minute.", min=1e-3)] = None,
+    wait_target: Annotated[float, typer.Option(help="Seconds that a request may wait, for the advice.", min=0)] = 1,
+    wait_share: Annotated[float, typer.Option(help="For so many of all requests.", min=0.01, max=1)] = 0.99,
+    price: Annotated[float, typer.Option(help="Of a replica for an hour.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed draws other requests.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw load, replicas and waits into this SVG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for scripts.")] = False,
+) -> None:
+    """Say what waits and costs a pool's bounds would have, and which bounds to set.
+
+    Runs the autoscaler's own policy on simulated replicas; nothing is started. Without a target of the pool, requests
+    get utilization 0.7 and backlog 16, jobs a backlog of 1. See docs/simulate.md.
+    """
+    from contract.pools import ScalingPolicy
+    from tidepool.errors import Trouble
+    from tidepool.simulate.bounds import WaitTarget, most_useful
+    from tidepool.simulate.csv_trace import read_trace
+    from tidepool.simulate.experiment import Serving
+    from tidepool.simulate.plot import draw
+    from tidepool.simulate.study import study
+    from tidepool.simulate.table import print_report
+    from tidepool.simulate.traces import TRACES
+
+    try:
+        if trace not in TRACES and not Path(trace).is_file():
+            raise Trouble(f"There is no trace {trace!r}: name {', '.join(TRACES)} or a CSV file")
+        load = TRACES[trace](peak) if trace in TRACES else read_trace(Path(trace))
+        service_s = service_ms / 1000
+        highest = most_useful(load, service_s) if max_replicas is None else max_replicas
+        if min_replicas > highest:
+            raise Trouble(f"--min {min_replicas} is more than --max {highest}")
+        if not jobs and backlog is None and utilization is None and requests_per_minute is None:
+            backlog, utilization = BACKLOG, UTILIZATION
+        policy = ScalingPolicy(
+            min=min_replicas,
+            max=highest,
+            idle_s=idle_s,
+            quiet_s=quiet_s,
+            backlog_per_replica=backlog,
+            utilization=utilization,
+            requests_per_minute=requests_per_minute,
+        )
+        serving = Serving(service_s, startup_s, None if jobs else deadline_s, jobs)
+        found = study(load, serving, policy, WaitTarget(wait_target, wait_share), seed=seed, price=price)
+        if plot:
+            plot.write_text(draw(found.report.trace, found.outcomes), encoding="utf-8")
+    except (Trouble, OSError) as trouble:
+        print(trouble, file=sys.stderr)
+        raise typer.Exit(1) from trouble
+    if as_json:
+        print(found.report.model_dump_json(indent=2))
+        return
+    from rich.console import Console
+
+    print_report(Console(), found.report)

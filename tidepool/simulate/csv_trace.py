@@ -1,0 +1,40 @@
+"""The only place that reads a load trace of one's own."""
+
+import csv
+import math
+from itertools import pairwise
+from pathlib import Path
+
+from tidepool.errors import Trouble
+from tidepool.simulate.trace import Trace
+
+COLUMNS = ("seconds", "requests_per_second")
+
+
+def read_trace(path: Path) -> Trace:
+    """A trace from a CSV file with the columns `seconds,requests_per_second`; raises Trouble.
+
+    Seconds ascend. Each rate holds until the next row; the last row only says when the trace ends.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise Trouble(f"{path} needs a first line with the columns {','.join(COLUMNS)}")
+            rows = [(_number(path, row, COLUMNS[0]), _number(path, row, COLUMNS[1])) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Trouble(f"{path} cannot be read as CSV: {error}") from error
+    starts = [second - rows[0][0] for second, _ in rows]
+    if len(rows) < 2 or any(after <= before for before, after in pairwise(starts)):
+        raise Trouble(f"{path} needs two rows or more, with ascending seconds")
+    return Trace(path.stem, starts[:-1], [rate for _, rate in rows[:-1]], starts[-1])
+
+
+def _number(path: Path, row: dict[str, str], column: str) -> float:
+    try:
+        value = float(row[column])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise Trouble(f"{path}: {row[column]!r} in the column {column} is no number of at least 0")
+    return value

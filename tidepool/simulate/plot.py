@@ -1,0 +1,77 @@
+"""The only place that draws a simulation: an SVG file, written without a library, since it needs only lines."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from tidepool.simulate.outcome import Moment, Outcome
+
+WIDTH, HEIGHT, LEFT, GAP, TOP = 860, 150, 70, 46, 30  # pixels of a panel, and around it
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+
+
+class Line(NamedTuple):
+    name: str
+    colour: str
+    values: Sequence[float]
+
+
+def draw(title: str, outcomes: dict[str, Outcome]) -> str:
+    """Requests a second, replicas and the oldest wait over time, a line for each outcome, as SVG."""
+    colours = dict(zip(outcomes, COLOURS, strict=False))
+    columns = {name: _columns(outcome.moments) for name, outcome in outcomes.items()}
+    first = next(iter(columns.values()))
+    hours = next(iter(outcomes.values())).moments[-1].at / 3600
+    panels = {
+        "requests/s": [Line("", "#555", [moment.requests_per_second for moment in first])],
+        "replicas": [Line(name, colours[name], [moment.held for moment in found]) for name, found in columns.items()],
+        "oldest wait, s": [
+            Line("", colours[name], [each.oldest_s for each in found]) for name, found in columns.items()
+        ],
+    }
+    height = TOP + len(panels) * (HEIGHT + GAP)
+    body = [_panel(TOP + number * (HEIGHT + GAP), *panel, hours) for number, panel in enumerate(panels.items())]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {height}" '
+        'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
+        f'<text x="{LEFT}" y="18" font-size="14">{escape(title)}</text>\n{"".join(body)}</svg>\n'
+    )
+
+
+def _columns(moments: Sequence[Moment]) -> list[Moment]:
+    """The largest values in each pixel's width, so that no peak is lost."""
+    size = -(-len(moments) // WIDTH)
+    groups = (moments[start : start + size] for start in range(0, len(moments), size))
+    return [
+        Moment(
+            group[-1].at,
+            max(each.requests_per_second for each in group),
+            max(each.held for each in group),
+            max(each.oldest_s for each in group),
+        )
+        for group in groups
+    ]
+
+
+def _panel(top: int, name: str, lines: Sequence[Line], hours: float) -> str:
+    largest = max(max(line.values) for line in lines) or 1.0
+    bottom = top + HEIGHT
+    parts = [
+        f'<path d="M{LEFT} {top}V{bottom}H{LEFT + WIDTH}" fill="none" stroke="black"/>\n',
+        _text(LEFT - 6, top + 10, f"{largest:.4g}", "end"),
+        _text(LEFT - 6, bottom, "0", "end"),
+        _text(LEFT - 6, top + HEIGHT // 2, name, "end"),
+        *(_text(LEFT + WIDTH * part // 4, bottom + 16, f"{hours * part / 4:.3g} h", "middle") for part in range(5)),
+    ]
+    for number, line in enumerate(lines):
+        points = " ".join(
+            f"{LEFT + WIDTH * (index + 1) / len(line.values):.1f},{bottom - HEIGHT * value / largest:.1f}"
+            for index, value in enumerate(line.values)
+        )
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{line.colour}"/>\n')
+        parts.append(_text(LEFT + 8 + 150 * number, top - 6, line.name, "start", line.colour))
+    return "".join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str, colour: str = "black") -> str:
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>\n' if text else ""

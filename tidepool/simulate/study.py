@@ -1,0 +1,51 @@
+"""The only place that compares ways to provision a pool for one load."""
+
+from dataclasses import dataclass
+
+from contract.pools import ScalingPolicy
+from tidepool.simulate.bounds import WaitTarget, best_bounds, most_useful, smallest_fixed
+from tidepool.simulate.experiment import Experiment, Serving
+from tidepool.simulate.outcome import Outcome
+from tidepool.simulate.report import Bounds, Report, Row
+from tidepool.simulate.trace import Trace
+
+AS_ASKED, RECOMMENDED, FEWEST, AT_MAX = "as asked", "recommended", "fixed, the fewest", "fixed at max"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was found, and the outcomes behind each of its rows."""
+
+    report: Report
+    outcomes: dict[str, Outcome]
+
+
+def study(
+    trace: Trace, serving: Serving, policy: ScalingPolicy, target: WaitTarget, *, seed: int, price: float
+) -> Study:
+    """Serve a trace with the policy as it is, with the bounds that meet the target, and with fixed numbers."""
+    experiment = Experiment.of(trace, serving, seed)
+    most = max(policy.max, most_useful(trace, serving.service_s))
+    policies = {AS_ASKED: policy}
+    recommended = best_bounds(experiment, policy, target, most)
+    if recommended is not None:
+        policies[RECOMMENDED] = recommended
+    fewest = smallest_fixed(experiment, target, most)
+    if fewest is not None:
+        policies[FEWEST] = ScalingPolicy(min=fewest, max=fewest)
+    policies[AT_MAX] = ScalingPolicy(min=policy.max, max=policy.max)
+    outcomes = {name: experiment.run(each) for name, each in policies.items()}
+    in_time_s = None if serving.deadline_s is None else serving.deadline_s - serving.service_s
+    rows = (Row.of(name, each, outcomes[name], in_time_s=in_time_s, price=price) for name, each in policies.items())
+    report = Report(
+        trace=trace.name,
+        seconds=trace.seconds,
+        requests=sum(experiment.arrived),
+        step_s=experiment.steps.seconds,
+        wait_target_s=target.seconds,
+        wait_share=target.share,
+        policy=policy,
+        rows=tuple(rows),
+        recommended=None if recommended is None else Bounds(min=recommended.min, max=recommended.max),
+    )
+    return Study(report, outcomes)
