@@ -8,10 +8,10 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from contract.base import Frozen, Whole
 
-POOL_NAMES = ("preprocess", "trainer", "inference")
 MOST_REPLICAS = 10_000
 
 PoolName = Literal["preprocess", "trainer", "inference"]
+POOL_NAMES: tuple[PoolName, ...] = ("preprocess", "trainer", "inference")
 Replicas = Annotated[int, Field(strict=True, ge=0, le=MOST_REPLICAS)]
 Seconds = Annotated[float, Field(ge=0, le=30 * 86400)]
 
