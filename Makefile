@@ -1,7 +1,7 @@
 # `make` alone says what there is. Needs Python 3.11 or newer; everything it installs goes into .venv.
 PYTHON ?= python3
 READY := .venv/.ready
-LOCKED := tidepool $(addprefix services/,storage gateway preprocess trainer inference)
+LOCKED := tidepool $(addprefix services/,storage gateway preprocess trainer inference autoscaler)
 COMPILE := .venv/bin/python -m piptools compile --quiet --strip-extras --no-header --no-emit-options \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check

@@ -2,16 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from contract.base import Frozen, Whole
 
-POOL_NAMES = ("preprocess", "trainer", "inference")
 MOST_REPLICAS = 10_000
 
 PoolName = Literal["preprocess", "trainer", "inference"]
+POOL_NAMES: tuple[PoolName, ...] = ("preprocess", "trainer", "inference")
 Replicas = Annotated[int, Field(strict=True, ge=0, le=MOST_REPLICAS)]
 Seconds = Annotated[float, Field(ge=0, le=30 * 86400)]
 
@@ -49,10 +49,11 @@ class Measured(Frozen):
     """What was seen of a pool at one moment; None is what could not be measured."""
 
     at: Annotated[float, Field(ge=0, description="Seconds of the clock that decisions are made by.")]
-    ready: Whole
+    ready: Whole | None
     waiting: Whole | None
     running: Whole | None
-    oldest_s: float = Field(default=0.0, ge=0, description="Age of what waits longest.")
+    draining: Whole | None = Field(default=None, description="Replicas that were told to go and still work.")
+    oldest_s: float = Field(default=0.0, ge=0, description="Age of the job that waits longest.")
     busy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of the last seconds in which the ready replicas computed, on average."
     )
@@ -73,21 +74,53 @@ class ManualPool(Frozen):
     replicas: Replicas
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class AutoPool(ScalingPolicy):
-    """A request to have a pool follow its load."""
+    """A request to have a pool follow its load; what it leaves out stays as it is, and a target that is null goes."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     mode: Literal[PoolMode.AUTO]
 
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        return self  # one of them may be left out; `onto` sees both
+
+    def onto(self, policy: ScalingPolicy) -> ScalingPolicy:
+        """The policy with what was given instead of its own; raises ValueError when min is then larger than max."""
+        given = self.model_dump(exclude={"mode"}, exclude_unset=True)
+        return ScalingPolicy.model_validate(policy.model_dump() | given)
+
+
+def _mode(request: Any) -> Any:
+    return request.get("mode") if isinstance(request, dict) else getattr(request, "mode", None)
+
+
+PoolRequest = Annotated[
+    Annotated[ManualPool, Tag("manual")] | Annotated[AutoPool, Tag("auto")],
+    Discriminator(
+        _mode, custom_error_type="unknown_mode", custom_error_message=f"mode must be one of {', '.join(PoolMode)}"
+    ),
+]
+
 
 class ReplicaCounts(Frozen):
+    """`ready` and `draining` are None while the replicas cannot be asked."""
+
     desired: Replicas
-    ready: Whole
-    draining: Whole
+    ready: Whole | None
+    draining: Whole | None
     min: Replicas
     max: Replicas
 
 
 class Queue(Frozen):
+    """Jobs, their parts counted, and for inference the requests that have no answer yet; None where unknown."""
+
     waiting: Whole | None
     running: Whole | None
     oldest_s: float
@@ -108,7 +141,7 @@ class PoolChange(Frozen):
 
     at: datetime
     desired: Replicas
-    ready: Whole
+    ready: Whole | None
     waiting: Whole | None
     running: Whole | None
     reason: str

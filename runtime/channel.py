@@ -14,6 +14,7 @@ from contract.inference import Batch, Reply
 from runtime import pools
 from runtime.broker import Broker
 from runtime.pipe import Pipe
+from runtime.reports import GatewayReport
 from runtime.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -35,6 +36,9 @@ class Listener(Protocol):
     def lost(self) -> None:
         """A replica or the connection is gone, and with it perhaps batches and replies."""
 
+    def report(self) -> GatewayReport:
+        """What the channel says every second of this gateway, to whoever measures the pool."""
+
 
 class Channel(Protocol):
     """`RedisChannel` is the real one, `MemoryChannel` its twin."""
@@ -55,6 +59,9 @@ class Channel(Protocol):
 
     def withdraw(self, batch: Batch) -> None:
         """Take a batch back that no replica has taken yet."""
+
+    def announce(self) -> None:
+        """Say what the listener reports now, not only at the next second."""
 
     async def ping(self) -> None:
         """Raise BrokerUnavailable unless the way is open."""
@@ -91,6 +98,11 @@ class RedisChannel:
     def withdraw(self, batch: Batch) -> None:
         with contextlib.suppress(BrokerUnavailable):
             self._pipe().send("LREM", pools.batches(self._pool), 1, _encode(batch))
+
+    def announce(self) -> None:
+        presence, report = pools.gateways(self._pool), msgspec.json.encode(self.listener.report())
+        with contextlib.suppress(BrokerUnavailable):
+            self._pipe().send("EVAL", pools.BEAT, 2, presence, pools.reports(presence), self.address, report)
 
     async def ping(self) -> None:
         try:
@@ -160,16 +172,23 @@ class RedisChannel:
         """Until the connection is lost, and whoever listens is told of each replica that is gone."""
         loop = asyncio.get_running_loop()
         while loop.time() - self._heard < SILENCE_S:
+            self.announce()
             async with asyncio.timeout(SILENCE_S):
                 present = await self._present(self._pipe())
-            gone, self.replicas = self.replicas - present, present
-            if gone:
-                log.warning("replicas are gone", pool=self._pool, replicas=sorted(gone))
+                gone, self.replicas = self.replicas - present, present
+                lost = gone and gone - await self._left(self._pipe())
+            if lost:
+                log.warning("replicas are gone", pool=self._pool, replicas=sorted(lost))
                 self.listener.lost()
             broken, _ = await asyncio.wait({self._pipe().broken, self._in.broken}, timeout=WATCH_S)
             if broken:
                 return
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
-        found = await pipe.ask("EVAL", pools.BEAT, 1, pools.replicas(self._pool))
+        presence = pools.replicas(self._pool)
+        found = await pipe.ask("EVAL", pools.BEAT, 2, presence, pools.reports(presence))
         return frozenset(name.decode() for name in found)
+
+    async def _left(self, pipe: Pipe) -> frozenset[str]:
+        """Those that took leave, so that nothing is lost with them."""
+        return frozenset(name.decode() for name in await pipe.ask("SMEMBERS", pools.left(self._pool)))

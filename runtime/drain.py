@@ -1,6 +1,5 @@
 """The replica's side of the online path: a bell wakes it, it takes batches until none comes, and sleeps again."""
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,15 @@ from prometheus_client import Counter
 
 from contract.errors import DeadlineExceeded, TidepoolError
 from contract.inference import Answer, Batch, Failure, Question, Reply, Target
+from contract.usage import Purpose
 from runtime import pools
+from runtime.busy import Busy
+from services.storage.ledger import Use
 
 log = structlog.get_logger()
 
 LINGER_S = 0.2  # without a batch, until a replica sleeps again
 AWAKE_S = 0.5  # at most, so that Celery's remote control is heard in between
-BEAT_S = 1.0
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
 
@@ -49,7 +50,7 @@ class Responder(NamedTuple):
 class Drain:
     """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
 
-    def __init__(self, pool: str, client: "redis.Redis", responder: Responder, bell: bytes) -> None:
+    def __init__(self, pool: str, client: "redis.Redis", responder: Responder, bell: bytes, busy: Busy) -> None:
         self._pool = pool
         self._client = client
         self._respond = responder.respond
@@ -57,6 +58,7 @@ class Drain:
         self._threads = ThreadPoolExecutor(max(1, self._others), thread_name_prefix="drain")
         self._bell = bell
         self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
+        self._busy = busy
 
     def run(self) -> None:
         """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
@@ -112,6 +114,8 @@ class Drain:
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
 
     def _answered(self, target: Target, questions: tuple[Question, ...]) -> Answered:
+        use = Use(Purpose.ONLINE, target.model)
+        self._busy.begin(use)
         try:
             return self._respond(target, questions)
         except TidepoolError as error:
@@ -120,21 +124,9 @@ class Drain:
         except Exception:
             log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(questions))
             failure = Failure(TidepoolError.code, "an internal error")
+        finally:
+            self._busy.end(use)
         return _none([failure] * len(questions))
-
-
-def keep_present(pool: str, name: str, client: "redis.Redis") -> None:
-    """Tell the gateways every second, from a thread, that this replica lives."""
-
-    def beat() -> None:
-        while True:
-            try:
-                client.eval(pools.BEAT, 1, pools.replicas(pool), name)
-            except redis.RedisError:
-                log.debug("no beat, the broker does not answer")
-            time.sleep(BEAT_S)
-
-    threading.Thread(target=beat, name="presence", daemon=True).start()
 
 
 def _none(answers: list[Answer]) -> Answered:

@@ -1,21 +1,26 @@
-"""The in-memory twin of the way to a pool; a function of the test's answers."""
+"""The in-memory twins of the way to a pool, which a function of the test's answers, and of what is told of it."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 
 from contract.inference import Batch, Failure, Reply
+from contract.pools import PoolName
 from runtime.channel import Listener
 from runtime.drain import Respond
+from runtime.reports import Reported
 
 
 class MemoryChannel:
     """Batches answered in a thread of this process, with the promises of RedisChannel.
 
-    `held` keeps them unanswered, as if no replica lived; `sent` and `withdrawn` are for tests to look at.
+    `held` keeps them unanswered, as if no replica lived; `sent`, `withdrawn` and `announced`, how much waited each
+    time, are for tests to look at.
     """
 
     listener: Listener
 
     def __init__(self, respond: Respond) -> None:
+        self.announced: list[int] = []
         self.address = "memory"
         self.replicas = frozenset({"memory"})
         self.respond = respond
@@ -49,9 +54,32 @@ class MemoryChannel:
     def withdraw(self, batch: Batch) -> None:
         self.withdrawn.append(batch)
 
+    def announce(self) -> None:
+        self.announced.append(self.listener.report().waiting)
+
     async def ping(self) -> None:
         return None
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+
+class MemoryReports:
+    """What a test lets replicas and gateways say; None is an outage."""
+
+    def __init__(self) -> None:
+        self.said: Mapping[str, Reported] | None = {}
+
+    def read(self) -> Mapping[str, Reported] | None:
+        return self.said
+
+
+class MemorySurplus:
+    """What was said last, for tests to look at."""
+
+    def __init__(self) -> None:
+        self.said: Mapping[PoolName, Collection[str]] = {}
+
+    def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
+        self.said = workers

@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,12 @@ from celery import Celery, signals
 
 from contract.jobs import JobKind
 from runtime import pools
+from runtime.accounts import Accounts
 from runtime.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
-from runtime.drain import Drain, Responder, keep_present
+from runtime.busy import Busy
+from runtime.drain import Drain, Responder
 from runtime.heartbeat import Heartbeat
+from runtime.presence import Presence
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.task import Handler
@@ -26,32 +30,49 @@ log = structlog.get_logger()
 Setup = Callable[[Stores], Responder]
 
 
-def serve(pool: str, handlers: Mapping[JobKind, Handler] | None = None, setup: Setup | None = None) -> None:
+def serve(
+    pool: str,
+    handlers: Mapping[JobKind, Handler] | None = None,
+    setup: Setup | None = None,
+    on_gpu: Callable[[], bool] = lambda: False,
+) -> None:
     """Run jobs with the `handlers` of their kinds, answer batches with what `setup` makes, or both, until SIGTERM.
 
-    A composition root.
+    `on_gpu` says whether this replica's seconds are those of a GPU, too. A composition root.
     """
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
     app = celery_app(settings)
     stores = Stores.from_environment()
+    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
     tasks: dict[str, Callable[..., None]] = {}
     private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
     queues = [pool, private]
+    online, jobs = Busy(), Busy()
+    bells = pools.bells(pool)
+    bell = Broker(app).bell(bells)
     if setup is not None:
-        client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
-        bells = pools.bells(pool)
-        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), Broker(app).bell(bells)).run
+        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), bell, online).run
         queues.append(bells)
-        keep_present(pool, private, client)
+    worker = Worker(handlers or {}, stores, jobs)
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
+    presence = Presence(pool, private, client, online, jobs, worker.rest)
+    presence.start()
+    signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
+    accounts = Accounts(pool, on_gpu, stores.ledger, (online, jobs))
+    accounts.start()
     gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
-    if handlers is None:
-        consume(app, queues, tasks)
-    else:
-        _run_jobs(Worker(handlers, stores), app, queues, tasks)
+    try:
+        if handlers is None:
+            consume(app, queues, tasks)
+        else:
+            _run_jobs(worker, app, queues, tasks)
+    finally:
+        accounts.write()
+        if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
+            presence.leave(bell)
 
 
 def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:

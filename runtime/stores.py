@@ -7,9 +7,11 @@ from services.storage.events import Events
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys
 from services.storage.leases import Leases
+from services.storage.ledger import Ledger
 from services.storage.models import Models
 from services.storage.objects import Objects, S3Objects
 from services.storage.parts import Parts
+from services.storage.pools import Pools
 from services.storage.session import Database
 from services.storage.settings import DatabaseSettings, ObjectsSettings
 from services.storage.uploads import Uploads
@@ -61,3 +63,11 @@ class Stores:
     @property
     def keys(self) -> Keys:
         return Keys(self.database)
+
+    @property
+    def pools(self) -> Pools:
+        return Pools(self.database)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.database)

@@ -11,11 +11,15 @@ from prometheus_client import Counter, Histogram
 
 from contract.errors import DatabaseUnavailable
 from contract.jobs import POOLS, JobKind
+from contract.usage import Purpose
 from runtime.attempt import run_attempt
+from runtime.busy import Busy
 from runtime.stores import Stores
 from runtime.task import Handler
 from runtime.watch import Watch
 from services.storage.claims import Claim
+from services.storage.ledger import Use
+from services.storage.rows import subject_of
 
 LOOK_S = 5.0  # so often an idle worker looks for work that another one was rung for, which is busy
 
@@ -30,11 +34,13 @@ ATTEMPT_SECONDS = Histogram(
 class Worker:
     """Runs the jobs of the kinds that it has handlers for, one at a time, in a thread of its own."""
 
-    def __init__(self, handlers: Mapping[JobKind, Handler], stores: Stores) -> None:
+    def __init__(self, handlers: Mapping[JobKind, Handler], stores: Stores, busy: Busy) -> None:
         self._handlers = handlers
         self._stores = stores
+        self._busy = busy
         self._bell = threading.Event()
         self._drain = threading.Event()
+        self._resting = False
         self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
@@ -49,6 +55,10 @@ class Worker:
         """Say that there may be work. Returns at once; a bell that rings during a job is answered after it."""
         self._bell.set()
 
+    def rest(self, resting: bool) -> None:
+        """Claim no more for as long as this holds; what runs goes on. Returns at once."""
+        self._resting = resting
+
     def drain(self) -> None:
         """Claim no more, and ask what runs to stop. Returns at once."""
         self._drain.set()
@@ -62,14 +72,19 @@ class Worker:
         while not self._drain.is_set():
             try:
                 while (claim := self._claim()) is not None:
-                    self._run(claim)
+                    use = _use(claim)
+                    self._busy.begin(use)
+                    try:
+                        self._run(claim)
+                    finally:
+                        self._busy.end(use)
             except Exception:
                 log.exception("a job's attempt was left alone; the reconciler sees to it")
             self._bell.wait(LOOK_S)
             self._bell.clear()
 
     def _claim(self) -> Claim | None:
-        if self._drain.is_set():
+        if self._drain.is_set() or self._resting:
             return None
         try:
             return self._stores.leases.claim(self._handlers.keys(), self._name)
@@ -91,3 +106,9 @@ class Worker:
             theirs.close()
             Watch(process, ours, self._stores, claim.lease, self._drain).until_the_end()
             ours.close()
+
+
+def _use(claim: Claim) -> Use:
+    """What an attempt is written down for: the job that people see, and the model that it is about."""
+    model = subject_of(claim.job.parsed_spec())["model"]
+    return Use(Purpose.JOB, model or "", claim.lease.root)

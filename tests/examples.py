@@ -40,6 +40,18 @@ from contract.layers import (
     Relu,
 )
 from contract.models import ModelCard
+from contract.pools import (
+    AutoPool,
+    Decision,
+    ManualPool,
+    Measured,
+    Pool,
+    PoolChange,
+    PoolMode,
+    Queue,
+    ReplicaCounts,
+    ScalingPolicy,
+)
 from contract.predictions import ImageResult, Prediction
 from contract.references import Reference
 from contract.traffic import Traffic
@@ -60,6 +72,7 @@ from contract.training import (
     TrainSpec,
 )
 from contract.uploads import UploadSource
+from contract.usage import Usage, UsageBy, UsageLine
 from contract.vetting import Metadata, PictureInput, VetResult, VetSpec
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -162,6 +175,10 @@ JOB = Job(
     deadline_at=None,
 )
 
+POLICY = ScalingPolicy(min=0, max=8, idle_s=60, backlog_per_replica=4)
+COUNTED = {"waiting": 6, "running": 2}
+USAGE_LINE = UsageLine(key="2026-01-02", ready_s=120.0, jobs_s=30.5, online_s=12.25, gpu_s=0.0, at_max_s=691200.0)
+
 API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
 TRAFFIC = Traffic(versions={1: 90, 2: 10}, shadow=3)
 ALIAS = Alias(alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN)
@@ -260,6 +277,24 @@ EXAMPLES: tuple[Frozen, ...] = (
     PREDICTION,
     ImageResult(error=JOB_ERROR),
     Reference(name="pet-cnn", alias="production"),
+    # pools, usage
+    POLICY,
+    Measured(at=12.5, ready=2, draining=1, oldest_s=1.5, busy=0.5, requests_per_minute=90.0, **COUNTED),
+    Decision(replicas=3, reason="6 wait and 2 run, which is more than 4 for each of 2"),
+    ManualPool(mode=PoolMode.MANUAL, replicas=3),
+    AutoPool(mode=PoolMode.AUTO, min=0, max=8),
+    ReplicaCounts(desired=3, ready=2, draining=None, min=0, max=8),
+    Queue(oldest_s=1.5, **COUNTED),
+    Pool(
+        name="inference",
+        mode=PoolMode.AUTO,
+        replicas=ReplicaCounts(desired=3, ready=2, draining=0, min=0, max=8),
+        queue=Queue(oldest_s=1.5, **COUNTED),
+        policy=POLICY,
+    ),
+    PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
+    USAGE_LINE,
+    Usage(since=WHEN.date(), until=WHEN.date(), by=UsageBy.DAY, items=(USAGE_LINE,)),
     # training
     Mlp(name="mlp", hidden=(128, 64)),
     Cnn(),

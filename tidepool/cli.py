@@ -97,6 +97,54 @@ def demo(
 
 
 @app.command()
+def pools(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for scripts.")] = False) -> None:
+    """Show the pools of replicas: how many there should be, how many there are, what waits for them."""
+    from tidepool.connection import connect
+    from tidepool.errors import Trouble
+    from tidepool.pools_table import pools_json, print_pools
+
+    try:
+        with connect(Home.from_environment()) as client:
+            found = client.pools()
+    except Trouble as trouble:
+        _fail(trouble)
+    if as_json:
+        print(pools_json(found))
+        return
+    from rich.console import Console
+
+    print_pools(Console(), found)
+
+
+@app.command()
+def scale(
+    pool: Annotated[str, typer.Argument(help="preprocess, trainer or inference.")],
+    replicas: Annotated[int | None, typer.Argument(help="How many from now on, whatever the load.", min=0)] = None,
+    auto: Annotated[bool, typer.Option("--auto", help="Follow the load; what is not given stays as it is.")] = False,
+    least: Annotated[int | None, typer.Option("--min", help="Replicas, with --auto.", min=0)] = None,
+    most: Annotated[int | None, typer.Option("--max", help="Replicas, with --auto.", min=0)] = None,
+    idle_s: Annotated[float | None, typer.Option("--idle", help="Seconds without work before zero.", min=0)] = None,
+) -> None:
+    """Set how many replicas a pool has, or let it follow its load within bounds."""
+    from rich.console import Console
+
+    from tidepool.connection import connect
+    from tidepool.errors import Trouble
+    from tidepool.pools_table import print_pools
+
+    given: dict[str, float | None] = {"min": least, "max": most, "idle_s": idle_s}
+    policy = {name: value for name, value in given.items() if value is not None}
+    if auto is (replicas is not None) or (policy and not auto):
+        _fail("Say how many, `tidepool scale inference 3`, or `tidepool scale inference --auto --min 0 --max 4`.")
+    try:
+        with connect(Home.from_environment()) as client:
+            changed = client.autoscale(pool, **policy) if replicas is None else client.scale(pool, replicas)
+    except Trouble as trouble:
+        _fail(trouble)
+    print_pools(Console(), (changed,))
+
+
+@app.command()
 def key() -> None:
     """Print the stack's API key."""
     home = Home.from_environment()

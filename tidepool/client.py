@@ -14,6 +14,7 @@ from contract.base import Frozen
 from contract.catalog import Alias, DatasetVersion, ModelVersion
 from contract.events import JobEvent
 from contract.jobs import Job, JobState
+from contract.pools import Pool, PoolChange
 from contract.predictions import ImageResult, Prediction
 from tidepool.errors import ApiError, JobUnsuccessful
 from tidepool.events import events_in
@@ -170,6 +171,26 @@ class Client:
                 for result in self.predict_many(model, half, top_k=top_k, alias=alias, version=version)
             ]
         return [ImageResult.model_validate(result) for result in answer["results"]]
+
+    def pools(self) -> tuple[Pool, ...]:
+        """How many replicas each pool should have and has, and what waits for them."""
+        return tuple(Pool.model_validate(pool) for pool in self._transport.call("GET", "/v1/pools")["items"])
+
+    def scale(self, pool: str, replicas: int) -> Pool:
+        """Keep a pool at one size."""
+        return self._set_pool(pool, {"mode": "manual", "replicas": replicas})
+
+    def autoscale(self, pool: str, **policy: float | None) -> Pool:
+        """Let a pool follow its load by the fields of ScalingPolicy; those left out stay as they are."""
+        return self._set_pool(pool, {"mode": "auto", **policy})
+
+    def pool_history(self, pool: str, *, limit: int = 50) -> tuple[PoolChange, ...]:
+        """The last changes of what a pool is meant to be, newest first, and their reasons."""
+        page = self._transport.call("GET", f"/v1/pools/{pool}/history", params={"limit": limit})
+        return tuple(PoolChange.model_validate(change) for change in page["items"])
+
+    def _set_pool(self, pool: str, body: dict[str, Any]) -> Pool:
+        return Pool.model_validate(self._transport.call("PATCH", f"/v1/pools/{pool}", json=body))
 
     def _create(self, path: str, **arguments: Any) -> Any:
         headers = {"Idempotency-Key": uuid.uuid4().hex}  # so that a retry never makes a second one

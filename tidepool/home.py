@@ -61,6 +61,11 @@ class Home:
         return self.run / "state.json"
 
     @property
+    def replicas_file(self) -> Path:
+        """Which replicas shall run."""
+        return self.run / "replicas.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.run / "up.lock"
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from contract.supervision import Report
 from tidepool.credentials import admin_key
 from tidepool.errors import StackFailed, Trouble
 from tidepool.home import Home
 from tidepool.stack.blueprint import draw_plan, wanted_port
 from tidepool.stack.components import Plan
 from tidepool.stack.stack import Stack
-from tidepool.stack.states import Report
 
 
 def start(console: Console, home: Home, scale: Sequence[str]) -> None:

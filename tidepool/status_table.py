@@ -1,19 +1,29 @@
 """`tidepool status` as a person sees it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from contract.supervision import State
 from tidepool.stack.status import Row, Status
 
-COLOURS = {"ready": "green", "starting": "yellow", "restarting": "yellow", "orphaned": "red", "dead": "red"}
+COLOURS = {
+    "ready": "green",
+    "starting": "yellow",
+    "restarting": "yellow",
+    "draining": "yellow",
+    "orphaned": "red",
+    "dead": "red",
+}
 
 NUMBERS = {"pid", "restarts", "uptime", "memory"}
 
 
 def print_status(console: Console, status: Status) -> None:
-    """One line a process, or how to start them."""
+    """One line a process and one for the replicas that are stopped, or how to start the stack."""
     if not status.components:
         console.print("The stack is down. Start it with: [bold]make up[/]")
         return
@@ -21,10 +31,19 @@ def print_status(console: Console, status: Status) -> None:
     for name in ("process", "pid", "state", "restarts", "uptime", "memory", "log"):
         table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in status.components:
-        table.add_row(*_cells(row))
+        if row.state != State.STOPPED:
+            table.add_row(*_cells(row))
     console.print(table, highlight=False)
+    if stopped := _stopped(status.components):
+        console.print(f"Stopped until they are wanted: {stopped}.", highlight=False)
     if not status.supervised:
         console.print("Its supervisor was killed; [bold]make down[/] stops the rest, [bold]make up[/] starts it anew.")
+
+
+def _stopped(rows: Sequence[Row]) -> str:
+    """`1 of trainer, 3 of inference`."""
+    counts = Counter(row.role for row in rows if row.state == State.STOPPED)
+    return ", ".join(f"{count} of {role}" for role, count in counts.items())
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ import asyncio
 import httpx
 
 from contract.keys import Scope
+from runtime.demand import Demand
+from runtime.memory import MemoryReports
 from runtime.stores import Stores
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -19,7 +21,8 @@ from tests.onnx_nodes import Case, ask, node_tests, runnable
 async def main() -> None:
     objects = MemoryObjects()
     stores = Stores(Database.in_memory(), objects)
-    app = create_app(Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.models)))
+    demand = Demand(stores.pools, MemoryReports())
+    app = create_app(Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.models), demand))
     secret = stores.keys.create("nodes", frozenset({Scope.ADMIN})).secret
     headers = {"Authorization": f"Bearer {secret}"}
     right = wrong = other = 0

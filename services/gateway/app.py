@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.gateway import datasets, events, health, jobs, keys, model_uploads, models, predict, uploads
+from services.gateway import datasets, events, health, jobs, keys, model_uploads, models, pools, predict, uploads, usage
 from services.gateway.body_limit import BodyLimit
 from services.gateway.dependencies import Backends
 from services.gateway.hot.infer import InferShortcut
@@ -47,7 +47,7 @@ def create_app(backends: Backends) -> FastAPI:
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
-    for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, keys, health):
+    for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, pools, usage, keys, health):
         app.include_router(noun.router)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, settings=backends.settings)

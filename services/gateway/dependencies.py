@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from contract.base import NAME_PATTERN
 from contract.errors import Forbidden, Unauthenticated
 from contract.keys import ApiKey, Scope
+from runtime.demand import Demand
 from runtime.stores import Stores
 from services.gateway.oip.dataplane import DataPlane
 from services.gateway.predictor import Predictor
@@ -26,6 +27,7 @@ class Backends:
     settings: GatewaySettings
     stores: Stores
     predictor: Predictor
+    demand: Demand
 
     @property
     def jobs(self) -> Jobs:

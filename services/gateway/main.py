@@ -6,6 +6,8 @@ import uvicorn
 
 from runtime.broker import Broker, celery_app
 from runtime.channel import RedisChannel
+from runtime.demand import Demand
+from runtime.reports import RedisReports
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.stores import Stores
 from runtime.telemetry import start_telemetry
@@ -23,7 +25,8 @@ def main() -> None:
     stores = Stores.from_environment()
     bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
-    backends = Backends(settings, stores, Predictor(batcher, stores.models))
+    demand = Demand(stores.pools, RedisReports(broker))
+    backends = Backends(settings, stores, Predictor(batcher, stores.models), demand)
     app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # a full collection would look at the whole application for 80 ms, again and again under load
     uvicorn.run(

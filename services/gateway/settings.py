@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contract.pools import MOST_REPLICAS
+
 
 class GatewaySettings(BaseSettings):
     """TIDEPOOL_HOST, TIDEPOOL_PORT and the limits on what a request may carry."""
@@ -22,4 +24,5 @@ class GatewaySettings(BaseSettings):
     max_waiting: int = Field(default=512, ge=1, description="Predictions that wait for one model version.")
     max_batch: int = Field(default=32, ge=1, description="Predictions in one batch.")
     flights_per_replica: int = Field(default=2, ge=1, description="Batches under way for each inference replica.")
+    max_replicas: int = Field(default=64, ge=1, le=MOST_REPLICAS, description="Of a pool, whoever asks for more.")
     predict_timeout_s: float = Field(default=10.0, description="Where X-Request-Timeout says nothing.")

@@ -1,5 +1,7 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
+import onnxruntime as ort
+
 from contract.inference import Question, Target
 from runtime.drain import Answered, Responder
 from runtime.stores import Stores
@@ -7,7 +9,14 @@ from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
 from services.inference.predict import Predictor
+from services.inference.providers import on_gpu
 from services.inference.settings import InferenceSettings
+
+
+def on_device() -> bool:
+    """Whether models run on a GPU where ONNX Runtime and the settings are as they are here."""
+    first = InferenceSettings().placement.providers(ort.get_available_providers())[0]
+    return on_gpu(first if isinstance(first, str) else first[0])
 
 
 def setup(stores: Stores) -> Responder:

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.errors import TidepoolError
+from contract.pools import Measured, PoolName, Replicas
 from runtime.broker import Broker, celery_app
 from runtime.settings import BrokerSettings, TelemetrySettings
 from runtime.telemetry import start_telemetry
@@ -19,6 +20,7 @@ from services.storage.collector import Collector
 from services.storage.keys import Keys
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
+from services.storage.pools import Pools
 from services.storage.reconciler import Reconciler
 from services.storage.roles import ensure_services_role
 from services.storage.session import Database
@@ -48,8 +50,14 @@ class AdminSettings(BaseSettings):
     services_database_url: SecretStr | None = None
 
 
+class ScaleSettings(BaseSettings):
+    """TIDEPOOL_SCALE: `{"inference": 2}`, replicas that a person wants from now on, whatever was set before."""
+
+    tidepool_scale: dict[PoolName, Replicas] = {}
+
+
 def init() -> None:
-    """Migrate the schema, make the buckets, store the first admin key, make the services' role; safe to repeat."""
+    """Migrate the schema, make buckets, pools, the first admin key and the services' role; safe to repeat."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     admin = AdminSettings()
     until = time.monotonic() + REACH_S
@@ -57,6 +65,7 @@ def init() -> None:
         try:
             migrate(database)
             S3Objects(ObjectsSettings()).make_buckets()
+            make_pools(Pools(database))
             Keys(database).ensure_admin(admin.admin_key.get_secret_value())
             if admin.services_database_url:
                 ensure_services_role(database, admin.services_database_url.get_secret_value())
@@ -70,9 +79,17 @@ def init() -> None:
             return
 
 
+def make_pools(pools: Pools) -> None:
+    """Those that are missing, and of the size that the environment gives; raises DatabaseUnavailable."""
+    pools.ensure()
+    for name, replicas in ScaleSettings().tidepool_scale.items():
+        pools.set_manual(name, replicas, Measured(at=0.0, ready=None, waiting=None, running=None))
+
+
 def sweep(stop: threading.Event) -> None:
     """Relay and repair until `stop` is set; an outage only delays both."""
-    reconciler = Reconciler(Database.connect(DatabaseSettings().url.get_secret_value()))
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    reconciler, pools = Reconciler(database), Pools(database)
     broker = Broker(celery_app(BrokerSettings()))
     repair_at = 0.0
     while not stop.wait(RELAY_S):
@@ -84,6 +101,7 @@ def sweep(stop: threading.Event) -> None:
                     REPAIRED.labels(repair).inc(count)
                 for kind, seconds in reconciler.oldest_queued_seconds().items():
                     OLDEST.labels(kind).set(seconds)
+                pools.prune()
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -194,4 +195,42 @@ api_keys = Table(
     Column("digest", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("mode", String(8), nullable=False),
+    Column("policy", JSON, nullable=False),
+    Column("desired", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),  # raised by every change
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+pool_changes = Table(
+    "pool_changes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("pool", String(16), ForeignKey("pools.name"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("desired", Integer, nullable=False),
+    Column("ready", Integer),  # here and below: None is what could not be measured
+    Column("waiting", Integer),
+    Column("running", Integer),
+    Column("reason", Text, nullable=False),
+    Index(None, "pool", "id"),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("day", Date, primary_key=True),  # in UTC
+    Column("pool", String(16), primary_key=True),
+    Column("purpose", String(8), primary_key=True),
+    Column("model", String(63), primary_key=True),  # empty where there is none, as is `job`
+    Column("job", String(36), primary_key=True),
+    Column("gpu", Boolean, primary_key=True),
+    Column("seconds", Float, nullable=False),
 )

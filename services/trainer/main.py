@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 from contract.jobs import JobKind
 from runtime.replica import serve
 from services.trainer.worker import train
@@ -10,4 +12,4 @@ if __name__ == "__main__":
     # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads
     # that spin made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    serve("trainer", handlers={JobKind.TRAIN: train})
+    serve("trainer", handlers={JobKind.TRAIN: train}, on_gpu=torch.cuda.is_available)

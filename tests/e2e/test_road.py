@@ -4,66 +4,25 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from contract.jobs import JobState, PreprocessResult, TrainResult
+from tests.e2e.running import TIDEPOOL, Running, started
 from tests.pictures import class_folders, png, zipped
 from tests.servers import free_port
 from tidepool.client import Client
 from tidepool.errors import ApiError, JobUnsuccessful
 
-TIDEPOOL = Path(sys.executable).with_name("tidepool")
-
-
-@dataclass(frozen=True)
-class Running:
-    """A stack that is up."""
-
-    home: Path
-    url: str
-    environment: dict[str, str]
-
-    @property
-    def key(self) -> str:
-        return (self.home / "api-key").read_text().strip()
-
-    def pid(self, role: str) -> int | None:
-        """What its pid file says; None while there is none."""
-        file = self.home / "run" / f"{role}.pid"
-        return int(file.read_text().split()[0]) if file.exists() else None
-
-    def tidepool(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [TIDEPOOL, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
-
-    def curl(self, *arguments: str) -> tuple[int, dict[str, object]]:
-        command = ["curl", "-sS", "-w", "\n%{http_code}", "-H", f"Authorization: Bearer {self.key}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        body, _, status = done.stdout.rpartition("\n")
-        return int(status), json.loads(body)
-
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    home, port = tmp_path_factory.mktemp("stack") / "home", free_port()
-    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)}
-    stack = Running(home, f"http://127.0.0.1:{port}", environment)
-    up = stack.tidepool("up")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
-        assert stack.url in up.stdout
-        assert "api-key" in up.stdout
+    with started(tmp_path_factory.mktemp("stack") / "home") as stack:
         yield stack
-    finally:
-        stack.tidepool("down")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +126,7 @@ def test_a_killed_replica_comes_back_and_answers(running: Running, client: Clien
 
 def test_status_shows_every_role(running: Running) -> None:
     shown = json.loads(running.tidepool("status", "--json").stdout)
-    roles = {"redis", "s3", "gateway", "storage", "preprocess", "trainer", "inference"}
+    roles = {"redis", "s3", "gateway", "storage", "autoscaler", "preprocess", "trainer", "inference"}
     assert roles <= {component["name"] for component in shown["components"]}
     assert {path.stem for path in (running.home / "run").glob("*.pid")} >= roles
     assert {path.stem for path in (running.home / "log").glob("*.log")} >= roles

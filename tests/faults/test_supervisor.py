@@ -53,7 +53,7 @@ def test_jobs_go_on_without_the_supervisor_and_the_next_up_takes_over(stack: Emb
     # then nothing old is left, and each job was done once, with no failure charged
     assert not any(process.is_running() for process in orphans)
     status = status_of(stack.stack.home)
-    assert {component.state for component in status.components} == {"ready"}
+    assert {component.state for component in status.components} == {"ready", "stopped"}
     for job in (running, waiting):
         done = driver.until(job, ended)
         assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)

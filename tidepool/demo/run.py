@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from contract.jobs import POOLS
+from contract.supervision import Report, State
 from tidepool.client import Client
 from tidepool.credentials import admin_key
 from tidepool.demo.road import Step, walk
@@ -23,7 +24,6 @@ from tidepool.home import Home
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.ports import HOST, free_ports
 from tidepool.stack.stack import TAIL, Stack
-from tidepool.stack.states import Report
 from tidepool.stack.status import status_of
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "cifar10-sample.zip"
@@ -82,8 +82,9 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 
 def _readiness(reports: Sequence[Report]) -> tuple[float, str]:
-    waiting = [report.name for report in reports if not report.state.settled]
-    return (len(reports) - len(waiting)) / max(1, len(reports)), ", ".join(waiting)
+    wanted = [report for report in reports if report.state is not State.STOPPED]
+    waiting = [report.name for report in wanted if not report.state.settled]
+    return (len(wanted) - len(waiting)) / max(1, len(wanted)), ", ".join(waiting)
 
 
 def _explain(console: Console, home: Home, trouble: Trouble) -> None:

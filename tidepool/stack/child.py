@@ -1,4 +1,4 @@
-"""One component's life under the supervisor: started, probed, and started again when it dies."""
+"""One component's life under the supervisor: started, probed, started again when it dies, and drained."""
 
 import logging
 import os
@@ -6,13 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from contract.supervision import Report, State
 from tidepool.home import VARIABLE, Home
 from tidepool.stack.backoff import Backoff
 from tidepool.stack.components import Component
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.probe import answers
 from tidepool.stack.processes import kill_marked, mark
-from tidepool.stack.states import Report, State
 
 SOURCE = Path(__file__).parents[2]  # where `python -m services.…` finds the same code as this
 LARGEST_LOG = 10 << 20  # bytes; looked at when a component starts
@@ -65,14 +65,28 @@ class Child:
         PidFile(home.pid(component.name)).write(self._process.pid)
         _log.info("%s started as %d", component.name, self._process.pid)
 
+    def follow(self, wanted: bool) -> None:
+        """Be, or begin to be, what is wanted; who drains ends first, and only then may start again."""
+        if wanted and self.state is State.STOPPED:
+            self.state = State.WAITING
+        elif not wanted and self.state in {State.WAITING, State.RESTARTING}:
+            self.state = State.STOPPED
+        elif not wanted and self._process and self.state in {State.STARTING, State.READY}:
+            self.state, self._due = State.DRAINING, time.monotonic() + self.component.grace
+            self._process.terminate()
+            _log.info("%s drains", self.component.name)
+
     def look(self) -> None:
-        """Notice that it died or hangs, that it answers, or that it is time to start it again."""
+        """Notice that it died or hangs, that it answers, or that it is time to start it again or to end it."""
         if self.state is State.RESTARTING:
             if time.monotonic() >= self._due:
                 self.start()
                 self._restarts += 1
         elif self._process and (code := self._process.poll()) is not None:
             self._died(code)
+        elif self.state is State.DRAINING and self._process and time.monotonic() >= self._due:
+            _log.warning("%s did not go within its grace; killing it", self.component.name)
+            self._process.kill()
         elif self.state is State.STARTING and not self.component.once:
             probe = self.component.probe
             if probe is None or answers(probe):
@@ -83,7 +97,14 @@ class Child:
 
     def report(self) -> Report:
         component = self.component
-        return Report(name=component.name, role=component.role, state=self.state, restarts=self._restarts)
+        return Report(
+            name=component.name,
+            role=component.role,
+            index=component.index,
+            state=self.state,
+            restarts=self._restarts,
+            pid=self._process.pid if self._process else None,
+        )
 
     def _probe(self, probe: str) -> None:
         """Kill a process that lives but does not answer: it is stopped, or hangs."""
@@ -98,6 +119,10 @@ class Child:
         self._process = None
         PidFile(self._home.pid(name)).remove()
         kill_marked(self._home, name)
+        if self.state is State.DRAINING:
+            self.state = State.STOPPED
+            _log.info("%s is gone with %s", name, code)
+            return
         if self.component.once:
             self.state = State.FINISHED if code == 0 else State.FAILED
             _log.info("%s ended with %s", name, code)

@@ -1,7 +1,9 @@
 """The services of the embedded stack: their commands, and the environment that each of them reads."""
 
+import json
 import os
 import sys
+from collections.abc import Mapping
 
 from tidepool.credentials import Credentials, admin_key
 from tidepool.home import Home
@@ -33,12 +35,14 @@ class Services:
             "TIDEPOOL_SCRATCH": str(home.scratch),
         }
 
-    def init(self, *, stage: int) -> Component:
+    def init(self, replicas: Mapping[str, int], *, stage: int) -> Component:
+        """`replicas` are those that the pools shall have from now on, whatever they had."""
         return Component(
             role="init",
             stage=stage,
             command=_python("services.storage.main", "init"),
-            environment=self._servers | {"TIDEPOOL_ADMIN_KEY": admin_key(self._home)},
+            environment=self._servers
+            | {"TIDEPOOL_ADMIN_KEY": admin_key(self._home), "TIDEPOOL_SCALE": json.dumps(dict(replicas))},
             once=True,
         )
 
@@ -48,6 +52,20 @@ class Services:
             stage=stage,
             command=_python("services.storage.main", "sweep"),
             environment=self._servers | _metrics(metrics_port),
+            probe=_metrics_url(metrics_port),
+        )
+
+    def autoscaler(self, metrics_port: int, *, stage: int) -> Component:
+        driver = {
+            "TIDEPOOL_DRIVER": "process",
+            "TIDEPOOL_REPLICAS_FILE": str(self._home.replicas_file),
+            "TIDEPOOL_STATE_FILE": str(self._home.state_file),
+        }
+        return Component(
+            role="autoscaler",
+            stage=stage,
+            command=_python("services.autoscaler.main"),
+            environment=self._servers | _metrics(metrics_port) | driver,
             probe=_metrics_url(metrics_port),
         )
 
@@ -62,12 +80,13 @@ class Services:
             grace=WORKER_GRACE,
         )
 
-    def gateway(self, port: int, metrics_port: int, *, stage: int) -> Component:
+    def gateway(self, port: int, metrics_port: int, *, most_replicas: int, stage: int) -> Component:
+        served = {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port), "TIDEPOOL_MAX_REPLICAS": str(most_replicas)}
         return Component(
             role="gateway",
             stage=stage,
             command=_python("services.gateway.main"),
-            environment=self._servers | _metrics(metrics_port) | {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port)},
+            environment=self._servers | _metrics(metrics_port) | served,
             probe=f"http://{HOST}:{port}/readyz",
             grace=GATEWAY_GRACE,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock
 
+from contract.supervision import Report, State
 from tidepool.errors import StackFailed
 from tidepool.files import last_lines
 from tidepool.home import VARIABLE, Home
@@ -16,7 +17,7 @@ from tidepool.stack.child import SOURCE, rotate
 from tidepool.stack.components import Plan
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import mark, marked, stop, tear_down
-from tidepool.stack.states import Report, State, load_reports
+from tidepool.stack.states import load_reports
 from tidepool.stack.supervisor import NAME as SUPERVISOR
 
 LIMIT = 60.0  # seconds until every component must be ready

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psutil
 
 from contract.base import Frozen
+from contract.supervision import State
 from tidepool.home import Home
 from tidepool.stack.components import Component, Plan
 from tidepool.stack.pidfile import PidFile
@@ -51,7 +52,7 @@ def _rows(home: Home, plan: Plan, supervised: bool) -> Iterator[Row]:
             continue
         report = reports.get(component.name)
         state = str(report.state) if report else "waiting"
-        if not supervised:
+        if not supervised and state != State.STOPPED:
             state = "orphaned" if _process(home, component) else "dead"
         yield _row(home, component.name, component.role, state=state, restarts=report.restarts if report else 0)
 

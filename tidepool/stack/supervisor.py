@@ -6,27 +6,30 @@ import signal
 import sys
 from types import FrameType
 
+from contract.supervision import Report, State
 from tidepool.home import Home
 from tidepool.stack.child import Child
 from tidepool.stack.components import Plan
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import tear_down
-from tidepool.stack.states import Report, State, save_reports
+from tidepool.stack.replicas import Followed
+from tidepool.stack.states import save_reports
 
 NAME = "supervisor"
 BUSY = 0.05  # seconds between looks while something starts
-IDLE = 1.0  # at rest; the death of a child ends it at once
+IDLE = 0.25  # at rest: so soon is a change of what is wanted seen; the death of a child ends it at once
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """`plan` is what should run; `children` is what does."""
+    """`plan` is what can run, `wanted` which replicas of it shall; `children` is what does."""
 
     def __init__(self, home: Home, plan: Plan) -> None:
         self._home = home
         self._plan = plan
         self._children = [[Child(home, component) for component in stage] for stage in plan.stages()]
+        self._wanted = Followed(home.replicas_file)
         self._reports: tuple[Report, ...] = ()
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is safe in a signal handler
 
@@ -58,8 +61,10 @@ class Supervisor:
 
     def _look(self) -> list[State]:
         earlier_settled = True
+        self._wanted.look()
         for stage in self._children:
             for child in stage:
+                child.follow(self._wanted.wants(child.component))
                 if child.state is not State.WAITING:
                     child.look()
                 elif earlier_settled:

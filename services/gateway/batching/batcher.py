@@ -7,6 +7,8 @@ from typing import Protocol
 
 from contract.inference import Payload, Reply, Target
 from runtime.channel import Channel
+from runtime.rate import Rate
+from runtime.reports import GatewayReport
 from services.gateway.batching.bounds import Bounds
 from services.gateway.batching.lane import Lane
 from services.gateway.batching.request import Answered, Request, Then
@@ -55,6 +57,8 @@ class Batcher:
         self._bounds = bounds
         self._lanes: dict[Target, Lane] = {}
         self._lane_of: dict[str, Lane] = {}
+        self._answered = 0
+        self._rate = Rate()
 
     async def open(self) -> None:
         await self._channel.open()
@@ -85,12 +89,18 @@ class Batcher:
         """Give the answers to those who wait; a reply to a batch that was answered before is dropped."""
         lane = self._lane_of.pop(reply.id, None)
         if lane is not None:
+            self._answered += len(reply.answers)
             lane.land(reply)
 
     def lost(self) -> None:
         """Send every batch again that may be lost, if it was not before."""
         for lane in set(self._lane_of.values()):
             lane.send_again()
+
+    def report(self) -> GatewayReport:
+        """What waits now, and how many answers came a minute of late."""
+        waiting = sum(lane.outstanding for lane in self._lanes.values())
+        return GatewayReport(waiting=waiting, per_minute=60 * self._rate.of(self._answered))
 
     async def ping(self) -> None:
         await self._channel.ping()

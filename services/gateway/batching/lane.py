@@ -35,6 +35,12 @@ class Lane:
     def idle(self) -> bool:
         return not self._waiting and not self._flights
 
+    @property
+    def outstanding(self) -> int:
+        """How many requests have no answer yet."""
+        sent = (request for flight in self._flights.values() for request in flight.requests)
+        return sum(not request.done for request in itertools.chain(self._waiting, sent))
+
     def admit(self, request: Request, within_s: float) -> None:
         """Take a request in; raises Overloaded."""
         if len(self._waiting) >= self._bounds.waiting:
@@ -133,6 +139,9 @@ class Lane:
             self._end(flight)
             for request in flight.requests:
                 request.settle(error)
+        else:
+            if not self._channel.replicas:
+                self._channel.announce()  # so that one is started for these, and soon
 
     def _end(self, flight: Flight) -> None:
         flight.over = True

@@ -10,6 +10,7 @@ import pytest
 from runtime.stores import Stores
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
+from services.storage.pools import Pools
 from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from tests.servers import S3Server, Server
@@ -31,6 +32,7 @@ def stores(environment: dict[str, str], s3: S3Server) -> Stores:
     """The empty state of a stack."""
     database = Database.connect(environment["TIDEPOOL_DATABASE_URL"])
     migrate(database)
+    Pools(database).ensure()
     settings = {"endpoint": s3.url, "access_key": s3.access_key, "secret_key": s3.secret_key}
     objects = S3Objects(ObjectsSettings.model_validate(settings))
     objects.make_buckets()

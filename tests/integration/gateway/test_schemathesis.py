@@ -15,7 +15,9 @@ from contract.keys import Scope
 from contract.training import TrainSpec
 from runtime.broker import Broker, celery_app
 from runtime.channel import RedisChannel
+from runtime.demand import Demand
 from runtime.memory import MemoryChannel
+from runtime.reports import RedisReports
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
 from services.gateway.app import create_app, create_protocol
@@ -73,6 +75,7 @@ def known(stores: Stores) -> dict[str, str | int]:
         "job_id": job.id,
         "upload_id": upload.id,
         "key_id": key.id,
+        "pool": "inference",
     }
 
 
@@ -81,7 +84,8 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     """The URL of a gateway over real servers."""
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
-    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models))
+    demand = Demand(stores.pools, RedisReports(broker))
+    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models), demand)
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(

@@ -21,7 +21,7 @@ def replica(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that answers questions, until the end of the block."""
     environment = os.environ | {
         "TIDEPOOL_BROKER_URL": url,
-        "TIDEPOOL_DATABASE_URL": "sqlite:////unused",
+        "TIDEPOOL_DATABASE_URL": f"sqlite:///{log}.db",
         "TIDEPOOL_S3_ENDPOINT": "http://127.0.0.1:1",
         "TIDEPOOL_S3_ACCESS_KEY": "unused",
         "TIDEPOOL_S3_SECRET_KEY": "unused",

@@ -1,7 +1,9 @@
 """The online path for real: gateways' batchers, Redis, and replicas in Celery worker processes."""
 
 import asyncio
+import contextlib
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import redis as redis_py
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, TidepoolError
+from runtime import pools
 from runtime.broker import celery_app
 from runtime.settings import BrokerSettings
 from services.gateway.batching.batcher import Batcher
@@ -119,6 +122,19 @@ async def test_nobody_listens(redis: Server) -> None:
     assert redis_py.Redis.from_url(redis.url).llen("tidepool:nobody:batches") == 0  # taken back
 
 
+async def test_a_question_waits_for_a_replica_that_comes(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with batcher("echo", server.url) as asker:
+            # given more questions than leave at once, and nobody there
+            texts = [str(number) for number in range(100)]
+            waiting = [asyncio.create_task(ask(asker, text)) for text in texts]
+            await asyncio.wait(waiting, timeout=1.5)
+            assert not any(task.done() for task in waiting)
+
+            with replica(server.url, tmp_path / "log"):
+                assert await asyncio.gather(*waiting) == [text[::-1] for text in texts]
+
+
 async def test_no_redis_is_an_outage_at_once() -> None:
     async with batcher("echo", f"redis://127.0.0.1:{free_port()}/0") as asker:
         with pytest.raises(BrokerUnavailable):
@@ -165,3 +181,41 @@ async def test_a_batch_whose_replica_is_killed_is_answered_by_another(tmp_path: 
                 with replica(server.url, tmp_path / "second"):
                     (tmp_path / "released").touch()
                     assert await held == f"until {tmp_path}/released"[::-1]
+
+
+async def test_a_batch_outlives_replicas_that_leave_beside_it(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, contextlib.ExitStack() as running:
+        async with batcher("echo", server.url) as asker:
+            # given three replicas, one of which has a batch
+            logs = [tmp_path / f"log-{number}" for number in range(3)]
+            processes = [running.enter_context(replica(server.url, log)) for log in logs]
+            await asyncio.to_thread(wait_until_there_are, asker, 3)
+            held = asyncio.create_task(ask(asker, f"until {tmp_path}/released"))
+            busy = await asyncio.to_thread(first_of, tmp_path)
+
+            # when the others go, one after the other
+            for left, process in enumerate((each for each in processes if each.pid != busy), start=1):
+                process.terminate()
+                await asyncio.to_thread(wait_until_there_are, asker, 3 - left)
+
+            # then nothing of it was sent again
+            assert redis_py.Redis.from_url(server.url).llen(pools.batches("echo")) == 0
+            (tmp_path / "released").touch()
+            assert await held == f"until {tmp_path}/released"[::-1]
+
+
+def wait_until_there_are(asker: Batcher, count: int) -> None:
+    """So many replicas, as this gateway sees it."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(asker._channel.replicas) != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def first_of(folder: Path) -> int:
+    """The process that is busy, when one is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := list(folder.glob("busy-*"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return int(found[0].name.removeprefix("busy-"))

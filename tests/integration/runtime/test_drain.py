@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from contract.errors import BadModel
 from contract.inference import Answer, Artifact, Batch, Failure, Picture, Question, Reply, Scores, Target
 from runtime import drain, pools
+from runtime.busy import Busy
 from runtime.drain import Answered, Drain, Responder
 from tests.servers import Server
 
@@ -29,8 +30,9 @@ class Asked:
         self.client: Any = redis_py.Redis.from_url(url)  # whose types are those of every client
         self.pool = f"pool-{uuid.uuid4().hex}"
         self.computed: list[str] = []
+        self.busy = Busy()
         self.before: Callable[[], object] = lambda: None
-        self.drain = Drain(self.pool, self.client, Responder(self.respond), BELL)
+        self.drain = Drain(self.pool, self.client, Responder(self.respond), BELL, self.busy)
 
     def respond(self, _: Target, questions: tuple[Question, ...]) -> Answered:
         self.before()
@@ -202,7 +204,7 @@ def test_one_batch_is_prepared_while_another_runs(asked: Asked) -> None:
     # given a replica that works on two batches at once, and on each until both are under way
     both = threading.Barrier(2, timeout=30)
     asked.before = both.wait
-    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL)
+    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL, asked.busy)
     addresses = [asked.push(name) for name in ("a", "b", "c", "d")]
 
     asked.drain.run()
@@ -214,7 +216,7 @@ def test_one_batch_is_prepared_while_another_runs(asked: Asked) -> None:
 def test_an_outage_while_two_batches_are_under_way_is_told(asked: Asked) -> None:
     other: Any = redis_py.Redis.from_url(asked.url)
     asked.before = lambda: other.client_kill_filter(_type="normal", skipme=True)
-    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL)
+    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL, asked.busy)
     asked.push("a")
 
     with pytest.raises(redis_py.ConnectionError):

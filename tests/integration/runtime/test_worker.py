@@ -3,21 +3,28 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import redis as redis_client
 
 from contract.artifacts import Bucket
 from contract.inference import Answer, Artifact, Picture, Scores, Target
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
+from contract.usage import UsageBy
+from runtime import pools
 from runtime.broker import Broker, celery_app
+from runtime.reports import RedisReports
 from runtime.settings import BrokerSettings
 from runtime.stores import Stores
+from runtime.surplus import RedisSurplus
 from services.storage.objects import S3Objects
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
@@ -34,7 +41,7 @@ class Harness:
     def __init__(self, stores: Stores, settings: BrokerSettings, environment: dict[str, str], log: Path) -> None:
         self.stores = stores
         self.log = log
-        self._settings = settings
+        self.settings = settings
         self._broker = Broker(celery_app(settings))
         self._environment = environment
         self.process = self.start()
@@ -55,7 +62,7 @@ class Harness:
         """The answers to as many questions, one after the other."""
 
         async def questions() -> list[Answer]:
-            async with batcher("preprocess", self._settings.url.get_secret_value()) as asker:
+            async with batcher("preprocess", self.settings.url.get_secret_value()) as asker:
                 return [(await asker.ask(TARGET, Picture(file), PATIENCE_S)).answer for _ in range(times)]
 
         return asyncio.run(questions())
@@ -134,6 +141,61 @@ def test_a_running_job_is_cancelled(harness: Harness) -> None:
 
     assert harness.until(job, ended).state == JobState.CANCELLED
     assert harness.stores.datasets.list(10).items == ()
+
+
+def test_a_worker_says_what_it_does_and_writes_it_down(harness: Harness) -> None:
+    # given a job under way
+    job = harness.until(harness.submit("slow"), started)
+    name = f"preprocess.{socket.gethostname()}.{harness.process.pid}"
+    reports = RedisReports(harness.settings)
+
+    def at_work(_: Job) -> bool:
+        said = (reports.read() or {})["preprocess"].replicas.get(name)
+        return said is not None and said.job and said.busy > 0
+
+    harness.until(job, at_work)
+
+    # when its worker goes
+    harness.process.terminate()
+    harness.process.wait(30)
+
+    # then its seconds are in the ledger
+    today = harness.stores.database.now().date()
+    (line,) = harness.stores.ledger.sums(today - timedelta(days=1), today, UsageBy.JOB, 10).items
+    (pool,) = harness.stores.ledger.sums(today - timedelta(days=1), today, UsageBy.POOL, 10).items
+    assert (line.key, pool.key) == (job.id, "preprocess")
+    assert 0 < line.jobs_s == pool.jobs_s < (pool.ready_s or 0)
+
+
+def test_a_worker_that_is_too_many_finishes_its_job_and_takes_no_other(harness: Harness, redis: Server) -> None:
+    # given one that runs a job while it hears at every beat that it is too many
+    running = harness.until(harness.submit("slow"), started)
+    surplus, client = RedisSurplus(harness.settings), redis_client.Redis.from_url(redis.url)
+    host, pid = socket.gethostname(), harness.process.pid
+
+    def after_beats(job: Job) -> Job:
+        """The job when the worker has heard it twice."""
+        key, name = pools.replicas("preprocess"), f"preprocess.{host}.{pid}"
+        until = client.zscore(key, name) + 3
+
+        def heard(_: Job) -> bool:
+            surplus.say({"preprocess": {f"{host}:{pid}"}})
+            return bool(client.zscore(key, name) >= until)
+
+        return harness.until(job, heard)
+
+    # then it goes on with its job
+    assert after_beats(running).state == JobState.RUNNING
+
+    # and when that is over, it takes no other
+    harness.stores.jobs.cancel(running.id)
+    harness.until(running, ended)
+    other = harness.submit("good")
+    assert after_beats(other).state == JobState.QUEUED
+
+    # and when it is not too many any more, it does
+    surplus.say({})
+    assert harness.until(other, ended).state == JobState.SUCCEEDED
 
 
 def test_a_job_divides_and_is_put_together(harness: Harness) -> None:

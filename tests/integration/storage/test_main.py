@@ -9,11 +9,14 @@ from prometheus_client import REGISTRY
 from contract.artifacts import Bucket, attempt_prefix
 from contract.errors import Unauthenticated
 from contract.jobs import POOLS, JobKind, JobState
+from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
+from services.storage import pool_history
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys, new_token
 from services.storage.leases import Leases
 from services.storage.main import collect, init, sweep
 from services.storage.objects import S3Objects
+from services.storage.pools import Pools
 from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from tests.examples import PREPROCESS_REQUEST
@@ -21,6 +24,7 @@ from tests.integration.storage.steps import claimed
 from tests.servers import S3Server, Server, free_port
 
 TOKEN = new_token()
+UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
 QUEUE = POOLS[JobKind.PREPROCESS]
 
 
@@ -59,9 +63,26 @@ def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_u
     for _ in range(2):
         init()
 
-    assert [key.name for key in Keys(Database.connect(database_url)).list()] == ["admin"]
+    database = Database.connect(database_url)
+    assert [key.name for key in Keys(database).list()] == ["admin"]
+    assert [pool.name for pool in Pools(database).list()] == list(POOL_NAMES)
     objects = S3Objects(ObjectsSettings())
     assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
+
+
+def test_the_scale_of_the_environment_holds_whatever_was_set_before(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    init()
+    pools = Pools(Database.connect(database_url))
+    pools.set_auto("inference", AutoPool(mode=PoolMode.AUTO, min=3, max=4), UNMEASURED)
+    monkeypatch.setenv("TIDEPOOL_SCALE", '{"inference": 2, "trainer": 0}')
+
+    init()
+
+    found = {pool.name: (pool.mode, pool.desired) for pool in pools.list()}
+    manual = PoolMode.MANUAL
+    assert found == {"preprocess": (manual, 1), "trainer": (manual, 0), "inference": (manual, 2)}
 
 
 def test_a_mistake_of_the_operator_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,6 +115,20 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
     oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
+
+
+def test_a_sweep_forgets_old_changes_of_pools(
+    monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
+) -> None:
+    monkeypatch.setattr(pool_history, "KEPT", 1)
+    pools = Pools(database)
+    pools.ensure()
+    for replicas in (2, 3):
+        pools.set_manual("trainer", replicas, Measured(at=0.0, ready=1, waiting=0, running=0))
+
+    sweep(Passes(1))
+
+    assert [change.desired for change in pools.history("trainer", 10).items] == [3]
 
 
 def test_what_nothing_points_at_is_collected(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:

@@ -4,12 +4,12 @@ import socket
 
 import pytest
 
+from contract.supervision import State
 from tests.integration.tidepool.tiny_stack import SLEEP, eventually, python
 from tidepool.stack import child as module
 from tidepool.stack.child import Child
 from tidepool.stack.processes import kill_marked
 from tidepool.stack.stack import Stack
-from tidepool.stack.states import State
 
 
 def state_of(child: Child) -> State:

@@ -7,10 +7,13 @@ from contract.inference import Answer, Failure, Picture, Question, Scores, Targe
 from contract.jobs import JobError
 from contract.predictions import ImageResult
 from runtime.channel import Channel
+from runtime.demand import Demand
 from runtime.drain import Answered
+from runtime.memory import MemoryReports
+from runtime.reports import Reports
 from runtime.stores import Stores
 from services.gateway.app import create_app
-from services.gateway.batching.batcher import Batcher
+from services.gateway.batching.batcher import Asker, Batcher
 from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
 from services.gateway.predictor import Predictor
@@ -21,9 +24,18 @@ BAD_IMAGE = ImageResult(error=JobError(code=BadImage.code, message="the file is 
 SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_predict_bytes=8_000, max_images=10)
 
 
-def gateway(stores: Stores, channel: Channel) -> FastAPI:
+def gateway(stores: Stores, channel: Channel, reports: Reports | None = None) -> FastAPI:
     """The application with small limits."""
-    return create_app(Backends(SETTINGS, stores, Predictor(Batcher(channel, Bounds()), stores.models)))
+    return create_app(backends(stores, Batcher(channel, Bounds()), reports=reports))
+
+
+def backends(
+    stores: Stores, asker: Asker, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
+) -> Backends:
+    """The stores with their pools, of which nothing is heard unless `reports` say something."""
+    stores.pools.ensure()
+    demand = Demand(stores.pools, reports or MemoryReports())
+    return Backends(settings, stores, Predictor(asker, stores.models), demand)
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> Answered:

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from contract.jobs import Job
 from contract.keys import Scope
-from runtime.memory import MemoryChannel
+from runtime.memory import MemoryChannel, MemoryReports
 from runtime.stores import Stores
 from services.gateway.dependencies import Backends
 from services.storage.memory import MemoryObjects
@@ -50,8 +50,13 @@ def channel() -> MemoryChannel:
 
 
 @pytest.fixture
-def app(stores: Stores, channel: MemoryChannel) -> FastAPI:
-    return gateway(stores, channel)
+def reports() -> MemoryReports:
+    return MemoryReports()
+
+
+@pytest.fixture
+def app(stores: Stores, channel: MemoryChannel, reports: MemoryReports) -> FastAPI:
+    return gateway(stores, channel, reports)
 
 
 @pytest.fixture

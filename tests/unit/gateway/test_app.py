@@ -63,10 +63,17 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
         assert operation["description"]
 
 
-def test_the_examples_are_right(document: dict[str, Any]) -> None:
-    content = operations(document)["post /v1/jobs"]["requestBody"]["content"]["application/json"]
+@pytest.mark.parametrize(
+    ("operation", "examples"),
+    [
+        ("post /v1/jobs", {"train", "layers", "predict", "preprocess", "vet"}),
+        ("patch /v1/pools/{pool}", {"manual", "auto"}),
+    ],
+)
+def test_the_examples_are_right(document: dict[str, Any], operation: str, examples: set[str]) -> None:
+    content = operations(document)[operation]["requestBody"]["content"]["application/json"]
     validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
 
-    assert set(content["examples"]) == {"train", "layers", "predict", "preprocess", "vet"}
+    assert set(content["examples"]) == examples
     for example in content["examples"].values():
         validator.validate(example["value"])

@@ -1,9 +1,13 @@
+import json
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
+from tests.unit.tidepool.test_client import POOL
 from tidepool.cli import app
+from tidepool.client import Client
 from tidepool.home import Home
 
 
@@ -50,3 +54,50 @@ def test_a_demo_without_an_archive(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["demo", "--dataset", str(tmp_path / "none.zip")])
     assert told.exit_code == 1
     assert "none.zip" in told.stderr
+
+
+def test_pools_and_scale_when_nothing_runs(home: Home) -> None:
+    for command in (["pools"], ["scale", "inference", "3"], ["scale", "inference", "--auto", "--max", "4"]):
+        told = CliRunner().invoke(app, command)
+        assert (told.exit_code, told.stdout) == (1, "")
+        assert "No stack runs in" in told.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["3", "--auto"], ["3", "--min", "1"], ["--max", "4"]])
+def test_a_scale_that_says_too_little_or_too_much(home: Home, words: list[str]) -> None:
+    told = CliRunner().invoke(app, ["scale", "inference", *words])
+    assert told.exit_code == 1
+    assert "tidepool scale inference 3" in told.stderr
+
+
+def test_pools_and_scale(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a deployment that answers every request with the pool as it is
+    asked: list[tuple[str, str, bytes]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        return httpx.Response(200, json=POOL if request.method == "PATCH" else {"items": [POOL]})
+
+    def connect(_: Home) -> Client:
+        return Client("http://tidepool", "tp_key", transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr("tidepool.connection.connect", connect)
+
+    # when
+    commands = (
+        ["pools"],
+        ["pools", "--json"],
+        ["scale", "inference", "3"],
+        ["scale", "inference", "--auto", "--min", "0"],
+    )
+    told = [CliRunner().invoke(app, command) for command in commands]
+
+    # then
+    assert [each.exit_code for each in told] == [0] * 4
+    assert all("inference" in each.stdout for each in told)
+    assert json.loads(told[1].stdout)[0]["name"] == "inference"
+    assert [(method, path) for method, path, _ in asked[2:]] == [("PATCH", "/v1/pools/inference")] * 2
+    assert [json.loads(body) for *_, body in asked[2:]] == [
+        {"mode": "manual", "replicas": 3},
+        {"mode": "auto", "min": 0},
+    ]

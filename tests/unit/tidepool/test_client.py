@@ -18,6 +18,13 @@ ALIAS = {
     "shadow": None,
     "updated_at": "2026-01-01T00:00:00Z",
 }
+POOL = {
+    "name": "inference",
+    "mode": "auto",
+    "replicas": {"desired": 3, "ready": None, "draining": None, "min": 0, "max": 4},
+    "queue": {"waiting": 4, "running": 1, "oldest_s": 2.5},
+    "policy": {"min": 0, "max": 4},
+}
 GUESS = {"predictions": [{"label": "cat", "score": 0.9}], "error": None}
 
 
@@ -106,6 +113,30 @@ def test_another_end_than_success_is_an_error(state: JobState) -> None:
     with pytest.raises(JobUnsuccessful, match=f"train job j1 {state}: one class only") as caught:
         server.client.wait("j1")
     assert caught.value.job.state is state
+
+
+def test_pools() -> None:
+    server = Server(httpx.Response(200, json={"items": [POOL], "next": None}))
+    (pool,) = server.client.pools()
+    assert (pool.name, pool.replicas.ready, pool.queue.waiting) == ("inference", None, 4)
+
+
+def test_scale() -> None:
+    server = Server(httpx.Response(200, json=POOL))
+    server.client.scale("inference", 3)
+    server.client.autoscale("inference", min=0, max=4, utilization=None)
+    assert [(request.method, request.url.path) for request in server.asked] == [("PATCH", "/v1/pools/inference")] * 2
+    assert [json.loads(request.content) for request in server.asked] == [
+        {"mode": "manual", "replicas": 3},
+        {"mode": "auto", "min": 0, "max": 4, "utilization": None},
+    ]
+
+
+def test_the_history_of_a_pool() -> None:
+    change = {"at": "2026-01-01T00:00:00Z", "desired": 3, "ready": 1, "waiting": 4, "running": 0, "reason": "4 wait"}
+    server = Server(httpx.Response(200, json={"items": [change], "next": "7"}))
+    assert [found.reason for found in server.client.pool_history("inference", limit=1)] == ["4 wait"]
+    assert server.asked[0].url.params["limit"] == "1"
 
 
 def test_alias() -> None:

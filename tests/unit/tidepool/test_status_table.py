@@ -35,3 +35,12 @@ def test_uptime(seconds: float, text: str, tmp_path: Path) -> None:
 
 def test_a_stack_without_supervisor(tmp_path: Path) -> None:
     assert "was killed" in printed(Status(url="", supervised=False, components=(row(tmp_path, state="orphaned"),)))
+
+
+def test_replicas_that_are_stopped_share_a_line(tmp_path: Path) -> None:
+    stopped = [row(tmp_path, name=f"{role}-{n}", role=role, state="stopped") for role in ("a", "b") for n in (2, 3)]
+    text = printed(
+        Status(url="", supervised=True, components=(row(tmp_path), *stopped, row(tmp_path, state="draining")))
+    )
+    assert "2 of a, 2 of b" in text
+    assert ("a-2" in text, "draining" in text) == (False, True)

@@ -6,6 +6,7 @@ import pytest
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
 from contract.inference import Failure, Picture, Reply, Scores
+from runtime.reports import GatewayReport
 from services.gateway.request_id import named
 from tests.unit.gateway.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
 
@@ -176,6 +177,42 @@ async def test_a_client_that_leaves_takes_nobody_along() -> None:
 
     assert await stays == "stays"
     assert leaves.cancelled()
+
+
+async def test_what_waits_is_counted_until_it_is_answered_or_left() -> None:
+    # given one question under way, and two that gather
+    pool = Pool(flights=1)
+    answered, leaves, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
+    assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)
+
+    leaves.cancel()
+    await settled()
+    assert pool.batcher.report().waiting == 2
+
+    await pool.reply(0)
+    await answered
+    report = pool.batcher.report()
+    assert report.waiting == 1
+    assert report.per_minute > 0
+
+
+async def test_where_no_replica_lives_what_is_sent_is_told_of_at_once() -> None:
+    pool = Pool(replicas=0, flights=1)
+
+    for text in ("one", "two"):
+        pool.ask(text)
+    await settled()
+
+    assert pool.channel.announced == [2]
+
+
+async def test_where_a_replica_lives_nothing_is_told_in_haste() -> None:
+    pool = Pool(replicas=1)
+
+    pool.ask("one")
+    await settled()
+
+    assert pool.channel.announced == []
 
 
 async def test_a_pool_that_fails_as_a_whole() -> None:

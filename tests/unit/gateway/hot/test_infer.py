@@ -13,11 +13,11 @@ from runtime.stores import Stores
 from services.gateway import recent
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor, Wanted
+from services.gateway.predictor import Wanted
 from services.storage.memory import MemoryObjects
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import identity
-from tests.unit.gateway.backends import SETTINGS
+from tests.unit.gateway.backends import backends
 from tests.unit.gateway.hot.serving import no_app, serving, warm
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ def asker(objects: MemoryObjects) -> LocalAsker:
 @pytest.fixture
 def behind(stores: Stores, asker: LocalAsker) -> Backends:
     serve(stores, "same", identity(TensorProto.FLOAT))
-    return Backends(SETTINGS, stores, Predictor(asker, stores.models))
+    return backends(stores, asker)
 
 
 def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:

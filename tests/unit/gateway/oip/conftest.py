@@ -14,13 +14,13 @@ from contract.keys import Scope
 from runtime.stores import Stores
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.memory import MemoryObjects
 from services.storage.session import Database
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
 from tests.servers import free_port
+from tests.unit.gateway.backends import backends
 
 SETTINGS = GatewaySettings(max_json_bytes=2_000, max_predict_bytes=2_000_000, grpc_port=free_port())
 
@@ -61,9 +61,9 @@ def world() -> World:
     three = helper.make_node("Constant", [], ["y"], value_float=3.0)
     serve(stores, "constant", graph([three], {}, {"y": (TensorProto.FLOAT, ())}))
     asker = LocalAsker(objects)
-    backends = Backends(SETTINGS, stores, Predictor(asker, stores.models))
+    behind = backends(stores, asker, SETTINGS)
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    return World(stores, asker, backends, create_app(backends), secret)
+    return World(stores, asker, behind, create_app(behind), secret)
 
 
 @pytest.fixture(autouse=True)

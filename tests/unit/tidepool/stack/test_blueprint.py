@@ -7,8 +7,9 @@ import pytest
 
 from tidepool.errors import StackFailed
 from tidepool.home import Home
-from tidepool.stack.blueprint import draw_plan, wanted_port
+from tidepool.stack.blueprint import draw_plan, most_replicas, wanted_port
 from tidepool.stack.ports import free_ports
+from tidepool.stack.replicas import load_wanted, save_wanted
 
 
 @pytest.fixture
@@ -23,20 +24,60 @@ def port() -> int:
     return free_ports(1)[0]
 
 
-def test_every_role_is_there_once(home: Home, port: int) -> None:
+@pytest.fixture
+def three_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", "3")
+
+
+@pytest.mark.usefixtures("three_at_most")
+def test_every_role_is_there_once_and_workers_as_often_as_there_may_be(home: Home, port: int) -> None:
     roles = Counter(component.role for component in draw_plan(home, port).components)
-    names = ("redis", "s3", "init", "gateway", "storage", "preprocess", "trainer", "inference")
-    assert roles == dict.fromkeys(names, 1)
+    once = ("redis", "s3", "init", "gateway", "storage", "autoscaler")
+    assert roles == dict.fromkeys(once, 1) | dict.fromkeys(("preprocess", "trainer", "inference"), 3)
 
 
+@pytest.mark.usefixtures("three_at_most")
 def test_replicas_have_names_and_ports_of_their_own(home: Home, port: int) -> None:
-    plan = draw_plan(home, port, {"inference": 3})
+    plan = draw_plan(home, port)
     replicas = [component for component in plan.components if component.role == "inference"]
     assert [replica.name for replica in replicas] == ["inference", "inference-2", "inference-3"]
-    assert len({replica.environment["TIDEPOOL_METRICS_PORT"] for replica in replicas}) == 3
+    ports = [component.environment.get("TIDEPOOL_METRICS_PORT") for component in plan.components]
+    assert len(set(filter(None, ports))) == 3 + 9
 
 
-@pytest.mark.parametrize("replicas", [{"gateway": 2}, {"inference": 0}, {"inference": 10_000}])
+def test_one_of_each_runs_at_first(home: Home, port: int) -> None:
+    draw_plan(home, port)
+    assert load_wanted(home.replicas_file) == {"preprocess": (1,), "trainer": (1,), "inference": (1,)}
+
+
+@pytest.mark.usefixtures("three_at_most")
+def test_as_many_run_as_the_scale_says_or_as_ran_last(home: Home, port: int) -> None:
+    save_wanted(home.replicas_file, {"preprocess": 2, "trainer": 0, "inference": 3})
+    draw_plan(home, port, {"inference": 1})
+    assert load_wanted(home.replicas_file) == {"preprocess": (1, 2), "trainer": (), "inference": (1,)}
+
+
+@pytest.mark.usefixtures("three_at_most")
+def test_no_more_than_there_may_be(home: Home, port: int) -> None:
+    save_wanted(home.replicas_file, {"inference": 5})
+    plan = draw_plan(home, port, {"trainer": 4})  # a scale says what there may be, too
+    assert load_wanted(home.replicas_file) == {"preprocess": (1,), "trainer": (1, 2, 3, 4), "inference": (1, 2, 3, 4)}
+    gateway = next(component for component in plan.components if component.role == "gateway")
+    assert gateway.environment["TIDEPOOL_MAX_REPLICAS"] == "4"
+
+
+def test_only_what_the_scale_names_is_set_whatever_it_was(home: Home, port: int) -> None:
+    def told(scale: dict[str, int]) -> str:
+        return next(
+            component.environment["TIDEPOOL_SCALE"]
+            for component in draw_plan(home, port, scale).components
+            if component.role == "init"
+        )
+
+    assert (told({}), told({"inference": 0})) == ("{}", '{"inference": 0}')
+
+
+@pytest.mark.parametrize("replicas", [{"gateway": 2}, {"inference": -1}, {"inference": 10_000}])
 def test_a_scale_that_cannot_be_is_refused(home: Home, port: int, replicas: dict[str, int]) -> None:
     with pytest.raises(StackFailed, match="preprocess, trainer, inference"):
         draw_plan(home, port, replicas)
@@ -44,7 +85,7 @@ def test_a_scale_that_cannot_be_is_refused(home: Home, port: int, replicas: dict
 
 def test_servers_before_services_and_the_gateway_last(home: Home, port: int) -> None:
     stages = [{component.role for component in stage} for stage in draw_plan(home, port).stages()]
-    workers = {"storage", "preprocess", "trainer", "inference"}
+    workers = {"storage", "autoscaler", "preprocess", "trainer", "inference"}
     assert stages == [{"redis", "s3"}, {"init"}, workers, {"gateway"}]
 
 
@@ -86,3 +127,17 @@ def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) 
     monkeypatch.setenv("TIDEPOOL_PORT", text)
     with pytest.raises(StackFailed, match="TIDEPOOL_PORT"):
         wanted_port()
+
+
+def test_the_most_replicas_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", "7")
+    assert most_replicas() == 7
+    monkeypatch.delenv("TIDEPOOL_MAX_REPLICAS")
+    assert 4 <= most_replicas() <= 64
+
+
+@pytest.mark.parametrize("text", ["0", "65", "many"])
+def test_a_number_of_replicas_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", text)
+    with pytest.raises(StackFailed, match="from 1 to 64"):
+        most_replicas()

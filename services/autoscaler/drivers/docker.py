@@ -1,0 +1,64 @@
+"""The driver of Docker Compose: it starts and stops the containers that Compose has created for the pools."""
+
+import threading
+from collections.abc import Mapping
+
+import structlog
+
+from contract.errors import Unavailable
+from contract.pools import POOL_NAMES, PoolName
+from contract.supervision import State
+from services.autoscaler.drivers.driver import Replica
+from services.autoscaler.drivers.engine import Container, Engine
+
+log = structlog.get_logger()
+
+STATES = {"running": State.READY, "paused": State.READY, "restarting": State.STARTING}
+BEYOND = frozenset({"removing", "dead"})  # cannot be started
+
+
+class DockerDriver:
+    """Only `docker compose up --scale` creates containers: a pool has as many replicas as that made, at most."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._names: dict[tuple[PoolName, int], str] = {}
+        self._stopping: set[str] = set()
+
+    def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
+        containers = sorted(self._engine.containers(), key=lambda container: container.number)
+        usable = [one for one in containers if one.state not in BEYOND]
+        found = {pool: [one for one in usable if one.service == pool] for pool in POOL_NAMES}
+        self._names = {(pool, one.number): one.name for pool in POOL_NAMES for one in found[pool]}
+        return {pool: tuple(self._replica(pool, one) for one in found[pool]) for pool in POOL_NAMES}
+
+    def start(self, replica: Replica) -> None:
+        self._engine.start(self._name(replica))
+
+    def stop(self, replica: Replica) -> None:
+        name = self._name(replica)
+        grace_s = self._engine.grace_s(name)
+        self._stopping.add(name)
+        # the engine answers only when the container is gone
+        threading.Thread(target=self._until_gone, args=[name, grace_s], name=f"stop {name}", daemon=True).start()
+
+    def _name(self, replica: Replica) -> str:
+        return self._names[replica.pool, replica.number]
+
+    def _replica(self, pool: PoolName, container: Container) -> Replica:
+        return Replica(pool, container.number, self._state(container), worker=container.hostname)
+
+    def _state(self, container: Container) -> State:
+        if container.name in self._stopping:
+            return State.DRAINING
+        state = STATES.get(container.state, State.STOPPED)
+        return State.STARTING if state is State.READY and "health: starting" in container.status else state
+
+    def _until_gone(self, name: str, grace_s: int) -> None:
+        log.info("container drains", container=name, grace_s=grace_s)
+        try:
+            self._engine.stop(name, grace_s)
+        except Unavailable as error:
+            log.warning("container not stopped", container=name, reason=error.message)
+        finally:
+            self._stopping.discard(name)

@@ -1,0 +1,32 @@
+"""The in-memory twin of the drivers: replicas that come and go at once."""
+
+from collections.abc import Mapping
+
+from contract.errors import Unavailable
+from contract.pools import POOL_NAMES, PoolName
+from contract.supervision import State
+from services.autoscaler.drivers.driver import Replica
+
+
+class MemoryDriver:
+    """Up to `most` replicas a pool; `running`, for tests to look at, holds their numbers, `away` is an outage."""
+
+    def __init__(self, counts: Mapping[PoolName, int], most: int = 8) -> None:
+        self.running = {pool: set(range(1, counts.get(pool, 0) + 1)) for pool in POOL_NAMES}
+        self.away = False
+        self._most = most
+
+    def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
+        if self.away:
+            raise Unavailable("the driver is away")
+        return {pool: tuple(self._replica(pool, n + 1) for n in range(self._most)) for pool in POOL_NAMES}
+
+    def start(self, replica: Replica) -> None:
+        self.running[replica.pool].add(replica.number)
+
+    def stop(self, replica: Replica) -> None:
+        self.running[replica.pool].discard(replica.number)
+
+    def _replica(self, pool: PoolName, number: int) -> Replica:
+        state = State.READY if number in self.running[pool] else State.STOPPED
+        return Replica(pool, number, state, worker=f"{pool}-{number}")

@@ -1,0 +1,51 @@
+"""The process that makes every pool what it should be; its composition root."""
+
+import signal
+import threading
+from types import FrameType
+
+from runtime.demand import Demand
+from runtime.reports import RedisReports
+from runtime.settings import BrokerSettings, TelemetrySettings
+from runtime.surplus import RedisSurplus
+from runtime.telemetry import start_telemetry
+from services.autoscaler.drivers.docker import DockerDriver
+from services.autoscaler.drivers.driver import Driver
+from services.autoscaler.drivers.engine import Engine
+from services.autoscaler.drivers.process import ProcessDriver
+from services.autoscaler.loop import Autoscaler
+from services.autoscaler.settings import AutoscalerSettings, DockerSettings, DriverName, ProcessSettings
+from services.storage.holders import Holders
+from services.storage.pools import Pools
+from services.storage.session import Database
+from services.storage.settings import DatabaseSettings
+
+
+def main() -> None:
+    start_telemetry("autoscaler", TelemetrySettings())
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    pools = Pools(database)
+    broker = BrokerSettings()
+    demand, driver = Demand(pools, RedisReports(broker)), driver_of(AutoscalerSettings().driver)
+    autoscaler = Autoscaler(pools, demand, Holders(database), driver, RedisSurplus(broker))
+    stop = threading.Event()
+
+    def finish(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, finish)
+    signal.signal(signal.SIGINT, finish)
+    autoscaler.run(stop)
+
+
+def driver_of(name: DriverName) -> Driver:
+    """The driver with the settings that only it has."""
+    if name is DriverName.DOCKER:
+        docker = DockerSettings()
+        return DockerDriver(Engine(docker.docker_url, docker.project))
+    process = ProcessSettings()
+    return ProcessDriver(process.replicas_file, process.state_file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The only place where end-to-end tests start a stack: as a user does, by the command line, in a home of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import free_port
+
+TIDEPOOL = Path(sys.executable).with_name("tidepool")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up."""
+
+    home: Path
+    url: str
+    environment: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        return (self.home / "api-key").read_text().strip()
+
+    def pid(self, role: str) -> int | None:
+        """What its pid file says; None while there is none."""
+        file = self.home / "run" / f"{role}.pid"
+        return int(file.read_text().split()[0]) if file.exists() else None
+
+    def tidepool(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [TIDEPOOL, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def curl(self, *arguments: str) -> tuple[int, dict[str, object]]:
+        command = ["curl", "-sS", "-w", "\n%{http_code}", "-H", f"Authorization: Bearer {self.key}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), json.loads(body)
+
+    def states(self, role: str) -> list[str]:
+        """What `tidepool status` says of the replicas of a role, by rising index."""
+        shown = json.loads(self.tidepool("status", "--json").stdout)
+        return [component["state"] for component in shown["components"] if component["role"] == role]
+
+
+@contextmanager
+def started(home: Path, *scale: str) -> Iterator[Running]:
+    """A stack that is up during the block."""
+    port = free_port()
+    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)}
+    stack = Running(home, f"http://127.0.0.1:{port}", environment)
+    up = stack.tidepool("up", *(f"--scale={each}" for each in scale))
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        assert stack.url in up.stdout
+        assert "api-key" in up.stdout
+        yield stack
+    finally:
+        stack.tidepool("down")
