@@ -54,6 +54,7 @@ from contract.pools import (
 )
 from contract.predictions import ImageResult, Prediction
 from contract.references import Reference
+from contract.supervision import Report, State
 from contract.traffic import Traffic
 from contract.training import (
     Adam,
@@ -293,6 +294,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         policy=POLICY,
     ),
     PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
+    Report(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
     USAGE_LINE,
     Usage(since=WHEN.date(), until=WHEN.date(), by=UsageBy.DAY, items=(USAGE_LINE,)),
     # training

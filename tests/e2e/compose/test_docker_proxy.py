@@ -67,7 +67,18 @@ class Proxy:
             (method, path.format(worker=self.worker, project=self.project), body) for method, path, body in requests
         ]
         script = (Path(__file__).parent / "asked.py").read_text()
-        beside = ("docker", "run", "--rm", "--interactive", "--network", self._network, "tidepool-storage:e2e")
+        # Compose labels the images that it builds, and a container has the labels of its image
+        stranger = ("--label", "com.docker.compose.project=stranger")
+        beside = (
+            "docker",
+            "run",
+            "--rm",
+            "--interactive",
+            *stranger,
+            "--network",
+            self._network,
+            "tidepool-storage:e2e",
+        )
         answers = run(*beside, "python", "-c", script, input=json.dumps(filled))
         return [(status, body) for status, body in json.loads(answers)]
 

@@ -145,10 +145,13 @@ async def test_the_first_request_that_finds_no_replica_is_told_of_at_once(
 
 async def test_a_gateway_says_that_a_request_waits_no_more(redis: Server, pool: str) -> None:
     async with batcher(pool, redis.url) as asker:
-        with pytest.raises(DeadlineExceeded):
-            await ask(asker, "hello", 0.05)
+        waiting = asyncio.create_task(ask(asker, "hello", 3.0))
+        await _until(redis.url, pool, lambda said: said.waiting == 1)
 
-        await _until(redis.url, pool, lambda said: said.waiting == 0 and said.per_minute > 0)
+        with pytest.raises(DeadlineExceeded):
+            await waiting
+
+        await _until(redis.url, pool, lambda said: said.waiting == 0)
 
 
 async def _until(url: str, pool: str, holds: Callable[[GatewayReport], bool]) -> None:

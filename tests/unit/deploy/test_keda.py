@@ -91,7 +91,7 @@ def test_every_pool_is_scaled_by_its_own_demand() -> None:
         url = urlsplit(metadata["url"])
         assert url.path == f"/v1/pools/{pool}/demand"
         assert (url.hostname, url.port) == ("gateway.tidepool.svc.cluster.local", 8080)
-        assert (metadata["valueLocation"], metadata["authMode"]) == ("demand", "bearer")
+        assert (metadata["valueLocation"], metadata["authMode"]) == ("value", "bearer")
 
 
 def test_without_a_measurement_nothing_shrinks() -> None:

@@ -49,21 +49,31 @@ SCOPES = {
     "POST /v2/repository/index": Scope.READ,
     "POST /v2/repository/models/{model}/load": Scope.PREDICT,
     "POST /v2/repository/models/{model}/unload": Scope.PREDICT,
+    "GET /v1/pools": Scope.READ,
+    "GET /v1/pools/{pool}": Scope.READ,
+    "GET /v1/pools/{pool}/demand": Scope.READ,
+    "GET /v1/pools/{pool}/history": Scope.READ,
+    "PATCH /v1/pools/{pool}": Scope.ADMIN,
+    "GET /v1/usage": Scope.READ,
     "GET /v1/keys": Scope.ADMIN,
     "POST /v1/keys": Scope.ADMIN,
     "DELETE /v1/keys/{key_id}": Scope.ADMIN,
 }
 
 
+SOME = {"version": "1", "pool": "trainer"}  # values of path parameters that not every word can be
+
+
 def request_of(operation: str) -> httpx.Request:
     """A request that is wrong in nothing but that there is no such thing."""
     method, path = operation.split()
-    path = re.sub(r"{(\w+)}", lambda part: "1" if part[1] == "version" else "none", path)
+    path = re.sub(r"{(\w+)}", lambda part: SOME.get(part[1], "none"), path)
     bodies = {
         "POST /v1/jobs": {"kind": "train", "spec": {"dataset": "none", "model": "none"}},
         "POST /v1/uploads": {"filename": "a.zip", "size": 1},
         "POST /v1/keys": {"name": "a", "scopes": ["read"]},
         "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
+        "PATCH /v1/pools/{pool}": {"mode": "manual", "replicas": 1},
     }
     return httpx.Request(method, f"http://tidepool{path}", json=bodies.get(operation))
 
