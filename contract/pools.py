@@ -13,7 +13,7 @@ MOST_REPLICAS = 10_000
 PoolName = Literal["preprocess", "trainer", "inference"]
 POOL_NAMES: tuple[PoolName, ...] = ("preprocess", "trainer", "inference")
 Replicas = Annotated[int, Field(strict=True, ge=0, le=MOST_REPLICAS)]
-Seconds = Annotated[float, Field(ge=0, le=30 * 86400)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=30 * 86400)]
 
 
 class PoolMode(StrEnum):
@@ -28,13 +28,13 @@ class ScalingPolicy(Frozen):
     max: Replicas = 1
     idle_s: Seconds = Field(default=60.0, description="Seconds without work after which the pool may go to zero.")
     quiet_s: Seconds = Field(default=60.0, description="Seconds that a lower answer must hold before replicas go.")
-    backlog_per_replica: Annotated[float, Field(gt=0)] | None = Field(
+    backlog_per_replica: Annotated[float, Field(strict=True, gt=0)] | None = Field(
         default=None, description="Waiting and running jobs, or waiting requests, that one replica is meant to have."
     )
-    utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    utilization: Annotated[float, Field(strict=True, gt=0, le=1)] | None = Field(
         default=None, description="Share of the time that a replica is meant to be busy, of its GPU where it has one."
     )
-    requests_per_minute: Annotated[float, Field(gt=0)] | None = Field(
+    requests_per_minute: Annotated[float, Field(strict=True, gt=0)] | None = Field(
         default=None, description="Requests that one replica is meant to answer in a minute."
     )
 

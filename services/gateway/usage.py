@@ -1,9 +1,11 @@
 """/v1/usage: what replicas were used for."""
 
+import re
 from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 
 from contract.errors import Invalid
 from contract.usage import Usage, UsageBy
@@ -15,7 +17,17 @@ router = APIRouter(prefix="/v1/usage", tags=["pools"])
 DAYS = 30  # where `since` is not given
 MOST_DAYS = 366
 
-Day = Annotated[date | None, Query(description="A day in UTC, included.")]
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _written(value: object) -> object:
+    """Let nothing else pass for a day: 0 would be the first of 1970."""
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write a day as in 2026-01-31")
+    return value
+
+
+Day = Annotated[date | None, BeforeValidator(_written), Query(description="A day in UTC, included.")]
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
