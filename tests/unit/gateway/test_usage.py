@@ -45,7 +45,14 @@ async def test_other_days(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["since=2020-01-02&until=2020-01-01", "since=2020-01-01&until=2021-01-01", "since=soon", "by=owner", "limit=0"],
+    [
+        "since=2020-01-02&until=2020-01-01",
+        "since=2020-01-01&until=2021-01-01",
+        "since=soon",
+        "until=0",
+        "by=owner",
+        "limit=0",
+    ],
 )
 async def test_what_cannot_be_asked(client: httpx.AsyncClient, query: str) -> None:
     problem(await client.get(f"/v1/usage?{query}"), 422, "invalid")
