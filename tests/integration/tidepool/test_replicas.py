@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
+
 from tests.integration.tidepool.tiny_stack import CRASH, SLEEP, STUBBORN, eventually, plan, python
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.replicas import save_wanted
@@ -119,6 +121,7 @@ def test_one_that_drains_and_is_wanted_again_ends_first(stack: Stack, tmp_path: 
 
     # then
     eventually(lambda: pid_of(stack, "worker") not in {None, worker})
+    assert not psutil.pid_exists(worker or 0)
 
 
 def test_one_that_outlives_its_grace_is_killed(stack: Stack) -> None:
@@ -126,6 +129,7 @@ def test_one_that_outlives_its_grace_is_killed(stack: Stack) -> None:
     eventually(lambda: stack.home.log("worker").read_text() == "deaf\n")
     want(stack, worker=())
     eventually(lambda: states(stack)["worker"] == "stopped")
+    assert pid_of(stack, "worker") is None
 
 
 def test_one_that_keeps_dying_rests_when_it_is_not_wanted(stack: Stack) -> None:
