@@ -112,6 +112,10 @@ class ReplicaCounts(Frozen):
     """`ready` and `draining` are None while the replicas cannot be asked."""
 
     desired: Replicas
+    created: Whole | None = Field(
+        default=None,
+        description="How many there are to start, as `docker compose up --scale` made them; null where none says.",
+    )
     ready: Whole | None
     draining: Whole | None
     min: Replicas

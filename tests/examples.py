@@ -284,7 +284,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     Decision(replicas=3, reason="6 wait and 2 run, which is more than 4 for each of 2"),
     ManualPool(mode=PoolMode.MANUAL, replicas=3),
     AutoPool(mode=PoolMode.AUTO, min=0, max=8),
-    ReplicaCounts(desired=3, ready=2, draining=None, min=0, max=8),
+    ReplicaCounts(desired=3, created=4, ready=2, draining=None, min=0, max=8),
     Queue(oldest_s=1.5, **COUNTED),
     Pool(
         name="inference",

@@ -85,6 +85,10 @@ class Client:
         """The job now, or when it has ended, but after `wait` seconds at the latest."""
         return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))
 
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job's end; one that runs is told at its next heartbeat."""
+        return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel"))
+
     def wait(self, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:
         """The job when it has succeeded; raises JobUnsuccessful if it ends in another way."""
         while True:

@@ -34,4 +34,7 @@ def _count(number: int | None) -> str:
 
 
 def _mode(pool: Pool) -> str:
-    return f"auto {pool.replicas.min}..{pool.replicas.max}" if pool.mode is PoolMode.AUTO else "manual"
+    replicas = pool.replicas
+    mode = f"auto {replicas.min}..{replicas.max}" if pool.mode is PoolMode.AUTO else "manual"
+    lacking = replicas.created is not None and replicas.created < replicas.desired
+    return f"{mode}, only {replicas.created} created" if lacking else mode

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -61,8 +61,12 @@ class Autoscaler:
     def step(self) -> bool:
         """Once for every pool; whether one of them may have to wake soon. Raises DatabaseUnavailable."""
         settings, measured, holders = self._pools.list(), self._demand.measure(), self._holders.names()
+        replicas = self._replicas()
+        if replicas and self._driver.created_elsewhere:
+            settings = tuple(self._pools.found(one, len(replicas[one.name]), measured[one.name]) for one in settings)
         holding = [self._decided(setting, measured[setting.name]) for setting in settings]
-        self._drive(holding, holders)
+        if replicas:
+            self._drive(holding, replicas, holders)
         return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in holding)
 
     def _decided(self, seen: Setting, measured: Measured) -> Setting:
@@ -84,9 +88,21 @@ class Autoscaler:
             log.info("pool changed", pool=seen.name, desired=after.desired, reason=decision.reason)
         return after
 
-    def _drive(self, settings: Sequence[Setting], holders: frozenset[str]) -> None:
+    def _replicas(self) -> Mapping[PoolName, Sequence[Replica]] | None:
+        """None while the driver cannot tell, when pools are still decided."""
         try:
-            replicas = self._driver.replicas()
+            return self._driver.replicas()
+        except TidepoolError as error:
+            log.warning("replicas unknown", code=error.code, reason=error.message)
+            return None
+
+    def _drive(
+        self,
+        settings: Sequence[Setting],
+        replicas: Mapping[PoolName, Sequence[Replica]],
+        holders: frozenset[str],
+    ) -> None:
+        try:
             resting: dict[PoolName, set[str]] = {}
             for setting in settings:
                 show_replicas(setting.name, setting.desired, replicas[setting.name])

@@ -78,6 +78,7 @@ def _seen(setting: Setting, measured: Measured) -> Pool:
         mode=setting.mode,
         replicas=ReplicaCounts(
             desired=setting.desired,
+            created=setting.created,
             ready=measured.ready,
             draining=measured.draining,
             min=setting.policy.min,

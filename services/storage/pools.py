@@ -33,12 +33,16 @@ POLICIES: dict[PoolName, ScalingPolicy] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a pool is meant to be; `revision` grows with every change."""
+    """What a pool is meant to be; `revision` grows with every change.
+
+    `created` is how many replicas there are to start where somebody else creates them, as Compose does; else None.
+    """
 
     name: PoolName
     mode: PoolMode
     policy: ScalingPolicy
     desired: int
+    created: int | None
     revision: int
     created_at: datetime
 
@@ -49,6 +53,7 @@ class Setting:
             mode=PoolMode(row["mode"]),
             policy=ScalingPolicy.model_validate(row["policy"]),
             desired=row["desired"],
+            created=row["created"],
             revision=row["revision"],
             created_at=row["created_at"],
         )
@@ -128,6 +133,24 @@ class Pools:
             if stale or setting.desired == desired:
                 return setting
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
+
+    def found(self, seen: Setting, created: int, measured: Measured) -> Setting:
+        """Take note of how many replicas somebody has created; the answer is what holds from now on.
+
+        Who creates or removes replicas of a pool that is set by hand says by that how many are meant. What was said
+        before anybody looked stays.
+        """
+        if seen.created == created:
+            return seen
+        with self._database.write() as connection:
+            setting = _setting(connection, seen.name, lock=True)
+            never_set = setting.created is None and setting.revision == 1
+            meant = setting.mode is PoolMode.MANUAL and (never_set or setting.created not in {None, created})
+            if meant and setting.desired != created:
+                values = {"created": created, "desired": created}
+                return self._change(connection, setting, values, f"{created} replicas were created", measured)
+            noted = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)
+            return Setting.of(connection.execute(noted).mappings().one())
 
     def history(self, name: PoolName, limit: int, cursor: str | None = None) -> PoolChangePage:
         """A page of at most `limit` changes, newest first, after `cursor`; raises Invalid for one that is none."""

@@ -1,7 +1,7 @@
 """The driver of Docker Compose: it starts and stops the containers that Compose has created for the pools."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -20,15 +20,16 @@ BEYOND = frozenset({"removing", "dead"})  # cannot be started
 class DockerDriver:
     """Only `docker compose up --scale` creates containers: a pool has as many replicas as that made, at most."""
 
+    created_elsewhere = True
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._names: dict[tuple[PoolName, int], str] = {}
         self._stopping: set[str] = set()
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
-        containers = sorted(self._engine.containers(), key=lambda container: container.number)
-        usable = [one for one in containers if one.state not in BEYOND]
-        found = {pool: [one for one in usable if one.service == pool] for pool in POOL_NAMES}
+        usable = [one for one in self._engine.containers() if one.state not in BEYOND]
+        found = {pool: _numbered(one for one in usable if one.service == pool) for pool in POOL_NAMES}
         self._names = {(pool, one.number): one.name for pool in POOL_NAMES for one in found[pool]}
         return {pool: tuple(self._replica(pool, one) for one in found[pool]) for pool in POOL_NAMES}
 
@@ -62,3 +63,13 @@ class DockerDriver:
             log.warning("container not stopped", container=name, reason=error.message)
         finally:
             self._stopping.discard(name)
+
+
+def _numbered(containers: Iterable[Container]) -> list[Container]:
+    """One for each number, by rising number.
+
+    While Compose replaces a container, the new one has the number of the old one, and for a while a longer name.
+    """
+    longest_first = sorted(containers, key=lambda container: -len(container.name))
+    by_number = {container.number: container for container in longest_first}
+    return [by_number[number] for number in sorted(by_number)]

@@ -28,7 +28,12 @@ class Replica:
 
 
 class Driver(Protocol):
-    """`ProcessDriver` and `DockerDriver` are the real ones, `MemoryDriver` is their twin."""
+    """`ProcessDriver` and `DockerDriver` are the real ones, `MemoryDriver` is their twin.
+
+    `created_elsewhere`: whether all replicas that there can be are those that somebody else has created.
+    """
+
+    created_elsewhere: bool
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
         """All that there can be, by rising number; raises Unavailable."""

@@ -35,7 +35,10 @@ class Engine:
         self._project = project
 
     def containers(self) -> list[Container]:
-        """Those of the project's services, running or not, without those of `docker compose run`."""
+        """Those of the project's services, running or not, without those of `docker compose run`.
+
+        Images have labels of Compose, too, and `docker run` gives them to its containers, but no number.
+        """
         filters = json.dumps({"label": [f"{LABEL}project={self._project}"]})
         found = self._ask("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}")
         labelled = [(one, one.get("Labels") or {}) for one in found]
@@ -49,7 +52,9 @@ class Engine:
                 hostname=one["Id"][:12],  # what Docker calls it where Compose's file does not
             )
             for one, labels in labelled
-            if labels.get(f"{LABEL}project") == self._project and labels.get(f"{LABEL}oneoff") != "True"
+            if labels.get(f"{LABEL}project") == self._project
+            and labels.get(f"{LABEL}oneoff") != "True"
+            and f"{LABEL}container-number" in labels
         ]
 
     def grace_s(self, name: str) -> int:

@@ -11,15 +11,17 @@ from services.autoscaler.drivers.driver import Replica
 class MemoryDriver:
     """Up to `most` replicas a pool; `running`, for tests to look at, holds their numbers, `away` is an outage."""
 
+    created_elsewhere = False
+
     def __init__(self, counts: Mapping[PoolName, int], most: int = 8) -> None:
         self.running = {pool: set(range(1, counts.get(pool, 0) + 1)) for pool in POOL_NAMES}
+        self.most = dict.fromkeys(POOL_NAMES, most)
         self.away = False
-        self._most = most
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
         if self.away:
             raise Unavailable("the driver is away")
-        return {pool: tuple(self._replica(pool, n + 1) for n in range(self._most)) for pool in POOL_NAMES}
+        return {pool: tuple(self._replica(pool, n + 1) for n in range(self.most[pool])) for pool in POOL_NAMES}
 
     def start(self, replica: Replica) -> None:
         self.running[replica.pool].add(replica.number)

@@ -15,6 +15,8 @@ from services.autoscaler.drivers.driver import Replica
 class ProcessDriver:
     """Two files lie between this process and the supervisor, each written by one of them; see contract.supervision."""
 
+    created_elsewhere = False
+
     def __init__(self, replicas_file: Path, state_file: Path) -> None:
         self._replicas_file = replicas_file
         self._state_file = state_file

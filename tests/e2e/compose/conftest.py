@@ -23,7 +23,6 @@ def deployment() -> Iterator[Deployment]:
         deployment = Deployment(PROJECT, free_port(), variables)
         deployment.down()
         deployment.compose("build", seconds=BUILD_S)
-        deployment.compose("--profile", "autoscale", "build", "docker-proxy", seconds=BUILD_S)
         try:
             yield deployment
         finally:

@@ -104,7 +104,7 @@ class Deployment:
         self.compose("exec", "-T", service, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)", check=False)
 
     def down(self) -> None:
-        self.compose("--profile", "autoscale", "down", "--volumes", "--remove-orphans", "--timeout", "40")
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "40")
 
     def leftovers(self) -> dict[str, str]:
         """The project's containers, volumes and networks, by their names."""

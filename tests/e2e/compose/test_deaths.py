@@ -1,13 +1,13 @@
 """Containers that die, are told to stop, or are restarted, and what becomes of the work."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from contract.jobs import Job, JobState, TrainResult
 from tests.e2e.compose.engine import Deployment
+from tests.e2e.compose.loads import until
 from tests.pictures import png
 from tidepool.client import Client
 from tidepool.demo.road import Journey
@@ -24,7 +24,7 @@ def test_a_service_that_dies_comes_back(up: Deployment, client: Client, journey:
 
     up.crash(service)
 
-    _until(lambda: up.inspect(container["Name"])["RestartCount"] > before)
+    until(lambda: up.inspect(container["Name"])["RestartCount"] > before)
     up.until_healthy()
     assert client.predict(journey.model.name, png()).model == journey.model.name
 
@@ -68,13 +68,6 @@ def test_all_servers_restart_and_nothing_is_lost(
 def _training(client: Client, journey: Journey, model: str) -> Job:
     """A job that trains and has saved a checkpoint."""
     job = client.train(dataset=journey.dataset.name, model=model, epochs=LONG)
-    _until(lambda: client.job(job.id).progress.fraction > 3 / LONG)
+    until(lambda: client.job(job.id).progress.fraction > 3 / LONG)
     assert client.job(job.id).state is JobState.RUNNING
     return job
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -85,14 +85,14 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def proxy(up: Deployment) -> Iterator[Proxy]:
-    """The proxy, on an engine on which a stranger has a container, too."""
+    """The proxy, on an engine on which a stranger has a container, too; the autoscaler does not interfere."""
+    up.compose("stop", "autoscaler")
     run("docker", "run", "--detach", "--name", "tidepool-stranger", "debian:trixie-slim", "sleep", "600")
     try:
-        up.compose("--profile", "autoscale", "up", "--detach", "--no-deps", "docker-proxy")
-        up.until_healthy()
         yield Proxy(up)
     finally:
         run("docker", "rm", "--force", "tidepool-stranger")
+        up.compose("start", "autoscaler")
 
 
 def test_it_lists_the_containers_of_the_project_only(proxy: Proxy) -> None:

@@ -8,13 +8,14 @@ from tidepool.demo.road import Journey
 
 pytestmark = pytest.mark.compose
 
-RUNNING = {"redis", "postgres", "s3", "sweep", "gateway", "preprocess", "trainer", "inference"}
+RUNNING = {"redis", "postgres", "s3", "sweep", "gateway", "preprocess", "trainer", "inference", "autoscaler"}
 INSTALLED = {
     "storage": [],
     "gateway": [],
     "preprocess": [],
     "inference": ["onnxruntime"],
     "trainer": ["torch", "onnxruntime"],
+    "autoscaler": [],
 }
 
 

@@ -67,6 +67,42 @@ def test_a_size_set_by_hand_is_what_the_pool_should_have(pools: Pools) -> None:
     assert change.reason == "set by hand to 3"
 
 
+@pytest.mark.parametrize("created", [0, 3])
+def test_replicas_that_somebody_has_created_are_meant(pools: Pools, created: int) -> None:
+    found = pools.found(pools.get("inference"), created, LOAD)
+
+    assert (found.mode, found.desired, found.created) == (PoolMode.MANUAL, created, created)
+    assert pools.get("inference") == found
+    assert reasons(pools) == [(created, f"{created} replicas were created")]
+
+
+def test_as_many_as_are_meant_already_are_no_change(pools: Pools) -> None:
+    for _ in range(2):
+        found = pools.found(pools.get("inference"), 1, LOAD)
+    assert (found.desired, found.created) == (1, 1)
+    assert reasons(pools) == []
+
+
+def test_what_a_person_said_before_anybody_looked_stays_until_more_are_created(pools: Pools) -> None:
+    said = pools.set_manual("inference", 2, LOAD)
+
+    seen = pools.found(said, 4, LOAD)
+    later = pools.found(seen, 5, LOAD)
+
+    assert (seen.desired, seen.created, seen.revision) == (2, 4, said.revision)
+    assert (later.desired, later.created) == (5, 5)
+
+
+def test_a_pool_that_follows_its_load_takes_note_of_what_was_created(pools: Pools) -> None:
+    following = pools.set_auto("inference", auto(min=1, max=4), LOAD)
+
+    for created in (3, 2):
+        found = pools.found(following, created, LOAD)
+
+    assert (found.mode, found.desired, found.created) == (PoolMode.AUTO, following.desired, 2)
+    assert found.revision == following.revision
+
+
 def test_the_same_again_is_no_change(pools: Pools) -> None:
     for _ in range(2):
         pools.set_manual("inference", 3, LOAD)

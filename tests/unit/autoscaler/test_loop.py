@@ -205,6 +205,46 @@ def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) 
     assert world.running("inference") == set()
 
 
+def test_what_compose_creates_of_a_pool_that_nobody_has_set_is_meant(world: World) -> None:
+    world.driver.created_elsewhere = True
+    for created in (3, 1, 2):
+        world.driver.most["inference"] = created
+        world.driver.running["inference"] = set(range(1, created + 1))
+
+        world.step()
+
+        assert world.running("inference") == set(range(1, created + 1))
+        assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (created, created)
+
+
+def test_what_compose_has_created_is_what_a_person_chooses_from(world: World) -> None:
+    # given three that Compose has made
+    world.driver.created_elsewhere = True
+    world.driver.most["inference"] = 3
+    world.step()
+
+    # when
+    world.pools.set_manual("inference", 2, UNSEEN)
+    another = world.another()
+    another.step()
+
+    # then
+    assert world.running("inference") == {1, 2}
+    assert world.pools.get("inference").desired == 2
+
+
+def test_a_pool_that_follows_its_load_only_knows_how_many_there_are(world: World) -> None:
+    world.driver.created_elsewhere = True
+    world.auto("inference", min=1, max=4, backlog_per_replica=4, utilization=None)
+    world.requests(100)
+    world.driver.most["inference"] = 2
+
+    world.step()
+
+    assert world.running("inference") == {1, 2}
+    assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (4, 2)
+
+
 def test_without_its_driver_the_pool_is_what_was_decided_later(world: World) -> None:
     world.driver.away = True
     world.auto("inference", min=2, max=4)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from contract.keys import Scope
+from contract.pools import Measured
 from runtime.memory import MemoryReports
 from runtime.reports import GatewayReport, ReplicaReport, Reported
 from runtime.stores import Stores
@@ -28,7 +29,14 @@ async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, r
     pools = response.json()["items"]
     assert [pool["name"] for pool in pools] == ["preprocess", "trainer", "inference"]
     assert pools[0]["mode"] == "manual"
-    assert pools[0]["replicas"] == {"desired": 1, "ready": 1, "draining": 1, "min": 1, "max": 4}
+    assert pools[0]["replicas"] == {
+        "desired": 1,
+        "created": None,
+        "ready": 1,
+        "draining": 1,
+        "min": 1,
+        "max": 4,
+    }
     assert (pools[0]["queue"]["waiting"], pools[0]["queue"]["running"]) == (1, 0)
     assert (await client.get("/v1/pools/preprocess")).json()["replicas"] == pools[0]["replicas"]
 
@@ -41,6 +49,15 @@ async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.Async
 
     assert (inference["replicas"]["desired"], inference["replicas"]["ready"]) == (1, None)
     assert (inference["queue"]["waiting"], trainer["queue"]["waiting"]) == (None, 0)
+
+
+async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
+    seen = Measured(at=0.0, ready=1, waiting=0, running=0)
+    stores.pools.found(stores.pools.get("inference"), 3, seen)
+
+    inference = (await client.get("/v1/pools/inference")).json()
+
+    assert (inference["replicas"]["desired"], inference["replicas"]["created"]) == (3, 3)
 
 
 async def test_a_pool_is_set_by_hand(client: httpx.AsyncClient) -> None:

@@ -93,6 +93,12 @@ def test_two_posts_have_two_idempotency_keys() -> None:
     assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 2
 
 
+def test_cancel() -> None:
+    server = Server(httpx.Response(202, json=job(JobState.CANCELLED)))
+    assert server.client.cancel("j1").state is JobState.CANCELLED
+    assert (server.asked[0].method, server.asked[0].url.path) == ("POST", "/v1/jobs/j1/cancel")
+
+
 def test_wait_asks_until_the_end() -> None:
     states = (JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED)
     server = Server(*(httpx.Response(200, json=job(state)) for state in states))

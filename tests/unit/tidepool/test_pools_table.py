@@ -8,12 +8,12 @@ from contract.pools import Pool
 from tidepool.pools_table import pools_json, print_pools
 
 
-def pool(mode: str, ready: int | None, waiting: int | None) -> Pool:
+def pool(mode: str, ready: int | None, waiting: int | None, created: int | None = None) -> Pool:
     return Pool.model_validate(
         {
             "name": "inference",
             "mode": mode,
-            "replicas": {"desired": 3, "ready": ready, "draining": ready, "min": 0, "max": 4},
+            "replicas": {"desired": 3, "created": created, "ready": ready, "draining": ready, "min": 0, "max": 4},
             "queue": {"waiting": waiting, "running": 1, "oldest_s": 2.4},
             "policy": {"min": 0, "max": 4},
         }
@@ -25,8 +25,10 @@ def pool(mode: str, ready: int | None, waiting: int | None) -> Pool:
     [
         (pool("manual", 2, 5), "inference 3 2 2 5 1 2 s manual"),
         (pool("auto", None, None), "inference 3 ? ? ? 1 2 s auto 0..4"),
+        (pool("auto", 2, 9, created=3), "inference 3 2 2 9 1 2 s auto 0..4"),
+        (pool("auto", 2, 9, created=2), "inference 3 2 2 9 1 2 s auto 0..4, only 2 created"),
     ],
-    ids=["manual", "auto"],
+    ids=["manual", "auto", "enough created", "too few created"],
 )
 def test_a_line_for_a_pool(found: Pool, line: str) -> None:
     console = Console(file=io.StringIO(), width=120)

@@ -22,10 +22,12 @@ class FakeContainer:
     status: str = "Up 2 minutes (healthy)"
     oneoff: str = "False"
     stop_timeout: int | None = 40
+    prefix: str = ""
+    without: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.project}-{self.service}-{self.number}"
+        return f"{self.prefix}{self.project}-{self.service}-{self.number}"
 
     @property
     def id(self) -> str:
@@ -33,7 +35,8 @@ class FakeContainer:
 
     def listed(self) -> dict[str, Any]:
         labels = {"project": self.project, "service": self.service, "container-number": str(self.number)}
-        labelled = {f"com.docker.compose.{name}": value for name, value in (labels | {"oneoff": self.oneoff}).items()}
+        labels |= {"oneoff": self.oneoff}
+        labelled = {f"com.docker.compose.{name}": value for name, value in labels.items() if name != self.without}
         names = [f"/{self.name}"]
         return {"Id": self.id, "Names": names, "Labels": labelled, "State": self.state, "Status": self.status}
 

@@ -57,6 +57,22 @@ def test_the_containers_of_the_projects_pools(driver: DockerDriver, engine: Fake
     assert json.loads(query["filters"][0]) == {"label": ["com.docker.compose.project=tidepool"]}
 
 
+def test_a_container_that_compose_replaces_counts_once(driver: DockerDriver, engine: FakeEngine) -> None:
+    engine.containers.append(FakeContainer("inference", 1, state="created", prefix="0123456789ab_"))
+
+    found = driver.replicas()["inference"]
+
+    assert [(replica.number, replica.state) for replica in found[:2]] == [(1, State.READY), (2, State.STARTING)]
+
+
+def test_a_container_that_was_run_from_an_image_of_the_project_is_no_replica(
+    driver: DockerDriver, engine: FakeEngine
+) -> None:
+    engine.containers.append(FakeContainer("inference", 6, without="container-number"))
+
+    assert [replica.number for replica in driver.replicas()["inference"]] == [1, 2, 10]
+
+
 def test_its_worker_is_known_by_the_containers_host_name(driver: DockerDriver) -> None:
     assert driver.replicas()["inference"][0].holds_one_of({"inference100:7"})
 
