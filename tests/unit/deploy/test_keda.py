@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contract.pools import POOL_NAMES
+from services.storage.pools import POLICIES
 from tests.definitions import Document, documents
 from tests.kustomize import by_reading
 
@@ -92,6 +93,14 @@ def test_every_pool_is_scaled_by_its_own_demand() -> None:
         assert url.path == f"/v1/pools/{pool}/demand"
         assert (url.hostname, url.port) == ("gateway.tidepool.svc.cluster.local", 8080)
         assert (metadata["valueLocation"], metadata["authMode"]) == ("value", "bearer")
+
+
+def test_a_replica_is_meant_to_have_as_much_as_by_the_pools_own_policy() -> None:
+    targets = {
+        document["metadata"]["name"]: document["spec"]["triggers"][0]["metadata"]["targetValue"] for document in SCALED
+    }
+
+    assert targets == {pool: f"{policy.backlog_per_replica:g}" for pool, policy in POLICIES.items()}
 
 
 def test_without_a_measurement_nothing_shrinks() -> None:
