@@ -8,6 +8,8 @@ from prometheus_client import start_http_server
 
 from runtime.settings import TelemetrySettings
 
+TALKATIVE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every bell and every heartbeat
+
 _SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -37,5 +39,8 @@ def start_telemetry(role: str, settings: TelemetrySettings) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    if settings.log_level.upper() != "DEBUG":
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.metrics_host)

@@ -80,7 +80,7 @@ def test_as_many_as_a_person_says(inference: Pool, client: Client) -> None:
 def test_from_zero_with_the_first_request(inference: Pool, client: Client, journey: Journey) -> None:
     client.autoscale("inference", min=0, max=3, idle_s=1.0, quiet_s=1.0)
     waited = []
-    for _ in range(10):
+    for _ in range(3):
         until(lambda: inference.running() == set() and inference.ready == 0)
         asked = time.monotonic()
         answer = client.predict(journey.model.name, png())

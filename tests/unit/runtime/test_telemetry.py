@@ -91,3 +91,11 @@ def test_metrics_are_served_on_a_port_of_their_own() -> None:
     start_telemetry("trainer", TelemetrySettings(metrics_port=port))
 
     assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+
+def test_celery_says_nothing_of_every_bell_but_what_went_wrong(written: Lines) -> None:
+    logging.getLogger("celery.app.trace").info("Task tidepool.answer_batches[1] succeeded in 0.2s")
+    logging.getLogger("celery.app.trace").error("Task tidepool.answer_batches[2] raised")
+
+    (line,) = written()
+    assert line["event"] == "Task tidepool.answer_batches[2] raised"
