@@ -23,7 +23,7 @@ test: check postgresql wrk ## Lint, types, import rules and all tests
 	@.venv/bin/python -m pytest
 
 e2e: $(READY) ## Build the images, and try `docker compose up` with everything on a real engine
-	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpfE --showlocals tests/e2e/compose
+	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpPfE --showlocals tests/e2e/compose
 
 chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and judge what came of it
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))

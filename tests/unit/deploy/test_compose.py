@@ -10,7 +10,7 @@ from tests.definitions import SERVICES, compose
 
 ALL = compose()["services"]
 # PostgreSQL's entrypoint hands a new volume over to the server's user, and then becomes that user.
-CAPABILITIES = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
+CAPABILITIES = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"}}
 
 
 @pytest.fixture(params=ALL)
