@@ -14,11 +14,10 @@ from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
 from services.autoscaler.memory import Memory
 from services.autoscaler.metrics import count_decision, show_replicas
-from services.autoscaler.policy import decide
+from services.autoscaler.policy import DECIDE_S, decide
 from services.storage.holders import Holders
 from services.storage.pools import Pools, Setting
 
-LOOK_S = 1.0
 WAKE_S = 0.2  # while a pool that follows its load is at zero, since its first request waits for this
 
 log = structlog.get_logger()
@@ -51,7 +50,7 @@ class Autoscaler:
         """Step every second until `stop` is set."""
         pause = 0.0
         while not stop.wait(pause):
-            pause = LOOK_S
+            pause = DECIDE_S
             try:
                 if self.step():
                     pause = WAKE_S

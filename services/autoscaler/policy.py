@@ -4,6 +4,7 @@ from contract.pools import Decision, Measured, ScalingPolicy
 from services.autoscaler.answers import Answer, answers, has_work, missing
 from services.autoscaler.memory import Memory
 
+DECIDE_S = 1.0  # so often the autoscaler asks, and so does a simulation of it
 STALE_S = 5.0  # measurements older than this are none
 
 

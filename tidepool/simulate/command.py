@@ -13,6 +13,7 @@ STARTUP_S = 3.0
 DEADLINE_S = 10.0  # of a request without X-Request-Timeout
 UTILIZATION, BACKLOG = 0.7, 16.0
 MONTH_S = 30 * 86400
+WIDE = 120  # columns, where no terminal says how many fit
 
 
 def simulate(
@@ -51,6 +52,8 @@ def simulate(
     Runs the autoscaler's own policy on simulated replicas; nothing is started. Without a target of the pool, requests
     get utilization 0.7 and backlog 16, jobs a backlog of 1. See docs/simulate.md.
     """
+    from rich.console import Console
+
     from contract.pools import ScalingPolicy
     from tidepool.errors import Trouble
     from tidepool.simulate.bounds import WaitTarget, most_useful
@@ -81,7 +84,8 @@ def simulate(
             requests_per_minute=requests_per_minute,
         )
         serving = Serving(service_s, startup_s, None if jobs else deadline_s, jobs)
-        found = study(load, serving, policy, WaitTarget(wait_target, wait_share), seed=seed, price=price)
+        with Console(stderr=True).status(f"Simulating {load.name}"):
+            found = study(load, serving, policy, WaitTarget(wait_target, wait_share), seed=seed, price=price)
         if plot:
             plot.write_text(draw(found.report.trace, found.outcomes), encoding="utf-8")
     except (Trouble, OSError) as trouble:
@@ -90,6 +94,4 @@ def simulate(
     if as_json:
         print(found.report.model_dump_json(indent=2))
         return
-    from rich.console import Console
-
-    print_report(Console(), found.report)
+    print_report(Console(width=None if sys.stdout.isatty() else WIDE), found.report)

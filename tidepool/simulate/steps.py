@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-DECIDE_S = 2.0  # so often the autoscaler decides
+from services.autoscaler.policy import DECIDE_S
+
 MOST_STEPS = 200_000
 
 

@@ -315,7 +315,7 @@ def test_it_goes_on_after_an_outage_of_the_database(world: World, monkeypatch: p
         return listed()
 
     monkeypatch.setattr(world.pools, "list", failing_once)
-    monkeypatch.setattr(loop, "LOOK_S", 0.0)
+    monkeypatch.setattr(loop, "DECIDE_S", 0.0)
 
     # when
     world.autoscaler.run(stop)

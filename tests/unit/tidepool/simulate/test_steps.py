@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidepool.simulate.steps import DECIDE_S, MOST_STEPS, Steps
+from services.autoscaler.policy import DECIDE_S
+from tidepool.simulate.steps import MOST_STEPS, Steps
 
 
 def test_a_step_is_a_request_where_possible() -> None:
@@ -18,9 +19,9 @@ def test_short_requests_of_a_long_trace_share_a_step() -> None:
 
 
 def test_long_jobs_take_several_steps() -> None:
-    steps = Steps.of(trace_s=86400, service_s=61)
-    assert (steps.a_step, steps.a_request) == (1, 31)
-    assert steps.seconds == pytest.approx(61 / 31)
+    steps = Steps.of(trace_s=86400, service_s=61.5)
+    assert (steps.a_step, steps.a_request) == (1, 62)
+    assert steps.seconds == pytest.approx(61.5 / 62)
 
 
 @given(st.floats(1, 1e7), st.floats(1e-5, 1e5))
