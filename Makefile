@@ -9,7 +9,7 @@ PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-che
 # What `make e2e` starts an engine with where none runs.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test e2e chaos bench-inference check up down status lock clean
+.PHONY: help demo test e2e chaos bench-inference bench-scaling check up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -31,6 +31,9 @@ chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and
 bench-inference: $(READY) wrk ## Compare predictions with those of other servers; OPTIONS="--models cnn --rounds 1"
 	@.venv/bin/python -m benchmarks.inference.install
 	@.venv/bin/python -m benchmarks.inference $(OPTIONS)
+
+bench-scaling: $(READY) wrk ## Measure a pool that follows its load beside pools of fixed sizes and the simulator
+	@.venv/bin/python -m benchmarks.scaling $(OPTIONS)
 
 check: $(READY) ## Lint, types and import rules
 	@.venv/bin/ruff check --quiet

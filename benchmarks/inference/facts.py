@@ -15,15 +15,21 @@ OURS = ("tidepool", "onnxruntime", "torch", "celery", "kombu", "redis", "uvicorn
 
 
 def facts() -> dict[str, str]:
-    """The machine and the versions, without names or paths."""
+    """The machine, the load generator and the versions, without names or paths."""
+    return machine() | {
+        "load generator": _wrk(),
+        **{name: importlib.metadata.version(name) for name in OURS},
+        **{peer: _version(peer) for peer in PACKAGES if installed(peer)},
+    }
+
+
+def machine() -> dict[str, str]:
+    """What it ran on."""
     return {
         "CPU": _processor(),
         "cores": str(CORES),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "load generator": _wrk(),
-        **{name: importlib.metadata.version(name) for name in OURS},
-        **{peer: _version(peer) for peer in PACKAGES if installed(peer)},
     }
 
 

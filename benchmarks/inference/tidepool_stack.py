@@ -23,6 +23,8 @@ class Running:
     """A stack that answers the request."""
 
     home: Home
+    url: str
+    key: str
     request: Request
 
 
@@ -37,7 +39,7 @@ def running(case: Case, folder: Path) -> Iterator[Running]:
         _publish(case, url, key)
         request = _request(case, url, key)
         wait_for(request)
-        yield Running(home, request)
+        yield Running(home, url, key, request)
     finally:
         _tidepool(environment, "down")
 
