@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from random import Random
 
-import httpx
+import aiohttp
 
 from benchmarks.inference.wrk import Request
 from tidepool.simulate.trace import Trace
@@ -51,9 +52,8 @@ def capacity(request: Request, connections: int = 4, seconds: float = 5.0) -> fl
 
 
 async def _ask(request: Request, at: Sequence[float], until_s: float) -> list[Asked]:
-    start = time.monotonic()
     async with _client() as client, asyncio.TaskGroup() as group:
-        tasks = []
+        tasks, start = [], time.monotonic()
         for due in at:
             await asyncio.sleep(max(0.0, start + due - time.monotonic()))
             tasks.append(group.create_task(_one(client, request, due, start + due)))
@@ -68,21 +68,24 @@ async def _capacity(request: Request, connections: int, seconds: float) -> float
         async def again_and_again() -> int:
             count = 0
             while time.monotonic() < end:
-                count += (await _one(client, request, 0.0, time.monotonic())).status == httpx.codes.OK
+                count += (await _one(client, request, 0.0, time.monotonic())).status == HTTPStatus.OK
             return count
 
         return sum(await asyncio.gather(*(again_and_again() for _ in range(connections)))) / seconds
 
 
-def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=PATIENCE_S, limits=httpx.Limits(max_connections=None))
+def _client() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
+    )
 
 
-async def _one(client: httpx.AsyncClient, request: Request, at: float, due: float) -> Asked:
+async def _one(client: aiohttp.ClientSession, request: Request, at: float, due: float) -> Asked:
     """Timed from when it was due, so that a late client does not hide a wait."""
     try:
-        answer = await client.post(request.url, content=request.body.content, headers=request.body.headers)
-        status = answer.status_code
-    except httpx.HTTPError:
+        async with client.post(request.url, data=request.body.content, headers=request.body.headers) as answer:
+            await answer.read()
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError):
         status = 0
     return Asked(at, time.monotonic() - due, status)

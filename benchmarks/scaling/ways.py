@@ -4,9 +4,8 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Self
-
-import httpx
 
 from benchmarks.inference.wrk import Request
 from benchmarks.scaling.load import Asked, ask, times
@@ -32,7 +31,7 @@ class Figures:
 
     @classmethod
     def measured(cls, asked: Sequence[Asked], looks: Sequence[Look]) -> Self:
-        took = sorted(one.took_s for one in asked if one.status == httpx.codes.OK)
+        took = sorted(one.took_s for one in asked if one.status == HTTPStatus.OK)
         cuts = statistics.quantiles(took, n=100)
         failed = len(asked) - len(took)
         held = sum(max(look.ready or 0, look.desired) for look in looks) * EVERY_S
