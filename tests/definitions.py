@@ -84,7 +84,7 @@ def script(name: str, *arguments: str, **environment: str | Path) -> subprocess.
 
 def secrets_made(folder: Path) -> Path:
     """What make-secrets makes, in a folder for each volume."""
-    for part in ("init", "services", "redis", "postgres", "s3"):
+    for part in ("init", "redis", "postgres", "s3", "autoscaler", *SERVICES):
         (folder / part).mkdir(exist_ok=True)
     done = script("make-secrets", TIDEPOOL_SECRETS=folder)
     assert done.returncode == 0, done.stderr

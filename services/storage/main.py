@@ -1,9 +1,14 @@
-"""The storage process: `init` prepares a deployment once, `sweep` rings, repairs and collects until SIGTERM."""
+"""The storage process: `init` prepares a deployment once, `sweep` rings, repairs and collects until SIGTERM.
 
+`policies` prints what each service may do in the object store.
+"""
+
+import json
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -19,10 +24,12 @@ from runtime.telemetry import start_telemetry
 from services.storage.collector import Collector
 from services.storage.keys import Keys
 from services.storage.migrate import migrate
+from services.storage.object_keys import hand_out_keys
 from services.storage.objects import S3Objects
 from services.storage.pools import Pools
 from services.storage.reconciler import Reconciler
-from services.storage.roles import ensure_services_role
+from services.storage.rights import OBJECTS, Service, object_policy
+from services.storage.roles import ensure_roles
 from services.storage.session import Database
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 
@@ -41,13 +48,15 @@ log = structlog.get_logger()
 class AdminSettings(BaseSettings):
     """TIDEPOOL_ADMIN_KEY: the first admin key, made by whoever deploys; only its hash is stored.
 
-    TIDEPOOL_SERVICES_DATABASE_URL: what the services connect with, where that is a role of their own.
+    TIDEPOOL_SERVICES_DATABASE_URLS: `{"gateway": "postgresql+psycopg://…"}`, with roles of the services' own.
+    TIDEPOOL_SERVICES_FOLDER: a folder for each service, into which its key to the object store is written.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
     admin_key: SecretStr = Field(min_length=1)
-    services_database_url: SecretStr | None = None
+    services_database_urls: dict[Service, SecretStr] = {}
+    services_folder: Path | None = None
 
 
 class ScaleSettings(BaseSettings):
@@ -57,7 +66,7 @@ class ScaleSettings(BaseSettings):
 
 
 def init() -> None:
-    """Migrate the schema, make buckets, pools, the first admin key and the services' role; safe to repeat."""
+    """Migrate the schema, make buckets, pools, the first admin key, and what services are known by; safe to repeat."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     admin = AdminSettings()
     until = time.monotonic() + REACH_S
@@ -67,8 +76,10 @@ def init() -> None:
             S3Objects(ObjectsSettings()).make_buckets()
             make_pools(Pools(database))
             Keys(database).ensure_admin(admin.admin_key.get_secret_value())
-            if admin.services_database_url:
-                ensure_services_role(database, admin.services_database_url.get_secret_value())
+            urls = admin.services_database_urls.items()
+            ensure_roles(database, {service: url.get_secret_value() for service, url in urls})
+            if admin.services_folder:
+                hand_out_keys(ObjectsSettings(), admin.services_folder)
         except TidepoolError as error:
             if not error.retryable or time.monotonic() > until:
                 raise
@@ -122,7 +133,16 @@ def collect(stop: threading.Event) -> None:
             log.info("collected", objects=count)
 
 
+def print_policies() -> None:
+    """What each service must be allowed to do in the object store, for those who make its keys by hand."""
+    prefix = ObjectsSettings.model_fields["bucket_prefix"].default
+    print(json.dumps({service: object_policy(service, prefix) for service in OBJECTS}, indent=2))
+
+
 def main(command: str) -> None:
+    if command == "policies":
+        print_policies()
+        return
     start_telemetry("storage", TelemetrySettings())
     if command == "init":
         init()
@@ -139,6 +159,6 @@ def main(command: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in (["init"], ["sweep"]):
-        sys.exit("usage: python -m services.storage.main init|sweep")
+    if sys.argv[1:] not in (["init"], ["sweep"], ["policies"]):
+        sys.exit("usage: python -m services.storage.main init|sweep|policies")
     main(sys.argv[1])

@@ -1,21 +1,40 @@
-"""The role of the services on PostgreSQL: rows, and nothing else."""
+"""The roles of the services on PostgreSQL: rows, and only those that are their business."""
+
+from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from contract.errors import DatabaseUnavailable
+from contract.jobs import JobKind
 from contract.keys import Scope
+from contract.pools import Decision, Measured
+from runtime.demand import Demand
+from runtime.memory import MemoryReports
+from services.storage.holders import Holders
+from services.storage.jobs import Jobs
 from services.storage.keys import Keys
+from services.storage.leases import Leases
 from services.storage.migrate import migrate
-from services.storage.roles import ensure_services_role
+from services.storage.pools import Pools
+from services.storage.reconciler import Reconciler
+from services.storage.rights import Service
+from services.storage.roles import ensure_roles
 from services.storage.session import Database
+from tests.examples import PREPROCESS_REQUEST
 from tests.servers import Server
 
 READ = frozenset({Scope.READ})
+SERVICES: tuple[Service, ...] = get_args(Service)
+WORKERS = ("preprocess", "trainer", "inference")
+UNSEEN = Measured(at=0.0, ready=None, waiting=None, running=None)
+
+As = Callable[[str], Database]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def owner(postgres: Server) -> Database:
     database = Database.connect(postgres.url)
     with database.write() as connection:
@@ -25,47 +44,108 @@ def owner(postgres: Server) -> Database:
     return database
 
 
-@pytest.fixture
-def services(owner: Database, postgres: Server) -> Database:
-    """Connected as the services' role, which was made twice, as it is at each `init`."""
-    url = make_url(postgres.url).set(username="ser'vices", password="p'w%s\"").render_as_string(hide_password=False)
+@pytest.fixture(scope="module")
+def connected_as(owner: Database, postgres: Server) -> As:
+    """The database as a service sees it, whose role was made twice, as it is at each `init`."""
+    Pools(owner).ensure()
+    at = make_url(postgres.url)
+    urls = {
+        service: at.set(username=f"{service}'s", password="p'w%s\"").render_as_string(hide_password=False)
+        for service in SERVICES
+    }
     for _ in range(2):
-        ensure_services_role(owner, url)
-    return Database.connect(url)
+        ensure_roles(owner, urls)
+    return lambda service: Database.connect(urls[service])  # type: ignore[index]
 
 
-def test_it_reads_and_writes_rows(services: Database) -> None:
-    keys = Keys(services)
+def refused(database: Database, statement: str) -> bool:
+    with database.engine.connect() as connection:
+        try:
+            connection.execute(text(statement))
+        except ProgrammingError as error:
+            return "InsufficientPrivilege" in str(error)
+    return False
 
-    made = keys.create("mine", READ)
 
-    assert [key.id for key in keys.list()] == [made.id]
-    keys.delete(made.id)
-    assert keys.list() == ()
+def test_the_gateway_makes_keys_jobs_and_settings(connected_as: As) -> None:
+    database = connected_as("gateway")
+
+    made = Keys(database).create("mine", READ)
+    Jobs(database).create(PREPROCESS_REQUEST)
+    Pools(database).set_manual("trainer", 2, UNSEEN)
+
+    assert made.id in {key.id for key in Keys(database).list()}
 
 
+@pytest.mark.parametrize("service", WORKERS)
+def test_a_worker_takes_jobs(connected_as: As, service: str) -> None:
+    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    leases = Leases(connected_as(service))
+
+    claims = []
+    while claim := leases.claim(JobKind.PREPROCESS, "worker:1"):
+        claims.append(claim)
+    for claim in claims:
+        leases.release(claim.lease)
+        Jobs(connected_as("gateway")).cancel(claim.job.id)
+
+    assert job.id in {claim.job.id for claim in claims}
+
+
+def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
+    database = connected_as("autoscaler")
+    pools = Pools(database)
+
+    Demand(pools, MemoryReports()).measure()
+    Holders(database).names()
+    (seen, *_) = pools.list()
+    pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
+
+    assert pools.found(seen, 3, UNSEEN).created == 3
+
+
+def test_the_sweep_repairs(connected_as: As) -> None:
+    reconciler = Reconciler(connected_as("sweep"))
+
+    reconciler.repair()
+    reconciler.relay(lambda *_: None)
+    Pools(connected_as("sweep")).prune()
+
+
+@pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])
+def test_only_the_gateway_knows_the_keys(connected_as: As, service: str) -> None:
+    for statement in ("SELECT * FROM api_keys", "DELETE FROM api_keys", "UPDATE api_keys SET scopes = NULL"):
+        assert refused(connected_as(service), statement)
+
+
+@pytest.mark.parametrize("service", WORKERS)
+def test_no_worker_scales_a_pool(connected_as: As, service: str) -> None:
+    assert refused(connected_as(service), "UPDATE pools SET desired = 9")
+
+
+def test_the_autoscaler_touches_no_job(connected_as: As) -> None:
+    assert refused(connected_as("autoscaler"), "UPDATE jobs SET state = 'queued'")
+    assert refused(connected_as("autoscaler"), "SELECT * FROM models")
+
+
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     "statement",
     [
         "DROP TABLE jobs",
         "ALTER TABLE jobs ADD COLUMN mine text",
-        "TRUNCATE jobs",
+        "TRUNCATE pools",
         "CREATE TABLE mine (id int)",
         "CREATE ROLE other",
         "DELETE FROM alembic_version",
         "COPY jobs TO PROGRAM 'id'",
     ],
 )
-def test_it_changes_no_table(services: Database, statement: str) -> None:
-    with (
-        services.engine.connect() as connection,
-        pytest.raises(ProgrammingError, match="InsufficientPrivilege"),
-    ):
-        connection.execute(text(statement))
+def test_nobody_changes_a_table(connected_as: As, service: str, statement: str) -> None:
+    assert refused(connected_as(service), statement)
 
 
-def test_an_owner_who_may_not_make_roles_is_told(services: Database, postgres: Server) -> None:
+def test_an_owner_who_may_not_make_roles_is_told(connected_as: As, postgres: Server) -> None:
+    url = make_url(postgres.url).set(username="other", password="x").render_as_string(hide_password=False)
     with pytest.raises(DatabaseUnavailable):
-        ensure_services_role(
-            services, make_url(postgres.url).set(username="other", password="x").render_as_string(False)
-        )
+        ensure_roles(connected_as("gateway"), {"trainer": url})

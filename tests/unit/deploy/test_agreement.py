@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from services.storage.object_keys import ACCESS, SECRET
 from tests.definitions import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
 from tests.kustomize import by_reading, containers
 
 SERVERS = {"secrets", "redis", "postgres", "s3"}  # what a cluster has or buys
 AUTOSCALING = {"autoscaler", "docker-proxy"}  # KEDA's work there
 PLACES = {"TIDEPOOL_S3_ENDPOINT"}
+OBJECT_KEYS = {ACCESS, SECRET}
+VOLUMES = {"TIDEPOOL_SERVICES_FOLDER"}  # a cluster's owner brings the keys to the object store
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -18,7 +21,7 @@ def test_a_service_is_the_same_on_both(name: str) -> None:
     here, there = in_compose(name), in_kubernetes(name)
 
     assert _comparable(there) == _comparable(here)
-    assert {key for key, _ in there.settings} == {key for key, _ in here.settings}
+    assert {key for key, _ in there.settings} == {key for key, _ in here.settings} - VOLUMES
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "init"])
@@ -33,9 +36,9 @@ def test_kubernetes_runs_every_service_of_compose() -> None:
 def test_the_secrets_have_the_same_names(tmp_path: Path) -> None:
     made = secrets_made(tmp_path)
 
-    for part in ("init", "services"):
+    for part in SERVICES:
         (example,) = (one for one in documents("secrets.example.yaml") if one["metadata"]["name"] == f"tidepool-{part}")
-        assert set(example["stringData"]) == {file.name for file in (made / part).iterdir()}
+        assert set(example["stringData"]) == {file.name for file in (made / part).iterdir()} | OBJECT_KEYS
 
 
 def test_gpus_are_used_in_the_same_way() -> None:
@@ -48,5 +51,5 @@ def test_gpus_are_used_in_the_same_way() -> None:
 
 
 def _comparable(workload: Workload) -> Workload:
-    settings = frozenset((key, value) for key, value in workload.settings if key not in PLACES)
+    settings = frozenset((key, value) for key, value in workload.settings if key not in PLACES | VOLUMES)
     return dataclasses.replace(workload, settings=settings, grace=0.0)

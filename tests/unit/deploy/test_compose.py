@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runtime.watch import DRAIN_GRACE_S
+from services.storage.rights import OBJECTS
 from tests.definitions import SERVICES, compose
 
 ALL = compose()["services"]
@@ -53,8 +54,9 @@ def test_nobody_sees_the_secrets_of_others() -> None:
 
     assert seen.pop("secrets") == {volume for volume in compose()["volumes"] if volume.startswith("secrets-")}
     assert seen.pop("docker-proxy") == set()
-    own = {name: {f"secrets-{name}"} for name in ("init", "redis", "postgres", "s3")}
-    assert seen == {name: own.get(name, {"secrets-services"}) for name in seen}
+    writes = {f"secrets-{service}" for service in OBJECTS}  # their keys to the object store
+    assert seen.pop("init") == {"secrets-init"} | writes
+    assert seen == {name: {f"secrets-{name}"} for name in seen}
 
 
 def test_no_password_stands_in_an_environment() -> None:

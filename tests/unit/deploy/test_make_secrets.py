@@ -1,8 +1,13 @@
 """The secrets of a Compose deployment: random, made once, each where it is needed."""
 
+import json
 from pathlib import Path
+from typing import get_args
+
+from sqlalchemy import make_url
 
 from services.storage.keys import Keys
+from services.storage.rights import Service
 from services.storage.session import Database
 from tests.definitions import script, secrets_made
 
@@ -10,11 +15,11 @@ NEEDED = {
     "init": {
         "TIDEPOOL_ADMIN_KEY",
         "TIDEPOOL_DATABASE_URL",
-        "TIDEPOOL_SERVICES_DATABASE_URL",
+        "TIDEPOOL_SERVICES_DATABASE_URLS",
         "TIDEPOOL_S3_ACCESS_KEY",
         "TIDEPOOL_S3_SECRET_KEY",
     },
-    "services": {"TIDEPOOL_BROKER_URL", "TIDEPOOL_DATABASE_URL", "TIDEPOOL_S3_ACCESS_KEY", "TIDEPOOL_S3_SECRET_KEY"},
+    **{service: {"TIDEPOOL_BROKER_URL", "TIDEPOOL_DATABASE_URL"} for service in get_args(Service)},
     "redis": {"password", "redis.conf"},
     "postgres": {"password"},
     "s3": {"user", "password"},
@@ -35,12 +40,15 @@ def test_the_parts_fit_together(tmp_path: Path) -> None:
     made = contents(secrets_made(tmp_path))
 
     assert made["redis/redis.conf"] == f"requirepass {made['redis/password']}"
-    assert made["services/TIDEPOOL_BROKER_URL"] == f"redis://:{made['redis/password']}@redis:6379/0"
     assert f":{made['postgres/password']}@postgres/" in made["init/TIDEPOOL_DATABASE_URL"]
-    assert made["init/TIDEPOOL_SERVICES_DATABASE_URL"] == made["services/TIDEPOOL_DATABASE_URL"]
-    assert made["postgres/password"] not in made["services/TIDEPOOL_DATABASE_URL"]
-    assert made["services/TIDEPOOL_S3_ACCESS_KEY"] == made["s3/user"]
-    assert made["services/TIDEPOOL_S3_SECRET_KEY"] == made["s3/password"]
+    assert made["init/TIDEPOOL_S3_ACCESS_KEY"] == made["s3/user"]
+    assert made["init/TIDEPOOL_S3_SECRET_KEY"] == made["s3/password"]
+    urls = json.loads(made["init/TIDEPOOL_SERVICES_DATABASE_URLS"])
+    assert urls == {service: made[f"{service}/TIDEPOOL_DATABASE_URL"] for service in get_args(Service)}
+    assert {make_url(url).username for url in urls.values()} == set(get_args(Service))
+    assert len({make_url(url).password for url in urls.values()} | {made["postgres/password"]}) == len(urls) + 1
+    for service in urls:
+        assert made[f"{service}/TIDEPOOL_BROKER_URL"] == f"redis://:{made['redis/password']}@redis:6379/0"
 
 
 def test_two_deployments_share_nothing(tmp_path: Path) -> None:
