@@ -151,9 +151,12 @@ def test_a_person_scales_and_no_request_notices(running: Running, people: httpx.
 
 def test_a_scale_holds_over_a_restart(running: Running, client: Client) -> None:
     client.scale("preprocess", 2)
+    client.scale("trainer", 0)
     until(lambda: running.states("preprocess")[:2] == ["ready", "ready"])
+    until(lambda: set(running.states("trainer")) == {"stopped"})
 
     running.tidepool("down")
     assert running.tidepool("up").returncode == 0
 
     assert running.states("preprocess")[:3] == ["ready", "ready", "stopped"]
+    assert set(running.states("trainer")) == {"stopped"}

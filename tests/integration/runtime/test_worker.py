@@ -92,7 +92,7 @@ def harness(
     settings = BrokerSettings.model_validate({"url": redis.url})
     harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness
-    harness.process.terminate()
+    harness.process.kill()  # how it goes in peace has tests of its own
     harness.process.wait(30)
 
 
