@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import free_port
+from tidepool.home import Home
+from tidepool.stack.status import status_of
 
 TIDEPOOL = Path(sys.executable).with_name("tidepool")
 
@@ -43,9 +45,8 @@ class Running:
         return int(status), json.loads(body)
 
     def states(self, role: str) -> list[str]:
-        """What `tidepool status` says of the replicas of a role, by rising index."""
-        shown = json.loads(self.tidepool("status", "--json").stdout)
-        return [component["state"] for component in shown["components"] if component["role"] == role]
+        """What `tidepool status` shows of the replicas of a role, by rising index."""
+        return [row.state for row in status_of(Home.at(self.home)).components if row.role == role]
 
 
 @contextmanager

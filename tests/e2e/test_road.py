@@ -14,7 +14,6 @@ import pytest
 from contract.jobs import JobState, PreprocessResult, TrainResult
 from tests.e2e.running import TIDEPOOL, Running, started
 from tests.pictures import class_folders, png, zipped
-from tests.servers import free_port
 from tidepool.client import Client
 from tidepool.errors import ApiError, JobUnsuccessful
 
@@ -155,19 +154,15 @@ def test_the_demo_fails_loudly(tmp_path: Path) -> None:
     assert _processes_of(tmp_path / "demo") == []
 
 
-def test_down_after_the_supervisor_was_killed_leaves_nothing(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(free_port())}
-    stack = Running(home, "", environment)
-    assert stack.tidepool("up").returncode == 0
-    supervisor = stack.pid("supervisor")
+def test_down_after_the_supervisor_was_killed_leaves_nothing(running: Running) -> None:
+    supervisor = running.pid("supervisor")
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
-    assert _processes_of(home) != []
+    assert _processes_of(running.home) != []
 
-    assert stack.tidepool("down").returncode == 0
+    assert running.tidepool("down").returncode == 0
 
-    assert _processes_of(home) == []
+    assert _processes_of(running.home) == []
 
 
 def _processes_of(home: Path) -> list[psutil.Process]:

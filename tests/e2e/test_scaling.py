@@ -1,5 +1,6 @@
 """Pools of the embedded stack that grow and shrink, by load and by hand, while people go on as if nothing were."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,11 +42,16 @@ def dataset(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
     return PreprocessResult.model_validate(client.wait(client.upload_dataset("pets", archive).id).result).dataset
 
 
-def predict(running: Running, seed: int = 0) -> int:
-    """The status of one prediction, which may wait as long as it takes."""
+@pytest.fixture(scope="module")
+def people(running: Running) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {running.key}", "Content-Type": "image/png", "X-Request-Timeout": "60"}
-    url = f"{running.url}/v1/models/pets/predict?version=1"
-    return httpx.post(url, content=png(seed=seed), headers=headers, timeout=90).status_code
+    with httpx.Client(base_url=running.url, headers=headers, timeout=90) as people:
+        yield people
+
+
+def predict(people: httpx.Client, seed: int = 0) -> int:
+    """The status of one prediction, which may wait as long as it takes."""
+    return people.post("/v1/models/pets/predict?version=1", content=png(seed=seed)).status_code
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -56,60 +62,23 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+@pytest.fixture(scope="module")
+def woken(running: Running, client: Client, model: None, people: httpx.Client) -> list[int]:
+    """What many people heard who came at once to a pool that nobody had needed."""
+    client.autoscale("inference", min=0, max=2, idle_s=2, quiet_s=2)
+    until(lambda: set(running.states("inference")) == {"stopped"})
+    with ThreadPoolExecutor(20) as threads:
+        return list(threads.map(lambda seed: predict(people, seed), range(20)))
+
+
 def test_as_many_as_the_scale_said_run_at_first(running: Running, client: Client) -> None:
     assert running.states("inference")[:3] == ["ready", "ready", "stopped"]
     pools = {pool.name: (pool.mode, pool.replicas.desired) for pool in client.pools()}
     assert pools == {"preprocess": ("manual", 1), "trainer": ("manual", 1), "inference": ("manual", 2)}
 
 
-@pytest.mark.usefixtures("model")
-def test_from_zero_at_the_first_request_and_back_to_zero(running: Running, client: Client) -> None:
-    # given a pool that nobody needs
-    client.autoscale("inference", min=0, max=2, idle_s=2, quiet_s=2)
-    until(lambda: set(running.states("inference")) == {"stopped"})
-
-    # when many come at once
-    with ThreadPoolExecutor(20) as people:
-        answers = list(people.map(lambda seed: predict(running, seed), range(20)))
-
-    # then each waits until it is served
-    assert answers == [200] * 20
-
-    # and later nobody is there again, which the history explains
-    until(lambda: set(running.states("inference")) == {"stopped"})
-    reasons = [change.reason for change in client.pool_history("inference")]
-    assert reasons[0].startswith("Down from")
-    assert any(reason.startswith("Up from 0") for reason in reasons)
-
-
-@pytest.mark.usefixtures("model")
-def test_a_person_scales_and_no_request_notices(running: Running) -> None:
-    # given people who ask all the time
-    assert running.tidepool("scale", "inference", "1").returncode == 0
-    until(lambda: running.states("inference")[0] == "ready")
-    over = time.monotonic() + PATIENCE_S
-
-    def ask(goes_on: Callable[[], bool]) -> list[int]:
-        statuses = []
-        while goes_on() and time.monotonic() < over:
-            statuses.append(predict(running))
-        return statuses
-
-    # when a person scales out and in again
-    with ThreadPoolExecutor(4) as people:
-        scaled: list[bool] = []
-        asking = [people.submit(ask, lambda: not scaled) for _ in range(4)]
-        try:
-            for count in (3, 1, 2, 1):
-                assert running.tidepool("scale", "inference", str(count)).returncode == 0
-                states = ["ready"] * count + ["stopped"] * (4 - count)
-                until(lambda states=states: running.states("inference")[:4] == states)  # type: ignore[misc]
-        finally:
-            scaled.append(True)
-        statuses = [status for each in asking for status in each.result()]
-
-    # then all were answered
-    assert set(statuses) == {200}
+def test_each_waits_for_a_pool_that_was_at_zero_until_it_is_served(woken: list[int]) -> None:
+    assert woken == [200] * 20
 
 
 def test_a_training_survives_scale_in_and_moves_when_a_person_wants_nobody(
@@ -142,11 +111,52 @@ def test_a_training_survives_scale_in_and_moves_when_a_person_wants_nobody(
     assert running.curl("-X", "POST", f"{running.url}/v1/jobs/{job.id}/cancel")[0] == 202
 
 
+@pytest.mark.usefixtures("woken")
+def test_a_pool_that_nobody_needs_any_more_is_at_zero_again(running: Running, client: Client) -> None:
+    until(lambda: set(running.states("inference")) == {"stopped"})
+    # and the history explains it
+    reasons = [change.reason for change in client.pool_history("inference")]
+    assert reasons[0].startswith("Down from")
+    assert any(reason.startswith("Up from 0") for reason in reasons)
+
+
+@pytest.mark.usefixtures("model")
+def test_a_person_scales_and_no_request_notices(running: Running, people: httpx.Client) -> None:
+    # given people who ask all the time
+    assert running.tidepool("scale", "inference", "1").returncode == 0
+    until(lambda: running.states("inference")[0] == "ready")
+    over, scaled = time.monotonic() + PATIENCE_S, threading.Event()
+
+    def ask() -> list[int]:
+        statuses = []
+        while not scaled.wait(0.02) and time.monotonic() < over:
+            statuses.append(predict(people))
+        return statuses
+
+    # when a person scales out and in again
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(ask) for _ in range(4)]
+        try:
+            for count in (3, 1, 2, 1):
+                assert running.tidepool("scale", "inference", str(count)).returncode == 0
+                states = ["ready"] * count + ["stopped"] * (4 - count)
+                until(lambda states=states: running.states("inference")[:4] == states)  # type: ignore[misc]
+        finally:
+            scaled.set()
+        statuses = [status for each in asking for status in each.result()]
+
+    # then all were answered
+    assert set(statuses) == {200}
+
+
 def test_a_scale_holds_over_a_restart(running: Running, client: Client) -> None:
     client.scale("preprocess", 2)
+    client.scale("trainer", 0)
     until(lambda: running.states("preprocess")[:2] == ["ready", "ready"])
+    until(lambda: set(running.states("trainer")) == {"stopped"})
 
     running.tidepool("down")
     assert running.tidepool("up").returncode == 0
 
     assert running.states("preprocess")[:3] == ["ready", "ready", "stopped"]
+    assert set(running.states("trainer")) == {"stopped"}

@@ -76,10 +76,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    """A migrated database."""
-    found = Database.connect(database_url)
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied: that takes a fraction of the time."""
+    file = tmp_path_factory.mktemp("migrated") / "tidepool.db"
+    found = Database.connect(f"sqlite:///{file}")
     migrate(found)
+    found.engine.dispose()
+    return file
+
+
+@pytest.fixture
+def migrated_url(database_url: str, migrated_file: Path) -> str:
+    """The URL of a migrated database."""
+    if database_url.startswith("sqlite"):
+        shutil.copyfile(migrated_file, database_url.removeprefix("sqlite:///"))
+    else:
+        found = Database.connect(database_url)
+        migrate(found)
+        found.engine.dispose()
+    return database_url
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A migrated database."""
+    found = Database.connect(migrated_url)
     yield found
     found.engine.dispose()

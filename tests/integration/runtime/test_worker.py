@@ -29,6 +29,7 @@ from services.storage.objects import S3Objects
 from services.storage.reconciler import Reconciler
 from services.storage.session import Database
 from tests.asking import batcher
+from tests.integration.runtime.moods_main import BEAT_S
 from tests.servers import S3Server, Server
 
 PATIENCE_S = 40.0
@@ -91,7 +92,7 @@ def harness(
     settings = BrokerSettings.model_validate({"url": redis.url})
     harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness
-    harness.process.terminate()
+    harness.process.kill()  # how it goes in peace has tests of its own
     harness.process.wait(30)
 
 
@@ -176,7 +177,7 @@ def test_a_worker_that_is_too_many_finishes_its_job_and_takes_no_other(harness: 
     def after_beats(job: Job) -> Job:
         """The job when the worker has heard it twice."""
         key, name = pools.replicas("preprocess"), f"preprocess.{host}.{pid}"
-        until = client.zscore(key, name) + 3
+        until = client.zscore(key, name) + 3 * BEAT_S
 
         def heard(_: Job) -> bool:
             surplus.say({"preprocess": {f"{host}:{pid}"}})

@@ -8,7 +8,6 @@ from services.storage.datasets import Datasets
 from services.storage.events import Events
 from services.storage.jobs import Jobs
 from services.storage.leases import Leases
-from services.storage.migrate import migrate
 from services.storage.models import Models
 from services.storage.parts import Parts
 from services.storage.reconciler import Reconciler
@@ -22,10 +21,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def database(database_url: str, clock: FakeClock) -> Iterator[Database]:
+def database(migrated_url: str, clock: FakeClock) -> Iterator[Database]:
     """A migrated database."""
-    found = Database.connect(database_url, clock)
-    migrate(found)
+    found = Database.connect(migrated_url, clock)
     yield found
     found.engine.dispose()
 

@@ -24,7 +24,7 @@ class OnlyReady(BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), OnlyReady)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     yield str(server.server_port)
     server.shutdown()
     server.server_close()

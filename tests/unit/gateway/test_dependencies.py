@@ -9,8 +9,12 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from contract.keys import Scope
+from runtime.memory import MemoryChannel
 from runtime.stores import Stores
+from services.storage.memory import MemoryObjects
+from services.storage.session import Database
 from tests.problems import problem
+from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
 
@@ -102,14 +106,21 @@ def test_every_route_is_in_the_table(app: FastAPI) -> None:
     assert operations == set(SCOPES) | ANY_KEY
 
 
+@pytest.fixture(scope="module")
+def empty() -> FastAPI:
+    """A gateway for requests without a key: they find nothing, and leave it so."""
+    return gateway(Stores(Database.in_memory(), MemoryObjects()), MemoryChannel(classify))
+
+
 @pytest.mark.parametrize("operation", sorted(set(SCOPES) | ANY_KEY))
 @pytest.mark.parametrize("header", [None, "Bearer wrong", f"Bearer tp_0123abcd_{'A' * 43}", "Basic dGVzdA==", "Bearer"])
-async def test_a_request_needs_a_key(anonymous: httpx.AsyncClient, operation: str, header: str | None) -> None:
+async def test_a_request_needs_a_key(empty: FastAPI, operation: str, header: str | None) -> None:
     request = request_of(operation)
     if header is not None:
         request.headers["Authorization"] = header
 
-    response = await anonymous.send(request)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(empty)) as anybody:
+        response = await anybody.send(request)
 
     detail(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"
