@@ -33,6 +33,8 @@ def test_columns_in_any_order_and_others_beside_them(tmp_path: Path) -> None:
         ("seconds,requests_per_second\n0,1\n5,-1\n", "'-1' in the column requests_per_second"),
         ("seconds,requests_per_second\n0,many\n5,1\n", "'many'"),
         ("seconds,requests_per_second\n0,nan\n5,1\n", "'nan'"),
+        ("seconds,requests_per_second\n0,1e308\n5,1\n", "'1e308' .* from 0 to 1,000,000,000"),
+        ("seconds,requests_per_second\n0,1\n1e308,1\n", "'1e308' in the column seconds"),
         ("seconds,requests_per_second\n0\n5,1\n", "None"),
     ],
 )
