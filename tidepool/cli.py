@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tidepool.home import Home
-from tidepool.simulate.command import simulate
+from tidepool.simulate.command import MONTH_S, simulate
 
 # ruff: noqa: PLC0415  each command imports what it needs, so that the others start quickly
 
@@ -123,7 +123,9 @@ def scale(
     auto: Annotated[bool, typer.Option("--auto", help="Follow the load; what is not given stays as it is.")] = False,
     least: Annotated[int | None, typer.Option("--min", help="Replicas, with --auto.", min=0)] = None,
     most: Annotated[int | None, typer.Option("--max", help="Replicas, with --auto.", min=0)] = None,
-    idle_s: Annotated[float | None, typer.Option("--idle", help="Seconds without work before zero.", min=0)] = None,
+    idle_s: Annotated[
+        float | None, typer.Option("--idle", help="Seconds without work before zero.", min=0, max=MONTH_S)
+    ] = None,
 ) -> None:
     """Set how many replicas a pool has, or let it follow its load within bounds."""
     from rich.console import Console

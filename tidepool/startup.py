@@ -14,7 +14,10 @@ from tidepool.stack.stack import Stack
 
 
 def start(console: Console, home: Home, scale: Sequence[str]) -> None:
-    """Bring the stack up and print its addresses; a key that was made just now is shown once. Raises Trouble."""
+    """Bring the stack up and print its addresses; a key that was made just now is shown once.
+
+    Raises Trouble, also where a scale comes too late, as the stack runs already.
+    """
     replicas, port, first = replicas_of(scale), wanted_port(), not home.key_file.exists()
     with console.status("Starting") as spinner:
 
@@ -34,6 +37,9 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
     for what, where in lines.items():
         console.print(f"  {what:<14} {where}", highlight=False, soft_wrap=True)
     console.print(f'Try it:  curl -H "Authorization: Bearer $(cat {home.key_file})" {url}/v1/me', soft_wrap=True)
+    if replicas and not started:
+        commands = "; ".join(f"tidepool scale {role} {count}" for role, count in replicas.items())
+        raise Trouble(f"--scale is for a stack that starts. This one runs: {commands}")
 
 
 def replicas_of(scale: Sequence[str]) -> dict[str, int]:

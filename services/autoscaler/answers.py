@@ -32,7 +32,7 @@ def missing(measured: Measured, policy: ScalingPolicy) -> list[str]:
     lacks = {
         "what waits": measured.waiting is None,
         "what runs": measured.running is None,
-        "how busy the replicas are": policy.utilization and measured.ready and measured.busy is None,
+        "how busy the replicas are": policy.utilization and measured.ready != 0 and measured.busy is None,
         "the requests a minute": policy.requests_per_minute and measured.requests_per_minute is None,
     }
     return [name for name, lacking in lacks.items() if lacking]
@@ -68,10 +68,10 @@ def _busy(measured: Measured, policy: ScalingPolicy, desired: int) -> Iterator[A
     """
     if policy.utilization is None:
         return
-    if not measured.ready:
+    if measured.ready == 0:
         if desired:
             yield Answer(desired, "none is ready yet")
-    elif measured.busy is not None:
+    elif measured.ready is not None and measured.busy is not None:
         because = f"busy {measured.busy:.0%} of the time, {policy.utilization:.0%} is meant"
         exact = measured.ready * measured.busy / policy.utilization
         if measured.busy < (1 - TOLERANCE) * policy.utilization:

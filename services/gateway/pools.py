@@ -1,12 +1,14 @@
 """/v1/pools: what the pools of replicas are meant to be, what they are, and why."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body
 
 from contract.base import Frozen, Whole
 from contract.errors import BrokerUnavailable, Invalid
-from contract.pools import AutoPool, ManualPool, Measured, Pool, PoolName, PoolRequest, Queue, ReplicaCounts, Replicas
+from contract.pools import ManualPool, Measured, Pool, PoolName, PoolRequest, Queue, ReplicaCounts, Replicas
+from runtime.demand import ONLINE
 from services.gateway.dependencies import MAY_ADMIN, MAY_READ, Behind, Cursor, Limit
 from services.gateway.examples import POOL_REQUESTS
 from services.gateway.problems import documented
@@ -49,9 +51,14 @@ def set_pool(
 ) -> Pool:
     """Keep a pool at one size, or let it follow its load; what is left out of a policy stays as it is."""
     measured = behind.demand.measure()[pool]
-    _require_allowed(request, behind.settings.max_replicas)
+    most = behind.settings.max_replicas
     if isinstance(request, ManualPool):
+        _require_allowed({"replicas": request.replicas}, most)
         return _seen(behind.stores.pools.set_manual(pool, request.replicas, measured), measured)
+    if request.requests_per_minute is not None and pool != ONLINE:
+        raise Invalid(f"requests_per_minute is measured of {ONLINE} only; {pool} has jobs")
+    policy = behind.stores.pools.get(pool).policy.model_dump() | request.model_dump(exclude_unset=True)
+    _require_allowed({"min": policy["min"], "max": policy["max"]}, most)
     return _seen(behind.stores.pools.set_auto(pool, request, measured), measured)
 
 
@@ -89,13 +96,8 @@ def _seen(setting: Setting, measured: Measured) -> Pool:
     )
 
 
-def _require_allowed(request: ManualPool | AutoPool, most: int) -> None:
+def _require_allowed(wanted: Mapping[str, int], most: int) -> None:
     """Raises Invalid for more replicas than the gateway's settings allow."""
-    wanted = (
-        {"replicas": request.replicas}
-        if isinstance(request, ManualPool)
-        else request.model_dump(include={"min", "max"}, exclude_unset=True)
-    )
     for name, count in wanted.items():
         if count > most:
             raise Invalid(f"{name} is {count}; this deployment allows at most {most} replicas of a pool")

@@ -47,9 +47,11 @@ class Ledger:
         """What was used from `since` to `until`: every day in order, every pool, or the costliest models or jobs."""
         key = KEYS[by]
         columns = (key.label("key"), usage.c.purpose, usage.c.gpu)
-        sums = select(*columns, func.sum(usage.c.seconds).label("seconds")).where(usage.c.day.between(since, until))
+        seconds, days = func.sum(usage.c.seconds), usage.c.day.between(since, until)
+        sums = select(*columns, seconds.label("seconds")).where(days)
         if by not in WHOLE:
-            sums = sums.where(key != "")
+            costliest = select(key).where(days, key != "").group_by(key).order_by(seconds.desc(), key).limit(limit)
+            sums = sums.where(key.in_(costliest))
         with self._database.read() as connection:
             found = connection.execute(sums.group_by(*columns)).all()
             settings = [Setting.of(row) for row in connection.execute(select(pools)).mappings()]
@@ -60,8 +62,8 @@ class Ledger:
             at_max = _at_max(settings, since, until, by, self._database.now())
             lines = [_whole(name, rows[name], at_max.get(name, 0.0)) for name in sorted(rows.keys() | at_max.keys())]
         else:
-            lines = sorted((_part(name, rows[name]) for name in rows), key=lambda line: -line.jobs_s - line.online_s)
-            lines = lines[:limit]
+            parts = (_part(name, rows[name]) for name in sorted(rows))
+            lines = sorted(parts, key=lambda line: -line.jobs_s - line.online_s)
         return Usage(since=since, until=until, by=by, items=tuple(lines))
 
 

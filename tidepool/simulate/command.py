@@ -13,16 +13,16 @@ STARTUP_S = 3.0
 DEADLINE_S = 10.0  # of a request without X-Request-Timeout
 UTILIZATION, BACKLOG = 0.7, 16.0
 MONTH_S = 30 * 86400
-WIDE = 120  # columns, where no terminal says how many fit
+LARGEST = 1e9
 
 
 def simulate(
     trace: Annotated[str, typer.Argument(help="diurnal, burst, fleet, or a CSV file: seconds,requests_per_second.")],
     peak: Annotated[
-        float, typer.Option(help="Requests a second at the peak of a trace that is no file.", min=0, max=1e9)
+        float, typer.Option(help="Requests a second at the peak of a trace that is no file.", min=0, max=LARGEST)
     ] = 200,
     service_ms: Annotated[
-        float, typer.Option(help="Time of a replica for one request.", min=0.01, max=1e9)
+        float, typer.Option(help="Time of a replica for one request.", min=0.01, max=LARGEST)
     ] = SERVICE_MS,
     startup_s: Annotated[
         float, typer.Option(help="Time until a new replica is ready.", min=0, max=MONTH_S)
@@ -37,12 +37,18 @@ def simulate(
     ] = None,
     idle_s: Annotated[float, typer.Option(help="The pool's idle_s.", min=0, max=MONTH_S)] = 60,
     quiet_s: Annotated[float, typer.Option(help="The pool's quiet_s.", min=0, max=MONTH_S)] = 60,
-    backlog: Annotated[float | None, typer.Option(help="The pool's backlog_per_replica.", min=1e-3)] = None,
+    backlog: Annotated[
+        float | None, typer.Option(help="The pool's backlog_per_replica.", min=1e-3, max=LARGEST)
+    ] = None,
     utilization: Annotated[float | None, typer.Option(help="The pool's utilization.", min=0.01, max=1)] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(help="The pool's requests_per_minute.", min=1e-3)] = None,
-    wait_target: Annotated[float, typer.Option(help="Seconds that a request may wait, for the advice.", min=0)] = 1,
+    requests_per_minute: Annotated[
+        float | None, typer.Option(help="The pool's requests_per_minute.", min=1e-3, max=LARGEST)
+    ] = None,
+    wait_target: Annotated[
+        float, typer.Option(help="Seconds that a request may wait, for the advice.", min=0, max=MONTH_S)
+    ] = 1,
     wait_share: Annotated[float, typer.Option(help="For so many of all requests.", min=0.01, max=1)] = 0.99,
-    price: Annotated[float, typer.Option(help="Of a replica for an hour.", min=0)] = 1,
+    price: Annotated[float, typer.Option(help="Of a replica for an hour.", min=0, max=LARGEST)] = 1,
     seed: Annotated[int, typer.Option(help="Another seed draws other requests.")] = 0,
     plot: Annotated[Path | None, typer.Option(help="Draw load, replicas and waits into this SVG file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for scripts.")] = False,
@@ -94,4 +100,4 @@ def simulate(
     if as_json:
         print(found.report.model_dump_json(indent=2))
         return
-    print_report(Console(width=None if sys.stdout.isatty() else WIDE), found.report)
+    print_report(Console(), found.report)

@@ -29,7 +29,7 @@ class Steps:
         a_request = math.ceil(service_s / coarsest)
         a_step = math.ceil(finest / service_s)
         seconds = service_s * a_step / a_request
-        return cls(seconds, math.ceil(trace_s / seconds - 1e-9), a_step, a_request)
+        return cls(seconds, max(1, math.ceil(trace_s / seconds - 1e-9)), a_step, a_request)
 
     @property
     def a_decision(self) -> int:

@@ -8,6 +8,7 @@ from tidepool.simulate.report import Report, Row
 from tidepool.simulate.study import FEWEST, RECOMMENDED
 
 COLUMNS = ("replicas", "p50 wait", "p95 wait", "p99 wait", "in time", "dropped", "replica-hours", "cost")
+WIDEST = 200  # characters of a line, which a narrower terminal breaks, so that no number is cut short
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -19,6 +20,7 @@ def print_report(console: Console, report: Report) -> None:
         table.add_column(column, justify="right")
     for row in report.rows:
         table.add_row(*_cells(row, report.step_s), style="bold" if row.name == RECOMMENDED else None)
+    console.width = max(console.width, WIDEST)
     console.print(table, highlight=False)
     console.print(_advice(report), highlight=False, soft_wrap=True)
 
@@ -46,7 +48,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _advice(report: Report) -> str:
-    target = f"{report.wait_share:.0%} of the requests to wait for {_seconds(report.wait_target_s)} at most"
+    target = f"{100 * report.wait_share:g}% of the requests to wait for {_seconds(report.wait_target_s)} at most"
     if report.recommended is None:
         return f"No bounds get {target}. Give each replica less to do, or allow a longer wait."
     hours = {row.name: row.replica_hours for row in report.rows}

@@ -32,9 +32,9 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
     if not (given.keys() <= WORKERS.keys() and all(0 <= count <= MOST_REPLICAS for count in given.values())):
         raise StackFailed(f"Only {', '.join(WORKERS)} can be scaled, to at most {MOST_REPLICAS} replicas each.")
     require_free(port)
-    most = max(most_replicas(), *given.values(), 0)
-    last = {role: min(len(indices), most) for role, indices in load_wanted(home.replicas_file).items()}
-    save_wanted(home.replicas_file, {role: given.get(role, last.get(role, 1)) for role in WORKERS})
+    last = {role: len(indices) for role, indices in load_wanted(home.replicas_file).items()}
+    most = max(most_replicas(max(last.values(), default=0)), *given.values(), 0)
+    save_wanted(home.replicas_file, {role: given.get(role, min(last.get(role, 1), most)) for role in WORKERS})
     credentials = Credentials.of(home)
     redis_port, s3_port, *ports = free_ports(5 + most * len(WORKERS), besides=port)
     storage_port, autoscaler_port, gateway_port, *worker_ports = ports
@@ -57,9 +57,12 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
     )
 
 
-def most_replicas() -> int:
-    """Of a role: TIDEPOOL_MAX_REPLICAS, or 4, or as many as there are cores; raises StackFailed if it is no number."""
-    suitable = max(DEFAULT_REPLICAS, os.cpu_count() or 1)
+def most_replicas(last: int = 0) -> int:
+    """Of a role: TIDEPOOL_MAX_REPLICAS, or the most of 4, the cores, and those that ran last.
+
+    Raises StackFailed if it is no number.
+    """
+    suitable = max(DEFAULT_REPLICAS, os.cpu_count() or 1, last)
     return _number(REPLICAS_VARIABLE, range(1, MOST_REPLICAS + 1)) or min(suitable, MOST_REPLICAS)
 
 

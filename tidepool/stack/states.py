@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from contract.supervision import REPORTS, Report
 from tidepool.files import write_private
 
@@ -12,5 +14,8 @@ def save_reports(path: Path, reports: Iterable[Report]) -> None:
 
 
 def load_reports(path: Path) -> tuple[Report, ...]:
-    """Empty before the supervisor wrote the first one."""
-    return REPORTS.validate_json(path.read_text()) if path.exists() else ()
+    """Empty before the supervisor wrote the first one, and where nobody understands it."""
+    try:
+        return REPORTS.validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return ()

@@ -6,14 +6,14 @@ import signal
 import sys
 from types import FrameType
 
-from contract.supervision import Report, State
+from contract.supervision import State
 from tidepool.home import Home
 from tidepool.stack.child import Child
 from tidepool.stack.components import Plan
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import tear_down
 from tidepool.stack.replicas import Followed
-from tidepool.stack.states import save_reports
+from tidepool.stack.states import load_reports, save_reports
 
 NAME = "supervisor"
 BUSY = 0.05  # seconds between looks while something starts
@@ -30,7 +30,6 @@ class Supervisor:
         self._plan = plan
         self._children = [[Child(home, component) for component in stage] for stage in plan.stages()]
         self._wanted = Followed(home.replicas_file)
-        self._reports: tuple[Report, ...] = ()
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put is safe in a signal handler
 
     def run(self) -> int:
@@ -71,9 +70,8 @@ class Supervisor:
                     child.start()
             earlier_settled = earlier_settled and all(child.state.settled for child in stage)
         reports = tuple(child.report() for stage in self._children for child in stage)
-        if reports != self._reports:
+        if reports != load_reports(self._home.state_file):  # a file that somebody lost or broke is written again
             save_reports(self._home.state_file, reports)
-            self._reports = reports
         return [report.state for report in reports]
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

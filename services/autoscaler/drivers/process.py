@@ -1,7 +1,7 @@
 """The driver of local processes: it writes which of them shall run, and the embedded stack's supervisor follows."""
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +10,8 @@ from contract.errors import Unavailable
 from contract.pools import POOL_NAMES, PoolName
 from contract.supervision import REPORTS, WANTED, Report, State, Wanted
 from services.autoscaler.drivers.driver import Replica
+
+LEAVING = frozenset({State.DRAINING, State.STOPPED})
 
 
 class ProcessDriver:
@@ -22,26 +24,36 @@ class ProcessDriver:
         self._state_file = state_file
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
-        wanted, reports = self._wanted(), self._reports()
+        reports = self._reports()
+        wanted = self._wanted(reports)
         return {
-            pool: tuple(_replica(pool, report, wanted) for report in reports if report.role == pool)
+            pool: tuple(_replica(pool, report, wanted[pool]) for report in reports if report.role == pool)
             for pool in POOL_NAMES
         }
 
     def start(self, replica: Replica) -> None:
-        self._want(replica.pool, self._numbers(replica.pool) | {replica.number})
+        wanted = self._wanted(self._reports())
+        self._write(wanted | {replica.pool: wanted[replica.pool] | {replica.number}})
 
     def stop(self, replica: Replica) -> None:
-        self._want(replica.pool, self._numbers(replica.pool) - {replica.number})
+        wanted = self._wanted(self._reports())
+        self._write(wanted | {replica.pool: wanted[replica.pool] - {replica.number}})
 
-    def _numbers(self, pool: PoolName) -> set[int]:
-        """Of those that are wanted; where nothing was ever written, that is all."""
-        wanted = self._wanted().get(pool)
-        return {report.index for report in self._reports() if report.role == pool} if wanted is None else set(wanted)
+    def _wanted(self, reports: Sequence[Report]) -> dict[PoolName, frozenset[int]]:
+        """As it was written; of a pool of which nothing can be read, those that run stay wanted."""
+        written = self._written()
+        return {
+            pool: frozenset(
+                written[pool]
+                if pool in written
+                else (report.index for report in reports if report.role == pool and report.state not in LEAVING)
+            )
+            for pool in POOL_NAMES
+        }
 
-    def _want(self, pool: PoolName, numbers: set[int]) -> None:
-        """Written whole or not at all."""
-        wanted = {**self._wanted(), pool: tuple(sorted(numbers))}
+    def _write(self, numbers: Mapping[PoolName, frozenset[int]]) -> None:
+        """Whole or not at all, and of every pool: of one that is not named, the supervisor runs all replicas."""
+        wanted: Wanted = {pool: tuple(sorted(numbers[pool])) for pool in numbers}
         draft = self._replicas_file.with_suffix(".draft")
         try:
             draft.write_bytes(WANTED.dump_json(wanted))
@@ -49,12 +61,12 @@ class ProcessDriver:
         except OSError as error:
             raise Unavailable("which replicas shall run cannot be written") from error
 
-    def _wanted(self) -> Wanted:
+    def _written(self) -> Wanted:
         try:
             return WANTED.validate_json(self._replicas_file.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValidationError):
             return {}
-        except (OSError, ValidationError) as error:
+        except OSError as error:
             raise Unavailable("which replicas shall run cannot be read") from error
 
     def _reports(self) -> list[Report]:
@@ -66,10 +78,9 @@ class ProcessDriver:
         return sorted(reports, key=lambda report: report.index)
 
 
-def _replica(pool: PoolName, report: Report, wanted: Wanted) -> Replica:
+def _replica(pool: PoolName, report: Report, wanted: frozenset[int]) -> Replica:
     """What it is, or is about to be as soon as the supervisor has read what is wanted."""
-    numbers = wanted.get(pool)
-    if numbers is None or report.index in numbers:
+    if report.index in wanted:
         state = State.READY if report.state is State.READY else State.STARTING
     else:
         state = State.STOPPED if report.state is State.STOPPED else State.DRAINING

@@ -1,5 +1,6 @@
 """What replicas were used for, added up."""
 
+import tracemalloc
 from datetime import date, timedelta
 
 import pytest
@@ -50,6 +51,22 @@ def test_of_models_and_jobs_the_costliest_come_first(ledger: Ledger) -> None:
     usage = ledger.sums(TODAY, TODAY, UsageBy.JOB, 2)
 
     assert [line.key for line in usage.items] == ["job-3", "job-2"]
+
+
+def test_the_others_stay_in_the_database(ledger: Ledger) -> None:
+    # given many more jobs than anybody asks about
+    ledger.add("trainer", False, {Use(Purpose.JOB, "dog", f"job-{number}"): 1.0 + number for number in range(1000)})
+    ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # what is made once is there
+
+    # when
+    tracemalloc.start()
+    (line,) = ledger.sums(TODAY, TODAY, UsageBy.JOB, 1).items
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # then
+    assert line.key == "job-999"
+    assert peak_bytes < 200_000
 
 
 def test_days_are_apart_and_those_outside_are_left_out(ledger: Ledger, clock: FakeClock) -> None:

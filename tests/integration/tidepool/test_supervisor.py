@@ -12,6 +12,7 @@ from tidepool.errors import StackFailed
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import marked
 from tidepool.stack.stack import Stack
+from tidepool.stack.states import load_reports
 from tidepool.stack.status import status_of
 
 
@@ -48,6 +49,20 @@ def test_a_disk_that_cannot_be_written_does_not_stop_the_supervisor(stack: Stack
     eventually(lambda: pid_of(stack, "worker") not in {None, first})
     stack.home.state_file.rmdir()
     eventually(lambda: stack.home.state_file.exists() and status_of(stack.home).components[1].restarts == 1)
+
+
+def test_what_was_said_is_said_again_when_the_file_is_lost_or_broken(stack: Stack) -> None:
+    # given a stack in which nothing changes
+    stack.up(lambda: plan(python("worker", SLEEP)))
+    said = load_reports(stack.home.state_file)
+
+    # when the file is broken, and when it is gone
+    stack.home.state_file.write_text("{")
+    eventually(lambda: load_reports(stack.home.state_file) == said)
+    stack.home.state_file.unlink()
+
+    # then
+    eventually(lambda: load_reports(stack.home.state_file) == said)
 
 
 def test_what_a_killed_component_had_started_dies_too(stack: Stack, tmp_path: Path) -> None:

@@ -69,3 +69,9 @@ def test_what_is_missing() -> None:
 
 def test_a_pool_without_replicas_has_no_busy_share_to_miss() -> None:
     assert missing(Measured(at=0, ready=0, waiting=0, running=0), ScalingPolicy(utilization=0.7)) == []
+
+
+def test_replicas_that_nobody_can_count_are_not_none() -> None:
+    policy, unseen = ScalingPolicy(utilization=0.7), Measured(at=0, ready=None, waiting=3, running=0)
+    assert missing(unseen, policy) == ["how busy the replicas are"]
+    assert [answer.because for answer in answers(unseen, policy, desired=2)] == ["there is work"]

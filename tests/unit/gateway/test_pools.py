@@ -1,9 +1,11 @@
 """/v1/pools"""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from contract.keys import Scope
 from contract.pools import Measured
@@ -141,6 +143,27 @@ async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object]
     assert where in detail
     assert says in detail
     assert (await client.get("/v1/pools/inference/history")).json()["items"] == []
+
+
+async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client: httpx.AsyncClient) -> None:
+    behind = app.state.backends
+    app.state.backends = replace(behind, settings=behind.settings.model_copy(update={"max_replicas": 2}))
+
+    refused = problem(await client.patch("/v1/pools/inference", json={"mode": "auto"}), 422, "invalid")
+    given = await client.patch("/v1/pools/inference", json={"mode": "auto", "max": 2})
+
+    assert "max is 4" in refused.detail
+    assert given.json()["replicas"]["max"] == 2
+
+
+async def test_a_target_that_is_measured_of_requests_only(client: httpx.AsyncClient) -> None:
+    target = {"mode": "auto", "requests_per_minute": 60}
+
+    detail = problem(await client.patch("/v1/pools/trainer", json=target), 422, "invalid").detail
+
+    assert "requests_per_minute is measured of inference only" in detail
+    assert (await client.patch("/v1/pools/trainer", json=target | {"requests_per_minute": None})).status_code == 200
+    assert (await client.patch("/v1/pools/inference", json=target)).status_code == 200
 
 
 async def test_who_may_look_and_who_may_set(client_with: Callable[..., httpx.AsyncClient]) -> None:

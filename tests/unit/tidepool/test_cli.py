@@ -70,6 +70,12 @@ def test_a_scale_that_says_too_little_or_too_much(home: Home, words: list[str]) 
     assert "tidepool scale inference 3" in told.stderr
 
 
+def test_an_endless_idle_time(home: Home) -> None:
+    told = CliRunner().invoke(app, ["scale", "inference", "--auto", "--idle", "inf"])
+    assert told.exit_code == 2
+    assert "--idle" in told.stderr
+
+
 def test_pools_and_scale(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a deployment that answers every request with the pool as it is
     asked: list[tuple[str, str, bytes]] = []

@@ -74,7 +74,7 @@ def test_start_and_stop(files: Files) -> None:
     files.driver.start(files.replica(3))
     files.driver.stop(files.replica(1))
 
-    assert files.wanted == {"inference": (2, 3), "trainer": (1,)}
+    assert files.wanted == {"preprocess": (), "trainer": (1,), "inference": (2, 3)}
     assert sorted(path.name for path in files.replicas_file.parent.iterdir()) == ["replicas.json", "state.json"]
 
 
@@ -84,7 +84,7 @@ def test_the_last_one_goes(files: Files) -> None:
 
     files.driver.stop(files.replica(1))
 
-    assert files.wanted == {"inference": ()}
+    assert files.wanted["inference"] == ()
 
 
 def test_all_run_where_nothing_was_ever_wanted(files: Files) -> None:
@@ -92,7 +92,7 @@ def test_all_run_where_nothing_was_ever_wanted(files: Files) -> None:
 
     files.driver.stop(files.replica(2))
 
-    assert files.wanted == {"inference": (1, 3)}
+    assert files.wanted["inference"] == (1, 3)
 
 
 def test_before_the_supervisor_has_said_anything(files: Files) -> None:
@@ -100,13 +100,30 @@ def test_before_the_supervisor_has_said_anything(files: Files) -> None:
         files.driver.replicas()
 
 
-@pytest.mark.parametrize("name", ["replicas.json", "state.json"])
-def test_a_file_that_nobody_understands_changes_nothing(files: Files, name: str) -> None:
+def test_a_supervisor_that_nobody_understands(files: Files) -> None:
     files.report(State.READY)
-    (files.state_file.parent / name).write_text("{")
+    files.state_file.write_text("{")
 
     with pytest.raises(Unavailable):
         files.driver.replicas()
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"inference": [0]}'])
+def test_what_is_wanted_heals_when_nobody_can_read_it(files: Files, text: str | None) -> None:
+    # given a supervisor that still follows what it read last
+    files.report(State.READY, State.STOPPED, State.DRAINING)
+    if text is not None:
+        files.replicas_file.write_text(text)
+
+    # then those that run stay wanted, and those that went or go do not count as running
+    found = files.driver.replicas()["inference"]
+    assert [replica.state for replica in found] == [State.READY, State.STOPPED, State.DRAINING]
+
+    # when one more is started
+    files.driver.start(files.replica(2))
+
+    # then the file says so, and of no pool that all shall run
+    assert files.wanted == {"preprocess": (), "trainer": (), "inference": (1, 2)}
 
 
 def test_a_disk_that_cannot_be_written(files: Files) -> None:

@@ -87,3 +87,10 @@ def test_what_is_refused(arguments: list[str], said: str) -> None:
     assert result.exit_code == 1
     assert said in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--backlog", "--requests-per-minute", "--wait-target", "--price"])
+def test_what_is_endless(trace: Path, option: str) -> None:
+    result = simulated(trace, option, "inf")
+    assert result.exit_code == 2
+    assert option in result.stderr

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from services.autoscaler.memory import LOST_SIGHT_S
 from tidepool.errors import Trouble
 from tidepool.simulate.csv_trace import read_trace
+from tidepool.simulate.steps import Steps
 
 
 def written(path: Path, text: str) -> Path:
@@ -15,6 +17,12 @@ def written(path: Path, text: str) -> Path:
 def test_a_file(tmp_path: Path) -> None:
     trace = read_trace(written(tmp_path, "seconds,requests_per_second\n100,2\n160,7.5\n400,0\n"))
     assert (trace.name, list(trace.starts), list(trace.rates), trace.seconds) == ("mine", [0, 60], [2, 7.5], 300)
+
+
+def test_a_decision_of_the_longest_trace_remembers_the_one_before(tmp_path: Path) -> None:
+    trace = read_trace(written(tmp_path, f"seconds,requests_per_second\n0,1\n{31 * 86400},0\n"))
+    steps = Steps.of(trace.seconds, service_s=0.02)
+    assert steps.a_decision * steps.seconds < LOST_SIGHT_S
 
 
 def test_columns_in_any_order_and_others_beside_them(tmp_path: Path) -> None:
@@ -33,7 +41,10 @@ def test_columns_in_any_order_and_others_beside_them(tmp_path: Path) -> None:
         ("seconds,requests_per_second\n0,1\n5,-1\n", "'-1' in the column requests_per_second"),
         ("seconds,requests_per_second\n0,many\n5,1\n", "'many'"),
         ("seconds,requests_per_second\n0,nan\n5,1\n", "'nan'"),
+        ("seconds,requests_per_second\n0,1e308\n5,1\n", "'1e308' .* from 0 to 1,000,000,000"),
+        ("seconds,requests_per_second\n0,1\n1e308,1\n", "'1e308' in the column seconds"),
         ("seconds,requests_per_second\n0\n5,1\n", "None"),
+        ("seconds,requests_per_second\n0,1\n8640000,1\n", "100 days; it may be 31"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -24,6 +24,10 @@ def test_long_jobs_take_several_steps() -> None:
     assert steps.seconds == pytest.approx(61.5 / 62)
 
 
+def test_the_shortest_trace_is_a_step() -> None:
+    assert Steps.of(trace_s=1e-300, service_s=0.02).count == 1
+
+
 @given(st.floats(1, 1e7), st.floats(1e-5, 1e5))
 def test_the_steps_cover_the_trace(trace_s: float, service_s: float) -> None:
     steps = Steps.of(trace_s, service_s)

@@ -21,8 +21,8 @@ def found(wait_s: float = 1.0) -> Study:
     return study(TRACE, Serving(0.02, 3.0, 10.0), POLICY, WaitTarget(wait_s, 0.95), seed=0, price=0.5)
 
 
-def printed(report: Report) -> str:
-    console = Console(file=io.StringIO(), width=140)
+def printed(report: Report, width: int = 140) -> str:
+    console = Console(file=io.StringIO(), width=width)
     print_report(console, report)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
@@ -55,6 +55,16 @@ def test_the_table() -> None:
     assert "0 to 6" in text
     assert "For 95% of the requests to wait for 1.0 s at most: min" in text
     assert "fewer replica-hours than the fewest fixed replicas" in text
+
+
+def test_a_share_is_not_rounded() -> None:
+    report = found().report.model_copy(update={"wait_share": 0.999})
+    assert "For 99.9% of the requests" in printed(report)
+
+
+def test_a_narrow_terminal_cuts_no_number_short() -> None:
+    report = found().report
+    assert printed(report, width=60) == printed(report)
 
 
 def test_the_plot_has_a_line_for_every_outcome() -> None:

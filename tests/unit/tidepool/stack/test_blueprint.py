@@ -66,6 +66,17 @@ def test_no_more_than_there_may_be(home: Home, port: int) -> None:
     assert gateway.environment["TIDEPOOL_MAX_REPLICAS"] == "4"
 
 
+def test_as_many_as_ran_last_may_run_again(home: Home, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIDEPOOL_MAX_REPLICAS", raising=False)
+    draw_plan(home, port, {"inference": 60})
+
+    plan = draw_plan(home, port)
+
+    assert len(load_wanted(home.replicas_file)["inference"]) == 60
+    gateway = next(component for component in plan.components if component.role == "gateway")
+    assert int(gateway.environment["TIDEPOOL_MAX_REPLICAS"]) >= 60
+
+
 def test_only_what_the_scale_names_is_set_whatever_it_was(home: Home, port: int) -> None:
     def told(scale: dict[str, int]) -> str:
         return next(

@@ -11,5 +11,10 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert load_reports(tmp_path / "state") == reports
 
 
+def test_what_nobody_understands_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("{")
+    assert load_reports(tmp_path / "state") == ()
+
+
 def test_nothing_was_said_yet(tmp_path: Path) -> None:
     assert load_reports(tmp_path / "state") == ()
