@@ -114,7 +114,7 @@ class ReplicaCounts(Frozen):
     desired: Replicas
     created: Whole | None = Field(
         default=None,
-        description="How many there are to start, as `docker compose up --scale` made them; null where none says.",
+        description="How many there are to start: containers that Compose has created, or room for processes.",
     )
     ready: Whole | None
     draining: Whole | None

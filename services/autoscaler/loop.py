@@ -61,12 +61,15 @@ class Autoscaler:
         """Once for every pool; whether one of them may have to wake soon. Raises DatabaseUnavailable."""
         settings, measured, holders = self._pools.list(), self._demand.measure(), self._holders.names()
         replicas = self._replicas()
-        if replicas and self._driver.created_elsewhere:
-            settings = tuple(self._pools.found(one, len(replicas[one.name]), measured[one.name]) for one in settings)
+        if replicas:
+            settings = tuple(self._found(one, len(replicas[one.name]), measured[one.name]) for one in settings)
         holding = [self._decided(setting, measured[setting.name]) for setting in settings]
         if replicas:
             self._drive(holding, replicas, holders)
         return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in holding)
+
+    def _found(self, seen: Setting, created: int, measured: Measured) -> Setting:
+        return self._pools.found(seen, created, measured, by_people=self._driver.created_by_people)
 
     def _decided(self, seen: Setting, measured: Measured) -> Setting:
         """The pool as it is meant to be from now on."""

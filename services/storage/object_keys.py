@@ -4,6 +4,7 @@ MinIO's administration API does it, which Silo has, too; other S3 servers have n
 """
 
 import secrets
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +17,14 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from pydantic import SecretStr
 
-from contract.errors import ObjectsUnavailable, TidepoolError
+from contract.artifacts import Bucket
+from contract.errors import NotFound, ObjectsUnavailable, TidepoolError
 from services.storage.objects import S3Objects, mapped_errors
 from services.storage.rights import OBJECTS, Service, object_policy
 from services.storage.settings import ObjectsSettings
 
 ACCESS, SECRET = "TIDEPOOL_S3_ACCESS_KEY", "TIDEPOOL_S3_SECRET_KEY"
-NOTHING = "nothing-is-here/"
+PROBE = "probe/"
 
 log = structlog.get_logger()
 
@@ -53,6 +55,7 @@ def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Key |
     admin = _admin(settings)
     try:
         with mapped_errors():
+            admin.policy_list()  # asked first, so that no other server takes an order for the upload of an object
             admin.policy_add(access, policy=object_policy(service, settings.bucket_prefix))
             admin.user_add(*key)
             admin.policy_set(access, user=access)
@@ -64,14 +67,26 @@ def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Key |
 
 
 def _works(settings: ObjectsSettings, service: Service, key: Key) -> bool:
-    """Some servers take an order that they do not understand for the upload of an object."""
+    """Whether all that the service does can be done with its key."""
     mine = settings.model_copy(update={"access_key": SecretStr(key.access), "secret_key": SecretStr(key.secret)})
     try:
-        for bucket in OBJECTS[service]:
-            S3Objects(mine).prefixes(bucket, NOTHING)
+        for bucket, actions in OBJECTS[service].items():
+            _probe(S3Objects(mine), bucket, actions)
     except (TidepoolError, ValueError):  # or the answer is none of S3
         return False
     return True
+
+
+def _probe(objects: S3Objects, bucket: Bucket, actions: tuple[str, ...]) -> None:
+    """Raise ObjectsUnavailable unless all of them may be done."""
+    objects.prefixes(bucket, PROBE)
+    if "s3:PutObject" in actions:
+        objects.put(bucket, f"{PROBE}one", b"1")
+    if "s3:GetObject" in actions:
+        with suppress(NotFound):
+            objects.adopt(bucket, f"{PROBE}one")
+    if "s3:DeleteObject" in actions:
+        objects.delete(bucket, PROBE)
 
 
 def _write(folder: Path, key: Key) -> None:

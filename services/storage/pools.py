@@ -35,7 +35,7 @@ POLICIES: dict[PoolName, ScalingPolicy] = {
 class Setting:
     """What a pool is meant to be; `revision` grows with every change.
 
-    `created` is how many replicas there are to start where somebody else creates them, as Compose does; else None.
+    `created` is how many replicas there are to start, None where no autoscaler has said so.
     """
 
     name: PoolName
@@ -134,10 +134,10 @@ class Pools:
                 return setting
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
 
-    def found(self, seen: Setting, created: int, measured: Measured) -> Setting:
-        """Take note of how many replicas somebody has created; the answer is what holds from now on.
+    def found(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
+        """Take note of how many replicas there are to start; the answer is what holds from now on.
 
-        Who creates or removes replicas of a pool that is set by hand says by that how many are meant. What was said
+        People who create or remove replicas of a pool that is set by hand say by that how many are meant. What was said
         before anybody looked stays.
         """
         if seen.created == created:
@@ -145,8 +145,8 @@ class Pools:
         with self._database.write() as connection:
             setting = _setting(connection, seen.name, lock=True)
             never_set = setting.created is None and setting.revision == 1
-            meant = setting.mode is PoolMode.MANUAL and (never_set or setting.created not in {None, created})
-            if meant and setting.desired != created:
+            new = never_set or setting.created not in {None, created}
+            if by_people and new and setting.mode is PoolMode.MANUAL and setting.desired != created:
                 values = {"created": created, "desired": created}
                 return self._change(connection, setting, values, f"{created} replicas were created", measured)
             noted = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)

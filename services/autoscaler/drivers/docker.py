@@ -20,7 +20,7 @@ BEYOND = frozenset({"removing", "dead"})  # cannot be started
 class DockerDriver:
     """Only `docker compose up --scale` creates containers: a pool has as many replicas as that made, at most."""
 
-    created_elsewhere = True
+    created_by_people = True
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

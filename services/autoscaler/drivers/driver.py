@@ -30,10 +30,10 @@ class Replica:
 class Driver(Protocol):
     """`ProcessDriver` and `DockerDriver` are the real ones, `MemoryDriver` is their twin.
 
-    `created_elsewhere`: whether all replicas that there can be are those that somebody else has created.
+    `created_by_people`: whether a person says by creating replicas how many are meant.
     """
 
-    created_elsewhere: bool
+    created_by_people: bool
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
         """All that there can be, by rising number; raises Unavailable."""

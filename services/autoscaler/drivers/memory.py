@@ -11,7 +11,7 @@ from services.autoscaler.drivers.driver import Replica
 class MemoryDriver:
     """Up to `most` replicas a pool; `running`, for tests to look at, holds their numbers, `away` is an outage."""
 
-    created_elsewhere = False
+    created_by_people = False
 
     def __init__(self, counts: Mapping[PoolName, int], most: int = 8) -> None:
         self.running = {pool: set(range(1, counts.get(pool, 0) + 1)) for pool in POOL_NAMES}

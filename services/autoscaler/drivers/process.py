@@ -17,7 +17,7 @@ LEAVING = frozenset({State.DRAINING, State.STOPPED})
 class ProcessDriver:
     """Two files lie between this process and the supervisor, each written by one of them; see contract.supervision."""
 
-    created_elsewhere = False
+    created_by_people = False
 
     def __init__(self, replicas_file: Path, state_file: Path) -> None:
         self._replicas_file = replicas_file

@@ -1,4 +1,4 @@
-"""The part of MinIO that makes users, with its encryption, since no test can get a real one; of S3 it only lists."""
+"""The part of MinIO that makes users, with its encryption, since no test can get a real one; of S3 it only answers."""
 
 import json
 import re
@@ -16,12 +16,16 @@ from urllib3 import HTTPResponse
 
 ADMIN = "/minio/admin/v3/"
 EMPTY = b'<?xml version="1.0"?><ListBucketResult><Name>any</Name><IsTruncated>false</IsTruncated></ListBucketResult>'
+MISSING = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code><Message>no</Message></Error>'
 DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>'
 
 
 @dataclass
 class FakeMinio:
-    """`status` is what the administration answers; with `deaf` it answers, and does nothing."""
+    """`status` is what the administration answers; `deaf`, it does nothing else; `read_only`, nobody may write.
+
+    It keeps no object.
+    """
 
     secret: str
     users: dict[str, str] = field(default_factory=dict)
@@ -29,6 +33,7 @@ class FakeMinio:
     policy_of: dict[str, str] = field(default_factory=dict)
     status: int = 200
     deaf: bool = False
+    read_only: bool = False
     url: str = ""
 
     @contextmanager
@@ -38,19 +43,34 @@ class FakeMinio:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                user = re.search("Credential=([^/]+)/", self.headers["Authorization"])
-                known = user and minio.policy_of.get(user[1]) in minio.policies
-                self._answer(200, EMPTY) if known else self._answer(403, DENIED)
+                at = urlsplit(self.path)
+                if at.path.startswith(ADMIN):
+                    self._answer(minio.status, b"{}")
+                elif not self._may():
+                    self._answer(403, DENIED)
+                elif "list-type" in at.query:
+                    self._answer(200, EMPTY)
+                else:
+                    self._answer(404, MISSING)
 
             def do_PUT(self) -> None:
                 at, body = urlsplit(self.path), self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if not at.path.startswith(ADMIN):
+                    refused = not self._may() or minio.read_only
+                    self._answer(*((403, DENIED) if refused else (200, b"")))
+                    return
                 if minio.status == 200 and not minio.deaf:
                     minio.order(at.path.removeprefix(ADMIN), {k: v[0] for k, v in parse_qs(at.query).items()}, body)
                 self._answer(minio.status, b"")
 
+            def _may(self) -> bool:
+                user = re.search("Credential=([^/]+)/", self.headers["Authorization"])
+                return bool(user) and minio.policy_of.get(user[1]) in minio.policies
+
             def _answer(self, status: int, content: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/xml")
+                self.send_header("ETag", '"1"')
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

@@ -84,6 +84,15 @@ def test_a_server_that_only_seems_to_make_users(minio: FakeMinio, folder: Path) 
     assert handed_out(folder) == dict.fromkeys(OBJECTS, OWNER)
 
 
+def test_a_key_that_cannot_do_all_is_not_handed_out(minio: FakeMinio, folder: Path) -> None:
+    minio.read_only = True
+
+    hand_out_keys(settings(minio.url), folder)
+
+    own = {service for service, key in handed_out(folder).items() if key != OWNER}
+    assert own == {"sweep"}  # which writes nothing
+
+
 def test_a_server_that_learns_to_make_users(minio: FakeMinio, folder: Path) -> None:
     minio.status = 501
     hand_out_keys(settings(minio.url), folder)

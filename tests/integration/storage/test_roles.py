@@ -101,7 +101,7 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
     (seen, *_) = pools.list()
     pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
 
-    assert pools.found(seen, 3, UNSEEN).created == 3
+    assert pools.found(seen, 3, UNSEEN, by_people=True).created == 3
 
 
 def test_the_sweep_repairs(connected_as: As) -> None:

@@ -206,7 +206,7 @@ def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) 
 
 
 def test_what_compose_creates_of_a_pool_that_nobody_has_set_is_meant(world: World) -> None:
-    world.driver.created_elsewhere = True
+    world.driver.created_by_people = True
     for created in (3, 1, 2):
         world.driver.most["inference"] = created
         world.driver.running["inference"] = set(range(1, created + 1))
@@ -219,7 +219,7 @@ def test_what_compose_creates_of_a_pool_that_nobody_has_set_is_meant(world: Worl
 
 def test_what_compose_has_created_is_what_a_person_chooses_from(world: World) -> None:
     # given three that Compose has made
-    world.driver.created_elsewhere = True
+    world.driver.created_by_people = True
     world.driver.most["inference"] = 3
     world.step()
 
@@ -234,7 +234,7 @@ def test_what_compose_has_created_is_what_a_person_chooses_from(world: World) ->
 
 
 def test_a_pool_that_follows_its_load_only_knows_how_many_there_are(world: World) -> None:
-    world.driver.created_elsewhere = True
+    world.driver.created_by_people = True
     world.auto("inference", min=1, max=4, backlog_per_replica=4, utilization=None)
     world.requests(100)
     world.driver.most["inference"] = 2
@@ -243,6 +243,13 @@ def test_a_pool_that_follows_its_load_only_knows_how_many_there_are(world: World
 
     assert world.running("inference") == {1, 2}
     assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (4, 2)
+
+
+def test_a_stack_has_room_for_more_than_is_meant(world: World) -> None:
+    world.step()
+
+    assert world.running("inference") == {1}
+    assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (1, 8)
 
 
 def test_without_its_driver_the_pool_is_what_was_decided_later(world: World) -> None:

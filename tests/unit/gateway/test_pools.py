@@ -55,7 +55,7 @@ async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.Async
 
 async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
     seen = Measured(at=0.0, ready=1, waiting=0, running=0)
-    stores.pools.found(stores.pools.get("inference"), 3, seen)
+    stores.pools.found(stores.pools.get("inference"), 3, seen, by_people=True)
 
     inference = (await client.get("/v1/pools/inference")).json()
 
