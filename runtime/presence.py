@@ -24,7 +24,8 @@ BEAT_S = 1.0
 class Presence:
     """Beats every second from a thread, for as long as the process lives.
 
-    `online` and `jobs` are what it is busy with; `rest` hears at every beat whether this replica is one too many.
+    `online` and `jobs` are what it is busy with, unless `gpu_busy` says how busy its GPU is; `rest` hears at every beat
+    whether this replica is one too many.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Presence:
         online: Busy,
         jobs: Busy,
         rest: Callable[[bool], None] = lambda resting: None,
+        gpu_busy: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._keys = (pools.replicas(pool), pools.reports(pools.replicas(pool)))
@@ -45,6 +47,7 @@ class Presence:
         self._rate = Rate()
         self._draining = False
         self._rest = rest
+        self._gpu_busy = gpu_busy
         self._worker = (f"{socket.gethostname()}:{os.getpid()}", socket.gethostname())
         self._gone = False
         self._lock = threading.Lock()
@@ -74,7 +77,9 @@ class Presence:
 
     def _beat(self) -> None:
         share = min(1.0, self._rate.of(self._online.total() + self._jobs.total()))
-        report = ReplicaReport(job=self._jobs.working, busy=share, draining=self._draining)
+        of_gpu = self._gpu_busy()
+        busy = share if of_gpu is None else of_gpu
+        report = ReplicaReport(job=self._jobs.working, busy=busy, draining=self._draining)
         self._client.eval(pools.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
         self._rest(any(self._client.smismember(pools.surplus(self._pool), self._worker)))
 

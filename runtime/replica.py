@@ -17,6 +17,7 @@ from runtime.accounts import Accounts
 from runtime.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
 from runtime.busy import Busy
 from runtime.drain import Drain, Responder
+from runtime.gpu import Gpu
 from runtime.heartbeat import Heartbeat
 from runtime.presence import Presence
 from runtime.settings import BrokerSettings, TelemetrySettings
@@ -34,11 +35,11 @@ def serve(
     pool: str,
     handlers: Mapping[JobKind, Handler] | None = None,
     setup: Setup | None = None,
-    on_gpu: Callable[[], bool] = lambda: False,
+    gpu: Callable[[], int | None] = lambda: None,
 ) -> None:
     """Run jobs with the `handlers` of their kinds, answer batches with what `setup` makes, or both, until SIGTERM.
 
-    `on_gpu` says whether this replica's seconds are those of a GPU, too. A composition root.
+    `gpu` says which of the GPUs that CUDA shows it has, if any. A composition root.
     """
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
@@ -58,10 +59,10 @@ def serve(
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
-    presence = Presence(pool, private, client, online, jobs, worker.rest)
+    presence = Presence(pool, private, client, online, jobs, worker.rest, _gpu_busy(gpu()))
     presence.start()
     signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
-    accounts = Accounts(pool, on_gpu, stores.ledger, (online, jobs))
+    accounts = Accounts(pool, lambda: gpu() is not None, stores.ledger, (online, jobs))
     accounts.start()
     gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
     try:
@@ -73,6 +74,14 @@ def serve(
         accounts.write()
         if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
             presence.leave(bell)
+
+
+def _gpu_busy(device: int | None) -> Callable[[], float | None]:
+    if device is None:
+        return lambda: None
+    import pynvml  # noqa: PLC0415  only services that may have a GPU list NVML's bindings
+
+    return Gpu(pynvml, device).busy
 
 
 def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:

@@ -4,7 +4,7 @@ from contract.jobs import JobKind
 from runtime.replica import serve
 from services.inference.batch import predict
 from services.inference.vetting.vet import vet
-from services.inference.worker import on_device, setup
+from services.inference.worker import device, setup
 
 if __name__ == "__main__":
-    serve("inference", handlers={JobKind.PREDICT: predict, JobKind.VET: vet}, setup=setup, on_gpu=on_device)
+    serve("inference", handlers={JobKind.PREDICT: predict, JobKind.VET: vet}, setup=setup, gpu=device)

@@ -13,10 +13,11 @@ from services.inference.providers import on_gpu
 from services.inference.settings import InferenceSettings
 
 
-def on_device() -> bool:
-    """Whether models run on a GPU where ONNX Runtime and the settings are as they are here."""
-    first = InferenceSettings().placement.providers(ort.get_available_providers())[0]
-    return on_gpu(first if isinstance(first, str) else first[0])
+def device() -> int | None:
+    """The GPU on which models run where ONNX Runtime and the settings are as they are here; None is the CPU."""
+    placement = InferenceSettings().placement
+    first = placement.providers(ort.get_available_providers())[0]
+    return placement.device if on_gpu(first if isinstance(first, str) else first[0]) else None
 
 
 def setup(stores: Stores) -> Responder:

@@ -12,4 +12,4 @@ if __name__ == "__main__":
     # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads
     # that spin made training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    serve("trainer", handlers={JobKind.TRAIN: train}, on_gpu=torch.cuda.is_available)
+    serve("trainer", handlers={JobKind.TRAIN: train}, gpu=lambda: 0 if torch.cuda.is_available() else None)

@@ -71,6 +71,19 @@ def test_a_replica_says_what_it_does(redis: Server, client: "redis_py.Redis", po
     assert 0 < said["second"].busy < 1
 
 
+def test_a_replica_with_a_gpu_is_as_busy_as_that_is(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+    told = iter([0.75, None])
+    jobs = Busy()
+    jobs.begin(Use(Purpose.JOB))
+    presence = Presence(pool, "replica", client, Busy(), jobs, gpu_busy=lambda: next(told))
+
+    presence.beat()
+    assert heard(redis.url, pool).replicas["replica"].busy == 0.75
+
+    presence.beat()  # and if that is not known, as its work says
+    assert heard(redis.url, pool).replicas["replica"].busy != 0.75
+
+
 def test_who_takes_leave_is_gone_at_once_and_says_nothing_after(
     redis: Server, client: "redis_py.Redis", pool: str
 ) -> None:
