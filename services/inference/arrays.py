@@ -4,12 +4,12 @@ import ctypes
 import math
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid
 from contract.inference import Tensor
+from services.inference.onnx_runtime import ort
 
 Array = NDArray[np.generic]
 

@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-import onnxruntime as ort
 import structlog
 from pydantic import ValidationError
 
@@ -14,6 +13,7 @@ from contract.models import METADATA_KEY, ModelCard
 from services.inference.errors import ORT_ERRORS
 from services.inference.half import halved
 from services.inference.model import LoadedModel
+from services.inference.onnx_runtime import ort
 from services.inference.providers import CPU, CUDA, NAMES, Placement, Precision, Provider, on_gpu
 from services.inference.session import bound
 from services.inference.settings import InferenceSettings

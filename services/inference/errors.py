@@ -1,6 +1,6 @@
 """The only place that lists what ONNX Runtime raises; its errors share no base class."""
 
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+from services.inference.onnx_runtime import ort_state
 
 ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_state.EPFail,

@@ -5,10 +5,10 @@ import os
 import tempfile
 from pathlib import Path
 
-import onnxruntime as ort
 import structlog
 
 from contract.errors import BadModel
+from services.inference.onnx_runtime import ort
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 

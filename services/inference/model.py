@@ -3,7 +3,6 @@
 import threading
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from contract.errors import BadModel, Invalid, Unavailable
@@ -11,6 +10,7 @@ from contract.models import ModelCard
 from contract.training import TensorSignature
 from services.inference.errors import ORT_ERRORS
 from services.inference.normalization import Normalization
+from services.inference.onnx_runtime import ort
 from services.inference.providers import on_gpu
 from services.inference.session import Session
 from services.inference.sweep import best_batch, doublings, timed

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from services.inference.onnx_runtime import ort
 from services.inference.providers import on_gpu
 
 GPU_MEMORY = "cuda"

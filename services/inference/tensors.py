@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import onnxruntime as ort
 
 from contract.datatypes import DATATYPES, datatype_of
 from contract.errors import BadModel, Invalid, TidepoolError, Unavailable
 from contract.inference import Failure, Outputs, Tensors
 from services.inference.arrays import Array, array_of, fed, taken, tensor_of
 from services.inference.errors import FAULTS_OF_OURS, ORT_ERRORS
+from services.inference.onnx_runtime import ort
 
 Feed = dict[str, Array]
 

@@ -1,13 +1,12 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
-import onnxruntime as ort
-
 from contract.inference import Question, Target
 from runtime.drain import Answered, Responder
 from runtime.stores import Stores
 from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
+from services.inference.onnx_runtime import ort
 from services.inference.predict import Predictor
 from services.inference.providers import on_gpu
 from services.inference.settings import InferenceSettings
