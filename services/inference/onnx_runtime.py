@@ -1,7 +1,7 @@
 """The only place that imports ONNX Runtime, which sends nobody a word about its use.
 
-Since 1.29 it does unless this variable is set before its import. It looks for its maker's host then, and where no network
-leads there, a process takes up to ten seconds longer to end.
+Since 1.29 it does unless this variable is set before its import. It looks for its maker's host then, and where no
+network leads there, a process takes up to ten seconds longer to end.
 https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
 """
 
