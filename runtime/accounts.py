@@ -28,7 +28,7 @@ class Accounts:
     def __init__(
         self,
         pool: str,
-        on_gpu: Callable[[], bool],
+        on_gpu: bool,
         ledger: Ledger,
         busy: Sequence[Busy],
         clock: Callable[[], float] = time.monotonic,
@@ -56,7 +56,7 @@ class Accounts:
                 for use, seconds in busy.take().items():
                     self._unwritten[use] += seconds
             try:
-                self._ledger.add(self._pool, self._on_gpu(), self._unwritten)
+                self._ledger.add(self._pool, self._on_gpu, self._unwritten)
             except TidepoolError as error:
                 log.info("usage not written yet", code=error.code)
             else:

@@ -44,7 +44,7 @@ def serve(
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
     app = celery_app(settings)
-    stores = Stores.from_environment()
+    stores, device = Stores.from_environment(), gpu()
     client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
     tasks: dict[str, Callable[..., None]] = {}
     private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
@@ -59,10 +59,10 @@ def serve(
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
-    presence = Presence(pool, private, client, online, jobs, worker.rest, _gpu_busy(gpu()))
+    presence = Presence(pool, private, client, online, jobs, worker.rest, _gpu_busy(device))
     presence.start()
     signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
-    accounts = Accounts(pool, lambda: gpu() is not None, stores.ledger, (online, jobs))
+    accounts = Accounts(pool, device is not None, stores.ledger, (online, jobs))
     accounts.start()
     gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
     try:

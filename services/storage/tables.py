@@ -204,7 +204,7 @@ pools = Table(
     Column("mode", String(8), nullable=False),
     Column("policy", JSON, nullable=False),
     Column("desired", Integer, nullable=False),
-    Column("created", Integer),  # replicas that somebody else creates; None where whoever starts one creates it
+    Column("created", Integer),  # replicas that there are to start; None where no autoscaler has said so
     Column("revision", Integer, nullable=False),  # raised by every change
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),

@@ -2,17 +2,17 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from minio.crypto import decrypt
 from urllib3 import HTTPResponse
+
+from tests.answering import Handler, answering
 
 ADMIN = "/minio/admin/v3/"
 EMPTY = b'<?xml version="1.0"?><ListBucketResult><Name>any</Name><IsTruncated>false</IsTruncated></ListBucketResult>'
@@ -41,7 +41,7 @@ class FakeMinio:
         """Over HTTP, at `url`."""
         minio = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Minio(Handler):
             def do_GET(self) -> None:
                 at = urlsplit(self.path)
                 if at.path.startswith(ADMIN):
@@ -68,26 +68,11 @@ class FakeMinio:
                 return bool(user) and minio.policy_of.get(user[1]) in minio.policies
 
             def _answer(self, status: int, content: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/xml")
-                self.send_header("ETag", '"1"')
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.answer(status, content, Content_Type="application/xml", ETag='"1"')
 
-            def log_message(self, format: str, *args: Any) -> None:
-                return None
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
+        with answering(Minio) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
     def order(self, command: str, options: dict[str, str], body: bytes) -> None:
         if command == "add-canned-policy":

@@ -1,5 +1,6 @@
 """The storage process: what `init` prepares and `sweep` does in each pass."""
 
+import json
 import threading
 
 import pytest
@@ -14,9 +15,10 @@ from services.storage import pool_history
 from services.storage.jobs import Jobs
 from services.storage.keys import Keys, new_token
 from services.storage.leases import Leases
-from services.storage.main import collect, init, sweep
+from services.storage.main import collect, init, main, sweep
 from services.storage.objects import S3Objects
 from services.storage.pools import Pools
+from services.storage.rights import OBJECTS, object_policy
 from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from tests.examples import PREPROCESS_REQUEST
@@ -170,3 +172,10 @@ def test_an_outage_delays_a_sweep(
     # then nothing is lost
     sweep(Passes(1))
     assert queue.llen(QUEUE) == 1
+
+
+def test_the_policies_are_printed_for_those_who_make_keys_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    main("policies")
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {service: object_policy(service, "tidepool-") for service in OBJECTS}

@@ -105,11 +105,14 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
 
 
 def test_the_sweep_repairs(connected_as: As) -> None:
-    reconciler = Reconciler(connected_as("sweep"))
+    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    reconciler, rung = Reconciler(connected_as("sweep")), []
 
     reconciler.repair()
-    reconciler.relay(lambda *_: None)
+    reconciler.relay(lambda kind, job_id: rung.append((kind, job_id)))
     Pools(connected_as("sweep")).prune()
+
+    assert (JobKind.PREPROCESS, job.id) in rung
 
 
 @pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])

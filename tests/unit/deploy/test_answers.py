@@ -1,33 +1,25 @@
 """The probe of the containers tells a service that is ready from one that is not."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from tests.answering import Handler, answering
 from tests.definitions import script
 from tests.servers import free_port
 
 
-class OnlyReady(BaseHTTPRequestHandler):
+class OnlyReady(Handler):
     """200 for /ready, 503 for all else."""
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/ready" else 503)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+        self.answer(200 if self.path == "/ready" else 503)
 
 
 @pytest.fixture
 def port() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), OnlyReady)
-    threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-    yield str(server.server_port)
-    server.shutdown()
-    server.server_close()
+    with answering(OnlyReady) as port:
+        yield str(port)
 
 
 def test_ready(port: str) -> None:

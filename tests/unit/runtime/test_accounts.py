@@ -22,7 +22,7 @@ class Replica:
         self.clock = Clock()
         self.ledger = Ledger(Database.in_memory(FakeClock()))
         self.online, self.jobs = Busy(self.clock), Busy(self.clock)
-        self.accounts = Accounts("inference", lambda: True, self.ledger, (self.online, self.jobs), self.clock)
+        self.accounts = Accounts("inference", True, self.ledger, (self.online, self.jobs), self.clock)
 
     def work(self, seconds: float) -> None:
         """Answer with one model and train with another at the same time."""

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.answering import Handler, answering
 
 CONTAINER = re.compile(r"^/containers/([^/]+)/(json|start|stop)$")
 
@@ -57,7 +58,7 @@ class FakeEngine:
         """Over HTTP, at `url`."""
         engine = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Engine(Handler):
             def do_GET(self) -> None:
                 self._answer(*engine.get(self.path))
 
@@ -65,26 +66,14 @@ class FakeEngine:
                 self._answer(*engine.post(self.path))
 
             def _answer(self, status: int, body: Any) -> None:
-                content = b"" if body is None else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                self.answer(status, b"" if body is None else json.dumps(body).encode())
 
-            def log_message(self, format: str, *args: Any) -> None:
-                return None
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"tcp://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield
-        finally:
-            self.let_go.set()
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with answering(Engine) as port:
+            self.url = f"tcp://127.0.0.1:{port}"
+            try:
+                yield
+            finally:
+                self.let_go.set()
 
     def get(self, path: str) -> tuple[int, Any]:
         at = urlsplit(path)
