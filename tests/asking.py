@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from runtime.broker import Broker, celery_app
-from runtime.channel import RedisChannel
-from runtime.settings import BrokerSettings
-from services.gateway.batching.batcher import Batcher
-from services.gateway.batching.bounds import Bounds
+from messaging.broker import Broker, celery_app
+from messaging.channel import RedisChannel
+from messaging.settings import BrokerSettings
+from services.gateway.serving.batching.batcher import Batcher
+from services.gateway.serving.batching.bounds import Bounds
 
 
 @asynccontextmanager

@@ -6,12 +6,12 @@ from pathlib import Path
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
 from contract.jobs import Job, JobRequest
-from runtime.attempt import Attempt, conclude, settle
-from runtime.stores import Stores
-from runtime.task import Handler
-from services.storage.claims import Claim
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.jobs.claims import Claim
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from worker.attempt import Attempt, conclude, settle
+from worker.task import Handler
 
 
 def memory_stores() -> Stores:

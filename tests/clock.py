@@ -6,7 +6,7 @@ from tests.examples import WHEN
 
 
 class FakeClock:
-    """Called like `services.storage.session.utc_now`."""
+    """Called like `services.storage.database.utc_now`."""
 
     def __init__(self, now: datetime = WHEN) -> None:
         self.now = now

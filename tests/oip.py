@@ -10,11 +10,11 @@ from contract.errors import TidepoolError, error_of
 from contract.inference import Failure, Payload, Target, Tensors
 from contract.jobs import Job
 from contract.training import TensorSignature, TrainSpec
-from runtime.stores import Stores
-from services.gateway.batching.batcher import Leave
-from services.gateway.batching.request import Answered, Then
+from services.gateway.serving.batching.batcher import Leave
+from services.gateway.serving.batching.request import Answered, Then
 from services.inference.tensors import TensorRunner
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.published import publish
 

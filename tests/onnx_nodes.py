@@ -11,8 +11,8 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 from tritonclient.utils import np_to_triton_dtype
 
-from runtime.stores import Stores
 from services.inference.errors import ORT_ERRORS
+from services.storage.stores import Stores
 from tests.oip import serve, session_of
 
 Arrays = dict[str, np.ndarray]

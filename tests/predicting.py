@@ -10,8 +10,8 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import Counts, Shard, Split
 from contract.images import ImageSpec
 from contract.models import ModelCard
-from runtime.stores import Stores
 from services.storage.objects import Objects
+from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.onnx_models import CARD, linear
 from tests.published import publish

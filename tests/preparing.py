@@ -11,13 +11,13 @@ from contract.datasets import DatasetManifest, Shard, Split, SplitSpec
 from contract.images import ImageSpec
 from contract.jobs import PreprocessSpec
 from contract.uploads import UploadSource
-from runtime.archives.limits import Limits
-from runtime.spans import Span, divided
+from media.archives.limits import Limits
 from services.preprocess.assembly import assembled
 from services.preprocess.pipeline import OnStep, opened
 from services.preprocess.shards import ShardFile
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
 from tests.pictures import Files, zipped
+from worker.slicing import Span, divided
 
 SPEC = PreprocessSpec(
     dataset="pets", source=UploadSource(upload="1"), image=ImageSpec(size=(8, 8)), split=SplitSpec(seed=1)

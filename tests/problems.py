@@ -2,7 +2,7 @@
 
 import httpx
 
-from services.gateway.problems import Problem
+from services.gateway.edge.problems import Problem
 
 
 def problem(response: httpx.Response, status: int, code: str) -> Problem:

@@ -1,8 +1,8 @@
 """The only place where tests publish as a worker would."""
 
 from contract.jobs import Job, JobRequest
-from runtime.stores import Stores
-from services.storage.publication import Manifest
+from services.storage.jobs.publication import Manifest
+from services.storage.stores import Stores
 
 
 def publish(stores: Stores, request: JobRequest, manifest: Manifest) -> Job:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.broker import Broker, celery_app
-from runtime.settings import BrokerSettings
-from runtime.stores import Stores
+from messaging.broker import Broker, celery_app
+from messaging.settings import BrokerSettings
+from services.storage.database import Database
 from services.storage.objects import S3Objects
-from services.storage.reconciler import Reconciler
-from services.storage.session import Database
+from services.storage.stores import Stores
+from services.storage.sweep.reconciler import Reconciler
 from tests.servers import S3Server, Server
 
 PATIENCE_S = 90.0

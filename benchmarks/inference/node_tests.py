@@ -5,15 +5,15 @@ import asyncio
 import httpx
 
 from contract.keys import Scope
-from runtime.demand import Demand
-from runtime.memory import MemoryReports
-from runtime.stores import Stores
+from messaging.in_memory import MemoryReports
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
+from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.pools.demand import Demand
+from services.storage.stores import Stores
 from tests.oip import LocalAsker
 from tests.onnx_nodes import Case, ask, node_tests, runnable
 

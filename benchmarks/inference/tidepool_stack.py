@@ -14,7 +14,7 @@ from benchmarks.inference.server import ServerFailed, driven, wait_for
 from benchmarks.inference.wrk import Request
 from tidepool.client import Client
 from tidepool.errors import Trouble
-from tidepool.home import Home
+from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 
 
@@ -68,7 +68,7 @@ def _publish(case: Case, url: str, key: str) -> None:
 
 
 def _tidepool(environment: dict[str, str], *arguments: str) -> None:
-    command = [sys.executable, "-m", "tidepool.cli", *arguments]
+    command = [sys.executable, "-m", "tidepool.cli.app", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()

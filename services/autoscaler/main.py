@@ -4,20 +4,20 @@ import signal
 import threading
 from types import FrameType
 
-from runtime.demand import Demand
-from runtime.reports import RedisReports
-from runtime.settings import BrokerSettings, TelemetrySettings
-from runtime.surplus import RedisSurplus
-from runtime.telemetry import start_telemetry
+from messaging.cordon import RedisSurplus
+from messaging.reports import RedisReports
+from messaging.settings import BrokerSettings, TelemetrySettings
+from messaging.telemetry import start_telemetry
 from services.autoscaler.drivers.docker import DockerDriver
 from services.autoscaler.drivers.driver import Driver
 from services.autoscaler.drivers.engine import Engine
 from services.autoscaler.drivers.process import ProcessDriver
 from services.autoscaler.loop import Autoscaler
 from services.autoscaler.settings import AutoscalerSettings, DockerSettings, DriverName, ProcessSettings
-from services.storage.holders import Holders
-from services.storage.pools import Pools
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.pools.demand import Demand
+from services.storage.pools.holders import Holders
+from services.storage.pools.pools import Pools
 from services.storage.settings import DatabaseSettings
 
 

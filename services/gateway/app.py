@@ -7,20 +7,32 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from services.gateway import datasets, events, health, jobs, keys, model_uploads, models, pools, predict, uploads, usage
-from services.gateway.body_limit import BodyLimit
+from services.gateway.api import (
+    datasets,
+    events,
+    health,
+    jobs,
+    keys,
+    model_uploads,
+    models,
+    pools,
+    predict,
+    uploads,
+    usage,
+)
 from services.gateway.dependencies import Backends
-from services.gateway.hot.infer import InferShortcut
-from services.gateway.hot.predict import PredictShortcut
-from services.gateway.hot.protocol import HotProtocol
-from services.gateway.hot.submit import SubmitShortcut
-from services.gateway.last_resort import LastResort
+from services.gateway.edge.body_limit import BodyLimit
+from services.gateway.edge.last_resort import LastResort
+from services.gateway.edge.problems import add_problem_handlers, problem_schemas
+from services.gateway.edge.request_id import RequestId
+from services.gateway.edge.submit_limit import SubmitLimit
+from services.gateway.fast_path.infer import InferShortcut
+from services.gateway.fast_path.predict import PredictShortcut
+from services.gateway.fast_path.protocol import HotProtocol
+from services.gateway.fast_path.submit import SubmitShortcut
 from services.gateway.oip import http as oip
 from services.gateway.oip.grpc import serving_grpc
 from services.gateway.oip.refusals import Refusals
-from services.gateway.problems import add_problem_handlers, problem_schemas
-from services.gateway.request_id import RequestId
-from services.gateway.submit_limit import SubmitLimit
 
 DESCRIPTION = """Upload labelled pictures, train, promote, predict.
 Every error is `application/problem+json` with a stable `code` and a `request_id`."""

@@ -10,14 +10,14 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from contract.base import NAME_PATTERN
 from contract.errors import Forbidden, Unauthenticated
 from contract.keys import ApiKey, Scope
-from runtime.demand import Demand
-from runtime.stores import Stores
-from services.gateway.oip.dataplane import DataPlane
-from services.gateway.predictor import Predictor
-from services.gateway.recent import Recent
+from services.gateway.edge.recent import Recent
+from services.gateway.edge.submit_limit import Submits
+from services.gateway.serving.dataplane import DataPlane
+from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
-from services.gateway.submit_limit import Submits
-from services.storage.jobs import Jobs
+from services.storage.jobs.jobs import Jobs
+from services.storage.pools.demand import Demand
+from services.storage.stores import Stores
 
 
 @dataclass(frozen=True)

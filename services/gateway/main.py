@@ -4,19 +4,19 @@ import gc
 
 import uvicorn
 
-from runtime.broker import Broker, celery_app
-from runtime.channel import RedisChannel
-from runtime.demand import Demand
-from runtime.reports import RedisReports
-from runtime.settings import BrokerSettings, TelemetrySettings
-from runtime.stores import Stores
-from runtime.telemetry import start_telemetry
+from messaging.broker import Broker, celery_app
+from messaging.channel import RedisChannel
+from messaging.reports import RedisReports
+from messaging.settings import BrokerSettings, TelemetrySettings
+from messaging.telemetry import start_telemetry
 from services.gateway.app import create_app, create_protocol
-from services.gateway.batching.batcher import Batcher
-from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
+from services.gateway.serving.batching.batcher import Batcher
+from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
+from services.storage.pools.demand import Demand
+from services.storage.stores import Stores
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import structlog
 
 from contract.errors import DatabaseUnavailable
 from contract.inference import Target
-from services.storage.models import Models
+from services.storage.catalog.models import Models
 
 log = structlog.get_logger()
 

@@ -10,12 +10,10 @@ from contract.errors import Invalid
 from contract.references import Reference
 from contract.training import ModelManifest
 from contract.uploads import UploadSource
-from runtime.archives.archive import Archive
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections
-from runtime.classification import Tally
-from runtime.spans import Span, divided
-from runtime.task import Task
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from media.classification import Tally
 from services.inference import formats
 from services.inference.classify import Classified, Classifier, comparable
 from services.inference.engine import Engine
@@ -23,6 +21,8 @@ from services.inference.model import LoadedModel
 from services.inference.row import Row, read_lines
 from services.inference.settings import BatchSettings, InferenceSettings
 from services.inference.sources import ArchiveSource, ShardSource, Source
+from worker.slicing import Span, divided
+from worker.task import Task
 
 
 class Part(Classified):

@@ -8,12 +8,12 @@ import numpy as np
 
 from contract.base import Frozen, Whole
 from contract.errors import BadImage
-from runtime.classification import Tally
-from runtime.spans import Span
+from media.classification import Tally
 from services.inference.model import LoadedModel
 from services.inference.postprocess import failed, results
 from services.inference.row import Row, write_lines
 from services.inference.sources import Item, Source
+from worker.slicing import Span
 
 OnBatch = Callable[[float, str], None]
 

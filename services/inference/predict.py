@@ -12,8 +12,8 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from contract.inference import Answer, Artifact, Failure, Picture, Question, Target, Tensors
-from runtime import images
-from runtime.drain import Answered
+from media import images
+from messaging.responder import Answered
 from services.inference.cache import ModelCache
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.model import LoadedModel

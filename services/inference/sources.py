@@ -13,10 +13,10 @@ from contract.artifacts import ObjectRef
 from contract.datasets import Shard
 from contract.errors import BadArchive, BadImage
 from contract.images import ImageSpec
-from runtime.archives.archive import Archive
-from runtime.archives.decoding import decoded
-from runtime.archives.rejections import Rejections
-from runtime.spans import Span
+from media.archives.archive import Archive
+from media.archives.decoding import decoded
+from media.archives.rejections import Rejections
+from worker.slicing import Span
 
 Fetch = Callable[[ObjectRef, Path], None]
 

@@ -1,8 +1,7 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
 from contract.inference import Question, Target
-from runtime.drain import Answered, Responder
-from runtime.stores import Stores
+from messaging.responder import Answered, Responder
 from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
@@ -10,6 +9,7 @@ from services.inference.onnx_runtime import ort
 from services.inference.predict import Predictor
 from services.inference.providers import on_gpu
 from services.inference.settings import InferenceSettings
+from services.storage.stores import Stores
 
 
 def device() -> int | None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contract.datasets import Counts, DatasetManifest, Split, Thumbnail
 from contract.errors import BadDataset
 from contract.images import ImageSpec
-from runtime.archives.archive import check_total
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections, shown
+from media.archives.archive import check_total
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections, shown
 from services.preprocess.piece import Piece
 from services.preprocess.statistics import Moments
 

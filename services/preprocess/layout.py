@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
-from runtime.archives import names
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections, shown
+from media.archives import names
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections, shown
 from services.preprocess import labels, manifest
 
 SPLITS = {

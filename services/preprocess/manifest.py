@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from contract.errors import BadDataset
-from runtime.archives.rejections import shown
+from media.archives.rejections import shown
 
 _NAMES = ("manifest.csv", "labels.csv")
 

@@ -13,16 +13,16 @@ import numpy as np
 from contract.datasets import Shard, Split, Thumbnail
 from contract.images import ImageSpec
 from contract.jobs import PreprocessSpec
-from runtime.archives.archive import Archive
-from runtime.archives.decoding import decoded
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections
-from runtime.spans import Span
+from media.archives.archive import Archive
+from media.archives.decoding import decoded
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
 from services.preprocess import thumbnails
 from services.preprocess.piece import Piece
 from services.preprocess.plan import Plan
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
+from worker.slicing import Span
 
 MOST_THUMBNAILS = 20
 _STEP_S = 0.2

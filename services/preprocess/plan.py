@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from contract.datasets import Split, SplitSpec
-from runtime.archives.archive import Archive
-from runtime.archives.rejections import Rejections
+from media.archives.archive import Archive
+from media.archives.rejections import Rejections
 from services.preprocess.layout import Picture, arrange
 from services.preprocess.split import divide
 

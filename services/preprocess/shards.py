@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from contract.datasets import Split
-from runtime.archives.limits import MIB
+from media.archives.limits import MIB
 
 SHARD_BYTES = 64 * MIB
 

@@ -3,14 +3,14 @@
 from contract.datasets import DatasetManifest, Shard
 from contract.division import Division, PartDone
 from contract.jobs import PreprocessSpec
-from runtime.archives.limits import Limits
-from runtime.spans import Span, divided
-from runtime.task import Task
+from media.archives.limits import Limits
 from services.preprocess.assembly import assembled
 from services.preprocess.piece import Piece
 from services.preprocess.pipeline import opened
 from services.preprocess.settings import PreprocessSettings
 from services.preprocess.shards import ShardFile
+from worker.slicing import Span, divided
+from worker.task import Task
 
 
 def preprocess(task: Task) -> DatasetManifest | Division | PartDone:

@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from services.storage.session import Database, mapped_errors
+from services.storage.database import Database, mapped_errors
 
 
 def config(connection: Connection) -> Config:

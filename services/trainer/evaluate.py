@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from contract.errors import JobFailed
 from contract.training import Metrics, TensorSignature
-from runtime.classification import Tally
+from media.classification import Tally
 from services.trainer.data import ShardFiles
 
 EVALUATOR = "services.inference.evaluate"

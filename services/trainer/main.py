@@ -5,8 +5,8 @@ import os
 import torch
 
 from contract.jobs import JobKind
-from runtime.replica import serve
 from services.trainer.worker import train
+from worker.replica import serve
 
 if __name__ == "__main__":
     # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads

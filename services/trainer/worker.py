@@ -8,7 +8,6 @@ from contract.images import Preprocessing
 from contract.models import ModelCard
 from contract.references import Reference
 from contract.training import EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
-from runtime.task import Task
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Pictures, ShardFiles, TrainingData
@@ -18,6 +17,7 @@ from services.trainer.export import OPSET, export
 from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.selection import best_of
+from worker.task import Task
 
 FETCHED = 0.02  # share of the job's progress that is done after each part
 TRAINED = 0.92

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import free_port
-from tidepool.home import Home
+from tidepool.stack.home import Home
 from tidepool.stack.status import status_of
 
 TIDEPOOL = Path(sys.executable).with_name("tidepool")

@@ -8,8 +8,8 @@ from contract.errors import BadDataset, Corrupt, Interrupted
 from contract.images import ImageSpec
 from contract.jobs import JobKind
 from contract.training import ModelManifest
-from runtime.task import Outcome, Task
 from tests.examples import MODEL_MANIFEST
+from worker.task import Outcome, Task
 
 EPOCHS = 4
 PARTS = 4

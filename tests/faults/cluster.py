@@ -6,7 +6,7 @@ from pathlib import Path
 
 import redis
 
-from runtime.stores import Stores
+from services.storage.stores import Stores
 from tests.faults.disk import Disk
 from tests.faults.kept import Kept
 from tests.faults.proxy import Mode, Proxy

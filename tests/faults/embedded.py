@@ -9,17 +9,17 @@ from pathlib import Path
 import psutil
 
 from contract.artifacts import Bucket
-from runtime.stores import Stores
+from services.storage.database import Database
 from services.storage.objects import S3Objects
-from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
+from services.storage.stores import Stores
 from tests.faults.cluster import Cluster, Replica
 from tests.faults.disk import Disk
 from tests.servers import free_port
-from tidepool.credentials import admin_key
-from tidepool.home import Home
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.components import Plan
+from tidepool.stack.credentials import admin_key
+from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.stack import Stack
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import DatabaseUnavailable, ObjectsUnavailable, Unavailable
-from services.storage.memory import MemoryObjects
-from services.storage.session import Clock, Database
+from services.storage.database import Clock, Database
+from services.storage.memory_objects import MemoryObjects
 
 
 class How(StrEnum):

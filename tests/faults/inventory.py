@@ -9,10 +9,10 @@ from sqlalchemy import Table, select
 
 from contract.artifacts import ObjectRef
 from contract.errors import TidepoolError
-from runtime.patience import through_outages
 from services.storage.tables import dataset_versions, idempotency, model_versions
 from tests.faults.cluster import Cluster
 from tests.faults.history import Operation, Recorder
+from worker.retries import through_outages
 
 TABLES: dict[str, Table] = {"datasets": dataset_versions, "models": model_versions}
 

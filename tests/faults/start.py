@@ -15,12 +15,12 @@ import psutil
 
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
-from runtime.stores import Stores
-from services.storage.keys import new_token
+from services.storage.access.keys import new_token
+from services.storage.database import Database
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
-from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
+from services.storage.stores import Stores
 from tests.faults.cluster import REPLICAS, Cluster, Replica
 from tests.faults.disk import Disk
 from tests.faults.kept import Kept
@@ -84,8 +84,8 @@ class _Start:
         }
         services = {
             "gateway": ("services.gateway.main",),
-            "sweep-1": ("services.storage.main", "sweep"),
-            "sweep-2": ("services.storage.main", "sweep"),
+            "sweep-1": ("services.storage.sweep.main", "sweep"),
+            "sweep-2": ("services.storage.sweep.main", "sweep"),
             **{replica.name: replica.command for replica in replicas},
         }
         everything = os.environ | environment | s3_environment(access, secret)

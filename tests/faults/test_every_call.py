@@ -12,11 +12,9 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
 from contract.models import ModelCard
-from runtime import patience
-from runtime.task import Handler
 from services.inference.batch import predict
 from services.preprocess.worker import preprocess
-from services.storage.collector import Collector
+from services.storage.sweep.collector import Collector
 from services.trainer import worker
 from services.trainer.export import export
 from services.trainer.worker import train
@@ -30,6 +28,8 @@ from tests.pictures import class_folders, zipped
 from tests.predicting import publish_model, publish_split, stored_shards
 from tests.published import publish
 from tests.training_data import separable
+from worker import retries
+from worker.task import Handler
 
 Prepare = Callable[[World, Path], JobRequest]
 
@@ -62,7 +62,7 @@ def checkpoints(world: World, folder: Path) -> JobRequest:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSE_S", 0.0)
+    monkeypatch.setattr(retries, "PAUSE_S", 0.0)
     monkeypatch.setattr(behaviours, "STEP_S", 0.0)
     monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "4")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from contract.errors import DatabaseUnavailable, TidepoolError
 from contract.events import EventKind
 from contract.jobs import Job, JobKind, JobRequest
-from runtime.attempt import Attempt, conclude, settle
-from runtime.stores import Stores
-from runtime.task import Handler
-from services.storage.reconciler import Reconciler
+from services.storage.stores import Stores
+from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.faults.injector import Died, FaultyDatabase, FaultyObjects, Injector
+from worker.attempt import Attempt, conclude, settle
+from worker.task import Handler
 
 LEASE_S = 61.0
 

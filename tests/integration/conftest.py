@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from services.storage.database import Database
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
-from services.storage.session import Database
 from services.storage.settings import ObjectsSettings
 from tests.servers import S3Server, Server, postgres_server, redis_server, s3_server
 

@@ -11,7 +11,7 @@ from contract.catalog import DatasetVersion, ModelVersion
 from contract.jobs import Job, PreprocessResult, TrainResult
 from contract.references import Reference
 from tidepool.client import Client
-from tidepool.demo.pictures import Picture, pictures_of
+from tidepool.demo.images import Picture, pictures_of
 from tidepool.demo.show import Show
 from tidepool.errors import Trouble
 

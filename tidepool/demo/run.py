@@ -14,14 +14,14 @@ from rich.markup import escape
 from contract.jobs import POOLS
 from contract.supervision import Report, State
 from tidepool.client import Client
-from tidepool.credentials import admin_key
 from tidepool.demo.road import Step, walk
 from tidepool.demo.show import Show
 from tidepool.demo.summary import print_summary
 from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, Trouble
-from tidepool.files import last_lines
-from tidepool.home import Home
 from tidepool.stack.blueprint import draw_plan
+from tidepool.stack.credentials import admin_key
+from tidepool.stack.files import last_lines
+from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST, free_ports
 from tidepool.stack.stack import TAIL, Stack
 from tidepool.stack.status import status_of

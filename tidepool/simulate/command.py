@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-# ruff: noqa: PLC0415  as in tidepool/cli.py
+# ruff: noqa: PLC0415  as in tidepool/cli/app.py
 
 SERVICE_MS = 20.0  # ResNet-18 on one core of a CPU, docs/adr/0016
 STARTUP_S = 3.0

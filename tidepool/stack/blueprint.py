@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping
 
-from tidepool.credentials import Credentials
 from tidepool.errors import StackFailed
-from tidepool.home import Home
 from tidepool.stack.broker import broker
 from tidepool.stack.components import Plan
+from tidepool.stack.credentials import Credentials
+from tidepool.stack.home import Home
 from tidepool.stack.object_store import object_store
 from tidepool.stack.ports import HOST, free_ports, require_free
 from tidepool.stack.replicas import load_wanted, save_wanted

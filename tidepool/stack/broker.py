@@ -5,11 +5,11 @@ import json
 import shutil
 from pathlib import Path
 
-from tidepool.credentials import Credentials
 from tidepool.errors import StackFailed
-from tidepool.files import write_private
-from tidepool.home import Home
 from tidepool.stack.components import Component
+from tidepool.stack.credentials import Credentials
+from tidepool.stack.files import write_private
+from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
 

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from contract.supervision import Report, State
-from tidepool.home import VARIABLE, Home
 from tidepool.stack.backoff import Backoff
 from tidepool.stack.components import Component
+from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.probe import answers
 from tidepool.stack.processes import kill_marked, mark

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field
 
 from contract.base import Frozen, Positive, Whole
-from tidepool.files import write_private
+from tidepool.stack.files import write_private
 
 
 class Component(Frozen):

@@ -4,10 +4,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from tidepool.credentials import Credentials
 from tidepool.errors import StackFailed
-from tidepool.home import Home
 from tidepool.stack.components import Component
+from tidepool.stack.credentials import Credentials
+from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 
-from tidepool.files import write_private
+from tidepool.stack.files import write_private
 
 SAME_START = 1.0  # seconds; psutil derives the start from the boot time, which clock corrections move a little
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import psutil
 
-from tidepool.home import Home
 from tidepool.stack.components import Component
+from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 
 # Not TIDEPOOL_HOME: a person exports that one, and the shell it was exported in must not be taken for a component.

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contract.supervision import WANTED, Wanted
-from tidepool.files import write_private
 from tidepool.stack.components import Component
+from tidepool.stack.files import write_private
 
 
 def save_wanted(path: Path, counts: Mapping[str, int]) -> None:

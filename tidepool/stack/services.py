@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Mapping
 
-from tidepool.credentials import Credentials, admin_key
-from tidepool.home import Home
 from tidepool.stack.broker import broker_url
 from tidepool.stack.components import Component
+from tidepool.stack.credentials import Credentials, admin_key
 from tidepool.stack.devices import device_of
+from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
 WORKERS = {
@@ -40,7 +40,7 @@ class Services:
         return Component(
             role="init",
             stage=stage,
-            command=_python("services.storage.main", "init"),
+            command=_python("services.storage.sweep.main", "init"),
             environment=self._servers
             | {"TIDEPOOL_ADMIN_KEY": admin_key(self._home), "TIDEPOOL_SCALE": json.dumps(dict(replicas))},
             once=True,
@@ -50,7 +50,7 @@ class Services:
         return Component(
             role="storage",
             stage=stage,
-            command=_python("services.storage.main", "sweep"),
+            command=_python("services.storage.sweep.main", "sweep"),
             environment=self._servers | _metrics(metrics_port),
             probe=_metrics_url(metrics_port),
         )

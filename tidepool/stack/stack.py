@@ -11,10 +11,10 @@ from filelock import FileLock
 
 from contract.supervision import Report, State
 from tidepool.errors import StackFailed
-from tidepool.files import last_lines
-from tidepool.home import VARIABLE, Home
 from tidepool.stack.child import SOURCE, rotate
 from tidepool.stack.components import Plan
+from tidepool.stack.files import last_lines
+from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import mark, marked, stop, tear_down
 from tidepool.stack.states import load_reports

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contract.supervision import REPORTS, Report
-from tidepool.files import write_private
+from tidepool.stack.files import write_private
 
 
 def save_reports(path: Path, reports: Iterable[Report]) -> None:

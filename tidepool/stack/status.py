@@ -7,8 +7,8 @@ import psutil
 
 from contract.base import Frozen
 from contract.supervision import State
-from tidepool.home import Home
 from tidepool.stack.components import Component, Plan
+from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.states import load_reports
 from tidepool.stack.supervisor import NAME as SUPERVISOR

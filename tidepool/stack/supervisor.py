@@ -7,9 +7,9 @@ import sys
 from types import FrameType
 
 from contract.supervision import State
-from tidepool.home import Home
 from tidepool.stack.child import Child
 from tidepool.stack.components import Plan
+from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import tear_down
 from tidepool.stack.replicas import Followed

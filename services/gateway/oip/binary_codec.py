@@ -7,9 +7,9 @@ import msgspec
 
 from contract.errors import Invalid, Malformed
 from contract.inference import Tensor, Tensors
-from services.gateway.oip.dataplane import Inferred
 from services.gateway.oip.json_codec import packed_json, plain_json
 from services.gateway.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor
+from services.gateway.serving.dataplane import Inferred
 
 _decode = msgspec.json.Decoder(InferRequest).decode
 _encode = msgspec.json.Encoder().encode

@@ -9,7 +9,6 @@ import structlog
 
 from contract.errors import Invalid
 from services.gateway.dependencies import Backends
-from services.gateway.oip.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
 from services.gateway.oip.grpc_codec import decode, encode
 from services.gateway.oip.guard import Guard
 from services.gateway.oip.proto import inference_pb2 as messages
@@ -17,7 +16,8 @@ from services.gateway.oip.proto.inference_pb2_grpc import (
     GRPCInferenceServiceServicer,
     add_GRPCInferenceServiceServicer_to_server,
 )
-from services.gateway.oip.signature import Signature
+from services.gateway.serving.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
+from services.gateway.serving.signature import Signature
 
 log = structlog.get_logger()
 

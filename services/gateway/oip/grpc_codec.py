@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid
 from contract.inference import Tensor, Tensors
-from services.gateway.oip.dataplane import Inferred
 from services.gateway.oip.proto.inference_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
+from services.gateway.serving.dataplane import Inferred
 
 # FP16 and BF16 have no contents of their own: the protocol carries them raw.
 _CONTENTS = {

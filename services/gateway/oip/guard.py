@@ -12,8 +12,8 @@ from prometheus_client import Histogram
 
 from contract.errors import Forbidden, Overloaded, TidepoolError, Unauthenticated
 from contract.keys import ApiKey, Scope
-from services.gateway.recent import Recent
-from services.gateway.request_id import named, request_id_of
+from services.gateway.edge.recent import Recent
+from services.gateway.edge.request_id import named, request_id_of
 
 log = structlog.get_logger()
 

@@ -7,11 +7,11 @@ from fastapi.responses import JSONResponse
 
 from contract.errors import NotFound
 from services.gateway.dependencies import MAY_PREDICT, MAY_READ, Behind, key
-from services.gateway.oip.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
 from services.gateway.oip.infer import infer
 from services.gateway.oip.messages import read_load
 from services.gateway.oip.refusals import PREFIX
-from services.gateway.oip.signature import Signature
+from services.gateway.serving.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
+from services.gateway.serving.signature import Signature
 
 # The protocol is described by its own standard, in its own words for errors, so not in the OpenAPI document of /v1.
 router = APIRouter(prefix=PREFIX, tags=["inference protocol"], include_in_schema=False)

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from contract.errors import Invalid, Malformed
 from services.gateway.oip.binary_codec import Encoded, decode, encode
 from services.gateway.oip.compression import inflate
-from services.gateway.oip.dataplane import DataPlane
+from services.gateway.serving.dataplane import DataPlane
 
 LARGE = 1 << 18  # bytes of JSON or of a compressed body; reading more would hold up every other request
 

@@ -3,11 +3,11 @@
 from contract.errors import BadModel
 from contract.training import ModelManifest, OnnxInfo
 from contract.vetting import VetSpec
-from runtime.task import Task
 from services.inference.settings import InferenceSettings
 from services.inference.vetting.findings import Findings, Order
 from services.inference.vetting.process import examined
 from services.inference.vetting.settings import VettingSettings
+from worker.task import Task
 
 
 def vet(task: Task) -> ModelManifest:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.stores import Stores
+from services.storage.database import Database
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
-from services.storage.pools import Pools
-from services.storage.session import Database
+from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
+from services.storage.stores import Stores
 from tests.servers import S3Server, Server
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from contract.jobs import Job
 from contract.keys import Scope
-from services.storage.jobs import Jobs
-from services.storage.keys import Keys
-from services.storage.session import Database
+from services.storage.access.keys import Keys
+from services.storage.database import Database
+from services.storage.jobs.jobs import Jobs
 from tests.examples import PREPROCESS_REQUEST
 from tests.servers import free_port
 

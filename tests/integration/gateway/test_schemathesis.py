@@ -13,22 +13,22 @@ from structlog.testing import capture_logs
 from contract.artifacts import Bucket, upload_key
 from contract.keys import Scope
 from contract.training import TrainSpec
-from runtime.broker import Broker, celery_app
-from runtime.channel import RedisChannel
-from runtime.demand import Demand
-from runtime.memory import MemoryChannel
-from runtime.reports import RedisReports
-from runtime.settings import BrokerSettings
-from runtime.stores import Stores
+from messaging.broker import Broker, celery_app
+from messaging.channel import RedisChannel
+from messaging.in_memory import MemoryChannel
+from messaging.reports import RedisReports
+from messaging.settings import BrokerSettings
 from services.gateway.app import create_app, create_protocol
-from services.gateway.batching.batcher import Batcher
-from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
+from services.gateway.serving.batching.batcher import Batcher
+from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
-from services.storage.uploads import new_upload_id
+from services.storage.catalog.uploads import new_upload_id
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.pools.demand import Demand
+from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 from tests.onnx_models import linear
 from tests.published import publish

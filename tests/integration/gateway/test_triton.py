@@ -14,7 +14,7 @@ import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
 from contract.keys import Scope
-from runtime.stores import Stores
+from services.storage.stores import Stores
 from tests.oip import serve
 from tests.onnx_models import CARD, linear
 from tests.servers import free_port

@@ -12,8 +12,8 @@ from contract.inference import Artifact, Picture, Scores, Target
 from contract.jobs import JobKind, PredictRequest
 from contract.references import Reference
 from services.inference.row import read_lines
+from services.storage.database import Database
 from services.storage.objects import S3Objects
-from services.storage.session import Database
 from tests.asking import batcher
 from tests.onnx_models import CARD, pictures
 from tests.pictures import encoded

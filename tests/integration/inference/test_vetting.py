@@ -11,9 +11,9 @@ from contract.batches import PredictSpec, SplitInput
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, VetRequest
 from contract.uploads import UploadSource
 from contract.vetting import VetSpec
+from services.storage.catalog.uploads import new_upload_id
+from services.storage.database import Database
 from services.storage.objects import S3Objects
-from services.storage.session import Database
-from services.storage.uploads import new_upload_id
 from tests.onnx_models import linear, pictures
 from tests.predicting import publish_split
 from tests.replicas import Replicas

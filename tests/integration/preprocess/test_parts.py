@@ -10,9 +10,9 @@ from sqlalchemy import select
 from contract.artifacts import Bucket
 from contract.jobs import JobKind, JobState, PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
-from runtime.stores import Stores
+from services.storage.database import Database
 from services.storage.objects import S3Objects
-from services.storage.session import Database
+from services.storage.stores import Stores
 from services.storage.tables import jobs
 from tests.pictures import class_folders, zipped
 from tests.replicas import Replicas

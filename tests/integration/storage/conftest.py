@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.storage.datasets import Datasets
-from services.storage.events import Events
-from services.storage.jobs import Jobs
-from services.storage.leases import Leases
-from services.storage.models import Models
-from services.storage.parts import Parts
-from services.storage.reconciler import Reconciler
-from services.storage.session import Database
+from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.models import Models
+from services.storage.database import Database
+from services.storage.jobs.events import Events
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.jobs.parts import Parts
+from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 
 

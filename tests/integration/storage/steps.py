@@ -10,12 +10,12 @@ from contract.errors import BadArchive
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest
 from contract.references import Reference
 from contract.training import TrainSpec
-from services.storage.claims import Claim
-from services.storage.jobs import Jobs
-from services.storage.leases import Leases
-from services.storage.parts import Parts
-from services.storage.reconciler import Reconciler
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.jobs.claims import Claim
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.jobs.parts import Parts
+from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 

@@ -11,17 +11,17 @@ from contract.jobs import JobKind
 from contract.references import Reference
 from contract.traffic import Traffic
 from services.storage import tables
-from services.storage.datasets import Datasets
-from services.storage.events import Events
-from services.storage.guards import Lease
-from services.storage.jobs import JobFilter, Jobs
-from services.storage.keys import Keys
-from services.storage.leases import Leases
+from services.storage.access.keys import Keys
+from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.models import Models
+from services.storage.catalog.routes import Route, Share
+from services.storage.database import Database
+from services.storage.jobs.events import Events
+from services.storage.jobs.guards import Lease
+from services.storage.jobs.jobs import JobFilter, Jobs
+from services.storage.jobs.leases import Leases
 from services.storage.migrate import config, migrate
-from services.storage.models import Models
-from services.storage.reconciler import Reconciler
-from services.storage.routes import Route, Share
-from services.storage.session import Database
+from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_SPEC, VET_REQUEST, WHEN
 from tests.integration.storage.steps import claimed, publish_dataset, publish_model

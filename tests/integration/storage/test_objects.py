@@ -8,7 +8,7 @@ import pytest
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Corrupt, NotFound
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
 from services.storage.objects import Objects
 
 HELLO = ObjectRef(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidepool.home import Home
+from tidepool.stack.home import Home
 from tidepool.stack.stack import Stack
 
 

@@ -9,8 +9,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.integration.tidepool.tiny_stack import plan
-from tidepool.credentials import Credentials
 from tidepool.stack.broker import broker, broker_url
+from tidepool.stack.credentials import Credentials
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.ports import free_ports
 from tidepool.stack.probe import answers

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests.integration.tidepool.tiny_stack import SLEEP, STUBBORN, eventually, parent, plan, python
-from tidepool.home import Home
+from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import marked
 from tidepool.stack.stack import Stack

@@ -9,7 +9,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from tests.integration.tidepool.tiny_stack import plan
-from tidepool.credentials import Credentials
+from tidepool.stack.credentials import Credentials
 from tidepool.stack.object_store import object_store
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.ports import HOST, free_ports

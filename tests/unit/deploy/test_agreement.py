@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.storage.object_keys import ACCESS, SECRET
+from services.storage.access.object_keys import ACCESS, SECRET
 from tests.definitions import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
 from tests.kustomize import by_reading, containers
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from runtime.watch import DRAIN_GRACE_S
-from services.storage.rights import OBJECTS
+from services.storage.access.rights import OBJECTS
 from tests.definitions import SERVICES, compose
+from worker.watch import DRAIN_GRACE_S
 
 ALL = compose()["services"]
 # PostgreSQL's entrypoint hands a new volume over to the server's user, and then becomes that user.

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contract.pools import POOL_NAMES
-from services.storage.pools import POLICIES
+from services.storage.pools.pools import POLICIES
 from tests.definitions import Document, documents
 from tests.kustomize import by_reading
 

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from runtime.watch import DRAIN_GRACE_S
 from tests.definitions import Document
 from tests.kustomize import by_kubectl, by_reading, containers
+from worker.watch import DRAIN_GRACE_S
 
 OVERLAYS = ("base", "cpu", "gpu", "keda")
 RENDERERS = (by_reading, by_kubectl) if shutil.which("kubectl") else (by_reading,)

@@ -6,9 +6,9 @@ from typing import get_args
 
 from sqlalchemy import make_url
 
-from services.storage.keys import Keys
-from services.storage.rights import Service
-from services.storage.session import Database
+from services.storage.access.keys import Keys
+from services.storage.access.rights import Service
+from services.storage.database import Database
 from tests.definitions import script, secrets_made
 
 NEEDED = {

@@ -8,18 +8,18 @@ from contract.errors import BadImage, DatabaseUnavailable
 from contract.inference import Answer, Failure, Picture, Question, Scores, Target
 from contract.jobs import JobError
 from contract.predictions import ImageResult
-from runtime.channel import Channel
-from runtime.demand import Demand
-from runtime.drain import Answered
-from runtime.memory import MemoryReports
-from runtime.reports import Reports
-from runtime.stores import Stores
+from messaging.channel import Channel
+from messaging.in_memory import MemoryReports
+from messaging.reports import Reports
+from messaging.responder import Answered
 from services.gateway.app import create_app
-from services.gateway.batching.batcher import Asker, Batcher
-from services.gateway.batching.bounds import Bounds
 from services.gateway.dependencies import Backends
-from services.gateway.predictor import Predictor
+from services.gateway.serving.batching.batcher import Asker, Batcher
+from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
+from services.storage.pools.demand import Demand
+from services.storage.stores import Stores
 from tests.examples import LABELS
 
 BAD_IMAGE = ImageResult(error=JobError(code=BadImage.code, message="the file is damaged"))

@@ -12,11 +12,11 @@ from structlog.typing import EventDict
 
 from contract.jobs import Job
 from contract.keys import Scope
-from runtime.memory import MemoryChannel, MemoryReports
-from runtime.stores import Stores
+from messaging.in_memory import MemoryChannel, MemoryReports
 from services.gateway.dependencies import Backends
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.published import publish
 from tests.unit.gateway.backends import classify, gateway

@@ -5,10 +5,10 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runtime.memory import MemoryChannel
-from runtime.stores import Stores
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from messaging.in_memory import MemoryChannel
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.unit.gateway.backends import classify, gateway
 
 METHODS = {"get", "post", "put", "patch", "delete"}

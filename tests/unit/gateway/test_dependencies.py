@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from contract.keys import Scope
-from runtime.memory import MemoryChannel
-from runtime.stores import Stores
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from messaging.in_memory import MemoryChannel
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.problems import problem
 from tests.unit.gateway.backends import classify, gateway
 

@@ -12,11 +12,11 @@ from contract.batches import PredictResult, PredictSpec
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState, PredictRequest
 from contract.training import Metrics
-from runtime.classification import Tally
-from runtime.stores import Stores
+from media.classification import Tally
 from services.inference.batch import predict
 from services.inference.row import Row, read_lines
-from services.storage.claims import Claim
+from services.storage.jobs.claims import Claim
+from services.storage.stores import Stores
 from tests.attempts import memory_stores, run, uploaded
 from tests.onnx_models import CARD, expected_logits, pictures
 from tests.pictures import class_folders, encoded, zipped

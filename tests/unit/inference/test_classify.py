@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from contract.errors import BadImage, Draining
-from runtime.classification import Tally
-from runtime.spans import Span
+from media.classification import Tally
 from services.inference.classify import Classified, Classifier
 from services.inference.engine import Engine
 from services.inference.row import Row, read_lines
 from services.inference.sources import Item
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 from tests.predicting import WEIGHTS
+from worker.slicing import Span
 
 IMAGES = pictures(10)
 LABELS = np.arange(10) % 3

@@ -11,12 +11,12 @@ from PIL import Image
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, Corrupt
 from contract.inference import Answer, Artifact, Failure, Picture, Question, Scores, Target
-from runtime.drain import Answered
+from messaging.responder import Answered
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
 from services.inference.postprocess import softmax
 from services.inference.predict import LARGE_FILE, Predictor
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)

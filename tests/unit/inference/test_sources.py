@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from contract.artifacts import ObjectRef
 from contract.errors import BadArchive, BadImage
 from contract.images import ImageSpec
-from runtime.archives.archive import Archive
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections
-from runtime.spans import Span
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
 from services.inference.sources import ArchiveSource, Item, ShardSource
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
 from tests.onnx_models import pictures
 from tests.pictures import Files, encoded, noise, zipped
 from tests.predicting import stored_shards
+from worker.slicing import Span
 
 SPEC = ImageSpec(size=(8, 8))
 CLASSES = ("cat", "dog")

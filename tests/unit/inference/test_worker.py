@@ -7,11 +7,11 @@ from PIL import Image
 
 from contract.artifacts import Bucket
 from contract.inference import Artifact, Failure, Picture, Question, Scores, Target
-from runtime.drain import Respond
-from runtime.stores import Stores
+from messaging.responder import Respond
 from services.inference import worker
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.onnx_models import linear
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from contract.datasets import Split
 from contract.errors import BadArchive, BadDataset
-from runtime.archives.limits import Limits
+from media.archives.limits import Limits
 from tests.pictures import Files, class_folders
 from tests.preparing import Load, Prepare
 

@@ -6,8 +6,8 @@ import pytest
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
-from runtime.archives.limits import Limits
-from runtime.archives.rejections import Rejections
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
 from services.preprocess.layout import Picture, arrange
 
 

@@ -9,7 +9,7 @@ import pytest
 from contract.datasets import Split
 from contract.errors import BadArchive, BadDataset, Cancelled
 from contract.images import ImageSpec
-from runtime.archives.limits import Limits
+from media.archives.limits import Limits
 from services.preprocess.pipeline import opened
 from tests.pictures import Files, class_folders, encoded, noise, png, png_header
 from tests.preparing import DEFAULT, SPEC, Load, Prepare

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contract.images import ImageSpec
-from runtime.images import decode
+from media.images import decode
 from services.preprocess.thumbnails import data_uri
 from tests.pictures import noise
 

@@ -10,12 +10,12 @@ from contract.datasets import DatasetManifest, Split
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
-from runtime.stores import Stores
-from runtime.task import Handler, Outcome, Task
 from services.preprocess.worker import preprocess
-from services.storage.claims import Claim
+from services.storage.jobs.claims import Claim
+from services.storage.stores import Stores
 from tests.attempts import memory_stores, run, uploaded
 from tests.pictures import Files, class_folders, zipped
+from worker.task import Handler, Outcome, Task
 
 FILES = class_folders() | {"cat/bad.png": b"text"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from contract.errors import JobFailed
 from contract.training import TensorSignature
-from runtime.classification import Tally
+from media.classification import Tally
 from services.trainer.evaluate import evaluate, run
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 from tests.training_data import stored

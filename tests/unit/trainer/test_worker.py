@@ -18,7 +18,7 @@ from contract.jobs import Job, JobKind, JobState, Progress
 from contract.models import METADATA_KEY, ModelCard
 from contract.references import Reference
 from contract.training import ModelManifest
-from services.storage.memory import MemoryObjects
+from services.storage.memory_objects import MemoryObjects
 from services.trainer import worker
 from services.trainer.worker import train
 from tests.training_data import MEAN, STD, separable, stored, train_spec

@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from onnx import TensorProto, helper
 
 from contract.keys import Scope
-from runtime.stores import Stores
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.settings import GatewaySettings
-from services.storage.memory import MemoryObjects
-from services.storage.session import Database
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
 from tests.servers import free_port

@@ -11,11 +11,11 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
 from contract.vetting import PictureInput, VetSpec
-from runtime.stores import Stores
 from services.inference.engine import Engine
 from services.inference.vetting.findings import Order
 from services.inference.vetting.process import examined
 from services.inference.vetting.vet import vet
+from services.storage.stores import Stores
 from tests.attempts import memory_stores, run, uploaded
 from tests.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tidepool.cli import app
+from tidepool.cli.app import app
 
 ROWS = "seconds,requests_per_second\n0,1\n60,30\n90,1\n300,0\n"
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tidepool.errors import StackFailed
-from tidepool.home import Home
 from tidepool.stack.blueprint import draw_plan, most_replicas, wanted_port
+from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 from tidepool.stack.replicas import load_wanted, save_wanted
 

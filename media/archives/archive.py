@@ -1,0 +1,84 @@
+"""The only place that inflates what an archive holds, within its limits."""
+
+import copy
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Self
+
+from contract.errors import BadArchive, BadImage
+from media.archives import directory
+from media.archives.limits import MIB, Limits
+from media.archives.rejections import Rejections
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
+
+
+class Archive:
+    """The acceptable files of a zip by their clean names; each is read on its own and none is written to the disk.
+
+    Opening raises BadArchive where the whole is refused; files that are refused alone go to `rejections`.
+    No declared size is believed: members may not overlap, and each step of inflating is checked against the limits.
+    `inflated` says how many bytes have been inflated so far.
+    """
+
+    def __init__(self, path: Path, limits: Limits, rejections: Rejections) -> None:
+        self.limits = limits
+        self.inflated = 0
+        self._file = directory.GuardedFile(path, limits.members)
+        try:
+            self._zip = directory.opened(self._file)
+            self._entries = directory.acceptable(self._zip, rejections)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._entries)
+
+    def read(self, name: str) -> bytes:
+        """The file's bytes; raises BadImage where this file is refused, BadArchive where the whole archive is."""
+        entry, limits = copy.copy(self._entries[name]), self.limits
+        if entry.compress_type not in _METHODS:
+            raise BadImage("compressed by a method other than deflate")
+        # zipfile stops at the declared size, and would not see that there is more.
+        declared, entry.file_size = entry.file_size, sys.maxsize
+        too_large = BadImage(f"inflates to over {limits.member_bytes} bytes")
+        if declared > limits.member_bytes:
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            with self._zip.open(entry) as member:
+                while chunk := member.read(MIB):
+                    size += len(chunk)
+                    self._count(len(chunk))
+                    if size > limits.member_bytes:
+                        raise too_large
+                    if size > MIB and size > limits.ratio * entry.compress_size:
+                        raise BadImage(f"inflates to over {limits.ratio} times its compressed size")
+                    chunks.append(chunk)
+        except _DAMAGE as error:
+            raise BadImage("damaged in the archive") from error
+        if size != declared:
+            raise BadImage("its size is not what the archive declares")
+        return b"".join(chunks)
+
+    def _count(self, size: int) -> None:
+        self.inflated += size
+        check_total(self.inflated, self.limits)
+
+
+def check_total(inflated: int, limits: Limits) -> None:
+    """Raise BadArchive if an archive has inflated to more bytes than the limit of all of it."""
+    if inflated > limits.total_bytes:
+        raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send it in parts")

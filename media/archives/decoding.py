@@ -1,0 +1,72 @@
+"""The only place that decodes many pictures at once, in the order they were asked for."""
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from contract.errors import BadImage
+from contract.images import ImageSpec
+from media.archives.archive import Archive
+from media.archives.limits import MIB
+from media.images import decode
+
+_MOST_THREADS = 4  # each may hold one picture of Limits.pixels
+_BATCH_BYTES = MIB  # of files, or of pixels
+_BATCH_PICTURES = 64  # small pictures are too little work to hand over one by one
+
+Read = tuple[str, bytes | str]
+Decoded = tuple[str, np.ndarray | str]
+
+
+def decoded(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Generator[Decoded, None, None]:
+    """Each file's name with its picture as uint8 (channels, height, width), or with the reason why it has none.
+
+    Reading and inflating happens in the caller's thread, so that limits are met in the same order every time; decoding
+    in a few others, where Pillow leaves the interpreter's lock. Raises BadArchive where the archive is at fault.
+    """
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    pending: deque[Future[list[Decoded]]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for batch in _batches(names, archive, spec):
+            pending.append(pool.submit(_decoded_batch, batch, spec, archive.limits.pixels))
+            if len(pending) > threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Iterator[list[Read]]:
+    channels, height, width = spec.shape
+    most = max(1, min(_BATCH_PICTURES, _BATCH_BYTES // (channels * height * width)))
+    batch: list[Read] = []
+    size = 0
+    for name in names:
+        try:
+            data = archive.read(name)
+        except BadImage as error:
+            batch.append((name, error.message))
+        else:
+            batch.append((name, data))
+            size += len(data)
+        if len(batch) >= most or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _decoded_batch(batch: list[Read], spec: ImageSpec, max_pixels: int) -> list[Decoded]:
+    return [(name, data if isinstance(data, str) else _pixels(data, spec, max_pixels)) for name, data in batch]
+
+
+def _pixels(data: bytes, spec: ImageSpec, max_pixels: int) -> np.ndarray | str:
+    try:
+        return decode(data, spec, max_pixels=max_pixels)
+    except BadImage as error:
+        return error.message

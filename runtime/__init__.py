@@ -1,1 +1,0 @@
-"""The plumbing under every service; no business nouns."""

@@ -1,0 +1,59 @@
+"""No body is read beyond its bound, whatever its Content-Length says."""
+
+import re
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from contract.errors import Malformed, TooLarge
+from services.gateway.edge.problems import answer
+from services.gateway.settings import GatewaySettings
+
+_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?")
+_PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for what announces or turns out to be too much."""
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._limit(scope["path"])
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal():
+            await answer(400, Malformed.code, "Content-Length is not a number")(scope, receive, send)
+            return
+        if int(announced) > limit:
+            await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
+            return
+        received, refused = 0, False
+
+        async def counted() -> Message:
+            nonlocal received, refused
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                refused = True
+                raise TooLarge("too many bytes")
+            return message
+
+        async def unless_refused(message: Message) -> None:
+            if not refused:  # else the framework answers that it could not parse the body, which helps nobody
+                await send(message)
+
+        await self._app(scope, counted, unless_refused)
+        if refused:
+            await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
+
+    def _limit(self, path: str) -> int:
+        if _UPLOAD.fullmatch(path):
+            return self._settings.max_upload_bytes
+        if _PREDICT.fullmatch(path):
+            return self._settings.max_predict_bytes
+        return self._settings.max_json_bytes

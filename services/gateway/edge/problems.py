@@ -1,0 +1,110 @@
+"""The only place where an error becomes an answer: RFC 9457 problem+json with a stable code."""
+
+import http
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from contract.base import Frozen
+from contract.errors import Invalid, Malformed, Overloaded, TidepoolError, UnsupportedMedia
+from services.gateway.edge.faults import Fault, fault
+from services.gateway.edge.request_id import current_request_id
+
+log = structlog.get_logger()
+
+RETRY_AFTER_S = "2"
+COMPONENTS = "#/components/schemas/"
+
+
+class Problem(Frozen):
+    """What every answer over 399 looks like."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: tuple[Fault, ...] = ()
+
+
+def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> JSONResponse:
+    """A problem as a response."""
+    title = http.HTTPStatus(status).phrase
+    problem = Problem(
+        title=title, status=status, code=code, detail=detail, request_id=current_request_id(), errors=errors
+    )
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER_S}}.get(status)
+    return JSONResponse(problem.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
+
+
+def problem_of(error: Exception) -> JSONResponse:
+    """What an error says to the client; what is nobody's plan is logged with its trace, and says nothing."""
+    if not isinstance(error, TidepoolError):
+        log.error("request failed", code=TidepoolError.code, exc_info=error)
+        return answer(500, TidepoolError.code, "an internal error; the gateway's log has it under this request_id")
+    if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
+        log.warning("request failed", code=error.code, exc_info=error)
+    return answer(error.status, error.code, error.message)
+
+
+def on_tidepool_error(_: Request, error: Exception) -> JSONResponse:
+    return problem_of(error)
+
+
+def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    if any(e["type"] == "json_invalid" for e in error.errors()):
+        return answer(400, Malformed.code, "the body is not JSON")
+    if isinstance(error.body, bytes):  # the framework parses nothing that is not declared as JSON
+        return answer(415, UnsupportedMedia.code, "send the body as application/json")
+    faults = tuple(fault(e, error.body) for e in error.errors()[:20])
+    return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
+
+
+def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses: unknown paths and methods, bodies it cannot parse."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    codes = {404: "no_such_path", 405: "method_not_allowed", 400: Malformed.code}
+    response = answer(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
+    response.headers.update(error.headers or {})
+    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return response
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of every route at the request's path; the framework knows those of the first one only."""
+    routes = (route for route in iter_route_contexts(request.app.routes) if isinstance(route.original_route, Route))
+    here = (route for route in routes if route.path_regex.match(request.url.path))
+    return set().union(*(route.methods or set() for route in here))
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Register a handler for everything that endpoints and the framework raise on purpose."""
+    app.add_exception_handler(TidepoolError, on_tidepool_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_error)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route documents besides the ones that any route may answer."""
+    content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + Problem.__name__}}}
+    return {
+        status: {"description": http.HTTPStatus(status).phrase, "content": content}
+        for status in sorted({400, 401, 403, 422, 500, 503, *statuses})
+    }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """The schemas that `documented` points at, for the components of the OpenAPI document."""
+    _, found = models_json_schema([(Problem, "serialization")], ref_template=COMPONENTS + "{model}")
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas

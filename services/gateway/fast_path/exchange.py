@@ -1,0 +1,115 @@
+"""One request of a short way on its connection, and the answer to it."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+import structlog
+from prometheus_client import Counter, Histogram
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from contract.errors import Overloaded
+from services.gateway.edge.request_id import REQUESTS, SECONDS, named
+from services.gateway.fast_path.shortcut import Call
+from services.gateway.serving.batching.request import Answered
+
+log = structlog.get_logger()
+
+LARGE = 1 << 16  # bytes; a smaller body comes in few pieces, mostly in one
+CLIENT_LEFT = 499  # as nginx counts them
+
+
+class Exchange:
+    """Takes the place of uvicorn's RequestResponseCycle in a connection, without a task, a scope and a coroutine.
+
+    The connection writes `body`, `more_body`, `keep_alive` and `disconnected`, and calls `message_event.set()` when
+    any of them has news.
+    """
+
+    __slots__ = ("_call", "_connection", "_leave", "_since", "body", "disconnected", "keep_alive", "more_body",
+                 "request_id", "response_complete")  # fmt: skip
+
+    def __init__(self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int) -> None:
+        self.body: bytes | bytearray = b"" if length <= LARGE else bytearray()
+        self.more_body = True
+        self.keep_alive: bool = connection.parser.should_keep_alive()
+        self.disconnected = False
+        self.response_complete = False
+        self.request_id = request_id
+        self._connection = connection
+        self._call = call
+        self._leave: Callable[[], None] | None = None
+        self._since = time.perf_counter()
+
+    @property
+    def message_event(self) -> "Exchange":
+        return self
+
+    def set(self) -> None:
+        """There is news of the client."""
+        if self.response_complete:
+            return
+        if self.disconnected:
+            self._abandon()
+        elif self.more_body:
+            self._connection.flow.resume_reading()  # the body is bounded
+        elif self._leave is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
+        except Exception as error:  # noqa: BLE001  as LastResort does
+            self._refuse(error)
+
+    def _settle(self, outcome: Answered | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self._refuse(outcome)
+            return
+        try:
+            found = self._call.found(outcome)
+        except Exception as error:  # noqa: BLE001  as LastResort does
+            self._refuse(error)
+        else:
+            self._write(200, found.headers, found.body)
+
+    def _refuse(self, error: Exception) -> None:
+        with named(self.request_id):
+            response = self._call.refuse(error)
+            if not isinstance(error, Overloaded):  # of which there are thousands when there are any; they are counted
+                log.info("request", method="POST", route=self._call.route, status=response.status_code)
+        self._write(response.status_code, response.raw_headers, bytes(response.body))
+
+    def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        connection = self._connection
+        parts = [STATUS_LINE[status]]
+        for name, value in (*connection.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts += (b"x-request-id: ", self.request_id.encode(), b"\r\n\r\n", body)
+        connection.transport.write(b"".join(parts))
+        self._end(status)
+        if not self.keep_alive:
+            connection.transport.close()
+        connection.on_response_complete()
+
+    def _abandon(self) -> None:
+        if self._leave is not None:
+            self._leave()
+        self._end(CLIENT_LEFT)
+
+    def _end(self, status: int) -> None:
+        self.response_complete = True
+        _count(self._call.route, status).inc()
+        _seconds(self._call.route).observe(time.perf_counter() - self._since)
+
+
+@cache
+def _seconds(route: str) -> Histogram:
+    return SECONDS.labels("POST", route)
+
+
+@cache
+def _count(route: str, status: int) -> Counter:
+    return REQUESTS.labels("POST", route, status)

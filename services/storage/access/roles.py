@@ -1,0 +1,43 @@
+"""The only place that gives database roles their rights: services read and write rows, and change no table."""
+
+from collections.abc import Iterator, Mapping
+
+from psycopg import sql
+from sqlalchemy import make_url, text
+
+from services.storage.access.rights import TABLES, Service, TableRights
+from services.storage.database import Database
+
+_EXISTS = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
+
+
+def ensure_roles(database: Database, urls: Mapping[Service, str]) -> None:
+    """Make the PostgreSQL roles that the services' URLs name, each with its password and its rights; safe to repeat.
+
+    `database` is connected as the owner of the tables, who may make roles. Raises DatabaseUnavailable.
+    """
+    for service, url in urls.items():
+        target = make_url(url)
+        with database.write() as connection:
+            known = connection.execute(_EXISTS, {"role": target.username}).first()
+            driver = connection.connection.driver_connection
+            connection.execution_options(no_parameters=True)  # a % in a password is none
+            verb = sql.SQL("ALTER" if known else "CREATE")
+            role, password = sql.Identifier(str(target.username)), sql.Literal(str(target.password))
+            statements = [
+                sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, password),
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(str(target.database)), role),
+                *_rights(role, TABLES[service]),
+            ]
+            for statement in statements:
+                connection.exec_driver_sql(statement.as_string(driver))
+
+
+def _rights(role: sql.Identifier, rights: TableRights) -> Iterator[sql.Composed]:
+    yield sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}").format(role)
+    yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(role)
+    yield sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(role)
+    for privileges, names in (("SELECT, INSERT, UPDATE, DELETE", rights.writes), ("SELECT", rights.reads)):
+        tables = sql.SQL(", ").join(map(sql.Identifier, sorted(names)))
+        if names:
+            yield sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(privileges), tables, role)

@@ -1,0 +1,90 @@
+"""Data sets: the versions that preprocessing jobs published."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from contract.base import Frozen
+from contract.catalog import Dataset, DatasetVersion
+from contract.datasets import DatasetManifest
+from contract.errors import Conflict, NotFound
+from contract.jobs import LIVE
+from contract.references import Reference
+from services.storage.catalog.versions import DATASETS, add_version, find_version, names_of, versions_of
+from services.storage.database import Database
+from services.storage.tables import dataset_versions, datasets, jobs
+
+
+class DatasetPage(Frozen):
+    items: tuple[Dataset, ...]
+    next: str | None
+
+
+def register_dataset(
+    connection: Connection, name: str, manifest: DatasetManifest, job_id: str, now: datetime
+) -> Reference:
+    """Publish the next version of a data set, inside the transaction that finishes its job."""
+    return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
+
+
+class Datasets:
+    """Reads of the published data sets, and their removal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
+        """The pinned reference and the manifest that a reference means; raises NotFound."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+        return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
+
+    def get(self, reference: Reference) -> DatasetVersion:
+        """Raises NotFound."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+        manifest = DatasetManifest.model_validate(row["manifest"])
+        return DatasetVersion(
+            name=row["name"],
+            version=row["version"],
+            job=row["job_id"],
+            created_at=row["created_at"],
+            shape=manifest.image.shape,
+            **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field != "shards"},
+        )
+
+    def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
+        """Data sets that have versions, by name."""
+        with self._database.read() as connection:
+            names, following = names_of(connection, DATASETS, limit, cursor)
+            items = tuple(_dataset(connection, name) for name in names)
+        return DatasetPage(items=items, next=following)
+
+    def named(self, name: str) -> Dataset:
+        """Raises NotFound."""
+        with self._database.read() as connection:
+            return _dataset(connection, name)
+
+    def delete(self, reference: Reference) -> None:
+        """Raises NotFound, or Conflict while a job that has not ended uses it."""
+        with self._database.write() as connection:
+            row = find_version(connection, DATASETS, reference)
+            used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
+            used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
+            pinned = str(Reference(name=row["name"], version=row["version"]))
+            for spec in connection.execute(used).scalars():
+                if pinned in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
+                    raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
+            connection.execute(
+                delete(dataset_versions).where(
+                    dataset_versions.c.name == row["name"], dataset_versions.c.version == row["version"]
+                )
+            )
+
+
+def _dataset(connection: Connection, name: str) -> Dataset:
+    created_at = connection.execute(select(datasets.c.created_at).where(datasets.c.name == name)).scalar_one_or_none()
+    versions = versions_of(connection, DATASETS, name)
+    if created_at is None or not versions:
+        raise NotFound(f"there is no data set {name}")
+    return Dataset(name=name, versions=versions, created_at=created_at)

@@ -1,0 +1,49 @@
+"""Where the requests for a model go: what one read of the catalog says."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, select
+
+from contract.errors import NotFound
+from contract.references import Reference
+from contract.training import ModelManifest
+from services.storage.catalog.versions import MODELS, find_version, manifest_of
+from services.storage.tables import alias_weights, aliases, model_versions
+
+
+@dataclass(frozen=True)
+class Share:
+    """A version, by its pinned reference, and the percentage of the requests that it gets."""
+
+    reference: Reference
+    manifest: ModelManifest
+    weight: int = 100
+
+
+@dataclass(frozen=True)
+class Route:
+    """Each request goes to one of the shares, of which the largest is first; the shadow gets a copy of each."""
+
+    shares: tuple[Share, ...]
+    shadow: Share | None = None
+
+
+def route_of(connection: Connection, reference: Reference) -> Route:
+    """The way that a reference means; raises NotFound, BadModel for a rejected version."""
+    if reference.alias is None:
+        return Route((_share(find_version(connection, MODELS, reference)),))
+    table, mine = model_versions, (alias_weights.c.model == reference.name) & (alias_weights.c.alias == reference.alias)
+    joined = (table.c.name == alias_weights.c.model) & (table.c.version == alias_weights.c.version)
+    query = select(table, alias_weights.c.weight).join(alias_weights, joined).where(mine)
+    shares = connection.execute(query.order_by(alias_weights.c.weight.desc(), table.c.version.desc())).mappings().all()
+    if not shares:
+        raise NotFound(f"there is no model {reference}")
+    shadowed = (table.c.name == aliases.c.model) & (table.c.version == aliases.c.shadow)
+    beside = select(table).join(aliases, shadowed)
+    beside = beside.where(aliases.c.model == reference.name, aliases.c.alias == reference.alias)
+    shadow = connection.execute(beside).mappings().one_or_none()
+    return Route(tuple(_share(row, row["weight"]) for row in shares), _share(shadow) if shadow is not None else None)
+
+
+def _share(row: RowMapping, weight: int = 100) -> Share:
+    return Share(Reference(name=row["name"], version=row["version"]), manifest_of(row), weight)

@@ -1,0 +1,77 @@
+"""Uploads: archives on their way in, put by the gateway or by the client through a presigned URL."""
+
+import uuid_utils
+from sqlalchemy import Connection, delete, insert, select, update
+
+from contract.artifacts import Bucket, ObjectRef, upload_key
+from contract.catalog import Upload
+from contract.errors import Conflict, Invalid, NotFound
+from services.storage.database import Database
+from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.tables import uploads
+
+
+def new_upload_id() -> str:
+    return str(uuid_utils.uuid7())
+
+
+class Uploads:
+    """The uploads table; the bytes are in the object store under `upload_key(id)`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def expect(self, upload_id: str, filename: str, size: int, sha256: str | None, once: Once | None = None) -> Upload:
+        """Remember an upload that a client will put by itself; raises Invalid or Conflict as `once` demands."""
+        with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                return Upload.model_validate(earlier)
+            upload = self._insert(connection, upload_id, filename, size, sha256, complete=False)
+            remember(connection, once, upload.model_dump(mode="json"), self._database)
+        return upload
+
+    def add(self, filename: str, ref: ObjectRef) -> Upload:
+        """Remember an upload that is already in the object store under its key."""
+        with self._database.write() as connection:
+            return self._insert(connection, ref.key, filename, ref.size, ref.sha256, complete=True)
+
+    def forget(self, upload_id: str) -> None:
+        """Remove the row of an upload that nothing uses."""
+        with self._database.write() as connection:
+            connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+
+    def get(self, upload_id: str) -> Upload:
+        """Raises NotFound."""
+        with self._database.read() as connection:
+            row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFound("there is no such upload")
+        return Upload.model_validate(dict(row))
+
+    def complete(self, upload_id: str, found: ObjectRef) -> Upload:
+        """Accept what the client put; raises NotFound, or Invalid when it is not what was announced."""
+        upload = self.get(upload_id)
+        if found.size != upload.size:
+            raise Invalid(f"{upload.size} bytes were announced and {found.size} were uploaded; upload the file again")
+        if upload.sha256 not in {None, found.sha256}:
+            raise Invalid("the uploaded bytes do not have the announced sha256; upload the file again")
+        with self._database.write() as connection:
+            values = {"complete": True, "sha256": found.sha256}
+            row = connection.execute(update(uploads).where(uploads.c.id == upload_id).values(values).returning(uploads))
+            return Upload.model_validate(dict(row.mappings().one()))
+
+    def ref(self, upload_id: str) -> ObjectRef:
+        """Where the bytes are; raises NotFound, or Conflict while the upload is not complete."""
+        upload = self.get(upload_id)
+        if not upload.complete or upload.sha256 is None:
+            raise Conflict("the upload is not complete; put the file, then POST to its /complete")
+        return ObjectRef(bucket=Bucket.UPLOADS, key=upload_key(upload_id), size=upload.size, sha256=upload.sha256)
+
+    def _insert(
+        self, connection: Connection, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool
+    ) -> Upload:
+        values = {"id": upload_id, "filename": filename[:255], "size": size, "sha256": sha256, "complete": complete}
+        row = connection.execute(
+            insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
+        )
+        return Upload.model_validate(dict(row.mappings().one()))

@@ -1,0 +1,81 @@
+"""The only place where a worker takes a job: one guarded UPDATE, which also raises the fence."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
+
+from contract.artifacts import ObjectRef
+from contract.jobs import Job, JobKind, JobState
+from services.storage.jobs.events import add_state
+from services.storage.jobs.guards import LEASE, Lease
+from services.storage.jobs.rows import job_of
+from services.storage.tables import jobs
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job taken by a worker, and what was done of it before.
+
+    `part` is what to do when only a part of the job was taken; `parts` is what all parts came to, when they are done.
+    """
+
+    job: Job
+    lease: Lease
+    checkpoint: ObjectRef | None = None
+    part: dict[str, Any] | None = None
+    parts: tuple[dict[str, Any], ...] | None = None
+
+
+def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: datetime) -> Claim | None:
+    """Take the best due job of some kinds: queued, or running with an expired lease; None when there is none.
+
+    Best is the highest priority, then the oldest; a part is as old as the job that it is a part of.
+    """
+    abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+    due = and_(
+        jobs.c.kind.in_(kinds),
+        jobs.c.cancel_requested.is_(False),
+        or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
+        or_(
+            and_(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now),
+            and_(abandoned, jobs.c.failures + 1 < jobs.c.max_attempts),
+        ),
+    )
+    age = func.coalesce(jobs.c.parent_id, jobs.c.id)
+    best = select(jobs.c.id).where(due).order_by(jobs.c.priority.desc(), age, jobs.c.part, jobs.c.id).limit(1)
+    failures = case((jobs.c.state == JobState.RUNNING, jobs.c.failures + 1), else_=jobs.c.failures)
+    taken = (
+        update(jobs)
+        .where(jobs.c.id == best.with_for_update(skip_locked=True).scalar_subquery(), due)
+        .values(
+            state=JobState.RUNNING,
+            fence=jobs.c.fence + 1,
+            failures=failures,
+            attempt=failures + 1,
+            worker=worker,
+            lease_until=now + LEASE,
+            started_at=case((jobs.c.started_at.is_(None), now), else_=jobs.c.started_at),
+            progress_message="started",
+        )
+        .returning(jobs)
+    )
+    row = connection.execute(taken).mappings().one_or_none()
+    if row is None:
+        return None
+    add_state(connection, row)
+    return _claim(connection, row)
+
+
+def _claim(connection: Connection, row: RowMapping) -> Claim:
+    lease = Lease(row["id"], row["fence"], row["parent_id"])
+    checkpoint = ObjectRef.model_validate(row["checkpoint"]) if row["checkpoint"] else None
+    if row["parent_id"] is not None:
+        parent = connection.execute(select(jobs).where(jobs.c.id == row["parent_id"])).mappings().one()
+        return Claim(job_of(parent), lease, checkpoint, part=row["spec"])
+    if row["parts_total"] is None:
+        return Claim(job_of(row), lease, checkpoint)
+    done = select(jobs.c.result).where(jobs.c.parent_id == row["id"]).order_by(jobs.c.part)
+    return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(done).scalars()))

@@ -1,0 +1,59 @@
+"""Events of jobs: written in the transaction that makes them true, numbered without gaps within a job."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from contract.events import EventDraft, EventKind, JobEvent
+from services.storage.database import Database, utc_now
+from services.storage.tables import job_events, jobs
+
+
+def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]) -> None:
+    """Number the drafts and write them; a new progress replaces the one before, so that a long job stays small."""
+    if not drafts:
+        return
+    last = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(last_event=jobs.c.last_event + len(drafts))
+        .returning(jobs.c.last_event)
+    ).scalar_one()
+    if any(draft.kind == EventKind.PROGRESS for draft in drafts):
+        stale = (job_events.c.job_id == job_id) & (job_events.c.kind == EventKind.PROGRESS)
+        connection.execute(delete(job_events).where(stale))
+    now, first = utc_now(), last - len(drafts) + 1
+    rows = [
+        {"job_id": job_id, "id": number, "kind": draft.kind, "data": draft.data, "at": now}
+        for number, draft in enumerate(drafts, first)
+    ]
+    connection.execute(insert(job_events), rows)
+
+
+def add_state(connection: Connection, row: RowMapping) -> None:
+    """Write the event of the state that a row has just taken; parts keep theirs to themselves."""
+    if row["parent_id"] is not None:
+        return
+    data = {"state": row["state"], "attempt": row["attempt"]}
+    if row["error_code"]:
+        data["error"] = {"code": row["error_code"], "message": row["error_message"]}
+    add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)])
+
+
+class Events:
+    """Reads of the job_events table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, job_id: str, last: int, limit: int = 200) -> tuple[JobEvent, ...]:
+        """The events of a job after number `last`, in order."""
+        query = (
+            select(job_events)
+            .where(job_events.c.job_id == job_id, job_events.c.id > last)
+            .order_by(job_events.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings()
+            return tuple(JobEvent.model_validate({f: row[f] for f in JobEvent.model_fields}) for row in rows)

@@ -1,0 +1,145 @@
+"""Jobs as clients see them: accept, read, list, cancel, retry."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from contract.artifacts import ObjectRef
+from contract.base import Frozen
+from contract.errors import Conflict, NotFound
+from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.database import Database
+from services.storage.jobs.backlog import require_room
+from services.storage.jobs.events import add_state
+from services.storage.jobs.families import cancel_parts
+from services.storage.jobs.guards import ended
+from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.jobs.rows import fresh, job_of, subject_of
+from services.storage.tables import jobs, outbox
+
+MAX_ATTEMPTS = 3
+RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; None means any."""
+
+    kind: JobKind | None = None
+    state: JobState | None = None
+    model: str | None = None
+    dataset: str | None = None
+
+
+class JobPage(Frozen):
+    """Jobs, newest first; `next` is the cursor of the page after."""
+
+    items: tuple[Job, ...]
+    next: str | None
+
+
+class Jobs:
+    """The clients' side of the jobs table; at most `most_queued` jobs wait to run, or as many as come."""
+
+    def __init__(self, database: Database, most_queued: int | None = None) -> None:
+        self._database = database
+        self._most_queued = most_queued
+
+    def create(self, request: JobRequest, request_id: str | None = None, once: Once | None = None) -> Job:
+        """Accept a job: its row and its outbox entry in one transaction, and nothing else.
+
+        Raises Overloaded when the queue is full, Invalid or Conflict as `once` demands.
+        """
+        now = self._database.now()
+        deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
+        values = {
+            "kind": request.kind,
+            "spec": request.spec.model_dump(mode="json"),
+            "priority": request.priority,
+            "request_id": request_id,
+            "max_attempts": MAX_ATTEMPTS,
+            "deadline_at": deadline,
+        }
+        with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                return Job.model_validate(earlier)
+            job = self._accept(connection, values | subject_of(request.spec), now)
+            remember(connection, once, job.model_dump(mode="json"), self._database)
+        return job
+
+    def retry(self, job_id: str, request_id: str | None = None, once: Once | None = None) -> Job:
+        """Accept a job anew that has ended without success; raises NotFound, Conflict, or as `create`."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            if earlier := answered(connection, once):
+                return Job.model_validate(earlier)
+            row = _row(connection, job_id)
+            if row["state"] not in RETRYABLE:
+                raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
+            again = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
+            job = self._accept(connection, {name: row[name] for name in again} | {"request_id": request_id}, now)
+            remember(connection, once, job.model_dump(mode="json"), self._database)
+        return job
+
+    def output(self, job_id: str) -> ObjectRef:
+        """Where a batch prediction's file is; raises NotFound, Conflict while there is none."""
+        with self._database.read() as connection:
+            row = _row(connection, job_id)
+        if row["output"] is None:
+            raise Conflict(f"the job is {row['state']} and has no output; only a succeeded batch prediction has one")
+        return ObjectRef.model_validate(row["output"])
+
+    def get(self, job_id: str) -> Job:
+        """Raises NotFound."""
+        with self._database.read() as connection:
+            return job_of(_row(connection, job_id))
+
+    def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
+        """A page of at most `limit` jobs, newest first, after `cursor`."""
+        query = select(jobs).where(jobs.c.parent_id.is_(None)).order_by(jobs.c.id.desc()).limit(limit + 1)
+        for column, value in vars(where).items():
+            if value is not None:
+                query = query.where(jobs.c[column] == value)
+        if cursor is not None:
+            query = query.where(jobs.c.id < cursor)
+        with self._database.read() as connection:
+            found = [job_of(row) for row in connection.execute(query).mappings()]
+        return JobPage(items=tuple(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a job that no worker holds at once, else ask its worker; raises NotFound, Conflict at its end."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            row = _row(connection, job_id, lock=True)  # or a job given back meanwhile would escape both updates
+            mine, unheld = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
+            at_once = update(jobs).where(mine, jobs.c.state.in_(LIVE), unheld).returning(jobs)
+            cancelled = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
+            if (gone := cancelled.mappings().one_or_none()) is not None:
+                add_state(connection, gone)
+                cancel_parts(connection, job_id, now)
+                return job_of(gone)
+            if JobState(row["state"]).terminal and row["state"] != JobState.CANCELLED:
+                raise Conflict(f"the job has already {row['state']}")
+            asked: dict[str, Any] = {"cancel_requested": True, "progress_message": "cancelling"}
+            asked["cancel_requested_at"] = func.coalesce(jobs.c.cancel_requested_at, now)
+            connection.execute(update(jobs).where(mine, jobs.c.state == JobState.RUNNING).values(asked))
+            return job_of(_row(connection, job_id))
+
+    def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
+        if self._most_queued is not None:
+            require_room(connection, self._most_queued)
+        new = fresh(now) | values | {"progress_message": "waiting for a worker"}
+        row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
+        connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
+        add_state(connection, row)
+        return job_of(row)
+
+
+def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.parent_id.is_(None))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such job")
+    return row

@@ -1,0 +1,73 @@
+"""Jobs that divide: a parent waits for its parts, and the last one to finish lets it go on."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, insert, update
+
+from contract.division import Division, PartDone
+from contract.errors import Cancelled
+from contract.events import EventDraft, EventKind
+from contract.jobs import JobState, Progress
+from services.storage.database import Database
+from services.storage.jobs.events import add_events, add_state
+from services.storage.jobs.guards import Lease, change, ended, held, lock_root
+from services.storage.jobs.rows import fresh
+from services.storage.tables import jobs, outbox
+
+SHARE = 0.95  # of the parent's progress bar; putting the parts together is the rest
+
+
+class Parts:
+    """Divide a job, and finish its parts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def divide(self, lease: Lease, division: Division) -> None:
+        """Replace the attempt by parts that any replica may claim; raises LeaseLost, Cancelled."""
+        now, total = self._database.now(), len(division.parts)
+        waiting: dict[str, Any] = {"lease_until": None, "worker": None, "parts_total": total, "parts_left": total}
+        # the attempt may change nothing more: a renewal on its way would give the waiting job a lease that runs out
+        waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"divided into {total} parts"}
+        with self._database.write() as connection:
+            row = change(connection, held(lease).values(waiting))
+            if row["cancel_requested"]:
+                raise Cancelled("the job was cancelled")
+            parts = [_part(row, number, spec, now) for number, spec in enumerate(division.parts)]
+            connection.execute(insert(jobs), parts)
+            connection.execute(insert(outbox), [{"job_id": part["id"], "kind": part["kind"]} for part in parts])
+            add_events(connection, row["id"], [_progress(row)])
+
+    def finish(self, lease: Lease, done: PartDone) -> None:
+        """Count a part in; the last one queues its parent again. Raises LeaseLost, Cancelled."""
+        now = self._database.now()
+        with self._database.write() as connection:
+            lock_root(connection, lease)
+            values = ended(JobState.SUCCEEDED, now) | {"result": done.result, "progress": 1.0}
+            if change(connection, held(lease).values(values))["cancel_requested"]:
+                raise Cancelled("the job was cancelled")
+            left = jobs.c.parts_left - 1
+            counted = (
+                update(jobs)
+                .where(jobs.c.id == lease.root, jobs.c.state == JobState.RUNNING, jobs.c.parts_left > 0)
+                .values(parts_left=left, progress=SHARE * (jobs.c.parts_total - left) / jobs.c.parts_total)
+            )
+            parent = change(connection, counted)
+            add_events(connection, lease.root, [_progress(parent)])
+            if parent["parts_left"] == 0:
+                again = {"state": JobState.QUEUED, "run_at": now, "rung_at": now}
+                again["progress_message"] = "putting the parts together"
+                add_state(connection, change(connection, update(jobs).where(jobs.c.id == lease.root).values(again)))
+                connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))
+
+
+def _progress(parent: RowMapping) -> EventDraft:
+    progress = Progress(fraction=parent["progress"], message=parent["progress_message"])
+    return EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())
+
+
+def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime) -> dict[str, Any]:
+    inherited = ("kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
+    own = {"parent_id": parent["id"], "part": number, "spec": spec}
+    return fresh(now) | {name: parent[name] for name in inherited} | own

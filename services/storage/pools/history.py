@@ -1,0 +1,49 @@
+"""The history of pools: written in the transaction that makes a change true, bounded by number."""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from contract.base import Frozen
+from contract.errors import Invalid
+from contract.pools import POOL_NAMES, Measured, PoolChange, PoolName
+from services.storage.database import Database
+from services.storage.tables import pool_changes
+
+KEPT = 1000  # changes of each pool
+LARGEST_CURSOR = 2**63 - 1
+
+
+class PoolChangePage(Frozen):
+    """Changes, newest first; `next` is the cursor of the page after."""
+
+    items: tuple[PoolChange, ...]
+    next: str | None
+
+
+def add_change(
+    connection: Connection, name: PoolName, desired: int, reason: str, measured: Measured, database: Database
+) -> None:
+    """Write a line about what a pool is meant to be from now on."""
+    load = {"ready": measured.ready, "waiting": measured.waiting, "running": measured.running}
+    values = {"pool": name, "at": database.now(), "desired": desired, "reason": reason}
+    connection.execute(insert(pool_changes).values(values | load))
+
+
+def changes(connection: Connection, name: PoolName, limit: int, cursor: str | None) -> PoolChangePage:
+    """A page of at most `limit` changes after `cursor`; raises Invalid for a cursor that is none."""
+    query = select(pool_changes).where(pool_changes.c.pool == name).order_by(pool_changes.c.id.desc())
+    if cursor is not None:
+        if not (cursor.isascii() and cursor.isdecimal() and int(cursor) <= LARGEST_CURSOR):
+            raise Invalid("cursor must be the `next` of another page")
+        query = query.where(pool_changes.c.id < int(cursor))
+    rows = connection.execute(query.limit(limit + 1)).mappings().all()
+    items = tuple(PoolChange.model_validate({f: row[f] for f in PoolChange.model_fields}) for row in rows[:limit])
+    return PoolChangePage(items=items, next=str(rows[limit - 1]["id"]) if len(rows) > limit else None)
+
+
+def prune(connection: Connection) -> None:
+    """Forget all but the newest changes of each pool."""
+    for name in POOL_NAMES:
+        mine = pool_changes.c.pool == name
+        newest = select(pool_changes.c.id).where(mine).order_by(pool_changes.c.id.desc())
+        stale = newest.offset(KEPT).limit(1).scalar_subquery()
+        connection.execute(delete(pool_changes).where(mine, pool_changes.c.id <= stale))

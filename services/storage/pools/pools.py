@@ -1,0 +1,182 @@
+"""Pools: how many replicas each is meant to have, set by people or decided for its load."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from contract.errors import Invalid, NotFound
+from contract.pools import (
+    POOL_NAMES,
+    AutoPool,
+    Decision,
+    Measured,
+    PoolMode,
+    PoolName,
+    Queue,
+    ScalingPolicy,
+)
+from services.storage.database import Database
+from services.storage.pools.history import PoolChangePage, add_change, changes, prune
+from services.storage.pools.queues import queues
+from services.storage.tables import pools
+
+# Every pool begins with one replica, set by hand: how far it may grow by itself costs memory or money, which only its
+# owner can say. What its load is compared with once it may is here.
+POLICIES: dict[PoolName, ScalingPolicy] = {
+    "preprocess": ScalingPolicy(min=1, max=4, backlog_per_replica=2),
+    "trainer": ScalingPolicy(min=1, max=2, backlog_per_replica=1),
+    "inference": ScalingPolicy(min=1, max=4, backlog_per_replica=16, utilization=0.7),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a pool is meant to be; `revision` grows with every change.
+
+    `created` is how many replicas there are to start, None where no autoscaler has said so.
+    """
+
+    name: PoolName
+    mode: PoolMode
+    policy: ScalingPolicy
+    desired: int
+    created: int | None
+    revision: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Self:
+        return cls(
+            name=row["name"],
+            mode=PoolMode(row["mode"]),
+            policy=ScalingPolicy.model_validate(row["policy"]),
+            desired=row["desired"],
+            created=row["created"],
+            revision=row["revision"],
+            created_at=row["created_at"],
+        )
+
+    @property
+    def most(self) -> int:
+        """How many replicas there may be as things are."""
+        return self.policy.max if self.mode is PoolMode.AUTO else self.desired
+
+
+class Pools:
+    """The pools table, the history of its changes, and the queues in front of the pools."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ensure(self) -> None:
+        """Make the pools that are missing."""
+        now = self._database.now()
+        new = {"mode": PoolMode.MANUAL, "desired": 1, "revision": 1, "created_at": now, "updated_at": now}
+        rows = {name: new | {"name": name, "policy": policy.model_dump()} for name, policy in POLICIES.items()}
+        with self._database.write() as connection:
+            missing = rows.keys() - set(connection.execute(select(pools.c.name)).scalars())
+            if missing:
+                connection.execute(insert(pools), [rows[name] for name in sorted(missing)])
+
+    def get(self, name: PoolName) -> Setting:
+        """Raises NotFound where `ensure` was never called."""
+        with self._database.read() as connection:
+            return _setting(connection, name)
+
+    def list(self) -> tuple[Setting, ...]:
+        """Every pool, in the order of POOL_NAMES."""
+        with self._database.read() as connection:
+            found = map(Setting.of, connection.execute(select(pools)).mappings().all())
+        return tuple(sorted(found, key=lambda setting: POOL_NAMES.index(setting.name)))
+
+    def queues(self) -> dict[PoolName, Queue]:
+        """The jobs that wait for a replica of each pool, and those that one has."""
+        with self._database.read() as connection:
+            return queues(connection, self._database.now())
+
+    def set_manual(self, name: PoolName, replicas: int, measured: Measured) -> Setting:
+        """Keep a pool at one size from now on; raises NotFound."""
+        with self._database.write() as connection:
+            setting = _setting(connection, name, lock=True)
+            if (setting.mode, setting.desired) == (PoolMode.MANUAL, replicas):
+                return setting
+            values = {"mode": PoolMode.MANUAL, "desired": replicas}
+            return self._change(connection, setting, values, f"set by hand to {replicas}", measured)
+
+    def set_auto(self, name: PoolName, request: AutoPool, measured: Measured) -> Setting:
+        """Let a pool follow its load, at once within its bounds; raises NotFound, Invalid if min is larger than max."""
+        with self._database.write() as connection:
+            setting = _setting(connection, name, lock=True)
+            try:
+                policy = request.onto(setting.policy)
+            except ValueError as error:
+                bounds = setting.policy.model_dump() | request.model_dump(exclude_unset=True)
+                raise Invalid(f"min is {bounds['min']} and max is {bounds['max']}; min must not be larger") from error
+            if (setting.mode, setting.policy) == (PoolMode.AUTO, policy):
+                return setting
+            desired = min(max(setting.desired, policy.min), policy.max)
+            values = {"mode": PoolMode.AUTO, "desired": desired, "policy": policy.model_dump()}
+            reason = f"set to follow its load between {policy.min} and {policy.max}"
+            return self._change(connection, setting, values, reason, measured)
+
+    def decide(self, seen: Setting, decision: Decision, measured: Measured) -> Setting:
+        """Make a decision true that was taken for `seen`, within its bounds; the answer is what holds from now on.
+
+        Nothing is changed if somebody else, a person or another autoscaler, has changed the pool since it was seen.
+        """
+        desired = min(max(decision.replicas, seen.policy.min), seen.policy.max)
+        with self._database.write() as connection:
+            setting = _setting(connection, seen.name, lock=True)
+            stale = setting.revision != seen.revision or setting.mode is not PoolMode.AUTO
+            if stale or setting.desired == desired:
+                return setting
+            return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
+
+    def found(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
+        """Take note of how many replicas there are to start; the answer is what holds from now on.
+
+        People who create or remove replicas of a pool that is set by hand say by that how many are meant. What was said
+        before anybody looked stays.
+        """
+        if seen.created == created:
+            return seen
+        with self._database.write() as connection:
+            setting = _setting(connection, seen.name, lock=True)
+            never_set = setting.created is None and setting.revision == 1
+            new = never_set or setting.created not in {None, created}
+            if by_people and new and setting.mode is PoolMode.MANUAL and setting.desired != created:
+                values = {"created": created, "desired": created}
+                return self._change(connection, setting, values, f"{created} replicas were created", measured)
+            noted = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)
+            return Setting.of(connection.execute(noted).mappings().one())
+
+    def history(self, name: PoolName, limit: int, cursor: str | None = None) -> PoolChangePage:
+        """A page of at most `limit` changes, newest first, after `cursor`; raises Invalid for one that is none."""
+        with self._database.read() as connection:
+            return changes(connection, name, limit, cursor)
+
+    def prune(self) -> None:
+        """Forget all but the newest changes of each pool."""
+        with self._database.write() as connection:
+            prune(connection)
+
+    def _change(
+        self, connection: Connection, setting: Setting, values: dict[str, Any], reason: str, measured: Measured
+    ) -> Setting:
+        """The pool after a change, and a line about it in the history."""
+        values |= {"revision": setting.revision + 1, "updated_at": self._database.now()}
+        changed = update(pools).where(pools.c.name == setting.name).values(values).returning(pools)
+        after = Setting.of(connection.execute(changed).mappings().one())
+        add_change(connection, after.name, after.desired, reason, measured, self._database)
+        return after
+
+
+def _setting(connection: Connection, name: PoolName, lock: bool = False) -> Setting:
+    """The lock makes whoever changes a pool wait for those who change it already."""
+    query = select(pools).where(pools.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no pool {name} yet; the deployment was not initialised")
+    return Setting.of(row)

@@ -1,0 +1,107 @@
+"""The ledger of what replicas were used for: seconds by day, pool, purpose, model and job."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from contract.usage import Purpose, Usage, UsageBy, UsageLine
+from services.storage.database import Database
+from services.storage.pools.pools import Setting
+from services.storage.tables import pools, usage
+
+DAY = timedelta(days=1)
+KEYS = {UsageBy.DAY: usage.c.day, UsageBy.POOL: usage.c.pool, UsageBy.MODEL: usage.c.model, UsageBy.JOB: usage.c.job}
+WHOLE = (UsageBy.DAY, UsageBy.POOL)  # of which replicas that only stand ready are a part
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a second of a replica was for; what does not apply is empty."""
+
+    purpose: Purpose
+    model: str = ""
+    job: str = ""
+
+
+class Ledger:
+    """The usage table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, pool: str, gpu: bool, seconds: Mapping[Use, float]) -> None:
+        """Add to what is written of today, all or nothing; raises DatabaseUnavailable, Conflict."""
+        today = self._database.now().date()
+        with self._database.write() as connection:
+            for use, spent in seconds.items():
+                key = {"day": today, "pool": pool, "gpu": gpu, **vars(use)}
+                mine = update(usage).where(*(usage.c[name] == value for name, value in key.items()))
+                if not connection.execute(mine.values(seconds=usage.c.seconds + spent)).rowcount:
+                    connection.execute(insert(usage).values(key | {"seconds": spent}))
+
+    def sums(self, since: date, until: date, by: UsageBy, limit: int) -> Usage:
+        """What was used from `since` to `until`: every day in order, every pool, or the costliest models or jobs."""
+        key = KEYS[by]
+        columns = (key.label("key"), usage.c.purpose, usage.c.gpu)
+        seconds, days = func.sum(usage.c.seconds), usage.c.day.between(since, until)
+        sums = select(*columns, seconds.label("seconds")).where(days)
+        if by not in WHOLE:
+            costliest = select(key).where(days, key != "").group_by(key).order_by(seconds.desc(), key).limit(limit)
+            sums = sums.where(key.in_(costliest))
+        with self._database.read() as connection:
+            found = connection.execute(sums.group_by(*columns)).all()
+            settings = [Setting.of(row) for row in connection.execute(select(pools)).mappings()]
+        rows: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
+        for row in found:
+            rows[str(row.key)].append(row)
+        if by in WHOLE:
+            at_max = _at_max(settings, since, until, by, self._database.now())
+            lines = [_whole(name, rows[name], at_max.get(name, 0.0)) for name in sorted(rows.keys() | at_max.keys())]
+        else:
+            parts = (_part(name, rows[name]) for name in sorted(rows))
+            lines = sorted(parts, key=lambda line: -line.jobs_s - line.online_s)
+        return Usage(since=since, until=until, by=by, items=tuple(lines))
+
+
+def _whole(key: str, rows: Sequence[Row[Any, Any, Any, Any]], at_max_s: float) -> UsageLine:
+    ready = [row for row in rows if row.purpose == Purpose.READY]
+    return UsageLine(
+        key=key,
+        ready_s=sum(row.seconds for row in ready),
+        jobs_s=_spent(rows, Purpose.JOB),
+        online_s=_spent(rows, Purpose.ONLINE),
+        gpu_s=sum(row.seconds for row in ready if row.gpu),
+        at_max_s=at_max_s,
+    )
+
+
+def _part(key: str, rows: Sequence[Row[Any, Any, Any, Any]]) -> UsageLine:
+    return UsageLine(
+        key=key,
+        ready_s=None,
+        jobs_s=_spent(rows, Purpose.JOB),
+        online_s=_spent(rows, Purpose.ONLINE),
+        gpu_s=sum(row.seconds for row in rows if row.gpu),
+        at_max_s=None,
+    )
+
+
+def _spent(rows: Sequence[Row[Any, Any, Any, Any]], purpose: Purpose) -> float:
+    return float(sum(row.seconds for row in rows if row.purpose == purpose))
+
+
+def _at_max(settings: Sequence[Setting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
+    """Replica-seconds by day or pool if each pool had always had as many replicas as it may have by now."""
+    found: dict[str, float] = defaultdict(float)
+    for setting in settings:
+        for ordinal in range(since.toordinal(), min(until, now.date()).toordinal() + 1):
+            begins = datetime.combine(date.fromordinal(ordinal), time(), UTC)
+            lived = min(begins + DAY, now) - max(begins, setting.created_at)
+            if lived > timedelta():
+                key = str(begins.date()) if by is UsageBy.DAY else setting.name
+                found[key] += setting.most * lived.total_seconds()
+    return found

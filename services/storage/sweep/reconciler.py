@@ -1,0 +1,128 @@
+"""The repairs: abandoned jobs run again, late ones expire, bells that were lost are rung once more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
+
+from contract.errors import BrokerUnavailable, WorkerLost
+from contract.jobs import LIVE, JobKind, JobState
+from services.storage.database import Database
+from services.storage.jobs.events import add_state
+from services.storage.jobs.families import cancel_parts, fail_parent
+from services.storage.jobs.guards import ended
+from services.storage.jobs.leases import BACKOFF_S
+from services.storage.tables import idempotency, jobs, outbox
+
+RING_AGAIN = timedelta(seconds=30)
+CANCEL_WITHIN = timedelta(seconds=12)
+REMEMBER = timedelta(hours=24)  # idempotency keys
+BATCH = 200
+
+Ring = Callable[[JobKind, str], None]
+
+
+@dataclass(frozen=True)
+class Repairs:
+    """How many jobs one pass touched."""
+
+    requeued: int
+    failed: int
+    cancelled: int
+    expired: int
+    rung: int
+
+
+class Reconciler:
+    """Any number of these may run at once: every repair is one guarded UPDATE."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def relay(self, ring: Ring) -> int:
+        """Ring for the oldest outbox entries and forget them; stops at BrokerUnavailable, for the next call to go on.
+
+        An entry is forgotten after its bell was sent, so a crash in between rings twice, which does no harm.
+        """
+        with self._database.read() as connection:
+            waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
+        rung: list[int] = []
+        for entry in waiting:
+            try:
+                ring(JobKind(entry.kind), entry.job_id)
+            except BrokerUnavailable:
+                break
+            rung.append(entry.id)
+        if rung:
+            with self._database.write() as connection:
+                connection.execute(delete(outbox).where(outbox.c.id.in_(rung)))
+        return len(rung)
+
+    def oldest_queued_seconds(self) -> dict[JobKind, float]:
+        """How long the longest waiting due job of each kind has waited; 0 where none waits."""
+        now = self._database.now()
+        waiting = (
+            select(jobs.c.kind, func.min(jobs.c.run_at))
+            .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now)
+            .group_by(jobs.c.kind)
+        )
+        with self._database.read() as connection:
+            since = {JobKind(kind): oldest for kind, oldest in connection.execute(waiting)}
+        return {kind: (now - since[kind]).total_seconds() if kind in since else 0.0 for kind in JobKind}
+
+    def repair(self) -> Repairs:
+        """One pass over the jobs table."""
+        now = self._database.now()
+        live = jobs.c.state.in_(LIVE)
+        abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+        # a worker that does not obey in time, or is gone, loses the job: its fence is raised
+        unheard = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
+        over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
+        orphaned = and_(live, jobs.c.parent_id.in_(over))
+        failures = jobs.c.failures + 1
+        fenced: dict[str, Any] = {"fence": jobs.c.fence + 1}
+        lost = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
+        late = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
+        again = {"state": JobState.QUEUED, "lease_until": None, "rung_at": now - RING_AGAIN}
+        wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
+        with self._database.write() as connection:
+            doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
+            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced)
+            cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced)
+            overdue = and_(live, jobs.c.deadline_at < now)
+            expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late)
+            hopeless = and_(abandoned, failures >= jobs.c.max_attempts)
+            failed = _repair(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | lost)
+            requeued = _repair(connection, abandoned, again | {"failures": failures, "run_at": wait} | lost)
+            for row in failed:
+                if row["parent_id"] is not None:
+                    fail_parent(connection, row)
+            for row in cancelled + expired + failed:
+                cancel_parts(connection, row["id"], now)
+            rung = _ring_again(connection, now)
+            connection.execute(delete(idempotency).where(idempotency.c.created_at < now - REMEMBER))
+        return Repairs(len(requeued), len(failed), len(cancelled), len(expired), rung)
+
+
+def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> list[RowMapping]:
+    rows = list(connection.execute(update(jobs).where(where).values(values).returning(jobs)).mappings())
+    for row in rows:
+        add_state(connection, row)
+    return rows
+
+
+def _ring_again(connection: Connection, now: datetime) -> int:
+    silent = (
+        select(jobs.c.id, jobs.c.kind)
+        .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.rung_at <= now - RING_AGAIN)
+        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one bell a job waits out a long outage
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(BATCH)
+    )
+    bells = connection.execute(silent).all()
+    if bells:
+        connection.execute(insert(outbox), [{"job_id": bell.id, "kind": bell.kind} for bell in bells])
+        connection.execute(update(jobs).where(jobs.c.id.in_([bell.id for bell in bells])).values(rung_at=now))
+    return len(bells)

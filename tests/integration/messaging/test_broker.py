@@ -1,0 +1,22 @@
+"""Bells for real, over Redis."""
+
+from pathlib import Path
+
+import redis
+
+from contract.jobs import JobKind
+from messaging.broker import Broker, celery_app
+from messaging.settings import BrokerSettings
+from tests.servers import redis_server
+
+
+def test_bells_ring_again_after_redis_lost_everything(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        broker = Broker(celery_app(BrokerSettings.model_validate({"url": server.url})))
+        client = redis.Redis.from_url(server.url)
+        broker.ring(JobKind.TRAIN, "job-1")
+
+        client.flushall()
+        broker.ring(JobKind.TRAIN, "job-2")
+
+        assert client.llen("trainer") == 1

@@ -1,0 +1,131 @@
+"""API keys at rest and in use."""
+
+import base64
+import string
+
+import pytest
+from sqlalchemy import select
+
+from contract.errors import Conflict, NotFound, Unauthenticated
+from contract.keys import ApiKey, Scope
+from services.storage.access.keys import Keys, new_token
+from services.storage.database import Database
+from services.storage.tables import api_keys
+from tests.clock import FakeClock
+from tests.examples import WHEN
+
+READ = frozenset({Scope.READ})
+NO_TOKENS = [
+    "",
+    "tp_",
+    "tp_0123abcd_" + "A" * 42,
+    "tp_0123abcd_" + "A" * 44,
+    "tp_0123ABCD_" + "A" * 43,
+    "tp_0123abcd_" + "A" * 43 + "\n",
+    "tp_0123abcd_" + "ä" * 43,
+    "Bearer tp_0123abcd_" + "A" * 43,
+    "tp_0123abcd_" + "A" * 43,
+    "\x00",
+]
+
+
+@pytest.fixture
+def keys(database: Database) -> Keys:
+    return Keys(database)
+
+
+def test_a_key_is_known_by_its_secret(keys: Keys) -> None:
+    made = keys.create("laptop", frozenset({Scope.READ, Scope.PREDICT}))
+
+    found = keys.authenticate(made.secret)
+
+    assert found == ApiKey(id=made.id, name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
+
+
+def test_no_table_holds_the_secret(keys: Keys, database: Database) -> None:
+    made = keys.create("laptop", READ)
+
+    with database.read() as connection:
+        (row,) = connection.execute(select(api_keys)).all()
+
+    secret = made.secret.removeprefix(f"tp_{made.id}_")
+    raw = base64.urlsafe_b64decode(secret + "=")
+    for hidden in (secret, raw.hex(), base64.b64encode(raw).decode()):
+        assert hidden not in str(row)
+    assert secret not in str(keys.list())
+
+
+def test_every_secret_is_new() -> None:
+    tokens = {new_token() for _ in range(100)}
+
+    assert len(tokens) == 100
+    assert all(set(token) <= set(string.ascii_letters + string.digits + "-_") for token in tokens)
+
+
+def test_another_token_is_refused(keys: Keys) -> None:
+    keys.create("laptop", READ)
+
+    for token in NO_TOKENS:
+        with pytest.raises(Unauthenticated, match="the API key is not valid"):
+            keys.authenticate(token)
+
+
+def test_a_wrong_secret_is_refused_as_an_unknown_key_is(keys: Keys) -> None:
+    made = keys.create("laptop", READ)
+    wrong = made.secret[:-1] + ("B" if made.secret[-1] == "A" else "A")
+    unknown = new_token()
+
+    complaints = set()
+    for token in (wrong, unknown):
+        with pytest.raises(Unauthenticated) as caught:
+            keys.authenticate(token)
+        complaints.add(caught.value.message)
+
+    assert len(complaints) == 1
+
+
+def test_a_deleted_key_is_refused_at_once(keys: Keys) -> None:
+    made = keys.create("laptop", READ)
+
+    keys.delete(made.id)
+
+    with pytest.raises(Unauthenticated):
+        keys.authenticate(made.secret)
+    with pytest.raises(NotFound):
+        keys.delete(made.id)
+
+
+def test_keys_are_listed_from_the_oldest(keys: Keys, clock: FakeClock) -> None:
+    made = []
+    for name in ("c", "a", "b"):
+        made.append(keys.create(name, READ))
+        clock.tick(1)
+
+    assert [key.id for key in keys.list()] == [key.id for key in made]
+
+
+def test_the_first_admin_key_is_stored_once(keys: Keys) -> None:
+    token = new_token()
+
+    for _ in range(2):
+        keys.ensure_admin(token)
+
+    (key,) = keys.list()
+    assert key == keys.authenticate(token)
+    assert (key.name, set(key.scopes)) == ("admin", set(Scope))
+
+
+def test_an_admin_key_of_another_form_is_refused(keys: Keys) -> None:
+    with pytest.raises(Unauthenticated, match="has the form"):
+        keys.ensure_admin("password")
+
+    assert keys.list() == ()
+
+
+def test_an_id_is_given_to_one_key(keys: Keys) -> None:
+    made = keys.create("laptop", READ)
+
+    with pytest.raises(Conflict):
+        keys.create("thief", frozenset(Scope), f"tp_{made.id}_" + "A" * 43)
+
+    assert keys.authenticate(made.secret).name == "laptop"

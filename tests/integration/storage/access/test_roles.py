@@ -1,0 +1,154 @@
+"""The roles of the services on PostgreSQL: rows, and only those that are their business."""
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from contract.errors import DatabaseUnavailable
+from contract.jobs import JobKind
+from contract.keys import Scope
+from contract.pools import Decision, Measured
+from messaging.in_memory import MemoryReports
+from services.storage.access.keys import Keys
+from services.storage.access.rights import Service
+from services.storage.access.roles import ensure_roles
+from services.storage.database import Database
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.migrate import migrate
+from services.storage.pools.demand import Demand
+from services.storage.pools.holders import Holders
+from services.storage.pools.pools import Pools
+from services.storage.sweep.reconciler import Reconciler
+from tests.examples import PREPROCESS_REQUEST
+from tests.servers import Server
+
+READ = frozenset({Scope.READ})
+SERVICES: tuple[Service, ...] = get_args(Service)
+WORKERS = ("preprocess", "trainer", "inference")
+UNSEEN = Measured(at=0.0, ready=None, waiting=None, running=None)
+
+As = Callable[[str], Database]
+
+
+@pytest.fixture(scope="module")
+def owner(postgres: Server) -> Database:
+    database = Database.connect(postgres.url)
+    with database.write() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    migrate(database)
+    return database
+
+
+@pytest.fixture(scope="module")
+def connected_as(owner: Database, postgres: Server) -> As:
+    """The database as a service sees it, whose role was made twice, as it is at each `init`."""
+    Pools(owner).ensure()
+    at = make_url(postgres.url)
+    urls = {
+        service: at.set(username=f"{service}'s", password="p'w%s\"").render_as_string(hide_password=False)
+        for service in SERVICES
+    }
+    for _ in range(2):
+        ensure_roles(owner, urls)
+    return lambda service: Database.connect(urls[service])  # type: ignore[index]
+
+
+def refused(database: Database, statement: str) -> bool:
+    with database.engine.connect() as connection:
+        try:
+            connection.execute(text(statement))
+        except ProgrammingError as error:
+            return "InsufficientPrivilege" in str(error)
+    return False
+
+
+def test_the_gateway_makes_keys_jobs_and_settings(connected_as: As) -> None:
+    database = connected_as("gateway")
+
+    made = Keys(database).create("mine", READ)
+    Jobs(database).create(PREPROCESS_REQUEST)
+    Pools(database).set_manual("trainer", 2, UNSEEN)
+
+    assert made.id in {key.id for key in Keys(database).list()}
+
+
+@pytest.mark.parametrize("service", WORKERS)
+def test_a_worker_takes_jobs(connected_as: As, service: str) -> None:
+    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    leases = Leases(connected_as(service))
+
+    claims = []
+    while claim := leases.claim(JobKind.PREPROCESS, "worker:1"):
+        claims.append(claim)
+    for claim in claims:
+        leases.release(claim.lease)
+        Jobs(connected_as("gateway")).cancel(claim.job.id)
+
+    assert job.id in {claim.job.id for claim in claims}
+
+
+def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
+    database = connected_as("autoscaler")
+    pools = Pools(database)
+
+    Demand(pools, MemoryReports()).measure()
+    Holders(database).names()
+    (seen, *_) = pools.list()
+    pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
+
+    assert pools.found(seen, 3, UNSEEN, by_people=True).created == 3
+
+
+def test_the_sweep_repairs(connected_as: As) -> None:
+    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    reconciler, rung = Reconciler(connected_as("sweep")), []
+
+    reconciler.repair()
+    reconciler.relay(lambda kind, job_id: rung.append((kind, job_id)))
+    Pools(connected_as("sweep")).prune()
+
+    assert (JobKind.PREPROCESS, job.id) in rung
+
+
+@pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])
+def test_only_the_gateway_knows_the_keys(connected_as: As, service: str) -> None:
+    for statement in ("SELECT * FROM api_keys", "DELETE FROM api_keys", "UPDATE api_keys SET scopes = NULL"):
+        assert refused(connected_as(service), statement)
+
+
+@pytest.mark.parametrize("service", WORKERS)
+def test_no_worker_scales_a_pool(connected_as: As, service: str) -> None:
+    assert refused(connected_as(service), "UPDATE pools SET desired = 9")
+
+
+def test_the_autoscaler_touches_no_job(connected_as: As) -> None:
+    assert refused(connected_as("autoscaler"), "UPDATE jobs SET state = 'queued'")
+    assert refused(connected_as("autoscaler"), "SELECT * FROM models")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE jobs",
+        "ALTER TABLE jobs ADD COLUMN mine text",
+        "TRUNCATE pools",
+        "CREATE TABLE mine (id int)",
+        "CREATE ROLE other",
+        "DELETE FROM alembic_version",
+        "COPY jobs TO PROGRAM 'id'",
+    ],
+)
+def test_nobody_changes_a_table(connected_as: As, service: str, statement: str) -> None:
+    assert refused(connected_as(service), statement)
+
+
+def test_an_owner_who_may_not_make_roles_is_told(connected_as: As, postgres: Server) -> None:
+    url = make_url(postgres.url).set(username="other", password="x").render_as_string(hide_password=False)
+    with pytest.raises(DatabaseUnavailable):
+        ensure_roles(connected_as("gateway"), {"trainer": url})

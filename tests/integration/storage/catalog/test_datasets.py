@@ -1,0 +1,91 @@
+"""Published data sets."""
+
+import pytest
+
+from contract.catalog import Dataset, DatasetVersion
+from contract.errors import Conflict, NotFound
+from contract.jobs import JobRequest
+from contract.references import Reference
+from services.storage.catalog.datasets import Datasets
+from services.storage.database import Database
+from services.storage.jobs.jobs import JobFilter, Jobs
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, TRAIN_REQUEST, WHEN
+from tests.integration.storage.steps import divided, publish_dataset
+
+
+def test_a_version_shows_its_manifest_but_not_where_its_shards_are(database: Database, datasets: Datasets) -> None:
+    reference = publish_dataset(database, "pets")
+    (job,) = Jobs(database).list(JobFilter(), 10).items
+
+    version = datasets.get(reference)
+
+    assert version == DatasetVersion(
+        name="pets",
+        version=1,
+        job=job.id,
+        created_at=WHEN,
+        shape=(3, 32, 32),
+        **DATASET_MANIFEST.model_dump(exclude={"shards"}),
+    )
+
+
+def test_a_data_set_is_as_old_as_its_first_version(database: Database, datasets: Datasets, clock: FakeClock) -> None:
+    publish_dataset(database, "pets")
+    clock.tick(60)
+    publish_dataset(database, "pets")
+
+    assert datasets.named("pets") == Dataset(name="pets", versions=(2, 1), created_at=WHEN)
+    assert datasets.list(10).items == (datasets.named("pets"),)
+
+
+def test_a_data_set_has_no_aliases(database: Database, datasets: Datasets) -> None:
+    publish_dataset(database, "pets")
+
+    with pytest.raises(NotFound, match="have no aliases"):
+        datasets.get(Reference(name="pets", alias="latest"))
+
+
+@pytest.mark.parametrize("text", ["pets@1", "pets"])
+@pytest.mark.parametrize("request_", [TRAIN_REQUEST, PREDICT_REQUEST], ids=lambda request_: request_.kind)
+def test_what_a_job_needs_cannot_be_deleted(
+    database: Database, datasets: Datasets, text: str, request_: JobRequest
+) -> None:
+    # given
+    publish_dataset(database, "pets")
+    jobs = Jobs(database)
+    job = jobs.create(request_)  # of pets@1
+
+    # when
+    with pytest.raises(Conflict, match="pets@1"):
+        datasets.delete(Reference.parse(text))
+
+    # then
+    assert datasets.named("pets").versions == (1,)
+
+    # and when the job has ended
+    jobs.cancel(job.id)
+    datasets.delete(Reference.parse(text))
+    with pytest.raises(NotFound):
+        datasets.named("pets")
+
+
+def test_a_job_that_makes_a_version_keeps_none(database: Database, datasets: Datasets) -> None:
+    # given a data set, and a job that has divided and will publish its next version
+    publish_dataset(database, "pets")
+    divided(database, 2)
+
+    datasets.delete(Reference(name="pets", version=1))
+
+    with pytest.raises(NotFound):
+        datasets.named("pets")
+
+
+def test_a_job_keeps_no_other_version(database: Database, datasets: Datasets) -> None:
+    for _ in range(2):
+        publish_dataset(database, "pets")
+    Jobs(database).create(TRAIN_REQUEST)  # of pets@1
+
+    datasets.delete(Reference(name="pets", version=2))
+
+    assert datasets.named("pets").versions == (1,)

@@ -1,0 +1,157 @@
+"""Published models and their aliases."""
+
+import pytest
+from sqlalchemy import delete
+
+from contract.catalog import Alias, Model, ModelVersion
+from contract.errors import Conflict, Invalid, NotFound
+from contract.references import Reference
+from services.storage.catalog.models import Models
+from services.storage.database import Database
+from services.storage.jobs.jobs import JobFilter, Jobs
+from services.storage.tables import model_versions
+from tests.clock import FakeClock
+from tests.examples import MODEL_MANIFEST, PREDICT_REQUEST, WHEN
+from tests.integration.storage.steps import publish_model, together
+
+FIRST, SECOND = Reference(name="cnn", version=1), Reference(name="cnn", version=2)
+PRODUCTION = Reference(name="cnn", alias="production")
+
+
+@pytest.fixture
+def models(database: Database) -> Models:
+    """With two versions of `cnn`."""
+    for _ in range(2):
+        publish_model(database, "cnn")
+    return Models(database)
+
+
+def test_a_version_shows_where_it_comes_from(database: Database, models: Models) -> None:
+    newest, first = Jobs(database).list(JobFilter(), 10).items
+    models.set_alias("cnn", "production", 2)
+
+    version = models.get(SECOND)
+
+    shown = set(ModelVersion.model_fields) & set(MODEL_MANIFEST.model_dump())
+    assert version == ModelVersion(
+        name="cnn",
+        version=2,
+        job=newest.id,
+        created_at=WHEN,
+        aliases=("production",),
+        trained_on="cpu",
+        provider=None,
+        **MODEL_MANIFEST.model_dump(include=shown),
+    )
+    assert (models.get(FIRST).job, models.get(FIRST).aliases) == (first.id, ())
+
+
+def test_an_alias_points_at_a_version_until_it_is_moved(models: Models, clock: FakeClock) -> None:
+    # given
+    assert models.set_alias("cnn", "production", 1) == Alias(
+        alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN
+    )
+    assert models.manifest(PRODUCTION) == (FIRST, MODEL_MANIFEST)
+    clock.tick(60)
+
+    # when
+    moved = models.set_alias("cnn", "production", 2)
+
+    # then
+    assert models.manifest(PRODUCTION) == (SECOND, MODEL_MANIFEST)
+    assert models.named("cnn") == Model(name="cnn", versions=(2, 1), rejected=(), aliases=(moved,), created_at=WHEN)
+    assert moved.updated_at == clock.now
+
+
+def test_a_deleted_alias_means_nothing(models: Models) -> None:
+    models.set_alias("cnn", "production", 1)
+
+    models.delete_alias("cnn", "production")
+
+    for look in (models.get, models.manifest):
+        with pytest.raises(NotFound, match="cnn@production"):
+            look(PRODUCTION)
+    with pytest.raises(NotFound):
+        models.delete_alias("cnn", "production")
+
+
+@pytest.mark.parametrize(("model", "version"), [("cnn", 3), ("none", 1)])
+def test_an_alias_of_nothing_is_refused(models: Models, model: str, version: int) -> None:
+    with pytest.raises(NotFound):
+        models.set_alias(model, "production", version)
+
+
+@pytest.mark.parametrize("alias", ["1", "007"])
+def test_an_alias_that_reads_as_a_version_is_refused(models: Models, alias: str) -> None:
+    with pytest.raises(Invalid):
+        models.set_alias("cnn", alias, 2)
+
+
+def test_aliases_belong_to_one_model(database: Database, models: Models) -> None:
+    publish_model(database, "other")
+    models.set_alias("cnn", "production", 2)
+    models.set_alias("other", "production", 1)
+
+    models.delete_alias("other", "production")
+
+    assert models.manifest(PRODUCTION)[0] == SECOND
+
+
+def test_an_alias_that_is_set_at_once_points_at_one_of_the_versions(models: Models) -> None:
+    def promote(index: int) -> int | None:
+        try:
+            return models.set_alias("cnn", "production", 1 + index % 2).version
+        except Conflict:
+            return None
+
+    promoted = together(8, promote)
+
+    (alias,) = models.named("cnn").aliases
+    assert alias.version in promoted
+
+
+def test_a_version_with_an_alias_cannot_be_deleted(models: Models) -> None:
+    # given
+    models.set_alias("cnn", "production", 1)
+
+    # when
+    for reference in (FIRST, PRODUCTION):
+        with pytest.raises(Conflict, match="production"):
+            models.delete(reference)
+
+    # then
+    assert models.named("cnn").versions == (2, 1)
+
+    # and when the alias has moved
+    models.set_alias("cnn", "production", 2)
+    models.delete(FIRST)
+    assert models.named("cnn").versions == (2,)
+
+
+def test_a_version_that_a_batch_prediction_uses_cannot_be_deleted(database: Database, models: Models) -> None:
+    spec = PREDICT_REQUEST.spec.model_copy(update={"model": "cnn@1"})
+    job = Jobs(database).create(PREDICT_REQUEST.model_copy(update={"spec": spec}))
+    models.delete(SECOND)
+    with pytest.raises(Conflict, match="batch prediction"):
+        models.delete(FIRST)
+
+    Jobs(database).cancel(job.id)
+
+    models.delete(FIRST)
+    with pytest.raises(NotFound):
+        models.get(FIRST)
+
+
+def test_the_database_itself_keeps_what_an_alias_points_at(database: Database, models: Models) -> None:
+    models.set_alias("cnn", "production", 1)
+
+    with pytest.raises(Conflict), database.write() as connection:
+        connection.execute(delete(model_versions))
+
+    assert models.manifest(PRODUCTION)[0] == FIRST
+
+
+def test_the_provider_of_the_last_load_is_shown(models: Models) -> None:
+    models.note_provider("cnn", 2, "CUDAExecutionProvider")
+
+    assert (models.get(FIRST).provider, models.get(SECOND).provider) == (None, "CUDAExecutionProvider")

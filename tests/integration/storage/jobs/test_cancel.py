@@ -1,0 +1,85 @@
+"""A cancel comes true, whatever the job's worker does."""
+
+import pytest
+
+from contract.errors import Cancelled, Corrupt, LeaseLost
+from contract.jobs import Job, JobKind, JobState
+from services.storage.jobs.guards import LEASE, Lease
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler, Repairs
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, PROGRESS
+from tests.integration.storage.steps import claimed
+
+EXPIRED_S = LEASE.total_seconds() + 1
+
+
+@pytest.fixture
+def job(jobs: Jobs) -> Job:
+    return jobs.create(PREPROCESS_REQUEST)
+
+
+@pytest.fixture
+def lease(leases: Leases, job: Job) -> Lease:
+    return claimed(leases).lease
+
+
+def test_renewing_tells_that_the_job_was_cancelled(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+    jobs.cancel(job.id)
+
+    with pytest.raises(Cancelled):
+        leases.renew(lease, PROGRESS)
+
+
+def test_a_failure_after_a_cancel_is_a_cancel(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+    jobs.cancel(job.id)
+
+    stopped = leases.fail(lease, Corrupt("a bit flipped"))
+
+    assert (stopped.state, stopped.error) == (JobState.CANCELLED, None)
+
+
+def test_a_cancelled_job_that_is_given_back_has_ended(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+    jobs.cancel(job.id)
+
+    leases.release(lease)
+
+    assert jobs.get(job.id).state == JobState.CANCELLED
+
+
+def test_an_abandoned_job_that_should_stop_is_cancelled(
+    jobs: Jobs, reconciler: Reconciler, job: Job, lease: Lease, clock: FakeClock
+) -> None:
+    jobs.cancel(job.id)
+    clock.tick(EXPIRED_S)
+
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, rung=0)
+
+    job = jobs.get(job.id)
+    assert (job.state, job.finished_at, job.error) == (JobState.CANCELLED, clock.now, None)
+
+
+@pytest.mark.parametrize("worker", ["gone", "deaf"])
+def test_a_cancel_that_no_worker_obeys_comes_true_all_the_same(
+    jobs: Jobs, leases: Leases, reconciler: Reconciler, job: Job, lease: Lease, clock: FakeClock, worker: str
+) -> None:
+    # given a running job that was cancelled again and again, while its worker is gone or does not stop
+    jobs.cancel(job.id)
+    for _ in range(2):
+        clock.tick(CANCEL_WITHIN.total_seconds() / 2)
+        jobs.cancel(job.id)
+        if worker == "deaf":
+            with pytest.raises(Cancelled):
+                leases.renew(lease, PROGRESS)
+
+    # when its time is up
+    assert reconciler.repair().cancelled == 0
+    clock.tick(1)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, rung=0)
+
+    # then it is cancelled, and whatever the worker still does is not seen
+    assert (jobs.get(job.id).state, jobs.get(job.id).finished_at) == (JobState.CANCELLED, clock.now)
+    with pytest.raises(LeaseLost):
+        leases.finish(lease, DATASET_MANIFEST)
+    assert leases.claim(JobKind.PREPROCESS, "worker") is None

@@ -1,0 +1,245 @@
+"""The events of a job: what is written when, and what a reader gets."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import text
+
+from contract.division import PartDone
+from contract.errors import BadArchive, DatabaseUnavailable, LeaseLost
+from contract.events import EventKind, JobEvent
+from contract.jobs import JobKind, JobState, Progress
+from services.storage.database import Database
+from services.storage.jobs.events import Events
+from services.storage.jobs.guards import LEASE
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.jobs.parts import Parts
+from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler
+from tests.clock import FakeClock
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, ROWS_FILE
+from tests.integration.storage.steps import DAY_S, claimed, divided, job_in, together
+
+EXPIRED_S = LEASE.total_seconds() + 1
+
+
+def said(found: tuple[JobEvent, ...]) -> list[tuple[str, object]]:
+    """The kind of each event, and the first word of its data."""
+    return [(event.kind, next(iter(event.data.values()))) for event in found]
+
+
+def test_the_events_of_a_job_are_its_life(jobs: Jobs, leases: Leases, events: Events) -> None:
+    # given
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+    leases.log(lease, "2 files are no pictures")
+    leases.renew(lease, Progress(fraction=0.5, message="half"))
+    leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1, "train_loss": 0.5})
+    leases.finish(lease, DATASET_MANIFEST)
+
+    # when
+    found = events.after(job.id, 0)
+
+    # then
+    assert [event.id for event in found] == [1, 2, 3, 4, 5, 6]
+    assert said(found) == [
+        (EventKind.STATE, "queued"),
+        (EventKind.STATE, "running"),
+        (EventKind.LOG, "2 files are no pictures"),
+        (EventKind.PROGRESS, 0.5),
+        (EventKind.METRICS, 1),
+        (EventKind.STATE, "succeeded"),
+    ]
+    assert [event.at for event in found] == sorted(event.at for event in found)
+
+
+def test_events_are_numbered_without_gaps_also_when_they_come_at_once(
+    jobs: Jobs, leases: Leases, events: Events
+) -> None:
+    # given two jobs
+    ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(2)]
+    given = [claimed(leases).lease for _ in range(2)]
+
+    # when
+    together(8, lambda index: leases.log(given[index % 2], f"line {index}"))
+
+    # then each counts its own
+    for job_id in ids:
+        assert [event.id for event in events.after(job_id, 0)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_reader_gets_what_came_after(jobs: Jobs, leases: Leases, events: Events) -> None:
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+    for number in range(4):
+        leases.log(lease, f"line {number}")
+
+    assert [event.id for event in events.after(job.id, 4)] == [5, 6]
+    assert [event.id for event in events.after(job.id, 1, limit=3)] == [2, 3, 4]
+    assert events.after(job.id, 6) == ()
+    assert events.after("none", 0) == ()
+
+
+def test_progress_takes_the_place_of_the_progress_before(jobs: Jobs, leases: Leases, events: Events) -> None:
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+
+    for step in range(1, 6):
+        leases.renew(lease, Progress(fraction=step / 10, message=f"step {step}"))
+
+    (progress,) = [event for event in events.after(job.id, 0) if event.kind == EventKind.PROGRESS]
+    assert (progress.id, progress.data) == (7, {"fraction": 0.5, "message": "step 5"})
+
+
+def test_a_checkpoint_that_is_saved_again_is_reported_once(jobs: Jobs, leases: Leases, events: Events) -> None:
+    # given a worker that did not hear that its checkpoint was saved
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+    for _ in range(2):
+        leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1})
+
+    # when the next one comes
+    leases.save_checkpoint(lease, ROWS_FILE, {"epoch": 2})
+
+    # then
+    assert said(events.after(job.id, 2)) == [(EventKind.METRICS, 1), (EventKind.METRICS, 2)]
+
+
+def test_a_change_that_is_not_made_has_no_event(jobs: Jobs, leases: Leases, events: Events) -> None:
+    # given
+    job = jobs.create(PREPROCESS_REQUEST)
+    stale = claimed(leases).lease
+    leases.release(stale)
+    current = claimed(leases).lease
+    before = events.after(job.id, 0)
+
+    # when a manifest of another kind comes, and a stale attempt speaks
+    with pytest.raises(TypeError):
+        leases.finish(current, MODEL_MANIFEST)
+    for change in (
+        lambda: leases.log(stale, "a line"),
+        lambda: leases.renew(stale, Progress(fraction=0.5, message="half")),
+        lambda: leases.save_checkpoint(stale, ONNX_FILE, {"epoch": 1}),
+        lambda: leases.finish(stale, DATASET_MANIFEST),
+    ):
+        with pytest.raises(LeaseLost):
+            change()
+
+    # then neither is heard, and the checkpoint that came with metrics is not kept
+    assert events.after(job.id, 0) == before
+    leases.release(current)
+    assert claimed(leases).checkpoint is None
+
+
+def test_a_change_whose_event_is_not_written_is_not_made(jobs: Jobs, leases: Leases, database: Database) -> None:
+    # given a database that takes no events
+    job = jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases).lease
+    with database.write() as connection:
+        connection.execute(text("DROP TABLE job_events"))
+
+    # when
+    with pytest.raises(DatabaseUnavailable):
+        leases.fail(lease, BadArchive("the file is not a zip archive"))
+
+    # then
+    assert jobs.get(job.id).state == JobState.RUNNING
+
+
+def test_parts_speak_for_their_job_in_metrics_and_lines_only(
+    leases: Leases, parts: Parts, events: Events, database: Database
+) -> None:
+    # given
+    job = divided(database, 2)
+    first, second = (claimed(leases).lease for _ in range(2))
+    before = events.after(job.id, 0)[-1].id
+
+    # when one part says all that it may, and both are done
+    leases.log(first, "a line")
+    leases.save_checkpoint(first, ONNX_FILE, {"count": 7})
+    leases.renew(first, Progress(fraction=0.5, message="half"))
+    for lease in (first, second):
+        parts.finish(lease, PartDone(result={}))
+
+    # then the job's own progress and states are between them; the progress of before has been replaced
+    assert said(events.after(job.id, before)) == [
+        (EventKind.LOG, "a line"),
+        (EventKind.METRICS, 7),
+        (EventKind.PROGRESS, pytest.approx(0.95)),
+        (EventKind.STATE, "queued"),
+    ]
+    assert events.after(first.job_id, 0) == ()
+
+
+def succeed(job_id: str, database: Database, clock: FakeClock) -> None:
+    leases = Leases(database)
+    leases.finish(claimed(leases).lease, DATASET_MANIFEST)
+
+
+def fail(job_id: str, database: Database, clock: FakeClock) -> None:
+    leases = Leases(database)
+    leases.fail(claimed(leases).lease, BadArchive("the file is not a zip archive"))
+
+
+def lose(job_id: str, database: Database, clock: FakeClock) -> None:
+    for _ in range(3):
+        claimed(Leases(database))
+        clock.tick(EXPIRED_S)
+
+
+def cancel(job_id: str, database: Database, clock: FakeClock) -> None:
+    Jobs(database).cancel(job_id)
+
+
+def stop(job_id: str, database: Database, clock: FakeClock) -> None:
+    lease = claimed(Leases(database)).lease
+    Jobs(database).cancel(job_id)
+    Leases(database).cancelled(lease)
+
+
+def ignore(job_id: str, database: Database, clock: FakeClock) -> None:
+    claimed(Leases(database))
+    Jobs(database).cancel(job_id)
+    clock.tick(CANCEL_WITHIN.total_seconds() + 1)
+
+
+def be_late(job_id: str, database: Database, clock: FakeClock) -> None:
+    clock.tick(DAY_S + 1)
+
+
+ENDS: list[tuple[Callable[[str, Database, FakeClock], None], str, str | None]] = [
+    (succeed, "succeeded", None),
+    (fail, "failed", "bad_archive"),
+    (lose, "failed", "worker_lost"),
+    (cancel, "cancelled", None),
+    (stop, "cancelled", None),
+    (ignore, "cancelled", None),
+    (be_late, "expired", "expired"),
+]
+
+
+@pytest.mark.parametrize(("end", "state", "code"), ENDS, ids=[end.__name__ for end, _, _ in ENDS])
+def test_the_end_is_told_once(
+    events: Events,
+    reconciler: Reconciler,
+    database: Database,
+    clock: FakeClock,
+    end: Callable[[str, Database, FakeClock], None],
+    state: str,
+    code: str | None,
+) -> None:
+    # given a job that came to its end in one of all ways
+    job = job_in(JobState.QUEUED, database, clock)
+    end(job.id, database, clock)
+
+    # when the reconciler has passed more than once
+    for _ in range(2):
+        reconciler.repair()
+
+    # then
+    found = events.after(job.id, 0)
+    ends = [event for event in found if event.kind == EventKind.STATE and JobState(event.data["state"]).terminal]
+    assert ends == [found[-1]]
+    assert (ends[0].data["state"], ends[0].data.get("error", {}).get("code")) == (state, code)
+    assert [event.id for event in found] == list(range(1, len(found) + 1))
+    assert Leases(database).claim(JobKind.PREPROCESS, "worker") is None

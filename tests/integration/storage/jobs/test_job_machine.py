@@ -1,0 +1,29 @@
+"""The state machine of the unit tests on a SQLite file and on PostgreSQL: the same rules, the same model."""
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from services.storage import tables
+from services.storage.database import Database
+from tests.unit.storage.jobs.test_job_machine import JobMachine
+
+
+def test_whatever_happens_in_whatever_order_jobs_keep_their_promises(database: Database) -> None:
+    class Machine(JobMachine):
+        def opened(self) -> Database:
+            with database.write() as connection:
+                for table in reversed(tables.metadata.sorted_tables):
+                    connection.execute(table.delete())
+            return Database(database.engine, self.clock)
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Machine,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=30,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

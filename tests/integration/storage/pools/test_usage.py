@@ -1,0 +1,114 @@
+"""What replicas were used for, added up."""
+
+import tracemalloc
+from datetime import date, timedelta
+
+import pytest
+
+from contract.pools import AutoPool, Measured
+from contract.usage import Purpose, UsageBy, UsageLine
+from services.storage.database import Database
+from services.storage.pools.pools import Pools
+from services.storage.pools.usage import Ledger, Use
+from tests.clock import FakeClock
+from tests.examples import WHEN
+from tests.integration.storage.steps import DAY_S, together
+
+TODAY = WHEN.date()
+READY, CAT, JOB = Use(Purpose.READY), Use(Purpose.ONLINE, "cat"), Use(Purpose.JOB, "dog", "job-1")
+LOAD = Measured(at=0.0, ready=1, waiting=0, running=0)
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
+
+
+def lines(ledger: Ledger, by: UsageBy, since: date = TODAY, until: date = TODAY) -> dict[str, UsageLine]:
+    return {line.key: line for line in ledger.sums(since, until, by, 10).items}
+
+
+def test_seconds_add_up(ledger: Ledger) -> None:
+    ledger.add("inference", False, {READY: 20.0, CAT: 1.5})
+    ledger.add("inference", True, {READY: 20.0, CAT: 2.5})
+    ledger.add("trainer", False, {READY: 20.0, JOB: 15.0})
+    ledger.add("trainer", False, {READY: 20.0, JOB: 20.0})
+
+    (day,) = ledger.sums(TODAY, TODAY, UsageBy.DAY, 10).items
+    assert day == UsageLine(key=str(TODAY), ready_s=80.0, jobs_s=35.0, online_s=4.0, gpu_s=20.0, at_max_s=0.0)
+    pools = lines(ledger, UsageBy.POOL)
+    assert (pools["inference"].ready_s, pools["inference"].online_s, pools["trainer"].jobs_s) == (40.0, 4.0, 35.0)
+    models = lines(ledger, UsageBy.MODEL)
+    assert models["cat"] == UsageLine(key="cat", ready_s=None, jobs_s=0.0, online_s=4.0, gpu_s=2.5, at_max_s=None)
+    assert models.keys() == {"cat", "dog"}
+    assert lines(ledger, UsageBy.JOB).keys() == {"job-1"}
+
+
+def test_of_models_and_jobs_the_costliest_come_first(ledger: Ledger) -> None:
+    for number in range(4):
+        ledger.add("trainer", False, {Use(Purpose.JOB, f"model-{number}", f"job-{number}"): float(number)})
+
+    usage = ledger.sums(TODAY, TODAY, UsageBy.JOB, 2)
+
+    assert [line.key for line in usage.items] == ["job-3", "job-2"]
+
+
+def test_the_others_stay_in_the_database(ledger: Ledger) -> None:
+    # given many more jobs than anybody asks about
+    ledger.add("trainer", False, {Use(Purpose.JOB, "dog", f"job-{number}"): 1.0 + number for number in range(1000)})
+    ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # what is made once is there
+
+    # when
+    tracemalloc.start()
+    (line,) = ledger.sums(TODAY, TODAY, UsageBy.JOB, 1).items
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # then
+    assert line.key == "job-999"
+    assert peak_bytes < 200_000
+
+
+def test_days_are_apart_and_those_outside_are_left_out(ledger: Ledger, clock: FakeClock) -> None:
+    for seconds in (1.0, 2.0, 4.0):
+        ledger.add("trainer", False, {READY: seconds})
+        clock.tick(DAY_S)
+
+    tomorrow = TODAY + timedelta(days=1)
+    found = ledger.sums(tomorrow, tomorrow + timedelta(days=5), UsageBy.DAY, 1).items
+
+    assert [(line.key, line.ready_s) for line in found] == [
+        (str(tomorrow), 2.0),
+        (str(tomorrow + timedelta(days=1)), 4.0),
+    ]
+
+
+def test_what_static_provisioning_would_have_come_to(ledger: Ledger, database: Database, clock: FakeClock) -> None:
+    # given pools that are a day and an hour old, of which one may have four replicas and the others have one
+    pools = Pools(database)
+    pools.ensure()
+    pools.set_auto("inference", AutoPool.model_validate({"mode": "auto", "min": 0, "max": 4}), LOAD)
+    clock.tick(DAY_S + 3600)
+
+    # when nothing was used on either day
+    by_day = ledger.sums(TODAY - timedelta(days=3), clock.now.date() + timedelta(days=3), UsageBy.DAY, 10)
+    by_pool = lines(ledger, UsageBy.POOL, TODAY, clock.now.date())
+
+    # then their owner would have paid for six replicas all the time
+    assert len(by_day.items) == 2
+    assert sum(line.at_max_s or 0.0 for line in by_day.items) == pytest.approx(6 * (DAY_S + 3600))
+    assert [by_pool[name].at_max_s for name in ("inference", "trainer")] == [4 * (DAY_S + 3600), DAY_S + 3600]
+    assert by_pool["inference"].ready_s == 0.0
+
+
+def test_replicas_that_write_at_once_lose_nothing(ledger: Ledger) -> None:
+    ledger.add("trainer", False, {READY: 1.0})
+
+    together(4, lambda _: ledger.add("trainer", False, {READY: 1.0}))
+
+    assert lines(ledger, UsageBy.POOL)["trainer"].ready_s == 5.0
+
+
+def test_the_largest_days(ledger: Ledger) -> None:
+    assert ledger.sums(date.max, date.max, UsageBy.DAY, 10).items == ()
+    assert ledger.sums(date.min, date.min, UsageBy.DAY, 10).items == ()

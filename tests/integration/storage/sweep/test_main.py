@@ -1,0 +1,181 @@
+"""The storage process: what `init` prepares and `sweep` does in each pass."""
+
+import json
+import threading
+
+import pytest
+import redis as redis_client
+from prometheus_client import REGISTRY
+
+from contract.artifacts import Bucket, attempt_prefix
+from contract.errors import Unauthenticated
+from contract.jobs import POOLS, JobKind, JobState
+from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
+from services.storage.access.keys import Keys, new_token
+from services.storage.access.rights import OBJECTS, object_policy
+from services.storage.database import Database
+from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.leases import Leases
+from services.storage.objects import S3Objects
+from services.storage.pools import history
+from services.storage.pools.pools import Pools
+from services.storage.settings import ObjectsSettings
+from services.storage.sweep.main import collect, init, main, sweep
+from tests.examples import PREPROCESS_REQUEST
+from tests.integration.storage.steps import claimed
+from tests.servers import S3Server, Server, free_port
+
+TOKEN = new_token()
+UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
+QUEUE = POOLS[JobKind.PREPROCESS]
+
+
+class Passes(threading.Event):
+    """Stops a sweep after some passes, and never waits."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, database_url: str, s3: S3Server, redis: Server) -> None:
+    monkeypatch.setenv("TIDEPOOL_DATABASE_URL", database_url)
+    monkeypatch.setenv("TIDEPOOL_S3_ENDPOINT", s3.url)
+    monkeypatch.setenv("TIDEPOOL_S3_ACCESS_KEY", s3.access_key)
+    monkeypatch.setenv("TIDEPOOL_S3_SECRET_KEY", s3.secret_key)
+    monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "init-")
+    monkeypatch.setenv("TIDEPOOL_BROKER_URL", redis.url)
+    monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", TOKEN)
+
+
+@pytest.fixture
+def queue(redis: Server) -> redis_client.Redis:
+    """The broker, with nothing in the queue."""
+    client = redis_client.Redis.from_url(redis.url)
+    client.delete(QUEUE)
+    return client
+
+
+def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_url: str) -> None:
+    for _ in range(2):
+        init()
+
+    database = Database.connect(database_url)
+    assert [key.name for key in Keys(database).list()] == ["admin"]
+    assert [pool.name for pool in Pools(database).list()] == list(POOL_NAMES)
+    objects = S3Objects(ObjectsSettings())
+    assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
+
+
+def test_the_scale_of_the_environment_holds_whatever_was_set_before(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    init()
+    pools = Pools(Database.connect(database_url))
+    pools.set_auto("inference", AutoPool(mode=PoolMode.AUTO, min=3, max=4), UNMEASURED)
+    monkeypatch.setenv("TIDEPOOL_SCALE", '{"inference": 2, "trainer": 0}')
+
+    init()
+
+    found = {pool.name: (pool.mode, pool.desired) for pool in pools.list()}
+    manual = PoolMode.MANUAL
+    assert found == {"preprocess": (manual, 1), "trainer": (manual, 0), "inference": (manual, 2)}
+
+
+def test_a_mistake_of_the_operator_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", "password")
+
+    with pytest.raises(Unauthenticated):
+        init()
+
+
+def test_a_sweep_rings_bells(database: Database, queue: redis_client.Redis) -> None:
+    for _ in range(2):
+        Jobs(database).create(PREPROCESS_REQUEST)
+
+    sweep(Passes(1))
+
+    assert queue.llen(QUEUE) == 2
+
+
+def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Redis) -> None:
+    # given jobs of the past, by the clock of these tests: one of them is late
+    jobs = Jobs(database)
+    late = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 60}))
+    jobs.create(PREPROCESS_REQUEST)
+
+    # when
+    sweep(Passes(1))
+
+    # then
+    assert jobs.get(late.id).state == JobState.EXPIRED
+    oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
+    assert oldest is not None
+    assert oldest > 60
+
+
+def test_a_sweep_forgets_old_changes_of_pools(
+    monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
+) -> None:
+    monkeypatch.setattr(history, "KEPT", 1)
+    pools = Pools(database)
+    pools.ensure()
+    for replicas in (2, 3):
+        pools.set_manual("trainer", replicas, Measured(at=0.0, ready=1, waiting=0, running=0))
+
+    sweep(Passes(1))
+
+    assert [change.desired for change in pools.history("trainer", 10).items] == [3]
+
+
+def test_what_nothing_points_at_is_collected(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    # given an object of a job that nobody knows, and one of an attempt that may still be writing
+    objects = S3Objects(ObjectsSettings())
+    objects.make_buckets()
+    objects.delete(Bucket.JOBS, "")
+    running = Jobs(database).create(PREPROCESS_REQUEST)
+    lease = claimed(Leases(database)).lease
+    stale = objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
+    kept = objects.put(Bucket.JOBS, attempt_prefix(running.id, lease.fence) + "x", b"x")
+    before = REGISTRY.get_sample_value("tidepool_collected_objects_total") or 0.0
+
+    # when the object store is away for the first of two passes
+    with monkeypatch.context() as outage:
+        outage.setenv("TIDEPOOL_S3_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+        collect(Passes(1))
+    assert objects.read(stale) == b"x"
+    collect(Passes(2))
+
+    # then
+    assert objects.prefixes(Bucket.JOBS) == [f"{running.id}/"]
+    assert objects.read(kept) == b"x"
+    assert REGISTRY.get_sample_value("tidepool_collected_objects_total") == before + 1
+
+
+def test_an_outage_delays_a_sweep(
+    monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
+) -> None:
+    # given
+    Jobs(database).create(PREPROCESS_REQUEST)
+
+    # when the database is away
+    with monkeypatch.context() as outage:
+        outage.setenv("TIDEPOOL_DATABASE_URL", f"postgresql+psycopg://tidepool@127.0.0.1:{free_port()}/postgres")
+        sweep(Passes(2))
+    assert queue.llen(QUEUE) == 0
+
+    # then nothing is lost
+    sweep(Passes(1))
+    assert queue.llen(QUEUE) == 1
+
+
+def test_the_policies_are_printed_for_those_who_make_keys_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    main("policies")
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {service: object_policy(service, "tidepool-") for service in OBJECTS}

@@ -1,0 +1,140 @@
+"""Transactions, and what the vendors' errors become."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, text
+
+from contract.errors import Conflict, DatabaseUnavailable, NotFound, TidepoolError
+from services.storage.database import Database
+from services.storage.migrate import migrate
+from services.storage.tables import datasets
+from tests.examples import WHEN
+from tests.integration.storage.steps import together
+from tests.servers import free_port, postgres_server
+
+PETS = {"name": "pets", "last_version": 0, "created_at": WHEN}
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as connection:
+        return list(connection.execute(select(datasets.c.name)).scalars())
+
+
+def test_what_is_written_is_there(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(datasets).values(PETS))
+
+    assert names(database) == ["pets"]
+
+
+def test_an_error_takes_everything_back_and_stays_itself(database: Database) -> None:
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            connection.execute(insert(datasets).values(PETS))
+            raise NotFound("something else is missing")
+
+    with pytest.raises(NotFound, match="something else"):
+        write_and_fail()
+
+    assert names(database) == []
+
+
+def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(datasets).values(PETS))
+        assert names(database) == []
+
+    assert names(database) == ["pets"]
+
+
+def test_all_queries_of_a_reader_see_the_same_moment(database: Database) -> None:
+    with database.read() as connection:
+        before = connection.execute(select(datasets.c.name)).all()
+
+        with database.write() as writer:
+            writer.execute(insert(datasets).values(PETS))
+
+        assert connection.execute(select(datasets.c.name)).all() == before == []
+
+
+def test_writers_that_read_first_take_turns(database: Database) -> None:
+    def write(index: int) -> None:
+        with database.write() as connection:
+            connection.execute(select(datasets)).all()
+            connection.execute(insert(datasets).values(PETS | {"name": f"pets-{index}"}))
+
+    together(8, write)
+
+    assert len(names(database)) == 8
+
+
+def test_sqlite_writes_ahead_and_to_the_disk(tmp_path: Path) -> None:
+    with Database.connect(f"sqlite:///{tmp_path}/tidepool.db").read() as connection:
+        modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
+
+    assert modes == ["wal", 2]
+
+
+def test_two_of_the_same_are_a_conflict(database: Database) -> None:
+    with pytest.raises(Conflict), database.write() as connection:
+        connection.execute(insert(datasets).values([PETS, PETS]))
+
+    assert names(database) == []
+
+
+def test_a_reference_to_nothing_is_a_conflict(database: Database) -> None:
+    with pytest.raises(Conflict), database.write() as connection:
+        connection.execute(text("INSERT INTO outbox (job_id, kind) VALUES ('none', 'train')"))
+
+
+def test_a_mistake_in_a_query_says_nothing_of_it(database: Database) -> None:
+    with pytest.raises(TidepoolError) as caught, database.read() as connection:
+        connection.execute(text("SELECT secret FROM nowhere"))
+
+    assert "nowhere" not in caught.value.message
+
+
+def test_times_come_back_aware(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(datasets).values(PETS))
+        found = connection.execute(select(datasets.c.created_at)).scalar_one()
+
+    assert (found, found.tzinfo is not None) == (WHEN, True)
+
+
+def test_a_database_that_answers(database: Database) -> None:
+    database.ping()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql+psycopg://tidepool@127.0.0.1:{port}/postgres", "sqlite:////{port}/none.db"]
+)
+def test_a_database_that_is_not_there(url: str) -> None:
+    database = Database.connect(url.format(port=free_port()))
+
+    with pytest.raises(DatabaseUnavailable):
+        database.ping()
+    with pytest.raises(DatabaseUnavailable):
+        migrate(database)
+
+
+def test_a_database_that_stops(server_folder: Path) -> None:
+    # given
+    folder = server_folder / "stopped"
+    folder.mkdir()
+    with postgres_server(folder) as server:
+        database = Database.connect(server.url)
+        migrate(database)
+
+        # when
+        postmaster = (folder / "cluster" / "postmaster.pid").read_text().split()[0]
+        os.kill(int(postmaster), signal.SIGINT)
+        server.process.wait(10)
+
+        # then
+        for transaction in (database.read, database.write):
+            with pytest.raises(DatabaseUnavailable), transaction() as connection:
+                connection.execute(select(datasets))

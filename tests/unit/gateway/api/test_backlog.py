@@ -1,0 +1,65 @@
+"""A queue of jobs that is full: refused by 503, until there is room."""
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contract.artifacts import Bucket
+from contract.jobs import Job, JobKind
+from services.storage.jobs.jobs import JobFilter
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.examples import PREPROCESS_REQUEST
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+TRAIN = {"kind": "train", "spec": {"dataset": "pets", "model": "pet-cnn"}}
+ARCHIVE = {"archive": ("a.zip", b"PK")}
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    """The gateway with room for one job that waits."""
+    behind = app.state.backends
+    app.state.backends = replace(behind, settings=behind.settings.model_copy(update={"max_queued_jobs": 1}))
+    return app
+
+
+@pytest.fixture
+def waiting(stores: Stores, dataset: Job) -> Job:
+    """The job that waits, younger than the one that published the data set."""
+    return stores.jobs.create(PREPROCESS_REQUEST)
+
+
+async def test_a_job_is_refused_and_told_when_to_come_back(client: httpx.AsyncClient, waiting: Job) -> None:
+    response = await client.post("/v1/jobs", json=TRAIN)
+
+    assert "1 jobs are waiting" in problem(response, 503, "overloaded").detail
+    assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_a_retry_is_refused(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
+    cancelled = stores.jobs.cancel(waiting.id)
+    stores.jobs.create(PREPROCESS_REQUEST)
+
+    problem(await client.post(f"/v1/jobs/{cancelled.id}/retry"), 503, "overloaded")
+
+
+async def test_an_archive_is_refused_and_not_kept(
+    client: httpx.AsyncClient, stores: Stores, objects: MemoryObjects, waiting: Job
+) -> None:
+    problem(await client.post("/v1/datasets/pets/versions", files=ARCHIVE), 503, "overloaded")
+
+    assert [bucket for bucket, _ in objects.content if bucket == Bucket.UPLOADS] == []
+    assert stores.jobs.list(JobFilter(), 10).items[0].id == waiting.id
+
+
+async def test_a_job_is_accepted_when_one_has_begun(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
+    assert (await client.post("/v1/jobs", json=TRAIN)).status_code == 503
+
+    stores.leases.claim(JobKind.PREPROCESS, "worker")
+
+    assert (await client.post("/v1/jobs", json=TRAIN)).status_code == 202

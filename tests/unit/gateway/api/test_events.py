@@ -1,0 +1,193 @@
+"""/v1/jobs/{id}/events"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sse_starlette.sse import SendTimeoutError
+from starlette.types import Message
+
+from contract.errors import DatabaseUnavailable
+from contract.events import JobEvent
+from contract.jobs import Job, JobKind, Progress
+from contract.keys import Scope
+from services.gateway.api import events
+from services.storage import tables
+from services.storage.database import Database
+from services.storage.jobs.events import Events
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+LIFE = ["state", "state", "metrics", "log", "progress", "state"]
+
+
+@pytest.fixture
+def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
+    """On a file, for streams read while others write, which the in-memory database cannot do."""
+    database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
+    tables.metadata.create_all(database.engine)
+    return Stores(database, objects)
+
+
+@pytest.fixture
+def job(stores: Stores) -> Job:
+    return stores.jobs.create(PREPROCESS_REQUEST)
+
+
+def live(stores: Stores) -> None:
+    """See the job through, with one event of each kind on the way."""
+    claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+    assert claim is not None
+    stores.leases.save_checkpoint(claim.lease, ONNX_FILE, {"epoch": 1, "train_loss": 0.5})
+    stores.leases.log(claim.lease, "a line\nand another")
+    stores.leases.renew(claim.lease, Progress(fraction=0.5, message="half"))
+    stores.leases.finish(claim.lease, DATASET_MANIFEST)
+
+
+def parsed(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
+    """The id, the kind and the data of each event of a whole stream."""
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    blocks = [block for block in response.text.split("\r\n\r\n") if block and not block.startswith(":")]
+    found = [dict(line.split(": ", 1) for line in block.split("\r\n")) for block in blocks]
+    assert all(set(event) == {"id", "event", "data"} for event in found)
+    return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in found]
+
+
+async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
+    # given
+    live(stores)
+
+    # when
+    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+
+    # then the stream has all of them in order, and ends
+    assert [number for number, _, _ in found] == [1, 2, 3, 4, 5, 6]
+    assert [kind for _, kind, _ in found] == LIFE
+    assert [event["data"] for _, _, event in found] == [
+        {"state": "queued", "attempt": 0},
+        {"state": "running", "attempt": 1},
+        {"epoch": 1, "train_loss": 0.5},
+        {"message": "a line\nand another"},
+        {"fraction": 0.5, "message": "half"},
+        {"state": "succeeded", "attempt": 1},
+    ]
+    assert all(event["at"].endswith("Z") for _, _, event in found)
+
+
+@pytest.mark.parametrize(("last", "rest"), [("", 6), ("0", 6), ("2", 4), ("5", 1), ("6", 0), ("999999999", 0)])
+async def test_a_reader_resumes_after_the_last_event_it_saw(
+    client: httpx.AsyncClient, stores: Stores, job: Job, last: str, rest: int
+) -> None:
+    live(stores)
+
+    found = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
+
+    assert [kind for _, kind, _ in found] == LIFE[len(LIFE) - rest :]
+
+
+async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
+    # given somebody who reads the events of a waiting job
+    looked, loop = asyncio.Event(), asyncio.get_running_loop()
+    reading = asyncio.create_task(client.get(f"/v1/jobs/{job.id}/events"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Events, "after", _telling(Events.after, lambda: loop.call_soon_threadsafe(looked.set)))
+        await asyncio.wait_for(looked.wait(), 30)
+
+    # when the job goes on
+    await asyncio.to_thread(live, stores)
+
+    # then the stream ends with it
+    found = parsed(await asyncio.wait_for(reading, 30))
+    assert [number for number, _, _ in found] == sorted({number for number, _, _ in found})
+    assert found[-1][2]["data"]["state"] == "succeeded"
+
+
+async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
+    claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+    assert claim is not None
+    for number in range(250):
+        stores.leases.log(claim.lease, f"line {number}")
+    stores.leases.finish(claim.lease, DATASET_MANIFEST)
+
+    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+
+    assert [number for number, _, _ in found] == list(range(1, 254))
+
+
+async def test_an_outage_of_the_database_is_a_pause(
+    client: httpx.AsyncClient, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a database that is away for the first two looks
+    live(stores)
+    away = [DatabaseUnavailable("away")] * 2
+
+    def look() -> None:
+        if away:
+            raise away.pop()
+
+    monkeypatch.setattr(Events, "after", _telling(Events.after, look))
+    monkeypatch.setattr(events, "POLL_S", 0.01)
+
+    # then nothing is missing
+    assert [kind for _, kind, _ in parsed(await client.get(f"/v1/jobs/{job.id}/events"))] == LIFE
+
+
+async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/v1/jobs/none/events"), 404, "not_found")
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "1234567890"])
+async def test_an_event_id_that_is_none(client: httpx.AsyncClient, job: Job, last: str) -> None:
+    response = await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last})
+
+    assert problem(response, 422, "invalid").errors[0].where == "header.last-event-id"
+
+
+async def test_a_slow_reader_is_dropped(
+    app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a reader that takes the headers and then nothing more
+    monkeypatch.setattr(events, "SEND_WITHIN_S", 0.05)
+    secret = stores.keys.create("test", frozenset({Scope.READ})).secret
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/v1/jobs/{job.id}/events",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {secret}".encode())],
+    }
+    asked = False
+
+    async def receive() -> Message:
+        nonlocal asked
+        if asked:
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    # then it is let go of, though its job has not ended
+    async with asyncio.timeout(30):
+        with pytest.raises(SendTimeoutError):
+            await app(scope, receive, send)
+
+
+def _telling(after: Callable[..., tuple[JobEvent, ...]], tell: Callable[[], object]) -> Callable[..., object]:
+    def told(*arguments: Any) -> tuple[JobEvent, ...]:
+        tell()
+        return after(*arguments)
+
+    return told

@@ -1,0 +1,60 @@
+"""/livez and /readyz"""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contract.errors import BrokerUnavailable, ObjectsUnavailable
+from messaging.in_memory import MemoryChannel
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.problems import problem
+from tests.unit.gateway.backends import classify, gateway
+
+pytestmark = pytest.mark.anyio
+
+
+class LostChannel(MemoryChannel):
+    async def ping(self) -> None:
+        raise BrokerUnavailable("the broker does not answer")
+
+
+class LostObjects(MemoryObjects):
+    def ping(self) -> None:
+        raise ObjectsUnavailable("the object store does not answer")
+
+
+async def ask(app: FastAPI, path: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tidepool") as client:
+        return await client.get(path)
+
+
+async def test_all_is_well(anonymous: httpx.AsyncClient) -> None:
+    alive, ready = await anonymous.get("/livez"), await anonymous.get("/readyz")
+
+    assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "ready", "database": "ok", "broker": "ok", "objects": "ok"}
+
+
+async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> None:
+    stores = Stores(Database.in_memory(), LostObjects())
+    app = gateway(stores, LostChannel(classify))
+
+    ready = await ask(app, "/readyz")
+
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "degraded", "database": "ok", "broker": "unavailable", "objects": "unavailable"}
+
+
+async def test_nothing_is_accepted_while_the_database_is_away() -> None:
+    # given a database that refuses connections
+    stores = Stores(Database.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"), MemoryObjects())
+    app = gateway(stores, MemoryChannel(classify))
+
+    # then the gateway says so, and still lives
+    response = await ask(app, "/readyz")
+    problem(response, 503, "database_unavailable")
+    assert response.headers["retry-after"] == "2"
+    assert (await ask(app, "/livez")).status_code == 200

@@ -1,0 +1,222 @@
+"""/v1/jobs"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from contract.artifacts import Bucket
+from contract.errors import BadArchive
+from contract.jobs import Job, JobKind
+from services.storage import tables
+from services.storage.database import Database
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+
+def train(**spec: Any) -> dict[str, Any]:
+    return {"kind": "train", "spec": {"dataset": "pets", "model": "pet-cnn"} | spec}
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Stores) -> None:
+    # when a job names the data set without its version
+    headers = {"X-Request-ID": "trace-1"}
+    response = await client.post("/v1/jobs", json=train(epochs=3) | {"priority": 7, "deadline_s": 60}, headers=headers)
+
+    # then it is kept, for the version that is the newest now, with the recipe filled in
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert (job["state"], job["priority"], job["attempt"], job["result"]) == ("queued", 7, 0, None)
+    assert (job["spec"]["dataset"], job["spec"]["epochs"]) == ("pets@1", 3)
+    assert job["spec"]["optimizer"]["name"] == "sgd"
+    assert job["deadline_at"] > job["created_at"]
+    assert (await client.get(response.headers["location"])).json() == job
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_a_layer_list_that_cannot_take_the_pictures(client: httpx.AsyncClient) -> None:
+    architecture = {"layers": [{"conv": 8}, {"maxpool": 64}, {"flatten": {}}]}
+
+    found = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
+
+    assert "layers[1] (maxpool)" in found.detail
+
+
+@pytest.mark.parametrize("reference", ["cars", "cars@1", "pets@2", "pets@newest"])
+@pytest.mark.usefixtures("dataset")
+async def test_a_data_set_that_does_not_exist(client: httpx.AsyncClient, reference: str) -> None:
+    found = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
+
+    assert reference.partition("@")[0] in found.detail
+
+
+async def test_a_version_out_of_range(client: httpx.AsyncClient) -> None:
+    problem(await client.post("/v1/jobs", json=train(dataset="pets@99999999999")), 422, "invalid")
+
+
+async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    def job(upload: str) -> dict[str, Any]:
+        return {"kind": "preprocess", "spec": {"dataset": "pets", "source": {"upload": upload}}}
+
+    # given an upload that is only announced
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
+
+    # then no job may use it, or one that nobody announced
+    problem(await client.post("/v1/jobs", json=job(upload)), 409, "conflict")
+    problem(await client.post("/v1/jobs", json=job("none")), 404, "not_found")
+
+    # until it is complete
+    objects.put(Bucket.UPLOADS, upload, b"PK")
+    await client.post(f"/v1/uploads/{upload}/complete")
+    assert (await client.post("/v1/jobs", json=job(upload))).status_code == 202
+
+
+async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
+    problem(await client.get("/v1/jobs/none"), 404, "not_found")
+    problem(await client.get("/v1/jobs/none?wait=60"), 404, "not_found")
+    problem(await client.post("/v1/jobs/none/cancel"), 404, "not_found")
+    problem(await client.post("/v1/jobs/none/retry"), 404, "not_found")
+
+
+async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.jobs.create(PREPROCESS_REQUEST)
+    claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+    assert claim is not None
+    stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
+
+    found = (await client.get(f"/v1/jobs/{job.id}")).json()
+
+    assert (found["state"], found["result"]) == ("failed", None)
+    assert found["error"] == {"code": "bad_archive", "message": "the file is not a zip archive"}
+
+
+async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.jobs.create(PREPROCESS_REQUEST)
+
+    first, again = [await client.post(f"/v1/jobs/{job.id}/cancel") for _ in range(2)]
+
+    assert (first.status_code, first.json()["state"]) == (202, "cancelled")
+    assert (again.status_code, again.json()["state"]) == (202, "cancelled")
+
+
+async def test_a_running_job_is_asked_to_stop(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.jobs.create(PREPROCESS_REQUEST)
+    stores.leases.claim(JobKind.PREPROCESS, "worker")
+
+    response = await client.post(f"/v1/jobs/{job.id}/cancel")
+
+    assert (response.status_code, response.json()["state"]) == (202, "running")
+    assert response.json()["progress"]["message"] == "cancelling"
+
+
+async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClient, dataset: Job) -> None:
+    problem(await client.post(f"/v1/jobs/{dataset.id}/cancel"), 409, "conflict")
+
+
+async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
+    # given
+    failed = stores.jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
+    claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+    assert claim is not None
+    stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
+
+    # when
+    response = await client.post(f"/v1/jobs/{failed.id}/retry")
+
+    # then it is a new job that asks for the same
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert job["id"] != failed.id
+    assert (job["state"], job["attempt"], job["error"]) == ("queued", 0, None)
+    assert (job["spec"], job["priority"]) == (failed.spec, 7)
+
+
+async def test_a_job_that_cannot_be_retried(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
+    waiting = stores.jobs.create(PREPROCESS_REQUEST)
+
+    for job in (waiting, dataset):
+        problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
+
+
+async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
+    made = [stores.jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
+
+    seen, cursor = [], None
+    while True:
+        page = (await client.get("/v1/jobs", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        assert len(page["items"]) <= 2
+        seen += [job["id"] for job in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+
+    assert seen == made[::-1]
+
+
+async def test_jobs_by_what_they_are(client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job) -> None:
+    waiting = stores.jobs.create(TRAIN_REQUEST)
+    expected = {
+        "": {dataset.id, model.id, waiting.id},
+        "kind=train": {model.id, waiting.id},
+        "state=succeeded": {dataset.id, model.id},
+        "kind=train&state=succeeded": {model.id},
+        "model=pet-cnn": {model.id, waiting.id},
+        "dataset=pets": {dataset.id, model.id, waiting.id},
+        "dataset=cars": set(),
+    }
+
+    for query, ids in expected.items():
+        page = (await client.get(f"/v1/jobs?{query}")).json()
+        assert {job["id"] for job in page["items"]} == ids, query
+
+
+async def test_waiting_for_a_job_that_has_ended(client: httpx.AsyncClient, dataset: Job) -> None:
+    assert (await client.get(f"/v1/jobs/{dataset.id}?wait=60")).json()["state"] == "succeeded"
+
+
+async def test_waiting_ends_with_the_time_given(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.jobs.create(PREPROCESS_REQUEST)
+
+    assert (await client.get(f"/v1/jobs/{job.id}?wait=0.01")).json()["state"] == "queued"
+
+
+class TestWaiting:
+    """Reads and writes at a time, which the in-memory database cannot do."""
+
+    @pytest.fixture
+    def stores(self, tmp_path: Path, objects: MemoryObjects) -> Stores:
+        database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
+        tables.metadata.create_all(database.engine)
+        return Stores(database, objects)
+
+    async def test_waiting_ends_with_the_job(self, client: httpx.AsyncClient, stores: Stores) -> None:
+        # given somebody who waits, and has seen the job in the queue
+        looked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        @event.listens_for(stores.database.engine, "after_cursor_execute")
+        def look(_: Any, __: Any, statement: str, *___: Any) -> None:
+            if "FROM jobs" in statement:
+                loop.call_soon_threadsafe(looked.set)
+
+        job = stores.jobs.create(PREPROCESS_REQUEST)
+        waiting = asyncio.create_task(client.get(f"/v1/jobs/{job.id}?wait=60"))
+        await asyncio.wait_for(looked.wait(), 30)
+
+        # when the job succeeds
+        claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
+        assert claim is not None
+        stores.leases.finish(claim.lease, DATASET_MANIFEST)
+
+        # then the answer comes by itself
+        response = await asyncio.wait_for(waiting, 30)
+        assert (response.json()["state"], response.json()["result"]["dataset"]) == ("succeeded", "pets@1")

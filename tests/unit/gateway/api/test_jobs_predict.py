@@ -1,0 +1,126 @@
+"""/v1/jobs: batch predictions and their outputs."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from contract.artifacts import Bucket
+from contract.images import ImageSpec
+from contract.jobs import Job
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, PREDICTION_OUTPUT, PREPROCESS_REQUEST, ROWS_FILE
+from tests.problems import problem
+from tests.published import publish
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("dataset", "model")]
+
+
+def predict(**spec: Any) -> dict[str, Any]:
+    return {"kind": "predict", "spec": {"model": "pet-cnn", "input": {"dataset": "pets", "split": "train"}} | spec}
+
+
+async def test_a_prediction_of_a_split_is_accepted_for_the_versions_of_now(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/jobs", json=predict(format="parquet"))
+
+    assert response.status_code == 202
+    job = response.json()
+    assert (job["kind"], job["state"]) == ("predict", "queued")
+    assert job["spec"] == {
+        "model": "pet-cnn@1",
+        "input": {"dataset": "pets@1", "split": "train"},
+        "top_k": 1,
+        "format": "parquet",
+    }
+
+
+async def test_an_alias_means_the_version_that_it_points_at_now(client: httpx.AsyncClient, stores: Stores) -> None:
+    stores.models.set_alias("pet-cnn", "production", 1)
+
+    response = await client.post("/v1/jobs", json=predict(model="pet-cnn@production"))
+
+    assert response.json()["spec"]["model"] == "pet-cnn@1"
+
+
+async def test_a_prediction_of_an_upload_needs_it_complete(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    # given an upload that is only announced
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
+
+    # then it cannot be predicted, nor can one that nobody announced
+    problem(await client.post("/v1/jobs", json=predict(input={"upload": upload})), 409, "conflict")
+    problem(await client.post("/v1/jobs", json=predict(input={"upload": "none"})), 404, "not_found")
+
+    # until it is complete
+    objects.put(Bucket.UPLOADS, upload, b"PK")
+    await client.post(f"/v1/uploads/{upload}/complete")
+    response = await client.post("/v1/jobs", json=predict(input={"upload": upload}))
+    assert response.status_code == 202
+    assert response.json()["spec"]["input"] == {"upload": upload}
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ({"model": "cars"}, "cars"),
+        ({"model": "pet-cnn@2"}, "pet-cnn@2"),
+        ({"model": "pet-cnn@production"}, "pet-cnn@production"),
+        ({"input": {"dataset": "cars"}}, "cars"),
+        ({"input": {"dataset": "pets@2"}}, "pets@2"),
+    ],
+    ids=str,
+)
+async def test_what_does_not_exist(client: httpx.AsyncClient, spec: dict[str, Any], name: str) -> None:
+    assert name in problem(await client.post("/v1/jobs", json=predict(**spec)), 404, "not_found").detail
+
+
+async def test_a_split_without_pictures(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/jobs", json=predict(input={"dataset": "pets", "split": "val"}))
+
+    assert "no val split" in problem(response, 422, "invalid").detail
+
+
+async def test_pictures_that_the_model_does_not_take(client: httpx.AsyncClient, stores: Stores) -> None:
+    larger = DATASET_MANIFEST.model_copy(update={"image": ImageSpec(size=(64, 64))})
+    publish(stores, PREPROCESS_REQUEST, larger)
+
+    found = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
+
+    assert "takes pictures as 32×32 RGB (crop), and the data set has them as 64×64 RGB (stretch)" in found.detail
+
+
+async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.jobs.create(PREDICT_REQUEST)
+
+    for query in ("model=pet-cnn", "dataset=pets"):
+        page = (await client.get(f"/v1/jobs?kind=predict&{query}")).json()
+        assert [found["id"] for found in page["items"]] == [job.id]
+
+
+async def test_a_data_set_that_is_predicted_stays(client: httpx.AsyncClient, stores: Stores) -> None:
+    stores.jobs.create(PREDICT_REQUEST)
+
+    problem(await client.delete("/v1/datasets/pets/versions/1"), 409, "conflict")
+
+
+async def test_the_output_is_elsewhere(client: httpx.AsyncClient, stores: Stores) -> None:
+    # given
+    job = publish(stores, PREDICT_REQUEST, PREDICTION_OUTPUT)
+
+    # when
+    response = await client.get(f"/v1/jobs/{job.id}/output")
+
+    # then the way there is given, and what is found there is in the result
+    assert response.status_code == 307
+    assert response.headers["location"] == stores.objects.download_url(ROWS_FILE)
+    result = (await client.get(f"/v1/jobs/{job.id}")).json()["result"]
+    assert (result["count"], result["failed"], result["metrics"]["accuracy"]) == (2, 0, 0.5)
+    assert result["output"] == {"size": ROWS_FILE.size, "sha256": ROWS_FILE.sha256}
+
+
+async def test_a_job_without_an_output(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
+    waiting = stores.jobs.create(PREDICT_REQUEST)
+
+    for job in (waiting, dataset):
+        problem(await client.get(f"/v1/jobs/{job.id}/output"), 409, "conflict")
+    problem(await client.get("/v1/jobs/none/output"), 404, "not_found")

@@ -1,0 +1,138 @@
+"""/v1/models"""
+
+import httpx
+import pytest
+
+from contract.jobs import Job
+from contract.training import TrainSpec
+from services.storage.stores import Stores
+from tests.examples import MODEL_MANIFEST, ONNX_FILE, TRAIN_REQUEST
+from tests.problems import problem
+from tests.published import publish
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "/v1/models/pet-cnn"
+
+
+async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) -> None:
+    found = (await client.get(MODEL)).json()
+    version = (await client.get(f"{MODEL}/versions/1")).json()
+
+    assert (found["name"], found["versions"], found["aliases"]) == ("pet-cnn", [1], [])
+    assert (version["job"], version["dataset"], version["labels"]) == (model.id, "pets@1", ["cat", "dog"])
+    assert version["onnx"]["sha256"] == ONNX_FILE.sha256
+    assert version["provider"] is None
+    assert version["trained_on"] == "cpu"
+
+
+@pytest.mark.usefixtures("model")
+async def test_the_file_is_somewhere_else(client: httpx.AsyncClient) -> None:
+    response = await client.get(f"{MODEL}/versions/1/artifact")
+
+    assert response.status_code == 307
+    assert response.headers["location"] == f"memory://jobs/{ONNX_FILE.key}"
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models/none"),
+        ("GET", f"{MODEL}/versions/2"),
+        ("GET", f"{MODEL}/versions/2/artifact"),
+        ("DELETE", f"{MODEL}/versions/2"),
+        ("PUT", f"{MODEL}/aliases/production"),
+        ("DELETE", f"{MODEL}/aliases/production"),
+    ],
+)
+async def test_what_does_not_exist(client: httpx.AsyncClient, method: str, path: str) -> None:
+    problem(await client.request(method, path, json={"version": 2} if method == "PUT" else None), 404, "not_found")
+
+
+async def test_an_alias_moves_and_goes(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+    # given two versions, and an alias at the first
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+    alias = f"{MODEL}/aliases/production"
+    set_ = await client.put(alias, json={"version": 1})
+    assert (set_.status_code, set_.json()["alias"], set_.json()["version"]) == (200, "production", 1)
+
+    # when it moves to the second
+    await client.put(alias, json={"version": 2})
+
+    # then that is where it is seen, and only there
+    found = (await client.get(MODEL)).json()
+    assert [(seen["alias"], seen["version"]) for seen in found["aliases"]] == [("production", 2)]
+    assert (await client.get(f"{MODEL}/versions/1")).json()["aliases"] == []
+    assert (await client.get(f"{MODEL}/versions/2")).json()["aliases"] == ["production"]
+
+    # and when it is deleted, the version stays
+    assert (await client.delete(alias)).status_code == 204
+    assert (await client.get(MODEL)).json()["versions"] == [2, 1]
+
+
+@pytest.mark.usefixtures("model")
+async def test_a_version_with_an_alias_is_not_deleted(client: httpx.AsyncClient) -> None:
+    await client.put(f"{MODEL}/aliases/production", json={"version": 1})
+
+    assert "production" in problem(await client.delete(f"{MODEL}/versions/1"), 409, "conflict").detail
+
+    await client.delete(f"{MODEL}/aliases/production")
+    assert (await client.delete(f"{MODEL}/versions/1")).status_code == 204
+    problem(await client.get(f"{MODEL}/versions/1"), 404, "not_found")
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31, "1", True, None, 1.5])
+async def test_an_alias_of_no_version(client: httpx.AsyncClient, version: object) -> None:
+    response = await client.put(f"{MODEL}/aliases/production", json={"version": version})
+
+    assert problem(response, 422, "invalid").errors[0].where == "version"
+
+
+async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
+    for name in ("b", "c", "a"):
+        spec = TrainSpec(dataset="pets@1", model=name)
+        publish(stores, TRAIN_REQUEST.model_copy(update={"spec": spec}), MODEL_MANIFEST)
+
+    first = (await client.get("/v1/models?limit=2")).json()
+    second = (await client.get("/v1/models", params={"limit": 2, "cursor": first["next"]})).json()
+
+    assert [found["name"] for found in first["items"]] == ["a", "b"]
+    assert [found["name"] for found in second["items"]] == ["c"]
+    assert second["next"] is None
+
+
+async def test_an_alias_is_split_and_shadowed(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+    # given three versions
+    for _ in range(2):
+        publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+
+    # when
+    asked = {"versions": {"1": 90, "2": 10}, "shadow": 3}
+    alias = (await client.put(f"{MODEL}/aliases/production", json=asked)).json()
+
+    # then
+    assert (alias["version"], alias["versions"], alias["shadow"]) == (1, {"1": 90, "2": 10}, 3)
+    assert (await client.get(MODEL)).json()["aliases"] == [alias]
+    for version in (1, 2, 3):
+        problem(await client.delete(f"{MODEL}/versions/{version}"), 409, "conflict")
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize(
+    ("target", "where"),
+    [
+        ({"versions": {"1": 90, "2": 9}}, "body"),
+        ({"versions": {}}, "versions"),
+        ({"versions": {"1": 100.0}}, "versions.1"),
+        ({"versions": {"1": 0, "2": 100}}, "versions.1"),
+        ({"versions": {"1": 100}, "version": 1}, "version"),
+        ({"version": 1, "shadow": 0}, "shadow"),
+        ({}, "version"),
+    ],
+    ids=str,
+)
+async def test_traffic_that_is_wrong(client: httpx.AsyncClient, target: object, where: str) -> None:
+    response = await client.put(f"{MODEL}/aliases/production", json=target)
+
+    assert problem(response, 422, "invalid").errors[0].where == where

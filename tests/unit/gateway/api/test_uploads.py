@@ -1,0 +1,78 @@
+"""/v1/uploads"""
+
+import hashlib
+
+import httpx
+import pytest
+
+from contract.artifacts import Bucket
+from services.storage.memory_objects import MemoryObjects
+from tests.problems import problem
+from tests.unit.gateway.backends import SETTINGS
+
+pytestmark = pytest.mark.anyio
+
+ARCHIVE = b"PK, an archive"
+SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
+
+
+async def test_an_upload_is_announced_put_and_completed(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    # given an announced file
+    announced = await client.post("/v1/uploads", json={"filename": "pets.zip", "size": len(ARCHIVE), "sha256": SHA256})
+    assert announced.status_code == 201
+    upload = announced.json()
+    assert upload["complete"] is False
+    assert upload["id"] in upload["url"]
+
+    # when it was put to the URL
+    objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
+    completed = await client.post(f"/v1/uploads/{upload['id']}/complete")
+
+    # then it is complete, and can be a job's source
+    assert completed.status_code == 201
+    assert (completed.json()["complete"], completed.json()["sha256"]) == (True, SHA256)
+    assert "url" not in completed.json()
+    job = {"kind": "preprocess", "spec": {"dataset": "pets", "source": {"upload": upload["id"]}}}
+    assert (await client.post("/v1/jobs", json=job)).status_code == 202
+
+
+async def test_what_was_put_is_not_what_was_announced(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    longer = {"filename": "a.zip", "size": len(ARCHIVE) + 1}
+    other = {"filename": "a.zip", "size": len(ARCHIVE), "sha256": "0" * 64}
+
+    for announcement in (longer, other):
+        upload = (await client.post("/v1/uploads", json=announcement)).json()
+        objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
+        problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 422, "invalid")
+
+
+async def test_nothing_was_put(client: httpx.AsyncClient) -> None:
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()
+
+    problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 404, "not_found")
+
+
+async def test_an_upload_that_was_not_announced(client: httpx.AsyncClient) -> None:
+    problem(await client.post("/v1/uploads/none/complete"), 404, "not_found")
+
+
+async def test_a_file_over_the_bound(client: httpx.AsyncClient) -> None:
+    size = SETTINGS.max_upload_bytes
+
+    assert (await client.post("/v1/uploads", json={"filename": "a.zip", "size": size})).status_code == 201
+    response = await client.post("/v1/uploads", json={"filename": "a.zip", "size": size + 1})
+
+    assert str(size) in problem(response, 413, "too_large").detail
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"filename": ""}, {"filename": "x" * 256}, {"size": 0}, {"size": 1.5}, {"sha256": "A" * 64}, {"path": "/etc"}],
+    ids=str,
+)
+async def test_an_announcement_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object]) -> None:
+    (field,) = change
+
+    found = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")
+
+    assert found.errors[0].where == field

@@ -1,0 +1,122 @@
+"""What is kept of the database, and for how long."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from services.gateway.edge import recent
+from services.gateway.edge.recent import Recent
+
+pytestmark = pytest.mark.anyio
+
+
+class Slow:
+    """Reads the next number of a key, once it may."""
+
+    def __init__(self) -> None:
+        self.reads: Counter[str] = Counter()
+        self.error: Exception | None = None
+        self.began = threading.Event()
+        self.may = threading.Event()
+        self.may.set()
+
+    def __call__(self, key: str) -> str:
+        self.reads[key] += 1
+        mine = f"{key}-{self.reads[key]}"
+        self.began.set()
+        self.may.wait(30)
+        if self.error is not None:
+            raise self.error
+        return mine
+
+
+@pytest.fixture
+def read() -> Iterator[Slow]:
+    read = Slow()
+    yield read
+    read.may.set()
+
+
+async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    kept = Recent(read)
+    assert kept.peek("a") is None
+
+    assert [await kept.get(key) for key in ("a", "a", "b")] == ["a-1", "a-1", "b-1"]
+
+    assert (kept.peek("a"), kept.peek("c")) == ("a-1", None)
+
+
+async def test_what_is_old_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "FRESH_S", -1.0)
+    kept = Recent(read)
+
+    assert [await kept.get("a"), kept.peek("a"), await kept.get("a")] == ["a-1", None, "a-2"]
+
+
+async def test_one_reads_for_all_who_ask_at_a_time(read: Slow) -> None:
+    kept = Recent(read)
+
+    assert await asyncio.gather(*(kept.get("a") for _ in range(20))) == ["a-1"] * 20
+
+
+async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
+    read.may.clear()
+    kept = Recent(read)
+    leaves, stays = asyncio.create_task(kept.get("a")), asyncio.create_task(kept.get("a"))
+    await asyncio.to_thread(read.began.wait, 30)
+
+    leaves.cancel()
+    read.may.set()
+
+    assert await stays == "a-1"
+    assert leaves.cancelled()
+
+
+async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
+    kept, read.error = Recent(read), ZeroDivisionError()
+
+    found = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
+
+    assert list(map(type, found)) == [ZeroDivisionError] * 2
+    read.error = None
+    assert await kept.get("a") == "a-2"
+
+
+async def test_what_was_changed_is_read_anew(read: Slow) -> None:
+    kept = Recent(read)
+    await kept.get("a")
+
+    kept.forget()
+
+    assert await kept.get("a") == "a-2"
+
+
+async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> None:
+    # given a read under way
+    read.may.clear()
+    kept = Recent(read)
+    before = asyncio.create_task(kept.get("a"))
+    await asyncio.to_thread(read.began.wait, 30)
+
+    # when something changes, and somebody asks after that
+    kept.forget()
+    after = asyncio.create_task(kept.get("a"))
+    read.may.set()
+
+    # then who asked before may hear of the past, and nobody else
+    assert (await before, await after) == ("a-1", "a-2")
+    assert kept.peek("a") == "a-2"
+
+
+async def test_no_more_is_kept_than_there_is_room_for(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "MOST", 2)
+    kept = Recent(read)
+
+    for key in ("a", "b", "c"):
+        await kept.get(key)
+
+    assert [key for key in ("a", "b", "c") if kept.peek(key)] == ["c"]

@@ -1,0 +1,121 @@
+"""Submits in numbers: a few at once, some in line, the others refused."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from services.gateway.edge.submit_limit import SubmitLimit, Submits
+from services.gateway.settings import GatewaySettings
+from tests.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+SETTINGS = GatewaySettings(submits_at_once=2, max_submits=5)
+SUBMITS = ["/v1/jobs", "/v1/jobs/", "/v1/jobs/some/retry"]
+
+
+@dataclass
+class Slow:
+    """An application that answers only when it is let, with the body that it was sent."""
+
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+    within: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.within += 1
+        await self.let.wait()
+        message = await receive()
+        await JSONResponse(message["body"].decode())(scope, receive, send)
+        self.within -= 1
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def limited(slow: Slow) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(SubmitLimit(slow, Submits(SETTINGS), SETTINGS.max_json_bytes))
+    return httpx.AsyncClient(transport=transport, base_url="http://tidepool")
+
+
+async def _settle() -> None:
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("path", SUBMITS)
+async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.AsyncClient, slow: Slow, path: str) -> None:
+    # given as many submits as may be, and nothing goes on
+    taken = [asyncio.create_task(limited.post(path, content=str(number))) for number in range(SETTINGS.max_submits)]
+    await _settle()
+    assert slow.within == SETTINGS.submits_at_once
+
+    # when another comes, then it is told at once to come back
+    response = await limited.post(path, content="more")
+    assert "5 submits" in problem(response, 503, "overloaded").detail
+    assert int(response.headers["Retry-After"]) > 0
+    assert response.headers["X-Request-ID"] == response.json()["request_id"] != ""
+
+    # and the others are answered, each with its own
+    slow.let.set()
+    assert [(await one).json() for one in taken] == ["0", "1", "2", "3", "4"]
+    assert (await limited.post(path, content="again")).json() == "again"
+
+
+async def test_a_client_that_leaves_makes_room(limited: httpx.AsyncClient, slow: Slow) -> None:
+    # given
+    taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
+    await _settle()
+
+    # when one that is worked on and one that waits are gone
+    for gone in (taken[0], taken[-1]):
+        gone.cancel()
+    await _settle()
+
+    # then two others may come, and one more may not
+    more = [asyncio.create_task(limited.post("/v1/jobs", content="y")) for _ in range(3)]
+    await _settle()
+    slow.let.set()
+    assert [(await one).status_code for one in more] == [200, 200, 503]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/jobs"), ("POST", "/v1/jobs/some/cancel"), ("GET", "/livez")])
+async def test_other_requests_are_not_counted(limited: httpx.AsyncClient, slow: Slow, method: str, path: str) -> None:
+    # given no room for submits
+    taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
+    await _settle()
+
+    # when
+    other = asyncio.create_task(limited.request(method, path))
+    await _settle()
+
+    # then
+    assert slow.within == SETTINGS.submits_at_once + 1
+    slow.let.set()
+    assert (await other).status_code == 200
+    assert {(await one).status_code for one in taken} == {200}
+
+
+async def test_a_slow_body_takes_nobodys_place(limited: httpx.AsyncClient, slow: Slow) -> None:
+    # given submits whose bodies do not come to their end
+    end = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"slow"
+        await end.wait()
+
+    waiting = [asyncio.create_task(limited.post("/v1/jobs", content=body())) for _ in range(SETTINGS.max_submits)]
+    await _settle()
+
+    # when another has its own together, then it is answered
+    slow.let.set()
+    assert (await limited.post("/v1/jobs", content="quick")).json() == "quick"
+    end.set()
+    assert [(await one).json() for one in waiting] == ["slow"] * SETTINGS.max_submits

@@ -1,0 +1,39 @@
+"""The only place where tests put the gateway's connections on a real socket, in their own event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from uvicorn.server import ServerState
+
+from services.gateway.dependencies import Backends
+from services.gateway.serving.predictor import Wanted
+
+
+@asynccontextmanager
+async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application behind connections that `protocol` makes."""
+    config, state = uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
+
+    def connect() -> asyncio.Protocol:
+        return protocol(config=config, server_state=state, app_state={})
+
+    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+        yield client
+
+
+async def warm(behind: Backends, secret: str, *wanted: Wanted) -> None:
+    """Have the gateway know a key and models, as it does when they were asked a moment ago."""
+    await behind.keys.get(secret)
+    for each in wanted:
+        await behind.predictor.choose(each)
+        await behind.plane.model_metadata(each.name, str(each.version or ""))
+
+
+async def no_app(_: object, __: object, ___: object) -> None:
+    raise AssertionError("the request did not take the short way")

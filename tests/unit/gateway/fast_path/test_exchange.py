@@ -1,0 +1,158 @@
+"""A connection's requests, as bytes: pieces, pipelines, and connections that are to be closed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from contract.keys import Scope as KeyScope
+from messaging.in_memory import MemoryChannel
+from services.gateway.app import create_protocol
+from services.gateway.dependencies import Backends
+from services.gateway.edge import recent
+from services.gateway.fast_path.protocol import HotProtocol
+from services.gateway.serving.predictor import Wanted
+from services.storage.stores import Stores
+from tests.unit.gateway.fast_path.serving import warm
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+PREDICT = "POST /v1/models/pet-cnn/predict"
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]
+
+
+@pytest.fixture
+async def secret(behind: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    secret = stores.keys.create("test", frozenset({KeyScope.PREDICT})).secret
+    await warm(behind, secret, Wanted("pet-cnn"))
+    return secret
+
+
+@pytest.fixture
+def message(secret: str) -> Callable[..., bytes]:
+    """Makes the bytes of a request."""
+
+    def make(picture: bytes, start: str = PREDICT, more: str = "") -> bytes:
+        head = f"{start} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Type: image/png\r\n{more}"
+        return f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture
+
+    return make
+
+
+@pytest.fixture
+async def line(behind: Backends) -> AsyncIterator[Line]:
+    async with connected(behind) as line:
+        yield line
+
+
+@asynccontextmanager
+async def connected(behind: Backends) -> AsyncIterator[Line]:
+    """One connection to the gateway, whose application answers 204 to everything."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    make, config, state = create_protocol(behind), uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
+
+    def connect() -> HotProtocol:
+        return make(config=config, server_state=state, app_state={})
+
+    async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield reader, writer, state
+        writer.close()
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    """The status of the next answer, which is read to its end."""
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    _, found, length = head.partition(b"content-length: ")
+    await reader.readexactly(int(length.partition(b"\r\n")[0]) if found else 0)
+    return int(head.split()[1])
+
+
+async def test_a_body_in_pieces(line: Line, message: Callable[..., bytes], channel: MemoryChannel) -> None:
+    reader, writer, _ = line
+    whole = message(b"x" * 7_000)
+
+    for start in range(0, len(whole), 997):
+        writer.write(whole[start : start + 997])
+        await writer.drain()
+        await asyncio.sleep(0)
+
+    assert await status_of(reader) == 200
+    (batch,) = channel.sent
+    assert len(batch.questions[0].payload.file) == 7_000  # type: ignore[union-attr]
+
+
+async def test_requests_in_a_pipeline_are_answered_in_their_order(line: Line, message: Callable[..., bytes]) -> None:
+    reader, writer, _ = line
+
+    writer.write(message(b"a") + message(b"b", "POST /v1/jobs") + message(b"bad") + message(b"c"))
+
+    # what comes while another is under way goes through the application, which answers 204 here
+    assert [await status_of(reader) for _ in range(4)] == [200, 204, 204, 204]
+
+
+async def test_one_connection_is_used_again(line: Line, message: Callable[..., bytes]) -> None:
+    reader, writer, state = line
+
+    for number in range(3):
+        writer.write(message(b"bad" if number == 1 else b"a"))
+        assert await status_of(reader) == (422 if number == 1 else 200)
+
+    assert (len(state.connections), state.total_requests) == (1, 3)
+
+
+async def test_a_client_that_wants_no_more_is_closed(line: Line, message: Callable[..., bytes]) -> None:
+    reader, writer, _ = line
+
+    writer.write(message(b"a", more="Connection: close\r\n"))
+
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close\r\n" in answer
+
+
+async def test_a_server_that_stops_answers_first(
+    line: Line, message: Callable[..., bytes], channel: MemoryChannel
+) -> None:
+    # given a request under way
+    reader, writer, state = line
+    channel.held = True
+    writer.write(message(b"a"))
+    while not channel.sent:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    # when the server is told to stop
+    for connection in state.connections:
+        connection.shutdown()
+    await channel.answer(channel.sent[0])
+
+    # then it is answered, and its connection closed
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_asks_nothing(
+    line: Line, message: Callable[..., bytes], channel: MemoryChannel
+) -> None:
+    # given half a request
+    _, writer, state = line
+    writer.write(message(b"half")[:-2])
+    await writer.drain()
+    while not any(connection.cycle for connection in state.connections):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    # when its client goes
+    writer.close()
+    while state.connections:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    # then
+    assert channel.sent == []

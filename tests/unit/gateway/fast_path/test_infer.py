@@ -1,0 +1,91 @@
+"""The short way of the protocol's infer and its endpoint answer the same."""
+
+import json
+from typing import Any
+
+import pytest
+from onnx import TensorProto
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from contract.errors import BrokerUnavailable
+from contract.keys import Scope
+from services.gateway.app import create_app, create_protocol
+from services.gateway.dependencies import Backends
+from services.gateway.edge import recent
+from services.gateway.serving.predictor import Wanted
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.oip import LocalAsker, serve
+from tests.onnx_graphs import identity
+from tests.unit.gateway.backends import backends
+from tests.unit.gateway.fast_path.serving import no_app, serving, warm
+
+pytestmark = pytest.mark.anyio
+
+INFER = "/v2/models/same/infer"
+SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-header-content-length", "retry-after")
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what is known stays known."""
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+
+
+@pytest.fixture
+def asker(objects: MemoryObjects) -> LocalAsker:
+    return LocalAsker(objects)
+
+
+@pytest.fixture
+def behind(stores: Stores, asker: LocalAsker) -> Backends:
+    serve(stores, "same", identity(TensorProto.FLOAT))
+    return backends(stores, asker)
+
+
+def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
+    tensor = {"name": "x", "datatype": "FP32", "shape": shape, "data": [1.5, -2]}
+    return json.dumps({"inputs": [tensor], **more}).encode()
+
+
+async def both(behind: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
+    """What the endpoint says, and then what the short way says."""
+    secret = behind.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
+    await warm(behind, secret, Wanted("same"), Wanted("same", 1))
+    await behind.plane.model_ready("same@1")
+    sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"} | headers
+    found = []
+    for app, protocol in ((create_app(behind), HttpToolsProtocol), (no_app, create_protocol(behind))):
+        async with serving(app, protocol) as client:
+            response = await client.post(path, content=content, headers=sent)
+        kept = {name: response.headers.get(name) for name in SAME_HEADERS}
+        found.append({"status": response.status_code, "body": response.content, "headers": kept})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        (INFER, body(), 200),
+        (INFER, body(id="call-7"), 200),
+        (INFER, body(parameters={"binary_data_output": True}), 200),
+        ("/v2/models/same/versions/1/infer", body(), 200),
+        ("/v2/models/same@1/infer", body(), 200),
+        (INFER, body((2, 2)), 400),
+        (INFER, b"[", 400),
+    ],
+)
+async def test_a_tensor(behind: Backends, path: str, content: bytes, status: int) -> None:
+    endpoint, hot = await both(behind, path, content)
+
+    assert endpoint == hot
+    assert hot["status"] == status
+
+
+async def test_a_pool_that_is_away(behind: Backends, asker: LocalAsker) -> None:
+    asker.error = BrokerUnavailable("the broker does not answer")
+
+    endpoint, hot = await both(behind, INFER, body())
+
+    assert endpoint == hot
+    assert hot["status"] == 503

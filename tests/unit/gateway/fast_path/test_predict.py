@@ -1,0 +1,149 @@
+"""The short way of a prediction and the documented endpoint answer the same."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from contract.errors import BrokerUnavailable, DeadlineExceeded
+from contract.keys import Scope
+from messaging.in_memory import MemoryChannel
+from messaging.responder import Answered
+from services.gateway.app import create_protocol
+from services.gateway.dependencies import Backends
+from services.gateway.edge import recent
+from services.gateway.serving.predictor import Wanted
+from services.storage.stores import Stores
+from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
+from tests.published import publish
+from tests.unit.gateway.fast_path.serving import no_app, serving, warm
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+PREDICT = "/v1/models/pet-cnn/predict"
+KNOWN = (Wanted("pet-cnn"), Wanted("pet-cnn", 1))
+SAME_HEADERS = ("content-type", "content-length", "x-request-id", "retry-after", "www-authenticate")
+
+
+async def ask(client: httpx.AsyncClient, path: str, picture: bytes, headers: dict[str, str]) -> httpx.Response:
+    sent = {"Content-Type": "image/png", "X-Request-ID": "trace-7"} | headers
+    return await client.post(path, content=picture, headers=sent)
+
+
+async def both(
+    app: FastAPI, behind: Backends, headers: dict[str, str], path: str = PREDICT, picture: bytes = b"picture"
+) -> list[dict[str, Any]]:
+    """What the endpoint says, and then what the short way says."""
+    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    found = []
+    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(behind))):
+        async with serving(way, protocol) as client:
+            found.append(told(await ask(client, path, picture, headers)))
+    return found
+
+
+def told(response: httpx.Response) -> dict[str, Any]:
+    """An answer but for its times, which differ."""
+    body = response.json()
+    times = body.pop("timing_ms", {})
+    assert all(isinstance(time, float) for time in times.values())
+    names = [name for name in SAME_HEADERS if not (times and name == "content-length")]
+    headers = {name: response.headers.get(name) for name in names}
+    return {"status": response.status_code, "body": body, "times": list(times), "headers": headers}
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what is known stays known."""
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+
+
+@pytest.fixture
+def headers(stores: Stores) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stores.keys.create('test', frozenset({Scope.PREDICT})).secret}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (PREDICT, 200),
+        (f"{PREDICT}?top_k=2", 200),
+        (f"{PREDICT}?top_k=999", 200),
+        (f"{PREDICT}?version=1", 200),
+        (f"{PREDICT}?alias=production&top_k=2", 200),
+    ],
+)
+async def test_a_picture(
+    app: FastAPI, behind: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
+) -> None:
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+    stores.models.set_alias("pet-cnn", "production", 1)
+
+    endpoint, hot = await both(app, behind, headers, path)
+
+    assert endpoint == hot
+    assert hot["status"] == status
+
+
+@pytest.mark.parametrize(("picture", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
+async def test_its_bytes(app: FastAPI, behind: Backends, headers: dict[str, str], picture: bytes, status: int) -> None:
+    endpoint, hot = await both(app, behind, headers, picture=picture)
+
+    assert endpoint == hot
+    assert hot["status"] == status
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailable("away"), DeadlineExceeded("too late"), FileNotFoundError("/srv/secret")], ids=repr
+)
+async def test_a_pool_that_fails(
+    app: FastAPI, behind: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
+) -> None:
+    def fail(*_: object) -> Answered:
+        raise error
+
+    channel.respond = fail
+
+    endpoint, hot = await both(app, behind, headers)
+
+    assert endpoint == hot
+    assert hot["status"] == getattr(error, "status", 500)
+
+
+async def test_a_bug_of_the_gateway(
+    app: FastAPI, behind: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def buggy(*_: object) -> None:
+        raise FileNotFoundError("/srv/secret")
+
+    monkeypatch.setattr(behind.predictor.asker, "post", buggy)
+
+    endpoint, hot = await both(app, behind, headers)
+
+    assert endpoint == hot
+    assert hot["status"] == 500
+    assert "secret" not in str(hot["body"])
+
+
+async def test_what_this_gateway_changes_counts_at_once(
+    app: FastAPI, client: httpx.AsyncClient, behind: Backends, stores: Stores, headers: dict[str, str]
+) -> None:
+    # given an alias that was asked a moment ago
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+    stores.models.set_alias("pet-cnn", "production", 1)
+    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    path = f"{PREDICT}?alias=production"
+    async with serving(app, create_protocol(behind)) as hot:
+        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 1
+
+        # when it is moved through this gateway
+        await client.put("/v1/models/pet-cnn/aliases/production", json={"version": 2})
+
+        # then the next picture goes there; and a key that is revoked is refused
+        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 2
+        for key in stores.keys.list():
+            if key.name == "test" and key.scopes == (Scope.PREDICT,):
+                await client.delete(f"/v1/keys/{key.id}")
+        assert (await ask(hot, path, b"picture", headers)).status_code == 401

@@ -1,0 +1,182 @@
+"""What becomes of a request that takes the short way, or is too unusual for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+from starlette.types import Receive, Scope, Send
+from structlog.typing import EventDict
+
+from contract.keys import Scope as KeyScope
+from messaging.in_memory import MemoryChannel
+from services.gateway.app import create_protocol
+from services.gateway.dependencies import Backends
+from services.gateway.edge import recent
+from services.gateway.serving.predictor import Wanted
+from services.storage.stores import Stores
+from tests.unit.gateway.fast_path.serving import serving, warm
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+PREDICT = "/v1/models/pet-cnn/predict"
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, what is known stays known."""
+    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+
+
+@pytest.fixture
+def secret(stores: Stores) -> str:
+    return stores.keys.create("test", frozenset({KeyScope.PREDICT})).secret
+
+
+@pytest.fixture
+def headers(secret: str) -> dict[str, str]:
+    return {"Content-Type": "image/png", "Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture
+def passed_on() -> list[Scope]:
+    """The requests that did not take the short way."""
+    return []
+
+
+@pytest.fixture
+async def hot(behind: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the short way, which knows the key and the model; everything else is answered by 204."""
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        passed_on.append(scope)
+        while (await receive()).get("more_body"):
+            continue
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    await behind.predictor.asker.open()
+    await warm(behind, secret, Wanted("pet-cnn"), Wanted("pet-cnn", 1))
+    async with serving(note, create_protocol(behind)) as client:
+        yield client
+
+
+def counted(status: int) -> float:
+    labels = {"method": "POST", "route": "/v1/models/{name}/predict", "status": str(status)}
+    return REGISTRY.get_sample_value("tidepool_http_requests_total", labels) or 0.0
+
+
+@pytest.mark.parametrize("query", ["", "?top_k=2", "?version=1", "?version=1&top_k=999"])
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "image/bmp"])
+async def test_what_is_usual_takes_the_short_way(
+    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], query: str, kind: str
+) -> None:
+    response = await hot.post(PREDICT + query, content=b"picture", headers=headers | {"Content-Type": kind})
+
+    assert (response.status_code, response.json()["predictions"][0]["label"]) == (200, "cat")
+    assert passed_on == []
+
+
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("/v1/models/pet-cnn/predict/", {}),
+        ("/v1/models/UPPER/predict", {}),
+        ("/v1/jobs", {}),
+        ("/v1/models/nobody-asked/predict", {}),
+        (f"{PREDICT}?top_k=0", {}),
+        (f"{PREDICT}?top_k=1000", {}),
+        (f"{PREDICT}?top_k=1&top_k=2", {}),
+        (f"{PREDICT}?top_k=", {}),
+        (f"{PREDICT}?surprise=1", {}),
+        (f"{PREDICT}?version=1&alias=production", {}),
+        (f"{PREDICT}?alias=production", {}),
+        (PREDICT, {"Content-Type": "IMAGE/PNG; q=1"}),
+        (PREDICT, {"Content-Type": "multipart/form-data; boundary=x"}),
+        (PREDICT, {"Authorization": "bearer lower"}),
+        (PREDICT, {"Authorization": "Basic dGVzdA=="}),
+        (PREDICT, {"Authorization": "Bearer wrong"}),
+        (PREDICT, {"Authorization": ""}),
+        (PREDICT, {"X-Request-Timeout": "1"}),
+    ],
+)
+async def test_what_is_unusual_is_passed_on(
+    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], path: str, changed: dict[str, str]
+) -> None:
+    response = await hot.post(path, content=b"picture", headers=headers | changed)
+
+    assert response.status_code == 204
+    (scope,) = passed_on
+    assert (scope["method"], scope["path"]) == ("POST", path.partition("?")[0])
+    assert dict(scope["headers"])[b"content-length"] == b"7"
+
+
+@pytest.mark.parametrize("picture", [b"", b"x" * 8001], ids=["none", "too large"])
+async def test_a_body_of_an_unusual_size_is_passed_on(
+    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], picture: bytes
+) -> None:
+    await hot.post(PREDICT, content=picture, headers=headers)
+
+    assert len(passed_on) == 1
+
+
+async def test_a_body_without_its_length_is_passed_on(
+    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
+) -> None:
+    async def chunks() -> Any:
+        yield b"picture"
+
+    await hot.post(PREDICT, content=chunks(), headers=headers)
+
+    assert len(passed_on) == 1
+
+
+async def test_a_key_that_may_not_is_for_the_endpoint(
+    hot: httpx.AsyncClient, behind: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
+) -> None:
+    secret = stores.keys.create("reader", frozenset({KeyScope.READ})).secret
+    await behind.keys.get(secret)
+
+    await hot.post(PREDICT, content=b"picture", headers=headers | {"Authorization": f"Bearer {secret}"})
+
+    assert len(passed_on) == 1
+
+
+async def test_a_request_is_counted_and_has_an_id(hot: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    before = counted(200)
+
+    response = await hot.post(PREDICT, content=b"picture", headers=headers | {"X-Request-ID": "trace-7"})
+
+    assert response.headers["x-request-id"] == "trace-7"
+    assert counted(200) == before + 1
+
+
+async def test_a_refusal_is_logged_with_its_id(
+    hot: httpx.AsyncClient, headers: dict[str, str], logs: list[EventDict]
+) -> None:
+    response = await hot.post(PREDICT, content=b"bad", headers=headers | {"X-Request-ID": "trace-7"})
+
+    assert response.json()["request_id"] == "trace-7"
+    assert [(line["event"], line["status"], line["request_id"]) for line in logs] == [("request", 422, "trace-7")]
+
+
+async def test_a_client_that_leaves_frees_its_place(
+    hot: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
+) -> None:
+    # given a client whose picture is with a replica that does not answer
+    channel.held = True
+    before = counted(499)
+    waiting = asyncio.create_task(hot.post(PREDICT, content=b"picture", headers=headers))
+    while not channel.sent:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    # when it leaves
+    waiting.cancel()
+    while not channel.withdrawn:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+    # then its batch is taken back
+    assert channel.withdrawn == channel.sent
+    assert counted(499) == before + 1

@@ -1,0 +1,48 @@
+"""A submit that is one too many is refused the same way on the short way and by the application."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from contract.keys import Scope
+from services.gateway.app import create_protocol
+from services.gateway.dependencies import Backends
+from services.storage.stores import Stores
+from tests.problems import problem
+from tests.unit.gateway.fast_path.serving import no_app, serving
+
+pytestmark = pytest.mark.anyio
+
+SAME_HEADERS = ("content-type", "content-length", "x-request-id", "retry-after")
+
+
+@pytest.fixture
+def headers(stores: Stores) -> dict[str, str]:
+    secret = stores.keys.create("test", frozenset({Scope.WRITE})).secret
+    return {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"}
+
+
+async def submit(client: httpx.AsyncClient, headers: dict[str, str]) -> httpx.Response:
+    return await client.post("/v1/jobs", json={"kind": "train"}, headers=headers)
+
+
+async def test_one_too_many(app: FastAPI, behind: Backends, headers: dict[str, str]) -> None:
+    # given
+    behind.submits.taken = behind.submits.most
+
+    # when
+    async with serving(app, HttpToolsProtocol) as client:
+        usual = await submit(client, headers)
+    async with serving(no_app, create_protocol(behind)) as client:
+        short = await submit(client, headers)
+
+    # then
+    assert int(short.headers["Retry-After"]) > 0
+    assert problem(short, 503, "overloaded") == problem(usual, 503, "overloaded")
+    assert [short.headers.get(name) for name in SAME_HEADERS] == [usual.headers.get(name) for name in SAME_HEADERS]
+
+
+async def test_one_that_there_is_room_for(app: FastAPI, behind: Backends, headers: dict[str, str]) -> None:
+    async with serving(app, create_protocol(behind)) as client:
+        assert (await submit(client, headers)).status_code == 422

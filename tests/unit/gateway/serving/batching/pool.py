@@ -1,0 +1,84 @@
+"""The only place that puts a batcher over a pool that answers when the test says so."""
+
+import asyncio
+from typing import Any
+
+from contract.errors import BrokerUnavailable
+from contract.inference import Artifact, Batch, Failure, Picture, Question, Scores, Target
+from messaging.in_memory import MemoryChannel
+from messaging.responder import Answered
+from services.gateway.serving.batching.batcher import Batcher
+from services.gateway.serving.batching.bounds import Bounds
+
+ARTIFACT = Artifact("jobs", "model.onnx", 1, "0" * 64)
+TARGET = Target("pet-cnn", 1, ARTIFACT)
+PATIENCE_S = 60.0
+
+
+def echo(_: Target, questions: tuple[Question, ...], max_batch: int = 64) -> Answered:
+    """Each file as the best label, or a failure for one that is called so."""
+    return Answered([_echoed(question) for question in questions], 1.5, "CPUExecutionProvider", max_batch)
+
+
+def _echoed(question: Question) -> Scores | Failure:
+    text = text_of(question)
+    return Failure("bad_image", "the file is damaged") if text == "bad" else Scores(((text, 1.0),))
+
+
+def text_of(question: Question) -> str:
+    assert isinstance(question.payload, Picture)
+    return question.payload.file.decode()
+
+
+class Pool:
+    """A batcher whose batches are held; `refuses` is an outage."""
+
+    def __init__(self, replicas: int = 1, **bounds: int) -> None:
+        self.channel = FragileChannel(echo)
+        self.channel.held = True
+        self.channel.replicas = frozenset(map(str, range(replicas)))
+        self.batcher = Batcher(self.channel, Bounds(**bounds))
+
+    def ask(self, text: str, target: Target = TARGET, within_s: float = PATIENCE_S) -> "asyncio.Task[str]":
+        """A question whose answer is its own text."""
+        return asyncio.create_task(self._ask(text, target, within_s))
+
+    async def sent(self) -> list[list[str]]:
+        """What every batch so far carries, once the event loop has nothing left to do."""
+        await settled()
+        return [texts(batch) for batch in self.channel.sent]
+
+    async def reply(self, number: int) -> None:
+        """Answer the batch that was sent so many sends ago, counted from 0."""
+        await settled()
+        await self.channel.answer(self.channel.sent[number])
+        await settled()
+
+    async def _ask(self, text: str, target: Target, within_s: float) -> str:
+        answer: Any = (await self.batcher.ask(target, Picture(text.encode()), within_s)).answer
+        return str(answer.best[0][0])
+
+
+class FragileChannel(MemoryChannel):
+    """Its twin, with outages."""
+
+    refuses = False
+
+    def send(self, batch: Batch) -> None:
+        if self.refuses:
+            raise BrokerUnavailable("the broker does not answer")
+        super().send(batch)
+
+    async def ping(self) -> None:
+        if self.refuses:
+            raise BrokerUnavailable("the broker does not answer")
+
+
+def texts(batch: Batch) -> list[str]:
+    return [text_of(question) for question in batch.questions]
+
+
+async def settled() -> None:
+    """Let everything run that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)

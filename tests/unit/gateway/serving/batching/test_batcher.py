@@ -1,0 +1,234 @@
+"""What comes of a question, whatever happens to its batch."""
+
+import asyncio
+
+import pytest
+
+from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
+from contract.inference import Failure, Picture, Reply, Scores
+from messaging.reports import GatewayReport
+from services.gateway.edge.request_id import named
+from tests.unit.gateway.serving.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_answer_tells_who_computed_it_and_with_whom() -> None:
+    pool = Pool()
+    pool.channel.held = False
+
+    one, two = await asyncio.gather(*(pool.batcher.ask(TARGET, Picture(text), PATIENCE_S) for text in (b"one", b"two")))
+
+    assert (one.answer, two.answer) == (Scores((("one", 1.0),)), Scores((("two", 1.0),)))
+    assert (one.batch_size, one.provider, one.inference_ms) == (2, "CPUExecutionProvider", 1.5)
+    assert one.queue_ms >= 0
+
+
+async def test_a_question_carries_its_deadline_and_its_requests_id() -> None:
+    pool = Pool()
+    with named("trace-7"):
+        pool.ask("early", within_s=50)
+        pool.ask("late", within_s=60)
+
+    await settled()
+    early, late = pool.channel.sent[0].questions
+    assert early.request_id == late.request_id == "trace-7"
+    assert late.deadline - early.deadline == pytest.approx(10, abs=1)
+    assert pool.channel.sent[0].reply_to == pool.channel.address
+
+
+async def test_replies_in_another_order_are_not_mixed_up() -> None:
+    pool = Pool(flights=3)
+    answers = []
+    for text in ("one", "two", "three"):
+        answers.append(pool.ask(text))
+        await settled()
+
+    for number in (2, 0, 1):
+        await pool.reply(number)
+
+    assert await asyncio.gather(*answers) == ["one", "two", "three"]
+
+
+async def test_a_failure_is_one_questions_own() -> None:
+    pool = Pool()
+    pool.channel.held = False
+
+    one, bad, two = await asyncio.gather(*map(pool.ask, ("one", "bad", "two")), return_exceptions=True)
+
+    assert (one, two) == ("one", "two")
+    assert isinstance(bad, BadImage)
+    assert bad.message == "the file is damaged"
+
+
+async def test_nobody_answers_in_time() -> None:
+    pool = Pool()
+
+    with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
+        await pool.ask("one", within_s=0.01)
+
+
+async def test_what_may_be_lost_is_sent_once_more() -> None:
+    pool = Pool()
+    answers = [pool.ask("one"), pool.ask("two")]
+    await settled()
+
+    pool.batcher.lost()
+
+    assert pool.channel.sent == pool.channel.sent[:1] * 2
+    await pool.reply(1)
+    assert await asyncio.gather(*answers) == ["one", "two"]
+
+
+async def test_what_is_lost_twice_fails() -> None:
+    pool = Pool(flights=1)
+    unlucky = pool.ask("unlucky")
+    await settled()
+    pool.batcher.lost()
+    waits = pool.ask("waits")
+    await settled()
+
+    pool.batcher.lost()
+
+    with pytest.raises(Unavailable):
+        await unlucky
+    # and its place is another's
+    assert (await pool.sent())[2:] == [["waits"]]
+    await pool.reply(2)
+    assert await waits == "waits"
+
+
+async def test_a_second_reply_is_dropped() -> None:
+    pool = Pool()
+    answer = pool.ask("one")
+    await pool.reply(0)
+    other = pool.ask("two")
+    await settled()
+
+    # when the first batch, sent twice perhaps, is answered twice
+    await pool.reply(0)
+
+    assert await answer == "one"
+    assert not other.done()
+    await pool.reply(1)
+    assert await other == "two"
+
+
+async def test_a_reply_to_what_was_withdrawn_is_dropped() -> None:
+    pool = Pool(flights=1)
+    left = pool.ask("leaves")
+    await settled()
+    left.cancel()
+    stays = pool.ask("stays")
+    await settled()
+
+    await pool.reply(0)
+
+    assert not stays.done()
+    await pool.reply(1)
+    assert await stays == "stays"
+
+
+async def test_a_reply_of_another_life_is_dropped() -> None:
+    pool = Pool()
+    pool.ask("one")
+    await settled()
+
+    pool.batcher.replied(Reply("unknown", (Failure("internal", "an internal error"),), 0.0, "", 0))
+
+    assert await pool.sent() == [["one"]]
+
+
+async def test_an_outage_is_told_at_once_and_is_over_when_it_is_over() -> None:
+    pool = Pool()
+    pool.channel.refuses = True
+    with pytest.raises(BrokerUnavailable):
+        await pool.ask("one")
+    with pytest.raises(BrokerUnavailable):
+        await pool.batcher.ping()
+
+    pool.channel.refuses = False
+
+    await pool.batcher.ping()
+    answer = pool.ask("two")
+    await pool.reply(0)
+    assert await answer == "two"
+
+
+async def test_an_outage_while_it_is_sent_again() -> None:
+    pool = Pool()
+    answer = pool.ask("one")
+    await settled()
+
+    pool.channel.refuses = True
+    pool.batcher.lost()
+
+    with pytest.raises(BrokerUnavailable):
+        await answer
+
+
+async def test_a_client_that_leaves_takes_nobody_along() -> None:
+    pool = Pool()
+    leaves, stays = pool.ask("leaves"), pool.ask("stays")
+    await settled()
+
+    leaves.cancel()
+    await pool.reply(0)
+
+    assert await stays == "stays"
+    assert leaves.cancelled()
+
+
+async def test_what_waits_is_counted_until_it_is_answered_or_left() -> None:
+    # given one question under way, and two that gather
+    pool = Pool(flights=1)
+    answered, leaves, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
+    assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)
+
+    leaves.cancel()
+    await settled()
+    assert pool.batcher.report().waiting == 2
+
+    await pool.reply(0)
+    await answered
+    report = pool.batcher.report()
+    assert report.waiting == 1
+    assert report.per_minute > 0
+
+
+async def test_where_no_replica_lives_what_is_sent_is_told_of_at_once() -> None:
+    pool = Pool(replicas=0, flights=1)
+
+    for text in ("one", "two"):
+        pool.ask(text)
+    await settled()
+
+    assert pool.channel.announced == [2]
+
+
+async def test_where_a_replica_lives_nothing_is_told_in_haste() -> None:
+    pool = Pool(replicas=1)
+
+    pool.ask("one")
+    await settled()
+
+    assert pool.channel.announced == []
+
+
+async def test_a_pool_that_fails_as_a_whole() -> None:
+    pool = Pool()
+
+    def fail(*_: object) -> None:
+        raise BadImage("nothing can be read")
+
+    pool.channel.respond = fail  # type: ignore[assignment]
+    answers = [pool.ask("one"), pool.ask("two")]
+
+    await pool.reply(0)
+
+    assert [type(found) for found in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
+    # and the next question is asked as ever
+    pool.channel.respond = echo
+    again = pool.ask("three")
+    await pool.reply(1)
+    assert await again == "three"

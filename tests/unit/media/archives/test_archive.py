@@ -1,0 +1,168 @@
+"""A zip's files are read within the limits, or refused alone or all together."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from contract.errors import BadArchive, BadImage
+from media.archives.archive import Archive
+from media.archives.limits import MIB, Limits
+from media.archives.rejections import Rejections
+from tests.pictures import CENTRAL, LOCAL, patch, png, zipped
+
+DEFAULT = Limits()
+
+
+def opened(path: Path, limits: Limits = DEFAULT) -> tuple[Archive, dict[str, str]]:
+    """The archive, and why files of it were rejected."""
+    rejections = Rejections()
+    archive = Archive(path, limits, rejections)
+    return archive, {item.file: item.reason for item in rejections.first()}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "upload.zip"
+
+
+def test_files_are_read_by_clean_names(path: Path) -> None:
+    archive, rejected = opened(zipped(path, {"./cat\\1.png": b"one", "dog/2.png": b"two"}))
+
+    assert archive.names == ("cat/1.png", "dog/2.png")
+    assert [archive.read(name) for name in archive.names] == [b"one", b"two"]
+    assert not rejected
+
+
+def test_a_file_can_be_read_twice(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": b"one"}))
+
+    assert archive.read("a") == archive.read("a") == b"one"
+
+
+def test_total_limit_ends_the_reading(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": bytes(600), "b": bytes(600)}), Limits(total_bytes=1000))
+
+    assert len(archive.read("a")) == 600
+    with pytest.raises(BadArchive, match="inflates to over 1000 bytes"):
+        archive.read("b")
+
+
+def test_member_over_its_limit_is_refused_alone(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": bytes(101), "b": bytes(100)}), Limits(member_bytes=100, total_bytes=100))
+
+    with pytest.raises(BadImage, match="inflates to over 100 bytes"):
+        archive.read("a")
+    assert len(archive.read("b")) == 100
+
+
+def test_thousandfold_member_is_refused_before_it_is_inflated(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": bytes(50 * MIB)}), Limits(total_bytes=12 * MIB))
+
+    with pytest.raises(BadImage, match="over 200 times its compressed size"):
+        archive.read("a")
+
+
+def test_ratio_of_small_files_does_not_matter(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": bytes(MIB)}))
+
+    assert len(archive.read("a")) == MIB
+
+
+@pytest.mark.parametrize("declared", [0, 999, 1001], ids=["none", "less", "more"])
+def test_lie_about_the_size_is_caught(path: Path, declared: int) -> None:
+    zipped(path, {"a": bytes(1000)})
+    patch(path, LOCAL, 22, "<L", declared)
+
+    archive, _ = opened(patch(path, CENTRAL, 24, "<L", declared))
+
+    with pytest.raises(BadImage, match="not what the archive declares"):
+        archive.read("a")
+
+
+def test_member_that_inflates_beyond_its_declared_size_meets_the_limit(path: Path) -> None:
+    zipped(path, {"a": bytes(1000)})
+
+    archive, _ = opened(patch(path, CENTRAL, 24, "<L", 10), Limits(member_bytes=500))
+
+    with pytest.raises(BadImage, match="inflates to over 500 bytes"):
+        archive.read("a")
+
+
+@pytest.mark.parametrize(
+    ("signature", "offset", "layout", "value"),
+    [
+        pytest.param(CENTRAL, 16, "<L", 1234, id="CRC"),
+        pytest.param(LOCAL, 0, "<B", 0, id="signature"),
+        pytest.param(LOCAL, 30, "<B", 0, id="name"),
+        pytest.param(LOCAL, 30, "<B", 0xFF, id="encoding"),
+        pytest.param(LOCAL, 28, "<H", 0xFFFF, id="place"),
+        pytest.param(LOCAL, 31, "<B", 0xFF, id="deflate"),
+    ],
+)
+def test_damaged_member_is_refused_alone(path: Path, signature: bytes, offset: int, layout: str, value: int) -> None:
+    patch(zipped(path, {"a": b"one", "b": b"two"}), signature, offset, layout, value)
+
+    archive, _ = opened(path)
+
+    with pytest.raises(BadImage, match="damaged in the archive"):
+        archive.read("a")
+    assert archive.read("b") == b"two"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression_is_refused(path: Path, method: int) -> None:
+    archive, _ = opened(zipped(path, {"a": b"one"}, method))
+
+    with pytest.raises(BadImage, match="other than deflate"):
+        archive.read("a")
+
+
+def test_stored_members_are_read(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": b"one"}, zipfile.ZIP_STORED))
+
+    assert archive.read("a") == b"one"
+
+
+def test_content_that_looks_like_a_directory_is_read(path: Path) -> None:
+    archive, _ = opened(zipped(path, {"a": CENTRAL * 5}, zipfile.ZIP_STORED), Limits(members=1))
+
+    assert archive.read("a") == CENTRAL * 5
+
+
+def test_names_that_leave_the_folder_are_rejected_and_nothing_is_written(path: Path) -> None:
+    bad = ["../out.png", "cat/../../out.png", "/tmp/out.png", "C:\\out.png", "..\\out.png"]
+
+    archive, rejected = opened(zipped(path, [(name, png()) for name in [*bad, "cat/1.png"]]))
+
+    assert archive.read("cat/1.png") == png()
+    assert set(rejected) == {"../out.png", "cat/../../out.png", "/tmp/out.png", "C:/out.png"}
+    assert archive.names == ("cat/1.png",)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_second_file_of_a_name_is_rejected(path: Path) -> None:
+    archive, rejected = opened(zipped(path, [("a/1", b"one"), ("a\\1", b"two"), ("a/1", b"three")]))
+
+    assert archive.read("a/1") == b"one"
+    assert rejected == {"a/1": "a second file of this name"}
+
+
+def test_utf8_name_without_its_flag_is_read(path: Path) -> None:
+    zipped(path, {"é/1.png": b"one"})
+    patch(patch(path, CENTRAL, 8, "<H", 0), LOCAL, 6, "<H", 0)
+
+    archive, _ = opened(path)
+
+    assert archive.names == ("é/1.png",)
+    assert archive.read("é/1.png") == b"one"
+
+
+def test_name_in_the_old_encoding_is_read(path: Path) -> None:
+    zipped(path, {"e/1.png": b"one"})
+    path.write_bytes(path.read_bytes().replace(b"e/1.png", "é/1.png".encode("cp437")))
+
+    archive, _ = opened(path)
+
+    assert archive.names == ("é/1.png",)
+    assert archive.read("é/1.png") == b"one"

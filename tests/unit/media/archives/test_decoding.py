@@ -1,0 +1,76 @@
+"""Many pictures are decoded in order, and bad ones among them have their reasons."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract.errors import BadArchive
+from contract.images import ImageSpec
+from media.archives.archive import Archive
+from media.archives.decoding import decoded
+from media.archives.limits import MIB, Limits
+from media.archives.rejections import Rejections
+from tests.pictures import encoded, noise, zipped
+
+SPEC = ImageSpec(size=(8, 8))
+DEFAULT = Limits(pixels=64)
+
+
+@pytest.fixture
+def files() -> dict[str, bytes]:
+    files = {f"cat/{number}.png": encoded(noise(seed=number)) for number in range(300)}
+    return files | {"cat/70.png": b"text", "cat/200.png": encoded(noise(9, 8))}
+
+
+def archive(folder: Path, files: dict[str, bytes], limits: Limits = DEFAULT) -> Archive:
+    return Archive(zipped(folder / "upload.zip", files), limits, Rejections())
+
+
+def test_order_is_kept_and_bad_pictures_stay_in_their_place(tmp_path: Path, files: dict[str, bytes]) -> None:
+    results = list(decoded(files, archive(tmp_path, files), SPEC))
+
+    assert [name for name, _ in results] == list(files)
+    reasons = {name: pixels for name, pixels in results if isinstance(pixels, str)}
+    assert reasons == {
+        "cat/70.png": "not a readable JPEG, PNG, WebP or BMP image",
+        "cat/200.png": "the image has 8 x 9 pixels; the limit is 64 in all",
+    }
+    good = {name: pixels for name, pixels in results if not isinstance(pixels, str)}
+    assert all(np.array_equal(good[f"cat/{n}.png"], noise(seed=n).transpose(2, 0, 1)) for n in (0, 63, 64, 299))
+
+
+@pytest.mark.parametrize("side", [8, 700], ids=["many in a batch", "one in a batch"])
+def test_unreadable_file_has_its_reason(tmp_path: Path, side: int) -> None:
+    source = archive(tmp_path, {"a": bytes(2000), "b": encoded(noise())}, Limits(member_bytes=1000))
+
+    (_, reason), (_, pixels) = decoded(["a", "b"], source, ImageSpec(size=(side, side)))
+
+    assert reason == "inflates to over 1000 bytes"
+    assert not isinstance(pixels, str)
+    assert pixels.shape == (3, side, side)
+
+
+def test_fault_of_the_archive_ends_it(tmp_path: Path, files: dict[str, bytes]) -> None:
+    source = archive(tmp_path, files, Limits(total_bytes=20_000))
+
+    with pytest.raises(BadArchive, match="inflates to over 20000 bytes"):
+        list(decoded(files, source, SPEC))
+
+
+def test_large_files_are_not_read_far_ahead(tmp_path: Path) -> None:
+    class Counting(Archive):
+        reads = 0
+
+        def read(self, name: str) -> bytes:
+            self.reads += 1
+            return super().read(name)
+
+    large = np.random.default_rng(0).bytes(MIB)
+    path = zipped(tmp_path / "upload.zip", {str(number): large for number in range(20)}, zipfile.ZIP_STORED)
+    source = Counting(path, DEFAULT, Rejections())
+
+    next(decoded(source.names, source, SPEC))
+
+    assert source.reads < 10

@@ -1,0 +1,127 @@
+"""A zip's directory is read, or refused in whole or in part."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from contract.errors import BadArchive
+from media.archives import directory
+from media.archives.rejections import Rejections
+from tests.pictures import CENTRAL, patch, png, zipped
+
+
+def listed(path: Path, members: int = 1000) -> tuple[list[str], dict[str, str]]:
+    """The names of the acceptable files, and why others were rejected."""
+    rejections = Rejections()
+    with directory.GuardedFile(path, members) as file:
+        names = list(directory.acceptable(directory.opened(file), rejections))
+    return names, {item.file: item.reason for item in rejections.first()}
+
+
+def special(name: str, kind: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (kind | 0o777) << 16
+    return info
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "upload.zip"
+
+
+@pytest.mark.parametrize("data", [b"", b"text, not a zip", b"\x89PNG\r\n\x1a\n" * 10], ids=["empty", "text", "PNG"])
+def test_what_is_no_zip_is_refused(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+    with pytest.raises(BadArchive, match="not a zip file"):
+        listed(path)
+
+
+def test_cut_off_zip_is_refused(path: Path) -> None:
+    data = zipped(path, {"a": png()}).read_bytes()
+    path.write_bytes(data[:-30])
+
+    with pytest.raises(BadArchive, match="cut off"):
+        listed(path)
+
+
+def test_zip_without_files_is_refused(path: Path) -> None:
+    with pytest.raises(BadArchive, match="the archive is empty"):
+        listed(zipped(path, {}))
+
+
+def test_encrypted_zip_is_refused(path: Path) -> None:
+    zipped(path, {"a": b"1", "b": b"2"})
+
+    with pytest.raises(BadArchive, match="encrypted"):
+        listed(patch(path, CENTRAL, 8, "<H", 0x1, entry=1))
+
+
+def test_unknown_zip_version_is_refused(path: Path) -> None:
+    with pytest.raises(BadArchive, match="features that are not supported"):
+        listed(patch(zipped(path, {"a": b"1"}), CENTRAL, 6, "<H", 99))
+
+
+def test_too_many_members_are_refused(path: Path) -> None:
+    zipped(path, {str(number): b"" for number in range(4)})
+
+    assert len(listed(path, members=4)[0]) == 4
+    with pytest.raises(BadArchive, match="over 3 files"):
+        listed(path, members=3)
+
+
+def test_too_large_directory_is_refused_unread(path: Path) -> None:
+    infos = [zipfile.ZipInfo(str(number)) for number in range(20)]
+    for info in infos:
+        info.comment = b"x" * 60_000
+
+    with pytest.raises(BadArchive, match="directory is too large"):
+        listed(zipped(path, [(info, b"") for info in infos]), members=20)
+
+
+@pytest.mark.parametrize("header_offset", [0, 2**32 - 2], ids=["overlap", "outside"])
+def test_members_that_share_bytes_or_have_none_are_refused(path: Path, header_offset: int) -> None:
+    zipped(path, {"a": png(), "b": png()})
+
+    with pytest.raises(BadArchive, match="overlap or lie outside"):
+        listed(patch(path, CENTRAL, 42, "<L", header_offset, entry=1))
+
+
+def test_name_with_a_nul_is_rejected(path: Path) -> None:
+    zipped(path, {"cat/1.png#.exe": png(), "ok": png()})
+    path.write_bytes(path.read_bytes().replace(b"png#", b"png\0"))
+
+    names, rejected = listed(path)
+
+    assert names == ["ok"]
+    assert rejected == {"cat/1.png\ufffd.exe": "its name has control characters"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(stat.S_IFLNK, "a symbolic link"), (stat.S_IFIFO, "not a regular file"), (stat.S_IFCHR, "not a regular file")],
+)
+def test_links_and_devices_are_rejected(path: Path, kind: int, reason: str) -> None:
+    names, rejected = listed(zipped(path, [(special("cat/1.png", kind), b"/etc/passwd"), ("ok", b"")]))
+
+    assert (names, rejected) == (["ok"], {"cat/1.png": reason})
+
+
+def test_nested_archive_is_rejected(path: Path) -> None:
+    inner = zipped(path.with_name("inner.zip"), {"cat/1.png": png()}).read_bytes()
+
+    names, rejected = listed(zipped(path, {"cat/more.zip": inner, "ok": b""}))
+
+    assert (names, rejected) == (["ok"], {"cat/more.zip": "nested archive"})
+
+
+def test_folders_and_clutter_are_ignored(path: Path) -> None:
+    clutter = ["cat/", "__MACOSX/cat/._1.png", "cat/.DS_Store", "Thumbs.db", ".hidden/1.png"]
+
+    names, rejected = listed(
+        zipped(path, [*((name, b"") for name in clutter), (special("dog", stat.S_IFDIR), b""), ("cat/1.png", b"")])
+    )
+
+    assert (names, rejected) == (["cat/1.png"], {})

@@ -1,0 +1,58 @@
+"""Names of an archive's members are cleaned, ignored or refused."""
+
+import pytest
+
+from media.archives import names
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("cat/1.png", "cat/1.png"),
+        ("cat\\sub\\1.png", "cat/sub/1.png"),
+        ("./cat//1.png", "cat/1.png"),
+        ("/etc/passwd", "/etc/passwd"),
+        ("\\\\host\\share", "/host/share"),
+        ("cat/../dog/1.png", "cat/../dog/1.png"),
+        ("cat/", "cat"),
+    ],
+)
+def test_clean(raw: str, expected: str) -> None:
+    assert names.clean(raw) == expected
+
+
+@pytest.mark.parametrize("name", ["__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", ".git/config", "cat/._1.png"])
+def test_clutter(name: str) -> None:
+    assert names.is_clutter(name)
+
+
+@pytest.mark.parametrize("name", ["cat/1.png", "../1.png", "cat/..", "thumbs/1.png"])
+def test_what_is_no_clutter(name: str) -> None:
+    assert not names.is_clutter(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/etc/passwd", "absolute path"),
+        ("C:/windows/system.ini", "absolute path"),
+        ("../../etc/passwd", "leaves the archive"),
+        ("cat/../../1.png", "leaves the archive"),
+        ("cat/1\0.png", "control characters"),
+        ("cat/1\n.png", "control characters"),
+        ("cat/" + "x" * 1021, "over 1024 characters"),
+        ("cat/more.zip", "nested archive"),
+        ("cat/more.TAR.GZ", "nested archive"),
+        ("more.7z", "nested archive"),
+    ],
+)
+def test_refused_names(name: str, reason: str) -> None:
+    fault = names.fault(name)
+
+    assert fault is not None
+    assert reason in fault
+
+
+@pytest.mark.parametrize("name", ["cat/1.png", "cat/..1.png", "ca:t/1.png", "😀/1.png", "cat/" + "x" * 1020])
+def test_accepted_names(name: str) -> None:
+    assert names.fault(name) is None

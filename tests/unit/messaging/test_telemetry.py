@@ -1,0 +1,101 @@
+"""What a service writes to its standard output, and the metrics it serves."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from messaging.settings import TelemetrySettings
+from messaging.telemetry import start_telemetry
+from tests.servers import free_port
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def written() -> Iterator[Lines]:
+    """Starts the telemetry of a trainer; what it has written since."""
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    with redirect_stdout(io.StringIO()) as output:
+        start_telemetry("trainer", TelemetrySettings(metrics_port=0, log_level="info"))
+    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:], logging.getLogger().level = before
+
+
+def test_a_line_says_who_when_and_for_whom(written: Lines) -> None:
+    with bound_contextvars(request_id="r-1", job_id="j-1"):
+        structlog.get_logger().warning("attempt failed", code="bad_archive")
+
+    (line,) = written()
+    assert (line["role"], line["level"], line["event"], line["code"]) == (
+        "trainer",
+        "warning",
+        "attempt failed",
+        "bad_archive",
+    )
+    assert (line["request_id"], line["job_id"]) == ("r-1", "j-1")
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
+
+
+def test_what_libraries_log_looks_the_same(written: Lines) -> None:
+    with bound_contextvars(request_id="r-1"):
+        logging.getLogger("celery.worker").warning("%s is slow", "redis", extra={"queue": "trainer"})
+
+    (line,) = written()
+    assert (line["role"], line["level"], line["event"]) == ("trainer", "warning", "redis is slow")
+    assert (line["request_id"], line["queue"]) == ("r-1", "trainer")
+    assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
+
+
+@pytest.mark.parametrize(
+    "log", [lambda: structlog.get_logger().exception("failed"), lambda: logging.exception("failed")]
+)
+def test_an_exception_stays_on_its_line(written: Lines, log: Callable[[], None]) -> None:
+    try:
+        raise ValueError("of two\nlines")
+    except ValueError:
+        log()
+
+    (line,) = written()
+    assert line["level"] == "error"
+    assert line["exception"].endswith("ValueError: of two\nlines")
+
+
+def test_a_value_that_json_does_not_know(written: Lines) -> None:
+    structlog.get_logger().info("kept", kinds={"cat"})
+
+    (line,) = written()
+    assert line["kinds"] == "{'cat'}"
+
+
+def test_below_the_level_is_silence(written: Lines) -> None:
+    structlog.get_logger().debug("bell")
+    logging.getLogger("celery.worker").debug("bell")
+
+    assert written() == []
+
+
+@pytest.mark.usefixtures("written")
+def test_metrics_are_served_on_a_port_of_their_own() -> None:
+    port = free_port()
+
+    start_telemetry("trainer", TelemetrySettings(metrics_port=port))
+
+    assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+
+def test_celery_says_nothing_of_every_bell_but_what_went_wrong(written: Lines) -> None:
+    logging.getLogger("celery.app.trace").info("Task tidepool.answer_batches[1] succeeded in 0.2s")
+    logging.getLogger("celery.app.trace").error("Task tidepool.answer_batches[2] raised")
+
+    (line,) = written()
+    assert line["event"] == "Task tidepool.answer_batches[2] raised"

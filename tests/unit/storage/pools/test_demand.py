@@ -1,0 +1,71 @@
+"""What is measured of the pools."""
+
+import pytest
+
+from contract.pools import POOL_NAMES, Measured
+from messaging.in_memory import MemoryReports
+from messaging.reports import GatewayReport, ReplicaReport, Reported
+from services.storage.database import Database
+from services.storage.jobs.jobs import Jobs
+from services.storage.pools.demand import Demand
+from services.storage.pools.pools import Pools
+from tests.clock import FakeClock
+from tests.examples import PREDICT_REQUEST, TRAIN_REQUEST
+
+IDLE = ReplicaReport(job=False, busy=0.0, draining=False)
+BUSY = ReplicaReport(job=True, busy=0.5, draining=False)
+GOING = ReplicaReport(job=True, busy=1.0, draining=True)
+
+
+class World:
+    """A database with two trainings and one batch prediction waiting, and what a test lets the pools say."""
+
+    def __init__(self) -> None:
+        clock = FakeClock()
+        database = Database.in_memory(clock)
+        for request in (TRAIN_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST):
+            Jobs(database).create(request)
+        clock.tick(3)
+        self.reports = MemoryReports()
+        self.demand = Demand(Pools(database), self.reports, lambda: 50.0)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_an_empty_deployment(world: World) -> None:
+    measured = world.demand.measure()
+
+    assert tuple(measured) == POOL_NAMES
+    assert measured["preprocess"] == Measured(at=50.0, ready=0, draining=0, waiting=0, running=0)
+    assert measured["trainer"] == Measured(at=50.0, ready=0, draining=0, waiting=2, running=0, oldest_s=3.0)
+
+
+def test_replicas_that_go_are_not_ready(world: World) -> None:
+    world.reports.said = {"trainer": Reported(replicas={"a": IDLE, "b": BUSY, "c": GOING})}
+
+    measured = world.demand.measure()["trainer"]
+
+    assert (measured.ready, measured.draining, measured.busy) == (2, 1, 0.25)
+    assert measured.requests_per_minute is None
+
+
+def test_requests_wait_for_inference_as_jobs_do(world: World) -> None:
+    gateways = {"a": GatewayReport(waiting=4, per_minute=30.0), "b": GatewayReport(waiting=1, per_minute=15.0)}
+    world.reports.said = {"inference": Reported(replicas={"a": BUSY}, gateways=gateways)}
+
+    measured = world.demand.measure()["inference"]
+
+    assert (measured.waiting, measured.running, measured.requests_per_minute) == (6, 0, 45.0)
+    assert (measured.ready, measured.busy) == (1, 0.5)
+
+
+def test_without_the_broker_jobs_are_measured_and_requests_are_not(world: World) -> None:
+    world.reports.said = None
+
+    measured = world.demand.measure()
+
+    assert measured["trainer"] == Measured(at=50.0, ready=None, waiting=2, running=0, oldest_s=3.0)
+    assert measured["inference"] == Measured(at=50.0, ready=None, waiting=None, running=0, oldest_s=3.0)

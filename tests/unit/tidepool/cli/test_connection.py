@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from tidepool.cli.connection import connect
+from tidepool.errors import Trouble
+from tidepool.stack.components import Plan
+from tidepool.stack.home import Home
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TIDEPOOL_URL", "TIDEPOOL_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.at(tmp_path / "home")
+
+
+def address_of(home: Home) -> tuple[str, str]:
+    with connect(home) as client:
+        http = client._transport._http
+        return str(http.base_url).rstrip("/"), http.headers["Authorization"]
+
+
+def test_nothing_runs(home: Home) -> None:
+    with pytest.raises(Trouble, match="No stack runs in"):
+        connect(home)
+
+
+def test_the_stack_in_the_folder(home: Home) -> None:
+    home.create()
+    Plan(url="http://127.0.0.1:8123", components=()).save(home.plan_file)
+    home.key_file.write_text("tp_secret\n")
+
+    assert address_of(home) == ("http://127.0.0.1:8123", "Bearer tp_secret")
+
+
+def test_another_deployment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_URL", "http://tidepool:80")
+    with pytest.raises(Trouble, match="Set both"):
+        connect(home)
+
+    monkeypatch.setenv("TIDEPOOL_API_KEY", "tp_other")
+
+    assert address_of(home)[1] == "Bearer tp_other"

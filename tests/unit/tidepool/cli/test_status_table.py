@@ -1,0 +1,46 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tidepool.cli.status_table import print_status
+from tidepool.stack.status import Row, Status
+
+
+def printed(status: Status) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    print_status(console, status)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def row(log: Path, **fields: object) -> Row:
+    return Row.model_validate({"name": "redis", "role": "redis", "state": "ready", "log": str(log)} | fields)
+
+
+def test_a_stack_that_is_down() -> None:
+    assert "make up" in printed(Status(url=None, supervised=False, components=()))
+
+
+def test_a_line_for_a_process() -> None:
+    found = row(Path.cwd() / "home" / "redis.log", pid=42, restarts=3, uptime_s=7200.0, memory_bytes=5 << 20)
+    text = printed(Status(url="http://127.0.0.1:8080", supervised=True, components=(found,)))
+    assert text.splitlines()[-1].split() == ["redis", "42", "ready", "3", "2.0", "h", "5", "MiB", "home/redis.log"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(59.4, "59 s"), (600.0, "10 min"), (5400.0, "1.5 h")])
+def test_uptime(seconds: float, text: str, tmp_path: Path) -> None:
+    assert text in printed(Status(url="", supervised=True, components=(row(tmp_path, uptime_s=seconds),)))
+
+
+def test_a_stack_without_supervisor(tmp_path: Path) -> None:
+    assert "was killed" in printed(Status(url="", supervised=False, components=(row(tmp_path, state="orphaned"),)))
+
+
+def test_replicas_that_are_stopped_share_a_line(tmp_path: Path) -> None:
+    stopped = [row(tmp_path, name=f"{role}-{n}", role=role, state="stopped") for role in ("a", "b") for n in (2, 3)]
+    text = printed(
+        Status(url="", supervised=True, components=(row(tmp_path), *stopped, row(tmp_path, state="draining")))
+    )
+    assert "2 of a, 2 of b" in text
+    assert ("a-2" in text, "draining" in text) == (False, True)

@@ -1,0 +1,74 @@
+"""What a replica writes down of its use."""
+
+import pytest
+
+from contract.errors import DatabaseUnavailable
+from contract.usage import Purpose, UsageBy
+from messaging.busy import Busy
+from services.storage.database import Database
+from services.storage.pools.usage import Ledger, Use
+from tests.clock import FakeClock
+from tests.examples import WHEN
+from tests.unit.messaging.test_busy import Clock
+from worker.usage_writer import Accounts
+
+TODAY = WHEN.date()
+
+
+class Replica:
+    """Busy with two models by a clock of its own, and a ledger that can be away."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.ledger = Ledger(Database.in_memory(FakeClock()))
+        self.online, self.jobs = Busy(self.clock), Busy(self.clock)
+        self.accounts = Accounts("inference", True, self.ledger, (self.online, self.jobs), self.clock)
+
+    def work(self, seconds: float) -> None:
+        """Answer with one model and train with another at the same time."""
+        answering, training = Use(Purpose.ONLINE, "cat"), Use(Purpose.JOB, "dog", "job-1")
+        self.online.begin(answering)
+        self.jobs.begin(training)
+        self.clock.now += seconds
+        self.online.end(answering)
+        self.jobs.end(training)
+
+    def written(self) -> dict[str, tuple[float, float]]:
+        items = self.ledger.sums(TODAY, TODAY, UsageBy.MODEL, 10).items
+        return {line.key: (line.online_s, line.jobs_s) for line in items}
+
+    def ready(self) -> list[tuple[float | None, float]]:
+        items = self.ledger.sums(TODAY, TODAY, UsageBy.POOL, 10).items
+        return [(line.ready_s, line.gpu_s) for line in items]
+
+
+@pytest.fixture
+def replica() -> Replica:
+    return Replica()
+
+
+def test_every_second_is_written_once(replica: Replica) -> None:
+    for seconds in (2.0, 3.0):
+        replica.work(seconds)
+        replica.clock.now += 10
+        replica.accounts.write()
+
+    assert replica.written() == {"cat": (5.0, 0.0), "dog": (0.0, 5.0)}
+    assert replica.ready() == [(25.0, 25.0)]
+
+
+def test_an_outage_only_delays_it(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(replica.ledger, "add", away)
+        replica.work(2.0)
+        replica.accounts.write()
+    assert replica.written() == {}
+
+    replica.work(1.0)
+    replica.accounts.write()
+
+    assert replica.written() == {"cat": (3.0, 0.0), "dog": (0.0, 3.0)}
+    assert replica.ready() == [(3.0, 3.0)]

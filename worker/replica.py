@@ -1,0 +1,103 @@
+"""The process of one replica: it runs the jobs of its pool, answers the pool's batches, or does both."""
+
+import gc
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import redis
+import structlog
+from celery import Celery, signals
+
+from contract.jobs import JobKind
+from messaging import redis_keys
+from messaging.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
+from messaging.busy import Busy
+from messaging.heartbeat import Heartbeat
+from messaging.presence import Presence
+from messaging.responder import Drain, Responder
+from messaging.settings import BrokerSettings, TelemetrySettings
+from messaging.telemetry import start_telemetry
+from services.storage.stores import Stores
+from worker.gpu import Gpu
+from worker.task import Handler
+from worker.usage_writer import Accounts
+from worker.worker import Worker
+
+log = structlog.get_logger()
+
+Setup = Callable[[Stores], Responder]
+
+
+def serve(
+    pool: str,
+    handlers: Mapping[JobKind, Handler] | None = None,
+    setup: Setup | None = None,
+    gpu: Callable[[], int | None] = lambda: None,
+) -> None:
+    """Run jobs with the `handlers` of their kinds, answer batches with what `setup` makes, or both, until SIGTERM.
+
+    `gpu` says which of the GPUs that CUDA shows it has, if any. A composition root.
+    """
+    start_telemetry(pool, TelemetrySettings())
+    settings = BrokerSettings()
+    app = celery_app(settings)
+    stores, device = Stores.from_environment(), gpu()
+    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
+    tasks: dict[str, Callable[..., None]] = {}
+    private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
+    queues = [pool, private]
+    online, jobs = Busy(), Busy()
+    bells = redis_keys.bells(pool)
+    bell = Broker(app).bell(bells)
+    if setup is not None:
+        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), bell, online).run
+        queues.append(bells)
+    worker = Worker(handlers or {}, stores, jobs)
+    heartbeat = Heartbeat(lambda: Broker(app).beat(private))
+    tasks[HEAR_BEAT] = heartbeat.hear
+    heartbeat.start()
+    presence = Presence(pool, private, client, online, jobs, worker.rest, _gpu_busy(device))
+    presence.start()
+    signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
+    accounts = Accounts(pool, device is not None, stores.ledger, (online, jobs))
+    accounts.start()
+    gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
+    try:
+        if handlers is None:
+            consume(app, queues, tasks)
+        else:
+            _run_jobs(worker, app, queues, tasks)
+    finally:
+        accounts.write()
+        if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
+            presence.leave(bell)
+
+
+def _gpu_busy(device: int | None) -> Callable[[], float | None]:
+    if device is None:
+        return lambda: None
+    import pynvml  # noqa: PLC0415  only services that may have a GPU list NVML's bindings
+
+    return Gpu(pynvml, device).busy
+
+
+def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:
+    """Consume, while the worker runs jobs in a thread beside; what runs at SIGTERM is drained."""
+
+    def run_job(job_id: str) -> None:
+        log.debug("bell", job_id=job_id)
+        worker.ring()
+
+    def drain(**_: Any) -> None:
+        worker.drain()
+
+    signals.worker_shutting_down.connect(drain, weak=False)
+    worker.start()
+    try:
+        consume(app, queues, tasks | {RUN_JOB: run_job})
+    finally:
+        worker.drain()
+        worker.join()
