@@ -1,5 +1,6 @@
 """What was used: seconds of replicas, by what they were used for."""
 
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
@@ -17,6 +18,15 @@ class Purpose(StrEnum):
     READY = "ready"
     JOB = "job"
     ONLINE = "online"
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a second of a replica was for; what does not apply is empty."""
+
+    purpose: Purpose
+    model: str = ""
+    job: str = ""
 
 
 class UsageBy(StrEnum):

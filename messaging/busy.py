@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
-from services.storage.pools.usage import Use
+from contract.usage import Use
 
 
 class Busy:

@@ -11,10 +11,10 @@ import structlog
 
 from contract.errors import BrokerUnavailable
 from contract.inference import Batch, Reply
+from contract.reports import GatewayReport
 from messaging import redis_keys
 from messaging.broker import Broker
 from messaging.pipe import Pipe
-from messaging.reports import GatewayReport
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()

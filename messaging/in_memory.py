@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 
 from contract.inference import Batch, Failure, Reply
 from contract.pools import PoolName
+from contract.reports import Reported
 from messaging.channel import Listener
-from messaging.reports import Reported
 from messaging.responder import Respond
 
 

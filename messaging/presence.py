@@ -11,10 +11,10 @@ import msgspec
 import redis
 import structlog
 
+from contract.reports import ReplicaReport
 from messaging import redis_keys
 from messaging.busy import Busy
 from messaging.rate import Rate
-from messaging.reports import ReplicaReport
 
 log = structlog.get_logger()
 

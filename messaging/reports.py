@@ -1,14 +1,14 @@
-"""What replicas and gateways say of themselves every second, and the only place that reads it."""
+"""Reads the reports that replicas and gateways write to Redis every second."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import redis
 import structlog
 
 from contract.pools import POOL_NAMES
+from contract.reports import GatewayReport, ReplicaReport, Reported
 from messaging import redis_keys
 from messaging.settings import BrokerSettings
 
@@ -17,37 +17,7 @@ log = structlog.get_logger()
 TIMEOUT_S = 2.0
 
 
-class ReplicaReport(msgspec.Struct, frozen=True):
-    """`job` while it runs one, `busy` the share of the last seconds that it computed, `draining` once it is to go."""
-
-    job: bool
-    busy: float
-    draining: bool
-
-
-class GatewayReport(msgspec.Struct, frozen=True):
-    """Requests that have no answer yet, and how many a minute got one of late."""
-
-    waiting: int
-    per_minute: float
-
-
 Report = TypeVar("Report", ReplicaReport, GatewayReport)
-
-
-@dataclass(frozen=True)
-class Reported:
-    """What was said about a pool by those who live, by their names."""
-
-    replicas: Mapping[str, ReplicaReport] = field(default_factory=dict)
-    gateways: Mapping[str, GatewayReport] = field(default_factory=dict)
-
-
-class Reports(Protocol):
-    """`RedisReports` is the real one, `MemoryReports` its twin."""
-
-    def read(self) -> Mapping[str, Reported] | None:
-        """By pool, what its replicas and its gateways said last; None while the broker is away."""
 
 
 class RedisReports:

@@ -12,10 +12,9 @@ from prometheus_client import Counter
 
 from contract.errors import DeadlineExceeded, TidepoolError
 from contract.inference import Answer, Batch, Failure, Question, Reply, Target
-from contract.usage import Purpose
+from contract.usage import Purpose, Use
 from messaging import redis_keys
 from messaging.busy import Busy
-from services.storage.pools.usage import Use
 
 log = structlog.get_logger()
 

@@ -26,7 +26,7 @@ from contract.jobs import Progress
 from messaging.settings import TelemetrySettings, WorkerSettings
 from messaging.telemetry import start_telemetry
 from services.storage.jobs.claims import Claim
-from services.storage.jobs.guards import Lease
+from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
 from worker.retries import PatientObjects, through_outages

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from contract.errors import TidepoolError
-from contract.usage import Purpose
+from contract.usage import Purpose, Use
 from messaging.busy import Busy
-from services.storage.pools.usage import Ledger, Use
+from services.storage.pools.usage import Ledger
 
 WRITE_S = 20.0  # what a replica that is killed takes along is at most this much
 

@@ -10,7 +10,7 @@ import structlog
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
-from services.storage.jobs.guards import LEASE, Lease
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.stores import Stores
 from worker.attempt import settle
 

@@ -11,11 +11,10 @@ from prometheus_client import Counter, Histogram
 
 from contract.errors import DatabaseUnavailable
 from contract.jobs import POOLS, JobKind
-from contract.usage import Purpose
+from contract.usage import Purpose, Use
 from messaging.busy import Busy
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import subject_of
-from services.storage.pools.usage import Use
 from services.storage.stores import Stores
 from worker.attempt import run_attempt
 from worker.task import Handler

@@ -15,8 +15,8 @@ from services.autoscaler.memory import Memory
 from services.autoscaler.metrics import count_decision, show_replicas
 from services.autoscaler.policy import DECIDE_S, decide
 from services.storage.pools.demand import Demand
-from services.storage.pools.holders import Holders
 from services.storage.pools.pools import Pools, Setting
+from services.storage.pools.queues import Holders
 
 WAKE_S = 0.2  # while a pool that follows its load is at zero, since its first request waits for this
 

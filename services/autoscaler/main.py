@@ -16,8 +16,8 @@ from services.autoscaler.loop import Autoscaler
 from services.autoscaler.settings import AutoscalerSettings, DockerSettings, DriverName, ProcessSettings
 from services.storage.database import Database
 from services.storage.pools.demand import Demand
-from services.storage.pools.holders import Holders
 from services.storage.pools.pools import Pools
+from services.storage.pools.queues import Holders
 from services.storage.settings import DatabaseSettings
 
 

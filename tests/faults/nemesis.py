@@ -9,7 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 from sqlalchemy import select, text, update
 
 from contract.jobs import LIVE, JobState
-from services.storage.jobs.guards import LEASE
+from services.storage.jobs.rows import LEASE
 from services.storage.tables import jobs
 from tests.faults.cluster import Cluster
 from tests.faults.kept import Kept, signal_all

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from contract.jobs import JobState
-from services.storage.jobs.guards import LEASE
+from services.storage.jobs.rows import LEASE
 from tests.faults.driver import Driver, ended, stepping
 from tests.faults.memory_group import Hierarchy, MemoryGroup
 from tests.faults.nemesis import age_leases

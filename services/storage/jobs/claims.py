@@ -10,8 +10,7 @@ from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, up
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
 from services.storage.jobs.events import add_state
-from services.storage.jobs.guards import LEASE, Lease
-from services.storage.jobs.rows import job_of
+from services.storage.jobs.rows import LEASE, Lease, job_of
 from services.storage.tables import jobs
 
 

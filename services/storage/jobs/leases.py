@@ -13,10 +13,9 @@ from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
 from services.storage.jobs.events import add_events, add_state
-from services.storage.jobs.families import fail_parent
-from services.storage.jobs.guards import LEASE, Lease, change, ended, held, lock_root
+from services.storage.jobs.parts import fail_parent
 from services.storage.jobs.publication import Manifest, publish, reject
-from services.storage.jobs.rows import job_of
+from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
 from services.storage.tables import jobs
 
 BACKOFF_S = 5.0  # doubled at each failure

@@ -3,16 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, insert, update
+from sqlalchemy import Connection, RowMapping, insert, update
 
 from contract.division import Division, PartDone
 from contract.errors import Cancelled
 from contract.events import EventDraft, EventKind
-from contract.jobs import JobState, Progress
+from contract.jobs import LIVE, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.events import add_events, add_state
-from services.storage.jobs.guards import Lease, change, ended, held, lock_root
-from services.storage.jobs.rows import fresh
+from services.storage.jobs.rows import Lease, change, ended, fresh, held, lock_root
 from services.storage.tables import jobs, outbox
 
 SHARE = 0.95  # of the parent's progress bar; putting the parts together is the rest
@@ -60,6 +59,29 @@ class Parts:
                 again["progress_message"] = "putting the parts together"
                 add_state(connection, change(connection, update(jobs).where(jobs.c.id == lease.root).values(again)))
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))
+
+
+def fail_parent(connection: Connection, part: RowMapping) -> None:
+    """A part has failed for good: so has its job, for the same reason, and the other parts stop."""
+    reason = {"error_code": part["error_code"], "error_message": f"part {part['part'] + 1}: {part['error_message']}"}
+    failed = (
+        update(jobs)
+        .where(jobs.c.id == part["parent_id"], jobs.c.state == JobState.RUNNING)
+        .values(ended(JobState.FAILED, part["finished_at"]) | reason)
+    )
+    parent = connection.execute(failed.returning(jobs)).mappings().one_or_none()
+    if parent is not None:
+        add_state(connection, parent)
+        cancel_parts(connection, parent["id"], part["finished_at"])
+
+
+def cancel_parts(connection: Connection, parent_id: str, now: datetime) -> None:
+    """Stop the parts of a job that has ended: the waiting ones at once, the running ones at their next renewal."""
+    mine = jobs.c.parent_id == parent_id
+    waiting = update(jobs).where(mine, jobs.c.state == JobState.QUEUED).values(ended(JobState.CANCELLED, now))
+    connection.execute(waiting)
+    asked = {"cancel_requested": True, "cancel_requested_at": now}
+    connection.execute(update(jobs).where(mine, jobs.c.state.in_(LIVE)).values(asked))
 
 
 def _progress(parent: RowMapping) -> EventDraft:

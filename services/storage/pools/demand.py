@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from contract.pools import POOL_NAMES, Measured, PoolName, Queue
-from messaging.reports import Reported, Reports
+from contract.reports import Reported, Reports
 from services.storage.pools.pools import Pools
 
 ONLINE: PoolName = "inference"

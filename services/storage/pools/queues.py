@@ -1,4 +1,4 @@
-"""The only place that says how much work the rows of a pool's jobs are."""
+"""The jobs that wait for each pool, and the workers that hold one."""
 
 from datetime import datetime
 
@@ -6,6 +6,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from contract.jobs import POOLS, JobKind, JobState
 from contract.pools import POOL_NAMES, PoolName, Queue
+from services.storage.database import Database
 from services.storage.tables import jobs
 
 
@@ -30,3 +31,16 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
         pool: Queue(waiting=total(pool, JobState.QUEUED), running=total(pool, JobState.RUNNING), oldest_s=oldest(pool))
         for pool in POOL_NAMES
     }
+
+
+class Holders:
+    """The names under which workers claimed what runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def names(self) -> frozenset[str]:
+        """`host:pid` of each worker that has a lease, as far as anybody knows alive; raises DatabaseUnavailable."""
+        held = (jobs.c.state == JobState.RUNNING) & jobs.c.lease_until.is_not(None)
+        with self._database.read() as connection:
+            return frozenset(name for name in connection.execute(select(jobs.c.worker).where(held)).scalars() if name)

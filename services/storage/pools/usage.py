@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
 
-from contract.usage import Purpose, Usage, UsageBy, UsageLine
+from contract.usage import Purpose, Usage, UsageBy, UsageLine, Use
 from services.storage.database import Database
 from services.storage.pools.pools import Setting
 from services.storage.tables import pools, usage
@@ -16,15 +15,6 @@ from services.storage.tables import pools, usage
 DAY = timedelta(days=1)
 KEYS = {UsageBy.DAY: usage.c.day, UsageBy.POOL: usage.c.pool, UsageBy.MODEL: usage.c.model, UsageBy.JOB: usage.c.job}
 WHOLE = (UsageBy.DAY, UsageBy.POOL)  # of which replicas that only stand ready are a part
-
-
-@dataclass(frozen=True)
-class Use:
-    """What a second of a replica was for; what does not apply is empty."""
-
-    purpose: Purpose
-    model: str = ""
-    job: str = ""
 
 
 class Ledger:

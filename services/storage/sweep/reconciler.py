@@ -11,9 +11,9 @@ from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
 from services.storage.database import Database
 from services.storage.jobs.events import add_state
-from services.storage.jobs.families import cancel_parts, fail_parent
-from services.storage.jobs.guards import ended
 from services.storage.jobs.leases import BACKOFF_S
+from services.storage.jobs.parts import cancel_parts, fail_parent
+from services.storage.jobs.rows import ended
 from services.storage.tables import idempotency, jobs, outbox
 
 RING_AGAIN = timedelta(seconds=30)

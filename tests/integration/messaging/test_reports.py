@@ -10,14 +10,14 @@ import pytest
 import redis as redis_py
 
 from contract.errors import DeadlineExceeded
-from contract.usage import Purpose
+from contract.reports import GatewayReport, ReplicaReport, Reported
+from contract.usage import Purpose, Use
 from messaging import channel, cordon, redis_keys, reports
 from messaging.busy import Busy
 from messaging.cordon import RedisSurplus
 from messaging.presence import Presence
-from messaging.reports import GatewayReport, RedisReports, ReplicaReport, Reported
+from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
-from services.storage.pools.usage import Use
 from tests.asking import batcher
 from tests.integration.worker.echoing import PATIENCE_S, ask
 from tests.servers import Server, free_port

@@ -17,9 +17,9 @@ from services.storage.catalog.models import Models
 from services.storage.catalog.routes import Route, Share
 from services.storage.database import Database
 from services.storage.jobs.events import Events
-from services.storage.jobs.guards import Lease
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.jobs.rows import Lease
 from services.storage.migrate import config, migrate
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock

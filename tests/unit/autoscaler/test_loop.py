@@ -8,18 +8,18 @@ from prometheus_client import REGISTRY
 from contract.errors import DatabaseUnavailable
 from contract.jobs import JobKind
 from contract.pools import AutoPool, Measured, PoolName
+from contract.reports import GatewayReport, ReplicaReport, Reported
 from messaging.in_memory import MemoryReports, MemorySurplus
-from messaging.reports import GatewayReport, ReplicaReport, Reported
 from services.autoscaler import loop
 from services.autoscaler.drivers.memory import MemoryDriver
 from services.autoscaler.loop import Autoscaler
 from services.storage.database import Database
-from services.storage.jobs.guards import Lease
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
-from services.storage.pools.holders import Holders
 from services.storage.pools.pools import Pools, Setting
+from services.storage.pools.queues import Holders
 from tests.clock import FakeClock
 from tests.examples import TRAIN_REQUEST
 

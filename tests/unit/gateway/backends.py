@@ -8,9 +8,9 @@ from contract.errors import BadImage, DatabaseUnavailable
 from contract.inference import Answer, Failure, Picture, Question, Scores, Target
 from contract.jobs import JobError
 from contract.predictions import ImageResult
+from contract.reports import Reports
 from messaging.channel import Channel
 from messaging.in_memory import MemoryReports
-from messaging.reports import Reports
 from messaging.responder import Answered
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends

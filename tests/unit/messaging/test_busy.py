@@ -1,8 +1,7 @@
 """Seconds of work, and what they were for."""
 
-from contract.usage import Purpose
+from contract.usage import Purpose, Use
 from messaging.busy import Busy
-from services.storage.pools.usage import Use
 
 CAT, DOG = Use(Purpose.ONLINE, "cat"), Use(Purpose.ONLINE, "dog")
 

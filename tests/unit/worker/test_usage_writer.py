@@ -3,10 +3,10 @@
 import pytest
 
 from contract.errors import DatabaseUnavailable
-from contract.usage import Purpose, UsageBy
+from contract.usage import Purpose, UsageBy, Use
 from messaging.busy import Busy
 from services.storage.database import Database
-from services.storage.pools.usage import Ledger, Use
+from services.storage.pools.usage import Ledger
 from tests.clock import FakeClock
 from tests.examples import WHEN
 from tests.unit.messaging.test_busy import Clock

@@ -16,8 +16,8 @@ from contract.errors import DatabaseUnavailable
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
-from services.storage.jobs.guards import Lease
 from services.storage.jobs.leases import Leases
+from services.storage.jobs.rows import Lease
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST, PROGRESS

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Protocol
 
 from contract.inference import Payload, Reply, Target
+from contract.reports import GatewayReport
 from messaging.channel import Channel
 from messaging.rate import Rate
-from messaging.reports import GatewayReport
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.serving.batching.bounds import Bounds
 from services.gateway.serving.batching.lane import Lane

@@ -20,8 +20,8 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.migrate import migrate
 from services.storage.pools.demand import Demand
-from services.storage.pools.holders import Holders
 from services.storage.pools.pools import Pools
+from services.storage.pools.queues import Holders
 from services.storage.sweep.reconciler import Reconciler
 from tests.examples import PREPROCESS_REQUEST
 from tests.servers import Server

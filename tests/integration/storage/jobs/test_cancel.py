@@ -4,9 +4,9 @@ import pytest
 
 from contract.errors import Cancelled, Corrupt, LeaseLost
 from contract.jobs import Job, JobKind, JobState
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler, Repairs
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, PROGRESS

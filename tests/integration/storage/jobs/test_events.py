@@ -11,10 +11,10 @@ from contract.events import EventKind, JobEvent
 from contract.jobs import JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.events import Events
-from services.storage.jobs.guards import LEASE
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.jobs.rows import LEASE
 from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, ROWS_FILE

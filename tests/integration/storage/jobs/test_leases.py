@@ -19,9 +19,9 @@ from contract.jobs import Job, JobError, JobKind, JobState, PreprocessResult, Pr
 from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import BACKOFF_S, MAX_BACKOFF_S, Leases
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, TRAIN_REQUEST

@@ -8,10 +8,10 @@ from contract.errors import Cancelled, Corrupt, LeaseLost, NotFound
 from contract.jobs import JobKind, JobState
 from services.storage import tables
 from services.storage.database import Database
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import BACKOFF_S, Leases
 from services.storage.jobs.parts import SHARE, Parts
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, PROGRESS

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 import pytest
 
 from contract.pools import AutoPool, Measured
-from contract.usage import Purpose, UsageBy, UsageLine
+from contract.usage import Purpose, UsageBy, UsageLine, Use
 from services.storage.database import Database
 from services.storage.pools.pools import Pools
-from services.storage.pools.usage import Ledger, Use
+from services.storage.pools.usage import Ledger
 from tests.clock import FakeClock
 from tests.examples import WHEN
 from tests.integration.storage.steps import DAY_S, together

@@ -13,10 +13,10 @@ from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.database import Database
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.memory_objects import MemoryObjects
 from services.storage.sweep import collector as module
 from services.storage.sweep.collector import Collector

@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from contract.errors import BrokerUnavailable, DatabaseUnavailable, LeaseLost
 from contract.jobs import JobKind, JobState
 from services.storage.database import Database
-from services.storage.jobs.guards import LEASE
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import BACKOFF_S, Leases
+from services.storage.jobs.rows import LEASE
 from services.storage.sweep.reconciler import RING_AGAIN, Reconciler, Repairs
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST

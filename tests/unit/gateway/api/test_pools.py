@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from contract.keys import Scope
 from contract.pools import Measured
+from contract.reports import GatewayReport, ReplicaReport, Reported
 from messaging.in_memory import MemoryReports
-from messaging.reports import GatewayReport, ReplicaReport, Reported
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST
 from tests.problems import problem

@@ -7,8 +7,7 @@ import httpx
 import pytest
 
 from contract.keys import Scope
-from contract.usage import Purpose
-from services.storage.pools.usage import Use
+from contract.usage import Purpose, Use
 from services.storage.stores import Stores
 from tests.problems import problem
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from contract.errors import Cancelled, Conflict, LeaseLost, TidepoolError
 from contract.jobs import JobState
-from services.storage.jobs.guards import LEASE
 from services.storage.jobs.jobs import MAX_ATTEMPTS
 from services.storage.jobs.leases import BACKOFF_S
+from services.storage.jobs.rows import LEASE
 from services.storage.sweep.reconciler import CANCEL_WITHIN
 
 Outcome = type[TidepoolError] | None

@@ -13,9 +13,9 @@ from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.events import Events
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC

@@ -3,8 +3,8 @@
 import pytest
 
 from contract.pools import POOL_NAMES, Measured
+from contract.reports import GatewayReport, ReplicaReport, Reported
 from messaging.in_memory import MemoryReports
-from messaging.reports import GatewayReport, ReplicaReport, Reported
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.pools.demand import Demand

@@ -6,7 +6,7 @@ import pytest
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
 from contract.inference import Failure, Picture, Reply, Scores
-from messaging.reports import GatewayReport
+from contract.reports import GatewayReport
 from services.gateway.edge.request_id import named
 from tests.unit.gateway.serving.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
 

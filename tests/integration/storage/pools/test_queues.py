@@ -2,10 +2,10 @@
 
 from contract.jobs import JobKind
 from services.storage.database import Database
-from services.storage.jobs.guards import LEASE
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
-from services.storage.pools.holders import Holders
+from services.storage.jobs.rows import LEASE
+from services.storage.pools.queues import Holders
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST

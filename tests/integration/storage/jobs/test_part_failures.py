@@ -10,10 +10,10 @@ from contract.errors import BadImage, Cancelled, LeaseLost, TidepoolError
 from contract.jobs import JobKind, JobState
 from services.storage import tables
 from services.storage.database import Database
-from services.storage.jobs.guards import LEASE, Lease
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
 from tests.examples import ONNX_FILE, PREPROCESS_REQUEST, PROGRESS
