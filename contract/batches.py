@@ -36,7 +36,7 @@ PredictInput = Annotated[
 ]
 
 
-def check_pictures(model: ImageSpec, dataset: ImageSpec) -> None:
+def check_images(model: ImageSpec, dataset: ImageSpec) -> None:
     """Raise Invalid unless the pictures of a data set are what a model takes: they were normalised once and for all."""
     if model != dataset:
         raise Invalid(f"the model takes pictures as {model}, and the data set has them as {dataset}")

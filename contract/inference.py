@@ -18,7 +18,7 @@ class Tensor(Struct, frozen=True, array_like=True):
     data: bytes
 
 
-class Picture(Struct, frozen=True, array_like=True, tag=True):
+class EncodedImage(Struct, frozen=True, array_like=True, tag=True):
     """An encoded picture as the client sent it; asks for its `top_k` best classes."""
 
     file: bytes
@@ -51,7 +51,7 @@ class Failure(Struct, frozen=True, array_like=True, tag=True):
     message: str
 
 
-Payload = Picture | Tensors
+Payload = EncodedImage | Tensors
 Answer = Scores | Outputs | Failure
 
 

@@ -23,7 +23,7 @@ class GatewayReport(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Reported:
+class PoolReports:
     """What was said about a pool by those who live, by their names."""
 
     replicas: Mapping[str, ReplicaReport] = field(default_factory=dict)
@@ -33,5 +33,5 @@ class Reported:
 class Reports(Protocol):
     """`RedisReports` is the real one, `MemoryReports` its twin."""
 
-    def read(self) -> Mapping[str, Reported] | None:
+    def read(self) -> Mapping[str, PoolReports] | None:
         """By pool, what its replicas and its gateways said last; None while the broker is away."""

@@ -35,8 +35,8 @@ class Report(Frozen):
     pid: Positive | None = None
 
 
-Wanted = Mapping[str, tuple[Positive, ...]]
+DesiredReplicas = Mapping[str, tuple[Positive, ...]]
 """By role, the indices of the replicas that shall run; of a role that is not named, all."""
 
 REPORTS = TypeAdapter(tuple[Report, ...])
-WANTED: TypeAdapter[Wanted] = TypeAdapter(Wanted)
+DESIRED: TypeAdapter[DesiredReplicas] = TypeAdapter(DesiredReplicas)

@@ -12,7 +12,7 @@ from contract.references import ReferenceText
 from contract.uploads import UploadSource
 
 
-class PictureInput(Frozen):
+class ImageInput(Frozen):
     """How a model is fed pictures: as float32 `(pixel / 255 - mean) / std` per channel."""
 
     size: tuple[Side, Side] = Field(description="Height and width in pixels.")
@@ -34,11 +34,11 @@ class PictureInput(Frozen):
         return Preprocessing(image=image, mean=self.mean, std=self.std)
 
 
-class Metadata(Frozen):
+class ModelMetadata(Frozen):
     """What a person knows of a model and its file does not say; with both it can be asked about pictures."""
 
     labels: tuple[Label, ...] = Field(default=(), max_length=100_000, description="Of its outputs, in order.")
-    preprocessing: PictureInput | None = None
+    preprocessing: ImageInput | None = None
 
     @property
     def card(self) -> ModelCard | None:
@@ -48,7 +48,7 @@ class Metadata(Frozen):
         return ModelCard(labels=self.labels, preprocessing=self.preprocessing.preprocessing)
 
 
-class VetSpec(Metadata):
+class VetSpec(ModelMetadata):
     """Look at an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
 
     model: Name

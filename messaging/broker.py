@@ -69,11 +69,11 @@ class Broker:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, kind: JobKind, job_id: str) -> None:
-        """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have rung or not."""
+    def wake(self, kind: JobKind, job_id: str) -> None:
+        """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have woken or not."""
         self._send(RUN_JOB, [job_id], POOLS[kind])
 
-    def bell(self, queue: str) -> bytes:
+    def wakeup(self, queue: str) -> bytes:
         """The message, as Celery puts it on a Redis list, that wakes a replica to answer batches."""
         with Connection("memory://") as connection:  # type: ignore[no-untyped-call]
             self._app.send_task(ANSWER_BATCHES, queue=queue, connection=connection, ignore_result=True)

@@ -80,7 +80,7 @@ class RedisChannel:
         self.replicas: frozenset[str] = frozenset()
         self._pool = pool
         self._url = settings.url.get_secret_value()
-        self._bell = broker.bell(redis_keys.bells(pool))
+        self._wakeup = broker.wakeup(redis_keys.wakeups(pool))
         self._out: Pipe | None = None
         self._push = b""
         self._task: asyncio.Task[None] | None = None
@@ -92,8 +92,8 @@ class RedisChannel:
         self._task = asyncio.create_task(self._stay_connected())
 
     def send(self, batch: Batch) -> None:
-        keys = (redis_keys.batches(self._pool), redis_keys.bells(self._pool))
-        self._pipe().send("EVALSHA", self._push, 2, *keys, _encode(batch), self._bell, then=self._sent)
+        keys = (redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
+        self._pipe().send("EVALSHA", self._push, 2, *keys, _encode(batch), self._wakeup, then=self._sent)
 
     def withdraw(self, batch: Batch) -> None:
         with contextlib.suppress(BrokerUnavailable):

@@ -15,14 +15,14 @@ log = structlog.get_logger()
 TIMEOUT_S = 2.0
 
 
-class Surplus(Protocol):
-    """`RedisSurplus` is the real one, `MemorySurplus` its twin."""
+class Cordon(Protocol):
+    """`RedisCordon` is the real one, `MemoryCordon` its twin."""
 
     def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
         """By pool, who is too many now; it is forgotten soon, and does not arrive while the broker is away."""
 
 
-class RedisSurplus:
+class RedisCordon:
     """Writes what `messaging.presence.Presence` reads at every beat."""
 
     def __init__(self, settings: BrokerSettings) -> None:
@@ -34,10 +34,10 @@ class RedisSurplus:
         try:
             with self._client.pipeline() as pipeline:
                 for pool in POOL_NAMES:
-                    pipeline.delete(redis_keys.surplus(pool))
+                    pipeline.delete(redis_keys.cordoned(pool))
                     if names := workers.get(pool):
-                        pipeline.sadd(redis_keys.surplus(pool), *names)
-                        pipeline.expire(redis_keys.surplus(pool), redis_keys.SURPLUS_S)
+                        pipeline.sadd(redis_keys.cordoned(pool), *names)
+                        pipeline.expire(redis_keys.cordoned(pool), redis_keys.CORDON_S)
                 pipeline.execute()
         except redis.RedisError:
             log.info("nobody was told to rest, the broker does not answer")

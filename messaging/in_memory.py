@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from contract.inference import Batch, Failure, Reply
 from contract.pools import PoolName
-from contract.reports import Reported
+from contract.reports import PoolReports
 from messaging.channel import Listener
 from messaging.responder import Respond
 
@@ -69,13 +69,13 @@ class MemoryReports:
     """What a test lets replicas and gateways say; None is an outage."""
 
     def __init__(self) -> None:
-        self.said: Mapping[str, Reported] | None = {}
+        self.said: Mapping[str, PoolReports] | None = {}
 
-    def read(self) -> Mapping[str, Reported] | None:
+    def read(self) -> Mapping[str, PoolReports] | None:
         return self.said
 
 
-class MemorySurplus:
+class MemoryCordon:
     """What was said last, for tests to look at."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ class Presence:
         client: "redis.Redis",
         online: Busy,
         jobs: Busy,
-        rest: Callable[[bool], None] = lambda resting: None,
+        on_cordon: Callable[[bool], None] = lambda cordoned: None,
         gpu_busy: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._pool = pool
@@ -46,7 +46,7 @@ class Presence:
         self._jobs = jobs
         self._rate = Rate()
         self._draining = False
-        self._rest = rest
+        self._on_cordon = on_cordon
         self._gpu_busy = gpu_busy
         self._worker = (f"{socket.gethostname()}:{os.getpid()}", socket.gethostname())
         self._gone = False
@@ -65,13 +65,13 @@ class Presence:
             if not self._gone:
                 self._beat()
 
-    def leave(self, bell: bytes) -> None:
+    def leave(self, wakeup: bytes) -> None:
         """Say as the last thing that this replica has answered all it took, so that nobody need send that again."""
-        of_pool = (redis_keys.left(self._pool), redis_keys.batches(self._pool), redis_keys.bells(self._pool))
+        of_pool = (redis_keys.left(self._pool), redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
         with self._lock:
             self._gone = True
             try:
-                self._client.eval(redis_keys.LEAVE, 5, *self._keys, *of_pool, self._name, bell)
+                self._client.eval(redis_keys.LEAVE, 5, *self._keys, *of_pool, self._name, wakeup)
             except redis.RedisError:
                 log.info("left without a word, the broker does not answer")
 
@@ -81,7 +81,7 @@ class Presence:
         busy = share if of_gpu is None else of_gpu
         report = ReplicaReport(job=self._jobs.working, busy=busy, draining=self._draining)
         self._client.eval(redis_keys.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
-        self._rest(any(self._client.smismember(redis_keys.surplus(self._pool), self._worker)))
+        self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._worker)))
 
     def _for_ever(self) -> None:
         while True:

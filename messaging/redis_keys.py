@@ -3,9 +3,9 @@
 KEEP_S = 300  # seconds until batches and replies are forgotten that nobody takes
 PRESENT_S = 3  # seconds after its last beat until a replica counts as gone
 LEFT_S = 30  # seconds for which it is known that a replica is gone because it wanted to
-SURPLUS_S = 5  # seconds for which a word holds that a worker is one too many
+CORDON_S = 5  # seconds for which a word holds that a worker is one too many
 
-# A bell for every batch that waits: an awake replica takes batches without bells, a sleeping one needs its own.
+# A wakeup for every batch that waits: an awake replica takes batches without wakeups, a sleeping one needs its own.
 PUSH = f"""
 redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], {KEEP_S})
@@ -35,7 +35,7 @@ LOOK = f"""{_FORGET}
 return redis.call('HGETALL', KEYS[2])
 """
 
-# A replica's last word: it owes no answer. ARGV is its name, and a bell for what waits, as it may have taken one along.
+# A replica leaves and owes no answer. ARGV: its name, and a wake-up message for what waits, as it may have taken one.
 LEAVE = f"""
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
@@ -50,7 +50,7 @@ def batches(pool: str) -> str:
     return f"tidepool:{pool}:batches"
 
 
-def bells(pool: str) -> str:
+def wakeups(pool: str) -> str:
     """The Celery queue whose messages wake a replica."""
     return f"{pool}.batches"
 
@@ -65,9 +65,9 @@ def left(pool: str) -> str:
     return f"tidepool:{pool}:left"
 
 
-def surplus(pool: str) -> str:
+def cordoned(pool: str) -> str:
     """The set of the workers that are too many, by `host:pid` or by a host that has but one."""
-    return f"tidepool:{pool}:surplus"
+    return f"tidepool:{pool}:cordoned"
 
 
 def gateways(pool: str) -> str:

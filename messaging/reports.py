@@ -8,7 +8,7 @@ import redis
 import structlog
 
 from contract.pools import POOL_NAMES
-from contract.reports import GatewayReport, ReplicaReport, Reported
+from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging import redis_keys
 from messaging.settings import BrokerSettings
 
@@ -28,7 +28,7 @@ class RedisReports:
         # untyped: the types of redis-py are those of every client it has
         self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
-    def read(self) -> Mapping[str, Reported] | None:
+    def read(self) -> Mapping[str, PoolReports] | None:
         try:
             with self._client.pipeline(transaction=False) as pipeline:
                 for pool in POOL_NAMES:
@@ -39,7 +39,7 @@ class RedisReports:
             log.info("nothing was heard of the pools, the broker does not answer")
             return None
         return {
-            pool: Reported(_decoded(next(said), ReplicaReport), _decoded(next(said), GatewayReport))
+            pool: PoolReports(_decoded(next(said), ReplicaReport), _decoded(next(said), GatewayReport))
             for pool in POOL_NAMES
         }
 

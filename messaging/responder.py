@@ -1,4 +1,4 @@
-"""The replica's side of the online path: a bell wakes it, it takes batches until none comes, and sleeps again."""
+"""The replica's side of the online path: a wakeup wakes it, it takes batches until none comes, and sleeps again."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
 
 
-class Answered(msgspec.Struct, frozen=True):
+class BatchAnswers(msgspec.Struct, frozen=True):
     """The answers to questions, in their order; the rest is as in Reply."""
 
     answers: list[Answer]
@@ -36,26 +36,26 @@ class Answered(msgspec.Struct, frozen=True):
     max_batch: int
 
 
-Respond = Callable[[Target, tuple[Question, ...]], Answered]
+Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
 
 
-class Responder(NamedTuple):
+class BatchHandler(NamedTuple):
     """What answers questions, and how many batches it works on at once, so that one is decoded while another runs."""
 
     respond: Respond
     at_once: int = 1
 
 
-class Drain:
+class Responder:
     """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
 
-    def __init__(self, pool: str, client: "redis.Redis", responder: Responder, bell: bytes, busy: Busy) -> None:
+    def __init__(self, pool: str, client: "redis.Redis", responder: BatchHandler, wakeup: bytes, busy: Busy) -> None:
         self._pool = pool
         self._client = client
         self._respond = responder.respond
         self._others = responder.at_once - 1
         self._threads = ThreadPoolExecutor(max(1, self._others), thread_name_prefix="drain")
-        self._bell = bell
+        self._wakeup = wakeup
         self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
         self._busy = busy
 
@@ -84,7 +84,7 @@ class Drain:
                 for _ in commands:
                     connection.read_response()
                 if not on:
-                    self._ring(connection)
+                    self._wake(connection)
                     return
         except BaseException:
             connection.disconnect()  # its replies would be taken for those to the next commands
@@ -92,9 +92,9 @@ class Drain:
         finally:
             self._client.connection_pool.release(connection)
 
-    def _ring(self, connection: Any) -> None:
+    def _wake(self, connection: Any) -> None:
         """Wake somebody for what is left."""
-        connection.send_command("LPUSH", redis_keys.bells(self._pool), self._bell)
+        connection.send_command("LPUSH", redis_keys.wakeups(self._pool), self._wakeup)
         connection.read_response()
 
     def _reply(self, batch: Batch) -> Reply:
@@ -112,7 +112,7 @@ class Drain:
         log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
         return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
 
-    def _answered(self, target: Target, questions: tuple[Question, ...]) -> Answered:
+    def _answered(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         use = Use(Purpose.ONLINE, target.model)
         self._busy.begin(use)
         try:
@@ -128,9 +128,9 @@ class Drain:
         return _none([failure] * len(questions))
 
 
-def _none(answers: list[Answer]) -> Answered:
+def _none(answers: list[Answer]) -> BatchAnswers:
     """Answers for which no model ran."""
-    return Answered(answers, 0.0, "", 0)
+    return BatchAnswers(answers, 0.0, "", 0)
 
 
 def _ids(questions: tuple[Question, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from prometheus_client import start_http_server
 
 from messaging.settings import TelemetrySettings
 
-TALKATIVE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every bell and every heartbeat
+TALKATIVE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every wakeup and every heartbeat
 
 _SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,

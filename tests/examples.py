@@ -74,7 +74,7 @@ from contract.training import (
 )
 from contract.uploads import UploadSource
 from contract.usage import Usage, UsageBy, UsageLine
-from contract.vetting import Metadata, PictureInput, VetResult, VetSpec
+from contract.vetting import ImageInput, ModelMetadata, VetResult, VetSpec
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
@@ -142,7 +142,7 @@ PREDICT_SPEC = PredictSpec(
     model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
 )
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
-PICTURE_INPUT = PictureInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+PICTURE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=PICTURE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 VETTED_MANIFEST = ModelManifest(
@@ -239,7 +239,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
-    Metadata(labels=LABELS),
+    ModelMetadata(labels=LABELS),
     PICTURE_INPUT,
     PROGRESS,
     JOB_ERROR,

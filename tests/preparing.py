@@ -17,7 +17,7 @@ from services.preprocess.pipeline import OnStep, opened
 from services.preprocess.shards import ShardFile
 from services.storage.memory_objects import MemoryObjects
 from tests.pictures import Files, zipped
-from worker.slicing import Span, divided
+from worker.slicing import Slice, sliced
 
 SPEC = PreprocessSpec(
     dataset="pets", source=UploadSource(upload="1"), image=ImageSpec(size=(8, 8)), split=SplitSpec(seed=1)
@@ -46,11 +46,11 @@ class Workshop:
         """The data set of a zip of the files, prepared in parts of at most `most` pictures."""
         path = zipped(self._fresh() / "upload.zip", files)
         with opened(path, spec, limits) as preparation:
-            parts = divided(len(preparation.whole), most).parts
+            parts = sliced(len(preparation.whole), most).parts
         pieces = []
         for part in parts:  # each by itself, as another replica would
             with opened(path, spec, limits) as preparation:
-                pieces.append(preparation.piece(Span.model_validate(part), self._fresh(), self._store, on_step))
+                pieces.append(preparation.piece(Slice.model_validate(part), self._fresh(), self._store, on_step))
         return assembled(pieces, spec.image, limits)
 
     def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -52,12 +52,12 @@ class Replicas:
 
     @contextmanager
     def swept(self) -> Iterator[None]:
-        """Bells are relayed during the block."""
+        """Wakeups are relayed during the block."""
         broker, over = Broker(celery_app(self.settings)), threading.Event()
 
         def relay() -> None:
             while not over.wait(0.1):
-                Reconciler(self.stores.database).relay(broker.ring)
+                Reconciler(self.stores.database).relay(broker.wake)
 
         thread = threading.Thread(target=relay)
         thread.start()

@@ -29,7 +29,7 @@ from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
-from worker.retries import PatientObjects, through_outages
+from worker.retries import RetryingObjects, retry_outages
 from worker.task import Handler, Outcome
 
 BEAT_S = 5.0
@@ -43,7 +43,7 @@ class Attempt:
     def __init__(self, claim: Claim, stores: Stores, folder: Path, pipe: Connection) -> None:
         self.job = claim.job
         self.folder = folder
-        self.objects: Artifacts = PatientObjects(stores.objects, self.obey)
+        self.objects: Artifacts = RetryingObjects(stores.objects, self.obey)
         self.datasets = stores.datasets
         self.models = stores.models
         self.uploads = stores.uploads
@@ -61,7 +61,7 @@ class Attempt:
         self.obey()
 
     def log(self, message: str) -> None:
-        through_outages(lambda: self._leases.log(self._lease, message), self.obey)
+        retry_outages(lambda: self._leases.log(self._lease, message), self.obey)
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.obey()
@@ -69,7 +69,7 @@ class Attempt:
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         checkpoint = self.put(name, source)
-        through_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.obey)
+        retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.obey)
         before, self.checkpoint = self.checkpoint, checkpoint
         if before is not None:
             self._forget(before)
@@ -117,11 +117,11 @@ def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
     """Make what a handler returned true; raises LeaseLost or Cancelled, and then nothing is."""
     match outcome:
         case Division():
-            through_outages(lambda: stores.parts.divide(lease, outcome))
+            retry_outages(lambda: stores.parts.divide(lease, outcome))
         case PartDone():
-            through_outages(lambda: stores.parts.finish(lease, outcome))
+            retry_outages(lambda: stores.parts.finish(lease, outcome))
         case _:
-            through_outages(lambda: stores.leases.finish(lease, outcome))
+            retry_outages(lambda: stores.leases.finish(lease, outcome))
     log.info("attempt succeeded")
 
 
@@ -134,7 +134,7 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
     }
     log.warning("attempt stopped", code=error.code, exc_info=error)
     try:
-        through_outages(changes.get(type(error), lambda: stores.leases.fail(lease, error)))
+        retry_outages(changes.get(type(error), lambda: stores.leases.fail(lease, error)))
     except LeaseLost:
         log.warning("outcome discarded, the job belongs to another attempt now")
     except DatabaseUnavailable:

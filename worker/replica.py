@@ -17,18 +17,18 @@ from messaging.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_
 from messaging.busy import Busy
 from messaging.heartbeat import Heartbeat
 from messaging.presence import Presence
-from messaging.responder import Drain, Responder
+from messaging.responder import BatchHandler, Responder
 from messaging.settings import BrokerSettings, TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.storage.stores import Stores
 from worker.gpu import Gpu
 from worker.task import Handler
-from worker.usage_writer import Accounts
+from worker.usage_writer import UsageWriter
 from worker.worker import Worker
 
 log = structlog.get_logger()
 
-Setup = Callable[[Stores], Responder]
+Setup = Callable[[Stores], BatchHandler]
 
 
 def serve(
@@ -50,19 +50,19 @@ def serve(
     private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
     queues = [pool, private]
     online, jobs = Busy(), Busy()
-    bells = redis_keys.bells(pool)
-    bell = Broker(app).bell(bells)
+    wakeups = redis_keys.wakeups(pool)
+    wakeup = Broker(app).wakeup(wakeups)
     if setup is not None:
-        tasks[ANSWER_BATCHES] = Drain(pool, client, setup(stores), bell, online).run
-        queues.append(bells)
+        tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
+        queues.append(wakeups)
     worker = Worker(handlers or {}, stores, jobs)
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()
-    presence = Presence(pool, private, client, online, jobs, worker.rest, _gpu_busy(device))
+    presence = Presence(pool, private, client, online, jobs, worker.cordon, _gpu_busy(device))
     presence.start()
     signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
-    accounts = Accounts(pool, device is not None, stores.ledger, (online, jobs))
+    accounts = UsageWriter(pool, device is not None, stores.ledger, (online, jobs))
     accounts.start()
     gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
     try:
@@ -73,7 +73,7 @@ def serve(
     finally:
         accounts.write()
         if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
-            presence.leave(bell)
+            presence.leave(wakeup)
 
 
 def _gpu_busy(device: int | None) -> Callable[[], float | None]:
@@ -88,8 +88,8 @@ def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[st
     """Consume, while the worker runs jobs in a thread beside; what runs at SIGTERM is drained."""
 
     def run_job(job_id: str) -> None:
-        log.debug("bell", job_id=job_id)
-        worker.ring()
+        log.debug("wakeup", job_id=job_id)
+        worker.wake()
 
     def drain(**_: Any) -> None:
         worker.drain()

@@ -15,7 +15,7 @@ PAUSE_S = 1.0
 T = TypeVar("T")
 
 
-def through_outages(act: Callable[[], T], obey: Callable[[], None] = lambda: None) -> T:
+def retry_outages(act: Callable[[], T], obey: Callable[[], None] = lambda: None) -> T:
     """Do something that may be done twice; raises the outage after PATIENCE_S, or whatever `obey` raises meanwhile."""
     until = time.monotonic() + PATIENCE_S
     while True:
@@ -28,7 +28,7 @@ def through_outages(act: Callable[[], T], obey: Callable[[], None] = lambda: Non
         time.sleep(PAUSE_S)
 
 
-class PatientObjects:
+class RetryingObjects:
     """An object store whose outages pass."""
 
     def __init__(self, objects: Objects, obey: Callable[[], None]) -> None:
@@ -36,17 +36,17 @@ class PatientObjects:
         self._obey = obey
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
-        return through_outages(lambda: self._objects.put(bucket, key, source), self._obey)
+        return retry_outages(lambda: self._objects.put(bucket, key, source), self._obey)
 
     def put_stream(self, bucket: Bucket, key: str, stream: BinaryIO) -> ObjectRef:
         def put() -> ObjectRef:
             stream.seek(0)
             return self._objects.put_stream(bucket, key, stream)
 
-        return through_outages(put, self._obey)
+        return retry_outages(put, self._obey)
 
     def read(self, ref: ObjectRef) -> bytes:
-        return through_outages(lambda: self._objects.read(ref), self._obey)
+        return retry_outages(lambda: self._objects.read(ref), self._obey)
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
-        through_outages(lambda: self._objects.fetch(ref, path), self._obey)
+        retry_outages(lambda: self._objects.fetch(ref, path), self._obey)

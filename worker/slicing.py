@@ -6,7 +6,7 @@ from contract.base import Frozen, Whole
 from contract.division import Division
 
 
-class Span(Frozen):
+class Slice(Frozen):
     """The items from number `start` to before `stop`."""
 
     start: Whole
@@ -16,9 +16,9 @@ class Span(Frozen):
         return self.stop - self.start
 
 
-def divided(count: int, most: int) -> Division:
-    """Parts of at most `most` of `count` items, in order, each a Span as JSON; sizes differ by one at most."""
+def sliced(count: int, most: int) -> Division:
+    """Parts of at most `most` of `count` items, in order, each a Slice as JSON; sizes differ by one at most."""
     parts = -(-count // most)
     edges = [count * number // parts for number in range(parts + 1)]
-    spans = (Span(start=start, stop=stop) for start, stop in pairwise(edges))
+    spans = (Slice(start=start, stop=stop) for start, stop in pairwise(edges))
     return Division(parts=tuple(span.model_dump() for span in spans))

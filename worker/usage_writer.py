@@ -19,7 +19,7 @@ log = structlog.get_logger()
 READY = Use(Purpose.READY)
 
 
-class Accounts:
+class UsageWriter:
     """Adds a replica's seconds to the ledger; those that could not be written wait for the next time.
 
     If the reply to a write is lost, its seconds are written twice.

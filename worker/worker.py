@@ -1,4 +1,4 @@
-"""A job worker: a bell rings, a job is claimed, one process runs it, and the row says how it ended."""
+"""A job worker: a wakeup rings, a job is claimed, one process runs it, and the row says how it ended."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from worker.attempt import run_attempt
 from worker.task import Handler
 from worker.watch import Watch
 
-LOOK_S = 5.0  # so often an idle worker looks for work that another one was rung for, which is busy
+LOOK_S = 5.0  # so often an idle worker looks for work that another one was woken for, which is busy
 
 log = structlog.get_logger()
 
@@ -37,9 +37,9 @@ class Worker:
         self._handlers = handlers
         self._stores = stores
         self._busy = busy
-        self._bell = threading.Event()
+        self._wakeup = threading.Event()
         self._drain = threading.Event()
-        self._resting = False
+        self._cordoned = False
         self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
@@ -47,21 +47,21 @@ class Worker:
         self._processes.set_forkserver_preload([handler.__module__ for handler in handlers.values()])
 
     def start(self) -> None:
-        """Look for due jobs, and again at each bell and now and then without one."""
+        """Look for due jobs, and again at each wakeup and now and then without one."""
         self._thread.start()
 
-    def ring(self) -> None:
-        """Say that there may be work. Returns at once; a bell that rings during a job is answered after it."""
-        self._bell.set()
+    def wake(self) -> None:
+        """Say that there may be work. Returns at once; a wakeup that rings during a job is answered after it."""
+        self._wakeup.set()
 
-    def rest(self, resting: bool) -> None:
+    def cordon(self, cordoned: bool) -> None:
         """Claim no more for as long as this holds; what runs goes on. Returns at once."""
-        self._resting = resting
+        self._cordoned = cordoned
 
     def drain(self) -> None:
         """Claim no more, and ask what runs to stop. Returns at once."""
         self._drain.set()
-        self.ring()
+        self.wake()
 
     def join(self) -> None:
         """Wait until the last job is over, after a drain."""
@@ -79,11 +79,11 @@ class Worker:
                         self._busy.end(use)
             except Exception:
                 log.exception("a job's attempt was left alone; the reconciler sees to it")
-            self._bell.wait(LOOK_S)
-            self._bell.clear()
+            self._wakeup.wait(LOOK_S)
+            self._wakeup.clear()
 
     def _claim(self) -> Claim | None:
-        if self._drain.is_set() or self._resting:
+        if self._drain.is_set() or self._cordoned:
             return None
         try:
             return self._stores.leases.claim(self._handlers.keys(), self._name)

@@ -8,7 +8,7 @@ import structlog
 
 from contract.errors import TidepoolError
 from contract.pools import Measured, PoolMode, PoolName
-from messaging.cordon import Surplus
+from messaging.cordon import Cordon
 from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
 from services.autoscaler.memory import Memory
@@ -35,7 +35,7 @@ class Autoscaler:
         demand: Demand,
         holders: Holders,
         driver: Driver,
-        surplus: Surplus,
+        surplus: Cordon,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pools = pools
@@ -69,7 +69,7 @@ class Autoscaler:
         return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in holding)
 
     def _found(self, seen: Setting, created: int, measured: Measured) -> Setting:
-        return self._pools.found(seen, created, measured, by_people=self._driver.created_by_people)
+        return self._pools.record_created(seen, created, measured, by_people=self._driver.created_by_people)
 
     def _decided(self, seen: Setting, measured: Measured) -> Setting:
         """The pool as it is meant to be from now on."""

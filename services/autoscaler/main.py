@@ -4,7 +4,7 @@ import signal
 import threading
 from types import FrameType
 
-from messaging.cordon import RedisSurplus
+from messaging.cordon import RedisCordon
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings, TelemetrySettings
 from messaging.telemetry import start_telemetry
@@ -27,7 +27,7 @@ def main() -> None:
     pools = Pools(database)
     broker = BrokerSettings()
     demand, driver = Demand(pools, RedisReports(broker)), driver_of(AutoscalerSettings().driver)
-    autoscaler = Autoscaler(pools, demand, Holders(database), driver, RedisSurplus(broker))
+    autoscaler = Autoscaler(pools, demand, Holders(database), driver, RedisCordon(broker))
     stop = threading.Event()
 
     def finish(_: int, __: FrameType | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from contract.artifacts import ObjectRef
-from contract.batches import PredictionOutput, PredictSpec, SplitInput, check_pictures
+from contract.batches import PredictionOutput, PredictSpec, SplitInput, check_images
 from contract.division import Division, PartDone
 from contract.errors import Invalid
 from contract.references import Reference
@@ -21,7 +21,7 @@ from services.inference.model import LoadedModel
 from services.inference.row import Row, read_lines
 from services.inference.settings import BatchSettings, InferenceSettings
 from services.inference.sources import ArchiveSource, ShardSource, Source
-from worker.slicing import Span, divided
+from worker.slicing import Slice, sliced
 from worker.task import Task
 
 
@@ -44,8 +44,8 @@ def predict(task: Task) -> PredictionOutput | Division | PartDone:
             if source.classes and not comparable(source.classes, model.labels):
                 task.log("the data set has classes that the model does not know, so there are no metrics")
             if len(source) > most:
-                return divided(len(source), most)
-        span = Span(start=0, stop=len(source)) if task.part is None else Span.model_validate(task.part)
+                return sliced(len(source), most)
+        span = Slice(start=0, stop=len(source)) if task.part is None else Slice.model_validate(task.part)
         rows = task.folder / "rows.jsonl"
         classified = Classifier(_loaded(task, model), source, span, spec.top_k, task.report).run(rows)
     if task.part is None:
@@ -65,7 +65,7 @@ def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[Sou
             yield ArchiveSource(archive, rejections, model.card.preprocessing.image)
     else:
         reference, dataset = task.datasets.manifest(Reference.parse(wanted.dataset))
-        check_pictures(model.card.preprocessing.image, dataset.image)
+        check_images(model.card.preprocessing.image, dataset.image)
         shards = dataset.shards.get(wanted.split)
         if not shards:
             raise Invalid(f"the data set {reference} has no {wanted.split} split")

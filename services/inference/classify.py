@@ -13,7 +13,7 @@ from services.inference.model import LoadedModel
 from services.inference.postprocess import failed, results
 from services.inference.row import Row, write_lines
 from services.inference.sources import Item, Source
-from worker.slicing import Span
+from worker.slicing import Slice
 
 OnBatch = Callable[[float, str], None]
 
@@ -29,7 +29,7 @@ class Classified(Frozen):
 class Classifier:
     """A model on its way over a span of pictures; `on_batch(fraction, message)` may end the work by what it raises."""
 
-    def __init__(self, model: LoadedModel, source: Source, span: Span, top_k: int, on_batch: OnBatch) -> None:
+    def __init__(self, model: LoadedModel, source: Source, span: Slice, top_k: int, on_batch: OnBatch) -> None:
         self._model = model
         self._items = source.items(span)
         self._total = len(span)

@@ -11,9 +11,9 @@ from prometheus_client import Histogram
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from contract.inference import Answer, Artifact, Failure, Picture, Question, Target, Tensors
+from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
 from media import images
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.inference.cache import ModelCache
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.model import LoadedModel
@@ -30,14 +30,14 @@ class Predictor:
         self._models = models
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
-    def respond(self, target: Target, questions: tuple[Question, ...]) -> Answered:
+    def respond(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         """Answers in the order of the questions; one that fails leaves the others alone.
 
         Raises what ModelCache.get raises, and Unavailable if ONNX Runtime fails.
         """
         model = self._models.get(_ref(target.artifact))
         payloads = [question.payload for question in questions]
-        pictures = [payload for payload in payloads if isinstance(payload, Picture)]
+        pictures = [payload for payload in payloads if isinstance(payload, EncodedImage)]
         tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
         decoded = self._decode(pictures, model.card.preprocessing.image) if pictures else []
         started = time.perf_counter()
@@ -47,15 +47,15 @@ class Predictor:
         took, size = _measures(target.model, target.version)
         took.observe(seconds)
         size.observe(len(questions))
-        return Answered(
-            answers=[next(of_pictures if isinstance(payload, Picture) else of_tensors) for payload in payloads],
+        return BatchAnswers(
+            answers=[next(of_pictures if isinstance(payload, EncodedImage) else of_tensors) for payload in payloads],
             inference_ms=seconds * 1000,
             provider=model.provider,
             max_batch=model.batch,
         )
 
-    def _decode(self, pictures: list[Picture], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
-        def decode(picture: Picture) -> NDArray[np.uint8] | Failure:
+    def _decode(self, pictures: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
+        def decode(picture: EncodedImage) -> NDArray[np.uint8] | Failure:
             try:
                 return images.decode(picture.file, spec)
             except BadImage as error:
@@ -65,7 +65,9 @@ class Predictor:
         return list(self._pool.map(decode, pictures) if worth_threads else map(decode, pictures))
 
 
-def _classify(model: LoadedModel, pictures: list[Picture], decoded: list[NDArray[np.uint8] | Failure]) -> list[Answer]:
+def _classify(
+    model: LoadedModel, pictures: list[EncodedImage], decoded: list[NDArray[np.uint8] | Failure]
+) -> list[Answer]:
     good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
     batch = np.array([decoded[index] for index in good], np.uint8)
     logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))

@@ -16,7 +16,7 @@ from contract.images import ImageSpec
 from media.archives.archive import Archive
 from media.archives.decoding import decoded
 from media.archives.rejections import Rejections
-from worker.slicing import Span
+from worker.slicing import Slice
 
 Fetch = Callable[[ObjectRef, Path], None]
 
@@ -37,7 +37,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def items(self, span: Span) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[Item]:
         """The pictures of a span, one after the other."""
 
 
@@ -53,7 +53,7 @@ class ShardSource:
     def __len__(self) -> int:
         return sum(shard.count for shard in self._shards)
 
-    def items(self, span: Span) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[Item]:
         begin = 0
         for shard in self._shards:
             first, last = max(span.start, begin), min(span.stop, begin + shard.count)
@@ -85,7 +85,7 @@ class ArchiveSource:
     def __len__(self) -> int:
         return len(self._files)
 
-    def items(self, span: Span) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[Item]:
         files = self._files[span.start : span.stop]
         readable = [name for name, reason in files if not reason]
         with closing(decoded(readable, self._archive, self._image)) as pictures:

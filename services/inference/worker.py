@@ -1,7 +1,7 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
 from contract.inference import Question, Target
-from messaging.responder import Answered, Responder
+from messaging.responder import BatchAnswers, BatchHandler
 from services.inference.announce import ProviderAnnouncer
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
@@ -19,7 +19,7 @@ def device() -> int | None:
     return placement.device if on_gpu(first if isinstance(first, str) else first[0]) else None
 
 
-def setup(stores: Stores) -> Responder:
+def setup(stores: Stores) -> BatchHandler:
     """What answers the questions of a batch; it raises errors of contract.errors."""
     settings = InferenceSettings()
     engine = Engine.of(settings)
@@ -27,9 +27,9 @@ def setup(stores: Stores) -> Responder:
     predictor = Predictor(models, settings.decode_threads)
     announcer = ProviderAnnouncer(stores.models)
 
-    def respond(target: Target, questions: tuple[Question, ...]) -> Answered:
+    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         answered = predictor.respond(target, questions)
         announcer.announce(target, answered.provider)
         return answered
 
-    return Responder(respond, settings.batches_at_once or engine.batches_at_once)
+    return BatchHandler(respond, settings.batches_at_once or engine.batches_at_once)

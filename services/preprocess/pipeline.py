@@ -22,7 +22,7 @@ from services.preprocess.piece import Piece
 from services.preprocess.plan import Plan
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
-from worker.slicing import Span
+from worker.slicing import Slice
 
 MOST_THUMBNAILS = 20
 _STEP_S = 0.2
@@ -41,10 +41,10 @@ class Preparation:
     rejections: Rejections
 
     @property
-    def whole(self) -> Span:
-        return Span(start=0, stop=len(self.plan.pictures))
+    def whole(self) -> Slice:
+        return Slice(start=0, stop=len(self.plan.pictures))
 
-    def piece(self, span: Span, folder: Path, store: Store, on_step: OnStep) -> Piece:
+    def piece(self, span: Slice, folder: Path, store: Store, on_step: OnStep) -> Piece:
         """Decode and measure the pictures of a span, and `store` the shards that they make in `folder`.
 
         Files that cannot be used are left out and listed; what the archive was opened for counts to its first span.

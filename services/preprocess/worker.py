@@ -9,7 +9,7 @@ from services.preprocess.piece import Piece
 from services.preprocess.pipeline import opened
 from services.preprocess.settings import PreprocessSettings
 from services.preprocess.shards import ShardFile
-from worker.slicing import Span, divided
+from worker.slicing import Slice, sliced
 from worker.task import Task
 
 
@@ -26,8 +26,8 @@ def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
     with opened(archive, spec, Limits()) as preparation:
         most = PreprocessSettings().part_pictures
         if task.part is None and len(preparation.whole) > most:
-            return divided(len(preparation.whole), most)
-        span = preparation.whole if task.part is None else Span.model_validate(task.part)
+            return sliced(len(preparation.whole), most)
+        span = preparation.whole if task.part is None else Slice.model_validate(task.part)
         piece = preparation.piece(span, task.folder, lambda file: _stored(task, file), task.report)
     if task.part is None:
         return assembled([piece], spec.image, Limits())

@@ -64,7 +64,7 @@ jobs = Table(
     Column("worker", String(128)),
     Column("lease_until", UtcDateTime),
     Column("run_at", UtcDateTime, nullable=False),
-    Column("rung_at", UtcDateTime, nullable=False),
+    Column("rung_at", UtcDateTime, key="woken_at", nullable=False),  # when its last wake-up message was due
     Column("deadline_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
     Column("cancel_requested_at", UtcDateTime),

@@ -12,7 +12,7 @@ from contract.errors import TidepoolError
 from services.storage.tables import dataset_versions, idempotency, model_versions
 from tests.faults.cluster import Cluster
 from tests.faults.history import Operation, Recorder
-from worker.retries import through_outages
+from worker.retries import retry_outages
 
 TABLES: dict[str, Table] = {"datasets": dataset_versions, "models": model_versions}
 
@@ -49,7 +49,7 @@ def _artifact(cluster: Cluster, noun: str, manifest: Any, job: str) -> dict[str,
     owner, _, fence = ref.key.split("/")[:3]
     try:
         # an outage is no damage: only what stays unreadable, or reads as something else, is broken
-        intact = owner == job and through_outages(lambda: cluster.stores.objects.read(ref)) == job.encode()
+        intact = owner == job and retry_outages(lambda: cluster.stores.objects.read(ref)) == job.encode()
     except TidepoolError:
         intact = False
     return {"fence": int(fence), "intact": intact}

@@ -69,7 +69,7 @@ def age_leases(cluster: Cluster, living: bool = True) -> None:
     """
     pids = set() if living else {str(worker.pid) for worker in cluster.workers if worker.running()}
     jump = LEASE + timedelta(seconds=1)
-    times = (jobs.c.lease_until, jobs.c.run_at, jobs.c.rung_at, jobs.c.cancel_requested_at)
+    times = (jobs.c.lease_until, jobs.c.run_at, jobs.c.woken_at, jobs.c.cancel_requested_at)
     with cluster.stores.database.write() as connection:
         live = select(jobs.c.id, jobs.c.worker, *times).where(jobs.c.state.in_(LIVE))
         for row in connection.execute(live).mappings().all():

@@ -22,7 +22,7 @@ def test_a_frozen_attempt_and_deaf_workers_are_found_within_a_minute(driver: Dri
     driver.wait(lambda: driver.job(frozen).error is not None, FOUND_S)
     driver.wait(lambda: ended(driver.job(waiting)), FOUND_S)
 
-    # then the attempt was ended and charged, both jobs run, and all workers hear bells again
+    # then the attempt was ended and charged, both jobs run, and all workers hear wakeups again
     age_leases(driver.cluster, living=False)
     assert driver.until(frozen, ended).attempt == 2
     assert driver.job(waiting).state == JobState.SUCCEEDED

@@ -27,13 +27,13 @@ def test_a_job_is_accepted_while_redis_is_frozen_and_runs_when_it_is_back(driver
 
 
 def test_a_wiped_redis_loses_no_job(driver: Driver) -> None:
-    # given one job that runs and others whose bells wait in Redis, as nobody is there to hear them
+    # given one job that runs and others whose wakeups wait in Redis, as nobody is there to hear them
     running = driver.until(driver.submit("slow"), stepping)
     pool = {driver.cluster.kept["preprocess-1"], driver.cluster.kept["preprocess-2"]}
     (idle,) = pool - {driver.holder(running)}
     idle.pause()
     waiting = [driver.submit("quick") for _ in range(3)]
-    driver.wait(lambda: not _unrung(driver))
+    driver.wait(lambda: not _unsent(driver))
 
     # when Redis is killed and its files are gone
     driver.cluster.wipe_redis()
@@ -46,10 +46,10 @@ def test_a_wiped_redis_loses_no_job(driver: Driver) -> None:
 
 
 def test_a_wiped_redis_and_killed_workers_lose_no_job(driver: Driver) -> None:
-    # given two jobs that run, and one that waits for its bell to be heard
+    # given two jobs that run, and one that waits for its wakeup to be heard
     first, second = (driver.until(driver.submit("long"), stepping) for _ in range(2))
     waiting = driver.submit("quick")
-    driver.wait(lambda: not _unrung(driver))
+    driver.wait(lambda: not _unsent(driver))
 
     # when nobody is left who knows of them, but the rows
     pool = [driver.cluster.kept[name] for name in ("preprocess-1", "preprocess-2")]
@@ -87,7 +87,7 @@ def test_jobs_are_cancelled_while_redis_is_gone(driver: Driver) -> None:
     assert driver.versions("slow") == before
 
 
-def _unrung(driver: Driver) -> int:
-    """How many bells have not been sent to Redis."""
+def _unsent(driver: Driver) -> int:
+    """How many wakeups have not been sent to Redis."""
     with driver.cluster.stores.database.read() as connection:
         return connection.execute(select(func.count()).select_from(outbox)).scalar_one()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from contract.supervision import WANTED, Wanted
+from contract.supervision import DESIRED, DesiredReplicas
 from tidepool.stack.components import Component
 from tidepool.stack.files import write_private
 
@@ -13,13 +13,13 @@ from tidepool.stack.files import write_private
 def save_wanted(path: Path, counts: Mapping[str, int]) -> None:
     """Want so many replicas of each role, those of the lowest indices."""
     wanted = {role: tuple(range(1, count + 1)) for role, count in counts.items()}
-    write_private(path, WANTED.dump_json(wanted).decode())
+    write_private(path, DESIRED.dump_json(wanted).decode())
 
 
-def load_wanted(path: Path) -> Wanted:
+def load_wanted(path: Path) -> DesiredReplicas:
     """What was written last; empty if there is nothing that can be read."""
     try:
-        return WANTED.validate_json(path.read_bytes())
+        return DESIRED.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return {}
 
@@ -29,7 +29,7 @@ class Followed:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._wanted: Wanted = {}
+        self._wanted: DesiredReplicas = {}
 
     def look(self) -> None:
         """Read the file again."""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from contract.errors import Unavailable
 from contract.pools import POOL_NAMES, PoolName
-from contract.supervision import REPORTS, WANTED, Report, State, Wanted
+from contract.supervision import DESIRED, REPORTS, DesiredReplicas, Report, State
 from services.autoscaler.drivers.driver import Replica
 
 LEAVING = frozenset({State.DRAINING, State.STOPPED})
@@ -53,17 +53,17 @@ class ProcessDriver:
 
     def _write(self, numbers: Mapping[PoolName, frozenset[int]]) -> None:
         """Whole or not at all, and of every pool: of one that is not named, the supervisor runs all replicas."""
-        wanted: Wanted = {pool: tuple(sorted(numbers[pool])) for pool in numbers}
+        wanted: DesiredReplicas = {pool: tuple(sorted(numbers[pool])) for pool in numbers}
         draft = self._replicas_file.with_suffix(".draft")
         try:
-            draft.write_bytes(WANTED.dump_json(wanted))
+            draft.write_bytes(DESIRED.dump_json(wanted))
             draft.replace(self._replicas_file)
         except OSError as error:
             raise Unavailable("which replicas shall run cannot be written") from error
 
-    def _written(self) -> Wanted:
+    def _written(self) -> DesiredReplicas:
         try:
-            return WANTED.validate_json(self._replicas_file.read_bytes())
+            return DESIRED.validate_json(self._replicas_file.read_bytes())
         except (FileNotFoundError, ValidationError):
             return {}
         except OSError as error:

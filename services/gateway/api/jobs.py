@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from contract.base import NAME_PATTERN
-from contract.batches import PredictSpec, check_pictures
+from contract.batches import PredictSpec, check_images
 from contract.errors import Invalid
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, VetRequest
 from contract.references import Reference
@@ -127,7 +127,7 @@ def _pinned_batch(spec: PredictSpec, behind: Backends) -> PredictSpec:
         behind.stores.uploads.ref(source.upload)
         return spec.model_copy(update={"model": str(model)})
     dataset, pictures = behind.stores.datasets.manifest(Reference.parse(source.dataset))
-    check_pictures(wanted, pictures.image)
+    check_images(wanted, pictures.image)
     if not pictures.shards.get(source.split):
         raise Invalid(f"the data set {dataset} has no {source.split} split")
     return spec.model_copy(update={"model": str(model), "input": source.model_copy(update={"dataset": str(dataset)})})

@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 
 from contract.jobs import Job, JobKind, JobRequest, VetRequest
 from contract.uploads import UploadSource
-from contract.vetting import Metadata, PictureInput, VetSpec
+from contract.vetting import ImageInput, ModelMetadata, VetSpec
 from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.api.jobs import located
 from services.gateway.api.submission import submitted
@@ -29,7 +29,7 @@ _PARTS = {
             "additionalProperties": False,
             "properties": {
                 "labels": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128}},
-                "preprocessing": {"$ref": COMPONENTS + PictureInput.__name__},
+                "preprocessing": {"$ref": COMPONENTS + ImageInput.__name__},
             },
             "description": "With both, the model can be asked about pictures.",
             "examples": [
@@ -59,11 +59,11 @@ async def upload_version(
     # the endpoint reads the body, not the framework, which would before it has looked at the key
     async with parts(request, max_files=2) as form:
         model, said = await two_parts(form, "model", "metadata")
-        metadata = json_part(Metadata, "metadata", said)
+        metadata = json_part(ModelMetadata, "metadata", said)
         return located(await run_in_threadpool(_accept, name, model, metadata, behind, repeat), response)
 
 
-def _accept(name: str, model: UploadFile, metadata: Metadata, behind: Backends, repeat: Repeatable) -> Job:
+def _accept(name: str, model: UploadFile, metadata: ModelMetadata, behind: Backends, repeat: Repeatable) -> Job:
     def wanted(source: UploadSource) -> JobRequest:
         return VetRequest(kind=JobKind.VET, spec=VetSpec(model=name, source=source, **dict(metadata)))
 

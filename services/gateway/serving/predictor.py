@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from contract.errors import TidepoolError
-from contract.inference import Picture, Scores, Target
+from contract.inference import EncodedImage, Scores, Target
 from contract.references import Reference
 from services.gateway.edge.recent import Recent
 from services.gateway.serving.batching.batcher import Asker, Leave
@@ -75,8 +75,8 @@ class Predictor:
         picture = self._picture(chosen, file, top_k, within_s)
         return self.asker.post(chosen.target, picture, within_s, request_id, then)
 
-    def _picture(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> Picture:
-        picture = Picture(file, top_k)
+    def _picture(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> EncodedImage:
+        picture = EncodedImage(file, top_k)
         if chosen.shadow is not None:
             self._shadows.copy(chosen.shadow, picture, within_s)
         return picture

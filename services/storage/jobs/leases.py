@@ -100,7 +100,7 @@ class Leases:
         waiting = {
             "state": JobState.QUEUED,
             "run_at": now,
-            "rung_at": now - LEASE,
+            "woken_at": now - LEASE,
             "progress_message": "moving to another replica",
         }
         with self._database.write() as connection:
@@ -122,5 +122,5 @@ class Leases:
         if not error.retryable or row["failures"] >= row["max_attempts"]:
             return ended(JobState.FAILED, now) | reason
         wait = timedelta(seconds=min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (row["failures"] - 1)))
-        # rung in the past, so that the reconciler's next pass after `run_at` rings it
-        return {"state": JobState.QUEUED, "run_at": now + wait, "rung_at": now - LEASE, **reason}
+        # woken in the past, so that the reconciler's next pass after `run_at` rings it
+        return {"state": JobState.QUEUED, "run_at": now + wait, "woken_at": now - LEASE, **reason}

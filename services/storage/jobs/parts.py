@@ -55,7 +55,7 @@ class Parts:
             parent = change(connection, counted)
             add_events(connection, lease.root, [_progress(parent)])
             if parent["parts_left"] == 0:
-                again = {"state": JobState.QUEUED, "run_at": now, "rung_at": now}
+                again = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
                 again["progress_message"] = "putting the parts together"
                 add_state(connection, change(connection, update(jobs).where(jobs.c.id == lease.root).values(again)))
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))

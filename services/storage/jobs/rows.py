@@ -48,7 +48,7 @@ def fresh(now: datetime) -> dict[str, Any]:
         "failures": 0,
         "fence": 0,
         "run_at": now,
-        "rung_at": now,
+        "woken_at": now,
         "cancel_requested": False,
         "progress": 0.0,
         "progress_message": "",

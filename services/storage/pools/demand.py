@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from contract.pools import POOL_NAMES, Measured, PoolName, Queue
-from contract.reports import Reported, Reports
+from contract.reports import PoolReports, Reports
 from services.storage.pools.pools import Pools
 
 ONLINE: PoolName = "inference"
@@ -22,12 +22,14 @@ class Demand:
         """Every pool now; while the broker is away, what only it knows is None. Raises DatabaseUnavailable."""
         queues, said, now = self._pools.queues(), self._reports.read(), self._clock()
         return {
-            pool: _measured(now, queues[pool], said.get(pool, Reported()) if said is not None else None, pool == ONLINE)
+            pool: _measured(
+                now, queues[pool], said.get(pool, PoolReports()) if said is not None else None, pool == ONLINE
+            )
             for pool in POOL_NAMES
         }
 
 
-def _measured(at: float, queue: Queue, said: Reported | None, online: bool) -> Measured:
+def _measured(at: float, queue: Queue, said: PoolReports | None, online: bool) -> Measured:
     if said is None:
         waiting = None if online else queue.waiting
         return Measured(at=at, ready=None, waiting=waiting, running=queue.running, oldest_s=queue.oldest_s)

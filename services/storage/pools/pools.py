@@ -134,7 +134,7 @@ class Pools:
                 return setting
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
 
-    def found(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
+    def record_created(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
         """Take note of how many replicas there are to start; the answer is what holds from now on.
 
         People who create or remove replicas of a pool that is set by hand say by that how many are meant. What was said

@@ -38,7 +38,7 @@ REPAIR_S = 5.0
 REACH_S = 60.0  # how long `init` waits for its servers to come up
 
 REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler touched.", ["repair"])
-RUNG = Counter("tidepool_bells_total", "Bells rung from the outbox.")
+WOKEN = Counter("tidepool_bells_total", "Wakeups woken from the outbox.")
 COLLECTED = Counter("tidepool_collected_objects_total", "Objects deleted that no job and no version points at.")
 OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the longest waiting due job has waited.", ["kind"])
 
@@ -105,7 +105,7 @@ def sweep(stop: threading.Event) -> None:
     repair_at = 0.0
     while not stop.wait(RELAY_S):
         try:
-            RUNG.inc(reconciler.relay(broker.ring))
+            WOKEN.inc(reconciler.relay(broker.wake))
             if time.monotonic() >= repair_at:
                 repair_at = time.monotonic() + REPAIR_S
                 for repair, count in vars(reconciler.repair()).items():

@@ -1,4 +1,4 @@
-"""The repairs: abandoned jobs run again, late ones expire, bells that were lost are rung once more."""
+"""The repairs: abandoned jobs run again, late ones expire, wakeups that were lost are woken once more."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended
 from services.storage.tables import idempotency, jobs, outbox
 
-RING_AGAIN = timedelta(seconds=30)
+WAKE_AGAIN = timedelta(seconds=30)
 CANCEL_WITHIN = timedelta(seconds=12)
 REMEMBER = timedelta(hours=24)  # idempotency keys
 BATCH = 200
 
-Ring = Callable[[JobKind, str], None]
+Wake = Callable[[JobKind, str], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Repairs:
     failed: int
     cancelled: int
     expired: int
-    rung: int
+    woken: int
 
 
 class Reconciler:
@@ -41,24 +41,24 @@ class Reconciler:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def relay(self, ring: Ring) -> int:
-        """Ring for the oldest outbox entries and forget them; stops at BrokerUnavailable, for the next call to go on.
+    def relay(self, wake: Wake) -> int:
+        """Wake for the oldest outbox entries and forget them; stops at BrokerUnavailable, for the next call to go on.
 
-        An entry is forgotten after its bell was sent, so a crash in between rings twice, which does no harm.
+        An entry is forgotten after its wakeup was sent, so a crash in between rings twice, which does no harm.
         """
         with self._database.read() as connection:
             waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
-        rung: list[int] = []
+        woken: list[int] = []
         for entry in waiting:
             try:
-                ring(JobKind(entry.kind), entry.job_id)
+                wake(JobKind(entry.kind), entry.job_id)
             except BrokerUnavailable:
                 break
-            rung.append(entry.id)
-        if rung:
+            woken.append(entry.id)
+        if woken:
             with self._database.write() as connection:
-                connection.execute(delete(outbox).where(outbox.c.id.in_(rung)))
-        return len(rung)
+                connection.execute(delete(outbox).where(outbox.c.id.in_(woken)))
+        return len(woken)
 
     def oldest_queued_seconds(self) -> dict[JobKind, float]:
         """How long the longest waiting due job of each kind has waited; 0 where none waits."""
@@ -85,7 +85,7 @@ class Reconciler:
         fenced: dict[str, Any] = {"fence": jobs.c.fence + 1}
         lost = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
         late = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
-        again = {"state": JobState.QUEUED, "lease_until": None, "rung_at": now - RING_AGAIN}
+        again = {"state": JobState.QUEUED, "lease_until": None, "woken_at": now - WAKE_AGAIN}
         wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
         with self._database.write() as connection:
             doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
@@ -101,9 +101,9 @@ class Reconciler:
                     fail_parent(connection, row)
             for row in cancelled + expired + failed:
                 cancel_parts(connection, row["id"], now)
-            rung = _ring_again(connection, now)
+            woken = _wake_again(connection, now)
             connection.execute(delete(idempotency).where(idempotency.c.created_at < now - REMEMBER))
-        return Repairs(len(requeued), len(failed), len(cancelled), len(expired), rung)
+        return Repairs(len(requeued), len(failed), len(cancelled), len(expired), woken)
 
 
 def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> list[RowMapping]:
@@ -113,16 +113,16 @@ def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str
     return rows
 
 
-def _ring_again(connection: Connection, now: datetime) -> int:
+def _wake_again(connection: Connection, now: datetime) -> int:
     silent = (
         select(jobs.c.id, jobs.c.kind)
-        .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.rung_at <= now - RING_AGAIN)
-        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one bell a job waits out a long outage
+        .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.woken_at <= now - WAKE_AGAIN)
+        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one wakeup a job waits out a long outage
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(BATCH)
     )
-    bells = connection.execute(silent).all()
-    if bells:
-        connection.execute(insert(outbox), [{"job_id": bell.id, "kind": bell.kind} for bell in bells])
-        connection.execute(update(jobs).where(jobs.c.id.in_([bell.id for bell in bells])).values(rung_at=now))
-    return len(bells)
+    wakeups = connection.execute(silent).all()
+    if wakeups:
+        connection.execute(insert(outbox), [{"job_id": wakeup.id, "kind": wakeup.kind} for wakeup in wakeups])
+        connection.execute(update(jobs).where(jobs.c.id.in_([wakeup.id for wakeup in wakeups])).values(woken_at=now))
+    return len(wakeups)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract.batches import PredictResult, PredictSpec, SplitInput
-from contract.inference import Artifact, Picture, Scores, Target
+from contract.inference import Artifact, EncodedImage, Scores, Target
 from contract.jobs import JobKind, PredictRequest
 from contract.references import Reference
 from services.inference.row import read_lines
@@ -43,7 +43,7 @@ async def answered(replicas: Replicas, times: int) -> list[Scores]:
     """What the pool says of the split's first picture, asked one time after the other."""
     _, model = replicas.stores.models.manifest(Reference.parse("pet-cnn@1"))
     target = Target("pet-cnn", 1, Artifact(**model.artifact.model_dump(mode="json")))
-    picture = Picture(encoded(IMAGES[0].transpose(1, 2, 0)))
+    picture = EncodedImage(encoded(IMAGES[0].transpose(1, 2, 0)))
     async with batcher("inference", replicas.settings.url.get_secret_value()) as asker:
         answers = [(await asker.ask(target, picture, 60)).answer for _ in range(times)]
     return [answer for answer in answers if isinstance(answer, Scores)]

@@ -1,4 +1,4 @@
-"""Bells for real, over Redis."""
+"""Wakeups for real, over Redis."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ def test_bells_ring_again_after_redis_lost_everything(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         broker = Broker(celery_app(BrokerSettings.model_validate({"url": server.url})))
         client = redis.Redis.from_url(server.url)
-        broker.ring(JobKind.TRAIN, "job-1")
+        broker.wake(JobKind.TRAIN, "job-1")
 
         client.flushall()
-        broker.ring(JobKind.TRAIN, "job-2")
+        broker.wake(JobKind.TRAIN, "job-2")
 
         assert client.llen("trainer") == 1

@@ -10,11 +10,11 @@ import pytest
 import redis as redis_py
 
 from contract.errors import DeadlineExceeded
-from contract.reports import GatewayReport, ReplicaReport, Reported
+from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from contract.usage import Purpose, Use
 from messaging import channel, cordon, redis_keys, reports
 from messaging.busy import Busy
-from messaging.cordon import RedisSurplus
+from messaging.cordon import RedisCordon
 from messaging.presence import Presence
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
@@ -46,14 +46,14 @@ def client(redis: Server) -> Iterator["redis_py.Redis"]:
     client.close()
 
 
-def heard(url: str, pool: str) -> Reported:
+def heard(url: str, pool: str) -> PoolReports:
     found = RedisReports(BrokerSettings.model_validate({"url": url})).read()
     assert found is not None
     return found[pool]
 
 
 def test_nobody_says_anything(redis: Server, pool: str) -> None:
-    assert heard(redis.url, pool) == Reported()
+    assert heard(redis.url, pool) == PoolReports()
 
 
 def test_a_replica_says_what_it_does(redis: Server, client: "redis_py.Redis", pool: str) -> None:
@@ -90,27 +90,27 @@ def test_who_takes_leave_is_gone_at_once_and_says_nothing_after(
     presence = Presence(pool, "replica", client, Busy(), Busy())
     presence.beat()
 
-    presence.leave(b"bell")
+    presence.leave(b"wakeup")
     presence.beat()
 
     assert heard(redis.url, pool).replicas == {}
     assert client.smembers(redis_keys.left(pool)) == {b"replica"}
-    assert client.llen(redis_keys.bells(pool)) == 0
+    assert client.llen(redis_keys.wakeups(pool)) == 0
 
 
 def test_who_takes_leave_wakes_another_one_for_what_waits(client: "redis_py.Redis", pool: str) -> None:
     client.rpush(redis_keys.batches(pool), b"batch")
 
-    Presence(pool, "replica", client, Busy(), Busy()).leave(b"bell")
+    Presence(pool, "replica", client, Busy(), Busy()).leave(b"wakeup")
 
-    assert client.lrange(redis_keys.bells(pool), 0, -1) == [b"bell"]
+    assert client.lrange(redis_keys.wakeups(pool), 0, -1) == [b"wakeup"]
 
 
 def test_who_is_too_many_hears_it_while_it_is_said(redis: Server, client: "redis_py.Redis", pool: str) -> None:
     # given
     heard: list[bool] = []
     presence = Presence(pool, "replica", client, Busy(), Busy(), heard.append)
-    told = RedisSurplus(BrokerSettings.model_validate({"url": redis.url}))
+    told = RedisCordon(BrokerSettings.model_validate({"url": redis.url}))
 
     # when
     presence.beat()

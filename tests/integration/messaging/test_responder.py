@@ -12,14 +12,14 @@ import redis as redis_py
 from prometheus_client import REGISTRY
 
 from contract.errors import BadModel
-from contract.inference import Answer, Artifact, Batch, Failure, Picture, Question, Reply, Scores, Target
+from contract.inference import Answer, Artifact, Batch, EncodedImage, Failure, Question, Reply, Scores, Target
 from messaging import redis_keys, responder
 from messaging.busy import Busy
-from messaging.responder import Answered, Drain, Responder
+from messaging.responder import BatchAnswers, BatchHandler, Responder
 from tests.servers import Server
 
 TARGET = Target("pet-cnn", 1, Artifact("jobs", "none", 1, "0" * 64))
-LATE, BELL = "late", b"a bell"
+LATE, WAKEUP = "late", b"a bell"
 
 
 class Asked:
@@ -32,18 +32,18 @@ class Asked:
         self.computed: list[str] = []
         self.busy = Busy()
         self.before: Callable[[], object] = lambda: None
-        self.drain = Drain(self.pool, self.client, Responder(self.respond), BELL, self.busy)
+        self.drain = Responder(self.pool, self.client, BatchHandler(self.respond), WAKEUP, self.busy)
 
-    def respond(self, _: Target, questions: tuple[Question, ...]) -> Answered:
+    def respond(self, _: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         self.before()
         names = [question.request_id for question in questions]
         self.computed += names
-        return Answered([Scores(((name, 1.0),)) for name in names], 2.5, "CPUExecutionProvider", 8)
+        return BatchAnswers([Scores(((name, 1.0),)) for name in names], 2.5, "CPUExecutionProvider", 8)
 
     def push(self, *names: str) -> str:
         """Send a batch of questions by name, of which some are late; says where its reply goes."""
         now, address = time.time(), f"replies-{uuid.uuid4().hex}"
-        questions = (Question(Picture(b""), now + (-1 if name.startswith(LATE) else 60), name) for name in names)
+        questions = (Question(EncodedImage(b""), now + (-1 if name.startswith(LATE) else 60), name) for name in names)
         batch = Batch(f"batch-{address}", address, TARGET, tuple(questions))
         self.client.rpush(redis_keys.batches(self.pool), msgspec.msgpack.encode(batch))
         return address
@@ -55,8 +55,8 @@ class Asked:
         assert reply.id == f"batch-{address}"
         return reply
 
-    def bells(self) -> list[bytes]:
-        found: list[bytes] = self.client.lrange(redis_keys.bells(self.pool), 0, -1)
+    def wakeups(self) -> list[bytes]:
+        found: list[bytes] = self.client.lrange(redis_keys.wakeups(self.pool), 0, -1)
         return found
 
     def waiting(self) -> int:
@@ -90,7 +90,7 @@ def test_all_that_waits_is_answered_where_it_was_asked(asked: Asked) -> None:
     reply = asked.reply(second)
     assert reply.answers == named("c")
     assert (reply.inference_ms, reply.provider, reply.max_batch) == (2.5, "CPUExecutionProvider", 8)
-    assert (asked.waiting(), asked.bells()) == (0, [])
+    assert (asked.waiting(), asked.wakeups()) == (0, [])
     # a gateway that is gone takes nothing
     assert 0 < asked.client.ttl(first) <= redis_keys.KEEP_S
 
@@ -153,7 +153,7 @@ def test_who_was_awake_for_long_wakes_somebody_for_the_rest(asked: Asked, monkey
     asked.drain.run()
 
     assert asked.reply(first).answers == named("a")
-    assert (asked.waiting(), asked.bells()) == (1, [BELL])
+    assert (asked.waiting(), asked.wakeups()) == (1, [WAKEUP])
     asked.drain.run()
     assert asked.reply(second).answers == named("b")
 
@@ -167,7 +167,7 @@ def test_a_connection_that_breaks_takes_one_batch_along_and_mixes_up_nothing(ask
     with pytest.raises(redis_py.ConnectionError):
         asked.drain.run()
 
-    # when the next bell is heard
+    # when the next wakeup is heard
     asked.before = lambda: None
     address = asked.push("a")
     asked.drain.run()
@@ -204,7 +204,7 @@ def test_one_batch_is_prepared_while_another_runs(asked: Asked) -> None:
     # given a replica that works on two batches at once, and on each until both are under way
     both = threading.Barrier(2, timeout=30)
     asked.before = both.wait
-    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL, asked.busy)
+    asked.drain = Responder(asked.pool, asked.client, BatchHandler(asked.respond, at_once=2), WAKEUP, asked.busy)
     addresses = [asked.push(name) for name in ("a", "b", "c", "d")]
 
     asked.drain.run()
@@ -216,7 +216,7 @@ def test_one_batch_is_prepared_while_another_runs(asked: Asked) -> None:
 def test_an_outage_while_two_batches_are_under_way_is_told(asked: Asked) -> None:
     other: Any = redis_py.Redis.from_url(asked.url)
     asked.before = lambda: other.client_kill_filter(_type="normal", skipme=True)
-    asked.drain = Drain(asked.pool, asked.client, Responder(asked.respond, at_once=2), BELL, asked.busy)
+    asked.drain = Responder(asked.pool, asked.client, BatchHandler(asked.respond, at_once=2), WAKEUP, asked.busy)
     asked.push("a")
 
     with pytest.raises(redis_py.ConnectionError):

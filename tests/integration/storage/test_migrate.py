@@ -72,7 +72,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
 
 
 def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock) -> None:
-    # given a database of the first schema, with a running job, its bell and what an earlier job published
+    # given a database of the first schema, with a running job, its wakeup and what an earlier job published
     database = Database.connect(database_url, clock)
     with database.engine.connect() as connection:
         command.upgrade(config(connection), "0001")
@@ -90,9 +90,9 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
     assert Models(database).route(PRODUCTION) == Route((Share(Reference(name="pets", version=1), MODEL_MANIFEST),))
     assert Keys(database).list()[0].name == "admin"
-    rung: list[str] = []
-    Reconciler(database).relay(lambda kind, job_id: rung.append(job_id))
-    assert rung == ["running"]
+    woken: list[str] = []
+    Reconciler(database).relay(lambda kind, job_id: woken.append(job_id))
+    assert woken == ["running"]
     with pytest.raises(Conflict), database.write() as connection:
         connection.execute(insert(tables.outbox).values(job_id="none", kind="preprocess"))
 

@@ -5,21 +5,21 @@ import time
 from pathlib import Path
 
 from contract.errors import BadImage
-from contract.inference import Answer, Failure, Picture, Question, Scores, Target
-from messaging.responder import Answered, Responder
+from contract.inference import Answer, EncodedImage, Failure, Question, Scores, Target
+from messaging.responder import BatchAnswers, BatchHandler
 from services.storage.stores import Stores
 from worker.replica import serve
 
 COMPUTED: list[str] = []
 
 
-def respond(_: Target, questions: tuple[Question, ...]) -> Answered:
+def respond(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
     """The file backwards, or after `bad`, `bug`, `computed`, `pid` and `until <path exists>` something else."""
-    return Answered([_answer(question) for question in questions], 1.0, "echo", 8)
+    return BatchAnswers([_answer(question) for question in questions], 1.0, "echo", 8)
 
 
 def _answer(question: Question) -> Answer:
-    assert isinstance(question.payload, Picture)
+    assert isinstance(question.payload, EncodedImage)
     text = question.payload.file.decode()
     word, _, rest = text.partition(" ")
     if word == "raise":
@@ -47,8 +47,8 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def setup(_: Stores) -> Responder:
-    return Responder(respond)
+def setup(_: Stores) -> BatchHandler:
+    return BatchHandler(respond)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import BrokerUnavailable, DeadlineExceeded
-from contract.inference import Artifact, Picture, Scores, Target
+from contract.inference import Artifact, EncodedImage, Scores, Target
 from services.gateway.serving.batching.batcher import Batcher
 
 PATIENCE_S = 40.0
@@ -44,7 +44,7 @@ async def ask(asker: Batcher, text: str, within_s: float = PATIENCE_S) -> str:
 
 async def ask_all(asker: Batcher, text: str, within_s: float = PATIENCE_S) -> list[str]:
     """Every word of the answer."""
-    answer = (await asker.ask(TARGET, Picture(text.encode()), within_s)).answer
+    answer = (await asker.ask(TARGET, EncodedImage(text.encode()), within_s)).answer
     assert isinstance(answer, Scores)
     return [word for word, _ in answer.best]
 

@@ -15,13 +15,13 @@ import pytest
 import redis as redis_client
 
 from contract.artifacts import Bucket
-from contract.inference import Answer, Artifact, Picture, Scores, Target
+from contract.inference import Answer, Artifact, EncodedImage, Scores, Target
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from contract.usage import UsageBy
 from messaging import redis_keys
 from messaging.broker import Broker, celery_app
-from messaging.cordon import RedisSurplus
+from messaging.cordon import RedisCordon
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
 from services.storage.database import Database
@@ -56,7 +56,7 @@ class Harness:
     def submit(self, mood: str) -> Job:
         spec = PreprocessSpec(dataset=mood, source=UploadSource(upload="none"))
         job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
-        Reconciler(self.stores.database).relay(self._broker.ring)
+        Reconciler(self.stores.database).relay(self._broker.wake)
         return job
 
     def ask(self, file: bytes, times: int) -> list[Answer]:
@@ -64,7 +64,7 @@ class Harness:
 
         async def questions() -> list[Answer]:
             async with batcher("preprocess", self.settings.url.get_secret_value()) as asker:
-                return [(await asker.ask(TARGET, Picture(file), PATIENCE_S)).answer for _ in range(times)]
+                return [(await asker.ask(TARGET, EncodedImage(file), PATIENCE_S)).answer for _ in range(times)]
 
         return asyncio.run(questions())
 
@@ -171,7 +171,7 @@ def test_a_worker_says_what_it_does_and_writes_it_down(harness: Harness) -> None
 def test_a_worker_that_is_too_many_finishes_its_job_and_takes_no_other(harness: Harness, redis: Server) -> None:
     # given one that runs a job while it hears at every beat that it is too many
     running = harness.until(harness.submit("slow"), started)
-    surplus, client = RedisSurplus(harness.settings), redis_client.Redis.from_url(redis.url)
+    surplus, client = RedisCordon(harness.settings), redis_client.Redis.from_url(redis.url)
     host, pid = socket.gethostname(), harness.process.pid
 
     def after_beats(job: Job) -> Job:
@@ -241,7 +241,7 @@ def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harn
     assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
     harness.start()
     Reconciler(harness.stores.database).repair()
-    Reconciler(harness.stores.database).relay(harness._broker.ring)
+    Reconciler(harness.stores.database).relay(harness._broker.wake)
     done = harness.until(job, ended)
     assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)
     assert harness.stores.objects.prefixes(Bucket.JOBS, f"{job.id}/attempts/") == [

@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY
 from contract.errors import DatabaseUnavailable
 from contract.jobs import JobKind
 from contract.pools import AutoPool, Measured, PoolName
-from contract.reports import GatewayReport, ReplicaReport, Reported
-from messaging.in_memory import MemoryReports, MemorySurplus
+from contract.reports import GatewayReport, PoolReports, ReplicaReport
+from messaging.in_memory import MemoryCordon, MemoryReports
 from services.autoscaler import loop
 from services.autoscaler.drivers.memory import MemoryDriver
 from services.autoscaler.loop import Autoscaler
@@ -39,7 +39,7 @@ class World:
         self.leases: dict[str, Lease] = {}
         self.reports = MemoryReports()
         self.driver = MemoryDriver({"preprocess": 1, "trainer": 1, "inference": 1} | counts)  # type: ignore[arg-type]
-        self.surplus = MemorySurplus()
+        self.surplus = MemoryCordon()
         self.autoscaler = self.another()
 
     def another(self) -> Autoscaler:
@@ -54,7 +54,7 @@ class World:
         """So many requests wait, and the replicas that run say that they are there."""
         running = {f"inference-{number}": IDLE for number in self.driver.running["inference"]}
         gateways = {"gateway": GatewayReport(waiting=waiting, per_minute=per_minute)}
-        self.reports.said = {"inference": Reported(replicas=running, gateways=gateways)}
+        self.reports.said = {"inference": PoolReports(replicas=running, gateways=gateways)}
 
     def step(self, seconds: float = 1.0) -> bool:
         self.now += seconds

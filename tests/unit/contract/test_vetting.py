@@ -5,18 +5,20 @@ from pydantic import ValidationError
 
 from contract.errors import Invalid
 from contract.models import ModelCard
-from contract.vetting import Metadata, PictureInput
+from contract.vetting import ImageInput, ModelMetadata
 from tests.examples import IMAGE, LABELS, MODEL_MANIFEST, PICTURE_INPUT, PREPROCESSING, VETTED_MANIFEST
 
 
 def test_labels_and_preprocessing_make_a_card() -> None:
-    metadata = Metadata(labels=LABELS, preprocessing=PICTURE_INPUT)
+    metadata = ModelMetadata(labels=LABELS, preprocessing=PICTURE_INPUT)
 
     assert metadata.card == ModelCard(labels=LABELS, preprocessing=PREPROCESSING) == MODEL_MANIFEST.card
 
 
-@pytest.mark.parametrize("metadata", [Metadata(), Metadata(labels=LABELS), Metadata(preprocessing=PICTURE_INPUT)])
-def test_one_without_the_other_is_too_little(metadata: Metadata) -> None:
+@pytest.mark.parametrize(
+    "metadata", [ModelMetadata(), ModelMetadata(labels=LABELS), ModelMetadata(preprocessing=PICTURE_INPUT)]
+)
+def test_one_without_the_other_is_too_little(metadata: ModelMetadata) -> None:
     assert metadata.card is None
 
 
@@ -39,7 +41,7 @@ def test_a_model_without_a_card_says_what_to_do() -> None:
 )
 def test_a_picture_input_that_cannot_work(change: dict[str, object]) -> None:
     good = {"size": IMAGE.size, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    PictureInput.model_validate(good)
+    ImageInput.model_validate(good)
 
     with pytest.raises(ValidationError):
-        PictureInput.model_validate(good | change)
+        ImageInput.model_validate(good | change)

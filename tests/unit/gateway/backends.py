@@ -5,13 +5,13 @@ from contextlib import suppress
 from fastapi import FastAPI
 
 from contract.errors import BadImage, DatabaseUnavailable
-from contract.inference import Answer, Failure, Picture, Question, Scores, Target
+from contract.inference import Answer, EncodedImage, Failure, Question, Scores, Target
 from contract.jobs import JobError
 from contract.predictions import ImageResult
 from contract.reports import Reports
 from messaging.channel import Channel
 from messaging.in_memory import MemoryReports
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Asker, Batcher
@@ -41,13 +41,13 @@ def backends(
     return Backends(settings, stores, Predictor(asker, stores.models), demand)
 
 
-def classify(_: Target, questions: tuple[Question, ...]) -> Answered:
+def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
     """What an inference replica answers, if a picture that starts with `bad` is damaged and any other shows a cat."""
-    return Answered([_answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
+    return BatchAnswers([_answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
 
 
 def _answer(question: Question) -> Answer:
-    assert isinstance(question.payload, Picture)
+    assert isinstance(question.payload, EncodedImage)
     if question.payload.file.startswith(b"bad"):
         return Failure(BadImage.code, "the file is damaged")
     return Scores(tuple(zip(LABELS, (0.75, 0.25), strict=True))[: question.payload.top_k])

@@ -14,7 +14,7 @@ from services.inference.row import Row, read_lines
 from services.inference.sources import Item
 from tests.onnx_models import CARD, expected_logits, linear, pictures
 from tests.predicting import WEIGHTS
-from worker.slicing import Span
+from worker.slicing import Slice
 
 IMAGES = pictures(10)
 LABELS = np.arange(10) % 3
@@ -31,7 +31,7 @@ class Listed:
     def __len__(self) -> int:
         return len(self._all)
 
-    def items(self, span: Span) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[Item]:
         yield from self._all[span.start : span.stop]
 
 
@@ -43,7 +43,7 @@ def classified(
     path: Path, what: list[Item], classes: tuple[str, ...] = CARD.labels, model: bytes | None = None, top_k: int = 1
 ) -> tuple[Classified, list[Row]]:
     loaded = Engine(max_batch=4).load(model or linear(weights=WEIGHTS))
-    span = Span(start=0, stop=len(what))
+    span = Slice(start=0, stop=len(what))
     found = Classifier(loaded, Listed(what, classes), span, top_k, lambda *_: None).run(path / "rows")
     return found, list(read_lines(path / "rows"))
 
@@ -103,7 +103,7 @@ def test_what_a_step_raises_ends_it(tmp_path: Path) -> None:
         raise Draining("the worker is going away")
 
     source = Listed(items(), CARD.labels)
-    classifier = Classifier(Engine(max_batch=4).load(linear()), source, Span(start=0, stop=10), 1, drain)
+    classifier = Classifier(Engine(max_batch=4).load(linear()), source, Slice(start=0, stop=10), 1, drain)
 
     with pytest.raises(Draining):
         classifier.run(tmp_path / "rows")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, Corrupt
-from contract.inference import Answer, Artifact, Failure, Picture, Question, Scores, Target
-from messaging.responder import Answered
+from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Scores, Target
+from messaging.responder import BatchAnswers
 from services.inference.cache import ModelCache
 from services.inference.engine import Engine
 from services.inference.postprocess import softmax
@@ -28,11 +28,11 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def ask(files: Sequence[bytes], *, top_k: int = 3, model: bytes | None = None, max_batch: int = 64) -> Answered:
+def ask(files: Sequence[bytes], *, top_k: int = 3, model: bytes | None = None, max_batch: int = 64) -> BatchAnswers:
     objects = MemoryObjects()
     artifact = objects.put(Bucket.JOBS, "model.onnx", model or linear(weights=WEIGHTS))
     models = ModelCache(Engine(max_batch=max_batch), objects.read, 2**30)
-    questions = tuple(Question(Picture(file, top_k), 0.0, "") for file in files)
+    questions = tuple(Question(EncodedImage(file, top_k), 0.0, "") for file in files)
     return Predictor(models, decode_threads=2).respond(target(artifact), questions)
 
 
@@ -130,4 +130,4 @@ def test_bytes_that_are_not_what_was_written_fail_the_call() -> None:
     predictor = Predictor(ModelCache(Engine(), objects.read, 2**30), decode_threads=1)
 
     with pytest.raises(Corrupt):
-        predictor.respond(target(artifact), (Question(Picture(b""), 0.0, ""),))
+        predictor.respond(target(artifact), (Question(EncodedImage(b""), 0.0, ""),))

@@ -19,7 +19,7 @@ from services.storage.memory_objects import MemoryObjects
 from tests.onnx_models import pictures
 from tests.pictures import Files, encoded, noise, zipped
 from tests.predicting import stored_shards
-from worker.slicing import Span
+from worker.slicing import Slice
 
 SPEC = ImageSpec(size=(8, 8))
 CLASSES = ("cat", "dog")
@@ -39,7 +39,7 @@ def test_spans_of_shards(tmp_path: Path, edges: tuple[int, ...]) -> None:
     source = ShardSource(stored_shards(objects, images, labels, 3), CLASSES, objects.fetch, tmp_path)
 
     # when spans of them are read
-    spans = [Span(start=start, stop=stop) for start, stop in pairwise(edges)]
+    spans = [Slice(start=start, stop=stop) for start, stop in pairwise(edges)]
     items = [item for span in spans for item in source.items(span)]
 
     # then all of them come, in order
@@ -58,7 +58,7 @@ def test_only_the_shards_of_the_span_are_fetched(tmp_path: Path) -> None:
         fetched.append(ref.key)
         objects.fetch(ref, path)
 
-    items = list(ShardSource(shards, CLASSES, fetch, tmp_path).items(Span(start=3, stop=6)))
+    items = list(ShardSource(shards, CLASSES, fetch, tmp_path).items(Slice(start=3, stop=6)))
 
     assert len(items) == 3
     assert fetched == [shards[1].images.key, shards[1].labels.key]
@@ -76,7 +76,7 @@ def source(tmp_path: Path, files: Files) -> Iterator[ArchiveSource]:
     [{"z/deep/3.png": encoded(noise(seed=3)), "1.png": encoded(noise(seed=1)), "b.zip": b"PK", "a.txt": b"text"}],
 )
 def test_every_file_of_an_archive_in_any_folder(source: ArchiveSource) -> None:
-    items = list(source.items(Span(start=0, stop=len(source))))
+    items = list(source.items(Slice(start=0, stop=len(source))))
 
     assert [item.image for item in items] == ["1.png", "a.txt", "b.zip", "z/deep/3.png"]
     assert np.array_equal(seen(items[0]), noise(seed=1).transpose(2, 0, 1))
@@ -87,7 +87,7 @@ def test_every_file_of_an_archive_in_any_folder(source: ArchiveSource) -> None:
 
 @pytest.mark.parametrize("files", [{f"{number:02d}.png": encoded(noise(seed=number)) for number in range(10)}])
 def test_spans_of_an_archive(source: ArchiveSource) -> None:
-    items = [item for start, stop in ((0, 3), (3, 10)) for item in source.items(Span(start=start, stop=stop))]
+    items = [item for start, stop in ((0, 3), (3, 10)) for item in source.items(Slice(start=start, stop=stop))]
 
     assert [item.image for item in items] == [f"{number:02d}.png" for number in range(10)]
     assert all(np.array_equal(seen(item), noise(seed=n).transpose(2, 0, 1)) for n, item in enumerate(items))

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from contract.artifacts import Bucket
-from contract.inference import Artifact, Failure, Picture, Question, Scores, Target
+from contract.inference import Artifact, EncodedImage, Failure, Question, Scores, Target
 from messaging.responder import Respond
 from services.inference import worker
 from services.storage.database import Database
@@ -30,7 +30,7 @@ def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
     Image.new("RGB", (40, 30), "red").save(picture, "JPEG")
     artifact = objects.put(Bucket.JOBS, "model.onnx", linear())
     target = Target("tiny", 1, Artifact(**artifact.model_dump(mode="json")))
-    questions = tuple(Question(Picture(file, 2), 0.0, "") for file in (picture.getvalue(), b"junk"))
+    questions = tuple(Question(EncodedImage(file, 2), 0.0, "") for file in (picture.getvalue(), b"junk"))
 
     good, bad = respond(target, questions).answers
 

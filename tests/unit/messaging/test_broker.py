@@ -1,4 +1,4 @@
-"""Bells without a server: into Celery's in-memory transport, and against a port that nobody listens on."""
+"""Wakeups without a server: into Celery's in-memory transport, and against a port that nobody listens on."""
 
 import inspect
 import json
@@ -51,7 +51,7 @@ def test_a_bug_of_ours_is_no_outage() -> None:
 def test_a_bell_for_a_job_is_a_small_json_message() -> None:
     app = celery_app(settings("memory://"))
 
-    Broker(app).ring(JobKind.TRAIN, "job-1")
+    Broker(app).wake(JobKind.TRAIN, "job-1")
 
     with app.connection() as connection:
         message = connection.SimpleQueue("trainer").get(timeout=1)
@@ -61,7 +61,7 @@ def test_a_bell_for_a_job_is_a_small_json_message() -> None:
 
 
 def test_a_bell_for_batches_is_the_message_as_celery_puts_it_on_a_list() -> None:
-    message = json.loads(Broker(celery_app(settings("redis://127.0.0.1:1/0"))).bell("inference.batches"))
+    message = json.loads(Broker(celery_app(settings("redis://127.0.0.1:1/0"))).wakeup("inference.batches"))
 
     assert message["headers"]["task"] == "tidepool.answer_batches"
     assert message["properties"]["delivery_info"]["routing_key"] == "inference.batches"
@@ -71,6 +71,6 @@ def test_nobody_listens() -> None:
     broker = Broker(celery_app(settings(f"redis://127.0.0.1:{free_port()}/0")))
 
     with pytest.raises(BrokerUnavailable) as caught:
-        broker.ring(JobKind.TRAIN, "job-1")
+        broker.wake(JobKind.TRAIN, "job-1")
 
     assert "127.0.0.1" not in caught.value.message

@@ -78,8 +78,8 @@ def test_a_value_that_json_does_not_know(written: Lines) -> None:
 
 
 def test_below_the_level_is_silence(written: Lines) -> None:
-    structlog.get_logger().debug("bell")
-    logging.getLogger("celery.worker").debug("bell")
+    structlog.get_logger().debug("wakeup")
+    logging.getLogger("celery.worker").debug("wakeup")
 
     assert written() == []
 

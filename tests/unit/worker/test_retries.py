@@ -11,7 +11,7 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Conflict, Corrupt, DatabaseUnavailable, Draining, ObjectsUnavailable, TidepoolError
 from services.storage.memory_objects import MemoryObjects
 from worker import retries
-from worker.retries import PatientObjects, through_outages
+from worker.retries import RetryingObjects, retry_outages
 
 
 class FlakyObjects(MemoryObjects):
@@ -70,7 +70,7 @@ def go_on() -> None:
 def test_outages_pass() -> None:
     act = Flaky(DatabaseUnavailable("away"), ObjectsUnavailable("away"), DatabaseUnavailable("away"))
 
-    assert through_outages(act) == "done"
+    assert retry_outages(act) == "done"
 
     assert act.calls == 4
 
@@ -80,7 +80,7 @@ def test_what_is_no_outage_is_raised_at_once(error: TidepoolError) -> None:
     act = Flaky(error)
 
     with pytest.raises(type(error)):
-        through_outages(act)
+        retry_outages(act)
 
     assert act.calls == 1
 
@@ -89,26 +89,26 @@ def test_whoever_must_stop_waits_for_no_outage() -> None:
     act = Flaky(DatabaseUnavailable("away"), DatabaseUnavailable("away"))
 
     with pytest.raises(Draining):
-        through_outages(act, stop)
+        retry_outages(act, stop)
 
     assert act.calls == 1
 
 
 def test_what_succeeds_is_done_also_when_it_must_stop() -> None:
-    assert through_outages(Flaky(), stop) == "done"
+    assert retry_outages(Flaky(), stop) == "done"
 
 
 def test_an_outage_that_does_not_end_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PATIENCE_S", -1)
 
     with pytest.raises(DatabaseUnavailable):
-        through_outages(Flaky(DatabaseUnavailable("away"), DatabaseUnavailable("away")))
+        retry_outages(Flaky(DatabaseUnavailable("away"), DatabaseUnavailable("away")))
 
 
 def test_objects_are_written_and_read_through_outages(tmp_path: Path) -> None:
     # given
     flaky = FlakyObjects()
-    objects = PatientObjects(flaky, go_on)
+    objects = RetryingObjects(flaky, go_on)
     (tmp_path / "x").write_bytes(b"hello")
     ref = flaky.put(Bucket.JOBS, "x", b"hello")
     uses: list[Callable[[], object]] = [
@@ -132,7 +132,7 @@ def test_objects_are_written_and_read_through_outages(tmp_path: Path) -> None:
 def test_objects_are_no_reason_to_stay(tmp_path: Path) -> None:
     # given
     flaky = FlakyObjects()
-    objects = PatientObjects(flaky, stop)
+    objects = RetryingObjects(flaky, stop)
     ref = flaky.put(Bucket.JOBS, "x", b"hello")
     uses: list[Callable[[], object]] = [
         lambda: objects.put(Bucket.JOBS, "y", b"hello"),

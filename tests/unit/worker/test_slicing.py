@@ -2,12 +2,12 @@
 
 import pytest
 
-from worker.slicing import Span, divided
+from worker.slicing import Slice, sliced
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 1), (10, 3), (4097, 4096), (12, 4), (200_000, 4096)])
 def test_parts_hold_every_item_once_and_are_alike(count: int, most: int) -> None:
-    spans = [Span.model_validate(part) for part in divided(count, most).parts]
+    spans = [Slice.model_validate(part) for part in sliced(count, most).parts]
 
     assert [number for span in spans for number in range(span.start, span.stop)] == list(range(count))
     sizes = [len(span) for span in spans]

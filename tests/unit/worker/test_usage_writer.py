@@ -10,7 +10,7 @@ from services.storage.pools.usage import Ledger
 from tests.clock import FakeClock
 from tests.examples import WHEN
 from tests.unit.messaging.test_busy import Clock
-from worker.usage_writer import Accounts
+from worker.usage_writer import UsageWriter
 
 TODAY = WHEN.date()
 
@@ -22,7 +22,7 @@ class Replica:
         self.clock = Clock()
         self.ledger = Ledger(Database.in_memory(FakeClock()))
         self.online, self.jobs = Busy(self.clock), Busy(self.clock)
-        self.accounts = Accounts("inference", True, self.ledger, (self.online, self.jobs), self.clock)
+        self.accounts = UsageWriter("inference", True, self.ledger, (self.online, self.jobs), self.clock)
 
     def work(self, seconds: float) -> None:
         """Answer with one model and train with another at the same time."""

@@ -101,18 +101,18 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
     (seen, *_) = pools.list()
     pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
 
-    assert pools.found(seen, 3, UNSEEN, by_people=True).created == 3
+    assert pools.record_created(seen, 3, UNSEEN, by_people=True).created == 3
 
 
 def test_the_sweep_repairs(connected_as: As) -> None:
     job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
-    reconciler, rung = Reconciler(connected_as("sweep")), []
+    reconciler, woken = Reconciler(connected_as("sweep")), []
 
     reconciler.repair()
-    reconciler.relay(lambda kind, job_id: rung.append((kind, job_id)))
+    reconciler.relay(lambda kind, job_id: woken.append((kind, job_id)))
     Pools(connected_as("sweep")).prune()
 
-    assert (JobKind.PREPROCESS, job.id) in rung
+    assert (JobKind.PREPROCESS, job.id) in woken
 
 
 @pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])

@@ -31,11 +31,11 @@ def test_a_full_queue_takes_nothing(jobs: Jobs, reconciler: Reconciler) -> None:
     with pytest.raises(Overloaded, match=f"{MOST} jobs"):
         jobs.retry(cancelled.id)
 
-    # then there is nothing new, and no bell
+    # then there is nothing new, and no wakeup
     assert jobs.list(JobFilter(), 10).items == (*reversed(waiting), cancelled)
-    rung: list[str] = []
-    reconciler.relay(lambda kind, job_id: rung.append(job_id))
-    assert rung == []
+    woken: list[str] = []
+    reconciler.relay(lambda kind, job_id: woken.append(job_id))
+    assert woken == []
 
 
 def test_a_job_that_runs_leaves_room(jobs: Jobs, leases: Leases) -> None:

@@ -54,7 +54,7 @@ def test_an_abandoned_job_that_should_stop_is_cancelled(
     jobs.cancel(job.id)
     clock.tick(EXPIRED_S)
 
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, woken=0)
 
     job = jobs.get(job.id)
     assert (job.state, job.finished_at, job.error) == (JobState.CANCELLED, clock.now, None)
@@ -76,7 +76,7 @@ def test_a_cancel_that_no_worker_obeys_comes_true_all_the_same(
     # when its time is up
     assert reconciler.repair().cancelled == 0
     clock.tick(1)
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, woken=0)
 
     # then it is cancelled, and whatever the worker still does is not seen
     assert (jobs.get(job.id).state, jobs.get(job.id).finished_at) == (JobState.CANCELLED, clock.now)

@@ -44,10 +44,10 @@ def test_a_job_is_accepted_as_it_was_asked_for(jobs: Jobs) -> None:
 def test_an_accepted_job_has_its_bell_in_the_outbox(jobs: Jobs, reconciler: Reconciler) -> None:
     job = jobs.create(TRAIN_REQUEST)
 
-    rung: list[tuple[JobKind, str]] = []
-    reconciler.relay(lambda kind, job_id: rung.append((kind, job_id)))
+    woken: list[tuple[JobKind, str]] = []
+    reconciler.relay(lambda kind, job_id: woken.append((kind, job_id)))
 
-    assert rung == [(JobKind.TRAIN, job.id)]
+    assert woken == [(JobKind.TRAIN, job.id)]
 
 
 def test_a_job_without_its_bell_is_not_accepted(jobs: Jobs, database: Database) -> None:

@@ -184,7 +184,7 @@ def test_a_job_that_is_given_back_goes_on_at_once_and_costs_no_attempt(
 
     # then
     assert jobs.get(job.id).state == JobState.QUEUED
-    assert reconciler.repair().rung == 1
+    assert reconciler.repair().woken == 1
     again = claimed(leases)
     assert (again.job.attempt, again.lease.fence, again.checkpoint) == (1, lease.fence + 1, ONNX_FILE)
 

@@ -28,8 +28,8 @@ def rows(database: Database, parent_id: str) -> list[str]:
         return list(connection.execute(select(tables.jobs.c.id).where(tables.jobs.c.parent_id == parent_id)).scalars())
 
 
-def bells(database: Database, job_id: str) -> int:
-    """How many bells for a job are in the outbox."""
+def wakeups(database: Database, job_id: str) -> int:
+    """How many wakeups for a job are in the outbox."""
     with database.read() as connection:
         return len(connection.execute(select(tables.outbox).where(tables.outbox.c.job_id == job_id)).all())
 
@@ -92,16 +92,16 @@ def test_the_last_part_lets_the_job_go_on(jobs: Jobs, leases: Leases, parts: Par
 
 
 def test_parts_that_finish_at_once_let_the_job_go_on_once(leases: Leases, parts: Parts, database: Database) -> None:
-    # given a job whose own bell is in the outbox
+    # given a job whose own wakeup is in the outbox
     job = divided(database, 6)
     leases_given = [claimed(leases).lease for _ in range(6)]
-    assert bells(database, job.id) == 1
+    assert wakeups(database, job.id) == 1
 
     # when
     together(6, lambda index: parts.finish(leases_given[index], DONE))
 
     # then
-    assert bells(database, job.id) == 2
+    assert wakeups(database, job.id) == 2
     assert claimed(leases).parts == ({},) * 6
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
@@ -110,13 +110,13 @@ def test_bells_ring_for_every_part_and_then_for_the_job(
     leases: Leases, parts: Parts, reconciler: Reconciler, database: Database
 ) -> None:
     job = divided(database, 2)
-    rung: list[str] = []
-    reconciler.relay(lambda kind, job_id: rung.append(job_id))
+    woken: list[str] = []
+    reconciler.relay(lambda kind, job_id: woken.append(job_id))
     for _ in range(2):
         parts.finish(claimed(leases).lease, DONE)
-    reconciler.relay(lambda kind, job_id: rung.append(job_id))
+    reconciler.relay(lambda kind, job_id: woken.append(job_id))
 
-    assert rung == [job.id, *rows(database, job.id), job.id]
+    assert woken == [job.id, *rows(database, job.id), job.id]
 
 
 def test_parts_are_nobodys_business(jobs: Jobs, database: Database) -> None:
@@ -218,7 +218,7 @@ def test_a_part_that_is_given_back_goes_on_at_once_and_costs_no_attempt(
     # when it is given back more often than it may fail
     for _ in range(job.max_attempts + 1):
         leases.release(claimed(leases).lease)
-        assert reconciler.repair().rung == 1
+        assert reconciler.repair().woken == 1
         reconciler.relay(lambda kind, job_id: None)
 
     # then

@@ -69,7 +69,7 @@ def test_a_size_set_by_hand_is_what_the_pool_should_have(pools: Pools) -> None:
 
 @pytest.mark.parametrize("created", [0, 3])
 def test_replicas_that_somebody_has_created_are_meant(pools: Pools, created: int) -> None:
-    found = pools.found(pools.get("inference"), created, LOAD, by_people=True)
+    found = pools.record_created(pools.get("inference"), created, LOAD, by_people=True)
 
     assert (found.mode, found.desired, found.created) == (PoolMode.MANUAL, created, created)
     assert pools.get("inference") == found
@@ -78,7 +78,7 @@ def test_replicas_that_somebody_has_created_are_meant(pools: Pools, created: int
 
 def test_as_many_as_are_meant_already_are_no_change(pools: Pools) -> None:
     for _ in range(2):
-        found = pools.found(pools.get("inference"), 1, LOAD, by_people=True)
+        found = pools.record_created(pools.get("inference"), 1, LOAD, by_people=True)
     assert (found.desired, found.created) == (1, 1)
     assert reasons(pools) == []
 
@@ -86,8 +86,8 @@ def test_as_many_as_are_meant_already_are_no_change(pools: Pools) -> None:
 def test_what_a_person_said_before_anybody_looked_stays_until_more_are_created(pools: Pools) -> None:
     said = pools.set_manual("inference", 2, LOAD)
 
-    seen = pools.found(said, 4, LOAD, by_people=True)
-    later = pools.found(seen, 5, LOAD, by_people=True)
+    seen = pools.record_created(said, 4, LOAD, by_people=True)
+    later = pools.record_created(seen, 5, LOAD, by_people=True)
 
     assert (seen.desired, seen.created, seen.revision) == (2, 4, said.revision)
     assert (later.desired, later.created) == (5, 5)
@@ -97,7 +97,7 @@ def test_a_pool_that_follows_its_load_takes_note_of_what_was_created(pools: Pool
     following = pools.set_auto("inference", auto(min=1, max=4), LOAD)
 
     for created in (3, 2):
-        found = pools.found(following, created, LOAD, by_people=True)
+        found = pools.record_created(following, created, LOAD, by_people=True)
 
     assert (found.mode, found.desired, found.created) == (PoolMode.AUTO, following.desired, 2)
     assert found.revision == following.revision

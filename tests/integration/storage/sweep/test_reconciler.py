@@ -1,4 +1,4 @@
-"""What is repaired, and which bells are rung."""
+"""What is repaired, and which wakeups are woken."""
 
 from contextlib import AbstractContextManager
 
@@ -11,58 +11,58 @@ from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import BACKOFF_S, Leases
 from services.storage.jobs.rows import LEASE
-from services.storage.sweep.reconciler import RING_AGAIN, Reconciler, Repairs
+from services.storage.sweep.reconciler import WAKE_AGAIN, Reconciler, Repairs
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import DAY_S, claimed, job_in, together
 
 EXPIRED_S = LEASE.total_seconds() + 1
-RING_AGAIN_S = RING_AGAIN.total_seconds()
+WAKE_AGAIN_S = WAKE_AGAIN.total_seconds()
 
 
-class Bells:
-    """A broker that remembers what was rung, and is away for the bell of one job."""
+class Wakeups:
+    """A broker that remembers what was woken, and is away for the wakeup of one job."""
 
     def __init__(self, away_for: str | None = None) -> None:
-        self.rung: list[tuple[JobKind, str]] = []
+        self.woken: list[tuple[JobKind, str]] = []
         self.away_for = away_for
 
     def __call__(self, kind: JobKind, job_id: str) -> None:
         if job_id == self.away_for:
             raise BrokerUnavailable("away")
-        self.rung.append((kind, job_id))
+        self.woken.append((kind, job_id))
 
 
 def test_bells_are_rung_once_in_the_order_of_the_jobs(jobs: Jobs, reconciler: Reconciler) -> None:
     made = [jobs.create(request) for request in (PREPROCESS_REQUEST, TRAIN_REQUEST, PREPROCESS_REQUEST)]
-    bells = Bells()
+    wakeups = Wakeups()
 
-    assert (reconciler.relay(bells), reconciler.relay(bells)) == (3, 0)
+    assert (reconciler.relay(wakeups), reconciler.relay(wakeups)) == (3, 0)
 
-    assert bells.rung == [(job.kind, job.id) for job in made]
+    assert wakeups.woken == [(job.kind, job.id) for job in made]
 
 
 def test_while_the_broker_is_away_bells_wait(jobs: Jobs, reconciler: Reconciler) -> None:
     # given
     ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(3)]
-    bells = Bells(away_for=ids[1])
+    wakeups = Wakeups(away_for=ids[1])
 
-    # when it goes away after the first bell, and comes back
-    assert reconciler.relay(bells) == 1
-    assert reconciler.relay(bells) == 0
-    bells.away_for = None
-    assert reconciler.relay(bells) == 2
+    # when it goes away after the first wakeup, and comes back
+    assert reconciler.relay(wakeups) == 1
+    assert reconciler.relay(wakeups) == 0
+    wakeups.away_for = None
+    assert reconciler.relay(wakeups) == 2
 
     # then
-    assert [job_id for _, job_id in bells.rung] == ids
+    assert [job_id for _, job_id in wakeups.woken] == ids
 
 
 def test_a_bell_that_could_not_be_forgotten_is_rung_again(
     jobs: Jobs, reconciler: Reconciler, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a database that goes away between the bell and the delete
+    # given a database that goes away between the wakeup and the delete
     job = jobs.create(PREPROCESS_REQUEST)
-    bells = Bells()
+    wakeups = Wakeups()
 
     def away() -> AbstractContextManager[Connection]:
         raise DatabaseUnavailable("away")
@@ -70,13 +70,13 @@ def test_a_bell_that_could_not_be_forgotten_is_rung_again(
     with monkeypatch.context() as fault:
         fault.setattr(database, "write", away)
         with pytest.raises(DatabaseUnavailable):
-            reconciler.relay(bells)
+            reconciler.relay(wakeups)
 
     # when
-    reconciler.relay(bells)
+    reconciler.relay(wakeups)
 
     # then
-    assert [job_id for _, job_id in bells.rung] == [job.id, job.id]
+    assert [job_id for _, job_id in wakeups.woken] == [job.id, job.id]
 
 
 def test_an_abandoned_job_runs_again_at_once_and_later_after_a_wait(
@@ -84,28 +84,28 @@ def test_an_abandoned_job_runs_again_at_once_and_later_after_a_wait(
 ) -> None:
     # given
     job = jobs.create(PREPROCESS_REQUEST)
-    bells = Bells()
-    reconciler.relay(bells)
+    wakeups = Wakeups()
+    reconciler.relay(wakeups)
     claimed(leases)
     clock.tick(EXPIRED_S)
 
     # when its first worker was lost
-    assert reconciler.repair() == Repairs(requeued=1, failed=0, cancelled=0, expired=0, rung=1)
+    assert reconciler.repair() == Repairs(requeued=1, failed=0, cancelled=0, expired=0, woken=1)
 
-    # then it is due and its bell is in the outbox
+    # then it is due and its wakeup is in the outbox
     job = jobs.get(job.id)
     assert (job.state, job.error and job.error.code) == (JobState.QUEUED, "worker_lost")
-    assert reconciler.relay(bells) == 1
+    assert reconciler.relay(wakeups) == 1
     assert claimed(leases).job.attempt == 2
 
     # when the second was lost too
     clock.tick(EXPIRED_S)
-    assert reconciler.repair() == Repairs(requeued=1, failed=0, cancelled=0, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=1, failed=0, cancelled=0, expired=0, woken=0)
 
     # then it waits
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
     clock.tick(BACKOFF_S)
-    assert reconciler.repair().rung == 1
+    assert reconciler.repair().woken == 1
     assert claimed(leases).job.attempt == 3
 
 
@@ -119,7 +119,7 @@ def test_a_job_whose_workers_are_lost_again_and_again_fails(
         clock.tick(EXPIRED_S)
 
     # when
-    assert reconciler.repair() == Repairs(requeued=0, failed=1, cancelled=0, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=1, cancelled=0, expired=0, woken=0)
 
     # then
     job = jobs.get(job.id)
@@ -136,7 +136,7 @@ def test_a_job_past_its_deadline_expires(jobs: Jobs, leases: Leases, reconciler:
     clock.tick(11)
 
     # when
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=2, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=2, woken=0)
 
     # then both have ended, and the attempt that still runs publishes nothing
     for job in (jobs.get(running.id), jobs.get(queued.id)):
@@ -152,41 +152,41 @@ def test_a_job_before_its_deadline_goes_on(
     lease = claimed(leases).lease
     clock.tick(10)
 
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=0, woken=0)
 
     leases.finish(lease, DATASET_MANIFEST)
     assert jobs.get(job.id).state == JobState.SUCCEEDED
 
 
 def test_a_job_that_nobody_came_for_is_rung_again(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
-    # given a bell that was lost
+    # given a wakeup that was lost
     job = jobs.create(PREPROCESS_REQUEST)
     reconciler.relay(lambda kind, job_id: None)
-    bells = Bells()
+    wakeups = Wakeups()
 
     # when it is too early to worry
-    clock.tick(RING_AGAIN_S - 1)
-    assert reconciler.repair().rung == 0
+    clock.tick(WAKE_AGAIN_S - 1)
+    assert reconciler.repair().woken == 0
 
     # when it is not, each time anew
     for _ in range(2):
-        clock.tick(RING_AGAIN_S)
-        assert reconciler.repair().rung == 1
-        reconciler.relay(bells)
-        assert reconciler.repair().rung == 0
+        clock.tick(WAKE_AGAIN_S)
+        assert reconciler.repair().woken == 1
+        reconciler.relay(wakeups)
+        assert reconciler.repair().woken == 0
 
     # then
-    assert bells.rung == [(JobKind.PREPROCESS, job.id)] * 2
+    assert wakeups.woken == [(JobKind.PREPROCESS, job.id)] * 2
 
 
 def test_a_long_outage_of_the_broker_piles_up_no_bells(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
     jobs.create(PREPROCESS_REQUEST)
 
     for _ in range(5):
-        clock.tick(RING_AGAIN_S)
+        clock.tick(WAKE_AGAIN_S)
         reconciler.repair()
 
-    assert reconciler.relay(Bells()) == 1
+    assert reconciler.relay(Wakeups()) == 1
 
 
 def test_reconcilers_that_repair_at_once_charge_one_failure(
@@ -208,7 +208,7 @@ def test_a_job_that_has_ended_is_left_alone(
     ended = [job_in(state, database, clock) for state in JobState if state.terminal]
     clock.tick(10 * DAY_S)
 
-    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=0, rung=0)
+    assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=0, expired=0, woken=0)
 
     assert [jobs.get(job.id) for job in ended] == ended
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import Unavailable
-from contract.supervision import REPORTS, WANTED, Report, State
+from contract.supervision import DESIRED, REPORTS, Report, State
 from services.autoscaler.drivers.driver import Replica
 from services.autoscaler.drivers.process import ProcessDriver
 
@@ -29,11 +29,11 @@ class Files:
         self.state_file.write_bytes(REPORTS.dump_json((gateway, *reversed(replicas))))
 
     def want(self, **wanted: tuple[int, ...]) -> None:
-        self.replicas_file.write_bytes(WANTED.dump_json(wanted))
+        self.replicas_file.write_bytes(DESIRED.dump_json(wanted))
 
     @property
     def wanted(self) -> dict[str, tuple[int, ...]]:
-        return dict(WANTED.validate_json(self.replicas_file.read_bytes()))
+        return dict(DESIRED.validate_json(self.replicas_file.read_bytes()))
 
     def replica(self, number: int) -> Replica:
         return self.driver.replicas()["inference"][number - 1]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from contract.keys import Scope
 from contract.pools import Measured
-from contract.reports import GatewayReport, ReplicaReport, Reported
+from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryReports
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST
@@ -23,7 +23,7 @@ GOING = ReplicaReport(job=True, busy=1.0, draining=True)
 
 async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
     stores.jobs.create(PREPROCESS_REQUEST)
-    reports.said = {"preprocess": Reported(replicas={"a": READY, "b": GOING})}
+    reports.said = {"preprocess": PoolReports(replicas={"a": READY, "b": GOING})}
 
     response = await client.get("/v1/pools")
 
@@ -55,7 +55,7 @@ async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.Async
 
 async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
     seen = Measured(at=0.0, ready=1, waiting=0, running=0)
-    stores.pools.found(stores.pools.get("inference"), 3, seen, by_people=True)
+    stores.pools.record_created(stores.pools.get("inference"), 3, seen, by_people=True)
 
     inference = (await client.get("/v1/pools/inference")).json()
 
@@ -84,7 +84,7 @@ async def test_a_pool_follows_its_load(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_history_says_why(client: httpx.AsyncClient, reports: MemoryReports) -> None:
-    reports.said = {"inference": Reported({"a": READY}, {"g": GatewayReport(waiting=2, per_minute=60.0)})}
+    reports.said = {"inference": PoolReports({"a": READY}, {"g": GatewayReport(waiting=2, per_minute=60.0)})}
     for count in (2, 3):
         await client.patch("/v1/pools/inference", json={"mode": "manual", "replicas": count})
 

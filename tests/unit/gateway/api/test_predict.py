@@ -5,7 +5,7 @@ import pytest
 
 from contract.errors import BrokerUnavailable, TidepoolError
 from messaging.in_memory import MemoryChannel
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.gateway.serving import predictor
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
@@ -157,7 +157,7 @@ async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str)
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("the broker does not answer"), TidepoolError("an internal error")])
 async def test_the_pool_fails(client: httpx.AsyncClient, channel: MemoryChannel, error: TidepoolError) -> None:
-    def fail(*_: object) -> Answered:
+    def fail(*_: object) -> BatchAnswers:
         raise error
 
     channel.respond = fail

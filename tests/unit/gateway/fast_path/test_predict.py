@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.keys import Scope
 from messaging.in_memory import MemoryChannel
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge import recent
@@ -101,7 +101,7 @@ async def test_its_bytes(app: FastAPI, behind: Backends, headers: dict[str, str]
 async def test_a_pool_that_fails(
     app: FastAPI, behind: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
 ) -> None:
-    def fail(*_: object) -> Answered:
+    def fail(*_: object) -> BatchAnswers:
         raise error
 
     channel.respond = fail

@@ -9,7 +9,7 @@ import pytest
 from contract.inference import Target
 from contract.traffic import Traffic as Wanted
 from messaging.in_memory import MemoryChannel
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.published import publish
@@ -57,7 +57,7 @@ async def test_a_shadow_that_fails_harms_nobody(
 ) -> None:
     respond = channel.respond
 
-    def unless_shadow(target: object, questions: object) -> Answered:
+    def unless_shadow(target: object, questions: object) -> BatchAnswers:
         if isinstance(target, Target) and target.version == 2:
             raise ZeroDivisionError
         return respond(target, questions)  # type: ignore[arg-type]

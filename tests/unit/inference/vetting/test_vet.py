@@ -10,7 +10,7 @@ from contract.jobs import Job, JobKind, JobState, VetRequest
 from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
-from contract.vetting import PictureInput, VetSpec
+from contract.vetting import ImageInput, VetSpec
 from services.inference.engine import Engine
 from services.inference.vetting.findings import Order
 from services.inference.vetting.process import examined
@@ -22,7 +22,7 @@ from tests.unit.inference.vetting import models
 
 VERSION = Reference(name="mine", version=1)
 LABELS = ("ant", "bee", "cow")
-FED = PictureInput(size=(8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+FED = ImageInput(size=(8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 @pytest.fixture

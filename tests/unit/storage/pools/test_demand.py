@@ -3,7 +3,7 @@
 import pytest
 
 from contract.pools import POOL_NAMES, Measured
-from contract.reports import GatewayReport, ReplicaReport, Reported
+from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryReports
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
@@ -44,7 +44,7 @@ def test_an_empty_deployment(world: World) -> None:
 
 
 def test_replicas_that_go_are_not_ready(world: World) -> None:
-    world.reports.said = {"trainer": Reported(replicas={"a": IDLE, "b": BUSY, "c": GOING})}
+    world.reports.said = {"trainer": PoolReports(replicas={"a": IDLE, "b": BUSY, "c": GOING})}
 
     measured = world.demand.measure()["trainer"]
 
@@ -54,7 +54,7 @@ def test_replicas_that_go_are_not_ready(world: World) -> None:
 
 def test_requests_wait_for_inference_as_jobs_do(world: World) -> None:
     gateways = {"a": GatewayReport(waiting=4, per_minute=30.0), "b": GatewayReport(waiting=1, per_minute=15.0)}
-    world.reports.said = {"inference": Reported(replicas={"a": BUSY}, gateways=gateways)}
+    world.reports.said = {"inference": PoolReports(replicas={"a": BUSY}, gateways=gateways)}
 
     measured = world.demand.measure()["inference"]
 

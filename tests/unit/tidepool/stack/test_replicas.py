@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.supervision import WANTED
+from contract.supervision import DESIRED
 from tidepool.stack.components import Component
 from tidepool.stack.replicas import Followed, load_wanted, save_wanted
 
@@ -33,7 +33,7 @@ def test_what_was_said_last_is_wanted(tmp_path: Path) -> None:
     # given
     file = tmp_path / "replicas"
     followed = Followed(file)
-    file.write_bytes(WANTED.dump_json({"inference": (1, 3)}))
+    file.write_bytes(DESIRED.dump_json({"inference": (1, 3)}))
     followed.look()
 
     # when the file is gone, or in a state that nobody understands

@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 from contract.errors import BrokerUnavailable
-from contract.inference import Artifact, Batch, Failure, Picture, Question, Scores, Target
+from contract.inference import Artifact, Batch, EncodedImage, Failure, Question, Scores, Target
 from messaging.in_memory import MemoryChannel
-from messaging.responder import Answered
+from messaging.responder import BatchAnswers
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.bounds import Bounds
 
@@ -15,9 +15,9 @@ TARGET = Target("pet-cnn", 1, ARTIFACT)
 PATIENCE_S = 60.0
 
 
-def echo(_: Target, questions: tuple[Question, ...], max_batch: int = 64) -> Answered:
+def echo(_: Target, questions: tuple[Question, ...], max_batch: int = 64) -> BatchAnswers:
     """Each file as the best label, or a failure for one that is called so."""
-    return Answered([_echoed(question) for question in questions], 1.5, "CPUExecutionProvider", max_batch)
+    return BatchAnswers([_echoed(question) for question in questions], 1.5, "CPUExecutionProvider", max_batch)
 
 
 def _echoed(question: Question) -> Scores | Failure:
@@ -26,7 +26,7 @@ def _echoed(question: Question) -> Scores | Failure:
 
 
 def text_of(question: Question) -> str:
-    assert isinstance(question.payload, Picture)
+    assert isinstance(question.payload, EncodedImage)
     return question.payload.file.decode()
 
 
@@ -55,7 +55,7 @@ class Pool:
         await settled()
 
     async def _ask(self, text: str, target: Target, within_s: float) -> str:
-        answer: Any = (await self.batcher.ask(target, Picture(text.encode()), within_s)).answer
+        answer: Any = (await self.batcher.ask(target, EncodedImage(text.encode()), within_s)).answer
         return str(answer.best[0][0])
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
-from contract.inference import Failure, Picture, Reply, Scores
+from contract.inference import EncodedImage, Failure, Reply, Scores
 from contract.reports import GatewayReport
 from services.gateway.edge.request_id import named
 from tests.unit.gateway.serving.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
@@ -17,7 +17,9 @@ async def test_an_answer_tells_who_computed_it_and_with_whom() -> None:
     pool = Pool()
     pool.channel.held = False
 
-    one, two = await asyncio.gather(*(pool.batcher.ask(TARGET, Picture(text), PATIENCE_S) for text in (b"one", b"two")))
+    one, two = await asyncio.gather(
+        *(pool.batcher.ask(TARGET, EncodedImage(text), PATIENCE_S) for text in (b"one", b"two"))
+    )
 
     assert (one.answer, two.answer) == (Scores((("one", 1.0),)), Scores((("two", 1.0),)))
     assert (one.batch_size, one.provider, one.inference_ms) == (2, "CPUExecutionProvider", 1.5)
