@@ -1,4 +1,4 @@
-"""Settings fragments of the plumbing, read from the environment by a composition root."""
+"""The settings that several services share, read from the environment by each process's `main.py`."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ class BrokerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_")
 
-    url: SecretStr = Field(min_length=1)
+    url: SecretStr = Field(min_length=1, description="Redis: `redis://:password@host:port/0`.")
 
 
 class TelemetrySettings(BaseSettings):
@@ -20,9 +20,9 @@ class TelemetrySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    metrics_port: int = Field(default=0, ge=0, le=65535)
-    metrics_host: str = "127.0.0.1"
-    log_level: str = "INFO"
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of `/metrics` (Prometheus); 0 turns it off.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address on which `/metrics` listens.")
+    log_level: str = Field(default="INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
 
 
 class WorkerSettings(BaseSettings):
@@ -30,4 +30,6 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    scratch: Path = Path(tempfile.gettempdir())
+    scratch: Path = Field(
+        default=Path(tempfile.gettempdir()), description="Folder in which each attempt gets its temporary folder."
+    )

@@ -1,27 +1,31 @@
-"""The only place that reads the inference service's environment."""
+"""The settings of the inference service, read from the environment."""
 
 from pathlib import Path
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.inference.providers import Choice, Placement, Precision
 
 
 class InferenceSettings(BaseSettings):
-    """How much one replica may use; every variable starts with TIDEPOOL_INFERENCE_."""
+    """What one replica may use; every variable starts with TIDEPOOL_INFERENCE_."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_INFERENCE_", env_ignore_empty=True)
 
-    cache_bytes: PositiveInt = 2 * 2**30  # memory for loaded models
-    threads: PositiveInt = 1  # CPU threads of one batch; replicas, not threads, fill the machine
-    decode_threads: PositiveInt = 2  # pictures of one batch that are decoded at once
-    batches_at_once: NonNegativeInt = 0  # of a replica, one decoded while the other runs; 0: two on a GPU, else one
-    max_batch: PositiveInt = 64
-    provider: Choice = Choice.AUTO
-    device: NonNegativeInt = 0  # a replica uses one
-    precision: Precision = Precision.FP32
-    graph_cache: Path | None = None  # a folder for half-precision graphs and TensorRT's engines
+    cache_bytes: PositiveInt = Field(default=2 * 2**30, description="Memory for loaded models (an LRU cache).")
+    threads: PositiveInt = Field(default=1, description="CPU threads of one batch; replicas fill the cores.")
+    decode_threads: PositiveInt = Field(default=2, description="Images of one batch decoded in parallel.")
+    batches_at_once: NonNegativeInt = Field(
+        default=0, description="Batches processed at once, one decoding while another runs; 0: two on a GPU, else one."
+    )
+    max_batch: PositiveInt = Field(default=64, description="Largest batch in one run of the model.")
+    provider: Choice = Field(default=Choice.AUTO, description="Execution provider of ONNX Runtime.")
+    device: NonNegativeInt = Field(default=0, description="Index of the one GPU that the replica uses.")
+    precision: Precision = Field(default=Precision.FP32, description="Arithmetic on a GPU.")
+    graph_cache: Path | None = Field(
+        default=None, description="Folder in which half-precision graphs and TensorRT engines are kept."
+    )
 
     @property
     def placement(self) -> Placement:
