@@ -48,7 +48,7 @@ check: $(READY) ## Lint, types and import rules; under a minute
 
 docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and build the site strictly into build/docs
 	@.venv/bin/python docs/generate.py
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 up: $(READY) ## Start the embedded stack; TIDEPOOL_PORT, TIDEPOOL_HOME, SCALE="inference=2 preprocess=2"
 	@.venv/bin/tidepool up $(addprefix --scale=,$(SCALE))
