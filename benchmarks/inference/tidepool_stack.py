@@ -13,7 +13,7 @@ from benchmarks.inference.payloads import Body, Case
 from benchmarks.inference.server import ServerFailed, driven, wait_for
 from benchmarks.inference.wrk import Request
 from tidepool.client import Client
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 
@@ -63,8 +63,8 @@ def _publish(case: Case, url: str, key: str) -> None:
     try:
         with Client(url, key) as client:
             client.wait(client.upload_model(case.subject.name, case.subject.file).id)
-    except Trouble as trouble:
-        raise ServerFailed(f"the model was not published: {trouble}") from trouble
+    except UserFacingError as error:
+        raise ServerFailed(f"the model was not published: {error}") from error
 
 
 def _tidepool(environment: dict[str, str], *arguments: str) -> None:

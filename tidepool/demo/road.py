@@ -13,7 +13,7 @@ from contract.references import Reference
 from tidepool.client import Client
 from tidepool.demo.images import Picture, pictures_of
 from tidepool.demo.show import Show
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 
 SINGLES = 10
 BATCH = 500
@@ -64,7 +64,7 @@ class Journey:
 
 
 def walk(client: Client, archive: Path, *, epochs: int | None, show: Show) -> Journey:
-    """Upload, preprocess, train, alias, predict; raises Trouble at the first thing that does not work."""
+    """Upload, preprocess, train, alias, predict; raises UserFacingError at the first thing that does not work."""
     name = re.sub(r"[^a-z0-9._-]", "-", archive.stem.lower()).strip("-._")[:50] or "pictures"
     model = f"{name}-cnn"
     prepared = PreprocessResult.model_validate(_prepare(client, name, archive, show).result)
@@ -119,7 +119,9 @@ def _at_once(client: Client, model: str, pictures: Sequence[Picture], show: Show
     right = 0
     for picture, result in zip(pictures, results, strict=True):
         if not result.predictions:
-            raise Trouble(f"{picture.name} was not classified: {result.error.message if result.error else 'no reason'}")
+            raise UserFacingError(
+                f"{picture.name} was not classified: {result.error.message if result.error else 'no reason'}"
+            )
         right += result.predictions[0].label == picture.label
     return Batch(count=len(pictures), right=right, seconds=seconds)
 
@@ -127,7 +129,7 @@ def _at_once(client: Client, model: str, pictures: Sequence[Picture], show: Show
 def _version(reference: str) -> int:
     version = Reference.parse(reference).version
     if version is None:
-        raise Trouble(f"{reference!r} names no version")
+        raise UserFacingError(f"{reference!r} names no version")
     return version
 
 

@@ -17,7 +17,7 @@ from tidepool.client import Client
 from tidepool.demo.road import Step, walk
 from tidepool.demo.show import Show
 from tidepool.demo.summary import print_summary
-from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, Trouble
+from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, UserFacingError
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.files import last_lines
@@ -46,8 +46,8 @@ def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Pat
                 Stack(home).up(lambda: draw_plan(home, port), lambda reports: update(*_readiness(reports)))
             with Client(url, admin_key(home)) as client:
                 journey = walk(client, archive, epochs=epochs, show=show)
-    except Trouble as trouble:
-        _explain(console, home, trouble)
+    except UserFacingError as error:
+        _explain(console, home, error)
         return False
     except (KeyboardInterrupt, SystemExit):
         if not folder:
@@ -87,18 +87,18 @@ def _readiness(reports: Sequence[Report]) -> tuple[float, str]:
     return (len(wanted) - len(waiting)) / max(1, len(wanted)), ", ".join(waiting)
 
 
-def _explain(console: Console, home: Home, trouble: Trouble) -> None:
-    log = trouble.log if isinstance(trouble, StackFailed) else last_lines(home.log(_blamed(trouble)), TAIL)
+def _explain(console: Console, home: Home, error: UserFacingError) -> None:
+    log = error.log if isinstance(error, StackFailed) else last_lines(home.log(_blamed(error)), TAIL)
     console.print(log, style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All logs: {home.logs}", highlight=False, soft_wrap=True)
-    console.print(f"[bold red]The demonstration failed.[/] {escape(str(trouble))}", highlight=False, soft_wrap=True)
+    console.print(f"[bold red]The demonstration failed.[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
-def _blamed(trouble: Trouble) -> str:
+def _blamed(error: UserFacingError) -> str:
     """The component whose log most likely says why."""
-    if isinstance(trouble, JobUnsuccessful):
-        return POOLS[trouble.job.kind]
-    if isinstance(trouble, ApiError) and trouble.request_id is None:
+    if isinstance(error, JobUnsuccessful):
+        return POOLS[error.job.kind]
+    if isinstance(error, ApiError) and error.request_id is None:
         return "supervisor"
     return "gateway"
 

@@ -61,7 +61,7 @@ def simulate(
     from rich.console import Console
 
     from contract.pools import ScalingPolicy
-    from tidepool.errors import Trouble
+    from tidepool.errors import UserFacingError
     from tidepool.simulate.bounds import WaitTarget, most_useful
     from tidepool.simulate.csv_trace import read_trace
     from tidepool.simulate.experiment import Serving
@@ -72,12 +72,12 @@ def simulate(
 
     try:
         if trace not in TRACES and not Path(trace).is_file():
-            raise Trouble(f"There is no trace {trace!r}: name {', '.join(TRACES)} or a CSV file")
+            raise UserFacingError(f"There is no trace {trace!r}: name {', '.join(TRACES)} or a CSV file")
         load = TRACES[trace](peak) if trace in TRACES else read_trace(Path(trace))
         service_s = service_ms / 1000
         highest = most_useful(load, service_s) if max_replicas is None else max_replicas
         if min_replicas > highest:
-            raise Trouble(f"--min {min_replicas} is more than --max {highest}")
+            raise UserFacingError(f"--min {min_replicas} is more than --max {highest}")
         if not jobs and backlog is None and utilization is None and requests_per_minute is None:
             backlog, utilization = BACKLOG, UTILIZATION
         policy = ScalingPolicy(
@@ -94,9 +94,9 @@ def simulate(
             found = study(load, serving, policy, WaitTarget(wait_target, wait_share), seed=seed, price=price)
         if plot:
             plot.write_text(draw(found.report.trace, found.outcomes), encoding="utf-8")
-    except (Trouble, OSError) as trouble:
-        print(trouble, file=sys.stderr)
-        raise typer.Exit(1) from trouble
+    except (UserFacingError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from error
     if as_json:
         print(found.report.model_dump_json(indent=2))
         return

@@ -5,7 +5,7 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 from tidepool.simulate.trace import Trace
 from tidepool.simulate.traces import DAY
 
@@ -15,7 +15,7 @@ MOST_DAYS = 31  # the longer a trace, the longer a step, and the policy forgets 
 
 
 def read_trace(path: Path) -> Trace:
-    """A trace from a CSV file with the columns `seconds,requests_per_second`; raises Trouble.
+    """A trace from a CSV file with the columns `seconds,requests_per_second`; raises UserFacingError.
 
     Seconds ascend, for `MOST_DAYS` at most. Each rate holds until the next row; the last row only says where it ends.
     """
@@ -23,15 +23,15 @@ def read_trace(path: Path) -> Trace:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise Trouble(f"{path} needs a first line with the columns {','.join(COLUMNS)}")
+                raise UserFacingError(f"{path} needs a first line with the columns {','.join(COLUMNS)}")
             rows = [tuple(_number(path, row, *each) for each in zip(COLUMNS, LARGEST, strict=True)) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Trouble(f"{path} cannot be read as CSV: {error}") from error
+        raise UserFacingError(f"{path} cannot be read as CSV: {error}") from error
     starts = [second - rows[0][0] for second, _ in rows]
     if len(rows) < 2 or any(after <= before for before, after in pairwise(starts)):
-        raise Trouble(f"{path} needs two rows or more, with ascending seconds")
+        raise UserFacingError(f"{path} needs two rows or more, with ascending seconds")
     if starts[-1] > MOST_DAYS * DAY:
-        raise Trouble(f"{path} lasts for {starts[-1] / DAY:,.0f} days; it may be {MOST_DAYS}")
+        raise UserFacingError(f"{path} lasts for {starts[-1] / DAY:,.0f} days; it may be {MOST_DAYS}")
     return Trace(path.stem, starts[:-1], [rate for _, rate in rows[:-1]], starts[-1])
 
 
@@ -41,5 +41,5 @@ def _number(path: Path, row: dict[str, str], column: str, largest: float) -> flo
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value <= largest:  # nor is NaN
-        raise Trouble(f"{path}: {row[column]!r} in the column {column} is no number from 0 to {largest:,.0f}")
+        raise UserFacingError(f"{path}: {row[column]!r} in the column {column} is no number from 0 to {largest:,.0f}")
     return value

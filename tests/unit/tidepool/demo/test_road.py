@@ -14,7 +14,7 @@ from tests.unit.tidepool.demo.journeys import journey
 from tidepool.client import Client
 from tidepool.demo.road import Journey, Step, walk
 from tidepool.demo.show import Show
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 
 KNOWN = journey()
 GUESS = {"predictions": [{"label": "cat", "score": 0.9}]}
@@ -94,5 +94,5 @@ def test_every_step_is_timed(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_the_batch_without_a_prediction_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match="was not classified: cut off"):
+    with pytest.raises(UserFacingError, match="was not classified: cut off"):
         walked(Server(last_of_batch={"error": {"code": "bad_image", "message": "cut off"}}), tmp_path)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from services.autoscaler.memory import LOST_SIGHT_S
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 from tidepool.simulate.csv_trace import read_trace
 from tidepool.simulate.steps import Steps
 
@@ -48,10 +48,10 @@ def test_columns_in_any_order_and_others_beside_them(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(Trouble, match=said):
+    with pytest.raises(UserFacingError, match=said):
         read_trace(written(tmp_path, text))
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match=r"none\.csv"):
+    with pytest.raises(UserFacingError, match=r"none\.csv"):
         read_trace(tmp_path / "none.csv")
