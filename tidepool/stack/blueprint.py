@@ -36,7 +36,7 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
     most = max(most_replicas(max(last.values(), default=0)), *scale.values(), 0)
     save_desired(home.replicas_file, {role: scale.get(role, min(last.get(role, 1), most)) for role in WORKERS})
     credentials = Credentials.of(home)
-    redis_port, s3_port, *ports = free_ports(5 + most * len(WORKERS), besides=port)
+    redis_port, s3_port, *ports = free_ports(5 + most * len(WORKERS), exclude=port)
     storage_port, autoscaler_port, gateway_port, *worker_ports = ports
     services = Services(home, credentials, redis_port=redis_port, s3_port=s3_port)
     workers = ((role, index + 1) for role in WORKERS for index in range(most))

@@ -12,14 +12,14 @@ HOST = "127.0.0.1"
 RANGE = range(15000, 32000)
 
 
-def free_ports(count: int, *, besides: int = 0) -> list[int]:
-    """Return `count` different free ports other than `besides`; each stays bound until all are found."""
+def free_ports(count: int, *, exclude: int = 0) -> list[int]:
+    """Return `count` different free ports other than `exclude`; each stays bound until all are found."""
     ports: list[int] = []
     with ExitStack() as held:
         for port in random.sample(RANGE, len(RANGE)):
             if len(ports) == count:
                 break
-            if port == besides:
+            if port == exclude:
                 continue
             try:
                 held.enter_context(_bound(port))

@@ -18,7 +18,7 @@ def test_ports_are_outside_the_ephemeral_range() -> None:
 
 
 def test_the_excluded_port_is_never_picked() -> None:
-    assert RANGE[7] not in free_ports(len(RANGE) // 2, besides=RANGE[7])
+    assert RANGE[7] not in free_ports(len(RANGE) // 2, exclude=RANGE[7])
 
 
 def test_the_error_for_a_port_in_use_says_what_to_do() -> None:
