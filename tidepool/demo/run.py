@@ -108,5 +108,7 @@ def _print_next_steps(console: Console, home: Home, url: str, *, keep: bool) -> 
         console.print(f"\nThe stack is still running: {url}/docs, key in {home.key_file}")
         console.print(f"Stop it with: TIDEPOOL_HOME={home.path} make down", highlight=False)
         return
-    console.print("\nThe demo's stack is stopped. To start one:  [bold]make up[/]. To stop it:  [bold]make down[/]")
-    console.print("Its API is at http://127.0.0.1:8080, the API documentation at http://127.0.0.1:8080/docs")
+    console.print("\nThe demo's stack is stopped. To start a stack:  [bold]make up[/]. To stop it:  [bold]make down[/]")
+    console.print(
+        "Its API is at http://127.0.0.1:8080, the documentation at http://127.0.0.1:8080/docs", soft_wrap=True
+    )

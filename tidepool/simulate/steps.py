@@ -23,7 +23,7 @@ class Steps:
 
     @classmethod
     def of(cls, trace_s: float, service_s: float, most: int = MAX_STEPS) -> Self:
-        """Choose the longest step that suits a request and a decision and divides the trace into about `most` steps."""
+        """Make a step one request, or a part of it up to `DECIDE_S` long, but the trace not much over `most` steps."""
         finest = trace_s / most
         coarsest = max(DECIDE_S, finest)
         steps_per_request = math.ceil(service_s / coarsest)
