@@ -1,4 +1,4 @@
-"""What a person sees while the demonstration works: bars on a terminal, a line now and then elsewhere."""
+"""The demo's progress: bars on a terminal, occasional lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +9,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-QUIET = 10.0  # seconds between two lines of one step, where there are no bars
+LINE_INTERVAL_S = 10.0  # between two lines of one step without a terminal
 
-Update = Callable[[float, str], None]  # the fraction done, 0..1, and what is being done
+Update = Callable[[float, str], None]  # the fraction done (0..1) and the current activity
 
 
-class Show:
-    """Keeps `seconds` of each step as well, in the order of the steps."""
+class ProgressDisplay:
+    """Shows progress and records the duration of each step in `seconds`."""
 
     def __init__(self, console: Console) -> None:
         self.seconds: dict[str, float] = {}
@@ -42,7 +42,7 @@ class Show:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Update]:
-        """Time one step of the work and let it say how far it is."""
+        """Time one step; call the yielded function to report its progress."""
         started = time.monotonic()
         with self._lines(title) if self._bars.disable else self._bar(title) as update:
             yield update
@@ -56,12 +56,12 @@ class Show:
 
     @contextmanager
     def _lines(self, title: str) -> Iterator[Update]:
-        started = said = time.monotonic()
+        started = printed_at = time.monotonic()
 
         def update(fraction: float, message: str) -> None:
-            nonlocal said
-            if time.monotonic() - said >= QUIET:
-                said = time.monotonic()
+            nonlocal printed_at
+            if time.monotonic() - printed_at >= LINE_INTERVAL_S:
+                printed_at = time.monotonic()
                 self._console.print(f"{title}: {fraction:.0%} {message}", highlight=False, markup=False, soft_wrap=True)
 
         yield update

@@ -1,4 +1,4 @@
-"""A journey as the demonstration might make it, for tests of what is done with it."""
+"""A sample demo result for tests."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ from contract.datasets import Counts
 from contract.images import ImageSpec, Preprocessing
 from contract.jobs import TrainResult
 from contract.training import ClassMetrics, Epoch, EvaluationMetrics, Metrics, OnnxInfo
-from tidepool.demo.road import Batch, Guess, Journey
+from tidepool.demo.workflow import BatchResult, DemoResult, SamplePrediction
 
 LABELS = ("cat", "dog")
 SCORES = ClassMetrics(precision=0.5, recall=0.5, f1=0.5, support=10)
@@ -20,7 +20,7 @@ TEST = Metrics(
 )
 
 
-def journey(test: Metrics | None = TEST) -> Journey:
+def demo_result(test: Metrics | None = TEST) -> DemoResult:
     onnx = OnnxInfo(sha256="0" * 64, size=1_500_000, opset=20, parity_max_abs_diff=1e-6)
     metrics = EvaluationMetrics(val=None, test=test)
     epochs = (
@@ -62,10 +62,13 @@ def journey(test: Metrics | None = TEST) -> Journey:
         provider="CPUExecutionProvider",
         onnx=onnx,
     )
-    return Journey(
+    return DemoResult(
         dataset=dataset,
         model=model,
         trained=TrainResult(model="pets-cnn@1", metrics=metrics, epochs=epochs, best_epoch=1, onnx=onnx),
-        guesses=(Guess("test/cat/1.jpg", "cat", "cat", 0.9, 3.0), Guess("test/[/b]/2.jpg", "cat", "dog", 0.6, 2.0)),
-        batch=Batch(count=500, right=400, seconds=0.25),
+        singles=(
+            SamplePrediction("test/cat/1.jpg", "cat", "cat", 0.9, 3.0),
+            SamplePrediction("test/[/b]/2.jpg", "cat", "dog", 0.6, 2.0),
+        ),
+        batch=BatchResult(count=500, correct=400, seconds=0.25),
     )

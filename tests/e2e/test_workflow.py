@@ -1,4 +1,4 @@
-"""The road of `make demo` on a tiny data set, as a user walks it: the command line, the client, and curl."""
+"""The workflow of `make demo` on a tiny dataset, with the command line, the client and curl."""
 
 import json
 import os
@@ -32,9 +32,9 @@ def client(running: Running) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty pictures of two classes, and one file that is none."""
+    """Forty images of two classes, and one file that is not an image."""
     files = class_folders(("cat", "dog"), 20, under="pets/")
-    return zipped(tmp_path_factory.mktemp("data") / "pets.zip", {**files, "pets/cat/notes.png": b"not a picture"})
+    return zipped(tmp_path_factory.mktemp("data") / "pets.zip", {**files, "pets/cat/notes.png": b"not an image"})
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def trained(client: Client, archive: Path) -> TrainResult:
     return TrainResult.model_validate(job.result)
 
 
-def test_the_road_by_hand(running: Running, client: Client, trained: TrainResult) -> None:
-    # given a data set and a model that came out of it
+def test_the_workflow_with_the_client(running: Running, client: Client, trained: TrainResult) -> None:
+    # given a dataset and a model trained on it
     dataset = client.dataset("pets", 1)
     assert dataset.classes == ("cat", "dog")
     assert [file.file for file in dataset.rejected_files] == ["pets/cat/notes.png"]
@@ -57,12 +57,12 @@ def test_the_road_by_hand(running: Running, client: Client, trained: TrainResult
     # when it is promoted
     client.set_alias("pets-cnn", "production", 1)
 
-    # then it answers for one picture and for many, and says what served it
-    picture = png(seed=3)
-    one = client.predict("pets-cnn", picture, alias="production", top_k=2)
+    # then it classifies one image and many, and names the execution provider
+    image = png(seed=3)
+    one = client.predict("pets-cnn", image, alias="production", top_k=2)
     assert {prediction.label for prediction in one.predictions} == {"cat", "dog"}
     assert sum(prediction.score for prediction in one.predictions) == pytest.approx(1.0)
-    many = client.predict_many("pets-cnn", [picture, b"not a picture", picture], alias="production")
+    many = client.predict_many("pets-cnn", [image, b"not an image", image], alias="production")
     assert many[0].predictions is not None
     assert many[0].predictions[0].score == pytest.approx(one.predictions[0].score, abs=1e-5)
     assert many[1].error is not None
@@ -70,23 +70,23 @@ def test_the_road_by_hand(running: Running, client: Client, trained: TrainResult
     assert client.model("pets-cnn", 1).provider == "CPUExecutionProvider"
 
 
-def test_the_road_by_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
-    picture = tmp_path / "one.png"
-    picture.write_bytes(png(seed=5))
+def test_the_workflow_with_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
+    image = tmp_path / "one.png"
+    image.write_bytes(png(seed=5))
     predict = f"{running.url}/v1/models/pets-cnn/predict"
 
-    status, answer = running.curl("-H", "Content-Type: image/png", "--data-binary", f"@{picture}", predict)
-    assert (status, answer["model"], answer["version"]) == (200, "pets-cnn", 1)
+    status, body = running.curl("-H", "Content-Type: image/png", "--data-binary", f"@{image}", predict)
+    assert (status, body["model"], body["version"]) == (200, "pets-cnn", 1)
 
-    status, answer = running.curl("-F", f"image=@{picture}", "-F", f"image=@{picture}", predict)
+    status, body = running.curl("-F", f"image=@{image}", "-F", f"image=@{image}", predict)
     assert status == 200
-    assert len(answer["results"]) == 2  # type: ignore[arg-type]
+    assert len(body["results"]) == 2  # type: ignore[arg-type]
 
-    status, answer = running.curl("-H", "Content-Type: image/png", "-d", "text", predict)
-    assert (status, answer["code"]) == (422, "bad_image")
+    status, body = running.curl("-H", "Content-Type: image/png", "-d", "text", predict)
+    assert (status, body["code"]) == (422, "bad_image")
 
 
-def test_the_artifact_is_the_file_that_was_trained(client: Client, running: Running, trained: TrainResult) -> None:
+def test_the_artifact_is_the_trained_model(client: Client, running: Running, trained: TrainResult) -> None:
     artifact = f"{running.url}/v1/models/pets-cnn/versions/1/artifact"
     command = ["curl", "-sS", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {running.key}", artifact]
     presigned = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -96,9 +96,9 @@ def test_the_artifact_is_the_file_that_was_trained(client: Client, running: Runn
     assert len(done.stdout) == trained.onnx.size
 
 
-def test_an_archive_that_is_none_fails_with_its_reason(client: Client, tmp_path: Path) -> None:
+def test_an_invalid_archive_fails_with_its_reason(client: Client, tmp_path: Path) -> None:
     broken = tmp_path / "broken.zip"
-    broken.write_bytes(b"this is no archive")
+    broken.write_bytes(b"this is not an archive")
 
     with pytest.raises(JobUnsuccessful) as failure:
         client.wait(client.upload_dataset("broken", broken).id)
@@ -110,7 +110,7 @@ def test_an_archive_that_is_none_fails_with_its_reason(client: Client, tmp_path:
     assert refusal.value.status == 404
 
 
-def test_a_killed_replica_comes_back_and_answers(running: Running, client: Client, trained: TrainResult) -> None:
+def test_a_killed_replica_is_restarted_and_serves(running: Running, client: Client, trained: TrainResult) -> None:
     before = running.pid("inference")
     assert before is not None
 
@@ -143,7 +143,7 @@ def test_the_demo_succeeds_and_leaves_nothing_running(archive: Path, tmp_path: P
     assert _processes_of(tmp_path / "demo") == []
 
 
-def test_the_demo_fails_loudly(tmp_path: Path) -> None:
+def test_the_demo_reports_a_failure(tmp_path: Path) -> None:
     one_class = zipped(tmp_path / "one.zip", class_folders(("cat",), 4))
     command = [TIDEPOOL, "demo", "--dataset", one_class, "--home", tmp_path / "demo"]
 
@@ -154,7 +154,7 @@ def test_the_demo_fails_loudly(tmp_path: Path) -> None:
     assert _processes_of(tmp_path / "demo") == []
 
 
-def test_down_after_the_supervisor_was_killed_leaves_nothing(running: Running) -> None:
+def test_down_after_the_supervisor_was_killed_leaves_no_process(running: Running) -> None:
     supervisor = running.pid("supervisor")
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
@@ -166,12 +166,12 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing(running: Running) -
 
 
 def _processes_of(home: Path) -> list[psutil.Process]:
-    """Processes that were started for a home, by their environment."""
-    found = []
+    """Return the processes with this home in their environment."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if str(home) in process.environ().get("TIDEPOOL_HOME", "") and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
