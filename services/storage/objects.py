@@ -2,11 +2,11 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -20,6 +20,13 @@ from services.storage.settings import ObjectsSettings
 
 CHUNK = 1 << 20
 PRESIGNED_FOR = timedelta(hours=1)
+
+
+class Entry(NamedTuple):
+    """One object in a listing; `modified_at` is by the object store's clock."""
+
+    key: str
+    modified_at: datetime
 
 
 class Artifacts(Protocol):
@@ -46,6 +53,12 @@ class Objects(Artifacts, Protocol):
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
         """Delete every object under a prefix and say how many there were."""
+
+    def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
+        """Delete these objects; a key that does not exist is not an error."""
+
+    def entries(self, bucket: Bucket) -> list[Entry]:
+        """All objects of a bucket."""
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         """The folders directly under a prefix, each ending in '/'."""
@@ -110,16 +123,28 @@ class S3Objects:
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
         with mapped_errors():
-            found = self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
-            names = [item.object_name for item in found if item.object_name]
-            for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, names)):
+            listed = self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
+            keys = [item.object_name for item in listed if item.object_name]
+        self.remove(bucket, keys)
+        return len(keys)
+
+    def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
+        with mapped_errors():
+            for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, keys)):
                 raise ObjectsUnavailable(f"the object store did not delete an object ({error.code})")
-        return len(names)
+
+    def entries(self, bucket: Bucket) -> list[Entry]:
+        with mapped_errors():
+            return [
+                Entry(item.object_name, item.last_modified)
+                for item in self._client.list_objects(self._prefix + bucket, recursive=True)
+                if item.object_name and item.last_modified
+            ]
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         with mapped_errors():
-            found = self._client.list_objects(self._prefix + bucket, prefix)
-            return [item.object_name for item in found if item.is_dir and item.object_name]
+            listed = self._client.list_objects(self._prefix + bucket, prefix)
+            return [item.object_name for item in listed if item.is_dir and item.object_name]
 
     def upload_url(self, bucket: Bucket, key: str) -> str:
         return self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)

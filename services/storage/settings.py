@@ -13,11 +13,15 @@ class DatabaseSettings(BaseSettings):
 
 
 class SweepSettings(BaseSettings):
-    """TIDEPOOL_COLLECT_S: seconds between two collections of what attempts left in the object store."""
+    """TIDEPOOL_COLLECT_S: seconds between two collections of unused objects.
+
+    TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
     collect_s: float = Field(default=600.0, gt=0)
+    collect_grace_s: float = Field(default=3600.0, ge=0)
 
 
 class ObjectsSettings(BaseSettings):

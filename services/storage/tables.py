@@ -210,6 +210,16 @@ pools = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+object_references = Table(
+    "object_references",
+    metadata,
+    Column("bucket", String(16), primary_key=True),
+    Column("key", String(1024), primary_key=True),
+    Column("owner_kind", String(32), primary_key=True),
+    Column("owner_id", String(127), primary_key=True),
+    Index(None, "owner_kind", "owner_id"),
+)
+
 pool_changes = Table(
     "pool_changes",
     metadata,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
@@ -10,9 +10,16 @@ from contract.datasets import DatasetManifest
 from contract.errors import Conflict, NotFound
 from contract.jobs import LIVE
 from contract.references import Reference
-from services.storage.catalog.versions import DATASETS, add_version, find_version, names_of, versions_of
+from services.storage.catalog.versions import (
+    DATASETS,
+    add_version,
+    delete_version,
+    find_version,
+    names_of,
+    versions_of,
+)
 from services.storage.database import Database
-from services.storage.tables import dataset_versions, datasets, jobs
+from services.storage.tables import datasets, jobs
 
 
 class DatasetPage(Frozen):
@@ -71,15 +78,11 @@ class Datasets:
             row = find_version(connection, DATASETS, reference)
             used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
             used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
-            pinned = str(Reference(name=row["name"], version=row["version"]))
+            pinned = Reference(name=row["name"], version=row["version"])
             for spec in connection.execute(used).scalars():
-                if pinned in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
+                if str(pinned) in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
                     raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
-            connection.execute(
-                delete(dataset_versions).where(
-                    dataset_versions.c.name == row["name"], dataset_versions.c.version == row["version"]
-                )
-            )
+            delete_version(connection, DATASETS, pinned)
 
 
 def _dataset(connection: Connection, name: str) -> Dataset:

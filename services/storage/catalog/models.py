@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion
@@ -14,7 +14,14 @@ from contract.traffic import Traffic
 from contract.training import ModelManifest
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
-from services.storage.catalog.versions import MODELS, add_version, find_version, manifest_of, names_of
+from services.storage.catalog.versions import (
+    MODELS,
+    add_version,
+    delete_version,
+    find_version,
+    manifest_of,
+    names_of,
+)
 from services.storage.database import Database
 from services.storage.tables import jobs, model_versions, models
 
@@ -94,11 +101,7 @@ class Models:
             used = select(jobs.c.spec).where(predicts, jobs.c.model == reference.name)
             if any(spec["model"] == str(pinned) for spec in connection.execute(used).scalars()):
                 raise Conflict(f"a batch prediction uses {pinned}; cancel it or wait")
-            connection.execute(
-                delete(model_versions).where(
-                    model_versions.c.name == row["name"], model_versions.c.version == row["version"]
-                )
-            )
+            delete_version(connection, MODELS, pinned)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at one version; raises as `split_alias` does."""

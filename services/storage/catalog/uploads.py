@@ -8,6 +8,7 @@ from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound
 from services.storage.database import Database
 from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import uploads
 
 
@@ -39,6 +40,7 @@ class Uploads:
         """Remove the row of an upload that nothing uses."""
         with self._database.write() as connection:
             connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+            drop_references(connection, Owner.UPLOAD, upload_id)
 
     def get(self, upload_id: str) -> Upload:
         """Raises NotFound."""
@@ -74,4 +76,5 @@ class Uploads:
         row = connection.execute(
             insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
         )
+        add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": upload_key(upload_id)})
         return Upload.model_validate(dict(row.mappings().one()))

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import BadModel, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import alias_weights, dataset_versions, datasets, model_versions, models
 
 
@@ -20,14 +21,15 @@ class Family:
     noun: str
     names: Table
     versions: Table
+    owner: Owner
 
 
-DATASETS = Family("data set", datasets, dataset_versions)
-MODELS = Family("model", models, model_versions)
+DATASETS = Family("data set", datasets, dataset_versions, Owner.DATASET_VERSION)
+MODELS = Family("model", models, model_versions, Owner.MODEL_VERSION)
 
 
 def add_version(connection: Connection, family: Family, name: str, now: datetime, **values: Any) -> Reference:
-    """Insert the next version of `name`, and `name` itself if it is new."""
+    """Insert the next version of `name`, and `name` itself if it is new; register the objects that `values` name."""
     upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     fresh = upsert(family.names).values(name=name, last_version=0, created_at=now).on_conflict_do_nothing()
     connection.execute(fresh)
@@ -38,7 +40,16 @@ def add_version(connection: Connection, family: Family, name: str, now: datetime
         .returning(family.names.c.last_version)
     ).scalar_one()
     connection.execute(insert(family.versions).values(name=name, version=version, created_at=now, **values))
-    return Reference(name=name, version=version)
+    reference = Reference(name=name, version=version)
+    add_references(connection, family.owner, str(reference), values)
+    return reference
+
+
+def delete_version(connection: Connection, family: Family, reference: Reference) -> None:
+    """Delete the row of a pinned version, and its references to objects."""
+    table = family.versions.c
+    connection.execute(delete(family.versions).where(table.name == reference.name, table.version == reference.version))
+    drop_references(connection, family.owner, str(reference))
 
 
 def find_version(connection: Connection, family: Family, reference: Reference) -> RowMapping:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, up
 
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
-from services.storage.jobs.events import add_state
 from services.storage.jobs.rows import LEASE, Lease, job_of
+from services.storage.jobs.states import record_state
 from services.storage.tables import jobs
 
 
@@ -64,7 +64,7 @@ def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: d
     row = connection.execute(taken).mappings().one_or_none()
     if row is None:
         return None
-    add_state(connection, row)
+    record_state(connection, row, now)
     return _claim(connection, row)
 
 

@@ -11,10 +11,10 @@ from contract.base import Frozen
 from contract.errors import Conflict, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.database import Database
-from services.storage.jobs.events import add_state
 from services.storage.jobs.idempotency import Once, answered, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of, subject_of
+from services.storage.jobs.states import record_state
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
@@ -115,7 +115,7 @@ class Jobs:
             at_once = update(jobs).where(mine, jobs.c.state.in_(LIVE), unheld).returning(jobs)
             cancelled = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
             if (gone := cancelled.mappings().one_or_none()) is not None:
-                add_state(connection, gone)
+                record_state(connection, gone, now)
                 cancel_parts(connection, job_id, now)
                 return job_of(gone)
             if JobState(row["state"]).terminal and row["state"] != JobState.CANCELLED:
@@ -131,7 +131,7 @@ class Jobs:
         new = fresh(now) | values | {"progress_message": "waiting for a worker"}
         row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
-        add_state(connection, row)
+        record_state(connection, row, now)
         return job_of(row)
 
 

@@ -12,10 +12,12 @@ from contract.events import EventDraft, EventKind
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
-from services.storage.jobs.events import add_events, add_state
+from services.storage.jobs.events import add_events
 from services.storage.jobs.parts import fail_parent
 from services.storage.jobs.publication import Manifest, publish, reject
 from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
+from services.storage.jobs.states import record_state
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs
 
 BACKOFF_S = 5.0  # doubled at each failure
@@ -36,14 +38,16 @@ class Leases:
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> None:
         """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
-        values: dict[str, Any] = {"lease_until": self._database.now() + LEASE}
+        now = self._database.now()
+        values: dict[str, Any] = {"lease_until": now + LEASE}
         if progress is not None:
             values |= {"progress": progress.fraction, "progress_message": progress.message}
         with self._database.write() as connection:
             if change(connection, held(lease).values(values))["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
             if progress is not None and lease.parent_id is None:
-                add_events(connection, lease.root, [EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())])
+                draft = EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())
+                add_events(connection, lease.root, [draft], now)
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
         """Let the next attempt resume from here, and report the metrics of what need not be repeated.
@@ -57,14 +61,17 @@ class Leases:
             earlier = change(connection, held(lease).values(worker=jobs.c.worker))["checkpoint"]
             if earlier != saved:  # else this is a repetition, as the reply to the first time was lost
                 change(connection, held(lease).values(checkpoint=saved))
-                add_events(connection, lease.root, drafts)
+                drop_references(connection, Owner.JOB_CHECKPOINT, lease.job_id)
+                add_references(connection, Owner.JOB_CHECKPOINT, lease.job_id, checkpoint)
+                add_events(connection, lease.root, drafts, self._database.now())
 
     def log(self, lease: Lease, message: str) -> None:
         """Add a line to the job's events; raises LeaseLost."""
         with self._database.write() as connection:
             lock_root(connection, lease)
             change(connection, held(lease).values(worker=jobs.c.worker))
-            add_events(connection, lease.root, [EventDraft(kind=EventKind.LOG, data={"message": message})])
+            draft = EventDraft(kind=EventKind.LOG, data={"message": message})
+            add_events(connection, lease.root, [draft], self._database.now())
 
     def finish(self, lease: Lease, manifest: Manifest) -> Job:
         """Publish what the attempt made and succeed, in one transaction; raises LeaseLost, Cancelled."""
@@ -74,10 +81,11 @@ class Leases:
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             published = publish(connection, job_of(row), manifest, now)
+            add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
             done = {"progress": 1.0, "progress_message": "done"}
             healed = {"error_code": None, "error_message": None}  # an earlier attempt's
             row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(published | done | healed))
-            add_state(connection, row)
+            record_state(connection, row, now)
             return job_of(row)
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
@@ -89,7 +97,7 @@ class Leases:
             row = change(connection, held(lease).values(self._after_failure(row, error)))
             if row["state"] == JobState.FAILED and (rejected := reject(connection, job_of(row), error, now)):
                 row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(rejected))
-            add_state(connection, row)
+            record_state(connection, row, now)
             if row["parent_id"] is not None and row["state"] == JobState.FAILED:
                 fail_parent(connection, row)
             return job_of(row)
@@ -106,13 +114,14 @@ class Leases:
         with self._database.write() as connection:
             row = change(connection, held(lease).values(lease_until=None))
             outcome = ended(JobState.CANCELLED, now) if row["cancel_requested"] else waiting
-            add_state(connection, change(connection, held(lease).values(outcome)))
+            record_state(connection, change(connection, held(lease).values(outcome)), now)
 
     def cancelled(self, lease: Lease) -> None:
         """Say that the attempt stopped because the job was cancelled; raises LeaseLost."""
+        now = self._database.now()
         with self._database.write() as connection:
-            row = change(connection, held(lease).values(ended(JobState.CANCELLED, self._database.now())))
-            add_state(connection, row)
+            row = change(connection, held(lease).values(ended(JobState.CANCELLED, now)))
+            record_state(connection, row, now)
 
     def _after_failure(self, row: RowMapping, error: TidepoolError) -> dict[str, Any]:
         now = self._database.now()

@@ -10,8 +10,10 @@ from contract.errors import Cancelled
 from contract.events import EventDraft, EventKind
 from contract.jobs import LIVE, JobState, Progress
 from services.storage.database import Database
-from services.storage.jobs.events import add_events, add_state
+from services.storage.jobs.events import add_events
 from services.storage.jobs.rows import Lease, change, ended, fresh, held, lock_root
+from services.storage.jobs.states import record_state
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs, outbox
 
 SHARE = 0.95  # of the parent's progress bar; putting the parts together is the rest
@@ -36,7 +38,8 @@ class Parts:
             parts = [_part(row, number, spec, now) for number, spec in enumerate(division.parts)]
             connection.execute(insert(jobs), parts)
             connection.execute(insert(outbox), [{"job_id": part["id"], "kind": part["kind"]} for part in parts])
-            add_events(connection, row["id"], [_progress(row)])
+            add_references(connection, Owner.JOB_PARTS, row["id"], division.parts)
+            add_events(connection, row["id"], [_progress(row)], now)
 
     def finish(self, lease: Lease, done: PartDone) -> None:
         """Count a part in; the last one queues its parent again. Raises LeaseLost, Cancelled."""
@@ -44,8 +47,11 @@ class Parts:
         with self._database.write() as connection:
             lock_root(connection, lease)
             values = ended(JobState.SUCCEEDED, now) | {"result": done.result, "progress": 1.0}
-            if change(connection, held(lease).values(values))["cancel_requested"]:
+            row = change(connection, held(lease).values(values))
+            if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
+            record_state(connection, row, now)
+            add_references(connection, Owner.JOB_PARTS, lease.root, done.result)
             left = jobs.c.parts_left - 1
             counted = (
                 update(jobs)
@@ -53,11 +59,12 @@ class Parts:
                 .values(parts_left=left, progress=SHARE * (jobs.c.parts_total - left) / jobs.c.parts_total)
             )
             parent = change(connection, counted)
-            add_events(connection, lease.root, [_progress(parent)])
+            add_events(connection, lease.root, [_progress(parent)], now)
             if parent["parts_left"] == 0:
                 again = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
                 again["progress_message"] = "putting the parts together"
-                add_state(connection, change(connection, update(jobs).where(jobs.c.id == lease.root).values(again)))
+                queued = update(jobs).where(jobs.c.id == lease.root).values(again)
+                record_state(connection, change(connection, queued), now)
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))
 
 
@@ -71,7 +78,7 @@ def fail_parent(connection: Connection, part: RowMapping) -> None:
     )
     parent = connection.execute(failed.returning(jobs)).mappings().one_or_none()
     if parent is not None:
-        add_state(connection, parent)
+        record_state(connection, parent, part["finished_at"])
         cancel_parts(connection, parent["id"], part["finished_at"])
 
 
@@ -79,7 +86,8 @@ def cancel_parts(connection: Connection, parent_id: str, now: datetime) -> None:
     """Stop the parts of a job that has ended: the waiting ones at once, the running ones at their next renewal."""
     mine = jobs.c.parent_id == parent_id
     waiting = update(jobs).where(mine, jobs.c.state == JobState.QUEUED).values(ended(JobState.CANCELLED, now))
-    connection.execute(waiting)
+    stopped = connection.execute(waiting.returning(jobs.c.id)).scalars().all()
+    drop_references(connection, Owner.JOB_CHECKPOINT, *stopped)
     asked = {"cancel_requested": True, "cancel_requested_at": now}
     connection.execute(update(jobs).where(mine, jobs.c.state.in_(LIVE)).values(asked))
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -121,9 +122,9 @@ def sweep(stop: threading.Event) -> None:
 def collect(stop: threading.Event) -> None:
     """Collect now and then until `stop` is set; apart from `sweep`, which a slow object store must not delay."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
-    collector = Collector(database, S3Objects(ObjectsSettings()))
-    pause = SweepSettings().collect_s
-    while not stop.wait(pause):
+    settings = SweepSettings()
+    collector = Collector(database, S3Objects(ObjectsSettings()), timedelta(seconds=settings.collect_grace_s))
+    while not stop.wait(settings.collect_s):
         try:
             count = collector.collect()
         except TidepoolError as error:

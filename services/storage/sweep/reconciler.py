@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete
 from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
 from services.storage.database import Database
-from services.storage.jobs.events import add_state
 from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended
+from services.storage.jobs.states import record_state
 from services.storage.tables import idempotency, jobs, outbox
 
 WAKE_AGAIN = timedelta(seconds=30)
@@ -89,13 +89,13 @@ class Reconciler:
         wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
         with self._database.write() as connection:
             doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
-            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced)
-            cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced)
+            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced, now)
+            cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced, now)
             overdue = and_(live, jobs.c.deadline_at < now)
-            expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late)
+            expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late, now)
             hopeless = and_(abandoned, failures >= jobs.c.max_attempts)
-            failed = _repair(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | lost)
-            requeued = _repair(connection, abandoned, again | {"failures": failures, "run_at": wait} | lost)
+            failed = _repair(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | lost, now)
+            requeued = _repair(connection, abandoned, again | {"failures": failures, "run_at": wait} | lost, now)
             for row in failed:
                 if row["parent_id"] is not None:
                     fail_parent(connection, row)
@@ -106,10 +106,12 @@ class Reconciler:
         return Repairs(len(requeued), len(failed), len(cancelled), len(expired), woken)
 
 
-def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> list[RowMapping]:
+def _repair(
+    connection: Connection, where: ColumnElement[bool], values: dict[str, Any], now: datetime
+) -> list[RowMapping]:
     rows = list(connection.execute(update(jobs).where(where).values(values).returning(jobs)).mappings())
     for row in rows:
-        add_state(connection, row)
+        record_state(connection, row, now)
     return rows
 
 

@@ -23,7 +23,16 @@ from services.storage.jobs.rows import Lease
 from services.storage.migrate import config, migrate
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_SPEC, VET_REQUEST, WHEN
+from tests.examples import (
+    DATASET_MANIFEST,
+    IMAGES_FILE,
+    LABELS_FILE,
+    MODEL_MANIFEST,
+    ONNX_FILE,
+    PREPROCESS_SPEC,
+    VET_REQUEST,
+    WHEN,
+)
 from tests.integration.storage.steps import claimed, publish_dataset, publish_model
 
 PRODUCTION = Reference(name="pets", alias="production")
@@ -55,6 +64,31 @@ FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
     ("model_versions", FIRST_MODEL),
     ("aliases", {"model": "pets", "alias": "production", "version": 1, "updated_at": WHEN}),
     ("api_keys", {"id": "0123abcd", "name": "admin", "digest": "0" * 64, "scopes": ["admin"], "created_at": WHEN}),
+]
+
+UPLOAD_ROW = {"id": "an-upload", "filename": "pets.zip", "size": 1, "complete": False, "created_at": WHEN}
+
+
+def _document(key: str) -> dict[str, object]:
+    return ONNX_FILE.model_copy(update={"key": key}).model_dump(mode="json")
+
+
+DIVIDED = FIRST_JOB | {"state": "running", "parts_total": 2, "parts_left": 1}
+PART = FIRST_JOB | {"parent_id": "divided", "spec": {"plan": _document("plan"), "number": 0}}
+OLD_PART = PART | {"parent_id": "over", "spec": {"plan": _document("an ended job's")}}
+ROWS_WITH_REFERENCES: list[tuple[str, dict[str, object]]] = [
+    ("uploads", UPLOAD_ROW),
+    *FIRST_ROWS[:1],
+    *(row for row in FIRST_ROWS if row[0] in {"datasets", "dataset_versions", "models", "model_versions"}),
+    ("model_versions", FIRST_VERSION | {"version": 2, "rejected": "no ONNX model"}),
+    ("jobs", FIRST_JOB | {"id": "predicted", "state": "succeeded", "output": _document("output")}),
+    ("jobs", FIRST_JOB | {"id": "running", "state": "running", "checkpoint": _document("running-checkpoint")}),
+    ("jobs", FIRST_JOB | {"id": "failed", "state": "failed", "checkpoint": _document("an ended job's")}),
+    ("jobs", DIVIDED | {"id": "divided"}),
+    ("jobs", PART | {"id": "part-1", "part": 0, "state": "succeeded", "result": {"shards": [_document("shard")]}}),
+    ("jobs", PART | {"id": "part-2", "part": 1, "state": "queued", "checkpoint": _document("part-checkpoint")}),
+    ("jobs", DIVIDED | {"id": "over", "state": "failed"}),
+    ("jobs", OLD_PART | {"id": "old-part", "part": 0, "state": "failed", "result": _document("an ended job's")}),
 ]
 
 
@@ -102,6 +136,36 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     leases.finish(lease, DATASET_MANIFEST)
     assert [(event.id, event.kind) for event in Events(database).after("running", 0)] == [(1, "log"), (2, "state")]
     assert Datasets(database).named("pets").versions == (2, 1)
+
+
+def test_what_rows_refer_to_is_registered(database_url: str) -> None:
+    # given rows of every shape that refers to objects, before there was a registry
+    database = Database.connect(database_url)
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), "0005")
+        older = MetaData()
+        older.reflect(connection)
+        for table, row in ROWS_WITH_REFERENCES:
+            connection.execute(insert(older.tables[table]).values(row))
+        connection.commit()
+
+    # when
+    migrate(database)
+
+    # then
+    with database.read() as connection:
+        rows = connection.execute(select(tables.object_references)).all()
+    assert {(row.owner_kind, row.owner_id, row.bucket, row.key) for row in rows} == {
+        ("upload", "an-upload", "uploads", "an-upload"),
+        ("dataset_version", "pets@1", "jobs", IMAGES_FILE.key),
+        ("dataset_version", "pets@1", "jobs", LABELS_FILE.key),
+        ("model_version", "pets@1", "jobs", ONNX_FILE.key),
+        ("job_output", "predicted", "jobs", "output"),
+        ("job_checkpoint", "running", "jobs", "running-checkpoint"),
+        ("job_checkpoint", "part-2", "jobs", "part-checkpoint"),
+        ("job_parts", "divided", "jobs", "plan"),
+        ("job_parts", "divided", "jobs", "shard"),
+    }
 
 
 def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Database) -> None:

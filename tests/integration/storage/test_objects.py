@@ -2,6 +2,7 @@
 
 import io
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,29 @@ def test_a_prefix_is_deleted_with_all_that_is_in_it(store: Objects, folder: str)
     # then
     assert store.prefixes(Bucket.JOBS, folder) == [folder + "10/"]
     assert (store.read(kept), store.read(other)) == (b"x", b"x")
+
+
+def test_objects_are_listed_with_the_time_at_which_they_were_written(store: Objects, folder: str) -> None:
+    begin = datetime.now(UTC)
+    for name in ("a", "b/c"):
+        store.put(Bucket.JOBS, folder + name, b"x")
+
+    written = {entry.key: entry.modified_at for entry in store.entries(Bucket.JOBS) if entry.key.startswith(folder)}
+
+    assert written.keys() == {folder + "a", folder + "b/c"}
+    assert all(abs(at - begin) < timedelta(minutes=1) for at in written.values())
+    assert not [entry for entry in store.entries(Bucket.UPLOADS) if entry.key.startswith(folder)]
+
+
+def test_only_the_named_objects_are_removed(store: Objects, folder: str) -> None:
+    for name in ("a", "ab", "b"):
+        store.put(Bucket.JOBS, folder + name, b"x")
+
+    for _ in range(2):
+        store.remove(Bucket.JOBS, [folder + "a", folder + "b"])
+    store.remove(Bucket.JOBS, [])
+
+    assert [entry.key for entry in store.entries(Bucket.JOBS) if entry.key.startswith(folder)] == [folder + "ab"]
 
 
 def test_the_folders_under_a_prefix(store: Objects, folder: str) -> None:

@@ -1,6 +1,7 @@
 """Versions that were rejected: they can be looked at and deleted, and nothing else."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_a_rejected_version_is_deleted(database: Database, models: Models) -> No
 def test_the_collector_passes_rejected_versions_by(database: Database) -> None:
     vetted(database, BadModel(REASON))
 
-    assert Collector(database, MemoryObjects()).collect() == 0
+    assert Collector(database, MemoryObjects(), timedelta()).collect() == 0
 
 
 def test_a_worker_of_two_kinds_takes_the_oldest_of_both(database: Database, leases: Leases) -> None:

@@ -1,5 +1,8 @@
 """What is collected of the object store, and what is kept."""
 
+from collections.abc import Collection
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import Connection
 
@@ -35,16 +38,16 @@ EXPIRED_S = LEASE.total_seconds() + 1
 
 
 @pytest.fixture
-def objects() -> MemoryObjects:
+def objects(clock: FakeClock) -> MemoryObjects:
     """A store with an upload, which no collector touches."""
-    store = MemoryObjects()
+    store = MemoryObjects(clock)
     store.put(Bucket.UPLOADS, "an-upload", b"PK")
     return store
 
 
 @pytest.fixture
 def collector(database: Database, objects: MemoryObjects) -> Collector:
-    return Collector(database, objects)
+    return Collector(database, objects, timedelta())
 
 
 def wrote(objects: MemoryObjects, lease: Lease, name: str = "x") -> ObjectRef:
@@ -200,11 +203,54 @@ def test_a_job_that_succeeds_while_it_is_decided_keeps_its_files(
 
     running = module._running
 
-    def finished_meanwhile(connection: Connection) -> set[str]:
+    def finished_meanwhile(connection: Connection, job_ids: Collection[str]) -> set[str]:
         leases.finish(lease, dataset_of(made, made))
-        return running(connection)
+        return running(connection, job_ids)
 
     monkeypatch.setattr(module, "_running", finished_meanwhile)
-    Collector(database, objects).collect()
+    Collector(database, objects, timedelta()).collect()
 
     assert objects.read(made) == b"x"
+
+
+def test_objects_stay_for_a_grace_period_after_they_were_written(
+    database: Database, objects: MemoryObjects, clock: FakeClock
+) -> None:
+    collector = Collector(database, objects, timedelta(seconds=60))
+    objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
+
+    clock.tick(59)
+    assert collector.collect() == 0
+
+    clock.tick(1)
+    assert collector.collect() == 1
+
+
+def test_what_a_published_attempt_wrote_besides_is_collected(
+    jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector
+) -> None:
+    jobs.create(TRAIN_REQUEST)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    leases.save_checkpoint(lease, wrote(objects, lease, "checkpoint"))
+    model = wrote(objects, lease, "model.onnx")
+    leases.finish(lease, MODEL_MANIFEST.model_copy(update={"artifact": model}))
+
+    assert collector.collect() == 1
+
+    assert objects.read(model) == b"model.onnx"
+
+
+def test_objects_are_collected_in_batches(
+    objects: MemoryObjects, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for number in range(5):
+        objects.put(Bucket.JOBS, attempt_prefix("gone", number) + "x", b"x")
+
+    assert collector.collect() == 5
+
+
+def test_objects_outside_of_attempts_are_left_alone(objects: MemoryObjects, collector: Collector) -> None:
+    objects.put(Bucket.JOBS, "probe/one", b"1")
+
+    assert collector.collect() == 0

@@ -51,6 +51,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, database_url: str, s3: S3Server
     monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "init-")
     monkeypatch.setenv("TIDEPOOL_BROKER_URL", redis.url)
     monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", TOKEN)
+    monkeypatch.setenv("TIDEPOOL_COLLECT_GRACE_S", "0")
 
 
 @pytest.fixture
