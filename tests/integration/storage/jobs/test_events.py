@@ -53,6 +53,25 @@ def test_the_events_of_a_job_are_its_life(jobs: Jobs, leases: Leases, events: Ev
     assert [event.at for event in found] == sorted(event.at for event in found)
 
 
+def test_an_event_has_the_time_of_the_databases_clock(
+    jobs: Jobs, leases: Leases, events: Events, clock: FakeClock
+) -> None:
+    job = jobs.create(PREPROCESS_REQUEST)
+    clock.tick(10)
+    lease = claimed(leases).lease
+    for action in (
+        lambda: leases.log(lease, "a line"),
+        lambda: leases.renew(lease, Progress(fraction=0.5, message="half")),
+        lambda: leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1}),
+        lambda: leases.fail(lease, BadArchive("the file is not a zip archive")),
+    ):
+        clock.tick(10)
+        action()
+
+    times = [(event.at - job.created_at).total_seconds() for event in events.after(job.id, 0)]
+    assert times == [0, 10, 20, 30, 40, 50]
+
+
 def test_events_are_numbered_without_gaps_also_when_they_come_at_once(
     jobs: Jobs, leases: Leases, events: Events
 ) -> None:

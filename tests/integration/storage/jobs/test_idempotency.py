@@ -14,7 +14,7 @@ from services.storage.database import Database
 from services.storage.jobs.idempotency import Once
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
-from services.storage.sweep.reconciler import REMEMBER, Reconciler
+from services.storage.sweep.reconciler import IDEMPOTENT_FOR, Reconciler
 from tests.clock import FakeClock
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed, together
@@ -71,7 +71,7 @@ def test_of_requests_at_the_same_moment_one_makes_a_job(jobs: Jobs) -> None:
 def test_a_key_is_forgotten_after_a_day(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
     first = jobs.create(PREPROCESS_REQUEST, once=ONCE)
 
-    clock.tick(REMEMBER.total_seconds())
+    clock.tick(IDEMPOTENT_FOR.total_seconds())
     reconciler.repair()
     assert jobs.create(PREPROCESS_REQUEST, once=ONCE) == first
 

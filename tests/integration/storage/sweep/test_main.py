@@ -20,7 +20,9 @@ from services.storage.objects import S3Objects
 from services.storage.pools import history
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
-from services.storage.sweep.main import collect, init, main, sweep
+from services.storage.sweep.loops import collect, sweep
+from services.storage.sweep.main import main
+from services.storage.sweep.preparation import init
 from tests.examples import PREPROCESS_REQUEST
 from tests.integration.storage.steps import claimed
 from tests.servers import S3Server, Server, free_port
@@ -115,6 +117,9 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
 
     # then
     assert jobs.get(late.id).state == JobState.EXPIRED
+    for repair in ("expired", "rung", "requeued", "failed", "cancelled"):
+        assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": repair}) is not None
+    assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": "woken"}) is None
     oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
