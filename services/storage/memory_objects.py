@@ -1,4 +1,4 @@
-"""The in-memory twin of the object store; tests assert on its `content`."""
+"""An object store in memory, for tests."""
 
 import hashlib
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from services.storage.objects import Entry
 
 
 class MemoryObjects:
-    """Objects in a dict, with the promises of S3Objects."""
+    """Objects in a dict with the guarantees of S3Objects; tests may assert on `content`."""
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self.content: dict[tuple[Bucket, str], bytes] = {}
@@ -31,9 +31,9 @@ class MemoryObjects:
     def read(self, ref: ObjectRef) -> bytes:
         data = self.content.get((ref.bucket, ref.key))
         if data is None:
-            raise Corrupt("an artifact that the catalog points at is gone from the object store")
+            raise Corrupt("an object that the catalog refers to is missing from the object store")
         if (len(data), hashlib.sha256(data).hexdigest()) != (ref.size, ref.sha256):
-            raise Corrupt("an artifact read from the object store is not what was written")
+            raise Corrupt("an object read from the object store is not what was written")
         return data
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:

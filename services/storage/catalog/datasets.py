@@ -1,4 +1,4 @@
-"""Data sets: the versions that preprocessing jobs published."""
+"""Data sets: publish, read and delete their versions."""
 
 from datetime import datetime
 
@@ -30,24 +30,24 @@ class DatasetPage(Frozen):
 def register_dataset(
     connection: Connection, name: str, manifest: DatasetManifest, job_id: str, now: datetime
 ) -> Reference:
-    """Publish the next version of a data set, inside the transaction that finishes its job."""
+    """Publish the next version of a data set; runs in the transaction that finishes its job."""
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
 class Datasets:
-    """Reads of the published data sets, and their removal."""
+    """Read and delete published data sets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
-        """The pinned reference and the manifest that a reference means; raises NotFound."""
+        """Resolve a reference to a pinned reference and its manifest; raises NotFound."""
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
 
     def get(self, reference: Reference) -> DatasetVersion:
-        """Raises NotFound."""
+        """Return a version; raises NotFound."""
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         manifest = DatasetManifest.model_validate(row["manifest"])
@@ -61,23 +61,23 @@ class Datasets:
         )
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
-        """Data sets that have versions, by name."""
+        """Return a page of the data sets that have versions, sorted by name."""
         with self._database.read() as connection:
             names, following = names_of(connection, DATASETS, limit, cursor)
             items = tuple(_dataset(connection, name) for name in names)
         return DatasetPage(items=items, next=following)
 
     def named(self, name: str) -> Dataset:
-        """Raises NotFound."""
+        """Return a data set with its versions; raises NotFound."""
         with self._database.read() as connection:
             return _dataset(connection, name)
 
     def delete(self, reference: Reference) -> None:
-        """Raises NotFound, or Conflict while a job that has not ended uses it."""
+        """Delete a version; raises NotFound, or Conflict while a live job uses it."""
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
             used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
-            used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
+            used = used.where(jobs.c.parent_id.is_(None))  # the spec of a part names no data set
             pinned = Reference(name=row["name"], version=row["version"])
             for spec in connection.execute(used).scalars():
                 if str(pinned) in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:

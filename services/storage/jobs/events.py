@@ -1,4 +1,4 @@
-"""Events of jobs: written in the transaction that makes them true, numbered without gaps within a job."""
+"""Events of jobs: written in the transaction of the change they report, numbered without gaps within a job."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ class Events:
         self._database = database
 
     def after(self, job_id: str, last: int, limit: int = 200) -> tuple[JobEvent, ...]:
-        """The events of a job after number `last`, in order."""
+        """Return at most `limit` events of a job after number `last`, in order."""
         query = (
             select(job_events)
             .where(job_events.c.job_id == job_id, job_events.c.id > last)

@@ -1,4 +1,4 @@
-"""Jobs as workers see them: claim, renew, finish; every change is a guarded UPDATE under the fence."""
+"""The workers' side of jobs: claim, renew, finish; every change is an UPDATE guarded by the fencing token."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -31,13 +31,13 @@ class Leases:
         self._database = database
 
     def claim(self, kinds: JobKind | Collection[JobKind], worker: str) -> Claim | None:
-        """Take the best due job of a kind, or of several kinds; None when there is none."""
+        """Claim the best due job of one or several kinds; None if no job is due."""
+        kinds = {kinds} if isinstance(kinds, JobKind) else kinds
         with self._database.write() as connection:
-            wanted = {kinds} if isinstance(kinds, JobKind) else kinds
-            return take(connection, wanted, worker, self._database.now())
+            return take(connection, kinds, worker, self._database.now())
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> None:
-        """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
+        """Extend the lease and publish the progress; raises LeaseLost, or Cancelled if cancellation was requested."""
         now = self._database.now()
         values: dict[str, Any] = {"lease_until": now + LEASE}
         if progress is not None:
@@ -50,23 +50,24 @@ class Leases:
                 add_events(connection, lease.root, [draft], now)
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
-        """Let the next attempt resume from here, and report the metrics of what need not be repeated.
+        """Save where the next attempt resumes, and add an event with the metrics up to there; raises LeaseLost.
 
-        Both in one transaction, and the same checkpoint once, so that nothing is reported twice; raises LeaseLost.
+        Both happen in one transaction, and saving the same checkpoint again adds no event, so metrics are never
+        reported twice.
         """
         drafts = [EventDraft(kind=EventKind.METRICS, data=metrics)] if metrics else []
         saved = checkpoint.model_dump(mode="json")
         with self._database.write() as connection:
             lock_root(connection, lease)
             earlier = change(connection, held(lease).values(worker=jobs.c.worker))["checkpoint"]
-            if earlier != saved:  # else this is a repetition, as the reply to the first time was lost
+            if earlier != saved:  # otherwise the worker repeats a call whose reply was lost
                 change(connection, held(lease).values(checkpoint=saved))
                 drop_references(connection, Owner.JOB_CHECKPOINT, lease.job_id)
                 add_references(connection, Owner.JOB_CHECKPOINT, lease.job_id, checkpoint)
                 add_events(connection, lease.root, drafts, self._database.now())
 
     def log(self, lease: Lease, message: str) -> None:
-        """Add a line to the job's events; raises LeaseLost."""
+        """Add a log line to the job's events; raises LeaseLost."""
         with self._database.write() as connection:
             lock_root(connection, lease)
             change(connection, held(lease).values(worker=jobs.c.worker))
@@ -74,7 +75,7 @@ class Leases:
             add_events(connection, lease.root, [draft], self._database.now())
 
     def finish(self, lease: Lease, manifest: Manifest) -> Job:
-        """Publish what the attempt made and succeed, in one transaction; raises LeaseLost, Cancelled."""
+        """Publish the attempt's result and end the job as succeeded in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
             row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
@@ -82,14 +83,14 @@ class Leases:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             published = publish(connection, job_of(row), manifest, now)
             add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
-            done = {"progress": 1.0, "progress_message": "done"}
-            healed = {"error_code": None, "error_message": None}  # an earlier attempt's
-            row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(published | done | healed))
+            values = published | {"progress": 1.0, "progress_message": "done"}
+            values |= {"error_code": None, "error_message": None}  # of an earlier attempt
+            row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(values))
             record_state(connection, row, now)
             return job_of(row)
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
-        """Charge a failure: back to the queue with back-off, or failed for good; raises LeaseLost."""
+        """Charge a failure: requeue the job with back-off, or end it as failed; raises LeaseLost."""
         now = self._database.now()
         with self._database.write() as connection:
             lock_root(connection, lease)
@@ -103,7 +104,7 @@ class Leases:
             return job_of(row)
 
     def release(self, lease: Lease) -> None:
-        """Give the job back with no failure charged, or cancelled if that was asked for; raises LeaseLost."""
+        """Requeue the job without charging a failure, or end it if cancellation was requested; raises LeaseLost."""
         now = self._database.now()
         waiting = {
             "state": JobState.QUEUED,
@@ -117,7 +118,7 @@ class Leases:
             record_state(connection, change(connection, held(lease).values(outcome)), now)
 
     def cancelled(self, lease: Lease) -> None:
-        """Say that the attempt stopped because the job was cancelled; raises LeaseLost."""
+        """End the job as cancelled after its attempt has stopped; raises LeaseLost."""
         now = self._database.now()
         with self._database.write() as connection:
             row = change(connection, held(lease).values(ended(JobState.CANCELLED, now)))
@@ -131,5 +132,5 @@ class Leases:
         if not error.retryable or row["failures"] >= row["max_attempts"]:
             return ended(JobState.FAILED, now) | reason
         wait = timedelta(seconds=min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (row["failures"] - 1)))
-        # woken in the past, so that the reconciler's next pass after `run_at` rings it
+        # `woken_at` lies in the past, so the reconciler's first pass after `run_at` sends a wake-up message
         return {"state": JobState.QUEUED, "run_at": now + wait, "woken_at": now - LEASE, **reason}

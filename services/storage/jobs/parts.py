@@ -1,4 +1,4 @@
-"""Jobs that divide: a parent waits for its parts, and the last one to finish lets it go on."""
+"""Divided jobs: the parent waits for its parts, and the last part to finish queues it again."""
 
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from services.storage.jobs.states import record_state
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs, outbox
 
-SHARE = 0.95  # of the parent's progress bar; putting the parts together is the rest
+SHARE = 0.95  # of the parent's progress; putting the parts together is the rest
 
 
 class Parts:
@@ -26,10 +26,10 @@ class Parts:
         self._database = database
 
     def divide(self, lease: Lease, division: Division) -> None:
-        """Replace the attempt by parts that any replica may claim; raises LeaseLost, Cancelled."""
+        """Replace the attempt with parts that any replica may claim; raises LeaseLost, Cancelled."""
         now, total = self._database.now(), len(division.parts)
         waiting: dict[str, Any] = {"lease_until": None, "worker": None, "parts_total": total, "parts_left": total}
-        # the attempt may change nothing more: a renewal on its way would give the waiting job a lease that runs out
+        # Raise the fence, since a late renewal would give the waiting job a lease, which would then expire.
         waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"divided into {total} parts"}
         with self._database.write() as connection:
             row = change(connection, held(lease).values(waiting))
@@ -42,7 +42,7 @@ class Parts:
             add_events(connection, row["id"], [_progress(row)], now)
 
     def finish(self, lease: Lease, done: PartDone) -> None:
-        """Count a part in; the last one queues its parent again. Raises LeaseLost, Cancelled."""
+        """End a part as succeeded; the last one queues its parent again. Raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
             lock_root(connection, lease)
@@ -53,23 +53,23 @@ class Parts:
             record_state(connection, row, now)
             add_references(connection, Owner.JOB_PARTS, lease.root, done.result)
             left = jobs.c.parts_left - 1
-            counted = (
+            count_down = (
                 update(jobs)
                 .where(jobs.c.id == lease.root, jobs.c.state == JobState.RUNNING, jobs.c.parts_left > 0)
                 .values(parts_left=left, progress=SHARE * (jobs.c.parts_total - left) / jobs.c.parts_total)
             )
-            parent = change(connection, counted)
+            parent = change(connection, count_down)
             add_events(connection, lease.root, [_progress(parent)], now)
             if parent["parts_left"] == 0:
-                again = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
-                again["progress_message"] = "putting the parts together"
-                queued = update(jobs).where(jobs.c.id == lease.root).values(again)
-                record_state(connection, change(connection, queued), now)
+                queued = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
+                queued["progress_message"] = "putting the parts together"
+                requeue = update(jobs).where(jobs.c.id == lease.root).values(queued)
+                record_state(connection, change(connection, requeue), now)
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))
 
 
 def fail_parent(connection: Connection, part: RowMapping) -> None:
-    """A part has failed for good: so has its job, for the same reason, and the other parts stop."""
+    """Fail the job of a part that has failed for good, with the part's error, and stop its other parts."""
     reason = {"error_code": part["error_code"], "error_message": f"part {part['part'] + 1}: {part['error_message']}"}
     failed = (
         update(jobs)
@@ -83,13 +83,13 @@ def fail_parent(connection: Connection, part: RowMapping) -> None:
 
 
 def cancel_parts(connection: Connection, parent_id: str, now: datetime) -> None:
-    """Stop the parts of a job that has ended: the waiting ones at once, the running ones at their next renewal."""
-    mine = jobs.c.parent_id == parent_id
-    waiting = update(jobs).where(mine, jobs.c.state == JobState.QUEUED).values(ended(JobState.CANCELLED, now))
-    stopped = connection.execute(waiting.returning(jobs.c.id)).scalars().all()
+    """Stop the parts of a job that has ended: queued parts at once, running parts at their next renewal."""
+    of_parent = jobs.c.parent_id == parent_id
+    queued = update(jobs).where(of_parent, jobs.c.state == JobState.QUEUED).values(ended(JobState.CANCELLED, now))
+    stopped = connection.execute(queued.returning(jobs.c.id)).scalars().all()
     drop_references(connection, Owner.JOB_CHECKPOINT, *stopped)
-    asked = {"cancel_requested": True, "cancel_requested_at": now}
-    connection.execute(update(jobs).where(mine, jobs.c.state.in_(LIVE)).values(asked))
+    request = {"cancel_requested": True, "cancel_requested_at": now}
+    connection.execute(update(jobs).where(of_parent, jobs.c.state.in_(LIVE)).values(request))
 
 
 def _progress(parent: RowMapping) -> EventDraft:
@@ -99,5 +99,5 @@ def _progress(parent: RowMapping) -> EventDraft:
 
 def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime) -> dict[str, Any]:
     inherited = ("kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
-    own = {"parent_id": parent["id"], "part": number, "spec": spec}
-    return fresh(now) | {name: parent[name] for name in inherited} | own
+    values = {"parent_id": parent["id"], "part": number, "spec": spec}
+    return fresh(now) | {name: parent[name] for name in inherited} | values

@@ -1,4 +1,4 @@
-"""Steps that many storage tests take on their way to what they test."""
+"""Steps that many storage tests share."""
 
 import threading
 from collections.abc import Callable
@@ -25,14 +25,14 @@ DAY_S = 86400.0
 
 
 def claimed(leases: Leases, kind: JobKind = JobKind.PREPROCESS) -> Claim:
-    """A claim that must succeed."""
+    """Claim a job; there must be one."""
     claim = leases.claim(kind, "worker")
     assert claim is not None
     return claim
 
 
 def publish_dataset(database: Database, name: str) -> Reference:
-    """Run a preprocessing job through to its published version."""
+    """Publish a data set version by a preprocessing job."""
     spec = PREPROCESS_SPEC.model_copy(update={"dataset": name})
     Jobs(database).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
     leases = Leases(database)
@@ -42,7 +42,7 @@ def publish_dataset(database: Database, name: str) -> Reference:
 
 
 def publish_model(database: Database, name: str) -> Reference:
-    """Run a training job through to its published version."""
+    """Publish a model version by a training job."""
     Jobs(database).create(TRAIN_REQUEST.model_copy(update={"spec": TrainSpec(dataset="pets@1", model=name)}))
     leases = Leases(database)
     result = leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST).result
@@ -51,7 +51,7 @@ def publish_model(database: Database, name: str) -> Reference:
 
 
 def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
-    """A preprocessing job that was brought into a state in the usual way."""
+    """A preprocessing job in the given state, reached by ordinary calls."""
     jobs, leases = Jobs(database), Leases(database)
     job = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": DAY_S}))
     if state == JobState.CANCELLED:
@@ -71,7 +71,7 @@ def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
 
 
 def divided(database: Database, count: int, request: PreprocessRequest = PREPROCESS_REQUEST) -> Job:
-    """A job that a worker has divided into parts {"number": 0}, {"number": 1}, …; no other may be waiting before it."""
+    """A job divided into parts {"number": 0}, {"number": 1}, …; no other job may be due before it."""
     job, leases = Jobs(database).create(request), Leases(database)
     division = Division(parts=tuple({"number": number} for number in range(count)))
     Parts(database).divide(claimed(leases).lease, division)
@@ -79,7 +79,7 @@ def divided(database: Database, count: int, request: PreprocessRequest = PREPROC
 
 
 def together(count: int, action: Callable[[int], Result]) -> list[Result]:
-    """What `action` of 0, 1, … gives in that many threads that start at the same moment."""
+    """Call `action` with 0, 1, … in `count` threads that start simultaneously; return the results."""
     start = threading.Barrier(count)
 
     def run(index: int) -> Result:

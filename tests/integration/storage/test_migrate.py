@@ -1,4 +1,4 @@
-"""The migrations make the tables, and lose nothing."""
+"""The migrations create the tables and lose no rows."""
 
 import pytest
 from alembic import command
@@ -92,7 +92,7 @@ ROWS_WITH_REFERENCES: list[tuple[str, dict[str, object]]] = [
 ]
 
 
-def test_an_empty_database_becomes_the_tables(database: Database) -> None:
+def test_the_migrations_create_the_declared_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
@@ -105,8 +105,8 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert str(publish_dataset(database, "pets")) == f"{reference.name}@2"
 
 
-def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock) -> None:
-    # given a database of the first schema, with a running job, its wakeup and what an earlier job published
+def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, clock: FakeClock) -> None:
+    # given a database of the first schema, with a running job, its wake-up message and an earlier job's versions
     database = Database.connect(database_url, clock)
     with database.engine.connect() as connection:
         command.upgrade(config(connection), "0001")
@@ -119,7 +119,7 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     # when
     migrate(database)
 
-    # then nothing is missing, and everything still points at what it pointed at
+    # then no row is missing, and all references are intact
     assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == ["running", "done"]
     assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
     assert Models(database).route(PRODUCTION) == Route((Share(Reference(name="pets", version=1), MODEL_MANIFEST),))
@@ -138,7 +138,7 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     assert Datasets(database).named("pets").versions == (2, 1)
 
 
-def test_what_rows_refer_to_is_registered(database_url: str) -> None:
+def test_a_migration_registers_the_references_of_existing_rows(database_url: str) -> None:
     # given rows of every shape that refers to objects, before there was a registry
     database = Database.connect(database_url)
     with database.engine.connect() as connection:
@@ -168,7 +168,7 @@ def test_what_rows_refer_to_is_registered(database_url: str) -> None:
     }
 
 
-def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Database) -> None:
+def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database) -> None:
     # given a split alias, and versions of a model that was uploaded
     for _ in range(2):
         publish_model(database, "cnn")
@@ -185,7 +185,7 @@ def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Databa
         command.downgrade(config(connection), "0002")
         connection.commit()
 
-        # then the alias points at its largest share, and what was rejected is gone
+        # then the alias points at its largest share, and rejected versions are gone
         older = MetaData()
         older.reflect(connection)
         aliases, versions = older.tables["aliases"], older.tables["model_versions"]
@@ -193,7 +193,7 @@ def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Databa
         assert connection.execute(select(versions.c.name, versions.c.version)).all() == [("cnn", 1), ("cnn", 2)]
 
 
-def test_the_way_down_leaves_nothing(database: Database) -> None:
+def test_a_downgrade_to_base_leaves_no_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         command.downgrade(config(connection), "base")
         connection.commit()

@@ -202,7 +202,7 @@ def test_cancelling_a_divided_job_ends_all_its_references(
 def test_a_checkpoint_saved_after_the_job_was_cancelled_is_dropped_with_its_part(
     database: Database, jobs: Jobs, leases: Leases, parts: Parts, reconciler: Reconciler, clock: FakeClock
 ) -> None:
-    # given a part that runs on, since it has not heard that its job was cancelled
+    # given a part whose worker does not know yet that the job was cancelled
     job = divided(jobs, leases, parts)
     part = claimed(leases).lease
     jobs.cancel(job.id)
@@ -218,7 +218,7 @@ def test_a_checkpoint_saved_after_the_job_was_cancelled_is_dropped_with_its_part
 
 
 def test_a_version_whose_manifest_was_mangled_keeps_its_objects(database: Database, clock: FakeClock) -> None:
-    # given a published version whose row no longer says where its objects are
+    # given a published version whose manifest no longer names its objects
     objects = MemoryObjects(clock)
     shard = DATASET_MANIFEST.shards[Split.TRAIN][0]
     publish_dataset(database, "pets")
@@ -234,8 +234,8 @@ def test_a_version_whose_manifest_was_mangled_keeps_its_objects(database: Databa
     assert {entry.key for entry in objects.entries(Bucket.JOBS)} == {shard.images.key, shard.labels.key}
 
 
-def test_every_table_with_documents_has_an_owner_in_the_registry() -> None:
-    """A new JSON column must be considered here: register the objects that it refers to, or say that it has none."""
+def test_every_json_column_is_registered_or_has_no_references() -> None:
+    """Fails for a new JSON column: register its references and list it here, or list it as having none."""
     documents = {
         f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns if is_json(column)
     }

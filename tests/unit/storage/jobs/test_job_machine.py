@@ -1,4 +1,4 @@
-"""Whatever clients, workers, the clock and the reconciler do in whatever order, jobs keep their promises."""
+"""Jobs keep their guarantees under any sequence of calls by clients, workers, the clock and the reconciler."""
 
 from collections.abc import Callable
 
@@ -31,10 +31,10 @@ def outcome_of(call: Callable[[], object]) -> Outcome:
 
 
 class JobMachine(RuleBasedStateMachine):
-    """The tables on one side, the model on the other; every rule does the same to both."""
+    """Every rule makes the same call on the tables and on the model."""
 
     jobs_made = Bundle("jobs_made")
-    leases_given = Bundle("leases_given")
+    claimed_leases = Bundle("claimed_leases")
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class JobMachine(RuleBasedStateMachine):
         self.jobs, self.leases = Jobs(self.database), Leases(self.database)
         self.reconciler = Reconciler(self.database)
         self.model: dict[str, ModelJob] = {}
-        self.given: set[Lease] = set()
+        self.claimed: set[Lease] = set()
         self.seen: dict[str, tuple[JobState, int]] = {}
 
     def opened(self) -> Database:
@@ -51,12 +51,12 @@ class JobMachine(RuleBasedStateMachine):
         return Database.in_memory(self.clock)
 
     def teardown(self) -> None:
-        """Accepted means kept: left to themselves, all jobs end."""
+        """Every accepted job ends if it is left alone."""
         while any(not job.state.terminal for job in self.model.values()):
             self.tick(301)
             self.repair()
             self._claim()
-            for lease in self.given:
+            for lease in self.claimed:
                 self.finish(lease)
                 self.stop(lease)
             self.jobs_keep_their_promises()
@@ -65,10 +65,10 @@ class JobMachine(RuleBasedStateMachine):
 
     def events_tell_each_end_once(self) -> None:
         for job in self.model.values():
-            found = Events(self.database).after(job.id, 0, limit=10_000)
-            numbers = [event.id for event in found]
+            events = Events(self.database).after(job.id, 0, limit=10_000)
+            numbers = [event.id for event in events]
             assert numbers == sorted(set(numbers))
-            states = [JobState(event.data["state"]) for event in found if event.kind == EventKind.STATE]
+            states = [JobState(event.data["state"]) for event in events if event.kind == EventKind.STATE]
             assert states[0] == JobState.QUEUED
             assert [state for state in states if state.terminal] == states[-1:] == [job.state]
 
@@ -82,7 +82,7 @@ class JobMachine(RuleBasedStateMachine):
         self.model[job.id] = ModelJob(job.id, priority, self.clock.now, job.deadline_at)
         return job.id
 
-    @rule(target=leases_given)
+    @rule(target=claimed_leases)
     def claim(self) -> object:
         lease = self._claim()
         return multiple() if lease is None else lease
@@ -96,8 +96,8 @@ class JobMachine(RuleBasedStateMachine):
         best = min(due, key=lambda job: (-job.priority, job.id))
         best.claim(self.clock.now)
         assert claim.lease == Lease(best.id, best.fence)
-        assert claim.lease not in self.given  # so no two attempts may change one job
-        self.given.add(claim.lease)
+        assert claim.lease not in self.claimed  # so no two attempts may change one job
+        self.claimed.add(claim.lease)
         return claim.lease
 
     @rule()
@@ -105,29 +105,30 @@ class JobMachine(RuleBasedStateMachine):
         self._claim()
         self.clock.tick(LEASE.total_seconds() + 1)
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases)
     def renew(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].renew(lease.fence, self.clock.now)
         assert outcome_of(lambda: self.leases.renew(lease, Progress(fraction=0.5))) == expected
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases)
     def finish(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].finish(lease.fence)
         assert outcome_of(lambda: self.leases.finish(lease, DATASET_MANIFEST)) == expected
 
     @rule(
-        lease=leases_given, error=st.sampled_from([Corrupt("a bit flipped"), WorkerLost("gone"), BadArchive("no zip")])
+        lease=claimed_leases,
+        error=st.sampled_from([Corrupt("a bit flipped"), WorkerLost("gone"), BadArchive("no zip")]),
     )
     def fail(self, lease: Lease, error: TidepoolError) -> None:
         expected = self.model[lease.job_id].fail(lease.fence, error.retryable, self.clock.now)
         assert outcome_of(lambda: self.leases.fail(lease, error)) == expected
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases)
     def release(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].release(lease.fence, self.clock.now)
         assert outcome_of(lambda: self.leases.release(lease)) == expected
 
-    @rule(lease=consumes(leases_given))
+    @rule(lease=consumes(claimed_leases))
     def stop(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].stop(lease.fence)
         assert outcome_of(lambda: self.leases.cancelled(lease)) == expected
