@@ -5,6 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sqlalchemy import select
+
+from contract.artifacts import Bucket, ObjectRef
 from contract.division import Division
 from contract.errors import BadArchive
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest
@@ -15,7 +18,9 @@ from services.storage.jobs.claims import Claim
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
+from services.storage.tables import object_references
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 
@@ -76,6 +81,21 @@ def divided(database: Database, count: int, request: PreprocessRequest = PREPROC
     division = Division(parts=tuple({"number": number} for number in range(count)))
     Parts(database).divide(claimed(leases).lease, division)
     return job
+
+
+def ref(name: str) -> ObjectRef:
+    return ObjectRef(bucket=Bucket.JOBS, key=f"job/attempts/1/{name}", size=1, sha256="0" * 64)
+
+
+def owned(database: Database, owner: Owner) -> dict[str, set[str]]:
+    """The names of the objects that each owner of a kind refers to, by the owner's id."""
+    table = object_references.c
+    names: dict[str, set[str]] = {}
+    with database.read() as connection:
+        for row in connection.execute(select(object_references).where(table.owner_kind == owner)):
+            assert row.bucket == (Bucket.UPLOADS if owner is Owner.UPLOAD else Bucket.JOBS)
+            names.setdefault(row.owner_id, set()).add(row.key.split("/")[-1])
+    return names
 
 
 def together(count: int, action: Callable[[int], Result]) -> list[Result]:

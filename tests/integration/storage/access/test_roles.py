@@ -1,13 +1,15 @@
 """The roles of the services on PostgreSQL: they may change rows of the tables they need, and no tables."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import get_args
 
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from contract.errors import DatabaseUnavailable
+from contract.artifacts import Bucket
+from contract.errors import BadArchive, DatabaseUnavailable
 from contract.jobs import JobKind
 from contract.keys import Scope
 from contract.pools import Decision, Measured
@@ -18,12 +20,15 @@ from services.storage.access.roles import ensure_roles
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.memory_objects import MemoryObjects
 from services.storage.migrate import migrate
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
 from services.storage.pools.queues import Holders
+from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler
-from tests.examples import PREPROCESS_REQUEST
+from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.integration.storage.steps import claimed
 from tests.servers import Server
 
 READ = frozenset({Scope.READ})
@@ -90,6 +95,19 @@ def test_a_worker_claims_jobs(connected_as: As, service: str) -> None:
         Jobs(connected_as("gateway")).cancel(claim.job.id)
 
     assert job.id in {claim.job.id for claim in claims}
+
+
+def test_workers_register_references_that_the_sweep_reads(connected_as: As) -> None:
+    job = Jobs(connected_as("gateway")).create(TRAIN_REQUEST)
+    objects, leases = MemoryObjects(), Leases(connected_as("trainer"))
+    lease = claimed(leases, JobKind.TRAIN).lease
+    checkpoint = objects.put(Bucket.JOBS, f"{job.id}/attempts/0/checkpoint", b"x")
+    leases.save_checkpoint(lease, checkpoint)
+
+    assert Collector(connected_as("sweep"), objects, timedelta()).collect() == 0
+
+    leases.fail(lease, BadArchive("the file is not a zip archive"))
+    assert Collector(connected_as("sweep"), objects, timedelta()).collect() == 1
 
 
 def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
