@@ -26,6 +26,8 @@ USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.adopt(Bucket.JOBS, "x"),
     lambda store: store.delete(Bucket.JOBS, "x"),
     lambda store: store.prefixes(Bucket.JOBS),
+    lambda store: store.entries(Bucket.JOBS),
+    lambda store: store.remove(Bucket.JOBS, ["x"]),
     lambda store: store.make_buckets(),
 ]
 

@@ -28,6 +28,7 @@ class ModelJob:
     cancel_requested: bool = False
     cancel_at: datetime | None = None
     published: int = 0
+    checkpoint: str | None = None
 
     def abandoned(self, now: datetime) -> bool:
         return self.state == JobState.RUNNING and self.lease_until is not None and self.lease_until < now
@@ -55,6 +56,12 @@ class ModelJob:
         if self.cancel_requested:
             return Cancelled
         self.lease_until = now + LEASE
+        return None
+
+    def save_checkpoint(self, fence: int, key: str) -> Outcome:
+        if not self._held(fence):
+            return LeaseLost
+        self.checkpoint = key
         return None
 
     def finish(self, fence: int) -> Outcome:

@@ -16,9 +16,10 @@ from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
+from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC
+from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_SPEC
 from tests.unit.storage.jobs.job_model import ModelJob, Outcome
 
 
@@ -59,11 +60,11 @@ class JobMachine(RuleBasedStateMachine):
             for lease in self.claimed:
                 self.finish(lease)
                 self.stop(lease)
-            self.jobs_keep_their_promises()
-        self.events_tell_each_end_once()
+            self.jobs_keep_their_guarantees()
+        self.each_end_has_one_event()
         self.database.engine.dispose()
 
-    def events_tell_each_end_once(self) -> None:
+    def each_end_has_one_event(self) -> None:
         for job in self.model.values():
             events = Events(self.database).after(job.id, 0, limit=10_000)
             numbers = [event.id for event in events]
@@ -72,7 +73,7 @@ class JobMachine(RuleBasedStateMachine):
             assert states[0] == JobState.QUEUED
             assert [state for state in states if state.terminal] == states[-1:] == [job.state]
 
-    @precondition(lambda self: len(self.model) < 3)  # few, so that one job lives through many steps
+    @precondition(lambda self: len(self.model) < 3)  # few jobs, so that each takes many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
     def create(self, priority: int, deadline_s: float | None) -> str:
         request = PreprocessRequest(
@@ -96,7 +97,7 @@ class JobMachine(RuleBasedStateMachine):
         best = min(due, key=lambda job: (-job.priority, job.id))
         best.claim(self.clock.now)
         assert claim.lease == Lease(best.id, best.fence)
-        assert claim.lease not in self.claimed  # so no two attempts may change one job
+        assert claim.lease not in self.claimed  # else two attempts could change one job
         self.claimed.add(claim.lease)
         return claim.lease
 
@@ -109,6 +110,12 @@ class JobMachine(RuleBasedStateMachine):
     def renew(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].renew(lease.fence, self.clock.now)
         assert outcome_of(lambda: self.leases.renew(lease, Progress(fraction=0.5))) == expected
+
+    @rule(lease=claimed_leases, key=st.sampled_from(["a", "b"]))
+    def save_checkpoint(self, lease: Lease, key: str) -> None:
+        expected = self.model[lease.job_id].save_checkpoint(lease.fence, key)
+        checkpoint = ONNX_FILE.model_copy(update={"key": key})
+        assert outcome_of(lambda: self.leases.save_checkpoint(lease, checkpoint)) == expected
 
     @rule(lease=claimed_leases)
     def finish(self, lease: Lease) -> None:
@@ -148,7 +155,7 @@ class JobMachine(RuleBasedStateMachine):
             job.repair(self.clock.now)
 
     @invariant()
-    def jobs_keep_their_promises(self) -> None:
+    def jobs_keep_their_guarantees(self) -> None:
         with self.database.read() as connection:
             rows = connection.execute(select(tables.jobs)).all()
             published = list(connection.execute(select(tables.dataset_versions.c.job_id)).scalars())
@@ -161,6 +168,15 @@ class JobMachine(RuleBasedStateMachine):
             assert row.attempt <= row.max_attempts
             assert published.count(row.id) == job.published == (row.state == JobState.SUCCEEDED)
             self.seen[row.id] = JobState(row.state), row.fence
+
+    @invariant()
+    def exactly_the_checkpoints_of_live_jobs_are_registered(self) -> None:
+        table = tables.object_references.c
+        query = select(table.owner_id, table.key).where(table.owner_kind == Owner.JOB_CHECKPOINT)
+        with self.database.read() as connection:
+            registered = {tuple(row) for row in connection.execute(query)}
+        jobs = [job for job in self.model.values() if not job.state.terminal]
+        assert registered == {(job.id, job.checkpoint) for job in jobs if job.checkpoint is not None}
 
 
 TestJobs = JobMachine.TestCase
