@@ -1,6 +1,7 @@
 """Every external call of a job fails once, in every way, and the job ends as if none had."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def _seen(world: World, job: Job) -> dict[str, Any]:
     assert job.state == JobState.SUCCEEDED, job.error
     assert job.result is not None
     objects = world.stores.objects
-    Collector(world.stores.database, objects).collect()
+    Collector(world.stores.database, objects, timedelta()).collect()
     folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
         "result": _timeless(job.result),
