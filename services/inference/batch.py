@@ -19,9 +19,9 @@ from services.inference.classify import Classified, Classifier, comparable
 from services.inference.engine import Engine
 from services.inference.model import LoadedModel
 from services.inference.row import Row, read_lines
-from services.inference.settings import BatchSettings, InferenceSettings
+from services.inference.settings import InferenceSettings
 from services.inference.sources import ArchiveSource, ShardSource, Source
-from worker.slicing import Slice, sliced
+from worker.slicing import PartSettings, Slice, sliced
 from worker.task import Task
 
 
@@ -39,7 +39,7 @@ def predict(task: Task) -> PredictionOutput | Division | PartDone:
         done = [Part.model_validate(part) for part in task.parts]
         return _published(task, spec, model, done, _rows_of(task, done))
     with _opened(task, spec, model) as source:
-        most = BatchSettings().part_pictures
+        most = PartSettings().part_images
         if task.part is None:
             if source.classes and not comparable(source.classes, model.labels):
                 task.log("the data set has classes that the model does not know, so there are no metrics")

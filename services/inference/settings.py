@@ -26,11 +26,3 @@ class InferenceSettings(BaseSettings):
     @property
     def placement(self) -> Placement:
         return Placement(self.provider, self.device, self.precision, self.graph_cache)
-
-
-class BatchSettings(BaseSettings):
-    """TIDEPOOL_PART_PICTURES: a batch prediction of more pictures is divided into parts of at most so many."""
-
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
-
-    part_pictures: PositiveInt = 2048

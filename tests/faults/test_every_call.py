@@ -64,7 +64,7 @@ def checkpoints(world: World, folder: Path) -> JobRequest:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_S", 0.0)
     monkeypatch.setattr(behaviours, "STEP_S", 0.0)
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "4")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "4")
 
 
 @pytest.fixture(autouse=True)

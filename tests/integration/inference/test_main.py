@@ -56,7 +56,7 @@ def test_jobs_and_questions_in_one_replica(replicas: Replicas, tmp_path: Path) -
     job = stores.jobs.create(PredictRequest(kind=JobKind.PREDICT, spec=spec))
 
     # when the one replica is asked while it has the job
-    replicas.start("inference", TIDEPOOL_PART_PICTURES="4")
+    replicas.start("inference", TIDEPOOL_PART_IMAGES="4")
     answers = asyncio.run(answered(replicas, times=20))
 
     # then both get their answers, and they are the same

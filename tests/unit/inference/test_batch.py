@@ -87,7 +87,7 @@ def test_parts_write_the_same_file(stores: Stores, tmp_path: Path, monkeypatch: 
     whole, _ = predicted(stores, tmp_path / "whole", SPLIT, top_k=3, format=form)
 
     # when the same is asked for, and a part may have six pictures
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "6")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "6")
     job, attempts = predicted(stores, tmp_path / "parts", SPLIT, top_k=3, format=form)
 
     # then four parts make the same of it, byte for byte
@@ -104,7 +104,7 @@ def test_an_archive_has_rows_by_name_and_no_metrics(
     # given an archive with the pictures in folders, and one that is none
     files = {f"in/{number:02d}.png": encoded(image.transpose(1, 2, 0)) for number, image in enumerate(IMAGES)}
     upload = uploaded(stores, zipped(tmp_path / "pets.zip", files | {"in/notes.txt": b"text"}))
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "10")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "10")
 
     # when it is predicted, in parts
     job, attempts = predicted(stores, tmp_path / "attempts", {"upload": upload}, format="csv")
@@ -167,7 +167,7 @@ def test_a_poisoned_part_fails_the_job_with_its_reason(tmp_path: Path, monkeypat
     stores = memory_stores()
     publish_model(stores, weights=np.zeros((144, 4), np.float32))
     publish_split(stores, IMAGES, LABELS)
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "6")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "6")
 
     # when it is to run in parts
     job, attempts = predicted(stores, tmp_path, SPLIT)
