@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import TidepoolError
-from services.inference.engine import Engine
+from services.inference.engine.loader import Engine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

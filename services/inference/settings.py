@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import NonNegativeInt, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.inference.providers import Choice, Placement, Precision
+from services.inference.engine.providers import Choice, Placement, Precision
 
 
 class InferenceSettings(BaseSettings):

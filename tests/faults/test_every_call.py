@@ -12,7 +12,7 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
 from contract.models import ModelCard
-from services.inference.batch import predict
+from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
 from services.trainer import worker

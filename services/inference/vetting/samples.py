@@ -10,7 +10,7 @@ from contract.datatypes import DATATYPES, Datatype, datatype_of
 from contract.errors import BadModel
 from contract.inference import Tensors
 from contract.training import TensorSignature
-from services.inference.arrays import Array, tensor_of
+from services.inference.engine.arrays import Array, tensor_of
 
 SAMPLE_ELEMENTS = 2**28
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from contract.errors import BadModel
 from contract.inference import Outputs, Tensor, Tensors
-from services.inference.arrays import Array, array_of, tensor_of
-from services.inference.engine import Engine
-from services.inference.providers import Choice, Placement
-from services.inference.tensors import TensorRunner
+from services.inference.engine.arrays import Array, array_of, tensor_of
+from services.inference.engine.loader import Engine
+from services.inference.engine.providers import Choice, Placement
+from services.inference.engine.tensors import TensorRunner
 from services.inference.vetting.findings import Behaviour
 from services.inference.vetting.samples import filled, free, random, sample
 

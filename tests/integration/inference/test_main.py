@@ -11,7 +11,7 @@ from contract.batches import PredictResult, PredictSpec, SplitInput
 from contract.inference import Artifact, EncodedImage, Scores, Target
 from contract.jobs import JobKind, PredictRequest
 from contract.references import Reference
-from services.inference.row import read_lines
+from services.inference.batch.rows import read_lines
 from services.storage.database import Database
 from services.storage.objects import S3Objects
 from tests.asking import batcher

@@ -3,8 +3,8 @@
 import onnxruntime as ort
 import pytest
 
-from services.inference import session
-from services.inference.providers import CPU, CUDA
+from services.inference.engine import session
+from services.inference.engine.providers import CPU, CUDA
 
 
 class OnGpu(ort.InferenceSession):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.inference.providers import Choice, Placement, Precision
+from services.inference.engine.providers import Choice, Placement, Precision
 from services.inference.settings import InferenceSettings
 
 

@@ -11,7 +11,7 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
 from contract.vetting import ImageInput, VetSpec
-from services.inference.engine import Engine
+from services.inference.engine.loader import Engine
 from services.inference.vetting.findings import Order
 from services.inference.vetting.process import examined
 from services.inference.vetting.vet import vet

@@ -1,0 +1,64 @@
+"""The only place where tensors of the protocol are arrays: raw data in and out of what ONNX Runtime takes."""
+
+import ctypes
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.datatypes import DATATYPES, packed, unpacked
+from contract.errors import Invalid
+from contract.inference import Tensor
+from services.inference.engine.onnx_runtime import ort
+
+Array = NDArray[np.generic]
+
+_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16; numpy has no such type, so its elements are uint16 here
+_DTYPES = {
+    name: np.dtype(np.uint16 if name == "BF16" else found.numpy).newbyteorder("<") for name, found in DATATYPES.items()
+}
+
+
+def array_of(tensor: Tensor) -> Array:
+    """The tensor as an array over its data, BYTES as an object array of str; raises Invalid if it does not fit."""
+    dtype = _DTYPES.get(tensor.datatype)
+    if dtype is None:
+        raise Invalid(f"the input {tensor.name!r} has no data type of the protocol")
+    count = math.prod(tensor.shape)
+    if dtype.hasobject:
+        elements = unpacked(tensor.data)
+        if len(elements) != count:
+            raise Invalid(f"the input {tensor.name!r} has {len(elements)} elements; its shape has {count}")
+        return _strings(tensor.name, elements).reshape(tensor.shape)
+    if len(tensor.data) != count * dtype.itemsize:
+        raise Invalid(f"the input {tensor.name!r} has {len(tensor.data)} bytes; its shape has {count * dtype.itemsize}")
+    return np.ndarray(tensor.shape, dtype, tensor.data or b"\0")
+
+
+def tensor_of(name: str, datatype: str, array: Array) -> Tensor:
+    """An array, of `array_of`'s form, as a tensor."""
+    data = packed(str(element).encode() for element in array.flat) if datatype == "BYTES" else array.tobytes()
+    return Tensor(name, datatype, array.shape, data)
+
+
+def fed(datatype: str, array: Array) -> "Array | ort.OrtValue":
+    """What a session takes for an array."""
+    if datatype == "BF16":
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
+    return array
+
+
+def taken(datatype: str, value: ort.OrtValue) -> Array:
+    """The array, a copy, that a session gave as an OrtValue on the CPU."""
+    if datatype != "BF16":
+        return np.asarray(value.numpy())
+    raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(raw, np.uint16).reshape(value.shape())
+
+
+def _strings(name: str, elements: list[bytes]) -> Array:
+    try:
+        texts = [element.decode() for element in elements]
+    except UnicodeDecodeError as error:
+        raise Invalid(f"the input {name!r} must hold UTF-8 text: ONNX knows no other strings") from error
+    return np.array(texts, object)
