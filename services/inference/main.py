@@ -1,4 +1,4 @@
-"""The process of one inference replica; its composition root."""
+"""The process of one inference replica."""
 
 from contract.jobs import JobKind
 from services.inference.batch.predict import predict

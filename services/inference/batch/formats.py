@@ -1,4 +1,4 @@
-"""The only place that writes the file of a batch prediction, one row after the other."""
+"""Write the file of a batch prediction as JSON lines, CSV or Parquet, in a stream."""
 
 import csv
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contract.batches import Format
-from services.inference.batch.rows import Row, write_lines
+from services.inference.batch.rows import PredictionRow, write_lines
 
-_GROUP_CELLS = 2**18  # of a Parquet file's row group, which is written from memory
+_GROUP_CELLS = 2**18  # per row group of a Parquet file; a group is held in memory
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of CSV and Parquet: the first prediction, then all `top_k` if that is more than one.
+    """The columns of CSV and Parquet: the best prediction, then all `top_k` if that is more than one.
 
-    `numbered` pictures are those of a split; the others have names. Scores are softmax probabilities (0..1).
+    `numbered`: images are numbers in a split, not names in an archive. Scores are softmax probabilities (0..1).
     """
 
     top_k: int
@@ -35,8 +35,8 @@ class Table:
             columns += [(f"label_{rank}", text), (f"score_{rank}", score)]
         return pa.schema(columns)
 
-    def record(self, row: Row) -> dict[str, Any]:
-        """The row by column; what it does not have is missing."""
+    def record(self, row: PredictionRow) -> dict[str, Any]:
+        """Return the row by column, without the columns that it has no value for."""
         best = row.predictions or ()
         cells: dict[str, Any] = {"image": row.image, "label": row.label}
         if row.error is not None:
@@ -52,8 +52,8 @@ class Table:
         return range(1, self.top_k + 1) if self.top_k > 1 else range(0)
 
 
-def write(rows: Iterator[Row], form: Format, table: Table, path: Path) -> None:
-    """Write a file of a format; only a part of the rows is in memory at a time."""
+def write(rows: Iterator[PredictionRow], form: Format, table: Table, path: Path) -> None:
+    """Write the rows in a format; only some of them are in memory at a time."""
     if form == "jsonl":
         write_lines(rows, path)
     elif form == "csv":
@@ -62,14 +62,14 @@ def write(rows: Iterator[Row], form: Format, table: Table, path: Path) -> None:
         _write_parquet(rows, table, path)
 
 
-def _write_csv(rows: Iterator[Row], table: Table, path: Path) -> None:
+def _write_csv(rows: Iterator[PredictionRow], table: Table, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, table.schema.names)
         writer.writeheader()
         writer.writerows(map(table.record, rows))
 
 
-def _write_parquet(rows: Iterator[Row], table: Table, path: Path) -> None:
+def _write_parquet(rows: Iterator[PredictionRow], table: Table, path: Path) -> None:
     schema = table.schema
     size = max(1, _GROUP_CELLS // len(schema))
     with pq.ParquetWriter(path, schema) as writer:

@@ -1,4 +1,4 @@
-"""The only place that says what a batch prediction tells of one picture."""
+"""The rows of a batch prediction, one per image, as JSON lines."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,10 +10,10 @@ from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
 
 
-class Row(Frozen):
-    """A picture's predictions, best first, or why there are none.
+class PredictionRow(Frozen):
+    """An image's predictions, best first, or the error that prevented them.
 
-    `image` is its name in an archive or its number in a split, `label` its true class where that is known.
+    `image` is its name in an archive or its number in a split; `label` is its true class, if known.
     """
 
     image: str | int
@@ -26,14 +26,14 @@ class Row(Frozen):
         return cls(image=image, label=label, predictions=result.predictions, error=result.error)
 
 
-def write_lines(rows: Iterable[Row], path: Path) -> None:
-    """One JSON object a line, without what a row does not have."""
+def write_lines(rows: Iterable[PredictionRow], path: Path) -> None:
+    """Write one JSON object per line; fields that are None are left out."""
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             file.write(row.model_dump_json(exclude_none=True) + "\n")
 
 
-def read_lines(path: Path) -> Iterator[Row]:
-    """The rows that `write_lines` wrote, one after the other."""
+def read_lines(path: Path) -> Iterator[PredictionRow]:
+    """Yield the rows of a file of `write_lines`."""
     with path.open(encoding="utf-8") as file:
-        yield from map(Row.model_validate_json, file)
+        yield from map(PredictionRow.model_validate_json, file)

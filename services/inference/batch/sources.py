@@ -1,4 +1,4 @@
-"""The only place that finds the pictures of a batch prediction."""
+"""Read the images of a batch prediction: from a data set's shards or an uploaded archive."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,27 +22,27 @@ Fetch = Callable[[ObjectRef, Path], None]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A picture as uint8 (channels, height, width), or why there is none; its true class where that is known."""
+class ImageItem:
+    """An image as uint8 (channels, height, width), or the error that it has instead; its true class, if known."""
 
     image: str | int
     pixels: NDArray[np.uint8] | BadImage
     label: str | None = None
 
 
-class Source(Protocol):
-    """Pictures in an order that is the same every time; `classes` are those of their labels."""
+class ImageSource(Protocol):
+    """Images in a fixed order; `classes` are the classes of their labels, empty if there are none."""
 
     classes: tuple[str, ...]
 
     def __len__(self) -> int: ...
 
-    def items(self, span: Slice) -> Iterator[Item]:
-        """The pictures of a span, one after the other."""
+    def items(self, span: Slice) -> Iterator[ImageItem]:
+        """Yield the images of a slice."""
 
 
 class ShardSource:
-    """The split of a data set; only the shards that a span needs are fetched, into `folder`, one at a time."""
+    """The split of a data set; fetches only the shards that a slice needs, one at a time, into `folder`."""
 
     def __init__(self, shards: tuple[Shard, ...], classes: tuple[str, ...], fetch: Fetch, folder: Path) -> None:
         self.classes = classes
@@ -53,7 +53,7 @@ class ShardSource:
     def __len__(self) -> int:
         return sum(shard.count for shard in self._shards)
 
-    def items(self, span: Slice) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[ImageItem]:
         begin = 0
         for shard in self._shards:
             first, last = max(span.start, begin), min(span.stop, begin + shard.count)
@@ -61,20 +61,20 @@ class ShardSource:
                 images, labels = self._folder / "images.npy", self._folder / "labels.npy"
                 self._fetch(shard.images, images)
                 self._fetch(shard.labels, labels)
-                pictures, numbers = np.load(images, mmap_mode="r"), np.load(labels)
+                pixels, numbers = np.load(images, mmap_mode="r"), np.load(labels)
                 for number in range(first, last):
-                    pixels = np.array(pictures[number - begin])  # a copy: the next shard takes the place of this file
-                    yield Item(number, pixels, self.classes[numbers[number - begin]])
+                    image = np.array(pixels[number - begin])  # a copy: the next shard overwrites this file
+                    yield ImageItem(number, image, self.classes[numbers[number - begin]])
             begin += shard.count
 
 
 class ArchiveSource:
-    """Every file of an archive in any folder, by name; what cannot be read as a picture has its reason."""
+    """All files of an archive, from every folder, sorted by name; a file that is not a readable image has an error."""
 
     classes: tuple[str, ...] = ()
 
     def __init__(self, archive: Archive, rejections: Rejections, image: ImageSpec) -> None:
-        """`rejections` are of the files that the archive was opened without; raises BadArchive if there is no file."""
+        """`rejections` holds the files that the archive left out; raises BadArchive if there is no file at all."""
         rejected = [(file.file, file.reason) for file in rejections.first(len(rejections))]
         self._files = sorted([*((name, "") for name in archive.names), *rejected])
         self._archive = archive
@@ -85,10 +85,10 @@ class ArchiveSource:
     def __len__(self) -> int:
         return len(self._files)
 
-    def items(self, span: Slice) -> Iterator[Item]:
+    def items(self, span: Slice) -> Iterator[ImageItem]:
         files = self._files[span.start : span.stop]
         readable = [name for name, reason in files if not reason]
-        with closing(decoded(readable, self._archive, self._image)) as pictures:
+        with closing(decoded(readable, self._archive, self._image)) as images:
             for name, reason in files:
-                pixels = reason or next(pictures)[1]
-                yield Item(name, BadImage(pixels) if isinstance(pixels, str) else pixels)
+                pixels = reason or next(images)[1]
+                yield ImageItem(name, BadImage(pixels) if isinstance(pixels, str) else pixels)

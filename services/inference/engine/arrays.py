@@ -1,4 +1,4 @@
-"""The only place where tensors of the protocol are arrays: raw data in and out of what ONNX Runtime takes."""
+"""Convert tensors of the inference protocol to and from the arrays that ONNX Runtime takes."""
 
 import ctypes
 import math
@@ -13,17 +13,21 @@ from services.inference.engine.onnx_runtime import ort
 
 Array = NDArray[np.generic]
 
-_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16; numpy has no such type, so its elements are uint16 here
+_BFLOAT16 = 16  # onnx.TensorProto.BFLOAT16; numpy has no bfloat16, so its elements are held as uint16
 _DTYPES = {
-    name: np.dtype(np.uint16 if name == "BF16" else found.numpy).newbyteorder("<") for name, found in DATATYPES.items()
+    name: np.dtype(np.uint16 if name == "BF16" else datatype.numpy).newbyteorder("<")
+    for name, datatype in DATATYPES.items()
 }
 
 
 def array_of(tensor: Tensor) -> Array:
-    """The tensor as an array over its data, BYTES as an object array of str; raises Invalid if it does not fit."""
+    """Return a view of the tensor's data as an array; BYTES become an object array of str.
+
+    Raises Invalid if the data does not match the shape, or the data type is unknown.
+    """
     dtype = _DTYPES.get(tensor.datatype)
     if dtype is None:
-        raise Invalid(f"the input {tensor.name!r} has no data type of the protocol")
+        raise Invalid(f"the input {tensor.name!r} has no data type of the inference protocol")
     count = math.prod(tensor.shape)
     if dtype.hasobject:
         elements = unpacked(tensor.data)
@@ -36,20 +40,20 @@ def array_of(tensor: Tensor) -> Array:
 
 
 def tensor_of(name: str, datatype: str, array: Array) -> Tensor:
-    """An array, of `array_of`'s form, as a tensor."""
+    """Return an array, in the form that `array_of` returns, as a tensor."""
     data = packed(str(element).encode() for element in array.flat) if datatype == "BYTES" else array.tobytes()
     return Tensor(name, datatype, array.shape, data)
 
 
-def fed(datatype: str, array: Array) -> "Array | ort.OrtValue":
-    """What a session takes for an array."""
+def session_input(datatype: str, array: Array) -> "Array | ort.OrtValue":
+    """Return the value to pass to a session for an array."""
     if datatype == "BF16":
         return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
     return array
 
 
-def taken(datatype: str, value: ort.OrtValue) -> Array:
-    """The array, a copy, that a session gave as an OrtValue on the CPU."""
+def host_array(datatype: str, value: ort.OrtValue) -> Array:
+    """Copy a session's output, an OrtValue on the CPU, into an array."""
     if datatype != "BF16":
         return np.asarray(value.numpy())
     raw = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
@@ -60,5 +64,5 @@ def _strings(name: str, elements: list[bytes]) -> Array:
     try:
         texts = [element.decode() for element in elements]
     except UnicodeDecodeError as error:
-        raise Invalid(f"the input {name!r} must hold UTF-8 text: ONNX knows no other strings") from error
+        raise Invalid(f"the input {name!r} must be UTF-8 text; ONNX has no other strings") from error
     return np.array(texts, object)

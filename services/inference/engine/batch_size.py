@@ -1,22 +1,22 @@
-"""The only place that says how large a batch a device is worth."""
+"""Choose the batch size for a device from measured run times."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 REPEATS = 5
-GOOD_ENOUGH = 0.95  # of the best throughput; beyond it a larger batch only makes its first request wait
+THROUGHPUT_SHARE = 0.95  # of the best throughput; a larger batch would only delay its first request
 
 
-def doublings(most: int) -> tuple[int, ...]:
-    """The powers of two below `most`, and `most`: the sizes of batch that a device is warm for."""
+def batch_sizes(most: int) -> tuple[int, ...]:
+    """Return the powers of two below `most`, and `most`: the batch sizes that a GPU is warmed up for."""
     return (*(2**power for power in range((most - 1).bit_length())), most)
 
 
-def timed(
+def time_batches(
     run: Callable[[int], object], sizes: Sequence[int], clock: Callable[[], float] = time.perf_counter
 ) -> dict[int, float]:
-    """The median seconds of a batch of each size, after one run that is not counted."""
+    """Return the median seconds of a run by batch size; the first run of each size is not counted."""
     seconds = {}
     for size in sizes:
         run(size)
@@ -30,7 +30,7 @@ def timed(
 
 
 def best_batch(seconds: Mapping[int, float]) -> int:
-    """The smallest batch whose throughput is within 5 % of the best, from the seconds that each size takes."""
-    throughput = {size: size / max(taken, 1e-9) for size, taken in seconds.items()}
-    enough = GOOD_ENOUGH * max(throughput.values())
-    return min(size for size, rate in throughput.items() if rate >= enough)
+    """Return the smallest size with at least 95 % of the best throughput, given the seconds of a run by size."""
+    throughput = {size: size / max(duration, 1e-9) for size, duration in seconds.items()}
+    threshold = THROUGHPUT_SHARE * max(throughput.values())
+    return min(size for size, rate in throughput.items() if rate >= threshold)

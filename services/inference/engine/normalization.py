@@ -1,4 +1,4 @@
-"""The only place that turns uint8 pixels into a model's float32 input."""
+"""Normalise uint8 pixels into a model's float32 input."""
 
 from typing import Self
 
@@ -18,11 +18,11 @@ class Normalization:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing) -> Self:
-        """Raises BadModel unless there is one mean and one positive std for each channel."""
+        """Raises BadModel unless there are one mean and one positive std per channel."""
         mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
         channels = preprocessing.image.shape[0]
         if not mean.shape == std.shape == (channels,) or not (std > 0).all():
-            raise BadModel(f"preprocessing needs {channels} mean and {channels} positive std, one for each channel")
+            raise BadModel(f"preprocessing needs {channels} mean and {channels} positive std values, one per channel")
         return cls(mean, std)
 
     def apply(self, images: NDArray[np.uint8], out: NDArray[np.float32]) -> None:

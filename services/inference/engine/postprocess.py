@@ -1,4 +1,4 @@
-"""The only place that turns logits into predictions, or an error into their place."""
+"""Turn logits into predictions."""
 
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -15,44 +15,44 @@ from contract.predictions import ImageResult, Prediction
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """`exp(x) / sum(exp(x))` over the last axis, shifted by the maximum so that no finite logit overflows.
 
-    All of a row is NaN where one of its logits is NaN or +infinity.
+    A row with a logit of NaN or +infinity becomes all NaN.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # a shift to -infinity is a score of 0
+    with np.errstate(over="ignore", invalid="ignore"):  # shifted to -infinity, a score is 0
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         scores: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
     return scores
 
 
 def top(scores: NDArray[np.float32], labels: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
-    """The `count` best of scores (classes,) or all there are, best first, the lower class first among equals."""
+    """Return the labels and scores of the `count` best classes, best first; ties go to the lower class index."""
     best = np.argsort(-scores, kind="stable")[:count].tolist() if count > 1 else [int(scores.argmax())]
     return tuple((labels[index], float(scores[index])) for index in best)
 
 
-def answers(logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int]) -> list[Scores | Failure]:
-    """The best of each row of logits (n, classes), as many as its count, or the model's failure to give numbers."""
+def top_scores(logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int]) -> list[Scores | Failure]:
+    """Return the best `counts[i]` classes of row i of logits (n, classes), or a Failure for a row with NaN scores."""
     scores = softmax(logits)
     broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
     return [
-        Failure(BadModel.code, "the model's output for this picture is not a number")
+        Failure(BadModel.code, "the model's output for this image is not a number")
         if is_broken
         else Scores(top(row, labels, count))
         for row, is_broken, count in zip(scores, broken, counts, strict=True)
     ]
 
 
-def result(answer: Scores | Failure) -> ImageResult:
-    """An answer as a row of a file has it."""
+def image_result(answer: Scores | Failure) -> ImageResult:
+    """Return an answer in the form used in result files."""
     if isinstance(answer, Failure):
         return ImageResult(error=JobError(code=answer.code, message=answer.message))
     return ImageResult(predictions=tuple(Prediction(label=label, score=score) for label, score in answer.best))
 
 
-def results(logits: NDArray[np.float32], labels: Sequence[str], count: int) -> list[ImageResult]:
-    """The `count` best of each row of logits (n, classes), as rows of a file have them."""
-    return [result(answer) for answer in answers(logits, labels, repeat(count, len(logits)))]
+def image_results(logits: NDArray[np.float32], labels: Sequence[str], count: int) -> list[ImageResult]:
+    """Return the `count` best classes of each row of logits (n, classes), in the form used in result files."""
+    return [image_result(answer) for answer in top_scores(logits, labels, repeat(count, len(logits)))]
 
 
-def failed(error: TidepoolError) -> ImageResult:
-    """What a picture has instead of predictions."""
-    return result(Failure(error.code, error.message))
+def failed_result(error: TidepoolError) -> ImageResult:
+    """Return the result of an image that could not be classified."""
+    return image_result(Failure(error.code, error.message))

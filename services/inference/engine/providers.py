@@ -1,4 +1,4 @@
-"""The only place that says on which device a session runs, and how precisely."""
+"""Choose the device and the precision of a session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ TENSORRT = "TensorrtExecutionProvider"
 Provider = str | tuple[str, dict[str, str]]
 
 
-class Choice(StrEnum):
-    """What an operator can ask for; `auto` is CUDA where ONNX Runtime was built with it, else the CPU."""
+class ProviderChoice(StrEnum):
+    """The values of TIDEPOOL_INFERENCE_PROVIDER; `auto` is CUDA if ONNX Runtime was built with it, else the CPU."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -22,50 +22,50 @@ class Choice(StrEnum):
 
 
 class Precision(StrEnum):
-    """Of what a device computes in; inputs and outputs keep their types. The CPU always computes in fp32."""
+    """The type that a GPU computes in; inputs and outputs keep their types. The CPU always computes in fp32."""
 
     FP32 = "fp32"
     FP16 = "fp16"
 
 
-NAMES = {Choice.CPU: CPU, Choice.CUDA: CUDA, Choice.TENSORRT: TENSORRT}
+NAMES = {ProviderChoice.CPU: CPU, ProviderChoice.CUDA: CUDA, ProviderChoice.TENSORRT: TENSORRT}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a replica runs its models: one device, by its number; `cache` keeps what was made of graphs for it."""
+    """Where a replica runs its models: one device, by number; `cache` is a folder for converted graphs and engines."""
 
-    choice: Choice = Choice.AUTO
+    choice: ProviderChoice = ProviderChoice.AUTO
     device: int = 0
     precision: Precision = Precision.FP32
     cache: Path | None = None
 
     def providers(self, available: Sequence[str]) -> list[Provider]:
-        """The providers to ask for, best first; each runs what those before it cannot.
+        """Return the providers to request, best first; each runs the operators that those before it cannot.
 
-        Raises ValueError if one was asked for that ONNX Runtime was built without.
+        Raises ValueError if ONNX Runtime was built without the configured one.
         """
         choice = self.choice
-        if choice is Choice.AUTO:
-            choice = Choice.CUDA if CUDA in available else Choice.CPU
+        if choice is ProviderChoice.AUTO:
+            choice = ProviderChoice.CUDA if CUDA in available else ProviderChoice.CPU
         if NAMES[choice] not in available:
             raise ValueError(f"TIDEPOOL_INFERENCE_PROVIDER is {choice}, but this ONNX Runtime has only {available}")
-        wanted: dict[Choice, list[Provider]] = {
-            Choice.CPU: [CPU],
-            Choice.CUDA: [(CUDA, self._cuda()), CPU],
-            Choice.TENSORRT: [(TENSORRT, self._tensorrt()), (CUDA, self._cuda()), CPU],
+        chains: dict[ProviderChoice, list[Provider]] = {
+            ProviderChoice.CPU: [CPU],
+            ProviderChoice.CUDA: [(CUDA, self._cuda()), CPU],
+            ProviderChoice.TENSORRT: [(TENSORRT, self._tensorrt()), (CUDA, self._cuda()), CPU],
         }
-        return wanted[choice]
+        return chains[choice]
 
     def _cuda(self) -> dict[str, str]:
         return {
             "device_id": str(self.device),
-            "cudnn_conv_algo_search": "HEURISTIC",  # the default search times every algorithm again for each shape
-            "use_tf32": "0",  # scores must not depend on the device that computed them
+            "cudnn_conv_algo_search": "HEURISTIC",  # the default times every algorithm for each new shape
+            "use_tf32": "0",  # scores must not depend on the device
         }
 
     def _tensorrt(self) -> dict[str, str]:
-        """Engines take minutes to build, so without a cache every load takes them. not seen on a GPU so far."""
+        """Engines take minutes to build, on every load unless there is a cache. Not tested on a GPU so far."""
         options = {"device_id": str(self.device), "trt_fp16_enable": str(int(self.precision is Precision.FP16))}
         if self.cache is not None:
             options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(self.cache)}
@@ -73,5 +73,5 @@ class Placement:
 
 
 def on_gpu(provider: str) -> bool:
-    """Whether a session that uses this provider keeps its tensors in the memory of a CUDA device."""
+    """Return whether a session with this provider keeps its tensors in GPU memory."""
     return provider in (CUDA, TENSORRT)

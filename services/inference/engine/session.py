@@ -1,4 +1,4 @@
-"""The only place that moves tensors between the host and the device of a session."""
+"""Run sessions on a GPU with inputs and outputs bound to its memory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -13,10 +13,10 @@ GPU_MEMORY = "cuda"
 
 
 class Session(Protocol):
-    """What runs a graph: an ort.InferenceSession or what stands in for it; safe to share between threads."""
+    """The interface of ort.InferenceSession that this service uses; thread-safe."""
 
     def run(self, names: Sequence[str] | None, feed: Mapping[str, Any]) -> Sequence[Any]:
-        """The named outputs, all if None, as arrays of the host; raises one of ORT_ERRORS."""
+        """Return the named outputs (None: all) as arrays in host memory; raises one of ORT_ERRORS."""
 
     def run_with_ort_values(self, names: Sequence[str], feed: Mapping[str, ort.OrtValue]) -> Sequence[ort.OrtValue]: ...
     def get_inputs(self) -> Sequence[ort.NodeArg]: ...
@@ -25,9 +25,9 @@ class Session(Protocol):
 
 
 class BoundSession:
-    """Binds inputs and outputs to the memory of a GPU, so that a run waits for no copy of each in turn.
+    """Binds inputs and outputs to GPU memory, so that a run does not wait for the copy of each in turn.
 
-    Exercised over the memory of the host; not seen on a GPU so far.
+    Tested with host memory; not tested on a GPU so far.
     """
 
     def __init__(self, session: ort.InferenceSession, device: int) -> None:
@@ -38,7 +38,7 @@ class BoundSession:
     def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[Any]]:
         binding = self._session.io_binding()
         for name, array in feed.items():
-            # np.ascontiguousarray would give a scalar an axis.
+            # np.ascontiguousarray would add an axis to a scalar.
             value = ort.OrtValue.ortvalue_from_numpy(np.asarray(array, order="C"), GPU_MEMORY, self._device)
             binding.bind_ortvalue_input(name, value)
         for name in names or self._outputs:
@@ -61,13 +61,13 @@ class BoundSession:
         return self._session.get_providers()  # type: ignore[no-any-return]
 
 
-def bound(session: ort.InferenceSession, device: int) -> Session:
-    """The session itself on the CPU, where binding gains nothing; what binds to the GPU's memory on a GPU.
+def bind(session: ort.InferenceSession, device: int) -> Session:
+    """Return a session bound to GPU memory on a GPU; on the CPU, where binding gains nothing, the session itself.
 
-    A graph that takes or gives anything but numbers is not bound either: a GPU holds no strings and no sequences.
+    Graphs with strings or sequences as inputs or outputs are not bound: GPU memory cannot hold them.
     """
     nodes = (*session.get_inputs(), *session.get_outputs())
-    numbers = all(node.type.startswith("tensor(") and node.type != "tensor(string)" for node in nodes)
-    if on_gpu(session.get_providers()[0]) and numbers:
+    numeric = all(node.type.startswith("tensor(") and node.type != "tensor(string)" for node in nodes)
+    if on_gpu(session.get_providers()[0]) and numeric:
         return BoundSession(session, device)
     return session  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""The only place that answers a batch of questions."""
+"""Answer batches of online prediction requests."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,64 +15,68 @@ from contract.inference import Answer, Artifact, EncodedImage, Failure, Question
 from media import images
 from messaging.responder import BatchAnswers
 from services.inference.engine.model import LoadedModel
-from services.inference.engine.postprocess import answers
+from services.inference.engine.postprocess import top_scores
 from services.inference.engine.tensors import TensorRunner
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.online.cache import ModelCache
 
-LARGE_FILE = 16 * 1024  # bytes; a smaller picture is decoded sooner than a thread takes it over
+LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread starts on them
 
 
-class Predictor:
-    """Answers questions to any model that its cache can load."""
+class OnlinePredictor:
+    """Answers questions with models from a cache."""
 
     def __init__(self, models: ModelCache, decode_threads: int) -> None:
         self._models = models
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
     def respond(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        """Answers in the order of the questions; one that fails leaves the others alone.
+        """Return one answer per question, in order; a question that fails does not affect the others.
 
         Raises what ModelCache.get raises, and Unavailable if ONNX Runtime fails.
         """
         model = self._models.get(_ref(target.artifact))
         payloads = [question.payload for question in questions]
-        pictures = [payload for payload in payloads if isinstance(payload, EncodedImage)]
+        encoded = [payload for payload in payloads if isinstance(payload, EncodedImage)]
         tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
-        decoded = self._decode(pictures, model.card.preprocessing.image) if pictures else []
+        decoded = self._decode(encoded, model.card.preprocessing.image) if encoded else []
         started = time.perf_counter()
-        of_pictures = iter(_classify(model, pictures, decoded) if pictures else ())
-        of_tensors = iter(TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ())
+        image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
+        tensor_answers = iter(
+            TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
+        )
         seconds = time.perf_counter() - started
-        took, size = _measures(target.model, target.version)
-        took.observe(seconds)
-        size.observe(len(questions))
+        durations, sizes = _histograms(target.model, target.version)
+        durations.observe(seconds)
+        sizes.observe(len(questions))
         return BatchAnswers(
-            answers=[next(of_pictures if isinstance(payload, EncodedImage) else of_tensors) for payload in payloads],
+            answers=[
+                next(image_answers if isinstance(payload, EncodedImage) else tensor_answers) for payload in payloads
+            ],
             inference_ms=seconds * 1000,
             provider=model.provider,
             max_batch=model.batch,
         )
 
-    def _decode(self, pictures: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
-        def decode(picture: EncodedImage) -> NDArray[np.uint8] | Failure:
+    def _decode(self, encoded: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
+        def decode(image: EncodedImage) -> NDArray[np.uint8] | Failure:
             try:
-                return images.decode(picture.file, spec)
+                return images.decode(image.file, spec)
             except BadImage as error:
                 return Failure(error.code, error.message)
 
-        worth_threads = len(pictures) > 1 and max(len(picture.file) for picture in pictures) >= LARGE_FILE
-        return list(self._pool.map(decode, pictures) if worth_threads else map(decode, pictures))
+        worth_threads = len(encoded) > 1 and max(len(image.file) for image in encoded) >= LARGE_FILE
+        return list(self._pool.map(decode, encoded) if worth_threads else map(decode, encoded))
 
 
 def _classify(
-    model: LoadedModel, pictures: list[EncodedImage], decoded: list[NDArray[np.uint8] | Failure]
+    model: LoadedModel, encoded: list[EncodedImage], decoded: list[NDArray[np.uint8] | Failure]
 ) -> list[Answer]:
     good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
     batch = np.array([decoded[index] for index in good], np.uint8)
     logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))
-    said = iter(answers(logits, model.card.labels, [pictures[index].top_k for index in good]))
-    return [pixels if isinstance(pixels, Failure) else next(said) for pixels in decoded]
+    answers = iter(top_scores(logits, model.card.labels, [encoded[index].top_k for index in good]))
+    return [pixels if isinstance(pixels, Failure) else next(answers) for pixels in decoded]
 
 
 @lru_cache(maxsize=1024)
@@ -81,6 +85,6 @@ def _ref(artifact: Artifact) -> ObjectRef:
 
 
 @lru_cache(maxsize=1024)
-def _measures(model: str, version: int) -> tuple[Histogram, Histogram]:
-    """The seconds and the batch sizes of a version."""
+def _histograms(model: str, version: int) -> tuple[Histogram, Histogram]:
+    """Return the histograms of a version's inference seconds and batch sizes."""
     return INFERENCE_SECONDS.labels(model, version), BATCH_SIZE.labels(model, version)

@@ -1,4 +1,4 @@
-"""A batch prediction from its pictures to its file, in one attempt or in parts."""
+"""Batch prediction jobs, in one attempt or in parts."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ from contract.jobs import Job, JobKind, JobState, PredictRequest
 from contract.training import Metrics
 from media.classification import Tally
 from services.inference.batch.predict import predict
-from services.inference.batch.rows import Row, read_lines
+from services.inference.batch.rows import PredictionRow, read_lines
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
 from tests.attempts import memory_stores, run, uploaded
@@ -36,8 +36,8 @@ def stores() -> Stores:
 
 
 def predicted(stores: Stores, folder: Path, source: dict[str, Any], **spec: Any) -> tuple[Job, list[Claim]]:
-    asked = PredictSpec.model_validate({"model": "pet-cnn@1", "input": source} | spec)
-    return run(stores, PredictRequest(kind=JobKind.PREDICT, spec=asked), predict, folder)
+    request = PredictSpec.model_validate({"model": "pet-cnn@1", "input": source} | spec)
+    return run(stores, PredictRequest(kind=JobKind.PREDICT, spec=request), predict, folder)
 
 
 def result(job: Job) -> PredictResult:
@@ -49,15 +49,17 @@ def output(stores: Stores, job: Job, folder: Path) -> Path:
     return fetch(stores.objects, stores.jobs.output(job.id), folder / "output")
 
 
-def rows(stores: Stores, job: Job, folder: Path) -> list[Row]:
+def rows(stores: Stores, job: Job, folder: Path) -> list[PredictionRow]:
     return list(read_lines(output(stores, job, folder)))
 
 
-def same(one: Metrics | None, other: Metrics | None) -> bool:
-    """Equal but for the last digits of the loss, which is summed in another order."""
-    assert one is not None
-    assert other is not None
-    return one.loss == pytest.approx(other.loss) and one == other.model_copy(update={"loss": one.loss})
+def same(metrics: Metrics | None, reference: Metrics | None) -> bool:
+    """Return whether metrics are equal, except for the last digits of the loss, which is summed in another order."""
+    assert metrics is not None
+    assert reference is not None
+    return metrics.loss == pytest.approx(reference.loss) and metrics == reference.model_copy(
+        update={"loss": metrics.loss}
+    )
 
 
 def test_a_split_has_rows_and_metrics(stores: Stores, tmp_path: Path) -> None:
@@ -65,32 +67,32 @@ def test_a_split_has_rows_and_metrics(stores: Stores, tmp_path: Path) -> None:
 
     job, attempts = predicted(stores, tmp_path, SPLIT, top_k=2)
 
-    found = result(job)
+    prediction = result(job)
     assert len(attempts) == 1
-    assert (found.count, found.failed) == (20, 0)
-    assert found.metrics is not None
+    assert (prediction.count, prediction.failed) == (20, 0)
+    assert prediction.metrics is not None
     expected = Tally.of(LOGITS, LABELS).metrics(CARD.labels)
-    assert found.metrics.confusion_matrix == expected.confusion_matrix
-    assert found.metrics.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert prediction.metrics.confusion_matrix == expected.confusion_matrix
+    assert prediction.metrics.loss == pytest.approx(expected.loss, rel=1e-4)
     written = rows(stores, job, tmp_path)
     assert [row.image for row in written] == list(range(20))
     assert [row.label for row in written] == [CARD.labels[label] for label in LABELS]
-    assert [[one.label for one in row.predictions or ()] for row in written] == [
+    assert [[best.label for best in row.predictions or ()] for row in written] == [
         [CARD.labels[index] for index in np.argsort(-logits)[:2]] for logits in LOGITS
     ]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 def test_parts_write_the_same_file(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    # given what one attempt makes of a split
+    # given the predictions of a split from one attempt
     publish_split(stores, IMAGES, LABELS, shards=3)
     whole, _ = predicted(stores, tmp_path / "whole", SPLIT, top_k=3, format=form)
 
-    # when the same is asked for, and a part may have six pictures
+    # when the same job runs in parts of at most six images
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "6")
     job, attempts = predicted(stores, tmp_path / "parts", SPLIT, top_k=3, format=form)
 
-    # then four parts make the same of it, byte for byte
+    # then four parts give the same file, byte for byte
     assert [attempt.part for attempt in attempts[1:-1]] == [
         {"start": start, "stop": start + 5} for start in range(0, 20, 5)
     ]
@@ -101,7 +103,7 @@ def test_parts_write_the_same_file(stores: Stores, tmp_path: Path, monkeypatch: 
 def test_an_archive_has_rows_by_name_and_no_metrics(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an archive with the pictures in folders, and one that is none
+    # given an archive with images in a folder and a file that is not an image
     files = {f"in/{number:02d}.png": encoded(image.transpose(1, 2, 0)) for number, image in enumerate(IMAGES)}
     upload = uploaded(stores, zipped(tmp_path / "pets.zip", files | {"in/notes.txt": b"text"}))
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "10")
@@ -109,10 +111,10 @@ def test_an_archive_has_rows_by_name_and_no_metrics(
     # when it is predicted, in parts
     job, attempts = predicted(stores, tmp_path / "attempts", {"upload": upload}, format="csv")
 
-    # then every file has its row
-    found = result(job)
+    # then every file has a row
+    prediction = result(job)
     assert len(attempts) == 1 + 3 + 1
-    assert (found.count, found.failed, found.metrics) == (21, 1, None)
+    assert (prediction.count, prediction.failed, prediction.metrics) == (21, 1, None)
     with output(stores, job, tmp_path).open(newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["image"] for row in written] == sorted([*files, "in/notes.txt"])
@@ -121,7 +123,7 @@ def test_an_archive_has_rows_by_name_and_no_metrics(
     assert written[-1]["error"] == "not a readable JPEG, PNG, WebP or BMP image"
 
 
-def test_parquet_of_an_archive(stores: Stores, tmp_path: Path) -> None:
+def test_an_archive_is_predicted_to_parquet(stores: Stores, tmp_path: Path) -> None:
     upload = uploaded(stores, zipped(tmp_path / "pets.zip", class_folders(count=2)))
 
     job, _ = predicted(stores, tmp_path / "attempts", {"upload": upload}, format="parquet", top_k=1000)
@@ -131,7 +133,7 @@ def test_parquet_of_an_archive(stores: Stores, tmp_path: Path) -> None:
     assert table.schema.names[-1] == "score_3"
 
 
-def test_a_split_with_a_class_that_the_model_does_not_know(stores: Stores, tmp_path: Path) -> None:
+def test_a_split_with_a_class_unknown_to_the_model_has_no_metrics(stores: Stores, tmp_path: Path) -> None:
     publish_split(stores, IMAGES, LABELS, classes=("cat", "dog", "emu"))
 
     job, _ = predicted(stores, tmp_path, SPLIT)
@@ -142,7 +144,7 @@ def test_a_split_with_a_class_that_the_model_does_not_know(stores: Stores, tmp_p
     assert logged == ["the data set has classes that the model does not know, so there are no metrics"]
 
 
-def test_pictures_that_the_model_does_not_take(stores: Stores, tmp_path: Path) -> None:
+def test_a_split_with_other_image_preprocessing_is_rejected(stores: Stores, tmp_path: Path) -> None:
     publish_split(stores, IMAGES, LABELS, image=ImageSpec(size=(8, 6), resize="pad"))
 
     job, _ = predicted(stores, tmp_path, SPLIT)
@@ -153,7 +155,7 @@ def test_pictures_that_the_model_does_not_take(stores: Stores, tmp_path: Path) -
     assert "takes pictures as 8×6 RGB (stretch), and the data set has them as 8×6 RGB (pad)" in job.error.message
 
 
-def test_a_split_that_is_empty(stores: Stores, tmp_path: Path) -> None:
+def test_an_empty_split_is_rejected(stores: Stores, tmp_path: Path) -> None:
     publish_split(stores, IMAGES, LABELS)
 
     job, _ = predicted(stores, tmp_path, SPLIT | {"split": "val"})
@@ -162,17 +164,17 @@ def test_a_split_that_is_empty(stores: Stores, tmp_path: Path) -> None:
     assert (job.error.code, job.error.message) == ("invalid", "the data set pets@1 has no val split")
 
 
-def test_a_poisoned_part_fails_the_job_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given a model whose file is not what its labels say
+def test_a_failing_part_fails_the_job_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a model with a wrong number of logits
     stores = memory_stores()
     publish_model(stores, weights=np.zeros((144, 4), np.float32))
     publish_split(stores, IMAGES, LABELS)
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "6")
 
-    # when it is to run in parts
+    # when the job runs in parts
     job, attempts = predicted(stores, tmp_path, SPLIT)
 
-    # then the first part that does says why, and no other is begun
+    # then the first part's error is the job's, and no other part starts
     assert job.error is not None
     assert (job.state, job.error.code) == (JobState.FAILED, "bad_model")
     assert job.error.message.startswith("part 1: the graph must give one logit for each of the 3 labels")

@@ -1,28 +1,28 @@
-"""The batch that a device is worth, from timings that are given."""
+"""The choice of a batch size from given timings."""
 
 import pytest
 
-from services.inference.engine.batch_size import best_batch, doublings, timed
+from services.inference.engine.batch_size import batch_sizes, best_batch, time_batches
 
 
 @pytest.mark.parametrize(
     ("most", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (48, (1, 2, 4, 8, 16, 32, 48))]
 )
 def test_sizes_double_up_to_the_largest(most: int, sizes: tuple[int, ...]) -> None:
-    assert doublings(most) == sizes
+    assert batch_sizes(most) == sizes
 
 
 @pytest.mark.parametrize(
     ("seconds", "best"),
     [
-        ({1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0}, 8),  # a batch costs what one picture costs
-        ({1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}, 1),  # nothing gained by a batch
-        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 7.7}, 4),  # the last doublings gain less than 5 %
-        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 9.0}, 4),  # and the largest even loses
+        ({1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0}, 8),  # a batch costs as much as one image
+        ({1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}, 1),  # batching gains nothing
+        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 7.7}, 4),  # the last batch_sizes gain less than 5 %
+        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 9.0}, 4),  # the largest is even slower
         ({1: 0.0, 2: 0.0}, 2),  # too fast for the clock
     ],
 )
-def test_the_smallest_batch_near_the_best_throughput_wins(seconds: dict[int, float], best: int) -> None:
+def test_the_smallest_batch_near_the_best_throughput_is_chosen(seconds: dict[int, float], best: int) -> None:
     assert best_batch(seconds) == best
 
 
@@ -32,4 +32,4 @@ def test_a_slow_first_run_and_an_outlier_do_not_count() -> None:
     def run(_: int) -> None:
         now[0] += next(laps)
 
-    assert timed(run, (1, 2), clock=lambda: now[0]) == {1: 1.0, 2: 2.0}
+    assert time_batches(run, (1, 2), clock=lambda: now[0]) == {1: 1.0, 2: 2.0}

@@ -1,4 +1,4 @@
-"""ONNX Runtime sends nobody a word about its use."""
+"""ONNX Runtime is imported with its telemetry switched off."""
 
 import ast
 import subprocess
@@ -9,12 +9,12 @@ import pytest
 
 import services.inference.engine.onnx_runtime
 
-HERE = Path(services.inference.engine.onnx_runtime.__file__)
-MODULES = sorted(path for path in HERE.parents[1].rglob("*.py") if path != HERE)
+SEAM = Path(services.inference.engine.onnx_runtime.__file__)
+MODULES = sorted(path for path in SEAM.parents[1].rglob("*.py") if path != SEAM)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(HERE.parents[1]).as_posix())
-def test_nobody_else_imports_it_first(path: Path) -> None:
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(SEAM.parents[1]).as_posix())
+def test_no_other_module_imports_onnxruntime_at_its_top(path: Path) -> None:
     first = ast.parse(path.read_text()).body
     names = [name.name for node in first if isinstance(node, ast.Import) for name in node.names]
     names += [node.module or "" for node in first if isinstance(node, ast.ImportFrom)]
@@ -22,11 +22,15 @@ def test_nobody_else_imports_it_first(path: Path) -> None:
     assert [name for name in names if name.partition(".")[0] == "onnxruntime"] == []
 
 
-def test_it_is_told_before_it_is_imported() -> None:
-    asks = "import os, sys, services.inference.engine.loader as _; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+def test_telemetry_is_off_before_the_import() -> None:
+    script = "import os, sys, services.inference.engine.loader as _; print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
-    said = subprocess.run(
-        [sys.executable, "-c", asks], env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
-    assert said.stdout.strip() == "1"
+    assert process.stdout.strip() == "1"

@@ -1,4 +1,4 @@
-"""Logits into predictions."""
+"""Predictions from logits."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ LABELS = ("cat", "dog", "owl", "fox")
 FINITE = st.floats(-(2.0**126), 2.0**126, width=32)
 
 
-def test_softmax_follows_its_definition() -> None:
+def test_softmax_matches_its_definition() -> None:
     logits = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.0]], np.float32)
 
     powers = np.exp(logits.astype(np.float64))
@@ -20,7 +20,7 @@ def test_softmax_follows_its_definition() -> None:
 
 
 @pytest.mark.parametrize("huge", [1e4, 3e38])
-def test_huge_logits_neither_overflow_nor_vanish(huge: float) -> None:
+def test_huge_logits_do_not_overflow(huge: float) -> None:
     scores = softmax(np.array([[huge, huge, -huge]], np.float32))
 
     np.testing.assert_allclose(scores, [[0.5, 0.5, 0.0]])
@@ -42,7 +42,7 @@ def test_top_is_best_first() -> None:
     assert [score for _, score in best] == pytest.approx([0.4, 0.3, 0.2])
 
 
-def test_equals_keep_the_order_of_the_labels() -> None:
+def test_ties_keep_the_order_of_the_labels() -> None:
     labels = tuple(f"label-{index}" for index in range(60))
 
     best = top(np.array([0.2, 0.3] * 30, np.float32), labels, 60)
@@ -50,13 +50,13 @@ def test_equals_keep_the_order_of_the_labels() -> None:
     assert [label for label, _ in best] == [*labels[1::2], *labels[::2]]
 
 
-def test_asking_for_more_than_there_are_gives_all() -> None:
+def test_a_count_above_the_number_of_classes_gives_all() -> None:
     assert len(top(np.full(4, 0.25, np.float32), LABELS, 1000)) == 4
 
 
-@pytest.mark.parametrize("wild", [np.nan, np.inf])
-def test_a_row_without_a_meaning_is_nan_and_alone(wild: float) -> None:
-    scores = softmax(np.array([[0.0, wild], [0.0, 0.0]], np.float32))
+@pytest.mark.parametrize("bad_logit", [np.nan, np.inf])
+def test_a_bad_logit_makes_only_its_own_row_nan(bad_logit: float) -> None:
+    scores = softmax(np.array([[0.0, bad_logit], [0.0, 0.0]], np.float32))
 
     assert np.isnan(scores[0]).all()
     np.testing.assert_allclose(scores[1], 0.5)

@@ -1,4 +1,4 @@
-"""Questions in tensors, answered together."""
+"""Tensor requests that share runs of a session."""
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ def array(answer: Outputs | Failure, dtype: type = np.float32) -> list[object]:
 
 
 class CountingSession:
-    """A session that notes how many rows each run has."""
+    """A session that records the number of rows of each run."""
 
     def __init__(self, file: bytes) -> None:
         self._session = session_of(file)
@@ -38,9 +38,9 @@ class CountingSession:
         self.get_inputs = self._session.get_inputs
         self.get_outputs = self._session.get_outputs
 
-    def run(self, wanted: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         self.rows.append(len(next(iter(feed.values()))))
-        return self._session.run(wanted, feed)
+        return self._session.run(names, feed)
 
 
 def test_questions_of_several_rows_share_runs() -> None:
@@ -53,18 +53,18 @@ def test_questions_of_several_rows_share_runs() -> None:
     assert session.rows == [4, 5]
 
 
-def test_only_the_culprit_fails() -> None:
-    # given an index beyond the table, which nobody sees before the model runs, among wrong and right questions
+def test_an_invalid_question_fails_alone() -> None:
+    # given an index beyond the table, which only the run detects, among valid and malformed questions
     runner = TensorRunner(session_of(lookup()), batched=True, max_batch=8)
     short = Tensors((Tensor("x", "INT64", (2,), b"12345678"),))
 
-    good, culprit, wrong, other = runner.answer([indices(1), indices(99), short, indices(2)])
+    good, out_of_range, malformed, other = runner.answer([indices(1), indices(99), short, indices(2)])
 
     assert (array(good), array(other)) == ([10], [20])
-    assert isinstance(culprit, Failure)
-    assert isinstance(wrong, Failure)
-    assert (culprit.code, wrong.code) == ("invalid", "invalid")
-    assert "8 bytes" in wrong.message
+    assert isinstance(out_of_range, Failure)
+    assert isinstance(malformed, Failure)
+    assert (out_of_range.code, malformed.code) == ("invalid", "invalid")
+    assert "8 bytes" in malformed.message
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_only_the_culprit_fails() -> None:
         Tensors((floats([[1, 2, 3]] * 2, "a"), floats([[1, 2, 3]] * 3, "b"))),
     ],
 )
-def test_a_question_that_is_wrong(question: Tensors) -> None:
+def test_malformed_questions_fail(question: Tensors) -> None:
     right = Tensors((floats([[1, 2, 3]], "b"), floats([[4, 5, 6]], "a")), ("difference",))
     runner = TensorRunner(session_of(sums()), batched=True, max_batch=8)
 
-    before, wrong, after = runner.answer([right, question, right])
+    before, malformed, after = runner.answer([right, question, right])
 
-    assert isinstance(wrong, Failure)
+    assert isinstance(malformed, Failure)
     assert array(before) == array(after) == [[3, 3, 3]]
 
 
-def test_each_gets_the_outputs_that_it_asks_for() -> None:
+def test_each_question_gets_the_outputs_that_it_requests() -> None:
     a, b = floats([[1, 2, 3]], "a"), floats([[1, 1, 1]], "b")
     runner = TensorRunner(session_of(sums()), batched=True, max_batch=8)
 
@@ -102,7 +102,7 @@ def test_each_gets_the_outputs_that_it_asks_for() -> None:
     assert names == [["sum", "difference"], ["difference"], ["difference", "sum"]]
 
 
-def test_as_if_alone() -> None:
+def test_shared_runs_give_the_same_outputs_as_single_runs() -> None:
     weights = helper.make_tensor("w", TensorProto.FLOAT, [64, 32], np.random.default_rng(0).normal(size=2048))
     nodes = [helper.make_node("Constant", [], ["w"], value=weights), helper.make_node("MatMul", ["x", "w"], ["y"])]
     file = graph(nodes, {"x": (TensorProto.FLOAT, ("batch", 64))}, {"y": (TensorProto.FLOAT, ("batch", 32))})
@@ -112,11 +112,11 @@ def test_as_if_alone() -> None:
     together = runner.answer(questions)
 
     alone = [runner.answer([question])[0] for question in questions]
-    for one, other in zip(together, alone, strict=True):
-        assert np.allclose(array(one), array(other), atol=1e-5)
+    for shared, single in zip(together, alone, strict=True):
+        assert np.allclose(array(shared), array(single), atol=1e-5)
 
 
-def test_a_model_without_a_batch_axis_runs_one_by_one() -> None:
+def test_a_model_without_a_batch_axis_runs_questions_one_by_one() -> None:
     nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)]
     file = graph(nodes, {"x": (TensorProto.FLOAT, ("n",))}, {"y": (TensorProto.FLOAT, ())})
     runner = TensorRunner(session_of(file), batched=False, max_batch=8)
@@ -126,8 +126,8 @@ def test_a_model_without_a_batch_axis_runs_one_by_one() -> None:
     assert [array(answer) for answer in answers] == [3, 7]
 
 
-def test_a_model_that_was_thought_to_have_a_batch_axis() -> None:
-    # given a model whose output has no row for each row of its input
+def test_questions_run_one_by_one_if_the_batch_axis_is_missing() -> None:
+    # given a model marked as batched whose output has no row per input row
     nodes = [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)]
     file = graph(nodes, {"x": (TensorProto.FLOAT, ("n",))}, {"y": (TensorProto.FLOAT, ())})
     runner = TensorRunner(session_of(file), batched=True, max_batch=8)
@@ -137,7 +137,7 @@ def test_a_model_that_was_thought_to_have_a_batch_axis() -> None:
     assert [array(answer) for answer in answers] == [3, 7]
 
 
-def test_strings() -> None:
+def test_strings_must_be_utf8() -> None:
     runner = TensorRunner(session_of(identity(TensorProto.STRING, ("batch", 1))), batched=True, max_batch=8)
     texts = [Tensors((Tensor("x", "BYTES", (1, 1), packed([text])),)) for text in ("grün".encode(), b"a\0b", b"\xff")]
 
@@ -152,7 +152,7 @@ def test_strings() -> None:
     assert "UTF-8" in third.message
 
 
-def test_a_type_that_the_protocol_cannot_carry() -> None:
+def test_a_type_that_the_protocol_cannot_represent_is_rejected() -> None:
     # given a model whose output is a sequence
     model = onnx.load_from_string(identity(TensorProto.FLOAT))
     model.graph.node[0].op_type = "SequenceConstruct"

@@ -1,4 +1,4 @@
-"""Which models stay in memory."""
+"""The cache of loaded models."""
 
 import hashlib
 import threading
@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, ObjectsUnavailable
-from services.inference.engine.loader import Engine
+from services.inference.engine.loader import ModelLoader
 from services.inference.online.cache import WEIGHT_COPIES, ModelCache
 from tests.onnx_models import linear
 
@@ -19,11 +19,11 @@ A, B, C = (
     ObjectRef(bucket=Bucket.JOBS, key=f"{sha256[:8]}/model.onnx", size=len(file), sha256=sha256)
     for sha256, file in FILES.items()
 )
-COST = A.size * WEIGHT_COPIES + Engine().load(FILES[A.sha256]).buffer_bytes
+COST = A.size * WEIGHT_COPIES + ModelLoader().load(FILES[A.sha256]).buffer_bytes
 
 
 class Store:
-    """Remembers what was fetched."""
+    """Records the artifacts that were fetched."""
 
     def __init__(self) -> None:
         self.fetched: list[ObjectRef] = []
@@ -34,7 +34,7 @@ class Store:
 
 
 def cache(fetch: Callable[[ObjectRef], bytes], capacity: int = 100 * COST) -> ModelCache:
-    return ModelCache(Engine(), fetch, capacity)
+    return ModelCache(ModelLoader(), fetch, capacity)
 
 
 def loaded() -> float:
@@ -55,21 +55,21 @@ def test_the_same_bytes_under_another_key_are_the_same_model() -> None:
     assert models.get(A) is models.get(A.model_copy(update={"key": "elsewhere"}))
 
 
-@pytest.mark.parametrize(("capacity", "kept"), [(3 * COST, 3), (3 * COST - 1, 2), (COST, 1), (1, 1)])
-def test_as_many_stay_as_fit(capacity: int, kept: int) -> None:
+@pytest.mark.parametrize(("capacity", "count"), [(3 * COST, 3), (3 * COST - 1, 2), (COST, 1), (1, 1)])
+def test_the_cache_keeps_as_many_models_as_fit(capacity: int, count: int) -> None:
     store, before = Store(), loaded()
     models = cache(store, capacity)
 
     for artifact in (A, B, C):
         models.get(artifact)
 
-    assert loaded() - before == kept
-    for artifact in (C, B, A)[:kept]:
+    assert loaded() - before == count
+    for artifact in (C, B, A)[:count]:
         models.get(artifact)
     assert store.fetched == [A, B, C]
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_model_is_evicted_first() -> None:
     store = Store()
     models = cache(store, 2 * COST)
 
@@ -79,32 +79,32 @@ def test_the_least_recently_used_goes_first() -> None:
     assert store.fetched == [A, B, C, B]
 
 
-def test_a_model_that_went_still_runs() -> None:
+def test_an_evicted_model_still_runs() -> None:
     models = cache(Store(), COST)
-    held = models.get(A)
+    evicted = models.get(A)
 
     models.get(B)
 
-    assert models.get(A) is not held
-    held.warm_up()
+    assert models.get(A) is not evicted
+    evicted.warm_up()
 
 
-def test_a_version_is_loaded_once_however_many_ask() -> None:
+def test_concurrent_calls_share_one_load() -> None:
     store, together = Store(), threading.Barrier(8)
     models = cache(store)
 
-    def ask(_: int) -> int:
+    def get(_: int) -> int:
         together.wait()
         return id(models.get(A))
 
     with ThreadPoolExecutor(8) as pool:
-        answers = set(pool.map(ask, range(8)))
+        models_seen = set(pool.map(get, range(8)))
 
-    assert len(answers) == 1
+    assert len(models_seen) == 1
     assert store.fetched == [A]
 
 
-def test_a_load_does_not_hold_up_other_models() -> None:
+def test_a_slow_load_does_not_block_other_models() -> None:
     begun, release, store = threading.Event(), threading.Event(), Store()
 
     def slow_for_b(artifact: ObjectRef) -> bytes:
@@ -126,8 +126,8 @@ def test_a_load_does_not_hold_up_other_models() -> None:
     assert store.fetched == [A, B]
 
 
-def test_a_failed_fetch_is_forgotten() -> None:
-    outages = [ObjectsUnavailable("away")]
+def test_a_failed_fetch_is_not_cached() -> None:
+    outages = [ObjectsUnavailable("the object store does not answer")]
 
     def fetch(artifact: ObjectRef) -> bytes:
         if outages:
@@ -141,7 +141,7 @@ def test_a_failed_fetch_is_forgotten() -> None:
     assert models.get(A).card.labels == ("cat", "dog", "owl")
 
 
-def test_a_broken_model_leaves_the_others_in_memory() -> None:
+def test_a_broken_model_does_not_evict_others() -> None:
     store = Store()
     models = cache(lambda artifact: b"garbage" if artifact == B else store(artifact), COST)
     models.get(A)

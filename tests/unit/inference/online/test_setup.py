@@ -1,4 +1,4 @@
-"""A replica as it is put together."""
+"""The online side of a replica."""
 
 import io
 
@@ -26,11 +26,11 @@ def respond(objects: MemoryObjects) -> Respond:
 
 
 def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
-    picture = io.BytesIO()
-    Image.new("RGB", (40, 30), "red").save(picture, "JPEG")
+    image = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(image, "JPEG")
     artifact = objects.put(Bucket.JOBS, "model.onnx", linear())
     target = Target("tiny", 1, Artifact(**artifact.model_dump(mode="json")))
-    questions = tuple(Question(EncodedImage(file, 2), 0.0, "") for file in (picture.getvalue(), b"junk"))
+    questions = tuple(Question(EncodedImage(file, 2), 0.0, "") for file in (image.getvalue(), b"junk"))
 
     good, bad = respond(target, questions).answers
 
@@ -40,11 +40,11 @@ def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
     assert bad.code == "bad_image"
 
 
-@pytest.mark.parametrize(("asked", "at_once"), [("", 1), ("0", 1), ("2", 2)])
-def test_how_many_batches_at_once(
-    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, asked: str, at_once: int
+@pytest.mark.parametrize(("value", "at_once"), [("", 1), ("0", 1), ("2", 2)])
+def test_the_number_of_concurrent_batches_is_configurable(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, value: str, at_once: int
 ) -> None:
-    # on a CPU, replicas fill the cores
-    monkeypatch.setenv("TIDEPOOL_INFERENCE_BATCHES_AT_ONCE", asked)
+    # the default is one on a CPU, whose cores replicas fill
+    monkeypatch.setenv("TIDEPOOL_INFERENCE_BATCHES_AT_ONCE", value)
 
     assert setup.setup(Stores(database=Database.in_memory(), objects=objects)).at_once == at_once
