@@ -47,7 +47,7 @@ class ModelLoader:
         return 2 if on_gpu(best if isinstance(best, str) else best[0]) else 1
 
     def load(self, source: Path | bytes) -> LoadedModel:
-        """Fill a session of an ONNX file and warm it up.
+        """Create a session for an ONNX file and warm it up.
 
         Raises BadModel if the file cannot be loaded, Unavailable if the configured device does not work.
         """

@@ -50,7 +50,7 @@ def run_examiner(request: ExaminerRequest, wall_s: float, watch: Callable[[], No
         return _findings(Verdict.model_validate_json(verdict_file.read_text()))
     log.warning("the examiner died", status=status, output=_end_of(output))
     if status in {None, -signal.SIGXCPU}:
-        raise BadModel(f"the trial run took more than {request.cpu_s} s of CPU or {wall_s:g} s in all")
+        raise BadModel(f"the trial run took more than {request.cpu_s} s of CPU time or {wall_s:g} s of wall-clock time")
     raise BadModel("the trial run crashed: the model crashes ONNX Runtime or needs too much memory")
 
 

@@ -31,17 +31,17 @@ def sample(inputs: Sequence[TensorSignature], rows: int, size: int, fill: Fill) 
     """
     batch = {tensor.shape[0] for tensor in inputs if tensor.shape and isinstance(tensor.shape[0], str)}
 
-    def length(place: int, axis: int | str) -> int:
+    def length(index: int, axis: int | str) -> int:
         if isinstance(axis, int) and axis >= 0:
             return axis
-        return rows if place == 0 or axis in batch else size
+        return rows if index == 0 or axis in batch else size
 
     tensors = []
     for tensor in inputs:
         datatype = datatype_of(tensor.dtype)
         if datatype is None:
             raise BadModel(f"the input {tensor.name!r} has a type that the inference protocol cannot represent")
-        shape = tuple(length(place, axis) for place, axis in enumerate(tensor.shape))
+        shape = tuple(length(index, axis) for index, axis in enumerate(tensor.shape))
         if math.prod(shape) > SAMPLE_ELEMENTS:
             raise BadModel(f"the input {tensor.name!r} has more than {SAMPLE_ELEMENTS} elements")
         tensors.append(tensor_of(tensor.name, datatype.name, fill(datatype, shape)))

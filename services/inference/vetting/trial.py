@@ -55,7 +55,9 @@ class Trial:
             alone = self._answer(_row(pair, row))
             if alone is None or any(len(array) != 1 for array in alone):
                 return False
-            if not all(_same(one[0], both[row]) for one, both in zip(alone, together, strict=True)):
+            if not all(
+                _close(single[0], pair_output[row]) for single, pair_output in zip(alone, together, strict=True)
+            ):
                 return False
         return True
 
@@ -75,11 +77,11 @@ def _numbers(tensor: Tensor) -> Array:
     return (array.astype(np.uint32) << 16).view(np.float32) if tensor.datatype == "BF16" else array
 
 
-def _same(one: Array, other: Array) -> bool:
-    if one.shape != other.shape:
+def _close(array: Array, reference: Array) -> bool:
+    if array.shape != reference.shape:
         return False
-    if not np.issubdtype(one.dtype, np.floating):
-        return bool(np.array_equal(one, other))
+    if not np.issubdtype(array.dtype, np.floating):
+        return bool(np.array_equal(array, reference))
     # kernels differ in the last digits between batch sizes
-    tolerance = 1e-2 if one.dtype == np.float16 else 1e-3
-    return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance / 10, equal_nan=True))
+    tolerance = 1e-2 if array.dtype == np.float16 else 1e-3
+    return bool(np.allclose(array, reference, rtol=tolerance, atol=tolerance / 10, equal_nan=True))

@@ -133,7 +133,7 @@ def test_the_cpu_keeps_the_configured_batch_size() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 4, 11])
 @pytest.mark.usefixtures("gpu", "fastest_at_four")
-def test_a_gpu_gives_the_same_logits(count: int) -> None:
+def test_a_gpu_gives_the_logits_of_the_cpu(count: int) -> None:
     images = pictures(count)
 
     logits = ModelLoader(max_batch=48).load(linear(weights=WEIGHTS)).run(images)

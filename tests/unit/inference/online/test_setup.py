@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from contract.artifacts import Bucket
+from contract.errors import DatabaseUnavailable
 from contract.inference import Artifact, EncodedImage, Failure, Question, Scores, Target
 from messaging.responder import Respond
 from services.inference.online import setup
@@ -48,3 +49,20 @@ def test_the_number_of_concurrent_batches_is_configurable(
     monkeypatch.setenv("TIDEPOOL_INFERENCE_BATCHES_AT_ONCE", value)
 
     assert setup.setup(Stores(database=Database.in_memory(), objects=objects)).at_once == at_once
+
+
+def test_the_provider_is_recorded_once_even_after_a_database_outage() -> None:
+    outages, recorded = [DatabaseUnavailable("the database does not answer")], []
+
+    class Catalog:
+        def note_provider(self, name: str, version: int, provider: str) -> None:
+            if outages:
+                raise outages.pop()
+            recorded.append((name, version, provider))
+
+    announcer = setup.ProviderAnnouncer(Catalog())  # type: ignore[arg-type]
+    target = Target("tiny", 1, Artifact(bucket="jobs", key="model.onnx", size=1, sha256="0" * 64))
+    for _ in range(3):
+        announcer.announce(target, "CPUExecutionProvider")
+
+    assert recorded == [("tiny", 1, "CPUExecutionProvider")]
