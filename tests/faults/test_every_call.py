@@ -13,7 +13,7 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
 from contract.models import ModelCard
-from services.inference.batch import predict
+from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
 from services.trainer import worker
@@ -65,7 +65,7 @@ def checkpoints(world: World, folder: Path) -> JobRequest:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_S", 0.0)
     monkeypatch.setattr(behaviours, "STEP_S", 0.0)
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "4")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "4")
 
 
 @pytest.fixture(autouse=True)
