@@ -12,7 +12,7 @@ from contract.jobs import Job
 from contract.training import TensorSignature, TrainSpec
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import Answered, Then
-from services.inference.tensors import TensorRunner
+from services.inference.engine.tensors import TensorRunner
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST

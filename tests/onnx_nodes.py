@@ -11,7 +11,7 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 from tritonclient.utils import np_to_triton_dtype
 
-from services.inference.errors import ORT_ERRORS
+from services.inference.engine.onnx_runtime import ORT_ERRORS
 from services.storage.stores import Stores
 from tests.oip import serve, session_of
 

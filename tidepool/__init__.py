@@ -1,1 +1,1 @@
-"""What a person types: the command line, the Python client, the embedded stack."""
+"""The command line, the Python client, the embedded stack, the simulator and the demo."""

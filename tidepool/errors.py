@@ -1,13 +1,13 @@
-"""What can go wrong on a person's side: each message says what to do, and is all that is shown."""
+"""Errors of the command line and the client; the user sees only the message."""
 
 from contract.jobs import Job
 
 
-class Trouble(Exception):
-    """The root; the command line prints the message and exits with 1."""
+class UserFacingError(Exception):
+    """The root; the command line prints the message and exits with status 1."""
 
 
-class StackFailed(Trouble):
+class StackFailed(UserFacingError):
     """The embedded stack did not start; `log` holds the last lines of the component at fault."""
 
     def __init__(self, message: str, log: str = "") -> None:
@@ -15,8 +15,8 @@ class StackFailed(Trouble):
         self.log = log
 
 
-class ApiError(Trouble):
-    """An answer that is not a success, from its problem details (RFC 9457)."""
+class ApiError(UserFacingError):
+    """A response that is not a success, with its problem details (RFC 9457); status 0 means no response."""
 
     def __init__(self, *, status: int, code: str, message: str, request_id: str | None = None) -> None:
         super().__init__(f"{message} ({status} {code})")
@@ -26,8 +26,8 @@ class ApiError(Trouble):
         self.request_id = request_id
 
 
-class JobUnsuccessful(Trouble):
-    """A job ended in another state than `succeeded`."""
+class JobUnsuccessful(UserFacingError):
+    """A job ended in a state other than `succeeded`."""
 
     def __init__(self, job: Job) -> None:
         reason = f": {job.error.message}" if job.error else ""

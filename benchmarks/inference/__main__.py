@@ -1,4 +1,4 @@
-"""Compares Tidepool with its peers in one run, and writes inference.json, inference.md and inference.png."""
+"""Compare Tidepool with its peers in one run and write inference.json, inference.md and inference.png."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from benchmarks.inference.lineup import CONTENDERS, PEERS
 from benchmarks.inference.overload import Overload, overload
 from benchmarks.inference.payloads import PAYLOADS, Case
 from benchmarks.inference.plot import plot
-from benchmarks.inference.rounds import Plan
+from benchmarks.inference.rounds import BenchmarkPlan
 from benchmarks.inference.server import ServerFailed
 from benchmarks.inference.subjects import ARCHITECTURES, export_subjects
 from benchmarks.inference.table import markdown
@@ -26,19 +26,23 @@ OVERLOADED = ("cnn", "jpeg")
 def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        _say("exporting the models")
+        _report("exporting the models")
         subjects = export_subjects(options.models, Path(folder))
-        plan = Plan(
+        plan = BenchmarkPlan(
             cases=[Case(subject, payload) for subject in subjects for payload in options.payloads],
-            contenders=[each for each in CONTENDERS if each in (TIDEPOOL, LIMIT) or each.server in options.peers],
+            contenders=[
+                contender
+                for contender in CONTENDERS
+                if contender in (TIDEPOOL, LIMIT) or contender.server in options.peers
+            ],
             connections=options.connections,
             seconds=options.seconds,
             rounds=options.rounds,
         )
-        results = plan.carry_out(_say)
+        results = plan.run(_report)
         overloaded = None if options.smoke else _overload(plan, results.missing)
     how = (
-        f"Rounds over all servers: {options.rounds}, {options.seconds} s a point (ResNet-18 thrice as long), medians. "
+        f"Medians of {options.rounds} rounds over all servers, {options.seconds} s per point (ResNet-18: three times). "
         "wrk runs on the same cores. All peers serve the same ONNX file with the same decoder."
     )
     ran_on = facts()
@@ -53,13 +57,13 @@ def main() -> None:
     (options.output / "inference.json").write_text(json.dumps(written, indent=1) + "\n")
     (options.output / "inference.md").write_text(markdown(results, overloaded, ran_on, how))
     plot(results, options.output / "inference.png")
-    _say(f"wrote inference.json, inference.md and inference.png to {options.output}")
+    _report(f"wrote inference.json, inference.md and inference.png to {options.output}")
 
 
-def _overload(plan: Plan, missing: dict[str, str]) -> Overload | None:
+def _overload(plan: BenchmarkPlan, missing: dict[str, str]) -> Overload | None:
     for case in plan.cases:
         if (case.subject.name, case.payload) == OVERLOADED:
-            _say(f"{case}: overload of Tidepool")
+            _report(f"{case}: overload of Tidepool")
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 try:
                     return overload(case, Path(folder), plan.seconds)
@@ -73,12 +77,12 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--models", type=_some(tuple(ARCHITECTURES)), default=tuple(ARCHITECTURES), help=", ".join(ARCHITECTURES))
     add("--payloads", type=_some(PAYLOADS), default=PAYLOADS, help=", ".join(PAYLOADS))
-    add("--peers", type=_some(PEERS), default=PEERS, help=f"{', '.join(PEERS)}; or none")
-    add("--connections", type=_numbers, default=(1, 8, 32, 128), help="how many at a time: 1,8,32,128")
-    add("--seconds", type=int, default=2, help="of each measurement (2); ResNet-18 takes three times as long")
-    add("--rounds", type=int, default=3, help="over all servers (3)")
-    add("--output", type=Path, default=RESULTS, help="the folder to write to")
-    add("--smoke", action="store_true", help="Tidepool and the limit alone, on the tiny MLP, for a second")
+    add("--peers", type=_some(PEERS), default=PEERS, help=f"{', '.join(PEERS)}, or none")
+    add("--connections", type=_numbers, default=(1, 8, 32, 128), help="numbers of connections (1,8,32,128)")
+    add("--seconds", type=int, default=2, help="seconds per measurement (2); three times as many for ResNet-18")
+    add("--rounds", type=int, default=3, help="rounds over all servers (3)")
+    add("--output", type=Path, default=RESULTS, help="output folder")
+    add("--smoke", action="store_true", help="only Tidepool and the limit, on the tiny MLP, for one second")
     options = parser.parse_args()
     if options.smoke:
         options.models, options.payloads, options.peers = ("mlp",), ("jpeg",), ()
@@ -87,13 +91,13 @@ def _options() -> argparse.Namespace:
 
 
 def _some(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Reads a list of names, in the order given; `none` is an empty one."""
+    """Return a parser of a comma-separated list of names; `none` is the empty list."""
 
     def names(text: str) -> tuple[str, ...]:
-        asked = () if text == "none" else tuple(text.split(","))
-        if unknown := set(asked) - set(known):
-            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-        return asked
+        selected = () if text == "none" else tuple(text.split(","))
+        if unknown := set(selected) - set(known):
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+        return selected
 
     return names
 
@@ -102,7 +106,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(number) for number in text.split(",")}))
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What takes part in the benchmark: something that can be opened for a case and then driven."""
+"""A participant of the benchmark: it is opened for a case, then put under load."""
 
 import os
 from collections.abc import Callable
@@ -13,15 +13,15 @@ CORES = len(os.sched_getaffinity(0))
 WARM_UP_S = 1
 
 Drive = Callable[[int, int], Measured]
-"""Measures a number of connections for a number of seconds."""
+"""Measures with this many connections for this many seconds."""
 
 Open = Callable[[Case, Path], AbstractContextManager[Drive]]
-"""Makes it ready for a case, its files in a folder of its own; raises ServerFailed."""
+"""Starts it for a case, with its files in the folder; raises ServerFailed."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A server in one of its settings; of several settings of a server the best counts, point by point."""
+    """A server in one setting; of a server's settings, the best one at each point counts."""
 
     server: str
     setting: str
@@ -32,6 +32,6 @@ class Contender:
 
 
 def warm_up(drive: Drive, connections: int) -> None:
-    """Let it fill its caches and start its threads, as a server that has run for a while has done."""
+    """Let the server fill its caches and start its threads before it is measured."""
     for count in sorted({1, connections}):
         drive(count, WARM_UP_S)

@@ -1,4 +1,4 @@
-"""The only place that says on what the benchmark ran."""
+"""The machine and the software versions of a benchmark run."""
 
 import importlib.metadata
 import platform
@@ -11,20 +11,20 @@ from benchmarks.inference.contender import CORES
 from benchmarks.inference.install import ENVIRONMENTS, installed
 from benchmarks.inference.peers.requirements import PACKAGES
 
-OURS = ("tidepool", "onnxruntime", "torch", "celery", "kombu", "redis", "uvicorn", "simplejpeg", "numpy")
+PACKAGES_USED = ("tidepool", "onnxruntime", "torch", "celery", "kombu", "redis", "uvicorn", "simplejpeg", "numpy")
 
 
 def facts() -> dict[str, str]:
-    """The machine, the load generator and the versions, without names or paths."""
+    """Return the machine, the load generator and the versions, without host names or paths."""
     return machine() | {
         "load generator": _wrk(),
-        **{name: importlib.metadata.version(name) for name in OURS},
+        **{name: importlib.metadata.version(name) for name in PACKAGES_USED},
         **{peer: _version(peer) for peer in PACKAGES if installed(peer)},
     }
 
 
 def machine() -> dict[str, str]:
-    """What it ran on."""
+    """Return CPU, cores, memory and system."""
     return {
         "CPU": _processor(),
         "cores": str(CORES),
@@ -39,13 +39,13 @@ def _processor() -> str:
 
 
 def _wrk() -> str:
-    said = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
-    return " ".join(said.split()[:2])
+    output = subprocess.run(["wrk", "--version"], capture_output=True, text=True, check=False).stdout
+    return " ".join(output.split()[:2])
 
 
 def _version(peer: str) -> str:
-    """Of the package that its environment was made for."""
+    """Return the version of the peer's main package in its environment."""
     package = PACKAGES[peer][0].partition("==")[0].partition("[")[0]
     (site,) = (ENVIRONMENTS / peer / "lib").glob("python*/site-packages")
-    (found,) = importlib.metadata.distributions(name=package, path=[str(site)])
-    return found.version
+    (distribution,) = importlib.metadata.distributions(name=package, path=[str(site)])
+    return distribution.version

@@ -1,4 +1,4 @@
-"""The limit: ONNX Runtime and the decoder on all cores, with no server around them."""
+"""The upper limit: ONNX Runtime and the decoder on all cores, without a server."""
 
 import multiprocessing
 import statistics
@@ -13,9 +13,9 @@ from benchmarks.inference.peers.serving import Classifier, Serving
 from benchmarks.inference.wrk import Measured
 
 BATCHES = (1, 8, 32)
-TOGETHER_S = 0.05  # after which all processes have been told to start
+START_DELAY_S = 0.05  # so that all processes start together
 
-_classifiers: list[Classifier] = []  # the one of this process, in a process of the pool
+_classifiers: list[Classifier] = []  # at most one, in a process of the pool
 
 
 @contextmanager
@@ -25,17 +25,17 @@ def _open(case: Case, folder: Path) -> Iterator[Drive]:
     with multiprocessing.get_context("spawn").Pool(CORES, _load, [serving]) as pool:
 
         def drive(connections: int, seconds: int) -> Measured:
-            """As many pictures at a time as connections would bring, in the batches that take the least time."""
+            """Process as many images at a time as there are connections, in the fastest batch size."""
             processes = min(connections, CORES)
             batches = [batch for batch in BATCHES if batch * processes <= connections]
-            found = []
+            candidates = []
             for batch in batches:
-                start = time.time() + TOGETHER_S
+                start = time.time() + START_DELAY_S
                 tasks = [(body, batch, start, seconds / len(batches))] * processes
                 spent = pool.starmap(_spent, tasks, chunksize=1)
-                per_s = sum(batch * len(each) / sum(each) for each in spent)
-                found.append((per_s, [1000 * second for each in spent for second in each]))
-            per_s, milliseconds = max(found)
+                per_s = sum(batch * len(durations) / sum(durations) for durations in spent)
+                candidates.append((per_s, [1000 * second for durations in spent for second in durations]))
+            per_s, milliseconds = max(candidates)
             return Measured(per_s, statistics.median(milliseconds), sorted(milliseconds)[len(milliseconds) * 99 // 100])
 
         yield drive
@@ -46,7 +46,7 @@ def _load(serving: Serving) -> None:
 
 
 def _spent(body: bytes, batch: int, start: float, seconds: float) -> list[float]:
-    """Seconds of each batch that fits into so many seconds, one batch at least."""
+    """Run batches for `seconds` from `start`, at least one, and return the seconds of each."""
     (classifier,) = _classifiers
     time.sleep(max(0.0, start - time.time()))
     spent: list[float] = []

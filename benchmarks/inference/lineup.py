@@ -1,4 +1,4 @@
-"""The only place that says which servers are compared, and in which settings."""
+"""The compared servers and their settings."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Peer:
-    """How a peer is started on a port, with its files in a folder, and what it is asked."""
+    """A peer: its command for a port and a folder, and its request path and body."""
 
     name: str
     command: Callable[[int, Path], list[str]]
@@ -29,7 +29,7 @@ class Peer:
     body: Callable[[Case], Body]
 
     def contender(self, setting: str, batch: int) -> Contender:
-        """The peer with so many requests in a batch at most."""
+        """Return the peer with a maximum batch size."""
         return Contender(self.name, setting, partial(self._open, batch))
 
     @contextmanager
@@ -75,7 +75,7 @@ def _bentoml(port: int, folder: Path) -> list[str]:
 
 
 def _mlserver(port: int, folder: Path) -> list[str]:
-    grpc_port, metrics_port = free_ports(2, besides=port)
+    grpc_port, metrics_port = free_ports(2, exclude=port)
     ports = {"http_port": port, "grpc_port": grpc_port, "metrics_port": metrics_port}
     settings = {"host": "127.0.0.1", "debug": False, "parallel_workers": 0, **ports}
     implementation = "benchmarks.inference.peers.mlserver.Inference"
@@ -104,4 +104,4 @@ CONTENDERS = (
     Peer("ray", _plain("ray"), "/", _opaque).contender("", 32),
     LIMIT,
 )
-PEERS = tuple(dict.fromkeys(each.server for each in CONTENDERS if each not in (TIDEPOOL, LIMIT)))
+PEERS = tuple(dict.fromkeys(contender.server for contender in CONTENDERS if contender not in (TIDEPOOL, LIMIT)))

@@ -1,4 +1,4 @@
-"""A client of HTTP/1.1 that measures what was accepted apart from what was refused, which wrk cannot."""
+"""An HTTP/1.1 load generator that measures accepted requests separately from refused ones, which wrk cannot."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ import uvloop
 from benchmarks.inference.wrk import Measured, Request
 
 TICK_S = 0.001
-MOST_CONNECTIONS = 2048  # of an open loop
+MAX_CONNECTIONS = 2048  # in an open loop
 LENGTH = b"content-length:"
 
 
 @dataclass
 class Tally:
-    """Seconds of each accepted request; the others are counted."""
+    """The seconds of each accepted request, and the counts of the others."""
 
     accepted: list[float] = field(default_factory=list)
     refused: int = 0
@@ -32,10 +32,10 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One connection, with one request on it at a time; a task for each would cost more than the request."""
+    """One connection with one request at a time; cheaper than an asyncio task per request."""
 
     def __init__(self, message: bytes, tally: Tally, free: Callable[["Client"], None]) -> None:
-        """`free` is told when an answer is there."""
+        """`free` is called with the client when a response has arrived."""
         self._message = message
         self._tally = tally
         self._free = free
@@ -44,9 +44,9 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)  # which uvloop's are in all but name
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's transports do not inherit from it
 
-    def ask(self) -> None:
+    def send(self) -> None:
         assert self._transport is not None
         self._began = time.perf_counter()
         self._transport.write(self._message)
@@ -68,7 +68,7 @@ class Client(asyncio.Protocol):
         self._free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tally.failed += self._began > 0  # somebody waited
+        self._tally.failed += self._began > 0  # a request was in progress
 
     def close(self) -> None:
         self._began = 0.0
@@ -77,18 +77,18 @@ class Client(asyncio.Protocol):
 
 
 def closed_loop(request: Request, connections: int, seconds: float) -> Measured:
-    """So many clients, each of which asks again as soon as it is answered."""
+    """Run `connections` clients; each sends its next request as soon as it has a response."""
 
     async def run() -> Measured:
-        tally, until = Tally(), time.perf_counter() + seconds
+        tally, deadline = Tally(), time.perf_counter() + seconds
 
         def again(client: Client) -> None:
-            if time.perf_counter() < until:
-                client.ask()
+            if time.perf_counter() < deadline:
+                client.send()
 
         clients = [await _connect(request, tally, again) for _ in range(connections)]
         for client in clients:
-            client.ask()
+            client.send()
         await asyncio.sleep(seconds)
         for client in clients:
             client.close()
@@ -98,21 +98,21 @@ def closed_loop(request: Request, connections: int, seconds: float) -> Measured:
 
 
 def open_loop(request: Request, per_s: float, seconds: float) -> Measured:
-    """Clients that come at an even rate whether or not those before them were answered, up to MOST_CONNECTIONS."""
+    """Send requests at a constant rate whether or not earlier ones were answered, over MAX_CONNECTIONS at most."""
 
     async def run() -> Measured:
         tally = Tally()
         idle: deque[Client] = deque()
-        clients = [await _connect(request, tally, idle.append) for _ in range(MOST_CONNECTIONS)]
+        clients = [await _connect(request, tally, idle.append) for _ in range(MAX_CONNECTIONS)]
         idle.extend(clients)
         began, sent = time.perf_counter(), 0
         while (elapsed := time.perf_counter() - began) < seconds:
             due = int(elapsed * per_s) - sent
             sent += due
             for _ in range(min(due, len(idle))):
-                idle.popleft().ask()
+                idle.popleft().send()
                 due -= 1
-            tally.failed += due  # nobody is left to ask
+            tally.failed += due  # no connection is free
             await asyncio.sleep(TICK_S)
         for client in clients:
             client.close()

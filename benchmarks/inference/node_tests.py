@@ -1,4 +1,4 @@
-"""Asks every ONNX node test that raw ONNX Runtime runs through /v2, and prints how many are answered the same."""
+"""Run every ONNX node test that ONNX Runtime supports through /v2, and print how many results agree."""
 
 import asyncio
 
@@ -37,8 +37,8 @@ async def main() -> None:
                 right, wrong = right + (not fault), wrong + bool(fault)
                 if fault:
                     print(f"{test.name}: {fault}")
-    print(f"{right} of {right + wrong} that ONNX Runtime runs, of {len(tests)} in all")
-    print(f"{other} more take or give what is no tensor")
+    print(f"{right} of {right + wrong} tests that ONNX Runtime supports agree, of {len(tests)} tests")
+    print(f"{other} more have inputs or outputs that are not tensors")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The only place that measures ONNX Runtime's own options: `python -m benchmarks.inference.ort_options`."""
+"""Measure ONNX Runtime's session options: `python -m benchmarks.inference.ort_options`."""
 
 import argparse
 import statistics
@@ -23,7 +23,7 @@ Run = Callable[[NDArray[np.float32]], object]
 
 @dataclass(frozen=True)
 class Options:
-    """One row: ONNX Runtime's defaults but for these; `callers` threads share the session."""
+    """One row: ONNX Runtime's defaults except these options; `callers` threads share the session."""
 
     name: str
     threads: int = 1
@@ -54,11 +54,11 @@ ROWS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print pictures per second, the median of interleaved rounds, for each row and model at each batch."""
+    """Print images per second, the median of interleaved rounds, for each row, model and batch size."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference.ort_options", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=ARCHITECTURES, default=[*ARCHITECTURES])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=0.3, help="seconds per measurement")
     options = parser.parse_args(arguments)
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"arena_extend_strategy": 1}))
@@ -69,14 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"| ONNX Runtime {ort.__version__} | {' | '.join(heads)} |")
     print(f"|---|{'---:|' * len(heads)}")
     for row, measured in zip(ROWS, zip(*columns, strict=True), strict=True):
-        print(f"| {row.name} | {' | '.join(f'{one:,.0f}' for one in measured)} |")
+        print(f"| {row.name} | {' | '.join(f'{rate:,.0f}' for rate in measured)} |")
 
 
 def _column(subject: Subject, batch: int, options: argparse.Namespace) -> list[float]:
-    pictures = np.random.default_rng(0).normal(size=(batch, 3, subject.side, subject.side)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(batch, 3, subject.side, subject.side)).astype(np.float32)
     runs = [_run(row, row.session(subject.file)) for row in ROWS]
     rounds = [
-        [_per_second(run, pictures, row.callers, options.seconds) for row, run in zip(ROWS, runs, strict=True)]
+        [_per_second(run, images, row.callers, options.seconds) for row, run in zip(ROWS, runs, strict=True)]
         for _ in range(options.rounds)
     ]
     return [statistics.median(row) for row in zip(*rounds, strict=True)]
@@ -86,30 +86,30 @@ def _run(row: Options, session: ort.InferenceSession) -> Run:
     (node,) = session.get_inputs()
     (output,) = session.get_outputs()
 
-    def bound(pictures: NDArray[np.float32]) -> object:
+    def bound(images: NDArray[np.float32]) -> object:
         binding = session.io_binding()
-        binding.bind_ortvalue_input(node.name, ort.OrtValue.ortvalue_from_numpy(pictures))
+        binding.bind_ortvalue_input(node.name, ort.OrtValue.ortvalue_from_numpy(images))
         binding.bind_output(output.name)
         session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()
 
-    return bound if row.bound else lambda pictures: session.run(None, {node.name: pictures})
+    return bound if row.bound else lambda images: session.run(None, {node.name: images})
 
 
-def _per_second(run: Run, pictures: NDArray[np.float32], callers: int, seconds: float) -> float:
+def _per_second(run: Run, images: NDArray[np.float32], callers: int, seconds: float) -> float:
     def count(_: int) -> int:
         runs = 0
         while time.perf_counter() < end:
-            run(pictures)
+            run(images)
             runs += 1
         return runs
 
-    run(pictures)
+    run(images)
     with ThreadPoolExecutor(callers) as pool:
         started = time.perf_counter()
         end = started + seconds
         runs = sum(pool.map(count, range(callers)))
-        return runs * len(pictures) / (time.perf_counter() - started)
+        return runs * len(images) / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

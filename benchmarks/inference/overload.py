@@ -1,4 +1,4 @@
-"""What becomes of Tidepool when three times as much is asked of it as it can carry."""
+"""Measure Tidepool under three times its peak load."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from benchmarks.inference.wrk import Measured
 
 SWEEP = (8, 32, 128)  # connections
 TIMES = 3
-GOODPUT, SLOWER = 0.9, 2.0  # of the peak's answers a second; of its p99
+MIN_GOODPUT, MAX_SLOWDOWN = 0.9, 2.0  # relative to the requests/s and the p99 at the peak
 
 
 @dataclass(frozen=True)
 class Overload:
-    """The peak, with the connections that reach it, and three times that: in connections, and in requests/s.
+    """The peak and the connections that reach it, and three times that load in connections and in requests/s.
 
-    Memory is the gateway's, in bytes, before and after.
+    Memory is the gateway's resident memory in bytes, before and after.
     """
 
     connections: int
@@ -35,16 +35,16 @@ class Overload:
         return overloaded.per_s / self.peak.per_s
 
     def slowdown(self, overloaded: Measured) -> float:
-        """The p99 of what was accepted, over that at the peak."""
+        """Return the p99 of accepted requests relative to the p99 at the peak."""
         return overloaded.p99_ms / self.peak.p99_ms
 
 
 def overload(case: Case, folder: Path, seconds: int) -> Overload:
-    """Each load for so many seconds; raises ServerFailed."""
+    """Run each load for `seconds`; raises ServerFailed."""
     with running(case, folder) as stack:
         warm_up(driven(stack.request), max(SWEEP))
         swept = {count: closed_loop(stack.request, count, seconds) for count in SWEEP}
-        connections, peak = max(swept.items(), key=lambda each: each[1].per_s)
+        connections, peak = max(swept.items(), key=lambda item: item[1].per_s)
         before = _memory(stack)
         thrice = closed_loop(stack.request, TIMES * connections, seconds)
         return Overload(

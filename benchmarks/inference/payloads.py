@@ -1,4 +1,4 @@
-"""The only place that makes what is asked: one picture and one tensor, in the form that each server takes."""
+"""The request bodies: one image and one tensor, in the format of each server."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ JSON_SIZE = "Inference-Header-Content-Length"
 
 @dataclass(frozen=True)
 class Body:
-    """What a request carries, and the headers that say so."""
+    """A request body and its headers."""
 
     headers: dict[str, str]
     content: bytes
@@ -27,7 +27,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Case:
-    """One model, asked with one kind of payload."""
+    """One model with one kind of payload."""
 
     subject: Subject
     payload: str
@@ -37,21 +37,21 @@ class Case:
 
     @cached_property
     def raw(self) -> Body:
-        """The JPEG as it is, or the tensor's bytes."""
+        """The JPEG file, or the tensor's bytes."""
         if self.payload == "jpeg":
             return Body({"Content-Type": "image/jpeg"}, self._jpeg)
         return Body({"Content-Type": "application/octet-stream"}, self._tensor.tobytes())
 
     @cached_property
     def binary(self) -> Body:
-        """The protocol's binary tensor extension: float32, or one element of BYTES with the JPEG."""
+        """The Open Inference Protocol's binary tensor extension: FP32, or one BYTES element with the JPEG."""
         if self.payload == "jpeg":
             return _binary("image", (1, 1), "BYTES", struct.pack("<I", len(self._jpeg)) + self._jpeg, "label", "score")
         return _binary("images", self._tensor.shape, "FP32", self._tensor.tobytes(), "logits")
 
     @cached_property
     def json(self) -> Body:
-        """The protocol in JSON alone: numbers, or the JPEG in base64."""
+        """The Open Inference Protocol in JSON: numbers, or the JPEG in base64."""
         if self.payload == "jpeg":
             data: list[str] | list[float] = [base64.b64encode(self._jpeg).decode()]
             tensor = {"name": "image", "shape": [1, 1], "datatype": "BYTES", "data": data}
@@ -62,7 +62,7 @@ class Case:
 
     @cached_property
     def _jpeg(self) -> bytes:
-        """Soft blobs with some grain, as large a file as a photograph of this size."""
+        """A synthetic image of blurred blobs and noise, whose file is as large as a photograph's."""
         side, random = self.subject.side, np.random.default_rng(0)
         blobs = Image.fromarray(random.integers(0, 256, (5, 5, 3), np.uint8)).resize(
             (side, side), Image.Resampling.BICUBIC
@@ -80,6 +80,6 @@ class Case:
 
 def _binary(name: str, shape: tuple[int, ...], datatype: str, data: bytes, *outputs: str) -> Body:
     tensor = {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": len(data)}}
-    wanted = [{"name": output, "parameters": {"binary_data": True}} for output in outputs]
-    head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
+    output_tensors = [{"name": output, "parameters": {"binary_data": True}} for output in outputs]
+    head = json.dumps({"inputs": [tensor], "outputs": output_tensors}).encode()
     return Body({"Content-Type": "application/octet-stream", JSON_SIZE: str(len(head))}, head + data)

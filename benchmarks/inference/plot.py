@@ -1,4 +1,4 @@
-"""The results as a picture."""
+"""Plot the results."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 
 
 def plot(results: Results, path: Path) -> None:
-    """Requests a second over connections, a panel for each case, a line for each server in its best settings."""
+    """Plot requests per second by connections: one panel per case, one line per server in its best settings."""
     cases = results.cases()
     columns = min(2, len(cases))
     rows = -(-len(cases) // columns)
@@ -21,8 +21,8 @@ def plot(results: Results, path: Path) -> None:
     colours = {server: f"C{number}" for number, server in enumerate(servers)}
     for panel, case in zip(panels.flat, cases, strict=False):
         for server in dict.fromkeys(server for server, _ in results.servers(case)):
-            found = {point: results.best(case, server, point) for point in results.connections()}
-            line = {point: best.per_s for point, best in found.items() if best}
+            best_by_point = {point: results.best(case, server, point) for point in results.connections()}
+            line = {point: best.per_s for point, best in best_by_point.items() if best}
             ours, limit = server == "tidepool", server == "limit"
             style = {"linewidth": 3 if ours else 1.5, "linestyle": "--" if limit else "-", "zorder": 3 if ours else 2}
             panel.plot(line.keys(), line.values(), marker="o", label=server, color=colours[server], **style)

@@ -1,4 +1,4 @@
--- Posts one body over and over, and prints one line of JSON. From the environment: BODY, a file; HEADERS, a header a line.
+-- Post one body repeatedly and print one line of JSON. Environment: BODY, a file; HEADERS, one header per line.
 wrk.method = "POST"
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.body = file:read("*a")

@@ -1,4 +1,4 @@
-"""What was measured, and the medians that count."""
+"""The measurements and their medians."""
 
 import statistics
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from benchmarks.inference.wrk import Measured
 
 @dataclass(frozen=True)
 class Point:
-    """Where something was measured: a case, a server in one setting, and a number of connections."""
+    """What was measured: a case, a server in one setting, and a number of connections."""
 
     case: str
     server: str
@@ -22,7 +22,7 @@ class Point:
 
 @dataclass
 class Results:
-    """The runs of each point in the order of the rounds; `missing` says why a server was not measured in a case."""
+    """The runs of each point in the order of the rounds; `missing` holds the reasons of missing measurements."""
 
     runs: dict[Point, list[Measured]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -35,32 +35,32 @@ class Results:
         return list(dict.fromkeys(point.case for point in self.runs))
 
     def servers(self, case: str) -> list[tuple[str, str]]:
-        """Each server in each of its settings."""
+        """Return each server with each of its settings."""
         return list(dict.fromkeys((point.server, point.setting) for point in self.runs if point.case == case))
 
     def connections(self) -> list[int]:
         return sorted({point.connections for point in self.runs})
 
     def median(self, point: Point) -> Measured | None:
-        """Of each number by itself; failures and refusals are summed."""
+        """Return the median of each number; failed and refused requests are summed."""
         return median(self.runs.get(point, ()))
 
     def settings(self, case: str, server: str, connections: int, setting: str | None = None) -> list[Measured]:
-        """Medians of a server at a point in all of its settings, or in one."""
-        asked = [point for point in self.runs if (point.case, point.server) == (case, server)]
-        found = (
+        """Return the medians of a server at a point, in all of its settings or in one."""
+        points = [point for point in self.runs if (point.case, point.server) == (case, server)]
+        medians = (
             self.median(point)
-            for point in asked
+            for point in points
             if point.connections == connections and setting in {None, point.setting}
         )
-        return [each for each in found if each is not None]
+        return [measured for measured in medians if measured is not None]
 
     def best(self, case: str, server: str, connections: int) -> Measured | None:
-        """The median of the setting that answers the most; None for a server that was not measured."""
-        return max(self.settings(case, server, connections), key=lambda each: each.per_s, default=None)
+        """Return the median of the fastest setting; None if the server was not measured."""
+        return max(self.settings(case, server, connections), key=lambda measured: measured.per_s, default=None)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Each point with its median and all of its runs."""
+        """Return each point with its median and all of its runs."""
         return [
             asdict(point) | {"median": asdict(middle), "runs": [asdict(run) for run in runs]}
             for point, runs in self.runs.items()
@@ -69,7 +69,7 @@ class Results:
 
 
 def median(runs: Iterable[Measured]) -> Measured | None:
-    """None of none."""
+    """Return the medians of the runs' numbers; None if there are no runs."""
     runs = list(runs)
     if not runs:
         return None

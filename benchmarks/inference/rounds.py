@@ -1,4 +1,4 @@
-"""The only place that orders the measurements: in rounds over all servers, so that a drift of the machine hits all."""
+"""Measure in rounds over all servers, so that drift of the machine affects all of them equally."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,14 +10,14 @@ from benchmarks.inference.payloads import Case
 from benchmarks.inference.results import Results
 from benchmarks.inference.server import ServerFailed
 
-Say = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Every contender is driven in every case with each number of connections, in each round.
+class BenchmarkPlan:
+    """Measure every contender in every case with each number of connections, in each round.
 
-    `seconds` is how long, where the model needs no patience.
+    `seconds` is the duration of one measurement; slow models multiply it by their `time_factor`.
     """
 
     cases: Sequence[Case]
@@ -26,19 +26,19 @@ class Plan:
     seconds: int
     rounds: int
 
-    def carry_out(self, say: Say) -> Results:
-        """Tell `say` how far it is; a server that fails is left out of the case from then on."""
+    def run(self, report: Reporter) -> Results:
+        """Run all measurements and report progress; a server that fails is left out of the rest of its case."""
         results = Results()
         order = list(self.contenders)
         steps = [(turn, case) for case in self.cases for turn in range(self.rounds)]
         for step, (turn, case) in enumerate(steps, 1):
             for contender in order[turn % len(order) :] + order[: turn % len(order)]:
-                who = f"{case}: {contender}"
-                if who not in results.missing:
-                    say(f"[{step}/{len(steps)}] {who}")
+                name = f"{case}: {contender}"
+                if name not in results.missing:
+                    report(f"[{step}/{len(steps)}] {name}")
                     self._measure(case, contender, results)
-                if who in results.missing:
-                    say(f"  {results.missing[who]}")
+                if name in results.missing:
+                    report(f"  {results.missing[name]}")
         return results
 
     def _measure(self, case: Case, contender: Contender, results: Results) -> None:
@@ -46,7 +46,7 @@ class Plan:
             try:
                 with contender.open(case, Path(folder)) as drive:
                     warm_up(drive, max(self.connections))
-                    seconds = self.seconds * case.subject.patience
+                    seconds = self.seconds * case.subject.time_factor
                     for connections in self.connections:
                         results.add(case, contender, connections, drive(connections, seconds))
             except ServerFailed as failure:

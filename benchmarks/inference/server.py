@@ -1,4 +1,4 @@
-"""The only place that starts a peer's server, waits until it answers, and stops it."""
+"""Start a peer's server, wait until it is ready, and stop it."""
 
 import os
 import subprocess
@@ -15,23 +15,23 @@ import psutil
 from benchmarks.inference.contender import Drive
 from benchmarks.inference.wrk import Measured, Request, drive
 
-MARK = "BENCH_SERVER"  # a server may start processes in sessions of their own; they all inherit this variable
+MARK = "BENCH_SERVER"  # inherited by all processes of a server, also those in new sessions
 START_S = 90.0
 STOP_S = 5.0
-LOOK_S = 0.2
+POLL_S = 0.2
 
 
 class ServerFailed(Exception):
-    """A server did not come up, or does not answer; says why in a few words."""
+    """A server did not start or stopped answering; the message is a short reason."""
 
 
 @contextmanager
 def running(
     command: Sequence[str], environment: Mapping[str, str], log: Path, request: Request
 ) -> Iterator[psutil.Process]:
-    """The first process of a server that has answered the request; raises ServerFailed.
+    """Start a server, wait until it has answered the request, and yield its main process; raises ServerFailed.
 
-    Nothing that it started is left afterwards.
+    All of its processes are stopped at the end.
     """
     mark = uuid.uuid4().hex
     with log.open("wb") as output:
@@ -52,21 +52,21 @@ def running(
 
 
 def wait_for(request: Request, process: psutil.Process | None = None) -> None:
-    """Return once the request has a right answer; raises ServerFailed with the last wrong one."""
+    """Wait until the request succeeds; raises ServerFailed with the reason of the last failure."""
     deadline = time.monotonic() + START_S
-    while (reason := _refusal(request)) is not None:
+    while (reason := _failure(request)) is not None:
         if process is not None and (not process.is_running() or process.status() == psutil.STATUS_ZOMBIE):
-            raise ServerFailed("its process ended while it started")
+            raise ServerFailed("its process exited during the start")
         if time.monotonic() > deadline:
-            raise ServerFailed(f"no right answer within {START_S:.0f} s: {reason}")
-        time.sleep(LOOK_S)
+            raise ServerFailed(f"not ready within {START_S:.0f} s: {reason}")
+        time.sleep(POLL_S)
 
 
 def driven(request: Request) -> Drive:
-    """Drives a server that answers the request; raises ServerFailed if it does so no longer."""
+    """Return a function that measures the server with wrk; raises ServerFailed if the server stops answering."""
 
     def run(connections: int, seconds: int) -> Measured:
-        wait_for(request)  # else what the run before left in its queues would count against this one
+        wait_for(request)  # otherwise requests queued by the previous run would count against this one
         try:
             return drive(request, connections, seconds)
         except subprocess.SubprocessError:
@@ -75,12 +75,12 @@ def driven(request: Request) -> Drive:
     return run
 
 
-def _refusal(request: Request) -> str | None:
-    """Why there is no right answer, None if there is one."""
-    asked = urllib.request.Request(request.url, request.body.content, request.body.headers, method="POST")
+def _failure(request: Request) -> str | None:
+    """Return why the request failed, None if it succeeded."""
+    http_request = urllib.request.Request(request.url, request.body.content, request.body.headers, method="POST")
     try:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
-            return None if answer.read() else "an empty answer"
+        with urllib.request.urlopen(http_request, timeout=10) as response:
+            return None if response.read() else "an empty response"
     except urllib.error.HTTPError as error:
         return f"status {error.code}"
     except OSError:
@@ -92,16 +92,16 @@ def _stop(process: psutil.Process, mark: str) -> None:
         process.terminate()
     psutil.wait_procs([process], timeout=STOP_S)
     while left := _marked(mark):
-        for each in left:
+        for survivor in left:
             with suppress(psutil.NoSuchProcess):
-                each.kill()
+                survivor.kill()
         psutil.wait_procs(left, timeout=STOP_S)
 
 
 def _marked(mark: str) -> list[psutil.Process]:
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes

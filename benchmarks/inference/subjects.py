@@ -1,4 +1,4 @@
-"""The only place that says which models are served, and that exports them."""
+"""The models of the benchmark and their export."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _SMALL_CNN = Layers(
     )
 )
 
-# The architecture, the side of its pictures in pixels, and how many classes it tells apart.
+# The architecture, the side of its images in pixels, and the number of classes.
 ARCHITECTURES: dict[str, tuple[Architecture, int, int]] = {
     "mlp": (Mlp(name="mlp", hidden=(128,)), 32, 10),
     "cnn": (_SMALL_CNN, 32, 10),
@@ -42,20 +42,20 @@ ARCHITECTURES: dict[str, tuple[Architecture, int, int]] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """An exported model, for square RGB pictures of `side` pixels."""
+    """An exported model for square RGB images of `side` pixels."""
 
     name: str
     file: Path
     side: int
 
     @property
-    def patience(self) -> int:
-        """How many times as long as the tiny models it is measured, as it answers tens a second, not thousands."""
+    def time_factor(self) -> int:
+        """The factor of the measuring time: larger models answer tens of requests per second, tiny ones thousands."""
         return 3 if self.side > 64 else 1
 
 
 def export_subjects(names: Iterable[str], folder: Path) -> list[Subject]:
-    """Write the named models as the trainer writes them, with random weights that are the same in every run."""
+    """Export the models with the trainer's exporter, with random weights that are the same in every run."""
     return [_export(name, folder / f"{name}.onnx") for name in names]
 
 

@@ -1,4 +1,4 @@
-"""The only place that says what Tidepool is to reach, always as a ratio to a server of the same run."""
+"""Tidepool's targets, as ratios to a server in the same run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ ALL_POINTS = (1, 8, 32, 128)
 
 @dataclass(frozen=True)
 class Target:
-    """Tidepool's requests a second, or its p50, over that of a server: `bound` or better."""
+    """The bound of Tidepool's requests per second, or p50, relative to a server's."""
 
     case: str
     server: str
@@ -21,14 +21,14 @@ class Target:
     setting: str | None = None
 
     def reached(self, results: Results) -> float | None:
-        """The ratio, None if one of the two was not measured."""
+        """Return the ratio; None if one of the two was not measured."""
         ours = results.best(self.case, "tidepool", self.connections)
-        theirs = results.settings(self.case, self.server, self.connections, self.setting)
-        if ours is None or not theirs:
+        reference = results.settings(self.case, self.server, self.connections, self.setting)
+        if ours is None or not reference:
             return None
         if self.measure == "p50":
-            return ours.p50_ms / min(each.p50_ms for each in theirs)
-        return ours.per_s / max(each.per_s for each in theirs)
+            return ours.p50_ms / min(measured.p50_ms for measured in reference)
+        return ours.per_s / max(measured.per_s for measured in reference)
 
     def met(self, ratio: float) -> bool:
         return ratio <= self.bound if self.measure == "p50" else ratio >= self.bound

@@ -1,4 +1,4 @@
-"""Tidepool as a contender: the embedded stack as `tidepool up` starts it, with a home of its own."""
+"""Tidepool as a contender: an embedded stack in a temporary home, started by `tidepool up`."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ from benchmarks.inference.payloads import Body, Case
 from benchmarks.inference.server import ServerFailed, driven, wait_for
 from benchmarks.inference.wrk import Request
 from tidepool.client import Client
-from tidepool.errors import Trouble
+from tidepool.errors import UserFacingError
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 
 
 @dataclass(frozen=True)
 class Running:
-    """A stack that answers the request."""
+    """A stack that serves the request."""
 
     home: Home
     url: str
@@ -30,7 +30,7 @@ class Running:
 
 @contextmanager
 def running(case: Case, folder: Path) -> Iterator[Running]:
-    """A stack with one inference replica a core that serves the case; raises ServerFailed."""
+    """Run a stack with one inference replica per core that serves the case; raises ServerFailed."""
     home, (port,) = Home.at(folder / "home"), free_ports(1)
     environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:
@@ -63,16 +63,16 @@ def _publish(case: Case, url: str, key: str) -> None:
     try:
         with Client(url, key) as client:
             client.wait(client.upload_model(case.subject.name, case.subject.file).id)
-    except Trouble as trouble:
-        raise ServerFailed(f"the model was not published: {trouble}") from trouble
+    except UserFacingError as error:
+        raise ServerFailed(f"the model was not published: {error}") from error
 
 
 def _tidepool(environment: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-m", "tidepool.cli.app", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
     if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise ServerFailed(said[-1] if said else f"`tidepool {arguments[0]}` failed")
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        raise ServerFailed(lines[-1] if lines else f"`tidepool {arguments[0]}` failed")
 
 
 TIDEPOOL = Contender("tidepool", "", _open)

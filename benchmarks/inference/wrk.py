@@ -1,4 +1,4 @@
-"""The only place that runs wrk."""
+"""Run wrk."""
 
 import json
 import os
@@ -15,7 +15,7 @@ TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class Request:
-    """A POST that a server answers."""
+    """A POST request to a server."""
 
     url: str
     body: Body
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: right answers a second, milliseconds of all answers, and how many requests had none or a refusal."""
+    """One run: accepted requests per second, latencies of all responses, and the failed and refused requests."""
 
     per_s: float
     p50_ms: float
@@ -33,7 +33,7 @@ class Measured:
 
 
 def drive(request: Request, connections: int, seconds: int) -> Measured:
-    """Keep so many connections busy, each with one request at a time."""
+    """Keep this many connections busy, each with one request at a time."""
     with tempfile.NamedTemporaryFile() as body:
         Path(body.name).write_bytes(request.body.content)
         headers = "".join(f"{name}: {value}\n" for name, value in request.body.headers.items())
@@ -55,11 +55,11 @@ def drive(request: Request, connections: int, seconds: int) -> Measured:
             check=True,
         )
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT "))
-    said = json.loads(line.removeprefix("RESULT "))
+    summary = json.loads(line.removeprefix("RESULT "))
     return Measured(
-        per_s=(said["answers"] - said["refused"]) / said["seconds"],
-        p50_ms=said["p50_ms"],
-        p99_ms=said["p99_ms"],
-        failed=said["failed"],
-        refused=said["refused"],
+        per_s=(summary["answers"] - summary["refused"]) / summary["seconds"],
+        p50_ms=summary["p50_ms"],
+        p99_ms=summary["p99_ms"],
+        failed=summary["failed"],
+        refused=summary["refused"],
     )

@@ -1,4 +1,4 @@
-"""The only place that asks for predictions at the times of a load trace, whatever the server does (an open loop)."""
+"""Send predictions at the times of a load trace, whatever the server does (an open loop)."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ import aiohttp
 from benchmarks.inference.wrk import Request
 from tidepool.simulate.trace import Trace
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request: seconds from the trace's start to its turn, seconds to its answer, and its status; 0 is none."""
+class TimedRequest:
+    """One request: its due time in the trace, the seconds until the response, and the status (0 for no response)."""
 
     at: float
     took_s: float
@@ -25,38 +25,38 @@ class Asked:
 
 
 def short_day(per_s: float) -> Trace:
-    """Nothing, a morning at a third of `per_s`, forty seconds at 1.4 times `per_s`, an evening, and a night."""
+    """Return a trace of 150 s: no load, a third of `per_s`, 40 s at 1.4 times `per_s`, a third, no load."""
     rates = {0.0: 0.0, 10.0: per_s / 3, 30.0: 1.4 * per_s, 70.0: per_s / 3, 90.0: 0.0}
     return Trace("short day", list(rates), list(rates.values()), 150.0)
 
 
-def times(trace: Trace, seed: int) -> list[float]:
-    """A Poisson process at the trace's rate: exponential gaps, drawn anew where the rate changes."""
-    random, found = Random(seed), []
+def arrival_times(trace: Trace, seed: int) -> list[float]:
+    """Draw a Poisson process at the trace's rate: exponential gaps, redrawn when the rate changes."""
+    random, arrivals = Random(seed), []
     for start, end, rate in zip(trace.starts, (*trace.starts[1:], trace.seconds), trace.rates, strict=True):
         at = start + random.expovariate(rate) if rate else end
         while at < end:
-            found.append(at)
+            arrivals.append(at)
             at += random.expovariate(rate)
-    return found
+    return arrivals
 
 
-def ask(request: Request, at: Sequence[float], until_s: float) -> list[Asked]:
-    """Send each request at its time, and return when all have an answer and `until_s` seconds have passed."""
-    return asyncio.run(_ask(request, at, until_s))
+def send_all(request: Request, at: Sequence[float], until_s: float) -> list[TimedRequest]:
+    """Send each request at its time; return when all are done and `until_s` seconds have passed."""
+    return asyncio.run(_send_all(request, at, until_s))
 
 
 def capacity(request: Request, connections: int = 4, seconds: float = 5.0) -> float:
-    """Answers a second where as many ask again at once as an answer came."""
+    """Return the responses per second of `connections` clients that send as soon as they have a response."""
     return asyncio.run(_capacity(request, connections, seconds))
 
 
-async def _ask(request: Request, at: Sequence[float], until_s: float) -> list[Asked]:
+async def _send_all(request: Request, at: Sequence[float], until_s: float) -> list[TimedRequest]:
     async with _client() as client, asyncio.TaskGroup() as group:
         tasks, start = [], time.monotonic()
         for due in at:
             await asyncio.sleep(max(0.0, start + due - time.monotonic()))
-            tasks.append(group.create_task(_one(client, request, due, start + due)))
+            tasks.append(group.create_task(_send(client, request, due, start + due)))
         await asyncio.sleep(max(0.0, start + until_s - time.monotonic()))
     return [task.result() for task in tasks]
 
@@ -65,27 +65,27 @@ async def _capacity(request: Request, connections: int, seconds: float) -> float
     end = time.monotonic() + seconds
     async with _client() as client:
 
-        async def again_and_again() -> int:
+        async def send_repeatedly() -> int:
             count = 0
             while time.monotonic() < end:
-                count += (await _one(client, request, 0.0, time.monotonic())).status == HTTPStatus.OK
+                count += (await _send(client, request, 0.0, time.monotonic())).status == HTTPStatus.OK
             return count
 
-        return sum(await asyncio.gather(*(again_and_again() for _ in range(connections)))) / seconds
+        return sum(await asyncio.gather(*(send_repeatedly() for _ in range(connections)))) / seconds
 
 
 def _client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)
     )
 
 
-async def _one(client: aiohttp.ClientSession, request: Request, at: float, due: float) -> Asked:
-    """Timed from when it was due, so that a late client does not hide a wait."""
+async def _send(client: aiohttp.ClientSession, request: Request, at: float, due: float) -> TimedRequest:
+    """Send one request, timed from when it was due, so that a late client does not hide a wait."""
     try:
-        async with client.post(request.url, data=request.body.content, headers=request.body.headers) as answer:
-            await answer.read()
-            status = answer.status
+        async with client.post(request.url, data=request.body.content, headers=request.body.headers) as response:
+            await response.read()
+            status = response.status
     except (aiohttp.ClientError, TimeoutError):
         status = 0
-    return Asked(at, time.monotonic() - due, status)
+    return TimedRequest(at, time.monotonic() - due, status)

@@ -1,4 +1,4 @@
-"""The only place that looks at a pool again and again while something else goes on."""
+"""Sample a pool in the background."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from contract.pools import Pool
 from tidepool.client import Client
 
-EVERY_S = 0.5
+SAMPLE_INTERVAL_S = 0.5
 POOL = "inference"
 
 
 @dataclass(frozen=True)
-class Look:
-    """Seconds since the first look, and what there was; None is what could not be measured."""
+class PoolSample:
+    """The pool `at` seconds after the start; None stands for values that could not be measured."""
 
     at: float
     desired: int
@@ -28,22 +28,22 @@ def pool_of(client: Client) -> Pool:
 
 
 @contextmanager
-def watching(client: Client) -> Iterator[list[Look]]:
-    """Yields the looks, which come in while the block runs."""
-    looks: list[Look] = []
+def watching(client: Client) -> Iterator[list[PoolSample]]:
+    """Sample the pool during the block; yields the growing list."""
+    samples: list[PoolSample] = []
     done = threading.Event()
     start = time.monotonic()
 
-    def look() -> None:
-        while not done.wait(EVERY_S):
+    def sample() -> None:
+        while not done.wait(SAMPLE_INTERVAL_S):
             pool = pool_of(client)
             now = time.monotonic() - start
-            looks.append(Look(now, pool.replicas.desired, pool.replicas.ready, pool.queue.waiting))
+            samples.append(PoolSample(now, pool.replicas.desired, pool.replicas.ready, pool.queue.waiting))
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield looks
+        yield samples
     finally:
         done.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""The only place that runs an exported model over a shard of pictures, in a process of its own, as it will serve."""
+"""A command that runs an exported model on a file of images, with the same engine that serves it."""
 
 import argparse
 import contextlib
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from contract.errors import TidepoolError
-from services.inference.engine import Engine
+from services.inference.engine.loader import ModelLoader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the logits float32 (n, classes) of uint8 (n, channels, height, width); the exit status.
+    """Write the logits float32 (n, classes) of images uint8 (n, channels, height, width); return the exit status.
 
-    Prints the model's signature and the execution provider as one JSON line, or the reason of a failure on stderr.
+    Prints the model's signature and the execution provider as one JSON line, or the error on stderr.
     """
     parser = argparse.ArgumentParser(prog="python -m services.inference.evaluate")
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=256)
     options = parser.parse_args(arguments)
     try:
-        # ONNX Runtime prints on stdout when a device fails it.
+        # ONNX Runtime prints to stdout when a device fails.
         with contextlib.redirect_stdout(sys.stderr):
             summary = _evaluate(options.model, options.images, options.logits, options.batch)
     except TidepoolError as error:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _evaluate(model_file: Path, images_file: Path, logits_file: Path, batch: int) -> dict[str, object]:
     images = np.load(images_file, mmap_mode="r")
-    model = Engine(max_batch=batch, threads=0).load(model_file)
+    model = ModelLoader(max_batch=batch, threads=0).load(model_file)
     logits = model.run(images)
     with logits_file.open("wb") as file:
         np.save(file, logits)

@@ -1,9 +1,9 @@
-"""The process of one inference replica; its composition root."""
+"""The process of one inference replica."""
 
 from contract.jobs import JobKind
-from services.inference.batch import predict
+from services.inference.batch.predict import predict
+from services.inference.online.setup import device, setup
 from services.inference.vetting.vet import vet
-from services.inference.worker import device, setup
 from worker.replica import serve
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The only place that names what the inference service measures."""
+"""Prometheus metrics of the inference service."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -13,7 +13,7 @@ INFERENCE_SECONDS = Histogram(
 )
 BATCH_SIZE = Histogram(
     "tidepool_inference_batch_size",
-    "Decodable pictures of one call.",
+    "Requests in one batch.",
     ["model", "version"],
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )

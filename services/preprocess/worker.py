@@ -7,9 +7,8 @@ from media.archives.limits import Limits
 from services.preprocess.assembly import assembled
 from services.preprocess.piece import Piece
 from services.preprocess.pipeline import opened
-from services.preprocess.settings import PreprocessSettings
 from services.preprocess.shards import ShardFile
-from worker.slicing import Slice, sliced
+from worker.slicing import PartSettings, Slice, sliced
 from worker.task import Task
 
 
@@ -24,7 +23,7 @@ def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
     archive = task.folder / "upload.zip"
     task.objects.fetch(task.uploads.ref(spec.source.upload), archive)
     with opened(archive, spec, Limits()) as preparation:
-        most = PreprocessSettings().part_pictures
+        most = PartSettings().part_images
         if task.part is None and len(preparation.whole) > most:
             return sliced(len(preparation.whole), most)
         span = preparation.whole if task.part is None else Slice.model_validate(task.part)

@@ -1,4 +1,4 @@
-"""The only place that opens the database: one engine, short transactions, vendor errors mapped at the edge."""
+"""The database: one engine, short transactions, and the vendor's errors mapped to ours."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,24 +21,24 @@ def utc_now() -> datetime:
 
 
 class Database:
-    """An engine and a clock; every query of Tidepool runs inside `read` or `write`."""
+    """An engine and a clock; every query runs inside `read` or `write`."""
 
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self.engine = engine
         self.now = clock
         self._turn: AbstractContextManager[object] = nullcontext()
         self._reading: AbstractContextManager[object] = nullcontext()
-        # by default PostgreSQL lets each statement of a transaction see what was committed since the last one
+        # PostgreSQL's default isolation would show each statement of a transaction a newer state
         self._snapshot = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         if engine.dialect.name == "sqlite":
-            # SQLite polls for its one write lock, which starves some; threads of one process queue here instead
+            # SQLite polls for its write lock, which can starve a thread; threads of a process queue here instead
             self._turn = threading.Lock()
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
 
     @classmethod
     def connect(cls, url: str, clock: Clock = utc_now) -> Self:
-        """Prepare an engine for `url`; the first transaction connects."""
+        """Create the engine for `url`; it connects at the first transaction."""
         if url.startswith("sqlite"):
             return cls(create_engine(url, pool_size=8, max_overflow=24), clock)
         options: dict[str, Any] = {"connect_timeout": 3, "options": "-c statement_timeout=15000"}
@@ -46,7 +46,7 @@ class Database:
 
     @classmethod
     def in_memory(cls, clock: Clock = utc_now) -> Self:
-        """The twin for unit tests: the same queries on a private SQLite that lives as long as this object."""
+        """Create a private SQLite database in memory, for unit tests; it lives as long as this object."""
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         database = cls(engine, clock)
         database._reading = database._turn  # all threads share its one connection
@@ -55,7 +55,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction, whose queries all see the same moment; raises DatabaseUnavailable."""
+        """Open a transaction whose queries all see the same snapshot; raises DatabaseUnavailable."""
         with (
             mapped_errors(),
             self._reading,
@@ -66,7 +66,10 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that takes the write lock at its start; raises DatabaseUnavailable or Conflict."""
+        """Open a transaction for writing, which on SQLite takes the write lock at once.
+
+        Raises DatabaseUnavailable or Conflict.
+        """
         with (
             mapped_errors(),
             self._turn,
@@ -83,14 +86,14 @@ class Database:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Map whatever SQLAlchemy raises to the error tree."""
+    """Map the errors of SQLAlchemy to those of `contract.errors`."""
     try:
         yield
     except TidepoolError:
         raise
     except IntegrityError as error:
-        raise Conflict("somebody else changed the same thing at the same moment; try again") from error
-    except DataError as error:  # PostgreSQL keeps no NUL in a text
+        raise Conflict("another request changed the same thing at the same moment; try again") from error
+    except DataError as error:  # for example a NUL in a text, on PostgreSQL
         raise Invalid("a value in the request cannot be stored") from error
     except (DBAPIError, PoolTimeout) as error:
         raise DatabaseUnavailable("the database does not answer; try again soon") from error
@@ -99,16 +102,16 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _configure_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's begin event below decides, not the driver
+    connection.isolation_level = None  # transactions are begun by `_begin_sqlite`, not by the driver
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # an accepted job survives a power cut, not only a crash
+    cursor.execute("PRAGMA synchronous=FULL")  # an accepted job survives a power failure, too
     cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A read lock that must become a write lock fails at once when somebody else wrote in between; so take it first.
+    # Upgrading a read lock fails at once if another connection wrote in between, so take the write lock first.
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,20 +1,27 @@
-"""The in-memory twin of the object store; tests assert on its `content`."""
+"""An object store in memory, for tests."""
 
 import hashlib
+from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Corrupt, NotFound
+from services.storage.database import Clock, utc_now
+from services.storage.objects import Entry
 
 
 class MemoryObjects:
-    """Objects in a dict, with the promises of S3Objects."""
+    """Objects in a dict with the guarantees of S3Objects; tests may assert on `content`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = utc_now) -> None:
         self.content: dict[tuple[Bucket, str], bytes] = {}
+        self._modified_at: dict[tuple[Bucket, str], datetime] = {}
+        self._clock = clock
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
+        self._modified_at[bucket, key] = self._clock()
         self.content[bucket, key] = source if isinstance(source, bytes) else source.read_bytes()
         return self.adopt(bucket, key)
 
@@ -24,9 +31,9 @@ class MemoryObjects:
     def read(self, ref: ObjectRef) -> bytes:
         data = self.content.get((ref.bucket, ref.key))
         if data is None:
-            raise Corrupt("an artifact that the catalog points at is gone from the object store")
+            raise Corrupt("an object that the catalog refers to is missing from the object store")
         if (len(data), hashlib.sha256(data).hexdigest()) != (ref.size, ref.sha256):
-            raise Corrupt("an artifact read from the object store is not what was written")
+            raise Corrupt("an object read from the object store is not what was written")
         return data
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
@@ -39,13 +46,19 @@ class MemoryObjects:
         return ObjectRef(bucket=bucket, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
-        doomed = [(where, key) for where, key in self.content if where == bucket and key.startswith(prefix)]
-        for entry in doomed:
-            del self.content[entry]
-        return len(doomed)
+        keys = self._keys(bucket, prefix)
+        self.remove(bucket, keys)
+        return len(keys)
+
+    def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
+        for key in keys:
+            self.content.pop((bucket, key), None)
+
+    def entries(self, bucket: Bucket) -> list[Entry]:
+        return [Entry(key, self._modified_at[bucket, key]) for key in sorted(self._keys(bucket))]
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
-        rest = [key[len(prefix) :] for where, key in self.content if where == bucket and key.startswith(prefix)]
+        rest = [key[len(prefix) :] for key in self._keys(bucket, prefix)]
         return sorted({f"{prefix}{key.split('/')[0]}/" for key in rest if "/" in key})
 
     def upload_url(self, bucket: Bucket, key: str) -> str:
@@ -56,3 +69,6 @@ class MemoryObjects:
 
     def ping(self) -> None:
         return None
+
+    def _keys(self, bucket: Bucket, prefix: str = "") -> list[str]:
+        return [key for owner, key in self.content if owner == bucket and key.startswith(prefix)]

@@ -1,4 +1,4 @@
-"""The only place that changes the schema."""
+"""Bring the schema of the database to the newest version, with Alembic."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from services.storage.database import Database, mapped_errors
 
 
 def config(connection: Connection) -> Config:
-    """Alembic's configuration for one open connection."""
+    """Return Alembic's configuration for one open connection."""
     alembic = Config()
     alembic.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     alembic.attributes["connection"] = connection
@@ -18,11 +18,11 @@ def config(connection: Connection) -> Config:
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema to the newest version; raises DatabaseUnavailable."""
+    """Run the missing migrations; raises DatabaseUnavailable."""
     with mapped_errors(), database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
-            # altering a table copies and drops it, which with foreign keys on would delete what points at it
+            # SQLite alters a table by copying and dropping it; with foreign keys on, that would delete dependent rows
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
         command.upgrade(config(connection), "head")
         connection.commit()
-        connection.invalidate()  # its foreign keys are off
+        connection.invalidate()  # its foreign keys are still off

@@ -1,12 +1,12 @@
-"""The only place that speaks S3: immutable objects, hash-checked at every read."""
+"""The object store: immutable objects in S3, whose hash is checked at every read."""
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -22,8 +22,15 @@ CHUNK = 1 << 20
 PRESIGNED_FOR = timedelta(hours=1)
 
 
+class Entry(NamedTuple):
+    """One object in a listing; `modified_at` is by the object store's clock."""
+
+    key: str
+    modified_at: datetime
+
+
 class Artifacts(Protocol):
-    """What a job needs of an object store."""
+    """The part of an object store that jobs use."""
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
         """Store a file or bytes; raises ObjectsUnavailable."""
@@ -32,36 +39,42 @@ class Artifacts(Protocol):
         """Store a seekable stream; raises ObjectsUnavailable."""
 
     def read(self, ref: ObjectRef) -> bytes:
-        """The object's bytes; raises Corrupt if they are not what was written."""
+        """Return the object's bytes; raises Corrupt if they are not what was written."""
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
-        """Stream the object to a file; raises Corrupt and leaves no file if it is not what was written."""
+        """Stream the object to a file; raises Corrupt, and leaves no file, if it is not what was written."""
 
 
 class Objects(Artifacts, Protocol):
-    """What the services need of an object store; `S3Objects` is the real one, `MemoryObjects` its twin."""
+    """An object store: `S3Objects` in production, `MemoryObjects` in tests."""
 
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
-        """Hash an object that a client put by a presigned URL; raises NotFound."""
+        """Hash an object that a client stored through a presigned URL; raises NotFound."""
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
-        """Delete every object under a prefix and say how many there were."""
+        """Delete every object under a prefix; return how many they were."""
+
+    def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
+        """Delete these objects; a key that does not exist is not an error."""
+
+    def entries(self, bucket: Bucket) -> list[Entry]:
+        """List all objects of a bucket."""
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
-        """The folders directly under a prefix, each ending in '/'."""
+        """List the folders directly under a prefix, each ending in '/'."""
 
     def upload_url(self, bucket: Bucket, key: str) -> str:
-        """A presigned PUT, valid for an hour."""
+        """Return a presigned URL for PUT, valid for an hour."""
 
     def download_url(self, ref: ObjectRef) -> str:
-        """A presigned GET, valid for an hour."""
+        """Return a presigned URL for GET, valid for an hour."""
 
     def ping(self) -> None:
         """Raise ObjectsUnavailable unless the store answers."""
 
 
 class S3Objects:
-    """Objects in any S3 store, over the `minio` SDK."""
+    """Objects in any S3 store, by the `minio` SDK."""
 
     def __init__(self, settings: ObjectsSettings) -> None:
         self._prefix = settings.bucket_prefix
@@ -110,16 +123,28 @@ class S3Objects:
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
         with mapped_errors():
-            found = self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
-            names = [item.object_name for item in found if item.object_name]
-            for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, names)):
+            listed = self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
+            keys = [item.object_name for item in listed if item.object_name]
+        self.remove(bucket, keys)
+        return len(keys)
+
+    def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
+        with mapped_errors():
+            for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, keys)):
                 raise ObjectsUnavailable(f"the object store did not delete an object ({error.code})")
-        return len(names)
+
+    def entries(self, bucket: Bucket) -> list[Entry]:
+        with mapped_errors():
+            return [
+                Entry(item.object_name, item.last_modified)
+                for item in self._client.list_objects(self._prefix + bucket, recursive=True)
+                if item.object_name and item.last_modified
+            ]
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         with mapped_errors():
-            found = self._client.list_objects(self._prefix + bucket, prefix)
-            return [item.object_name for item in found if item.is_dir and item.object_name]
+            listed = self._client.list_objects(self._prefix + bucket, prefix)
+            return [item.object_name for item in listed if item.is_dir and item.object_name]
 
     def upload_url(self, bucket: Bucket, key: str) -> str:
         return self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)
@@ -139,20 +164,20 @@ class S3Objects:
                 size += len(chunk)
                 yield chunk
         except NotFound as error:
-            raise Corrupt("an artifact that the catalog points at is gone from the object store") from error
+            raise Corrupt("an object that the catalog refers to is missing from the object store") from error
         if (size, digest.hexdigest()) != (ref.size, ref.sha256):
-            raise Corrupt("an artifact read from the object store is not what was written")
+            raise Corrupt("an object read from the object store is not what was written")
 
     def _chunks(self, bucket: Bucket, key: str) -> Iterator[bytes]:
         with mapped_errors():
             try:
                 response = self._client.get_object(self._prefix + bucket, key)
             except InvalidResponseError:
-                # rclone answers in text/xml, which the SDK does not read; a HEAD has no body, so it says what is wrong
+                # rclone's errors are text/xml, which the SDK cannot parse; a HEAD has no body, so its error is usable
                 self._client.stat_object(self._prefix + bucket, key)
                 raise
             try:
-                yield from response.stream(CHUNK, decode_content=False)  # the bytes that were put, also if gzipped
+                yield from response.stream(CHUNK, decode_content=False)  # a gzipped object stays gzipped
             finally:
                 response.close()
                 response.release_conn()
@@ -160,7 +185,7 @@ class S3Objects:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Map whatever the SDK raises to the error tree."""
+    """Map the errors of the SDK to those of `contract.errors`."""
     try:
         yield
     except S3Error as error:
@@ -177,7 +202,7 @@ def _client(settings: ObjectsSettings, endpoint: str) -> Minio:
         url.netloc,
         access_key=settings.access_key.get_secret_value(),
         secret_key=settings.secret_key.get_secret_value(),
-        region=settings.region,  # given, so that presigning asks the server nothing
+        region=settings.region,  # otherwise presigning would ask the server for it
         secure=url.scheme == "https",
         http_client=urllib3.PoolManager(
             maxsize=16, timeout=urllib3.Timeout(connect=3, read=30), retries=urllib3.Retry(total=2, backoff_factor=0.2)

@@ -1,4 +1,4 @@
-"""The tables: what Tidepool knows, one row per noun."""
+"""The tables of the database."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC, also on SQLite, which keeps no time zone."""
+    """An aware datetime in UTC, even on SQLite, which does not store time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -54,7 +54,7 @@ jobs = Table(
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
     Column("priority", Integer, nullable=False),
-    Column("dataset", String(63)),  # what the job is about, for filters
+    Column("dataset", String(63)),  # the job's subject, for filters
     Column("model", String(63)),
     Column("request_id", String(64)),
     Column("attempt", Integer, nullable=False),
@@ -64,7 +64,7 @@ jobs = Table(
     Column("worker", String(128)),
     Column("lease_until", UtcDateTime),
     Column("run_at", UtcDateTime, nullable=False),
-    Column("rung_at", UtcDateTime, key="woken_at", nullable=False),  # when its last wake-up message was due
+    Column("rung_at", UtcDateTime, key="woken_at", nullable=False),  # when the last wake-up message was queued
     Column("deadline_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
     Column("cancel_requested_at", UtcDateTime),
@@ -101,7 +101,7 @@ job_events = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("owner", String(8), primary_key=True),  # the API key's id: one client's keys mean nothing to another
+    Column("owner", String(8), primary_key=True),  # the API key's id; clients do not share idempotency keys
     Column("key", String(255), primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("answer", JSON, nullable=False),
@@ -159,9 +159,9 @@ model_versions = Table(
     Column("name", String(63), ForeignKey("models.name"), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
-    Column("dataset", String(127)),  # of one that was trained here
+    Column("dataset", String(127)),  # of a model trained here
     Column("manifest", JSON(none_as_null=True)),
-    Column("rejected", Text),  # why, of one that has no manifest
+    Column("rejected", Text),  # the reason, for a version without a manifest
     Column("provider", String(64)),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -204,10 +204,20 @@ pools = Table(
     Column("mode", String(8), nullable=False),
     Column("policy", JSON, nullable=False),
     Column("desired", Integer, nullable=False),
-    Column("created", Integer),  # replicas that there are to start; None where no autoscaler has said so
-    Column("revision", Integer, nullable=False),  # raised by every change
+    Column("created", Integer),  # replicas that can be started; None until an autoscaler reports it
+    Column("revision", Integer, nullable=False),  # incremented by every change
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+)
+
+object_references = Table(
+    "object_references",
+    metadata,
+    Column("bucket", String(16), primary_key=True),
+    Column("key", String(1024), primary_key=True),
+    Column("owner_kind", String(32), primary_key=True),
+    Column("owner_id", String(127), primary_key=True),
+    Index(None, "owner_kind", "owner_id"),
 )
 
 pool_changes = Table(
@@ -217,7 +227,7 @@ pool_changes = Table(
     Column("pool", String(16), ForeignKey("pools.name"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("desired", Integer, nullable=False),
-    Column("ready", Integer),  # here and below: None is what could not be measured
+    Column("ready", Integer),  # this and the next two: None if not measured
     Column("waiting", Integer),
     Column("running", Integer),
     Column("reason", Text, nullable=False),
@@ -230,7 +240,7 @@ usage = Table(
     Column("day", Date, primary_key=True),  # in UTC
     Column("pool", String(16), primary_key=True),
     Column("purpose", String(8), primary_key=True),
-    Column("model", String(63), primary_key=True),  # empty where there is none, as is `job`
+    Column("model", String(63), primary_key=True),  # empty if there is none, like `job`
     Column("job", String(36), primary_key=True),
     Column("gpu", Boolean, primary_key=True),
     Column("seconds", Float, nullable=False),

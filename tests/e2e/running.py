@@ -1,4 +1,4 @@
-"""The only place where end-to-end tests start a stack: as a user does, by the command line, in a home of its own."""
+"""Start a stack for end-to-end tests with the command line, in a temporary home."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Running:
         return (self.home / "api-key").read_text().strip()
 
     def pid(self, role: str) -> int | None:
-        """What its pid file says; None while there is none."""
+        """Return the pid in its pid file; None if there is no file."""
         file = self.home / "run" / f"{role}.pid"
         return int(file.read_text().split()[0]) if file.exists() else None
 
@@ -45,17 +45,17 @@ class Running:
         return int(status), json.loads(body)
 
     def states(self, role: str) -> list[str]:
-        """What `tidepool status` shows of the replicas of a role, by rising index."""
+        """Return the states of a role's replicas in `tidepool status`, by index."""
         return [row.state for row in status_of(Home.at(self.home)).components if row.role == role]
 
 
 @contextmanager
 def started(home: Path, *scale: str) -> Iterator[Running]:
-    """A stack that is up during the block."""
+    """Run a stack during the block."""
     port = free_port()
     environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)}
     stack = Running(home, f"http://127.0.0.1:{port}", environment)
-    up = stack.tidepool("up", *(f"--scale={each}" for each in scale))
+    up = stack.tidepool("up", *(f"--scale={count}" for count in scale))
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         assert stack.url in up.stdout

@@ -1,4 +1,4 @@
-"""The benchmark runs from end to end: a stack of its own, a published model, load, and the files that it writes."""
+"""A short benchmark run against a real stack writes its result files."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Pools of the embedded stack that grow and shrink, by load and by hand, while people go on as if nothing were."""
+"""Pools of the embedded stack scale by load and by hand without a failed request."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from tests.onnx_models import CARD, linear
 from tests.pictures import class_folders, png, zipped
 from tidepool.client import Client
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -43,45 +43,45 @@ def dataset(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def people(running: Running) -> Iterator[httpx.Client]:
+def http(running: Running) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {running.key}", "Content-Type": "image/png", "X-Request-Timeout": "60"}
-    with httpx.Client(base_url=running.url, headers=headers, timeout=90) as people:
-        yield people
+    with httpx.Client(base_url=running.url, headers=headers, timeout=90) as http:
+        yield http
 
 
-def predict(people: httpx.Client, seed: int = 0) -> int:
-    """The status of one prediction, which may wait as long as it takes."""
-    return people.post("/v1/models/pets/predict?version=1", content=png(seed=seed)).status_code
+def predict(http: httpx.Client, seed: int = 0) -> int:
+    """Return the HTTP status of one prediction, whose deadline is 60 s."""
+    return http.post("/v1/models/pets/predict?version=1", content=png(seed=seed)).status_code
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Return as soon as it holds; fail if it does not in time."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Return as soon as the condition holds; fail after `TIMEOUT_S`."""
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"the condition did not hold within {TIMEOUT_S} s"
         time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
-def woken(running: Running, client: Client, model: None, people: httpx.Client) -> list[int]:
-    """What many people heard who came at once to a pool that nobody had needed."""
+def responses_from_zero(running: Running, client: Client, model: None, http: httpx.Client) -> list[int]:
+    """The statuses of 20 simultaneous requests to a pool at zero replicas."""
     client.autoscale("inference", min=0, max=2, idle_s=2, quiet_s=2)
     until(lambda: set(running.states("inference")) == {"stopped"})
     with ThreadPoolExecutor(20) as threads:
-        return list(threads.map(lambda seed: predict(people, seed), range(20)))
+        return list(threads.map(lambda seed: predict(http, seed), range(20)))
 
 
-def test_as_many_as_the_scale_said_run_at_first(running: Running, client: Client) -> None:
+def test_up_starts_the_replicas_of_the_scale_option(running: Running, client: Client) -> None:
     assert running.states("inference")[:3] == ["ready", "ready", "stopped"]
     pools = {pool.name: (pool.mode, pool.replicas.desired) for pool in client.pools()}
     assert pools == {"preprocess": ("manual", 1), "trainer": ("manual", 1), "inference": ("manual", 2)}
 
 
-def test_each_waits_for_a_pool_that_was_at_zero_until_it_is_served(woken: list[int]) -> None:
-    assert woken == [200] * 20
+def test_requests_to_a_pool_at_zero_wait_until_they_are_served(responses_from_zero: list[int]) -> None:
+    assert responses_from_zero == [200] * 20
 
 
-def test_a_training_survives_scale_in_and_moves_when_a_person_wants_nobody(
+def test_a_training_job_survives_scale_in_and_resumes_after_scale_to_zero(
     running: Running, client: Client, dataset: str
 ) -> None:
     # given two trainers, one of which trains
@@ -90,29 +90,29 @@ def test_a_training_survives_scale_in_and_moves_when_a_person_wants_nobody(
     job = client.train(dataset=dataset, model="pets-cnn", epochs=1000)
     until(lambda: client.job(job.id).progress.fraction > 0)
 
-    # when one must go
+    # when the pool is scaled in to one
     client.scale("trainer", 1)
     until(lambda: sorted(running.states("trainer")[:2]) == ["ready", "stopped"])
 
-    # then it is the other one
+    # then the idle one stops
     assert client.job(job.id).state is JobState.RUNNING
 
-    # when both must go
+    # when the pool is scaled to zero
     client.scale("trainer", 0)
     until(lambda: set(running.states("trainer")) == {"stopped"})
 
-    # then the job waits, with no failure charged, and goes on with the next trainer
+    # then the job waits, without counting an attempt, and resumes on the next trainer
     waiting = client.job(job.id)
     assert (waiting.state, waiting.attempt) == (JobState.QUEUED, 1)
     client.scale("trainer", 1)
     until(lambda: client.job(job.id).progress.fraction > waiting.progress.fraction)
-    again = client.job(job.id)
-    assert (again.state, again.attempt) == (JobState.RUNNING, 1)
+    resumed = client.job(job.id)
+    assert (resumed.state, resumed.attempt) == (JobState.RUNNING, 1)
     assert running.curl("-X", "POST", f"{running.url}/v1/jobs/{job.id}/cancel")[0] == 202
 
 
-@pytest.mark.usefixtures("woken")
-def test_a_pool_that_nobody_needs_any_more_is_at_zero_again(running: Running, client: Client) -> None:
+@pytest.mark.usefixtures("responses_from_zero")
+def test_an_idle_pool_scales_to_zero(running: Running, client: Client) -> None:
     until(lambda: set(running.states("inference")) == {"stopped"})
     # and the history explains it
     reasons = [change.reason for change in client.pool_history("inference")]
@@ -121,21 +121,21 @@ def test_a_pool_that_nobody_needs_any_more_is_at_zero_again(running: Running, cl
 
 
 @pytest.mark.usefixtures("model")
-def test_a_person_scales_and_no_request_notices(running: Running, people: httpx.Client) -> None:
-    # given people who ask all the time
+def test_scaling_by_hand_fails_no_request(running: Running, http: httpx.Client) -> None:
+    # given clients that predict continuously
     assert running.tidepool("scale", "inference", "1").returncode == 0
     until(lambda: running.states("inference")[0] == "ready")
-    over, scaled = time.monotonic() + PATIENCE_S, threading.Event()
+    deadline, scaled = time.monotonic() + TIMEOUT_S, threading.Event()
 
-    def ask() -> list[int]:
+    def predict_repeatedly() -> list[int]:
         statuses = []
-        while not scaled.wait(0.02) and time.monotonic() < over:
-            statuses.append(predict(people))
+        while not scaled.wait(0.02) and time.monotonic() < deadline:
+            statuses.append(predict(http))
         return statuses
 
-    # when a person scales out and in again
+    # when the pool is scaled out and in
     with ThreadPoolExecutor(4) as threads:
-        asking = [threads.submit(ask) for _ in range(4)]
+        futures = [threads.submit(predict_repeatedly) for _ in range(4)]
         try:
             for count in (3, 1, 2, 1):
                 assert running.tidepool("scale", "inference", str(count)).returncode == 0
@@ -143,13 +143,13 @@ def test_a_person_scales_and_no_request_notices(running: Running, people: httpx.
                 until(lambda states=states: running.states("inference")[:4] == states)  # type: ignore[misc]
         finally:
             scaled.set()
-        statuses = [status for each in asking for status in each.result()]
+        statuses = [status for future in futures for status in future.result()]
 
-    # then all were answered
+    # then every request succeeded
     assert set(statuses) == {200}
 
 
-def test_a_scale_holds_over_a_restart(running: Running, client: Client) -> None:
+def test_pool_sizes_survive_a_restart(running: Running, client: Client) -> None:
     client.scale("preprocess", 2)
     client.scale("trainer", 0)
     until(lambda: running.states("preprocess")[:2] == ["ready", "ready"])

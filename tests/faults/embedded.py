@@ -17,7 +17,7 @@ from tests.faults.cluster import Cluster, Replica
 from tests.faults.disk import Disk
 from tests.servers import free_port
 from tidepool.stack.blueprint import draw_plan
-from tidepool.stack.components import Plan
+from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
@@ -44,7 +44,7 @@ class Embedded:
         assert process is not None, f"{name} is not running"
         return process
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> StackPlan:
         plan = draw_plan(self.stack.home, self.port)
         behaving = {"command": (sys.executable, "-m", *REPLICA.command)}
         components = tuple(
@@ -62,7 +62,7 @@ def embedded(folder: Path) -> Iterator[tuple[Embedded, Cluster]]:
     found = Embedded(Stack(home), free_port())
     try:
         found.up()
-        stores = _stores(Plan.load(home.plan_file))
+        stores = _stores(StackPlan.load(home.plan_file))
         archive = stores.objects.put(Bucket.UPLOADS, "archive", b"no archive")
         yield (
             found,
@@ -84,7 +84,7 @@ def embedded(folder: Path) -> Iterator[tuple[Embedded, Cluster]]:
         found.stack.down()
 
 
-def _stores(plan: Plan) -> Stores:
+def _stores(plan: StackPlan) -> Stores:
     told = next(component.environment for component in plan.components if component.role == "gateway")
     names = ("endpoint", "access_key", "secret_key")
     objects = ObjectsSettings.model_validate({name: told[f"TIDEPOOL_S3_{name.upper()}"] for name in names})

@@ -79,8 +79,8 @@ class FaultyDatabase(Database):
 class FaultyObjects(MemoryObjects):
     """Objects in a dict whose reads and writes are the injector's calls."""
 
-    def __init__(self, injector: Injector) -> None:
-        super().__init__()
+    def __init__(self, injector: Injector, clock: Clock) -> None:
+        super().__init__(clock)
         self._injector = injector
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:

@@ -75,6 +75,7 @@ class _Start:
             "TIDEPOOL_SCRATCH": str(self._disk.folder),
             "TIDEPOOL_PORT": str(ports["gateway"]),
             "TIDEPOOL_COLLECT_S": "5",
+            "TIDEPOOL_COLLECT_GRACE_S": "0",
             **settings,
         }
         (self._folder / "redis").mkdir()

@@ -1,6 +1,7 @@
 """Every external call of a job fails once, in every way, and the job ends as if none had."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
 from contract.models import ModelCard
-from services.inference.batch import predict
+from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
 from services.trainer import worker
@@ -64,7 +65,7 @@ def checkpoints(world: World, folder: Path) -> JobRequest:
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_S", 0.0)
     monkeypatch.setattr(behaviours, "STEP_S", 0.0)
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "4")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "4")
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,7 @@ def _seen(world: World, job: Job) -> dict[str, Any]:
     assert job.state == JobState.SUCCEEDED, job.error
     assert job.result is not None
     objects = world.stores.objects
-    Collector(world.stores.database, objects).collect()
+    Collector(world.stores.database, objects, timedelta()).collect()
     folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
         "result": _timeless(job.result),

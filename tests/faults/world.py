@@ -29,7 +29,7 @@ class World:
     @classmethod
     def fresh(cls) -> "World":
         injector, clock = Injector(), FakeClock()
-        return cls(injector, clock, Stores(FaultyDatabase.faulty(injector, clock), FaultyObjects(injector)))
+        return cls(injector, clock, Stores(FaultyDatabase.faulty(injector, clock), FaultyObjects(injector, clock)))
 
     def see_through(self, request: JobRequest, handler: Handler, folder: Path) -> Job:
         """Run the job with as many replicas as it takes; a minute passes after each."""

@@ -1,25 +1,27 @@
-"""The only place that finds the Tidepool that a command is for."""
+"""Find the deployment that a command talks to."""
 
 import os
 
 from tidepool.client import Client
-from tidepool.errors import Trouble
-from tidepool.stack.components import Plan
+from tidepool.errors import UserFacingError
+from tidepool.stack.components import StackPlan
 from tidepool.stack.home import Home
 
 URL, KEY = "TIDEPOOL_URL", "TIDEPOOL_API_KEY"
 
 
 def connect(home: Home) -> Client:
-    """A client of the deployment that TIDEPOOL_URL and TIDEPOOL_API_KEY name, or of the stack that runs in this home.
+    """Return a client of the deployment in TIDEPOOL_URL and TIDEPOOL_API_KEY, else of the stack running in this home.
 
-    Raises Trouble when there is neither.
+    Raises UserFacingError if there is neither, or only one of the variables is set.
     """
     url, key = os.environ.get(URL), os.environ.get(KEY)
     if url and key:
         return Client(url, key)
     if url or key:
-        raise Trouble(f"Set both {URL} and {KEY}, or neither for the stack in {home.path}.")
+        raise UserFacingError(f"Set both {URL} and {KEY}, or neither to use the stack in {home.path}.")
     if not home.plan_file.exists() or not home.key_file.exists():
-        raise Trouble(f"No stack runs in {home.path}; start it, or set {URL} and {KEY} for another one.")
-    return Client(Plan.load(home.plan_file).url, home.key_file.read_text().strip())
+        raise UserFacingError(
+            f"No stack is running in {home.path}. Start it with `tidepool up`, or set {URL} and {KEY}."
+        )
+    return Client(StackPlan.load(home.plan_file).url, home.key_file.read_text().strip())

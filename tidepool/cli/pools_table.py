@@ -1,4 +1,4 @@
-"""`tidepool pools` as a person sees it, and as a script does."""
+"""The output of `tidepool pools`, as a table and as JSON."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from rich.table import Table
 from contract.pools import Pool, PoolMode
 
 COLUMNS = ("pool", "desired", "ready", "draining", "waiting", "running", "oldest", "mode")
-WORDS = {"pool", "mode"}
+TEXT_COLUMNS = {"pool", "mode"}
 
 
 def pools_json(pools: Sequence[Pool]) -> str:
-    """A JSON array, indented."""
+    """Return an indented JSON array."""
     return TypeAdapter(Sequence[Pool]).dump_json(pools, indent=2).decode()
 
 
 def print_pools(console: Console, pools: Sequence[Pool]) -> None:
-    """One line a pool; what could not be measured is a question mark."""
+    """Print one line per pool; `?` stands for a value that could not be measured."""
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in WORDS else "right")
+        table.add_column(name, justify="left" if name in TEXT_COLUMNS else "right")
     for pool in pools:
         replicas, queue = pool.replicas, pool.queue
         counts = (replicas.desired, replicas.ready, replicas.draining, queue.waiting, queue.running)
@@ -36,5 +36,5 @@ def _count(number: int | None) -> str:
 def _mode(pool: Pool) -> str:
     replicas = pool.replicas
     mode = f"auto {replicas.min}..{replicas.max}" if pool.mode is PoolMode.AUTO else "manual"
-    lacking = replicas.created is not None and replicas.created < replicas.desired
-    return f"{mode}, only {replicas.created} created" if lacking else mode
+    incomplete = replicas.created is not None and replicas.created < replicas.desired
+    return f"{mode}, only {replicas.created} created" if incomplete else mode

@@ -1,4 +1,4 @@
-"""`tidepool status` as a person sees it."""
+"""The output of `tidepool status`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contract.supervision import State
-from tidepool.stack.status import Row, Status
+from tidepool.stack.status import Status, StatusRow
 
 COLOURS = {
     "ready": "green",
@@ -23,7 +23,7 @@ NUMBERS = {"pid", "restarts", "uptime", "memory"}
 
 
 def print_status(console: Console, status: Status) -> None:
-    """One line a process and one for the replicas that are stopped, or how to start the stack."""
+    """Print one line per process and one for all stopped replicas, or how to start the stack."""
     if not status.components:
         console.print("The stack is down. Start it with: [bold]make up[/]")
         return
@@ -35,18 +35,20 @@ def print_status(console: Console, status: Status) -> None:
             table.add_row(*_cells(row))
     console.print(table, highlight=False)
     if stopped := _stopped(status.components):
-        console.print(f"Stopped until they are wanted: {stopped}.", highlight=False)
+        console.print(f"Stopped until needed: {stopped}.", highlight=False)
     if not status.supervised:
-        console.print("Its supervisor was killed; [bold]make down[/] stops the rest, [bold]make up[/] starts it anew.")
+        console.print(
+            "The supervisor was killed. [bold]make down[/] stops the other processes; [bold]make up[/] restarts it."
+        )
 
 
-def _stopped(rows: Sequence[Row]) -> str:
-    """`1 of trainer, 3 of inference`."""
+def _stopped(rows: Sequence[StatusRow]) -> str:
+    """Return text like `1 of trainer, 3 of inference`."""
     counts = Counter(row.role for row in rows if row.state == State.STOPPED)
     return ", ".join(f"{count} of {role}" for role, count in counts.items())
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: StatusRow) -> tuple[str, ...]:
     colour = COLOURS.get(row.state, "default")
     return (
         row.name,
@@ -60,12 +62,12 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _short(path: Path) -> str:
-    """From the current folder, where it is in there."""
+    """Return the path relative to the current folder if it is inside it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _span(seconds: float) -> str:
-    """`42 s`, `12 min`, `3.5 h`."""
+    """Return text like `42 s`, `12 min` or `3.5 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,18 +1,23 @@
-"""The only place that speaks HTTP: the key, retries when told to come back, problem details as exceptions."""
+"""HTTP for the client: authentication, retries, problem details as exceptions, event streams and upload progress."""
 
+import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+from httpx_sse import ServerSentEvent, connect_sse
 
 from tidepool.errors import ApiError
 
 RETRIES = 5
-LONGEST_PAUSE = 30.0  # seconds; a server that asks for more gets an impatient client
-COME_BACK = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
-TIMEOUT = httpx.Timeout(90.0, connect=5.0)  # a long poll answers within 60 s
-LOOPBACK = ("all://127.0.0.1", "all://localhost")  # no proxy of the environment can reach these
+MAX_PAUSE_S = 30.0  # longer Retry-After values are cut to this
+RETRYABLE = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
+TIMEOUT = httpx.Timeout(90.0, connect=5.0)  # a long poll takes up to 60 s
+LOOPBACK = ("all://127.0.0.1", "all://localhost")  # never through a proxy set in the environment
+
+OnBytes = Callable[[int, int], None]  # bytes sent, total bytes
 
 
 class Transport:
@@ -26,26 +31,30 @@ class Transport:
         )
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """The JSON of a successful answer; raises ApiError. Arguments are those of httpx.Client.request."""
-        answer = self._send(method, path, arguments)
+        """Return the response's JSON, None if it has no body. Retries on 429 and 503 with Retry-After.
+
+        Arguments are those of httpx.Client.request. Raises ApiError.
+        """
+        response = self._send(method, path, arguments)
         for _ in range(RETRIES):
-            pause = _pause(answer)
+            pause = _pause(response)
             if pause is None:
                 break
             time.sleep(pause)
-            answer = self._send(method, path, arguments)
-        if not answer.is_success:
-            raise _error(answer)
-        return answer.json() if answer.content else None
+            response = self._send(method, path, arguments)
+        if not response.is_success:
+            raise _error(response)
+        return response.json() if response.content else None
 
-    def stream(self, path: str, headers: dict[str, str]) -> Iterator[bytes]:
-        """The bytes of an answer as they come; raises ApiError, also when it breaks off."""
+    def events(self, path: str, headers: dict[str, str]) -> Iterator[ServerSentEvent]:
+        """Yield Server-Sent Events as they arrive; raises ApiError, also if the stream breaks off."""
         try:
-            with self._http.stream("GET", path, headers=headers) as answer:
-                if not answer.is_success:
-                    answer.read()
-                    raise _error(answer)
-                yield from answer.iter_bytes()
+            with connect_sse(self._http, "GET", path, headers=headers) as source:
+                response = source.response
+                if not response.is_success:
+                    response.read()
+                    raise _error(response)
+                yield from source.iter_sse()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
@@ -63,22 +72,36 @@ class Transport:
         return ApiError(status=0, code="unreachable", message=message)
 
 
-def _pause(answer: httpx.Response) -> float | None:
-    """Seconds to wait before another attempt, or None if the answer asks for none."""
-    wanted = answer.headers.get("Retry-After", "")
-    return min(float(wanted), LONGEST_PAUSE) if answer.status_code in COME_BACK and wanted.isdecimal() else None
+class UploadFile(io.FileIO):
+    """A file that reports how much of it was read; httpx takes its length from the file descriptor."""
+
+    def __init__(self, path: Path, on_bytes: OnBytes) -> None:
+        super().__init__(path)
+        self._on_bytes = on_bytes
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        chunk = super().read(-1 if size is None else size) or b""
+        self._on_bytes(self.tell(), self._size)
+        return chunk
 
 
-def _error(answer: httpx.Response) -> ApiError:
+def _pause(response: httpx.Response) -> float | None:
+    """Return the seconds to wait before a retry, None if the request must not be retried."""
+    seconds = response.headers.get("Retry-After", "")
+    return min(float(seconds), MAX_PAUSE_S) if response.status_code in RETRYABLE and seconds.isdecimal() else None
+
+
+def _error(response: httpx.Response) -> ApiError:
     try:
-        problem = answer.json()
+        problem = response.json()
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
     return ApiError(
-        status=answer.status_code,
+        status=response.status_code,
         code=str(problem.get("code", "http")),
-        message=str(problem.get("detail") or problem.get("title") or answer.reason_phrase),
+        message=str(problem.get("detail") or problem.get("title") or response.reason_phrase),
         request_id=problem.get("request_id"),
     )

@@ -1,1 +1,1 @@
-"""The demonstration: the main job on real pictures, over REST only, as a user's script would do it."""
+"""The demo: train a model on real images and serve it, over REST only."""

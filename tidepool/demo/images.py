@@ -1,4 +1,4 @@
-"""Labelled pictures for trying a model, taken from the archive that it was trained on."""
+"""Labelled images for trying a model, from the archive that it was trained on."""
 
 import zipfile
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from contract.datasets import Split
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-LEAST_PARTS = 2  # a class folder, and a file in it
+MIN_PARTS = 2  # a class folder and a file
 
 
 @dataclass(frozen=True)
-class Picture:
+class SampleImage:
     """An encoded file and the name of its class folder."""
 
     name: str
@@ -20,14 +20,14 @@ class Picture:
     content: bytes
 
 
-def pictures_of(archive: Path, count: int, *, but: frozenset[str] = frozenset()) -> list[Picture]:
-    """Up to `count` pictures `but` those named, the classes taking turns; of a `test` split only, if there is one."""
+def sample_images(archive: Path, count: int, *, exclude: frozenset[str] = frozenset()) -> list[SampleImage]:
+    """Return up to `count` images, alternating between classes; only from the `test` split if there is one."""
     with zipfile.ZipFile(archive) as file:
-        paths = [PurePosixPath(name) for name in sorted(file.namelist()) if name not in but]
-        paths = [path for path in paths if path.suffix.lower() in SUFFIXES and len(path.parts) >= LEAST_PARTS]
-        unseen = [path for path in paths if Split.TEST in path.parts[:-2]]
+        paths = [PurePosixPath(name) for name in sorted(file.namelist()) if name not in exclude]
+        paths = [path for path in paths if path.suffix.lower() in SUFFIXES and len(path.parts) >= MIN_PARTS]
+        test_split = [path for path in paths if Split.TEST in path.parts[:-2]]
         by_class: dict[str, list[PurePosixPath]] = {}
-        for path in unseen or paths:
+        for path in test_split or paths:
             by_class.setdefault(path.parent.name, []).append(path)
         turns = (path for path in chain.from_iterable(zip_longest(*by_class.values())) if path)
-        return [Picture(str(path), path.parent.name, file.read(str(path))) for path in islice(turns, count)]
+        return [SampleImage(str(path), path.parent.name, file.read(str(path))) for path in islice(turns, count)]

@@ -1,4 +1,4 @@
-"""The demonstration from start to end: a stack of its own, the road, the summary, and nothing left running."""
+"""Run the demo: start a separate stack, run the workflow, print the summary, and stop the stack."""
 
 import shutil
 import signal
@@ -14,10 +14,10 @@ from rich.markup import escape
 from contract.jobs import POOLS
 from contract.supervision import Report, State
 from tidepool.client import Client
-from tidepool.demo.road import Step, walk
-from tidepool.demo.show import Show
+from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.summary import print_summary
-from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, Trouble
+from tidepool.demo.workflow import Step, run_workflow
+from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, UserFacingError
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.files import last_lines
@@ -30,31 +30,31 @@ SAMPLE = Path(__file__).parents[2] / "examples" / "cifar10-sample.zip"
 
 
 def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Path | None, keep: bool) -> bool:
-    """Whether all of it worked; what did not is explained on the console.
+    """Return whether the demo succeeded; a failure is explained on the console.
 
-    The stack lives in `folder`, or in a temporary one that is removed at the end unless it is kept or something failed.
+    The stack is in `folder`, or in a temporary one that is removed at the end unless `keep` is set or the demo failed.
     """
     home = Home.at(folder or Path(tempfile.mkdtemp(prefix="tidepool-demo-")))
     if status_of(home).supervised:
-        console.print(f"A stack is running in {home.path}; the demonstration needs a folder of its own.")
+        console.print(f"A stack is running in {home.path}; the demo needs another folder.")
         return False
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
     try:
-        with _stack(home, keep=keep), Show(console) as show:
-            with show.step(Step.START) as update:
+        with _stack(home, keep=keep), ProgressDisplay(console) as display:
+            with display.step(Step.START) as update:
                 Stack(home).up(lambda: draw_plan(home, port), lambda reports: update(*_readiness(reports)))
             with Client(url, admin_key(home)) as client:
-                journey = walk(client, archive, epochs=epochs, show=show)
-    except Trouble as trouble:
-        _explain(console, home, trouble)
+                result = run_workflow(client, archive, epochs=epochs, display=display)
+    except UserFacingError as error:
+        _explain(console, home, error)
         return False
     except (KeyboardInterrupt, SystemExit):
         if not folder:
             shutil.rmtree(home.path)
         raise
-    print_summary(console, journey, show.seconds)
-    _where_next(console, home, url, keep=keep)
+    print_summary(console, result, display.seconds)
+    _print_next_steps(console, home, url, keep=keep)
     if not (keep or folder):
         shutil.rmtree(home.path)
     return True
@@ -62,9 +62,9 @@ def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Pat
 
 @contextmanager
 def _stack(home: Home, *, keep: bool) -> Iterator[None]:
-    """Stop the stack at the end, also when this process is told to stop; keep it only if all went well."""
+    """Stop the stack at the end, also after SIGTERM or SIGHUP; keep it only if the demo succeeded."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     try:
         yield
     except BaseException:
@@ -72,41 +72,43 @@ def _stack(home: Home, *, keep: bool) -> Iterator[None]:
         raise
     finally:
         if not keep:
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the stop
             Stack(home).down()
             signal.signal(signal.SIGINT, before)
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
+def _exit(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
 def _readiness(reports: Sequence[Report]) -> tuple[float, str]:
-    wanted = [report for report in reports if report.state is not State.STOPPED]
-    waiting = [report.name for report in wanted if not report.state.settled]
-    return (len(wanted) - len(waiting)) / max(1, len(wanted)), ", ".join(waiting)
+    desired = [report for report in reports if report.state is not State.STOPPED]
+    waiting = [report.name for report in desired if not report.state.settled]
+    return (len(desired) - len(waiting)) / max(1, len(desired)), ", ".join(waiting)
 
 
-def _explain(console: Console, home: Home, trouble: Trouble) -> None:
-    log = trouble.log if isinstance(trouble, StackFailed) else last_lines(home.log(_blamed(trouble)), TAIL)
+def _explain(console: Console, home: Home, error: UserFacingError) -> None:
+    log = error.log if isinstance(error, StackFailed) else last_lines(home.log(_failed_component(error)), TAIL)
     console.print(log, style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All logs: {home.logs}", highlight=False, soft_wrap=True)
-    console.print(f"[bold red]The demonstration failed.[/] {escape(str(trouble))}", highlight=False, soft_wrap=True)
+    console.print(f"[bold red]The demo failed.[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
-def _blamed(trouble: Trouble) -> str:
-    """The component whose log most likely says why."""
-    if isinstance(trouble, JobUnsuccessful):
-        return POOLS[trouble.job.kind]
-    if isinstance(trouble, ApiError) and trouble.request_id is None:
+def _failed_component(error: UserFacingError) -> str:
+    """Return the component whose log most likely shows the cause."""
+    if isinstance(error, JobUnsuccessful):
+        return POOLS[error.job.kind]
+    if isinstance(error, ApiError) and error.request_id is None:
         return "supervisor"
     return "gateway"
 
 
-def _where_next(console: Console, home: Home, url: str, *, keep: bool) -> None:
+def _print_next_steps(console: Console, home: Home, url: str, *, keep: bool) -> None:
     if keep:
-        console.print(f"\nThe stack is still up: {url}/docs, key in {home.key_file}")
+        console.print(f"\nThe stack is still running: {url}/docs, key in {home.key_file}")
         console.print(f"Stop it with: TIDEPOOL_HOME={home.path} make down", highlight=False)
         return
-    console.print("\nNothing is left running. To keep a stack:  [bold]make up[/], and later  [bold]make down[/]")
-    console.print("It answers at http://127.0.0.1:8080, and documents itself at http://127.0.0.1:8080/docs")
+    console.print("\nThe demo's stack is stopped. To start a stack:  [bold]make up[/]. To stop it:  [bold]make down[/]")
+    console.print(
+        "Its API is at http://127.0.0.1:8080, the documentation at http://127.0.0.1:8080/docs", soft_wrap=True
+    )

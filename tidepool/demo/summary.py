@@ -1,4 +1,4 @@
-"""The one readable page at the end of the demonstration."""
+"""The summary at the end of the demo."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from rich.text import Text
 from contract.catalog import DatasetVersion
 from contract.datasets import Split
 from contract.training import Metrics
-from tidepool.demo.road import Guess, Journey, Step
+from tidepool.demo.workflow import DemoResult, SamplePrediction, Step
 
-WIDEST_MATRIX = 20  # classes
-COLUMN = 4  # letters of a class name over the confusion matrix
+MAX_MATRIX_CLASSES = 20
+COLUMN = 4  # characters of a class name above the confusion matrix
 
 
 class Section(NamedTuple):
@@ -24,15 +24,15 @@ class Section(NamedTuple):
     table: Table | None = None
 
 
-def print_summary(console: Console, journey: Journey, seconds: Mapping[str, float]) -> None:
-    """Print all that came out of the road, and the seconds of each of its steps."""
-    test = journey.trained.metrics.test
-    sections = [_classes(journey.dataset), _epochs(journey), _accuracy(journey, test)]
-    if test and len(journey.model.labels) <= WIDEST_MATRIX:
-        sections.append(_confusion(journey.model.labels, test.confusion_matrix))
-    sections += [_guesses(journey.guesses), _batch(journey), _seconds(journey, seconds)]
+def print_summary(console: Console, result: DemoResult, seconds: Mapping[str, float]) -> None:
+    """Print the result and the duration of each step."""
+    test = result.trained.metrics.test
+    sections = [_classes(result.dataset), _epochs(result), _accuracy(result, test)]
+    if test and len(result.model.labels) <= MAX_MATRIX_CLASSES:
+        sections.append(_confusion(result.model.labels, test.confusion_matrix))
+    sections += [_singles(result.singles), _batch(result), _seconds(result, seconds)]
     console.print()
-    console.rule("From a folder of pictures to a served model")
+    console.rule("From a folder of images to a served model")
     for section in sections:
         console.print(f"\n[bold]{section.title}[/]", highlight=False, soft_wrap=True)
         if section.table:
@@ -47,14 +47,14 @@ def _classes(dataset: DatasetVersion) -> Section:
         table.add_row(escape(label), *(str(dataset.counts_by_class.get(split, {}).get(label, 0)) for split in Split))
     table.add_section()
     table.add_row("all", *(str(getattr(dataset.counts, split)) for split in Split))
-    title = f"Data set {dataset.name}@{dataset.version}: {len(dataset.classes)} classes"
+    title = f"Dataset {dataset.name}@{dataset.version}: {len(dataset.classes)} classes"
     return Section(title, f"{dataset.rejected} files rejected", table)
 
 
-def _epochs(journey: Journey) -> Section:
+def _epochs(result: DemoResult) -> Section:
     table = _table("epoch", "train loss", "val loss", "val accuracy", "seconds")
-    for epoch in journey.trained.epochs:
-        best = epoch.epoch == journey.trained.best_epoch
+    for epoch in result.trained.epochs:
+        best = epoch.epoch == result.trained.best_epoch
         table.add_row(
             f"{epoch.epoch}{' *' if best else ''}",
             f"{epoch.train_loss:.3f}",
@@ -63,13 +63,13 @@ def _epochs(journey: Journey) -> Section:
             f"{epoch.seconds:.1f}",
             style="bold" if best else None,
         )
-    note = f"* kept; {journey.model.parameters:,} parameters, trained on {journey.model.trained_on}"
-    return Section(f"Model {journey.trained.model}", note, table)
+    note = f"* best epoch, kept; {result.model.parameters:,} parameters, trained on {result.model.trained_on}"
+    return Section(f"Model {result.trained.model}", note, table)
 
 
-def _accuracy(journey: Journey, test: Metrics | None) -> Section:
-    onnx = journey.trained.onnx
-    title = "No test accuracy: the data set has no test split"
+def _accuracy(result: DemoResult, test: Metrics | None) -> Section:
+    onnx = result.trained.onnx
+    title = "No test accuracy: the dataset has no test split"
     if test:
         title = f"Test accuracy [green]{test.accuracy:.1%}[/] (top-5 {test.top5_accuracy:.1%}, loss {test.loss:.3f})"
     note = (
@@ -86,32 +86,32 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Sectio
     return Section("Confusion matrix of the test split: true labels down, predictions across", table=table)
 
 
-def _heat(count: int, of: int) -> Text:
-    """White on a red that deepens with the share of the row."""
-    share = count / of if of else 0.0
+def _heat(count: int, total: int) -> Text:
+    """White on a red whose depth is the share of the row."""
+    share = count / total if total else 0.0
     return Text(f"{count:>4}", style=f"white on rgb({40 + round(180 * share)},{40 - round(20 * share)},40)")
 
 
-def _guesses(guesses: Sequence[Guess]) -> Section:
-    table = _table("picture", "true label", "predicted", "confidence", "ms", "")
-    for guess in guesses:
-        right = guess.label == guess.predicted
-        names = (escape(text) for text in (guess.picture, guess.label, guess.predicted))
-        numbers = (f"{guess.score:.1%}", f"{guess.milliseconds:.1f}")
-        mark = Text("right", "green") if right else Text("wrong", "red")
+def _singles(predictions: Sequence[SamplePrediction]) -> Section:
+    table = _table("image", "true label", "predicted", "confidence", "ms", "")
+    for prediction in predictions:
+        correct = prediction.label == prediction.predicted
+        names = (escape(text) for text in (prediction.image, prediction.label, prediction.predicted))
+        numbers = (f"{prediction.score:.1%}", f"{prediction.milliseconds:.1f}")
+        mark = Text("right", "green") if correct else Text("wrong", "red")
         table.add_row(*names, *numbers, mark)
-    return Section("Pictures, one request each", "The first request loads the model.", table)
+    return Section("Images, one request each", "The first request loads the model.", table)
 
 
-def _batch(journey: Journey) -> Section:
-    batch = journey.batch
-    title = f"A batch of {batch.count} pictures: {batch.right / batch.count:.1%} right"
-    rate = f"{batch.count / batch.seconds:,.0f} pictures/s, {batch.seconds:.2f} s in all"
-    return Section(title, f"{rate}, on {journey.model.provider or 'the inference pool'}")
+def _batch(result: DemoResult) -> Section:
+    batch = result.batch
+    title = f"A batch of {batch.count} images: {batch.correct / batch.count:.1%} right"
+    rate = f"{batch.count / batch.seconds:,.0f} images/s, {batch.seconds:.2f} s in all"
+    return Section(title, f"{rate}, on {result.model.provider or 'the inference pool'}")
 
 
-def _seconds(journey: Journey, seconds: Mapping[str, float]) -> Section:
-    epochs = sum(epoch.seconds for epoch in journey.trained.epochs)
+def _seconds(result: DemoResult, seconds: Mapping[str, float]) -> Section:
+    epochs = sum(epoch.seconds for epoch in result.trained.epochs)
     spent: dict[str, float] = {}
     for title, value in seconds.items():
         if title == Step.TRAIN:

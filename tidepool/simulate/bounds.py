@@ -1,4 +1,4 @@
-"""The only place that finds out which bounds a pool should have."""
+"""Search for the replica bounds that meet a wait target."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tidepool.simulate.trace import Trace
 
 @dataclass(frozen=True)
 class WaitTarget:
-    """A `share` of all requests shall wait for at most so many seconds."""
+    """At least a `share` of all requests must wait `seconds` at most."""
 
     seconds: float
     share: float
@@ -22,22 +22,22 @@ class WaitTarget:
 
 
 def most_useful(trace: Trace, service_s: float) -> int:
-    """Twice the replicas that are busy at the peak of a trace and four more: beyond it no bound is tried."""
+    """Return the largest bound to try: twice the replicas that are busy at the trace's peak, plus four."""
     return min(MOST_REPLICAS, math.ceil(2 * trace.peak * service_s) + 4)
 
 
 def smallest_fixed(experiment: Experiment, target: WaitTarget, most: int) -> int | None:
-    """The fewest replicas that meet the target if their number never changes; None where `most` do not."""
+    """Return the smallest fixed number of replicas that meets the target; None if `most` does not."""
     if not target.met_by(experiment.fixed(most)):
         return None
     return _smallest(0, most, lambda count: target.met_by(experiment.fixed(count)))
 
 
 def best_bounds(experiment: Experiment, policy: ScalingPolicy, target: WaitTarget, most: int) -> ScalingPolicy | None:
-    """The policy with the smallest `min`, and for it the smallest `max`, that meet the target; None where none do.
+    """Return the policy with the smallest `min`, then the smallest `max`, that meets the target; None if there is none.
 
-    `min` is what costs while there is little load, `max` only caps what a peak may cost, so `min` goes first. Found by
-    bisection, as if a larger bound never made waits longer; both of the bounds found were tried together.
+    `min` comes first because it costs while there is little load; `max` only caps the cost of a peak. The bisection
+    assumes that a larger bound never makes waits longer. The returned pair itself was simulated.
     """
 
     def meets(low: int, high: int) -> bool:
@@ -55,7 +55,7 @@ def _with(policy: ScalingPolicy, low: int, high: int) -> ScalingPolicy:
 
 
 def _smallest(low: int, high: int, good: Callable[[int], bool]) -> int:
-    """The smallest number from `low` to `high` that is good, where `high` is known to be."""
+    """Return the smallest good number from `low` to `high`; `high` must be good."""
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if good(middle) else (middle + 1, high)

@@ -1,27 +1,28 @@
-"""The only place that runs a scaling policy on simulated replicas."""
+"""Run a scaling policy on simulated replicas."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
-from contract.pools import ScalingPolicy
+from contract.pools import Measured, ScalingPolicy
 from services.autoscaler.memory import Memory
 from services.autoscaler.policy import decide
-from tidepool.simulate.arrivals import arrivals
-from tidepool.simulate.gauge import Gauge, Seen
-from tidepool.simulate.line import Line
 from tidepool.simulate.outcome import Moment, Outcome
 from tidepool.simulate.replicas import Replicas
 from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import Trace
+from tidepool.simulate.trace import Trace, arrivals
+from tidepool.simulate.wait_queue import WaitQueue
+
+MEASURED_OVER_S = 10.0
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How long a replica takes for one request and to start, in seconds, and when a request is given up.
+    """Seconds that a replica takes for one request and to start, and after which a waiting request is dropped.
 
-    Of `jobs`, each that runs holds a lease, which keeps its replica.
+    With `jobs`, each running job holds a lease, so its replica is not stopped by scale-in.
     """
 
     service_s: float
@@ -30,9 +31,41 @@ class Serving:
     jobs: bool = False
 
 
+class Interval(NamedTuple):
+    """Sums over the steps since the last decision."""
+
+    arrived: int = 0
+    busy: int = 0
+    seats: int = 0
+
+
+class Meter:
+    """What the autoscaler measures: utilization and request rate over the last `MEASURED_OVER_S` seconds."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._intervals: deque[Interval] = deque(maxlen=max(1, round(MEASURED_OVER_S / interval_s)))
+
+    def read(
+        self, interval: Interval, *, at: float, ready: int, waiting: int, leases: int, oldest_s: float
+    ) -> Measured:
+        """Add the interval that ends at the second `at`, and return the measurement then."""
+        self._intervals.append(interval)
+        arrived, busy, seats = (sum(column) for column in zip(*self._intervals, strict=True))
+        return Measured(
+            at=at,
+            ready=ready,
+            waiting=waiting,
+            running=leases,
+            oldest_s=oldest_s,
+            busy=min(1.0, busy / seats) if seats else None,
+            requests_per_minute=60 * arrived / (len(self._intervals) * self._interval_s),
+        )
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """A load that can be served under one policy after another, the same requests each time."""
+    """One set of requests, to be served under different policies."""
 
     serving: Serving
     steps: Steps
@@ -45,35 +78,35 @@ class Experiment:
         return cls(serving, steps, arrivals(trace, steps, seed))
 
     def fixed(self, replicas: int) -> Outcome:
-        """Serve with always as many replicas."""
+        """Serve with a fixed number of replicas."""
         return self.run(ScalingPolicy(min=replicas, max=replicas))
 
     def run(self, policy: ScalingPolicy) -> Outcome:
-        """Serve while the autoscaler decides every `DECIDE_S`; at first the policy's `min` replicas are ready."""
+        """Serve with the autoscaler deciding every `DECIDE_S`; the policy's `min` replicas are ready at the start."""
         steps, serving = self.steps, self.serving
-        line = Line(None if serving.deadline_s is None else math.floor(serving.deadline_s / steps.seconds))
+        queue = WaitQueue(None if serving.deadline_s is None else math.floor(serving.deadline_s / steps.seconds))
         replicas = Replicas(policy.min, steps, serving.startup_s)
-        gauge = Gauge(steps.a_decision * steps.seconds)
+        meter = Meter(steps.steps_per_decision * steps.seconds)
         memory = Memory.fresh(policy.min, 0.0)
         held_steps, step, moments = 0, -1, []
-        for start in range(0, steps.count, steps.a_decision):
+        for start in range(0, steps.count, steps.steps_per_decision):
             arrived = busy = seats = 0
             held = replicas.held
-            chunk = self.arrived[start : start + steps.a_decision]
-            for step, came in enumerate(chunk, start):
+            chunk = self.arrived[start : start + steps.steps_per_decision]
+            for step, requests in enumerate(chunk, start):
                 room = replicas.pass_step(step)
-                replicas.begin(line.pass_step(step, came, room))
-                arrived += came
+                replicas.begin(queue.pass_step(step, requests, room))
+                arrived += requests
                 busy += replicas.running
                 seats += replicas.seats
             held_steps += held * len(chunk)
-            now, oldest_s = (step + 1) * steps.seconds, line.oldest(step) * steps.seconds
+            now, oldest_s = (step + 1) * steps.seconds, queue.oldest(step) * steps.seconds
             moments.append(Moment(now, arrived / (len(chunk) * steps.seconds), held, oldest_s))
-            measured = gauge.read(
-                Seen(arrived, busy, seats),
+            measured = meter.read(
+                Interval(arrived, busy, seats),
                 at=now,
                 ready=replicas.ready,
-                waiting=line.length,
+                waiting=queue.length,
                 leases=replicas.running if serving.jobs else 0,
                 oldest_s=oldest_s,
             )
@@ -81,11 +114,11 @@ class Experiment:
             replicas.follow(decision.replicas, step)
         return Outcome(
             arrived=sum(self.arrived),
-            served=line.began.total() - replicas.running,
+            served=queue.began.total() - replicas.running,
             running=replicas.running,
-            dropped=line.dropped,
-            began=line.began,
-            waiting=line.ages(step),
+            dropped=queue.dropped,
+            began=queue.began,
+            waiting=queue.ages(step),
             step_s=steps.seconds,
             held_s=held_steps * steps.seconds,
             moments=moments,

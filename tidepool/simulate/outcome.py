@@ -1,4 +1,4 @@
-"""The only place for what came of a simulated load."""
+"""The result of serving a simulated load."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """A pool between two decisions."""
+    """The state of a pool between two decisions."""
 
     at: float
     requests_per_second: float
@@ -18,10 +18,10 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Every request that arrived was served, runs, waits or was dropped: `arrived` is the sum of the four.
+    """`arrived` is the sum of the requests served, running, waiting and dropped.
 
-    `began` has the requests that were served or run by the steps of `step_s` seconds that they waited, `waiting` the
-    others by the steps that they have waited so far.
+    `began` counts the served and running requests by the steps of `step_s` seconds that they waited, `waiting` the
+    waiting ones by the steps so far. `held_s` is the replica-seconds paid for.
     """
 
     arrived: int
@@ -40,11 +40,11 @@ class Outcome:
 
     @property
     def mean_wait_s(self) -> float:
-        """Of those that began."""
+        """The mean wait of the requests that began."""
         return self.step_s * sum(steps * count for steps, count in self.began.items()) / max(1, self.began.total())
 
     def wait_s(self, share: float) -> float:
-        """Seconds that a `share` of all requests waited at most; infinite where more than the rest were dropped."""
+        """Return the quantile `share` of the waits; infinite if too many requests were dropped to reach it."""
         if not self.arrived:
             return 0.0
         waits, left = self.began + self.waiting, share * self.arrived - 1e-9
@@ -55,6 +55,6 @@ class Outcome:
         return math.inf
 
     def share_begun_within(self, seconds: float) -> float:
-        """The share of all requests that began after at most so long."""
+        """Return the share of all requests that began within `seconds`."""
         in_time = sum(count for steps, count in self.began.items() if steps * self.step_s <= seconds)
         return in_time / self.arrived if self.arrived else 1.0

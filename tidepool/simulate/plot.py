@@ -1,4 +1,4 @@
-"""The only place that draws a simulation: an SVG file, written without a library, since it needs only lines."""
+"""Plot a simulation as SVG, without a plotting library because it needs only lines."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,23 +10,25 @@ WIDTH, HEIGHT, LEFT, GAP, TOP = 860, 150, 70, 46, 30  # pixels of a panel, and a
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 
 
-class Line(NamedTuple):
+class Series(NamedTuple):
     name: str
     colour: str
     values: Sequence[float]
 
 
 def draw(title: str, outcomes: dict[str, Outcome]) -> str:
-    """Requests a second, replicas and the oldest wait over time, a line for each outcome, as SVG."""
+    """Return SVG with requests per second, replicas and oldest wait over time, one line per outcome."""
     colours = dict(zip(outcomes, COLOURS, strict=False))
     columns = {name: _columns(outcome.moments) for name, outcome in outcomes.items()}
     first = next(iter(columns.values()))
     hours = next(iter(outcomes.values())).moments[-1].at / 3600
     panels = {
-        "requests/s": [Line("", "#555", [moment.requests_per_second for moment in first])],
-        "replicas": [Line(name, colours[name], [moment.held for moment in found]) for name, found in columns.items()],
+        "requests/s": [Series("", "#555", [moment.requests_per_second for moment in first])],
+        "replicas": [
+            Series(name, colours[name], [moment.held for moment in moments]) for name, moments in columns.items()
+        ],
         "oldest wait, s": [
-            Line("", colours[name], [each.oldest_s for each in found]) for name, found in columns.items()
+            Series("", colours[name], [moment.oldest_s for moment in moments]) for name, moments in columns.items()
         ],
     }
     height = TOP + len(panels) * (HEIGHT + GAP)
@@ -39,21 +41,21 @@ def draw(title: str, outcomes: dict[str, Outcome]) -> str:
 
 
 def _columns(moments: Sequence[Moment]) -> list[Moment]:
-    """The largest values in each pixel's width, so that no peak is lost."""
+    """Reduce to one moment per pixel with the largest values, so that no peak is lost."""
     size = -(-len(moments) // WIDTH)
     groups = (moments[start : start + size] for start in range(0, len(moments), size))
     return [
         Moment(
             group[-1].at,
-            max(each.requests_per_second for each in group),
-            max(each.held for each in group),
-            max(each.oldest_s for each in group),
+            max(moment.requests_per_second for moment in group),
+            max(moment.held for moment in group),
+            max(moment.oldest_s for moment in group),
         )
         for group in groups
     ]
 
 
-def _panel(top: int, name: str, lines: Sequence[Line], hours: float) -> str:
+def _panel(top: int, name: str, lines: Sequence[Series], hours: float) -> str:
     largest = max(max(line.values) for line in lines) or 1.0
     bottom = top + HEIGHT
     parts = [

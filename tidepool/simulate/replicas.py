@@ -1,4 +1,4 @@
-"""The only place for simulated replicas: they start, serve, and go when they have finished."""
+"""Simulated replicas: they start, serve, and stop when their requests are done."""
 
 from collections import deque
 
@@ -6,15 +6,15 @@ from tidepool.simulate.steps import Steps
 
 
 class Replicas:
-    """How many are ready, how many start, and the requests under way on them."""
+    """Counts of ready and starting replicas, and of the requests running on them."""
 
     def __init__(self, ready: int, steps: Steps, startup_s: float) -> None:
         self.ready = ready
         self.running = 0
-        self._a_step = steps.a_step
-        self._ends = deque([0] * steps.a_request)  # how many requests end in the steps to come
-        self._startup = steps.spanning(startup_s)
-        self._starting: deque[list[int]] = deque()  # [step in which they are ready, how many]
+        self._requests_per_step = steps.requests_per_step
+        self._ends = deque([0] * steps.steps_per_request)  # requests that end, by coming step
+        self._startup = steps.count_in(startup_s)
+        self._starting: deque[list[int]] = deque()  # [step in which they become ready, count]
 
     @property
     def starting(self) -> int:
@@ -22,20 +22,23 @@ class Replicas:
 
     @property
     def seats(self) -> int:
-        """The requests that all ready ones can have under way."""
-        return self.ready * self._a_step
+        """The number of requests that all ready replicas can run at once."""
+        return self.ready * self._requests_per_step
 
     @property
     def held(self) -> int:
-        """All that are paid for: those that start, those that are ready, those that go but still finish."""
-        return max(self.ready, -(-self.running // self._a_step)) + self.starting
+        """The replicas paid for: starting, ready, and draining."""
+        return max(self.ready, -(-self.running // self._requests_per_step)) + self.starting
 
     def pass_step(self, step: int) -> int:
-        """End what ends, make ready what has started; how many more requests can begin, below 0 while some go."""
+        """Finish requests, make started replicas ready, and return how many requests can begin.
+
+        Negative while replicas drain.
+        """
         self.running -= self._ends.popleft()
         while self._starting and self._starting[0][0] <= step:
             self.ready += self._starting.popleft()[1]
-        return self.ready * self._a_step - self.running
+        return self.ready * self._requests_per_step - self.running
 
     def begin(self, requests: int) -> None:
         """Start requests in this step."""
@@ -43,15 +46,15 @@ class Replicas:
         self._ends.append(requests)
 
     def follow(self, desired: int, step: int) -> None:
-        """Start what is too few; let go what is too many, those that still start first."""
+        """Start missing replicas, or stop surplus ones, starting replicas first."""
         surplus = self.ready + self.starting - desired
         if surplus < 0:
             self._starting.append([step + 1 + self._startup, -surplus])
         while surplus > 0 and self._starting:
             last = self._starting[-1]
-            gone = min(surplus, last[1])
-            last[1] -= gone
-            surplus -= gone
+            cancelled = min(surplus, last[1])
+            last[1] -= cancelled
+            surplus -= cancelled
             if not last[1]:
                 self._starting.pop()
         self.ready -= max(0, surplus)

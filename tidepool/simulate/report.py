@@ -1,4 +1,4 @@
-"""The only place for what `tidepool simulate` says, as values."""
+"""The report of `tidepool simulate` as data."""
 
 from typing import Self
 
@@ -7,8 +7,8 @@ from contract.pools import ScalingPolicy
 from tidepool.simulate.outcome import Outcome
 
 
-class Row(Frozen):
-    """One way to provision a pool, and what comes of it; a wait is None where so many requests were dropped."""
+class StudyRow(Frozen):
+    """One way to provision a pool and its result; a wait is None if too many requests were dropped to reach it."""
 
     name: str
     min: int
@@ -23,7 +23,7 @@ class Row(Frozen):
 
     @classmethod
     def of(cls, name: str, policy: ScalingPolicy, outcome: Outcome, *, in_time_s: float | None, price: float) -> Self:
-        """`in_time_s` is the longest wait after which an answer still comes before its deadline."""
+        """`in_time_s` is the longest wait with which a request still meets its deadline."""
         waits = {share: outcome.wait_s(share) for share in (0.5, 0.95, 0.99)}
         p50, p95, p99 = (None if wait == float("inf") else round(wait, 4) for wait in waits.values())
         return cls(
@@ -40,13 +40,13 @@ class Row(Frozen):
         )
 
 
-class Bounds(Frozen):
+class ReplicaBounds(Frozen):
     min: int
     max: int
 
 
-class Report(Frozen):
-    """All of it; `recommended` is None where no bounds meet the target."""
+class StudyReport(Frozen):
+    """`recommended` is None if no bounds meet the target."""
 
     trace: str
     seconds: float
@@ -55,5 +55,5 @@ class Report(Frozen):
     wait_target_s: float
     wait_share: float
     policy: ScalingPolicy
-    rows: tuple[Row, ...]
-    recommended: Bounds | None
+    rows: tuple[StudyRow, ...]
+    recommended: ReplicaBounds | None

@@ -1,4 +1,4 @@
-"""The only place that compares ways to provision a pool for one load."""
+"""Compare ways to provision a pool for one load."""
 
 from dataclasses import dataclass
 
@@ -6,27 +6,27 @@ from contract.pools import ScalingPolicy
 from tidepool.simulate.bounds import WaitTarget, best_bounds, most_useful, smallest_fixed
 from tidepool.simulate.experiment import Experiment, Serving
 from tidepool.simulate.outcome import Outcome
-from tidepool.simulate.report import Bounds, Report, Row
+from tidepool.simulate.report import ReplicaBounds, StudyReport, StudyRow
 from tidepool.simulate.trace import Trace
 
-AS_ASKED, RECOMMENDED, FEWEST, AT_MAX = "as asked", "recommended", "fixed, the fewest", "fixed at max"
+REQUESTED, RECOMMENDED, FEWEST, AT_MAX = "as asked", "recommended", "fixed, the fewest", "fixed at max"
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was found, and the outcomes behind each of its rows."""
+    """The report, and the outcome of each of its rows."""
 
-    report: Report
+    report: StudyReport
     outcomes: dict[str, Outcome]
 
 
 def study(
     trace: Trace, serving: Serving, policy: ScalingPolicy, target: WaitTarget, *, seed: int, price: float
 ) -> Study:
-    """Serve a trace with the policy as it is, with the bounds that meet the target, and with fixed numbers."""
+    """Serve a trace with the given policy, with bounds that meet the target, and with fixed numbers of replicas."""
     experiment = Experiment.of(trace, serving, seed)
     most = max(policy.max, most_useful(trace, serving.service_s))
-    policies = {AS_ASKED: policy}
+    policies = {REQUESTED: policy}
     recommended = best_bounds(experiment, policy, target, most)
     if recommended is not None:
         policies[RECOMMENDED] = recommended
@@ -34,10 +34,13 @@ def study(
     if fewest is not None:
         policies[FEWEST] = ScalingPolicy(min=fewest, max=fewest)
     policies[AT_MAX] = ScalingPolicy(min=policy.max, max=policy.max)
-    outcomes = {name: experiment.run(each) for name, each in policies.items()}
+    outcomes = {name: experiment.run(candidate) for name, candidate in policies.items()}
     in_time_s = None if serving.deadline_s is None else serving.deadline_s - serving.service_s
-    rows = (Row.of(name, each, outcomes[name], in_time_s=in_time_s, price=price) for name, each in policies.items())
-    report = Report(
+    rows = (
+        StudyRow.of(name, candidate, outcomes[name], in_time_s=in_time_s, price=price)
+        for name, candidate in policies.items()
+    )
+    report = StudyReport(
         trace=trace.name,
         seconds=trace.seconds,
         requests=sum(experiment.arrived),
@@ -46,6 +49,6 @@ def study(
         wait_share=target.share,
         policy=policy,
         rows=tuple(rows),
-        recommended=None if recommended is None else Bounds(min=recommended.min, max=recommended.max),
+        recommended=None if recommended is None else ReplicaBounds(min=recommended.min, max=recommended.max),
     )
     return Study(report, outcomes)

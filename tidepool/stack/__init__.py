@@ -1,1 +1,1 @@
-"""The embedded stack: the real services over real servers, as local processes on loopback."""
+"""The embedded stack: all services, Redis and an object store as local processes on loopback."""

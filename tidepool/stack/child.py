@@ -1,25 +1,40 @@
-"""One component's life under the supervisor: started, probed, started again when it dies, and drained."""
+"""One component under the supervisor: start, probe, restart with back-off, drain."""
 
 import logging
+import math
 import os
 import subprocess
 import time
 from pathlib import Path
 
 from contract.supervision import Report, State
-from tidepool.stack.backoff import Backoff
 from tidepool.stack.components import Component
 from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.probe import answers
 from tidepool.stack.processes import kill_marked, mark
 
-SOURCE = Path(__file__).parents[2]  # where `python -m services.…` finds the same code as this
-LARGEST_LOG = 10 << 20  # bytes; looked at when a component starts
-PROBE_EVERY = 10.0  # seconds, once it is ready
-SILENCES = 3  # unanswered probes after which a process that lives is taken for hung
+SOURCE = Path(__file__).parents[2]  # working directory in which `python -m services.…` finds this same code
+MAX_LOG_BYTES = 10 << 20  # checked when a component starts
+PROBE_INTERVAL_S = 10.0  # once the component is ready
+MAX_FAILED_PROBES = 3  # in a row, after which a live process counts as hung
+FIRST_DELAY_S, MAX_DELAY_S, HEALTHY_S = 0.5, 30.0, 60.0
 
 _log = logging.getLogger(__name__)
+
+
+class Backoff:
+    """Restart delays: half a second, doubled at each death up to 30 s, reset after 60 s of uptime."""
+
+    def __init__(self) -> None:
+        self._deaths = 0
+
+    def delay(self, uptime: float) -> float:
+        """Return the seconds to wait after a death at `uptime` seconds."""
+        self._deaths = 0 if uptime >= HEALTHY_S else self._deaths
+        seconds = min(MAX_DELAY_S, math.ldexp(FIRST_DELAY_S, min(self._deaths, 16)))
+        self._deaths += 1
+        return seconds
 
 
 class Child:
@@ -32,12 +47,12 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._due = 0.0
-        self._silences = 0
+        self._failed_probes = 0
 
     def start(self) -> None:
-        """Start it in a session of its own, its output at the end of its log; a command that is missing is a death.
+        """Start the process in a new session and append its output to the log; a missing command counts as a death.
 
-        Raises OSError, with nothing started, if its log cannot be written.
+        Raises OSError, with nothing started, if the log cannot be written.
         """
         component, home = self.component, self._home
         log = home.log(component.name)
@@ -63,21 +78,21 @@ class Child:
                 return
         self.state = State.STARTING
         PidFile(home.pid(component.name)).write(self._process.pid)
-        _log.info("%s started as %d", component.name, self._process.pid)
+        _log.info("Started %s with pid %d", component.name, self._process.pid)
 
-    def follow(self, wanted: bool) -> None:
-        """Be, or begin to be, what is wanted; who drains ends first, and only then may start again."""
-        if wanted and self.state is State.STOPPED:
+    def follow(self, desired: bool) -> None:
+        """Start or drain as desired; a draining process ends before it can be started again."""
+        if desired and self.state is State.STOPPED:
             self.state = State.WAITING
-        elif not wanted and self.state in {State.WAITING, State.RESTARTING}:
+        elif not desired and self.state in {State.WAITING, State.RESTARTING}:
             self.state = State.STOPPED
-        elif not wanted and self._process and self.state in {State.STARTING, State.READY}:
+        elif not desired and self._process and self.state in {State.STARTING, State.READY}:
             self.state, self._due = State.DRAINING, time.monotonic() + self.component.grace
             self._process.terminate()
-            _log.info("%s drains", self.component.name)
+            _log.info("Draining %s", self.component.name)
 
-    def look(self) -> None:
-        """Notice that it died or hangs, that it answers, or that it is time to start it again or to end it."""
+    def check(self) -> None:
+        """Update the state: detect death, probe, restart when the delay is over, kill when the grace is over."""
         if self.state is State.RESTARTING:
             if time.monotonic() >= self._due:
                 self.start()
@@ -85,13 +100,13 @@ class Child:
         elif self._process and (code := self._process.poll()) is not None:
             self._died(code)
         elif self.state is State.DRAINING and self._process and time.monotonic() >= self._due:
-            _log.warning("%s did not go within its grace; killing it", self.component.name)
+            _log.warning("Killing %s: it did not stop within its grace period", self.component.name)
             self._process.kill()
         elif self.state is State.STARTING and not self.component.once:
             probe = self.component.probe
             if probe is None or answers(probe):
-                self.state, self._silences = State.READY, 0
-                self._due = time.monotonic() + PROBE_EVERY
+                self.state, self._failed_probes = State.READY, 0
+                self._due = time.monotonic() + PROBE_INTERVAL_S
         elif self.state is State.READY and self.component.probe and time.monotonic() >= self._due:
             self._probe(self.component.probe)
 
@@ -107,11 +122,11 @@ class Child:
         )
 
     def _probe(self, probe: str) -> None:
-        """Kill a process that lives but does not answer: it is stopped, or hangs."""
-        self._due = time.monotonic() + PROBE_EVERY
-        self._silences = 0 if answers(probe) else self._silences + 1
-        if self._silences >= SILENCES and self._process:
-            _log.warning("%s does not answer; killing it", self.component.name)
+        """Kill a process that is alive but stopped or hung."""
+        self._due = time.monotonic() + PROBE_INTERVAL_S
+        self._failed_probes = 0 if answers(probe) else self._failed_probes + 1
+        if self._failed_probes >= MAX_FAILED_PROBES and self._process:
+            _log.warning("Killing %s: it does not answer its probe", self.component.name)
             self._process.kill()
 
     def _died(self, code: int | None) -> None:
@@ -121,19 +136,19 @@ class Child:
         kill_marked(self._home, name)
         if self.state is State.DRAINING:
             self.state = State.STOPPED
-            _log.info("%s is gone with %s", name, code)
+            _log.info("%s stopped with exit status %s", name, code)
             return
         if self.component.once:
             self.state = State.FINISHED if code == 0 else State.FAILED
-            _log.info("%s ended with %s", name, code)
+            _log.info("%s ended with exit status %s", name, code)
             return
         now = time.monotonic()
         delay = self._backoff.delay(now - self._started)
         self.state, self._due = State.RESTARTING, now + delay
-        _log.warning("%s died with %s; it starts again in %.1f s", name, code, delay)
+        _log.warning("%s died with exit status %s; restarting in %.1f s", name, code, delay)
 
 
 def rotate(log: Path) -> None:
-    """Put a log of over 10 MiB aside, in place of the one before."""
-    if log.exists() and log.stat().st_size > LARGEST_LOG:
+    """Rename a log of over 10 MiB to `.log.1`, replacing the previous one."""
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

@@ -1,4 +1,4 @@
-"""The secrets of an embedded stack: made at first start, random, kept in files of mode 600."""
+"""The random secrets of an embedded stack, created at the first start in files of mode 600."""
 
 import secrets
 from typing import Self
@@ -9,7 +9,7 @@ from tidepool.stack.home import Home
 
 
 class Credentials(Frozen):
-    """What the components of one stack prove themselves with to each other; all of it URL-safe."""
+    """The passwords and keys between the components of one stack; all are URL-safe."""
 
     redis_password: str
     s3_access_key: str
@@ -17,24 +17,24 @@ class Credentials(Frozen):
 
     @classmethod
     def of(cls, home: Home) -> Self:
-        """Read the home's secrets, or make them."""
+        """Read the home's secrets; create them if they are missing."""
         if not home.secrets_file.exists():
-            made = cls(
+            credentials = cls(
                 redis_password=secrets.token_hex(32),
                 s3_access_key=secrets.token_hex(10),
                 s3_secret_key=secrets.token_hex(32),
             )
-            write_private(home.secrets_file, made.model_dump_json())
+            write_private(home.secrets_file, credentials.model_dump_json())
         return cls.model_validate_json(home.secrets_file.read_text())
 
 
 def new_api_key() -> str:
-    """`tp_<8 hex digits that name it>_<256 random bits, URL-safe base64>`."""
+    """Return `tp_<8 hex digits, the key's name>_<256 random bits, URL-safe base64>`."""
     return f"tp_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
 
 
 def admin_key(home: Home) -> str:
-    """Read the home's API key, or make it."""
+    """Read the home's API key; create it if it is missing."""
     if not home.key_file.exists():
         write_private(home.key_file, new_api_key() + "\n")
     return home.key_file.read_text().strip()

@@ -1,4 +1,4 @@
-"""The only place that writes files: whole or not at all, and readable by their owner alone."""
+"""Atomic writes of private files, and the end of a log."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ PRIVATE = 0o600
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file with mode 600 in one step; a reader sees the old text or the new one."""
+    """Write a file of mode 600 atomically: readers see the old text or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as file:
@@ -16,7 +16,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def last_lines(path: Path, count: int) -> str:
-    """The last lines of a text file, looking at no more than its last 64 KiB; empty if there is none."""
+    """Return the last lines of a text file, from its last 64 KiB at most; empty if the file is missing."""
     if not path.exists():
         return ""
     with path.open("rb") as file:

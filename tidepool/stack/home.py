@@ -1,4 +1,4 @@
-"""The folder of one embedded stack, and the only place that says what lies where in it."""
+"""The folder of one embedded stack and the paths in it."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ VARIABLE = "TIDEPOOL_HOME"
 
 @dataclass(frozen=True)
 class Home:
-    """An absolute path without symbolic links, so that one stack never has two names."""
+    """An absolute path without symbolic links, so that a stack has exactly one path."""
 
     path: Path
 
@@ -20,12 +20,12 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """TIDEPOOL_HOME, or `.tidepool` in the current folder."""
+        """Return the home in TIDEPOOL_HOME, or `.tidepool` in the current folder."""
         return cls.at(Path(os.environ.get(VARIABLE) or ".tidepool"))
 
     @property
     def run(self) -> Path:
-        """Pid files, and what the supervisor is asked to do and says of it."""
+        """Pid files, the plan, the reports and the desired replicas."""
         return self.path / "run"
 
     @property
@@ -34,7 +34,7 @@ class Home:
 
     @property
     def data(self) -> Path:
-        """All that must survive: the database, the broker's log, the objects."""
+        """Everything that must survive: the database, the broker's append-only file, the objects."""
         return self.path / "data"
 
     @property
@@ -49,7 +49,7 @@ class Home:
 
     @property
     def secrets_file(self) -> Path:
-        """Passwords of the servers inside the stack."""
+        """The passwords of the stack's servers."""
         return self.path / "secrets.json"
 
     @property
@@ -62,7 +62,7 @@ class Home:
 
     @property
     def replicas_file(self) -> Path:
-        """Which replicas shall run."""
+        """The desired replicas."""
         return self.run / "replicas.json"
 
     @property
@@ -76,6 +76,6 @@ class Home:
         return self.run / f"{name}.pid"
 
     def create(self) -> None:
-        """Make the folders that are missing, closed to other users."""
+        """Create the missing folders with mode 700."""
         for folder in (self.path, self.run, self.logs, self.data, self.scratch):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

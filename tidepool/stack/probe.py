@@ -1,14 +1,14 @@
-"""The only place that asks a server whether it is ready."""
+"""Readiness probes over HTTP, Redis and TCP."""
 
 import http.client
 import socket
 from urllib.parse import SplitResult, urlsplit
 
-TIMEOUT = 1.0
+TIMEOUT_S = 1.0
 
 
 def answers(url: str) -> bool:
-    """Whether `http://…` answers 200, `redis://:password@…` answers PING, or `tcp://…` accepts a connection."""
+    """Return whether `http://…` answers 200, `redis://:password@…` answers PING, or `tcp://…` accepts a connection."""
     target = urlsplit(url)
     try:
         return _PROBES[target.scheme](target)
@@ -17,7 +17,7 @@ def answers(url: str) -> bool:
 
 
 def _http(target: SplitResult) -> bool:
-    connection = http.client.HTTPConnection(target.netloc, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(target.netloc, timeout=TIMEOUT_S)
     try:
         connection.request("GET", target.path or "/")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -28,10 +28,10 @@ def _http(target: SplitResult) -> bool:
 def _redis(target: SplitResult) -> bool:
     with _connected(target) as connection:
         connection.sendall(f"AUTH {target.password}\r\nPING\r\n".encode())
-        expected, answer = b"+OK\r\n+PONG\r\n", b""
-        while len(answer) < len(expected) and (chunk := connection.recv(64)):
-            answer += chunk
-        return answer == expected
+        expected, reply = b"+OK\r\n+PONG\r\n", b""
+        while len(reply) < len(expected) and (chunk := connection.recv(64)):
+            reply += chunk
+        return reply == expected
 
 
 def _tcp(target: SplitResult) -> bool:
@@ -40,7 +40,7 @@ def _tcp(target: SplitResult) -> bool:
 
 
 def _connected(target: SplitResult) -> socket.socket:
-    return socket.create_connection((target.hostname, target.port), timeout=TIMEOUT)
+    return socket.create_connection((target.hostname, target.port), timeout=TIMEOUT_S)
 
 
 _PROBES = {"http": _http, "redis": _redis, "tcp": _tcp}

@@ -1,4 +1,4 @@
-"""The only place that ends processes: by pid file, stage by stage, and by the mark that all of them carry."""
+"""Stop a stack's processes: by pid file, stage by stage, then by the environment variable that marks them."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,32 +10,32 @@ from tidepool.stack.components import Component
 from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 
-# Not TIDEPOOL_HOME: a person exports that one, and the shell it was exported in must not be taken for a component.
+# Not TIDEPOOL_HOME: users export it, and their shell must not count as a component.
 MARK = "TIDEPOOL_STACK"
-KILL_ROUNDS = 10  # a process that is being killed may start another one
+KILL_ROUNDS = 10  # a process can start another one while it is being killed
 
 
 def mark(home: Home, name: str) -> dict[str, str]:
-    """The environment by which a component, and whatever it starts, is found again."""
+    """Return the variable that marks a component and every process that it starts."""
     return {MARK: f"{name}@{home.path}"}
 
 
 def marked(home: Home, name: str = "") -> list[psutil.Process]:
-    """Every living process of this home's stack, or of one component, except the caller."""
-    found = []
+    """Return every live process of this home's stack, or of one component, except the caller."""
+    processes = []
     for process in psutil.process_iter():
         try:
-            whose, _, where = process.environ().get(MARK, "").partition("@")
-            ours = where == str(home.path) and name in {"", whose}
-            if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+            component, _, path = process.environ().get(MARK, "").partition("@")
+            belongs = path == str(home.path) and name in {"", component}
+            if belongs and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                processes.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return found
+    return processes
 
 
 def kill_marked(home: Home, name: str = "") -> None:
-    """SIGKILL until none is left."""
+    """Send SIGKILL until no marked process is left."""
     for _ in range(KILL_ROUNDS):
         left = marked(home, name)
         if not left:
@@ -47,7 +47,7 @@ def kill_marked(home: Home, name: str = "") -> None:
 
 
 def stop(processes: Mapping[psutil.Process, float]) -> None:
-    """SIGTERM to all at once, then SIGKILL to each that outlives its grace (seconds)."""
+    """Send SIGTERM to all at once, then SIGKILL to each that outlives its grace period (seconds)."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
@@ -64,7 +64,7 @@ def stop(processes: Mapping[psutil.Process, float]) -> None:
 
 
 def tear_down(home: Home, stages: Iterable[list[Component]]) -> None:
-    """Stop what the pid files of a stack lead to, stage by stage from the last, then whatever else carries its mark."""
+    """Stop the processes in the pid files, from the last stage to the first, then every other marked process."""
     for stage in reversed(list(stages)):
         files = [(component, PidFile(home.pid(component.name))) for component in stage]
         stop({process: component.grace for component, file in files if (process := file.process())})

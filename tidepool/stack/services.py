@@ -1,14 +1,14 @@
-"""The services of the embedded stack: their commands, and the environment that each of them reads."""
+"""The commands and environments of the embedded stack's services."""
 
 import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from tidepool.stack.broker import broker_url
 from tidepool.stack.components import Component
 from tidepool.stack.credentials import Credentials, admin_key
-from tidepool.stack.devices import device_of
 from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
@@ -17,12 +17,15 @@ WORKERS = {
     "trainer": "services.trainer.main",
     "inference": "services.inference.main",
 }
-GATEWAY_GRACE = 25.0  # seconds to answer the requests that it accepted
-WORKER_GRACE = 35.0  # seconds to finish what is short and to checkpoint what is long
+GATEWAY_GRACE_S = 25.0  # to answer accepted requests
+WORKER_GRACE_S = 35.0  # to finish short work and checkpoint long work
+DRIVER = Path("/proc/driver/nvidia/gpus")  # holds one folder per GPU if NVIDIA's driver is loaded
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+DEVICE = "TIDEPOOL_INFERENCE_DEVICE"
 
 
 class Services:
-    """Makes the services' components for one home, all of them over the same servers."""
+    """Builds the service components of one home; all of them use the same broker, database and object store."""
 
     def __init__(self, home: Home, credentials: Credentials, *, redis_port: int, s3_port: int) -> None:
         self._home = home
@@ -36,7 +39,7 @@ class Services:
         }
 
     def init(self, replicas: Mapping[str, int], *, stage: int) -> Component:
-        """`replicas` are those that the pools shall have from now on, whatever they had."""
+        """`replicas` overrides the stored size of the pools it names."""
         return Component(
             role="init",
             stage=stage,
@@ -77,19 +80,37 @@ class Services:
             command=_python(WORKERS[role]),
             environment=self._servers | _metrics(metrics_port) | device_of(index, os.environ),
             probe=_metrics_url(metrics_port),
-            grace=WORKER_GRACE,
+            grace=WORKER_GRACE_S,
         )
 
     def gateway(self, port: int, metrics_port: int, *, most_replicas: int, stage: int) -> Component:
-        served = {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port), "TIDEPOOL_MAX_REPLICAS": str(most_replicas)}
+        settings = {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port), "TIDEPOOL_MAX_REPLICAS": str(most_replicas)}
         return Component(
             role="gateway",
             stage=stage,
             command=_python("services.gateway.main"),
-            environment=self._servers | _metrics(metrics_port) | served,
+            environment=self._servers | _metrics(metrics_port) | settings,
             probe=f"http://{HOST}:{port}/readyz",
-            grace=GATEWAY_GRACE,
+            grace=GATEWAY_GRACE_S,
         )
+
+
+def gpu_count(environment: Mapping[str, str], driver: Path = DRIVER) -> int:
+    """Return how many GPUs a process with this environment can use."""
+    installed = len(list(driver.iterdir())) if driver.is_dir() else 0
+    visible = environment.get(VISIBLE)
+    return installed if visible is None else min(installed, len(list(filter(None, visible.split(",")))))
+
+
+def device_of(index: int, environment: Mapping[str, str], driver: Path = DRIVER) -> dict[str, str]:
+    """Return the variable that assigns a GPU to the replica `index` (from 1 up), in turns.
+
+    Empty if there are fewer than two GPUs or the environment names a device already.
+    """
+    count = gpu_count(environment, driver)
+    if count < 2 or DEVICE in environment:
+        return {}
+    return {DEVICE: str((index - 1) % count)}
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A person's grip on an embedded stack: start it, stop it."""
+"""Start and stop an embedded stack."""
 
 import os
 import subprocess
@@ -12,53 +12,58 @@ from filelock import FileLock
 from contract.supervision import Report, State
 from tidepool.errors import StackFailed
 from tidepool.stack.child import SOURCE, rotate
-from tidepool.stack.components import Plan
+from tidepool.stack.components import StackPlan
 from tidepool.stack.files import last_lines
 from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import mark, marked, stop, tear_down
-from tidepool.stack.states import load_reports
+from tidepool.stack.shared_files import load_reports
 from tidepool.stack.supervisor import NAME as SUPERVISOR
 
-LIMIT = 60.0  # seconds until every component must be ready
-LOOK = 0.05  # seconds between looks at what the supervisor says
-HOPELESS = 3  # restarts of one component after which waiting on makes no sense
-TAIL = 20  # lines of the log shown of what failed
-SUPERVISOR_GRACE = 5.0  # seconds on top of what its components may take
+START_TIMEOUT_S = 60.0  # until every component must be ready
+POLL_S = 0.05  # between reads of the supervisor's reports
+MAX_RESTARTS = 3  # of one component before the start is given up
+TAIL = 20  # lines shown of a failed component's log
+SUPERVISOR_GRACE_S = 5.0  # on top of the components' grace periods
 
-OnLook = Callable[[Sequence[Report]], None]
+OnReports = Callable[[Sequence[Report]], None]
 
 
 @dataclass(frozen=True)
 class Stack:
     home: Home
 
-    def up(self, draw_plan: Callable[[], Plan], on_look: OnLook = lambda reports: None, limit: float = LIMIT) -> bool:
-        """Start what the plan says and wait until all of it is ready; False if the stack was running already.
+    def up(
+        self,
+        draw_plan: Callable[[], StackPlan],
+        on_reports: OnReports = lambda reports: None,
+        limit: float = START_TIMEOUT_S,
+    ) -> bool:
+        """Start the plan's components and wait until all are ready; returns False if the stack was running already.
 
-        The plan is drawn after the leftovers of a killed supervisor are gone. Raises StackFailed, with nothing left
-        running.
+        `draw_plan` is called after what a killed supervisor left behind is stopped. Raises StackFailed, with nothing
+        left running.
         """
         self.home.create()
-        with FileLock(self.home.lock_file):  # a second `up` waits for the first, and then finds the stack running
+        with FileLock(self.home.lock_file):  # a concurrent `up` waits, then finds the stack running
             if self._supervisor.process():
                 return False
             self.down()
             plan = draw_plan()
             plan.save(self.home.plan_file)
             try:
-                self._wait(self._start_supervisor(), on_look, time.monotonic() + limit)
+                self._wait(self._start_supervisor(), on_reports, time.monotonic() + limit)
             except BaseException:
                 self.down()
                 raise
             return True
 
     def down(self) -> bool:
-        """Stop everything, also what a killed supervisor left; False if nothing was running."""
+        """Stop everything, also what a killed supervisor left behind; returns False if nothing was running."""
         running = bool(marked(self.home))
-        plan = Plan.load(self.home.plan_file) if self.home.plan_file.exists() else Plan(url="", components=())
+        plan = StackPlan.load(self.home.plan_file) if self.home.plan_file.exists() else StackPlan(url="", components=())
         if supervisor := self._supervisor.process():
-            stop({supervisor: plan.longest_stop() + SUPERVISOR_GRACE})
+            stop({supervisor: plan.longest_stop() + SUPERVISOR_GRACE_S})
         tear_down(self.home, plan.stages())
         for file in (self._supervisor.path, self.home.state_file, self.home.plan_file):
             file.unlink(missing_ok=True)
@@ -84,22 +89,22 @@ class Stack:
         self._supervisor.write(supervisor.pid)
         return supervisor
 
-    def _wait(self, supervisor: subprocess.Popen[bytes], on_look: OnLook, deadline: float) -> None:
+    def _wait(self, supervisor: subprocess.Popen[bytes], on_reports: OnReports, deadline: float) -> None:
         while supervisor.poll() is None and time.monotonic() < deadline:
             reports = load_reports(self.home.state_file)
-            on_look(reports)
+            on_reports(reports)
             if reports and all(report.state.settled for report in reports):
                 return
-            if any(report.restarts >= HOPELESS for report in reports):
+            if any(report.restarts >= MAX_RESTARTS for report in reports):
                 break
-            time.sleep(LOOK)
+            time.sleep(POLL_S)
         name = _culprit(load_reports(self.home.state_file))
         log = self.home.log(name)
-        raise StackFailed(f"{name} did not become ready; its log: {log}", last_lines(log, TAIL))
+        raise StackFailed(f"{name} did not become ready; see its log: {log}", last_lines(log, TAIL))
 
 
 def _culprit(reports: Sequence[Report]) -> str:
-    """The first component that failed, keeps dying, or does not answer; else the supervisor itself."""
+    """Return the first component that failed, keeps restarting, or does not answer; else the supervisor."""
     for state in (State.FAILED, State.RESTARTING, State.STARTING):
         for report in reports:
             if report.state is state:

@@ -1,4 +1,4 @@
-"""How each component of a stack is doing, from its pid file and what the supervisor says."""
+"""The status of each component, from its pid file and the supervisor's report."""
 
 import time
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ import psutil
 
 from contract.base import Frozen
 from contract.supervision import State
-from tidepool.stack.components import Component, Plan
+from tidepool.stack.components import Component, StackPlan
 from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
-from tidepool.stack.states import load_reports
+from tidepool.stack.shared_files import load_reports
 from tidepool.stack.supervisor import NAME as SUPERVISOR
 
 
-class Row(Frozen):
-    """One component; uptime in seconds, memory in bytes resident, of the process and what it started."""
+class StatusRow(Frozen):
+    """One component; `memory_bytes` is the resident memory of the process and its descendants."""
 
     name: str
     role: str
@@ -28,23 +28,23 @@ class Row(Frozen):
 
 
 class Status(Frozen):
-    """`supervised` is false for a stack that is down, and for one whose supervisor was killed."""
+    """`supervised` is false if the stack is down or its supervisor was killed."""
 
     url: str | None
     supervised: bool
-    components: tuple[Row, ...]
+    components: tuple[StatusRow, ...]
 
 
 def status_of(home: Home) -> Status:
-    """Look at the processes now; a stack that is down has no components."""
+    """Return the status now; a stack that is down has no components."""
     if not home.plan_file.exists():
         return Status(url=None, supervised=False, components=())
-    plan = Plan.load(home.plan_file)
+    plan = StackPlan.load(home.plan_file)
     supervised = PidFile(home.pid(SUPERVISOR)).process() is not None
     return Status(url=plan.url, supervised=supervised, components=tuple(_rows(home, plan, supervised)))
 
 
-def _rows(home: Home, plan: Plan, supervised: bool) -> Iterator[Row]:
+def _rows(home: Home, plan: StackPlan, supervised: bool) -> Iterator[StatusRow]:
     reports = {report.name: report for report in load_reports(home.state_file)}
     yield _row(home, SUPERVISOR, SUPERVISOR, state="ready" if supervised else "dead", restarts=0)
     for component in plan.components:
@@ -61,8 +61,8 @@ def _process(home: Home, component: Component) -> psutil.Process | None:
     return PidFile(home.pid(component.name)).process()
 
 
-def _row(home: Home, name: str, role: str, *, state: str, restarts: int) -> Row:
-    row = Row(name=name, role=role, state=state, restarts=restarts, log=str(home.log(name)))
+def _row(home: Home, name: str, role: str, *, state: str, restarts: int) -> StatusRow:
+    row = StatusRow(name=name, role=role, state=state, restarts=restarts, log=str(home.log(name)))
     process = PidFile(home.pid(name)).process()
     if process is None:
         return row
@@ -72,7 +72,7 @@ def _row(home: Home, name: str, role: str, *, state: str, restarts: int) -> Row:
             update={
                 "pid": process.pid,
                 "uptime_s": time.time() - process.create_time(),
-                "memory_bytes": sum(one.memory_info().rss for one in family),
+                "memory_bytes": sum(member.memory_info().rss for member in family),
             }
         )
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Serves with MLServer, which takes JSON alone: pictures in base64, tensors as numbers."""
+"""Serves with MLServer, which only takes JSON: images in base64, tensors as numbers."""
 
 import base64
 
@@ -16,18 +16,18 @@ class Inference(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """MLServer has put the requests of a batch together in one."""
+        """MLServer has merged the requests of a batch into one."""
         data = payload.inputs[0].data.root
-        if not self._serving.pictures:
+        if not self._serving.jpeg:
             logits = self._classifier.logits(np.asarray(data, np.float32).reshape(payload.inputs[0].shape))
             output = ResponseOutput(
                 name="logits", shape=list(logits.shape), datatype="FP32", data=logits.ravel().tolist()
             )
             return InferenceResponse(model_name=self.name, outputs=[output])
-        found = self._classifier.answer([self._classifier.read(base64.b64decode(picture)) for picture in data])
-        shape = [len(found), 1]
+        results = self._classifier.answer([self._classifier.read(base64.b64decode(image)) for image in data])
+        shape = [len(results), 1]
         outputs = [
-            ResponseOutput(name="label", shape=shape, datatype="BYTES", data=[each["label"] for each in found]),
-            ResponseOutput(name="score", shape=shape, datatype="FP32", data=[each["score"] for each in found]),
+            ResponseOutput(name="label", shape=shape, datatype="BYTES", data=[result["label"] for result in results]),
+            ResponseOutput(name="score", shape=shape, datatype="FP32", data=[result["score"] for result in results]),
         ]
         return InferenceResponse(model_name=self.name, outputs=outputs)

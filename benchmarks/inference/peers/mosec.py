@@ -19,7 +19,7 @@ class Inference(Worker):
         return self._classifier.read(data)
 
     def forward(self, data: Sequence[Array] | Array) -> list[dict[str, Any]] | dict[str, Any]:
-        """A list where batches are on, else one."""
+        """`data` is a list if batching is on, otherwise one request."""
         return self._classifier.answer(data) if isinstance(data, list) else self._classifier.answer([data])[0]
 
     def serialize(self, data: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What each peer is installed from, besides what all of them need."""
+"""The packages of each peer, and those that all peers share."""
 
 SHARED = ("onnxruntime==1.32.0", "simplejpeg==1.9.0", "numpy")
 PACKAGES = {

@@ -1,4 +1,4 @@
-"""What every peer does with a request; so they differ in nothing but how they serve."""
+"""The classifier that all peers share, so that they differ only in how they serve."""
 
 import json
 import os
@@ -16,13 +16,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Serving:
-    """What to serve and how, from BENCH_ variables that the harness sets.
+    """The settings from the BENCH_ variables that the harness sets.
 
-    `batch` is the most requests in a batch, 1 for none; `workers` is how many copies of the model there shall be.
+    `jpeg` is whether requests are JPEGs, not tensors. `batch` is the maximum batch size, 1 for no batching; `workers`
+    is the number of copies of the model.
     """
 
     model: str
-    pictures: bool
+    jpeg: bool
     port: int
     batch: int
     workers: int
@@ -31,7 +32,7 @@ class Serving:
     def from_environment(cls) -> Self:
         return cls(
             model=os.environ["BENCH_MODEL"],
-            pictures=os.environ["BENCH_PAYLOAD"] == "jpeg",
+            jpeg=os.environ["BENCH_PAYLOAD"] == "jpeg",
             port=int(os.environ["BENCH_PORT"]),
             batch=int(os.environ["BENCH_BATCH"]),
             workers=int(os.environ["BENCH_WORKERS"]),
@@ -39,7 +40,7 @@ class Serving:
 
 
 class Classifier:
-    """One copy of the model on one core, fed as its card says, with Tidepool's decoder and its session options."""
+    """One copy of the model on one core, with Tidepool's decoder, preprocessing and session options."""
 
     def __init__(self, serving: Serving) -> None:
         options = ort.SessionOptions()
@@ -47,7 +48,7 @@ class Classifier:
         options.log_severity_level = 3  # errors
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(serving.model, options, ["CPUExecutionProvider"])
-        self._pictures = serving.pictures
+        self._jpeg = serving.jpeg
         card = json.loads(self._session.get_modelmeta().custom_metadata_map["tidepool"])
         self.labels: list[str] = card["labels"]
         self.shape = (3, *card["preprocessing"]["image"]["size"])
@@ -56,23 +57,23 @@ class Classifier:
         self._shift = (-mean / std).astype(np.float32)
 
     def read(self, body: bytes) -> Array:
-        """A JPEG's pixels, or the tensor whose raw bytes a body is: (3, height, width)."""
-        if self._pictures:
+        """Return a JPEG's pixels or a raw tensor, of shape (3, height, width)."""
+        if self._jpeg:
             return np.ascontiguousarray(simplejpeg.decode_jpeg(body, "RGB").transpose(2, 0, 1))
         return np.frombuffer(body, np.float32).reshape(self.shape)
 
     def logits(self, read: Sequence[Array]) -> Array:
-        """Float32 (n, classes) of what `read` made."""
+        """Return the float32 logits (n, classes) of arrays from `read`."""
         batch = np.array(read)
-        if self._pictures:
+        if self._jpeg:
             batch = np.multiply(batch, self._scale, dtype=np.float32)
             batch += self._shift
         return np.asarray(self._session.run(None, {"images": batch})[0])
 
     def answer(self, read: Sequence[Array]) -> list[dict[str, Any]]:
-        """To each picture its best class with its softmax probability, to each tensor its logits."""
+        """Return the best class and its softmax probability for each image, or the logits for each tensor."""
         logits = self.logits(read)
-        if not self._pictures:
+        if not self._jpeg:
             return [{"logits": row} for row in logits.tolist()]
         best = logits.argmax(axis=1)
         scores = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)

@@ -12,13 +12,13 @@ from benchmarks.inference.peers.serving import Array, Classifier, Serving
 SERVING = Serving.from_environment()
 
 
-def pictures(classifier: Classifier) -> Callable[..., dict[str, Array]]:
+def classify_jpegs(classifier: Classifier) -> Callable[..., dict[str, Array]]:
     @batch
     def infer(image: Array) -> dict[str, Array]:
-        found = classifier.answer([classifier.read(body) for body in image[:, 0]])
+        results = classifier.answer([classifier.read(body) for body in image[:, 0]])
         return {
-            "label": np.array([[each["label"].encode()] for each in found], object),
-            "score": np.array([[each["score"]] for each in found], np.float32),
+            "label": np.array([[result["label"].encode()] for result in results], object),
+            "score": np.array([[result["score"]] for result in results], np.float32),
         }
 
     return infer  # type: ignore[no-any-return]
@@ -39,10 +39,10 @@ if __name__ == "__main__":
     )
     batching = ModelConfig(max_batch_size=SERVING.batch, batcher=DynamicBatcher(max_queue_delay_microseconds=500))
     with Triton(config=addresses) as server:
-        if SERVING.pictures:
+        if SERVING.jpeg:
             server.bind(
                 model_name="model",
-                infer_func=[pictures(copy) for copy in copies],
+                infer_func=[classify_jpegs(copy) for copy in copies],
                 inputs=[Tensor(name="image", dtype=bytes, shape=(1,))],
                 outputs=[
                     Tensor(name="label", dtype=bytes, shape=(1,)),

@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Request
 
 from contract.errors import Malformed
 from services.gateway.dependencies import Key
-from services.storage.jobs.idempotency import Once
+from services.storage.jobs.idempotency import IdempotencyKey
 
 LONGEST = 255
 
@@ -21,12 +21,12 @@ class Repeatable:
     key: str | None
     path: str
 
-    def once(self, *content: str) -> Once | None:
+    def once(self, *content: str) -> IdempotencyKey | None:
         """The promise that the key makes about a request of this `content`; None without a key."""
         if self.key is None:
             return None
         digest = hashlib.sha256("\0".join((self.path, *content)).encode()).hexdigest()
-        return Once(self.owner, self.key, digest)
+        return IdempotencyKey(self.owner, self.key, digest)
 
 
 async def repeatable(

@@ -1,4 +1,4 @@
-"""What the process that looks at a model tells the one that asked it to."""
+"""The messages between the vetting job and the process that examines a model."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from contract.models import ModelCard
 from contract.training import TensorSignature
 
 
-class Order(Frozen):
-    """What to look at, and at what cost; `file` is replaced by one with the card in it, where there is one."""
+class ExaminerRequest(Frozen):
+    """The file to examine, and the limits. If there is a `card`, the examiner writes it into `file`."""
 
     file: Path
     card: ModelCard | None
@@ -18,7 +18,7 @@ class Order(Frozen):
 
 
 class Contents(Frozen):
-    """What a file says of itself: its opset, the elements of its initializers, and the card in it."""
+    """What a file declares: its opset, the number of elements of its initializers, and its card."""
 
     opset: Positive
     parameters: Whole
@@ -26,7 +26,7 @@ class Contents(Frozen):
 
 
 class Behaviour(Frozen):
-    """How a model runs; `batched` if its first axes are a batch of rows that do not depend on each other."""
+    """How a model runs; `batched` if its first axes are a batch of independent rows."""
 
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
@@ -34,14 +34,14 @@ class Behaviour(Frozen):
 
 
 class Findings(Frozen):
-    """Of a model that may be served."""
+    """The findings on a model that can be served."""
 
     contents: Contents
     behaviour: Behaviour
 
 
 class Verdict(Frozen):
-    """Either findings or the reason of a refusal."""
+    """Either findings or the reason for a rejection."""
 
     findings: Findings | None = None
-    refused: str = ""
+    rejection: str = ""

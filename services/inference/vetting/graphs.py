@@ -1,4 +1,4 @@
-"""The only place that walks an ONNX model: through its graphs, their subgraphs and its functions."""
+"""Walk an ONNX model: its graphs, their subgraphs and its functions."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ import onnx
 
 
 def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node, also of subgraphs and functions."""
+    """Yield every node, including those of subgraphs and functions."""
     pending: list[Iterable[onnx.NodeProto]] = [model.graph.node, *(function.node for function in model.functions)]
     while pending:
         for node in pending.pop():
@@ -15,14 +15,14 @@ def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The model's graph, and every subgraph of a node."""
+    """Yield the model's graph and every subgraph of a node."""
     yield model.graph
     for node in nodes(model):
         yield from _subgraphs(node)
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor in the file: initializers, attributes, and the parts of sparse ones."""
+    """Yield every tensor in the file: initializers, attributes, and the parts of sparse tensors."""
     for graph in graphs(model):
         yield from graph.initializer
     for node in nodes(model):
@@ -36,7 +36,7 @@ def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 
 def sparse_tensors(model: onnx.ModelProto) -> Iterator[onnx.SparseTensorProto]:
-    """Every sparse tensor in the file."""
+    """Yield every sparse tensor in the file."""
     for graph in graphs(model):
         yield from graph.sparse_initializer
     for node in nodes(model):

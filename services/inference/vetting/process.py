@@ -1,4 +1,4 @@
-"""The only place that has a model looked at in a throw-away process, and makes a reason of how that ended."""
+"""Examine a model in a separate process, and turn the way it ends into findings or an error."""
 
 import os
 import signal
@@ -11,66 +11,67 @@ from pathlib import Path
 import structlog
 
 from contract.errors import BadModel
-from services.inference.vetting.findings import Findings, Order, Verdict
+from services.inference.vetting.findings import ExaminerRequest, Findings, Verdict
 
 EXAMINER = "services.inference.vetting.examine"
-LOOK_S = 0.2
+POLL_S = 0.2
 
-# What Python and ONNX Runtime need; the secrets of the service are in other variables.
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
-# One thread, as a process of several cannot enter a user namespace.
+# What Python and ONNX Runtime need; the service's secrets are in other variables.
+_PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
+# A process with several threads cannot enter a user namespace.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 log = structlog.get_logger()
 
 
-def examined(order: Order, wall_s: float, watch: Callable[[], None]) -> Findings:
-    """What the file of an order is found to be; raises BadModel with the reason of a refusal.
+def run_examiner(request: ExaminerRequest, wall_s: float, watch: Callable[[], None]) -> Findings:
+    """Examine a file and return the findings; raises BadModel with the reason for a rejection.
 
-    `watch()` is called now and then, and may end the work by what it raises.
+    `watch()` is called several times per second and may raise to stop.
     """
-    asked, answer, told = (order.file.with_name(name) for name in ("order.json", "verdict.json", "examiner.log"))
-    asked.write_text(order.model_dump_json())
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD
-    with told.open("wb") as log_file:
+    names = ("request.json", "verdict.json", "examiner.log")
+    request_file, verdict_file, output = (request.file.with_name(name) for name in names)
+    request_file.write_text(request.model_dump_json())
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _ONE_THREAD
+    with output.open("wb") as log_file:
         process = subprocess.Popen(
-            [sys.executable, "-m", EXAMINER, str(asked), str(answer)],
+            [sys.executable, "-m", EXAMINER, str(request_file), str(verdict_file)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=log_file,
         )
     try:
-        status = _waited(process, wall_s, watch)
+        status = _wait(process, wall_s, watch)
     finally:
         process.kill()
         process.wait()
     if status == 0:
-        return _said(Verdict.model_validate_json(answer.read_text()))
-    log.warning("the examiner died", status=status, said=_end_of(told))
+        return _findings(Verdict.model_validate_json(verdict_file.read_text()))
+    log.warning("the examiner died", status=status, output=_end_of(output))
     if status in {None, -signal.SIGXCPU}:
-        raise BadModel(f"the model took more than {order.cpu_s} s of CPU or {wall_s:g} s to be tried")
-    raise BadModel("the process that tried the model died: the model crashes ONNX Runtime or needs too much memory")
+        raise BadModel(f"the trial run took more than {request.cpu_s} s of CPU time or {wall_s:g} s of wall-clock time")
+    raise BadModel("the trial run crashed: the model crashes ONNX Runtime or needs too much memory")
 
 
-def _waited(process: subprocess.Popen[bytes], wall_s: float, watch: Callable[[], None]) -> int | None:
-    """The exit status, None for a process that still runs when its time is over."""
+def _wait(process: subprocess.Popen[bytes], wall_s: float, watch: Callable[[], None]) -> int | None:
+    """Return the exit status, or None if the process still runs after `wall_s`."""
     deadline = time.monotonic() + wall_s
     while time.monotonic() < deadline:
         try:
-            return process.wait(LOOK_S)
+            return process.wait(POLL_S)
         except subprocess.TimeoutExpired:
             watch()
     return process.poll()
 
 
-def _said(verdict: Verdict) -> Findings:
+def _findings(verdict: Verdict) -> Findings:
     if verdict.findings is None:
-        raise BadModel(verdict.refused)
+        raise BadModel(verdict.rejection)
     return verdict.findings
 
 
 def _end_of(file: Path) -> str:
-    with file.open("rb") as said:
-        said.seek(max(0, file.stat().st_size - 2000))
-        return said.read().decode(errors="replace")
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - 2000))
+        return stream.read().decode(errors="replace")

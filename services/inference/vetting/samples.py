@@ -1,4 +1,4 @@
-"""The only place that makes up inputs for a model of any signature."""
+"""Make sample inputs for a model of any signature."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,62 +10,62 @@ from contract.datatypes import DATATYPES, Datatype, datatype_of
 from contract.errors import BadModel
 from contract.inference import Tensors
 from contract.training import TensorSignature
-from services.inference.arrays import Array, tensor_of
+from services.inference.engine.arrays import Array, tensor_of
 
 SAMPLE_ELEMENTS = 2**28
 
-Make = Callable[[Datatype, tuple[int, ...]], Array]
+Fill = Callable[[Datatype, tuple[int, ...]], Array]
 
 _ONE_AS_BFLOAT16 = 0x3F80
 
 
-def free(axis: int | str) -> bool:
-    """Whether an axis of a signature may have any length."""
+def is_free(axis: int | str) -> bool:
+    """Return whether an axis of a signature may have any length."""
     return isinstance(axis, str) or axis < 0
 
 
-def sample(inputs: Sequence[TensorSignature], rows: int, size: int, make: Make) -> Tensors:
-    """Inputs whose free axes have the length `rows` where they come first or are named so, and `size` elsewhere.
+def sample(inputs: Sequence[TensorSignature], rows: int, size: int, fill: Fill) -> Tensors:
+    """Return inputs whose free axes have length `rows` if they are first, or named as a first axis, and else `size`.
 
-    Raises BadModel for inputs that are too large or of a type that the protocol has no name for.
+    Raises BadModel for inputs that are too large or have a type that the protocol cannot represent.
     """
     batch = {tensor.shape[0] for tensor in inputs if tensor.shape and isinstance(tensor.shape[0], str)}
 
-    def length(place: int, axis: int | str) -> int:
+    def length(index: int, axis: int | str) -> int:
         if isinstance(axis, int) and axis >= 0:
             return axis
-        return rows if place == 0 or axis in batch else size
+        return rows if index == 0 or axis in batch else size
 
-    made = []
+    tensors = []
     for tensor in inputs:
         datatype = datatype_of(tensor.dtype)
         if datatype is None:
-            raise BadModel(f"the input {tensor.name!r} is of a type that the inference protocol cannot carry")
-        shape = tuple(length(place, axis) for place, axis in enumerate(tensor.shape))
+            raise BadModel(f"the input {tensor.name!r} has a type that the inference protocol cannot represent")
+        shape = tuple(length(index, axis) for index, axis in enumerate(tensor.shape))
         if math.prod(shape) > SAMPLE_ELEMENTS:
             raise BadModel(f"the input {tensor.name!r} has more than {SAMPLE_ELEMENTS} elements")
-        made.append(tensor_of(tensor.name, datatype.name, make(datatype, shape)))
-    return Tensors(tuple(made))
+        tensors.append(tensor_of(tensor.name, datatype.name, fill(datatype, shape)))
+    return Tensors(tuple(tensors))
 
 
-def filled(value: int) -> Make:
-    """Every element 0 or 1; texts are empty."""
+def constant(value: int) -> Fill:
+    """Fill numbers with `value`, 0 or 1, and strings with empty text."""
 
-    def make(datatype: Datatype, shape: tuple[int, ...]) -> Array:
+    def fill(datatype: Datatype, shape: tuple[int, ...]) -> Array:
         if datatype.name == "BYTES":
             return np.full(shape, "", object)
         if datatype.name == "BF16":
             return np.full(shape, _ONE_AS_BFLOAT16 * value, np.uint16)
         return np.full(shape, value, datatype.numpy)
 
-    return make
+    return fill
 
 
-def random(seed: int) -> Make:
-    """Floating-point numbers of the normal distribution, 0 or 1 of every other type."""
+def random_values(seed: int) -> Fill:
+    """Fill floats from the normal distribution, and every other type with 0 or 1."""
     generator = np.random.default_rng(seed)
 
-    def make(datatype: Datatype, shape: tuple[int, ...]) -> Array:
+    def fill(datatype: Datatype, shape: tuple[int, ...]) -> Array:
         if datatype.name in {"FP16", "FP32", "FP64"}:
             return generator.standard_normal(shape).astype(datatype.numpy)
         bits: Any = generator.integers(0, 2, shape)
@@ -75,4 +75,4 @@ def random(seed: int) -> Make:
             return np.asarray(bits * _ONE_AS_BFLOAT16, np.uint16)
         return np.asarray(bits, DATATYPES[datatype.name].numpy)
 
-    return make
+    return fill

@@ -1,4 +1,4 @@
-"""The only place that judges an ONNX file by what is written in it."""
+"""Check an ONNX file without running it."""
 
 import math
 from collections.abc import Iterable
@@ -17,20 +17,20 @@ DOMAINS = frozenset({*STANDARD, "ai.onnx.ml", "com.microsoft"})
 TENSOR_BYTES = 2**31
 
 
-def parsed(file: bytes) -> onnx.ModelProto:
-    """The model in a file; raises BadModel for bytes that are none."""
+def parse(file: bytes) -> onnx.ModelProto:
+    """Parse an ONNX file; raises BadModel if it is not one."""
     try:
         return onnx.load_model_from_string(file)
     except DecodeError:
-        raise BadModel("the file is no ONNX model") from None
+        raise BadModel("the file is not an ONNX model") from None
 
 
 def check(model: onnx.ModelProto) -> Contents:
-    """What the file says; raises BadModel, with a reason, for what is not fit to be tried."""
+    """Return what the file declares; raises BadModel, with the reason, if it must not be run."""
     _check_domains(model)
     for tensor in tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise BadModel("the model keeps data in other files; save it as one file")
+            raise BadModel("the model stores data in other files; save it as a single file")
         _check_size(tensor.name, tensor.data_type, tensor.dims)
     for sparse in sparse_tensors(model):
         _check_size(sparse.values.name, sparse.values.data_type, sparse.dims)
@@ -41,7 +41,7 @@ def check(model: onnx.ModelProto) -> Contents:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError, ValueError):
-        raise BadModel("the file is no valid ONNX model; onnx.checker.check_model says why") from None
+        raise BadModel("the file is not a valid ONNX model; run onnx.checker.check_model for the reason") from None
     return Contents(
         opset=next((opset.version for opset in model.opset_import if opset.domain in STANDARD), 1),
         parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
@@ -50,33 +50,33 @@ def check(model: onnx.ModelProto) -> Contents:
 
 
 def card_in(model: onnx.ModelProto) -> ModelCard | None:
-    """The card that the file brings along; raises BadModel if it is malformed."""
-    found = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
+    """Return the card in the file's metadata, if any; raises BadModel if it is malformed."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
     try:
-        return None if found is None else ModelCard.model_validate_json(found)
+        return None if text is None else ModelCard.model_validate_json(text)
     except ValidationError:
         raise BadModel("the model card in the file's metadata is malformed") from None
 
 
 def put_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Give the model a card instead of the one that it may have."""
+    """Set the model's card, replacing an existing one."""
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
     onnx.helper.set_model_props(model, others | {METADATA_KEY: card.model_dump_json()})
 
 
 def _check_domains(model: onnx.ModelProto) -> None:
-    """Operators that a function in the file defines are made of others, which are looked at, too."""
+    """Operators defined by a function in the file are allowed: the nodes of the function are checked too."""
     allowed = DOMAINS | {function.domain for function in model.functions}
     for node in nodes(model):
         if node.domain not in allowed:
             raise BadModel(
-                f"the operator {node.op_type[:80]!r} is of the domain {node.domain[:80]!r}; those of ai.onnx, "
-                "ai.onnx.ml and com.microsoft can be served"
+                f"the operator {node.op_type[:80]!r} is in the domain {node.domain[:80]!r}; only ai.onnx, "
+                "ai.onnx.ml and com.microsoft are allowed"
             )
 
 
 def _check_size(name: str, element: int, dims: Iterable[int]) -> None:
-    """Computed in Python's integers, which do not overflow as those of a tensor library do."""
+    """Raise BadModel for a tensor that is too large; Python's integers do not overflow, unlike a tensor library's."""
     axes = tuple(dims)
     if any(axis < 0 for axis in axes):
         raise BadModel(f"the tensor {name[:80]!r} has a negative axis")
@@ -85,9 +85,9 @@ def _check_size(name: str, element: int, dims: Iterable[int]) -> None:
 
 
 def _element_bytes(name: str, element: int) -> int:
-    if element == onnx.TensorProto.UNDEFINED:  # of a value that is no tensor, or of no declared type
+    if element == onnx.TensorProto.UNDEFINED:  # not a tensor, or no declared type
         return 1
     try:
         return onnx.helper.tensor_dtype_to_np_dtype(element).itemsize
     except KeyError:
-        raise BadModel(f"the tensor {name[:80]!r} has no element type of ONNX") from None
+        raise BadModel(f"the tensor {name[:80]!r} has an unknown element type") from None

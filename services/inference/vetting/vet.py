@@ -1,43 +1,45 @@
-"""The only place where vetting meets jobs: an uploaded file comes in, a model's manifest goes out."""
+"""The handler of vetting jobs: examine an uploaded ONNX file and publish it as a model version."""
 
 from contract.errors import BadModel
 from contract.training import ModelManifest, OnnxInfo
 from contract.vetting import VetSpec
 from services.inference.settings import InferenceSettings
-from services.inference.vetting.findings import Findings, Order
-from services.inference.vetting.process import examined
+from services.inference.vetting.findings import ExaminerRequest, Findings
+from services.inference.vetting.process import run_examiner
 from services.inference.vetting.settings import VettingSettings
 from worker.task import Task
 
 
 def vet(task: Task) -> ModelManifest:
-    """Look at the job's upload and try it; raises BadModel with the reason why it cannot be served."""
+    """Check the job's upload and run it; raises BadModel with the reason if it cannot be served."""
     spec, settings = VetSpec.model_validate(task.job.spec), VettingSettings()
     upload = task.uploads.ref(spec.source.upload)
     if upload.size > settings.file_bytes:
-        raise BadModel(f"the file has {upload.size} bytes; a model may have at most {settings.file_bytes}")
-    order = Order(
+        raise BadModel(f"the file has {upload.size} bytes; a model can have at most {settings.file_bytes}")
+    request = ExaminerRequest(
         file=task.folder / "model.onnx",
         card=spec.card,
         memory_bytes=settings.memory_bytes,
         cpu_s=settings.cpu_s,
         max_batch=InferenceSettings().max_batch,
     )
-    task.objects.fetch(upload, order.file)
-    findings = examined(order, settings.wall_s, lambda: task.report(0.5, "trying the model"))
+    task.objects.fetch(upload, request.file)
+    findings = run_examiner(request, settings.wall_s, lambda: task.report(0.5, "running the model on sample inputs"))
     if findings.contents.card is None:
-        task.log("the model can be asked through /v2; for pictures it needs labels and preprocessing in its metadata")
-    return _manifest(task, spec, order, findings)
+        task.log(
+            "the model takes tensors through /v2; to classify images it needs labels and preprocessing in its metadata"
+        )
+    return _manifest(task, spec, request, findings)
 
 
-def _manifest(task: Task, spec: VetSpec, order: Order, findings: Findings) -> ModelManifest:
-    artifact = task.put(order.file.name, order.file)
+def _manifest(task: Task, spec: VetSpec, request: ExaminerRequest, findings: Findings) -> ModelManifest:
+    artifact = task.put(request.file.name, request.file)
     contents, behaviour = findings.contents, findings.behaviour
-    said = spec.preprocessing.preprocessing if spec.preprocessing else None
+    preprocessing = spec.preprocessing.preprocessing if spec.preprocessing else None
     return ModelManifest(
         artifact=artifact,
         labels=contents.card.labels if contents.card else spec.labels,
-        preprocessing=contents.card.preprocessing if contents.card else said,
+        preprocessing=contents.card.preprocessing if contents.card else preprocessing,
         inputs=behaviour.inputs,
         outputs=behaviour.outputs,
         batched=behaviour.batched,

@@ -1,4 +1,4 @@
-"""API keys: hashed at rest, compared in constant time, shown once."""
+"""API keys: stored as hashes, compared in constant time, shown once."""
 
 import base64
 import hashlib
@@ -11,20 +11,20 @@ from sqlalchemy import delete, insert, select
 from contract.errors import Conflict, NotFound, Unauthenticated
 from contract.keys import ApiKey, NewApiKey, Scope
 from services.storage.database import Database
-from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.tables import api_keys
 
 _TOKEN = re.compile(r"tp_(?P<id>[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
 
 def new_token() -> str:
-    """A fresh secret of 256 random bits, with the id of its row in front."""
+    """Return a new secret of 256 random bits, prefixed with the id of its row."""
     secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     return f"tp_{secrets.token_hex(4)}_{secret}"
 
 
 def _digest(token: str) -> str:
-    # One SHA-256 is enough: a slow hash protects secrets that people choose, not 256 random bits.
+    # One SHA-256 is enough: slow hashes protect passwords that people choose; this is 256 random bits.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -35,11 +35,11 @@ class Keys:
         self._database = database
 
     def create(
-        self, name: str, scopes: frozenset[Scope], token: str | None = None, once: Once | None = None
+        self, name: str, scopes: frozenset[Scope], token: str | None = None, once: IdempotencyKey | None = None
     ) -> NewApiKey:
-        """Make a key, or store the hash of one that was made elsewhere; its secret is in the answer only.
+        """Create a key, or store the hash of `token`; only the returned value has the secret.
 
-        Raises Conflict when `once` was answered before, since no secret is kept that could be shown again.
+        Raises Conflict if `once` was used before, since the secret was not stored and cannot be shown again.
         """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
@@ -47,7 +47,7 @@ class Keys:
             raise Unauthenticated("an API key has the form tp_<8 hex digits>_<43 characters>")
         now = self._database.now()
         with self._database.write() as connection:
-            if earlier := answered(connection, once):
+            if earlier := first_answer(connection, once):
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(
@@ -58,7 +58,7 @@ class Keys:
         return NewApiKey(id=match["id"], name=name, scopes=tuple(sorted(scopes)), created_at=now, secret=token)
 
     def authenticate(self, token: str) -> ApiKey:
-        """The key that a token belongs to; raises Unauthenticated."""
+        """Return the key that a token belongs to; raises Unauthenticated."""
         match = _TOKEN.fullmatch(token)
         row = None
         if match is not None:
@@ -71,19 +71,19 @@ class Keys:
         return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields})
 
     def list(self) -> tuple[ApiKey, ...]:
-        """Every key, oldest first."""
+        """Return all keys, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
             return tuple(ApiKey.model_validate({f: row[f] for f in ApiKey.model_fields}) for row in rows)
 
     def delete(self, key_id: str) -> None:
-        """Raises NotFound."""
+        """Delete a key; raises NotFound."""
         with self._database.write() as connection:
             if not connection.execute(delete(api_keys).where(api_keys.c.id == key_id)).rowcount:
                 raise NotFound("there is no such key")
 
     def ensure_admin(self, token: str) -> None:
-        """Store the first admin key unless it is there."""
+        """Store the first admin key unless it exists."""
         try:
             self.authenticate(token)
         except Unauthenticated:

@@ -1,6 +1,6 @@
-"""The only place that gives each service a key of its own to the object store, where the store can.
+"""Give each service its own key to the object store, if the store supports it.
 
-MinIO's administration API does it, which Silo has, too; other S3 servers have none, or another one.
+Uses MinIO's administration API, which Silo has, too; other S3 servers have none, or a different one.
 """
 
 import secrets
@@ -29,33 +29,35 @@ PROBE = "probe/"
 log = structlog.get_logger()
 
 
-class Key(NamedTuple):
+class AccessKey(NamedTuple):
+    """A user's name at the object store, and the user's password."""
+
     access: str
     secret: str
 
 
 def hand_out_keys(settings: ObjectsSettings, folder: Path) -> None:
-    """Write a key into each service's folder: its own one, or the owner's where a key of its own does not work.
+    """Write a key into each service's folder: the service's own key, or the owner's if that does not work.
 
-    Safe to repeat, and a key that works stays. `settings` are those of the store's owner. Raises ObjectsUnavailable.
+    Safe to repeat; keys that work are kept. `settings` are those of the store's owner. Raises ObjectsUnavailable.
     """
-    common = Key(settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
+    common = AccessKey(settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
     for service in OBJECTS:
         own = _own_key(settings, service, folder / service)
         if own is None:
-            log.warning("the object store tells services not apart; this one has the owner's key", service=service)
+            log.warning("the object store has no users of its own; the service gets the owner's key", service=service)
         _write(folder / service, own or common)
 
 
-def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Key | None:
-    """A key that was tried, for a user who may do what the service does; None where the store makes no users."""
+def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> AccessKey | None:
+    """Create a user with the service's policy, and test its key; None if the store cannot create users."""
     access, file = f"tidepool-{service}", folder / SECRET
-    mine = (folder / ACCESS).is_file() and (folder / ACCESS).read_text() == access
-    key = Key(access, file.read_text() if mine else secrets.token_hex(32))
+    exists = (folder / ACCESS).is_file() and (folder / ACCESS).read_text() == access
+    key = AccessKey(access, file.read_text() if exists else secrets.token_hex(32))
     admin = _admin(settings)
     try:
         with mapped_errors():
-            admin.policy_list()  # asked first, so that no other server takes an order for the upload of an object
+            admin.policy_list()  # a read first: another S3 server would take the changes below for uploads of objects
             admin.policy_add(access, policy=object_policy(service, settings.bucket_prefix))
             admin.user_add(*key)
             admin.policy_set(access, user=access)
@@ -66,19 +68,19 @@ def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Key |
     return key if _works(settings, service, key) else None
 
 
-def _works(settings: ObjectsSettings, service: Service, key: Key) -> bool:
-    """Whether all that the service does can be done with its key."""
-    mine = settings.model_copy(update={"access_key": SecretStr(key.access), "secret_key": SecretStr(key.secret)})
+def _works(settings: ObjectsSettings, service: Service, key: AccessKey) -> bool:
+    """Whether the key permits everything that the service does."""
+    own = settings.model_copy(update={"access_key": SecretStr(key.access), "secret_key": SecretStr(key.secret)})
     try:
         for bucket, actions in OBJECTS[service].items():
-            _probe(S3Objects(mine), bucket, actions)
-    except (TidepoolError, ValueError):  # or the answer is none of S3
+            _probe(S3Objects(own), bucket, actions)
+    except (TidepoolError, ValueError):  # ValueError: the response is not S3's
         return False
     return True
 
 
 def _probe(objects: S3Objects, bucket: Bucket, actions: tuple[str, ...]) -> None:
-    """Raise ObjectsUnavailable unless all of them may be done."""
+    """Raise ObjectsUnavailable unless all actions are permitted."""
     objects.prefixes(bucket, PROBE)
     if "s3:PutObject" in actions:
         objects.put(bucket, f"{PROBE}one", b"1")
@@ -89,8 +91,8 @@ def _probe(objects: S3Objects, bucket: Bucket, actions: tuple[str, ...]) -> None
         objects.delete(bucket, PROBE)
 
 
-def _write(folder: Path, key: Key) -> None:
-    """Each file whole or not at all; who mounts the folder may read it."""
+def _write(folder: Path, key: AccessKey) -> None:
+    """Write each file atomically, readable by everyone who mounts the folder."""
     for name, content in ((SECRET, key.secret), (ACCESS, key.access)):
         draft = folder / f"{name}.new"
         draft.write_text(content)

@@ -1,6 +1,6 @@
-"""The only place that says what each service may do with tables and objects, where the servers tell services apart.
+"""The rights of each service to tables and objects, for servers that have users.
 
-What strangers upload is read by workers. So whatever runs in one can neither make an API key nor scale a pool.
+Workers read files that strangers upload. So code that runs in a worker can neither create API keys nor scale pools.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _WORKERS = _ALL - _POOLS - {"api_keys", "idempotency"}
 
 
 class TableRights(NamedTuple):
-    """The tables whose rows a service reads and writes, and those that it only reads."""
+    """The tables that a service reads and writes, and those that it only reads."""
 
     writes: frozenset[str]
     reads: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ TABLES: Mapping[Service, TableRights] = {
 _READ = ("s3:GetObject",)
 _WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _DELETE = ("s3:DeleteObject",)
-_LOOK = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
+_LIST = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
 
 OBJECTS: Mapping[Service, Mapping[Bucket, tuple[str, ...]]] = {
     "gateway": {Bucket.UPLOADS: _READ + _WRITE + _DELETE, Bucket.JOBS: _READ},
@@ -47,12 +47,12 @@ OBJECTS: Mapping[Service, Mapping[Bucket, tuple[str, ...]]] = {
 
 
 def object_policy(service: Service, bucket_prefix: str) -> dict[str, Any]:
-    """The service's policy in the language of AWS IAM, which S3 servers share."""
+    """Return the service's policy as an AWS IAM document, which S3 servers understand."""
     statements = [
         statement
         for bucket, actions in OBJECTS[service].items()
         for statement in (
-            _allow(_LOOK, f"arn:aws:s3:::{bucket_prefix}{bucket}"),
+            _allow(_LIST, f"arn:aws:s3:::{bucket_prefix}{bucket}"),
             _allow(actions, f"arn:aws:s3:::{bucket_prefix}{bucket}/*"),
         )
     ]

@@ -1,4 +1,4 @@
-"""The only place that gives database roles their rights: services read and write rows, and change no table."""
+"""Database roles of the services: they may read and write rows, and may not change tables."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,17 +12,17 @@ _EXISTS = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 
 
 def ensure_roles(database: Database, urls: Mapping[Service, str]) -> None:
-    """Make the PostgreSQL roles that the services' URLs name, each with its password and its rights; safe to repeat.
+    """Create the PostgreSQL roles in the services' URLs, with their passwords and rights; safe to repeat.
 
-    `database` is connected as the owner of the tables, who may make roles. Raises DatabaseUnavailable.
+    `database` must be connected as the owner of the tables, who may create roles. Raises DatabaseUnavailable.
     """
     for service, url in urls.items():
         target = make_url(url)
         with database.write() as connection:
-            known = connection.execute(_EXISTS, {"role": target.username}).first()
+            exists = connection.execute(_EXISTS, {"role": target.username}).first()
             driver = connection.connection.driver_connection
-            connection.execution_options(no_parameters=True)  # a % in a password is none
-            verb = sql.SQL("ALTER" if known else "CREATE")
+            connection.execution_options(no_parameters=True)  # a % in a password is not a placeholder
+            verb = sql.SQL("ALTER" if exists else "CREATE")
             role, password = sql.Identifier(str(target.username)), sql.Literal(str(target.password))
             statements = [
                 sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, password),

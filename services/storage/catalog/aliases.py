@@ -1,4 +1,4 @@
-"""The only place that writes aliases: names for a version, or for several that share the requests."""
+"""Aliases: names for one version of a model, or for several that share the requests."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -14,40 +14,40 @@ from services.storage.tables import alias_weights, aliases
 
 
 def point(connection: Connection, model: str, alias: str, traffic: Traffic, now: datetime) -> Alias:
-    """Replace what an alias means; raises NotFound, or BadModel for a version that was rejected."""
+    """Replace the versions that an alias points at; raises NotFound, or BadModel for a rejected version."""
     for version in {*traffic.versions, *filter(None, [traffic.shadow])}:
         manifest_of(find_version(connection, MODELS, Reference(name=model, version=version)))
     values = {"shadow": traffic.shadow, "updated_at": now}
-    # first this row, on which whoever sets the same alias at this moment must wait
+    # Change this row first: its lock makes simultaneous changes of the same alias wait.
     if not connection.execute(update(aliases).where(*_named(model, alias)).values(values)).rowcount:
         connection.execute(insert(aliases).values(model=model, alias=alias, **values))
-    mine = (alias_weights.c.model == model) & (alias_weights.c.alias == alias)
-    connection.execute(delete(alias_weights).where(mine))
+    of_alias = (alias_weights.c.model == model) & (alias_weights.c.alias == alias)
+    connection.execute(delete(alias_weights).where(of_alias))
     shares = [{"version": version, "weight": weight} for version, weight in traffic.versions.items()]
     connection.execute(insert(alias_weights).values(model=model, alias=alias), shares)
     return _alias(alias, traffic, now)
 
 
 def remove(connection: Connection, model: str, alias: str) -> None:
-    """Raises NotFound."""
+    """Delete an alias; raises NotFound."""
     if not connection.execute(delete(aliases).where(*_named(model, alias))).rowcount:
         raise NotFound(f"the model {model} has no alias {alias}")
 
 
 def aliases_of(connection: Connection, model: str) -> tuple[Alias, ...]:
-    """The aliases of a model, by name."""
+    """Return the aliases of a model, sorted by name."""
     weights: dict[str, dict[int, int]] = defaultdict(dict)
     query = select(alias_weights).where(alias_weights.c.model == model).order_by(alias_weights.c.version)
     for share in connection.execute(query):
         weights[share.alias][share.version] = share.weight
-    found = connection.execute(select(aliases).where(aliases.c.model == model).order_by(aliases.c.alias))
+    rows = connection.execute(select(aliases).where(aliases.c.model == model).order_by(aliases.c.alias))
     return tuple(
-        _alias(row.alias, Traffic(versions=weights[row.alias], shadow=row.shadow), row.updated_at) for row in found
+        _alias(row.alias, Traffic(versions=weights[row.alias], shadow=row.shadow), row.updated_at) for row in rows
     )
 
 
 def points_at(alias: Alias, version: int) -> bool:
-    """Whether an alias sends a version requests, or copies of them."""
+    """Whether a version gets requests of an alias, or copies of them as its shadow."""
     return version in alias.versions or version == alias.shadow
 
 

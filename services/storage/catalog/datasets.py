@@ -1,8 +1,8 @@
-"""Data sets: the versions that preprocessing jobs published."""
+"""Data sets: publish, read and delete their versions."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
@@ -10,9 +10,16 @@ from contract.datasets import DatasetManifest
 from contract.errors import Conflict, NotFound
 from contract.jobs import LIVE
 from contract.references import Reference
-from services.storage.catalog.versions import DATASETS, add_version, find_version, names_of, versions_of
+from services.storage.catalog.versions import (
+    DATASETS,
+    add_version,
+    delete_version,
+    find_version,
+    names_of,
+    versions_of,
+)
 from services.storage.database import Database
-from services.storage.tables import dataset_versions, datasets, jobs
+from services.storage.tables import datasets, jobs
 
 
 class DatasetPage(Frozen):
@@ -23,24 +30,24 @@ class DatasetPage(Frozen):
 def register_dataset(
     connection: Connection, name: str, manifest: DatasetManifest, job_id: str, now: datetime
 ) -> Reference:
-    """Publish the next version of a data set, inside the transaction that finishes its job."""
+    """Publish the next version of a data set; runs in the transaction that finishes its job."""
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
 class Datasets:
-    """Reads of the published data sets, and their removal."""
+    """Read and delete published data sets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
-        """The pinned reference and the manifest that a reference means; raises NotFound."""
+        """Resolve a reference to a pinned reference and its manifest; raises NotFound."""
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
 
     def get(self, reference: Reference) -> DatasetVersion:
-        """Raises NotFound."""
+        """Return a version; raises NotFound."""
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         manifest = DatasetManifest.model_validate(row["manifest"])
@@ -54,32 +61,28 @@ class Datasets:
         )
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
-        """Data sets that have versions, by name."""
+        """Return a page of the data sets that have versions, sorted by name."""
         with self._database.read() as connection:
             names, following = names_of(connection, DATASETS, limit, cursor)
             items = tuple(_dataset(connection, name) for name in names)
         return DatasetPage(items=items, next=following)
 
     def named(self, name: str) -> Dataset:
-        """Raises NotFound."""
+        """Return a data set with its versions; raises NotFound."""
         with self._database.read() as connection:
             return _dataset(connection, name)
 
     def delete(self, reference: Reference) -> None:
-        """Raises NotFound, or Conflict while a job that has not ended uses it."""
+        """Delete a version; raises NotFound, or Conflict while a live job uses it."""
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
             used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
-            used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
-            pinned = str(Reference(name=row["name"], version=row["version"]))
+            used = used.where(jobs.c.parent_id.is_(None))  # the spec of a part names no data set
+            pinned = Reference(name=row["name"], version=row["version"])
             for spec in connection.execute(used).scalars():
-                if pinned in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
+                if str(pinned) in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
                     raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
-            connection.execute(
-                delete(dataset_versions).where(
-                    dataset_versions.c.name == row["name"], dataset_versions.c.version == row["version"]
-                )
-            )
+            delete_version(connection, DATASETS, pinned)
 
 
 def _dataset(connection: Connection, name: str) -> Dataset:

@@ -1,9 +1,9 @@
-"""Models: the versions that training published and people uploaded, and what their aliases mean."""
+"""Models: publish, read and delete their versions, and set their aliases."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select, update
+from sqlalchemy import Connection, RowMapping, select, update
 
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion
@@ -14,7 +14,14 @@ from contract.traffic import Traffic
 from contract.training import ModelManifest
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
-from services.storage.catalog.versions import MODELS, add_version, find_version, manifest_of, names_of
+from services.storage.catalog.versions import (
+    MODELS,
+    add_version,
+    delete_version,
+    find_version,
+    manifest_of,
+    names_of,
+)
 from services.storage.database import Database
 from services.storage.tables import jobs, model_versions, models
 
@@ -25,65 +32,65 @@ class ModelPage(Frozen):
 
 
 def register_model(connection: Connection, name: str, manifest: ModelManifest, job_id: str, now: datetime) -> Reference:
-    """Publish the next version of a model, inside the transaction that finishes its job."""
+    """Publish the next version of a model; runs in the transaction that finishes its job."""
     values = {"job_id": job_id, "dataset": manifest.dataset, "manifest": manifest.model_dump(mode="json")}
     return add_version(connection, MODELS, name, now, **values)
 
 
 def register_rejected(connection: Connection, name: str, reason: str, job_id: str, now: datetime) -> Reference:
-    """Remember a version that must not be used, inside the transaction that ends its job."""
+    """Record a version that must not be used; runs in the transaction that ends its job."""
     return add_version(connection, MODELS, name, now, job_id=job_id, rejected=reason)
 
 
 class Models:
-    """Reads of the published models, their removal, and the aliases that point at them."""
+    """Read and delete published models, and change the aliases that point at them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
-        """The pinned reference and the manifest that a reference means, of a split its largest share.
+        """Resolve a reference to a pinned reference and its manifest; a split alias resolves to its largest share.
 
-        Raises NotFound, or BadModel with the reason why a version was rejected.
+        Raises NotFound, or BadModel with the reason if the version was rejected.
         """
         with self._database.read() as connection:
             row = find_version(connection, MODELS, reference)
         return Reference(name=row["name"], version=row["version"]), manifest_of(row)
 
     def route(self, reference: Reference) -> Route:
-        """Where requests for a reference go; raises as `manifest` does."""
+        """Return the versions that get the requests for a reference; raises NotFound, BadModel."""
         with self._database.read() as connection:
             return route_of(connection, reference)
 
     def get(self, reference: Reference) -> ModelVersion:
-        """A version, also a rejected one; raises NotFound."""
+        """Return a version, which may be a rejected one; raises NotFound."""
         with self._database.read() as connection:
             row = find_version(connection, MODELS, reference)
-            pointing = aliases_of(connection, row["name"])
+            aliases = aliases_of(connection, row["name"])
         return ModelVersion(
             name=row["name"],
             version=row["version"],
             job=row["job_id"],
             created_at=row["created_at"],
-            aliases=tuple(alias.alias for alias in pointing if points_at(alias, row["version"])),
+            aliases=tuple(alias.alias for alias in aliases if points_at(alias, row["version"])),
             provider=row["provider"],
             **_description(row),
         )
 
     def list(self, limit: int, cursor: str | None = None) -> ModelPage:
-        """Models that have versions, by name."""
+        """Return a page of the models that have versions, sorted by name."""
         with self._database.read() as connection:
             names, following = names_of(connection, MODELS, limit, cursor)
             items = tuple(_model(connection, name) for name in names)
         return ModelPage(items=items, next=following)
 
     def named(self, name: str) -> Model:
-        """Raises NotFound."""
+        """Return a model with its versions and aliases; raises NotFound."""
         with self._database.read() as connection:
             return _model(connection, name)
 
     def delete(self, reference: Reference) -> None:
-        """Raises NotFound, or Conflict while an alias points at it or a batch prediction uses it."""
+        """Delete a version; raises NotFound, or Conflict while an alias or a live batch prediction uses it."""
         with self._database.write() as connection:
             row = find_version(connection, MODELS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
@@ -94,20 +101,16 @@ class Models:
             used = select(jobs.c.spec).where(predicts, jobs.c.model == reference.name)
             if any(spec["model"] == str(pinned) for spec in connection.execute(used).scalars()):
                 raise Conflict(f"a batch prediction uses {pinned}; cancel it or wait")
-            connection.execute(
-                delete(model_versions).where(
-                    model_versions.c.name == row["name"], model_versions.c.version == row["version"]
-                )
-            )
+            delete_version(connection, MODELS, pinned)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
-        """Point an alias at one version; raises as `split_alias` does."""
+        """Point an alias at one version; raises what `split_alias` raises."""
         return self.split_alias(model, alias, Traffic(versions={version: 100}))
 
     def split_alias(self, model: str, alias: str, traffic: Traffic) -> Alias:
-        """Replace what an alias means, atomically.
+        """Replace the versions that an alias points at, atomically.
 
-        Raises NotFound, BadModel for a rejected version, or Invalid for an alias that reads as a version.
+        Raises NotFound, BadModel for a rejected version, or Invalid for an alias that looks like a version number.
         """
         if alias.isdecimal():
             raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
@@ -115,12 +118,12 @@ class Models:
             return point(connection, model, alias, traffic, self._database.now())
 
     def delete_alias(self, model: str, alias: str) -> None:
-        """Raises NotFound."""
+        """Delete an alias; raises NotFound."""
         with self._database.write() as connection:
             remove(connection, model, alias)
 
     def note_provider(self, model: str, version: int, provider: str) -> None:
-        """Remember which execution provider a replica loaded a version with."""
+        """Record the execution provider with which a replica loaded a version."""
         table = model_versions
         with self._database.write() as connection:
             connection.execute(
@@ -139,13 +142,13 @@ def _description(row: RowMapping) -> dict[str, Any]:
 def _model(connection: Connection, name: str) -> Model:
     created_at = connection.execute(select(models.c.created_at).where(models.c.name == name)).scalar_one_or_none()
     columns = select(model_versions.c.version, model_versions.c.rejected).where(model_versions.c.name == name)
-    found = connection.execute(columns.order_by(model_versions.c.version.desc())).all()
-    if created_at is None or not found:
+    versions = connection.execute(columns.order_by(model_versions.c.version.desc())).all()
+    if created_at is None or not versions:
         raise NotFound(f"there is no model {name}")
     return Model(
         name=name,
-        versions=tuple(row.version for row in found if row.rejected is None),
-        rejected=tuple(row.version for row in found if row.rejected is not None),
+        versions=tuple(row.version for row in versions if row.rejected is None),
+        rejected=tuple(row.version for row in versions if row.rejected is not None),
         aliases=aliases_of(connection, name),
         created_at=created_at,
     )

@@ -1,4 +1,4 @@
-"""Where the requests for a model go: what one read of the catalog says."""
+"""Routes: the versions that get the requests for a model reference, by one read of the catalog."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from services.storage.tables import alias_weights, aliases, model_versions
 
 @dataclass(frozen=True)
 class Share:
-    """A version, by its pinned reference, and the percentage of the requests that it gets."""
+    """A version with the percentage of the requests that it gets."""
 
     reference: Reference
     manifest: ModelManifest
@@ -22,26 +22,27 @@ class Share:
 
 @dataclass(frozen=True)
 class Route:
-    """Each request goes to one of the shares, of which the largest is first; the shadow gets a copy of each."""
+    """Each request goes to one of the shares, sorted by weight, largest first; the shadow gets a copy of each."""
 
     shares: tuple[Share, ...]
     shadow: Share | None = None
 
 
 def route_of(connection: Connection, reference: Reference) -> Route:
-    """The way that a reference means; raises NotFound, BadModel for a rejected version."""
+    """Resolve a reference to a route; raises NotFound, or BadModel for a rejected version."""
     if reference.alias is None:
         return Route((_share(find_version(connection, MODELS, reference)),))
-    table, mine = model_versions, (alias_weights.c.model == reference.name) & (alias_weights.c.alias == reference.alias)
+    table = model_versions
+    of_alias = (alias_weights.c.model == reference.name) & (alias_weights.c.alias == reference.alias)
     joined = (table.c.name == alias_weights.c.model) & (table.c.version == alias_weights.c.version)
-    query = select(table, alias_weights.c.weight).join(alias_weights, joined).where(mine)
+    query = select(table, alias_weights.c.weight).join(alias_weights, joined).where(of_alias)
     shares = connection.execute(query.order_by(alias_weights.c.weight.desc(), table.c.version.desc())).mappings().all()
     if not shares:
         raise NotFound(f"there is no model {reference}")
     shadowed = (table.c.name == aliases.c.model) & (table.c.version == aliases.c.shadow)
-    beside = select(table).join(aliases, shadowed)
-    beside = beside.where(aliases.c.model == reference.name, aliases.c.alias == reference.alias)
-    shadow = connection.execute(beside).mappings().one_or_none()
+    query = select(table).join(aliases, shadowed)
+    query = query.where(aliases.c.model == reference.name, aliases.c.alias == reference.alias)
+    shadow = connection.execute(query).mappings().one_or_none()
     return Route(tuple(_share(row, row["weight"]) for row in shares), _share(shadow) if shadow is not None else None)
 
 

@@ -1,4 +1,4 @@
-"""Uploads: archives on their way in, put by the gateway or by the client through a presigned URL."""
+"""Uploads: archives that the gateway stores, or that clients store through a presigned URL."""
 
 import uuid_utils
 from sqlalchemy import Connection, delete, insert, select, update
@@ -7,7 +7,8 @@ from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound
 from services.storage.database import Database
-from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import uploads
 
 
@@ -21,47 +22,50 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def expect(self, upload_id: str, filename: str, size: int, sha256: str | None, once: Once | None = None) -> Upload:
-        """Remember an upload that a client will put by itself; raises Invalid or Conflict as `once` demands."""
+    def expect(
+        self, upload_id: str, filename: str, size: int, sha256: str | None, once: IdempotencyKey | None = None
+    ) -> Upload:
+        """Record an upload that a client will store itself; raises Invalid or Conflict if `once` cannot be used."""
         with self._database.write() as connection:
-            if earlier := answered(connection, once):
+            if earlier := first_answer(connection, once):
                 return Upload.model_validate(earlier)
             upload = self._insert(connection, upload_id, filename, size, sha256, complete=False)
             remember(connection, once, upload.model_dump(mode="json"), self._database)
         return upload
 
     def add(self, filename: str, ref: ObjectRef) -> Upload:
-        """Remember an upload that is already in the object store under its key."""
+        """Record an upload that is already in the object store under its key."""
         with self._database.write() as connection:
             return self._insert(connection, ref.key, filename, ref.size, ref.sha256, complete=True)
 
     def forget(self, upload_id: str) -> None:
-        """Remove the row of an upload that nothing uses."""
+        """Delete the row of an upload that nothing uses."""
         with self._database.write() as connection:
             connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+            drop_references(connection, Owner.UPLOAD, upload_id)
 
     def get(self, upload_id: str) -> Upload:
-        """Raises NotFound."""
+        """Return an upload; raises NotFound."""
         with self._database.read() as connection:
             row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).mappings().one_or_none()
         if row is None:
             raise NotFound("there is no such upload")
         return Upload.model_validate(dict(row))
 
-    def complete(self, upload_id: str, found: ObjectRef) -> Upload:
-        """Accept what the client put; raises NotFound, or Invalid when it is not what was announced."""
+    def complete(self, upload_id: str, stored: ObjectRef) -> Upload:
+        """Accept the object that the client stored; raises NotFound, or Invalid if it is not as announced."""
         upload = self.get(upload_id)
-        if found.size != upload.size:
-            raise Invalid(f"{upload.size} bytes were announced and {found.size} were uploaded; upload the file again")
-        if upload.sha256 not in {None, found.sha256}:
+        if stored.size != upload.size:
+            raise Invalid(f"{upload.size} bytes were announced and {stored.size} were uploaded; upload the file again")
+        if upload.sha256 not in {None, stored.sha256}:
             raise Invalid("the uploaded bytes do not have the announced sha256; upload the file again")
         with self._database.write() as connection:
-            values = {"complete": True, "sha256": found.sha256}
+            values = {"complete": True, "sha256": stored.sha256}
             row = connection.execute(update(uploads).where(uploads.c.id == upload_id).values(values).returning(uploads))
             return Upload.model_validate(dict(row.mappings().one()))
 
     def ref(self, upload_id: str) -> ObjectRef:
-        """Where the bytes are; raises NotFound, or Conflict while the upload is not complete."""
+        """Return the reference to the stored object; raises NotFound, or Conflict while the upload is not complete."""
         upload = self.get(upload_id)
         if not upload.complete or upload.sha256 is None:
             raise Conflict("the upload is not complete; put the file, then POST to its /complete")
@@ -74,4 +78,5 @@ class Uploads:
         row = connection.execute(
             insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
         )
+        add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": upload_key(upload_id)})
         return Upload.model_validate(dict(row.mappings().one()))

@@ -1,15 +1,16 @@
-"""The one way a data set or a model gets its next version: numbers count up and are never given twice."""
+"""Versions of data sets and models: numbers count up and are never reused."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import BadModel, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import alias_weights, dataset_versions, datasets, model_versions, models
 
 
@@ -20,14 +21,15 @@ class Family:
     noun: str
     names: Table
     versions: Table
+    owner: Owner
 
 
-DATASETS = Family("data set", datasets, dataset_versions)
-MODELS = Family("model", models, model_versions)
+DATASETS = Family("data set", datasets, dataset_versions, Owner.DATASET_VERSION)
+MODELS = Family("model", models, model_versions, Owner.MODEL_VERSION)
 
 
 def add_version(connection: Connection, family: Family, name: str, now: datetime, **values: Any) -> Reference:
-    """Insert the next version of `name`, and `name` itself if it is new."""
+    """Insert the next version of `name`, and `name` if it is new; register the objects that `values` refer to."""
     upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     fresh = upsert(family.names).values(name=name, last_version=0, created_at=now).on_conflict_do_nothing()
     connection.execute(fresh)
@@ -38,13 +40,22 @@ def add_version(connection: Connection, family: Family, name: str, now: datetime
         .returning(family.names.c.last_version)
     ).scalar_one()
     connection.execute(insert(family.versions).values(name=name, version=version, created_at=now, **values))
-    return Reference(name=name, version=version)
+    reference = Reference(name=name, version=version)
+    add_references(connection, family.owner, str(reference), values)
+    return reference
+
+
+def delete_version(connection: Connection, family: Family, reference: Reference) -> None:
+    """Delete the row of a pinned version, and its references to objects."""
+    table = family.versions.c
+    connection.execute(delete(family.versions).where(table.name == reference.name, table.version == reference.version))
+    drop_references(connection, family.owner, str(reference))
 
 
 def find_version(connection: Connection, family: Family, reference: Reference) -> RowMapping:
-    """The row that a reference means; raises NotFound that says which part of it is unknown.
+    """Return the row of the version that a reference resolves to; raises NotFound.
 
-    A bare name means no rejected version, and an alias the version that gets most of its requests.
+    A bare name resolves to the newest version that was not rejected, an alias to the version with the largest weight.
     """
     table = family.versions
     query = select(table).where(table.c.name == reference.name)
@@ -65,24 +76,24 @@ def find_version(connection: Connection, family: Family, reference: Reference) -
 
 
 def manifest_of(row: RowMapping) -> ModelManifest:
-    """The manifest in a model version's row; raises BadModel for one that was rejected."""
+    """Return the manifest in a model version's row; raises BadModel if the version was rejected."""
     if row["rejected"] is not None:
         raise BadModel(f"{row['name']}@{row['version']} was rejected: {row['rejected']}")
     return ModelManifest.model_validate(row["manifest"])
 
 
 def versions_of(connection: Connection, family: Family, name: str) -> tuple[int, ...]:
-    """Version numbers, newest first."""
+    """Return the version numbers of a name, newest first."""
     table = family.versions
     query = select(table.c.version).where(table.c.name == name).order_by(table.c.version.desc())
     return tuple(connection.execute(query).scalars())
 
 
 def names_of(connection: Connection, family: Family, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
-    """A page of names that have versions, and the cursor of the page after."""
+    """Return a page of names that have versions, and the cursor of the next page."""
     names, versions = family.names.c.name, family.versions.c.name
     query = select(names).where(names.in_(select(versions))).order_by(names).limit(limit + 1)
     if cursor is not None:
         query = query.where(names > cursor)
-    found = list(connection.execute(query).scalars())
-    return found[:limit], found[limit - 1] if len(found) > limit else None
+    page = list(connection.execute(query).scalars())
+    return page[:limit], page[limit - 1] if len(page) > limit else None

@@ -1,4 +1,4 @@
-"""The only place where a worker takes a job: one guarded UPDATE, which also raises the fence."""
+"""How a worker claims a job: one guarded UPDATE, which also raises the fence."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, up
 
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
-from services.storage.jobs.events import add_state
 from services.storage.jobs.rows import LEASE, Lease, job_of
+from services.storage.jobs.states import record_state
 from services.storage.tables import jobs
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A job taken by a worker, and what was done of it before.
+    """A job that a worker has claimed, and the checkpoint of an earlier attempt.
 
-    `part` is what to do when only a part of the job was taken; `parts` is what all parts came to, when they are done.
+    `part` is the part's spec if only a part was claimed; `parts` are the results of all parts once they are done.
     """
 
     job: Job
@@ -29,9 +29,9 @@ class Claim:
 
 
 def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: datetime) -> Claim | None:
-    """Take the best due job of some kinds: queued, or running with an expired lease; None when there is none.
+    """Claim the best due job of these kinds, queued or running with an expired lease; None if there is none.
 
-    Best is the highest priority, then the oldest; a part is as old as the job that it is a part of.
+    The best job has the highest priority; among equals it is the oldest. A part counts as old as its job.
     """
     abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
     due = and_(
@@ -46,7 +46,7 @@ def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: d
     age = func.coalesce(jobs.c.parent_id, jobs.c.id)
     best = select(jobs.c.id).where(due).order_by(jobs.c.priority.desc(), age, jobs.c.part, jobs.c.id).limit(1)
     failures = case((jobs.c.state == JobState.RUNNING, jobs.c.failures + 1), else_=jobs.c.failures)
-    taken = (
+    claim = (
         update(jobs)
         .where(jobs.c.id == best.with_for_update(skip_locked=True).scalar_subquery(), due)
         .values(
@@ -61,10 +61,10 @@ def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: d
         )
         .returning(jobs)
     )
-    row = connection.execute(taken).mappings().one_or_none()
+    row = connection.execute(claim).mappings().one_or_none()
     if row is None:
         return None
-    add_state(connection, row)
+    record_state(connection, row, now)
     return _claim(connection, row)
 
 
@@ -76,5 +76,5 @@ def _claim(connection: Connection, row: RowMapping) -> Claim:
         return Claim(job_of(parent), lease, checkpoint, part=row["spec"])
     if row["parts_total"] is None:
         return Claim(job_of(row), lease, checkpoint)
-    done = select(jobs.c.result).where(jobs.c.parent_id == row["id"]).order_by(jobs.c.part)
-    return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(done).scalars()))
+    results = select(jobs.c.result).where(jobs.c.parent_id == row["id"]).order_by(jobs.c.part)
+    return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(results).scalars()))

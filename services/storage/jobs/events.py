@@ -1,16 +1,17 @@
-"""Events of jobs: written in the transaction that makes them true, numbered without gaps within a job."""
+"""Events of jobs: written in the transaction of the change they report, numbered without gaps within a job."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from contract.events import EventDraft, EventKind, JobEvent
-from services.storage.database import Database, utc_now
+from services.storage.database import Database
 from services.storage.tables import job_events, jobs
 
 
-def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]) -> None:
-    """Number the drafts and write them; a new progress replaces the one before, so that a long job stays small."""
+def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft], now: datetime) -> None:
+    """Number the drafts and write them; a new progress event replaces the previous one, so a long job stays small."""
     if not drafts:
         return
     last = connection.execute(
@@ -22,22 +23,12 @@ def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]
     if any(draft.kind == EventKind.PROGRESS for draft in drafts):
         stale = (job_events.c.job_id == job_id) & (job_events.c.kind == EventKind.PROGRESS)
         connection.execute(delete(job_events).where(stale))
-    now, first = utc_now(), last - len(drafts) + 1
+    first = last - len(drafts) + 1
     rows = [
         {"job_id": job_id, "id": number, "kind": draft.kind, "data": draft.data, "at": now}
         for number, draft in enumerate(drafts, first)
     ]
     connection.execute(insert(job_events), rows)
-
-
-def add_state(connection: Connection, row: RowMapping) -> None:
-    """Write the event of the state that a row has just taken; parts keep theirs to themselves."""
-    if row["parent_id"] is not None:
-        return
-    data = {"state": row["state"], "attempt": row["attempt"]}
-    if row["error_code"]:
-        data["error"] = {"code": row["error_code"], "message": row["error_message"]}
-    add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)])
 
 
 class Events:
@@ -47,7 +38,7 @@ class Events:
         self._database = database
 
     def after(self, job_id: str, last: int, limit: int = 200) -> tuple[JobEvent, ...]:
-        """The events of a job after number `last`, in order."""
+        """Return at most `limit` events of a job after number `last`, in order."""
         query = (
             select(job_events)
             .where(job_events.c.job_id == job_id, job_events.c.id > last)

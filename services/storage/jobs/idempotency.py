@@ -1,4 +1,4 @@
-"""Idempotency keys: decided by a primary key, in the transaction that creates what was asked for."""
+"""Idempotency keys: the first answer is stored in the transaction that creates what was requested."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +11,23 @@ from services.storage.tables import idempotency
 
 
 @dataclass(frozen=True)
-class Once:
-    """A client's promise that every request with this `key` is the same one; `digest` is the request's SHA-256."""
+class IdempotencyKey:
+    """A client's promise that all its requests with this `key` are the same; `digest` is the request's SHA-256."""
 
     owner: str
     key: str
     digest: str
 
 
-def answered(connection: Connection, once: Once | None) -> Any | None:
-    """The first answer, if there was one; raises Invalid when the key came with another request."""
+def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | None:
+    """Return the answer to the first request with this key; None if there was none.
+
+    Raises Invalid if the key was used with another request.
+    """
     if once is None:
         return None
-    mine = (idempotency.c.owner == once.owner) & (idempotency.c.key == once.key)
-    row = connection.execute(select(idempotency).where(mine)).mappings().one_or_none()
+    same_key = (idempotency.c.owner == once.owner) & (idempotency.c.key == once.key)
+    row = connection.execute(select(idempotency).where(same_key)).mappings().one_or_none()
     if row is None:
         return None
     if row["digest"] != once.digest:
@@ -32,8 +35,8 @@ def answered(connection: Connection, once: Once | None) -> Any | None:
     return row["answer"]
 
 
-def remember(connection: Connection, once: Once | None, answer: Any, database: Database) -> None:
-    """Keep the first answer; of two first ones at the same moment the database refuses one, which is a Conflict."""
+def remember(connection: Connection, once: IdempotencyKey | None, answer: Any, database: Database) -> None:
+    """Store the first answer; of two simultaneous requests the primary key admits one, and the other gets Conflict."""
     if once is not None:
         values = {"owner": once.owner, "key": once.key, "digest": once.digest, "answer": answer}
         connection.execute(insert(idempotency).values(values | {"created_at": database.now()}))

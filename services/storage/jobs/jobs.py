@@ -11,10 +11,10 @@ from contract.base import Frozen
 from contract.errors import Conflict, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.database import Database
-from services.storage.jobs.events import add_state
-from services.storage.jobs.idempotency import Once, answered, remember
+from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of, subject_of
+from services.storage.jobs.states import record_state
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
@@ -39,16 +39,16 @@ class JobPage(Frozen):
 
 
 class Jobs:
-    """The clients' side of the jobs table; at most `most_queued` jobs wait to run, or as many as come."""
+    """The clients' side of the jobs table; `most_queued` limits how many jobs may wait to run, None means no limit."""
 
     def __init__(self, database: Database, most_queued: int | None = None) -> None:
         self._database = database
         self._most_queued = most_queued
 
-    def create(self, request: JobRequest, request_id: str | None = None, once: Once | None = None) -> Job:
-        """Accept a job: its row and its outbox entry in one transaction, and nothing else.
+    def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
+        """Accept a job: insert its row and its outbox entry in one transaction.
 
-        Raises Overloaded when the queue is full, Invalid or Conflict as `once` demands.
+        Raises Overloaded if the queue is full; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
         deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
@@ -61,28 +61,28 @@ class Jobs:
             "deadline_at": deadline,
         }
         with self._database.write() as connection:
-            if earlier := answered(connection, once):
+            if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
             job = self._accept(connection, values | subject_of(request.spec), now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
-    def retry(self, job_id: str, request_id: str | None = None, once: Once | None = None) -> Job:
-        """Accept a job anew that has ended without success; raises NotFound, Conflict, or as `create`."""
+    def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
+        """Accept a copy of a job that has ended without success; raises NotFound, Conflict, or what `create` raises."""
         now = self._database.now()
         with self._database.write() as connection:
-            if earlier := answered(connection, once):
+            if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
             row = _row(connection, job_id)
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
-            again = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
-            job = self._accept(connection, {name: row[name] for name in again} | {"request_id": request_id}, now)
+            copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
+            job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
     def output(self, job_id: str) -> ObjectRef:
-        """Where a batch prediction's file is; raises NotFound, Conflict while there is none."""
+        """Return the reference to a batch prediction's file; raises NotFound, or Conflict while there is none."""
         with self._database.read() as connection:
             row = _row(connection, job_id)
         if row["output"] is None:
@@ -90,12 +90,12 @@ class Jobs:
         return ObjectRef.model_validate(row["output"])
 
     def get(self, job_id: str) -> Job:
-        """Raises NotFound."""
+        """Return a job; raises NotFound."""
         with self._database.read() as connection:
             return job_of(_row(connection, job_id))
 
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
-        """A page of at most `limit` jobs, newest first, after `cursor`."""
+        """Return a page of at most `limit` jobs after `cursor`, newest first."""
         query = select(jobs).where(jobs.c.parent_id.is_(None)).order_by(jobs.c.id.desc()).limit(limit + 1)
         for column, value in vars(where).items():
             if value is not None:
@@ -103,26 +103,29 @@ class Jobs:
         if cursor is not None:
             query = query.where(jobs.c.id < cursor)
         with self._database.read() as connection:
-            found = [job_of(row) for row in connection.execute(query).mappings()]
-        return JobPage(items=tuple(found[:limit]), next=found[limit - 1].id if len(found) > limit else None)
+            items = [job_of(row) for row in connection.execute(query).mappings()]
+        return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job that no worker holds at once, else ask its worker; raises NotFound, Conflict at its end."""
+        """Cancel a job at once if no worker runs it, otherwise request it of the worker.
+
+        Raises NotFound, or Conflict if the job has already ended in another way.
+        """
         now = self._database.now()
         with self._database.write() as connection:
-            row = _row(connection, job_id, lock=True)  # or a job given back meanwhile would escape both updates
-            mine, unheld = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
-            at_once = update(jobs).where(mine, jobs.c.state.in_(LIVE), unheld).returning(jobs)
-            cancelled = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
-            if (gone := cancelled.mappings().one_or_none()) is not None:
-                add_state(connection, gone)
+            row = _row(connection, job_id, lock=True)  # else a job released between the two updates is missed by both
+            same_job, no_lease = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
+            at_once = update(jobs).where(same_job, jobs.c.state.in_(LIVE), no_lease).returning(jobs)
+            result = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
+            if (cancelled := result.mappings().one_or_none()) is not None:
+                record_state(connection, cancelled, now)
                 cancel_parts(connection, job_id, now)
-                return job_of(gone)
+                return job_of(cancelled)
             if JobState(row["state"]).terminal and row["state"] != JobState.CANCELLED:
                 raise Conflict(f"the job has already {row['state']}")
-            asked: dict[str, Any] = {"cancel_requested": True, "progress_message": "cancelling"}
-            asked["cancel_requested_at"] = func.coalesce(jobs.c.cancel_requested_at, now)
-            connection.execute(update(jobs).where(mine, jobs.c.state == JobState.RUNNING).values(asked))
+            values: dict[str, Any] = {"cancel_requested": True, "progress_message": "cancelling"}
+            values["cancel_requested_at"] = func.coalesce(jobs.c.cancel_requested_at, now)
+            connection.execute(update(jobs).where(same_job, jobs.c.state == JobState.RUNNING).values(values))
             return job_of(_row(connection, job_id))
 
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
@@ -131,7 +134,7 @@ class Jobs:
         new = fresh(now) | values | {"progress_message": "waiting for a worker"}
         row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
-        add_state(connection, row)
+        record_state(connection, row, now)
         return job_of(row)
 
 
@@ -144,12 +147,12 @@ def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:
 
 
 def _require_room(connection: Connection, most: int) -> None:
-    """Raise Overloaded when `most` jobs are queued already, their parts not counted.
+    """Raise Overloaded if `most` jobs are queued already; parts do not count.
 
-    Transactions that run at the same moment do not see each other's jobs on PostgreSQL, so there may be a few more.
+    On PostgreSQL simultaneous transactions do not see each other's jobs, so the limit may be exceeded by a few.
     """
     queued = select(jobs.c.state).where(jobs.c.state == JobState.QUEUED)
     whole = queued.where(jobs.c.parent_id.is_(None))
-    # An index alone answers the first, which counts parts too; only a full queue has the second one asked.
+    # The first query needs only an index, but counts parts too; the second runs only if the first reaches the limit.
     if all(connection.execute(query.limit(1).offset(most - 1)).first() for query in (queued, whole)):
         raise Overloaded(f"{most} jobs are waiting to run, and no more can wait; try again when some of them have run")

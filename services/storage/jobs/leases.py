@@ -1,4 +1,4 @@
-"""Jobs as workers see them: claim, renew, finish; every change is a guarded UPDATE under the fence."""
+"""The workers' side of jobs: claim, renew, finish; every change is an UPDATE guarded by the fencing token."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -12,10 +12,12 @@ from contract.events import EventDraft, EventKind
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
-from services.storage.jobs.events import add_events, add_state
+from services.storage.jobs.events import add_events
 from services.storage.jobs.parts import fail_parent
 from services.storage.jobs.publication import Manifest, publish, reject
 from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
+from services.storage.jobs.states import record_state
+from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs
 
 BACKOFF_S = 5.0  # doubled at each failure
@@ -29,59 +31,66 @@ class Leases:
         self._database = database
 
     def claim(self, kinds: JobKind | Collection[JobKind], worker: str) -> Claim | None:
-        """Take the best due job of a kind, or of several kinds; None when there is none."""
+        """Claim the best due job of one or several kinds; None if no job is due."""
+        kinds = {kinds} if isinstance(kinds, JobKind) else kinds
         with self._database.write() as connection:
-            wanted = {kinds} if isinstance(kinds, JobKind) else kinds
-            return take(connection, wanted, worker, self._database.now())
+            return take(connection, kinds, worker, self._database.now())
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> None:
-        """Keep the lease and publish how far the work is; raises LeaseLost, or Cancelled when that was asked for."""
-        values: dict[str, Any] = {"lease_until": self._database.now() + LEASE}
+        """Extend the lease and publish the progress; raises LeaseLost, or Cancelled if cancellation was requested."""
+        now = self._database.now()
+        values: dict[str, Any] = {"lease_until": now + LEASE}
         if progress is not None:
             values |= {"progress": progress.fraction, "progress_message": progress.message}
         with self._database.write() as connection:
             if change(connection, held(lease).values(values))["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
             if progress is not None and lease.parent_id is None:
-                add_events(connection, lease.root, [EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())])
+                draft = EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())
+                add_events(connection, lease.root, [draft], now)
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
-        """Let the next attempt resume from here, and report the metrics of what need not be repeated.
+        """Save where the next attempt resumes, and add an event with the metrics up to there; raises LeaseLost.
 
-        Both in one transaction, and the same checkpoint once, so that nothing is reported twice; raises LeaseLost.
+        Both happen in one transaction, and saving the same checkpoint again adds no event, so metrics are never
+        reported twice.
         """
         drafts = [EventDraft(kind=EventKind.METRICS, data=metrics)] if metrics else []
         saved = checkpoint.model_dump(mode="json")
         with self._database.write() as connection:
             lock_root(connection, lease)
             earlier = change(connection, held(lease).values(worker=jobs.c.worker))["checkpoint"]
-            if earlier != saved:  # else this is a repetition, as the reply to the first time was lost
+            if earlier != saved:  # otherwise the worker repeats a call whose reply was lost
                 change(connection, held(lease).values(checkpoint=saved))
-                add_events(connection, lease.root, drafts)
+                drop_references(connection, Owner.JOB_CHECKPOINT, lease.job_id)
+                add_references(connection, Owner.JOB_CHECKPOINT, lease.job_id, checkpoint)
+                add_events(connection, lease.root, drafts, self._database.now())
 
     def log(self, lease: Lease, message: str) -> None:
-        """Add a line to the job's events; raises LeaseLost."""
+        """Add a log line to the job's events; raises LeaseLost."""
         with self._database.write() as connection:
             lock_root(connection, lease)
             change(connection, held(lease).values(worker=jobs.c.worker))
-            add_events(connection, lease.root, [EventDraft(kind=EventKind.LOG, data={"message": message})])
+            draft = EventDraft(kind=EventKind.LOG, data={"message": message})
+            add_events(connection, lease.root, [draft], self._database.now())
 
     def finish(self, lease: Lease, manifest: Manifest) -> Job:
-        """Publish what the attempt made and succeed, in one transaction; raises LeaseLost, Cancelled."""
+        """Publish the attempt's result and end the job as succeeded in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
             row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             published = publish(connection, job_of(row), manifest, now)
-            done = {"progress": 1.0, "progress_message": "done"}
-            healed = {"error_code": None, "error_message": None}  # an earlier attempt's
-            row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(published | done | healed))
-            add_state(connection, row)
+            add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
+            values = published | {"progress": 1.0, "progress_message": "done"}
+            values |= {"error_code": None, "error_message": None}  # of an earlier attempt
+            row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(values))
+            record_state(connection, row, now)
             return job_of(row)
 
     def fail(self, lease: Lease, error: TidepoolError) -> Job:
-        """Charge a failure: back to the queue with back-off, or failed for good; raises LeaseLost."""
+        """Charge a failure: requeue the job with back-off, or end it as failed; raises LeaseLost."""
         now = self._database.now()
         with self._database.write() as connection:
             lock_root(connection, lease)
@@ -89,13 +98,13 @@ class Leases:
             row = change(connection, held(lease).values(self._after_failure(row, error)))
             if row["state"] == JobState.FAILED and (rejected := reject(connection, job_of(row), error, now)):
                 row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(rejected))
-            add_state(connection, row)
+            record_state(connection, row, now)
             if row["parent_id"] is not None and row["state"] == JobState.FAILED:
                 fail_parent(connection, row)
             return job_of(row)
 
     def release(self, lease: Lease) -> None:
-        """Give the job back with no failure charged, or cancelled if that was asked for; raises LeaseLost."""
+        """Requeue the job without charging a failure, or end it if cancellation was requested; raises LeaseLost."""
         now = self._database.now()
         waiting = {
             "state": JobState.QUEUED,
@@ -106,13 +115,14 @@ class Leases:
         with self._database.write() as connection:
             row = change(connection, held(lease).values(lease_until=None))
             outcome = ended(JobState.CANCELLED, now) if row["cancel_requested"] else waiting
-            add_state(connection, change(connection, held(lease).values(outcome)))
+            record_state(connection, change(connection, held(lease).values(outcome)), now)
 
     def cancelled(self, lease: Lease) -> None:
-        """Say that the attempt stopped because the job was cancelled; raises LeaseLost."""
+        """End the job as cancelled after its attempt has stopped; raises LeaseLost."""
+        now = self._database.now()
         with self._database.write() as connection:
-            row = change(connection, held(lease).values(ended(JobState.CANCELLED, self._database.now())))
-            add_state(connection, row)
+            row = change(connection, held(lease).values(ended(JobState.CANCELLED, now)))
+            record_state(connection, row, now)
 
     def _after_failure(self, row: RowMapping, error: TidepoolError) -> dict[str, Any]:
         now = self._database.now()
@@ -122,5 +132,5 @@ class Leases:
         if not error.retryable or row["failures"] >= row["max_attempts"]:
             return ended(JobState.FAILED, now) | reason
         wait = timedelta(seconds=min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (row["failures"] - 1)))
-        # woken in the past, so that the reconciler's next pass after `run_at` rings it
+        # `woken_at` lies in the past, so the reconciler's first pass after `run_at` sends a wake-up message
         return {"state": JobState.QUEUED, "run_at": now + wait, "woken_at": now - LEASE, **reason}

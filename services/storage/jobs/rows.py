@@ -1,4 +1,4 @@
-"""A job's row: the public view of it, the columns it starts with, and the guarded UPDATE that changes it."""
+"""Rows of the jobs table: the public view, the columns of a new row, and UPDATEs guarded by the lease."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ LEASE = timedelta(seconds=60)
 
 
 def job_of(row: RowMapping) -> Job:
-    """The public view of a job's row."""
+    """Return the public view of a row."""
     error = JobError(code=row["error_code"], message=row["error_message"]) if row["error_code"] else None
     return Job(
         id=row["id"],
@@ -40,7 +40,7 @@ def job_of(row: RowMapping) -> Job:
 
 
 def fresh(now: datetime) -> dict[str, Any]:
-    """The columns that every new row begins with."""
+    """Return the columns that are the same in every new row."""
     return {
         "id": str(uuid_utils.uuid7()),
         "state": JobState.QUEUED,
@@ -73,7 +73,7 @@ def subject_of(spec: JobSpec) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to change one row, until somebody claims it under a higher fence; the row of a part has a parent."""
+    """The right to change one row until it is claimed under a higher fence; `parent_id` is set for a part."""
 
     job_id: str
     fence: int
@@ -81,17 +81,17 @@ class Lease:
 
     @property
     def root(self) -> str:
-        """The job that people see."""
+        """The id of the job that clients see: the parent of a part, otherwise the job itself."""
         return self.parent_id or self.job_id
 
 
 def held(lease: Lease) -> Update:
-    """An UPDATE that changes nothing unless the lease is still the job's."""
+    """Return an UPDATE that changes the row only while the lease is valid."""
     return update(jobs).where(jobs.c.id == lease.job_id, jobs.c.state == JobState.RUNNING, jobs.c.fence == lease.fence)
 
 
 def change(connection: Connection, statement: Update) -> RowMapping:
-    """The row after a guarded UPDATE; raises LeaseLost when it changed none."""
+    """Execute a guarded UPDATE and return the changed row; raises LeaseLost if there is none."""
     row = connection.execute(statement.returning(jobs)).mappings().one_or_none()
     if row is None:
         raise LeaseLost("the job belongs to another attempt now")
@@ -99,10 +99,10 @@ def change(connection: Connection, statement: Update) -> RowMapping:
 
 
 def ended(state: JobState, now: datetime) -> dict[str, Any]:
-    """The columns of a job that has just reached a terminal state."""
+    """Return the columns to set when a job reaches a terminal state."""
     return {"state": state, "finished_at": now, "lease_until": None}
 
 
 def lock_root(connection: Connection, lease: Lease) -> None:
-    """Take the parent's row before the part's: everybody locks in this order, so nobody waits in a circle."""
+    """Lock the parent's row before the part's; the common order prevents deadlocks."""
     connection.execute(select(jobs.c.id).where(jobs.c.id == lease.root).with_for_update())

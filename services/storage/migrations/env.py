@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `services.storage.migrate` hands over."""
+"""Alembic's entry point: runs the migrations on the connection that `services.storage.migrate` passes."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from services.storage.tables import UtcDateTime, metadata
 
 
 def render_item(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
-    """Migrations spell types that never change, not ours."""
+    """Write types of SQLAlchemy into migrations instead of ours, which may change."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

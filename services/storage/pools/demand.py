@@ -1,4 +1,4 @@
-"""The only place that measures the pools: what waits for them, what they have in hand, and who is there to do it."""
+"""Measure the load of the pools: waiting and running work, and the replicas that are ready."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ ONLINE: PoolName = "inference"
 
 
 class Demand:
-    """Jobs are counted in the table, requests and replicas by what gateways and replicas say of themselves."""
+    """Counts jobs in the database; requests and replicas come from the reports of gateways and replicas."""
 
     def __init__(self, pools: Pools, reports: Reports, clock: Callable[[], float] = time.monotonic) -> None:
         self._pools = pools
@@ -19,29 +19,29 @@ class Demand:
         self._clock = clock
 
     def measure(self) -> dict[PoolName, Measured]:
-        """Every pool now; while the broker is away, what only it knows is None. Raises DatabaseUnavailable."""
-        queues, said, now = self._pools.queues(), self._reports.read(), self._clock()
+        """Measure every pool now; values from reports are None while the broker is away. Raises DatabaseUnavailable."""
+        queues, reports, now = self._pools.queues(), self._reports.read(), self._clock()
         return {
             pool: _measured(
-                now, queues[pool], said.get(pool, PoolReports()) if said is not None else None, pool == ONLINE
+                now, queues[pool], reports.get(pool, PoolReports()) if reports is not None else None, pool == ONLINE
             )
             for pool in POOL_NAMES
         }
 
 
-def _measured(at: float, queue: Queue, said: PoolReports | None, online: bool) -> Measured:
-    if said is None:
+def _measured(at: float, queue: Queue, reports: PoolReports | None, online: bool) -> Measured:
+    if reports is None:
         waiting = None if online else queue.waiting
         return Measured(at=at, ready=None, waiting=waiting, running=queue.running, oldest_s=queue.oldest_s)
-    ready = [replica for replica in said.replicas.values() if not replica.draining]
-    asking = said.gateways.values() if online else ()
+    ready = [replica for replica in reports.replicas.values() if not replica.draining]
+    gateways = reports.gateways.values() if online else ()
     return Measured(
         at=at,
         ready=len(ready),
-        draining=len(said.replicas) - len(ready),
-        waiting=(queue.waiting or 0) + sum(gateway.waiting for gateway in asking),
+        draining=len(reports.replicas) - len(ready),
+        waiting=(queue.waiting or 0) + sum(gateway.waiting for gateway in gateways),
         running=queue.running,
         oldest_s=queue.oldest_s,
         busy=sum(replica.busy for replica in ready) / len(ready) if ready else None,
-        requests_per_minute=sum(gateway.per_minute for gateway in asking) if online else None,
+        requests_per_minute=sum(gateway.per_minute for gateway in gateways) if online else None,
     )

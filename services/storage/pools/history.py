@@ -1,4 +1,4 @@
-"""The history of pools: written in the transaction that makes a change true, bounded by number."""
+"""The history of pools: written in the transaction of each change; only the newest changes are kept."""
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -22,14 +22,14 @@ class PoolChangePage(Frozen):
 def add_change(
     connection: Connection, name: PoolName, desired: int, reason: str, measured: Measured, database: Database
 ) -> None:
-    """Write a line about what a pool is meant to be from now on."""
+    """Record the new size of a pool, with the reason and the load at that time."""
     load = {"ready": measured.ready, "waiting": measured.waiting, "running": measured.running}
     values = {"pool": name, "at": database.now(), "desired": desired, "reason": reason}
     connection.execute(insert(pool_changes).values(values | load))
 
 
 def changes(connection: Connection, name: PoolName, limit: int, cursor: str | None) -> PoolChangePage:
-    """A page of at most `limit` changes after `cursor`; raises Invalid for a cursor that is none."""
+    """Return a page of at most `limit` changes after `cursor`, newest first; raises Invalid for a malformed cursor."""
     query = select(pool_changes).where(pool_changes.c.pool == name).order_by(pool_changes.c.id.desc())
     if cursor is not None:
         if not (cursor.isascii() and cursor.isdecimal() and int(cursor) <= LARGEST_CURSOR):
@@ -41,9 +41,9 @@ def changes(connection: Connection, name: PoolName, limit: int, cursor: str | No
 
 
 def prune(connection: Connection) -> None:
-    """Forget all but the newest changes of each pool."""
+    """Delete all but the newest changes of each pool."""
     for name in POOL_NAMES:
-        mine = pool_changes.c.pool == name
-        newest = select(pool_changes.c.id).where(mine).order_by(pool_changes.c.id.desc())
+        of_pool = pool_changes.c.pool == name
+        newest = select(pool_changes.c.id).where(of_pool).order_by(pool_changes.c.id.desc())
         stale = newest.offset(KEPT).limit(1).scalar_subquery()
-        connection.execute(delete(pool_changes).where(mine, pool_changes.c.id <= stale))
+        connection.execute(delete(pool_changes).where(of_pool, pool_changes.c.id <= stale))

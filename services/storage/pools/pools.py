@@ -1,4 +1,4 @@
-"""Pools: how many replicas each is meant to have, set by people or decided for its load."""
+"""Pools: how many replicas each should have, set by hand or by the autoscaler."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +22,8 @@ from services.storage.pools.history import PoolChangePage, add_change, changes, 
 from services.storage.pools.queues import queues
 from services.storage.tables import pools
 
-# Every pool begins with one replica, set by hand: how far it may grow by itself costs memory or money, which only its
-# owner can say. What its load is compared with once it may is here.
+# Every pool starts in manual mode with one replica: growth costs memory or money, so the owner decides about it. These
+# are the policies for when a pool is switched to auto.
 POLICIES: dict[PoolName, ScalingPolicy] = {
     "preprocess": ScalingPolicy(min=1, max=4, backlog_per_replica=2),
     "trainer": ScalingPolicy(min=1, max=2, backlog_per_replica=1),
@@ -33,9 +33,9 @@ POLICIES: dict[PoolName, ScalingPolicy] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What a pool is meant to be; `revision` grows with every change.
+    """The desired state of a pool; `revision` is incremented by every change.
 
-    `created` is how many replicas there are to start, None where no autoscaler has said so.
+    `created` is how many replicas can be started, None until an autoscaler reports it.
     """
 
     name: PoolName
@@ -60,18 +60,18 @@ class Setting:
 
     @property
     def most(self) -> int:
-        """How many replicas there may be as things are."""
+        """The largest number of replicas that the setting permits."""
         return self.policy.max if self.mode is PoolMode.AUTO else self.desired
 
 
 class Pools:
-    """The pools table, the history of its changes, and the queues in front of the pools."""
+    """The pools, the history of their changes, and their queues."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def ensure(self) -> None:
-        """Make the pools that are missing."""
+        """Create the pools that are missing."""
         now = self._database.now()
         new = {"mode": PoolMode.MANUAL, "desired": 1, "revision": 1, "created_at": now, "updated_at": now}
         rows = {name: new | {"name": name, "policy": policy.model_dump()} for name, policy in POLICIES.items()}
@@ -81,23 +81,23 @@ class Pools:
                 connection.execute(insert(pools), [rows[name] for name in sorted(missing)])
 
     def get(self, name: PoolName) -> Setting:
-        """Raises NotFound where `ensure` was never called."""
+        """Return a pool; raises NotFound if `ensure` was never called."""
         with self._database.read() as connection:
             return _setting(connection, name)
 
     def list(self) -> tuple[Setting, ...]:
-        """Every pool, in the order of POOL_NAMES."""
+        """Return all pools, in the order of POOL_NAMES."""
         with self._database.read() as connection:
-            found = map(Setting.of, connection.execute(select(pools)).mappings().all())
-        return tuple(sorted(found, key=lambda setting: POOL_NAMES.index(setting.name)))
+            settings = map(Setting.of, connection.execute(select(pools)).mappings().all())
+        return tuple(sorted(settings, key=lambda setting: POOL_NAMES.index(setting.name)))
 
     def queues(self) -> dict[PoolName, Queue]:
-        """The jobs that wait for a replica of each pool, and those that one has."""
+        """Return the numbers of waiting and running jobs of each pool."""
         with self._database.read() as connection:
             return queues(connection, self._database.now())
 
     def set_manual(self, name: PoolName, replicas: int, measured: Measured) -> Setting:
-        """Keep a pool at one size from now on; raises NotFound."""
+        """Switch a pool to manual mode with a fixed size; raises NotFound."""
         with self._database.write() as connection:
             setting = _setting(connection, name, lock=True)
             if (setting.mode, setting.desired) == (PoolMode.MANUAL, replicas):
@@ -106,7 +106,10 @@ class Pools:
             return self._change(connection, setting, values, f"set by hand to {replicas}", measured)
 
     def set_auto(self, name: PoolName, request: AutoPool, measured: Measured) -> Setting:
-        """Let a pool follow its load, at once within its bounds; raises NotFound, Invalid if min is larger than max."""
+        """Switch a pool to auto mode, and bring its size within the bounds.
+
+        Raises NotFound, or Invalid if min is larger than max.
+        """
         with self._database.write() as connection:
             setting = _setting(connection, name, lock=True)
             try:
@@ -122,9 +125,9 @@ class Pools:
             return self._change(connection, setting, values, reason, measured)
 
     def decide(self, seen: Setting, decision: Decision, measured: Measured) -> Setting:
-        """Make a decision true that was taken for `seen`, within its bounds; the answer is what holds from now on.
+        """Apply a decision that was made for `seen`, within its bounds; return the setting that now holds.
 
-        Nothing is changed if somebody else, a person or another autoscaler, has changed the pool since it was seen.
+        Changes nothing if a person or another autoscaler has changed the pool since.
         """
         desired = min(max(decision.replicas, seen.policy.min), seen.policy.max)
         with self._database.write() as connection:
@@ -135,10 +138,10 @@ class Pools:
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
 
     def record_created(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
-        """Take note of how many replicas there are to start; the answer is what holds from now on.
+        """Record how many replicas can be started; return the setting that now holds.
 
-        People who create or remove replicas of a pool that is set by hand say by that how many are meant. What was said
-        before anybody looked stays.
+        If people created or removed replicas of a manual pool (`by_people`), that number also becomes the desired one,
+        except for the first observation of a pool whose size was already set.
         """
         if seen.created == created:
             return seen
@@ -149,23 +152,23 @@ class Pools:
             if by_people and new and setting.mode is PoolMode.MANUAL and setting.desired != created:
                 values = {"created": created, "desired": created}
                 return self._change(connection, setting, values, f"{created} replicas were created", measured)
-            noted = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)
-            return Setting.of(connection.execute(noted).mappings().one())
+            record = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)
+            return Setting.of(connection.execute(record).mappings().one())
 
     def history(self, name: PoolName, limit: int, cursor: str | None = None) -> PoolChangePage:
-        """A page of at most `limit` changes, newest first, after `cursor`; raises Invalid for one that is none."""
+        """Return a page of at most `limit` changes, newest first; raises Invalid for a malformed cursor."""
         with self._database.read() as connection:
             return changes(connection, name, limit, cursor)
 
     def prune(self) -> None:
-        """Forget all but the newest changes of each pool."""
+        """Delete all but the newest changes of each pool."""
         with self._database.write() as connection:
             prune(connection)
 
     def _change(
         self, connection: Connection, setting: Setting, values: dict[str, Any], reason: str, measured: Measured
     ) -> Setting:
-        """The pool after a change, and a line about it in the history."""
+        """Change a pool and record the change in its history."""
         values |= {"revision": setting.revision + 1, "updated_at": self._database.now()}
         changed = update(pools).where(pools.c.name == setting.name).values(values).returning(pools)
         after = Setting.of(connection.execute(changed).mappings().one())
@@ -174,7 +177,7 @@ class Pools:
 
 
 def _setting(connection: Connection, name: PoolName, lock: bool = False) -> Setting:
-    """The lock makes whoever changes a pool wait for those who change it already."""
+    """Return a pool's setting; with `lock`, wait for transactions that are changing it. Raises NotFound."""
     query = select(pools).where(pools.c.name == name)
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:

@@ -1,4 +1,4 @@
-"""The ledger of what replicas were used for: seconds by day, pool, purpose, model and job."""
+"""The usage of replicas: seconds by day, pool, purpose, model and job."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from services.storage.tables import pools, usage
 
 DAY = timedelta(days=1)
 KEYS = {UsageBy.DAY: usage.c.day, UsageBy.POOL: usage.c.pool, UsageBy.MODEL: usage.c.model, UsageBy.JOB: usage.c.job}
-WHOLE = (UsageBy.DAY, UsageBy.POOL)  # of which replicas that only stand ready are a part
+WHOLE = (UsageBy.DAY, UsageBy.POOL)  # their lines include the time of idle replicas
 
 
 class Ledger:
@@ -24,17 +24,17 @@ class Ledger:
         self._database = database
 
     def add(self, pool: str, gpu: bool, seconds: Mapping[Use, float]) -> None:
-        """Add to what is written of today, all or nothing; raises DatabaseUnavailable, Conflict."""
+        """Add seconds to today's rows, in one transaction; raises DatabaseUnavailable, Conflict."""
         today = self._database.now().date()
         with self._database.write() as connection:
             for use, spent in seconds.items():
                 key = {"day": today, "pool": pool, "gpu": gpu, **vars(use)}
-                mine = update(usage).where(*(usage.c[name] == value for name, value in key.items()))
-                if not connection.execute(mine.values(seconds=usage.c.seconds + spent)).rowcount:
+                statement = update(usage).where(*(usage.c[name] == value for name, value in key.items()))
+                if not connection.execute(statement.values(seconds=usage.c.seconds + spent)).rowcount:
                     connection.execute(insert(usage).values(key | {"seconds": spent}))
 
     def sums(self, since: date, until: date, by: UsageBy, limit: int) -> Usage:
-        """What was used from `since` to `until`: every day in order, every pool, or the costliest models or jobs."""
+        """Sum the usage from `since` to `until`, both included: by day, by pool, or of the costliest models or jobs."""
         key = KEYS[by]
         columns = (key.label("key"), usage.c.purpose, usage.c.gpu)
         seconds, days = func.sum(usage.c.seconds), usage.c.day.between(since, until)
@@ -43,10 +43,10 @@ class Ledger:
             costliest = select(key).where(days, key != "").group_by(key).order_by(seconds.desc(), key).limit(limit)
             sums = sums.where(key.in_(costliest))
         with self._database.read() as connection:
-            found = connection.execute(sums.group_by(*columns)).all()
+            sum_rows = connection.execute(sums.group_by(*columns)).all()
             settings = [Setting.of(row) for row in connection.execute(select(pools)).mappings()]
         rows: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
-        for row in found:
+        for row in sum_rows:
             rows[str(row.key)].append(row)
         if by in WHOLE:
             at_max = _at_max(settings, since, until, by, self._database.now())
@@ -85,13 +85,13 @@ def _spent(rows: Sequence[Row[Any, Any, Any, Any]], purpose: Purpose) -> float:
 
 
 def _at_max(settings: Sequence[Setting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
-    """Replica-seconds by day or pool if each pool had always had as many replicas as it may have by now."""
-    found: dict[str, float] = defaultdict(float)
+    """Replica-seconds by day or pool, had each pool always had its present maximum of replicas."""
+    seconds: dict[str, float] = defaultdict(float)
     for setting in settings:
         for ordinal in range(since.toordinal(), min(until, now.date()).toordinal() + 1):
             begins = datetime.combine(date.fromordinal(ordinal), time(), UTC)
             lived = min(begins + DAY, now) - max(begins, setting.created_at)
             if lived > timedelta():
                 key = str(begins.date()) if by is UsageBy.DAY else setting.name
-                found[key] += setting.most * lived.total_seconds()
-    return found
+                seconds[key] += setting.most * lived.total_seconds()
+    return seconds

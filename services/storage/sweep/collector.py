@@ -1,6 +1,7 @@
-"""Collects what attempts left in the object store and nothing points at."""
+"""The collector: deletes the objects of attempts that nothing refers to and no attempt may still write."""
 
-from typing import Any
+from collections.abc import Collection
+from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
@@ -8,55 +9,58 @@ from contract.artifacts import Bucket, attempt_prefix
 from contract.jobs import LIVE
 from services.storage.database import Database
 from services.storage.objects import Objects
-from services.storage.tables import dataset_versions, jobs, model_versions
+from services.storage.tables import jobs, object_references
+
+BATCH = 1000  # objects
 
 
 class Collector:
-    """Any number of these may run at once: deleting twice does no harm."""
+    """Collects the bucket of jobs; uploads are left alone.
 
-    def __init__(self, database: Database, objects: Objects) -> None:
+    Any number of collectors may run at once, since deleting an object twice does no harm. Objects stay for `grace`
+    after they were written, by the object store's clock.
+    """
+
+    def __init__(self, database: Database, objects: Objects, grace: timedelta) -> None:
         self._database = database
         self._objects = objects
+        self._grace = grace
 
     def collect(self) -> int:
-        """Delete the attempts that nothing points at and say how many objects that were."""
-        found = [
-            attempt
-            for folder in self._objects.prefixes(Bucket.JOBS)
-            for attempt in self._objects.prefixes(Bucket.JOBS, f"{folder}attempts/")
+        """Delete what is not needed and return how many objects that was; raises ObjectsUnavailable."""
+        latest = self._database.now() - self._grace
+        keys = [
+            entry.key
+            for entry in self._objects.entries(Bucket.JOBS)
+            if entry.modified_at <= latest and _attempt_of(entry.key)
         ]
-        # after the listing: what is published meanwhile is seen as published, what begins meanwhile was not listed
+        return sum(self._collect(keys[start : start + BATCH]) for start in range(0, len(keys), BATCH))
+
+    def _collect(self, keys: list[str]) -> int:
+        # Read after the listing, in one snapshot: an attempt that published in between is seen to have published, and
+        # the objects of one that started in between were not listed.
         with self._database.read() as connection:
-            kept = _referenced(connection) | _running(connection)
-        return sum(self._objects.delete(Bucket.JOBS, attempt) for attempt in found if attempt not in kept)
+            referenced = _referenced(connection, keys)
+            running = _running(connection, {key.split("/")[0] for key in keys})
+        unused = [key for key in keys if key not in referenced and _attempt_of(key) not in running]
+        self._objects.remove(Bucket.JOBS, unused)
+        return len(unused)
 
 
-def _referenced(connection: Connection) -> set[str]:
-    """The attempts whose objects are published, or that a live job goes on from."""
-    documents = [
-        *connection.execute(select(dataset_versions.c.manifest)).scalars(),
-        *connection.execute(select(model_versions.c.manifest)).scalars(),
-        *connection.execute(select(jobs.c.output).where(jobs.c.output.is_not(None))).scalars(),
-        *connection.execute(select(jobs.c.checkpoint).where(jobs.c.state.in_(LIVE))).scalars(),
-    ]
-    live = select(jobs.c.id).where(jobs.c.state.in_(LIVE), jobs.c.parts_total.is_not(None)).scalar_subquery()
-    for column in (jobs.c.spec, jobs.c.result):
-        documents += connection.execute(select(column).where(jobs.c.parent_id.in_(live))).scalars()
-    return {key[: key.index("/", key.index("/attempts/") + 10) + 1] for key in _keys(documents)}
+def _referenced(connection: Connection, keys: Collection[str]) -> set[str]:
+    """The keys that the registry names."""
+    table = object_references.c
+    query = select(table.key).where(table.bucket == Bucket.JOBS, table.key.in_(keys))
+    return set(connection.execute(query).scalars())
 
 
-def _running(connection: Connection) -> set[str]:
-    """The attempts that may still be writing."""
-    query = select(jobs.c.id, jobs.c.fence).where(jobs.c.state.in_(LIVE))
+def _running(connection: Connection, job_ids: Collection[str]) -> set[str]:
+    """The folders of the attempts of these jobs that may still be writing."""
+    query = select(jobs.c.id, jobs.c.fence).where(jobs.c.state.in_(LIVE), jobs.c.id.in_(job_ids))
     return {attempt_prefix(job_id, fence) for job_id, fence in connection.execute(query)}
 
 
-def _keys(document: Any) -> set[str]:
-    """The keys of all references in a JSON document."""
-    if isinstance(document, list):
-        return set().union(*map(_keys, document))
-    if not isinstance(document, dict):
-        return set()
-    if document.get("bucket") == Bucket.JOBS:
-        return {document["key"]}
-    return set().union(*map(_keys, document.values()))
+def _attempt_of(key: str) -> str | None:
+    """The folder of the attempt that wrote an object, ending in '/'; None for an object of any other kind."""
+    parts = key.split("/")
+    return "/".join(parts[:3]) + "/" if len(parts) > 3 and parts[1] == "attempts" else None

@@ -1,4 +1,4 @@
-"""The repairs: abandoned jobs run again, late ones expire, wakeups that were lost are woken once more."""
+"""The repairs: requeue abandoned jobs, end late and hopeless ones, and send lost wake-up messages again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete
 from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
 from services.storage.database import Database
-from services.storage.jobs.events import add_state
 from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended
+from services.storage.jobs.states import record_state
 from services.storage.tables import idempotency, jobs, outbox
 
 WAKE_AGAIN = timedelta(seconds=30)
 CANCEL_WITHIN = timedelta(seconds=12)
-REMEMBER = timedelta(hours=24)  # idempotency keys
+IDEMPOTENT_FOR = timedelta(hours=24)
 BATCH = 200
 
 Wake = Callable[[JobKind, str], None]
@@ -26,7 +26,7 @@ Wake = Callable[[JobKind, str], None]
 
 @dataclass(frozen=True)
 class Repairs:
-    """How many jobs one pass touched."""
+    """How many jobs one pass changed; `woken` are those whose wake-up message is sent again."""
 
     requeued: int
     failed: int
@@ -36,32 +36,33 @@ class Repairs:
 
 
 class Reconciler:
-    """Any number of these may run at once: every repair is one guarded UPDATE."""
+    """Any number of reconcilers may run at once: every repair is one guarded UPDATE."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def relay(self, wake: Wake) -> int:
-        """Wake for the oldest outbox entries and forget them; stops at BrokerUnavailable, for the next call to go on.
+        """Send the wake-up messages of the oldest outbox entries, delete these, and return how many they were.
 
-        An entry is forgotten after its wakeup was sent, so a crash in between rings twice, which does no harm.
+        Stops at BrokerUnavailable; the next call continues. An entry is deleted after its message was sent, so a crash
+        in between sends it twice, which is harmless.
         """
         with self._database.read() as connection:
-            waiting = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
-        woken: list[int] = []
-        for entry in waiting:
+            entries = connection.execute(select(outbox).order_by(outbox.c.id).limit(BATCH)).all()
+        sent: list[int] = []
+        for entry in entries:
             try:
                 wake(JobKind(entry.kind), entry.job_id)
             except BrokerUnavailable:
                 break
-            woken.append(entry.id)
-        if woken:
+            sent.append(entry.id)
+        if sent:
             with self._database.write() as connection:
-                connection.execute(delete(outbox).where(outbox.c.id.in_(woken)))
-        return len(woken)
+                connection.execute(delete(outbox).where(outbox.c.id.in_(sent)))
+        return len(sent)
 
     def oldest_queued_seconds(self) -> dict[JobKind, float]:
-        """How long the longest waiting due job of each kind has waited; 0 where none waits."""
+        """How long the oldest due job of each kind has been waiting; 0 if none waits."""
         now = self._database.now()
         waiting = (
             select(jobs.c.kind, func.min(jobs.c.run_at))
@@ -73,56 +74,76 @@ class Reconciler:
         return {kind: (now - since[kind]).total_seconds() if kind in since else 0.0 for kind in JobKind}
 
     def repair(self) -> Repairs:
-        """One pass over the jobs table."""
+        """Make one pass over the jobs table, and forget idempotency keys after a day."""
         now = self._database.now()
-        live = jobs.c.state.in_(LIVE)
-        abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
-        # a worker that does not obey in time, or is gone, loses the job: its fence is raised
-        unheard = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
-        over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
-        orphaned = and_(live, jobs.c.parent_id.in_(over))
-        failures = jobs.c.failures + 1
-        fenced: dict[str, Any] = {"fence": jobs.c.fence + 1}
-        lost = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
-        late = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
-        again = {"state": JobState.QUEUED, "lease_until": None, "woken_at": now - WAKE_AGAIN}
-        wait = case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))
         with self._database.write() as connection:
-            doomed = or_(unheard, and_(abandoned, jobs.c.cancel_requested))
-            cancelled = _repair(connection, doomed, ended(JobState.CANCELLED, now) | fenced)
-            cancelled += _repair(connection, orphaned, ended(JobState.CANCELLED, now) | fenced)
-            overdue = and_(live, jobs.c.deadline_at < now)
-            expired = _repair(connection, overdue, ended(JobState.EXPIRED, now) | fenced | late)
-            hopeless = and_(abandoned, failures >= jobs.c.max_attempts)
-            failed = _repair(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | lost)
-            requeued = _repair(connection, abandoned, again | {"failures": failures, "run_at": wait} | lost)
+            cancelled, expired = _cancel(connection, now), _expire(connection, now)
+            failed, requeued = _recover(connection, now)
             for row in failed:
                 if row["parent_id"] is not None:
                     fail_parent(connection, row)
             for row in cancelled + expired + failed:
                 cancel_parts(connection, row["id"], now)
             woken = _wake_again(connection, now)
-            connection.execute(delete(idempotency).where(idempotency.c.created_at < now - REMEMBER))
+            connection.execute(delete(idempotency).where(idempotency.c.created_at < now - IDEMPOTENT_FOR))
         return Repairs(len(requeued), len(failed), len(cancelled), len(expired), woken)
 
 
-def _repair(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> list[RowMapping]:
+def _cancel(connection: Connection, now: datetime) -> list[RowMapping]:
+    """End jobs whose worker does not obey a cancellation in time or is gone, and parts of jobs that have ended.
+
+    Raising the fence takes the job from a worker that still runs it.
+    """
+    overdue = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
+    abandoned = and_(_abandoned(now), jobs.c.cancel_requested)
+    over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
+    orphaned = and_(jobs.c.state.in_(LIVE), jobs.c.parent_id.in_(over))
+    values = ended(JobState.CANCELLED, now) | {"fence": jobs.c.fence + 1}
+    rows = _update(connection, or_(overdue, abandoned), values, now)
+    return rows + _update(connection, orphaned, values, now)
+
+
+def _expire(connection: Connection, now: datetime) -> list[RowMapping]:
+    late = and_(jobs.c.state.in_(LIVE), jobs.c.deadline_at < now)
+    reason = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
+    return _update(connection, late, ended(JobState.EXPIRED, now) | {"fence": jobs.c.fence + 1} | reason, now)
+
+
+def _recover(connection: Connection, now: datetime) -> tuple[list[RowMapping], list[RowMapping]]:
+    """Charge a failure to each abandoned job: fail those without attempts left, requeue the others."""
+    failures = jobs.c.failures + 1
+    reason = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
+    hopeless = and_(_abandoned(now), failures >= jobs.c.max_attempts)
+    failed = _update(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | reason, now)
+    queued: dict[str, Any] = {"state": JobState.QUEUED, "lease_until": None, "woken_at": now - WAKE_AGAIN}
+    queued |= {"run_at": case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))}
+    return failed, _update(connection, _abandoned(now), queued | {"failures": failures} | reason, now)
+
+
+def _abandoned(now: datetime) -> ColumnElement[bool]:
+    return and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+
+
+def _update(
+    connection: Connection, where: ColumnElement[bool], values: dict[str, Any], now: datetime
+) -> list[RowMapping]:
     rows = list(connection.execute(update(jobs).where(where).values(values).returning(jobs)).mappings())
     for row in rows:
-        add_state(connection, row)
+        record_state(connection, row, now)
     return rows
 
 
 def _wake_again(connection: Connection, now: datetime) -> int:
+    """Queue a wake-up message for each due job that no worker took since the last one; return how many."""
     silent = (
         select(jobs.c.id, jobs.c.kind)
         .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.woken_at <= now - WAKE_AGAIN)
-        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # one wakeup a job waits out a long outage
+        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # in a long outage, one message a job is enough
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(BATCH)
     )
-    wakeups = connection.execute(silent).all()
-    if wakeups:
-        connection.execute(insert(outbox), [{"job_id": wakeup.id, "kind": wakeup.kind} for wakeup in wakeups])
-        connection.execute(update(jobs).where(jobs.c.id.in_([wakeup.id for wakeup in wakeups])).values(woken_at=now))
-    return len(wakeups)
+    rows = connection.execute(silent).all()
+    if rows:
+        connection.execute(insert(outbox), [{"job_id": row.id, "kind": row.kind} for row in rows])
+        connection.execute(update(jobs).where(jobs.c.id.in_([row.id for row in rows])).values(woken_at=now))
+    return len(rows)

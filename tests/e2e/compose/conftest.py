@@ -1,4 +1,4 @@
-"""The Compose deployment that the checks share, built from this tree and gone at the end."""
+"""The Compose deployment that the tests share, built from this tree and removed at the end."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +10,15 @@ from tests.e2e.compose.engine import BUILD_S, Deployment, engine, wheels
 from tests.pictures import class_folders, zipped
 from tests.servers import free_port
 from tidepool.client import Client
-from tidepool.demo.road import Journey, walk
-from tidepool.demo.show import Show
+from tidepool.demo.progress import ProgressDisplay
+from tidepool.demo.workflow import DemoResult, run_workflow
 
 PROJECT = "tidepool-e2e"
 
 
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
-    """Built, not started."""
+    """The deployment, built but not started."""
     with engine(), wheels() as variables:
         deployment = Deployment(PROJECT, free_port(), variables)
         deployment.down()
@@ -31,14 +31,14 @@ def deployment() -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def up(deployment: Deployment) -> Deployment:
-    """Started with nothing prepared, and healthy."""
+    """The deployment, started without any preparation, and healthy."""
     deployment.up()
     return deployment
 
 
 @pytest.fixture(scope="session")
 def key(up: Deployment) -> str:
-    """The admin key, got as the README says."""
+    """The admin key, read as in the README."""
     return up.compose("run", "--rm", "secrets", "admin-key").strip()
 
 
@@ -50,12 +50,12 @@ def client(up: Deployment, key: str) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty pictures of two classes."""
+    """Sixty images of two classes."""
     return zipped(tmp_path_factory.mktemp("data") / "pets.zip", class_folders(("cat", "dog"), 30))
 
 
 @pytest.fixture(scope="session")
-def journey(client: Client, archive: Path) -> Journey:
-    """What the demo's road came to."""
-    with Show(Console(quiet=True)) as show:
-        return walk(client, archive, epochs=2, show=show)
+def demo(client: Client, archive: Path) -> DemoResult:
+    """The result of the demo's workflow."""
+    with ProgressDisplay(Console(quiet=True)) as display:
+        return run_workflow(client, archive, epochs=2, display=display)

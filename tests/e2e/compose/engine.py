@@ -1,4 +1,4 @@
-"""The only place where tests talk to a Docker engine; `TIDEPOOL_ENGINE` names a program that can start one."""
+"""A Docker engine for the tests; `TIDEPOOL_ENGINE` names a program that can start one."""
 
 import json
 import os
@@ -16,11 +16,15 @@ from tests.definitions import ROOT, compose
 BUILD_S, COMMAND_S = 1800, 300
 WHEELS = ROOT / "deploy" / "wheels"
 SUITES = {"311": "bookworm"}  # the Debian release that has this Python
-SERVERS = {"redis": "redis", "postgres": "postgres", "s3": "s3"}  # by service: what the program calls its stand-in
+SERVERS = {
+    "redis": "redis",
+    "postgres": "postgres",
+    "s3": "s3",
+}  # by service: the program's name of the replacement image
 
 
 def run(*command: str | Path, seconds: float = COMMAND_S, check: bool = True, **options: Any) -> str:
-    """What a command printed; its errors are shown when it fails."""
+    """Run a command and return its stdout; an assertion with its output fails the test if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT, **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-8000:]}")
@@ -29,7 +33,7 @@ def run(*command: str | Path, seconds: float = COMMAND_S, check: bool = True, **
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """An engine that answers: the machine's, or one that is started here and stopped at the end."""
+    """Use the machine's engine, or start one and stop it at the end."""
     program = os.environ.get("TIDEPOOL_ENGINE")
     running = subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
     if program:
@@ -47,7 +51,7 @@ def engine() -> Iterator[None]:
 
 @contextmanager
 def wheels() -> Iterator[Mapping[str, str]]:
-    """Build with the wheels of PIP_FIND_LINKS, on the Python that they are for; yields the variables that say so."""
+    """Make the image build use the wheels in PIP_FIND_LINKS and their Python; yields the build's variables."""
     folder = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
     copies = [Path(shutil.copy2(wheel, WHEELS)) for wheel in folder.glob("*.whl")] if folder.is_dir() else []
     try:
@@ -66,7 +70,7 @@ def _with_python(tag: str) -> Mapping[str, str]:
 
 
 class Deployment:
-    """One project of docker-compose.yml, and what its containers are doing."""
+    """One project of docker-compose.yml and its containers."""
 
     def __init__(self, project: str, port: int, variables: Mapping[str, str]) -> None:
         self.project = project
@@ -79,7 +83,7 @@ class Deployment:
         return run(*command, seconds=seconds, env=self._variables, **options)
 
     def containers(self, *services: str) -> list[dict[str, Any]]:
-        """What `docker compose ps` says of those that run or ran."""
+        """Return the output of `docker compose ps` for running and exited containers."""
         lines = self.compose("ps", "--all", "--format", "json", *services).splitlines()
         return [json.loads(line) for line in lines]
 
@@ -90,33 +94,35 @@ class Deployment:
         self.healthy_after_s = time.monotonic() - started
 
     def until_healthy(self, seconds: float = 120) -> None:
-        """Return when every container is healthy, or has ended as it should."""
+        """Wait until every container is healthy or has exited with status 0."""
         started = time.monotonic()
-        while ill := [one for one in self.containers() if not self._well(one)]:
-            assert time.monotonic() - started < seconds, [(one["Name"], one["Status"]) for one in ill]
+        while unhealthy := [container for container in self.containers() if not self._healthy(container)]:
+            assert time.monotonic() - started < seconds, [
+                (container["Name"], container["Status"]) for container in unhealthy
+            ]
             time.sleep(0.5)
 
     def inspect(self, name: str) -> dict[str, Any]:
         return dict(json.loads(run("docker", "inspect", name))[0])
 
     def crash(self, service: str) -> None:
-        """Kill the process of a service inside its container, as if it had died by itself."""
+        """Kill the process of a service inside its container, like a crash."""
         self.compose("exec", "-T", service, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)", check=False)
 
     def down(self) -> None:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "40")
 
     def leftovers(self) -> dict[str, str]:
-        """The project's containers, volumes and networks, by their names."""
-        mine = ("--filter", f"label=com.docker.compose.project={self.project}", "--quiet")
+        """Return the ids of the project's containers, volumes and networks, by kind."""
+        options = ("--filter", f"label=com.docker.compose.project={self.project}", "--quiet")
         return {
-            "containers": run("docker", "ps", "--all", *mine),
-            "volumes": run("docker", "volume", "ls", *mine),
-            "networks": run("docker", "network", "ls", *mine),
+            "containers": run("docker", "ps", "--all", *options),
+            "volumes": run("docker", "volume", "ls", *options),
+            "networks": run("docker", "network", "ls", *options),
         }
 
     @staticmethod
-    def _well(container: Mapping[str, Any]) -> bool:
+    def _healthy(container: Mapping[str, Any]) -> bool:
         if container["State"] == "exited":
             return bool(container["ExitCode"] == 0)
         return bool(container["Health"] == "healthy")

@@ -1,4 +1,4 @@
-"""Load for the Compose checks: people who predict beside what a test does, and what went wrong for them."""
+"""Load for the Compose tests: clients that predict while a test runs."""
 
 import threading
 import time
@@ -10,8 +10,8 @@ from tidepool.client import Client
 
 
 @contextmanager
-def predicting(client: Client, model: str, people: int = 1) -> Iterator[list[Exception]]:
-    """Each predicts again and again beside what happens in the block; yields what went wrong."""
+def predicting(client: Client, model: str, clients: int = 1) -> Iterator[list[Exception]]:
+    """Run clients that predict in a loop during the block; yields the list of their errors."""
     failures: list[Exception] = []
     done = threading.Event()
 
@@ -22,7 +22,7 @@ def predicting(client: Client, model: str, people: int = 1) -> Iterator[list[Exc
             except Exception as error:
                 failures.append(error)
 
-    threads = [threading.Thread(target=predict) for _ in range(people)]
+    threads = [threading.Thread(target=predict) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
@@ -33,9 +33,9 @@ def predicting(client: Client, model: str, people: int = 1) -> Iterator[list[Exc
             thread.join()
 
 
-def until(holds: Callable[[], bool], seconds: float = 120) -> None:
-    """Return when it holds; fails when it does not within `seconds`."""
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Return as soon as the condition holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""The autoscaler starts and stops real containers: for load, for people, and never under a job."""
+"""The autoscaler starts and stops real containers, by load and by hand, but never one that runs a job."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import predicting, until
 from tests.pictures import png
 from tidepool.client import Client
-from tidepool.demo.road import Journey
+from tidepool.demo.workflow import DemoResult
 
 pytestmark = pytest.mark.compose
 
@@ -21,7 +21,7 @@ HELD_BY = (
 
 
 class Pool:
-    """The containers of one pool, and what the API says of it."""
+    """The containers of one pool, and the pool in the API."""
 
     def __init__(self, deployment: Deployment, client: Client, name: str) -> None:
         self._deployment = deployment
@@ -29,15 +29,19 @@ class Pool:
         self.name = name
 
     def running(self) -> set[int]:
-        """The numbers of the containers that run."""
-        return {self._number(one["Name"]) for one in self._containers() if one["State"] == "running"}
+        """Return the numbers of the running containers."""
+        return {self._number(container["Name"]) for container in self._containers() if container["State"] == "running"}
 
-    def ended_badly(self) -> list[str]:
-        return [one["Name"] for one in self._containers() if one["State"] == "exited" and one["ExitCode"] != 0]
+    def failed(self) -> list[str]:
+        return [
+            container["Name"]
+            for container in self._containers()
+            if container["State"] == "exited" and container["ExitCode"] != 0
+        ]
 
     def number_of(self, host: str) -> int:
-        """The container with this host name."""
-        return next(self._number(one["Name"]) for one in self._containers() if one["ID"].startswith(host))
+        """Return the number of the container with this host name."""
+        return next(self._number(item["Name"]) for item in self._containers() if item["ID"].startswith(host))
 
     @property
     def ready(self) -> int | None:
@@ -53,7 +57,7 @@ class Pool:
 
 @pytest.fixture(scope="module")
 def inference(up: Deployment, client: Client) -> Iterator[Pool]:
-    """Three containers to choose from."""
+    """The inference pool with three containers."""
     up.compose("up", "--detach", "--no-recreate", "--scale", "inference=3", "--scale", "trainer=2")
     up.until_healthy()
     pool = Pool(up, client, "inference")
@@ -70,40 +74,40 @@ def trainers(inference: Pool, up: Deployment, client: Client) -> Pool:
     return Pool(up, client, "trainer")
 
 
-def test_as_many_as_a_person_says(inference: Pool, client: Client) -> None:
+def test_scaling_by_hand_starts_and_stops_containers(inference: Pool, client: Client) -> None:
     for count in (1, 2):
         client.scale("inference", count)
-        until(lambda wanted=count: inference.running() == set(range(1, wanted + 1)) and inference.ready == wanted)
-    assert inference.ended_badly() == []
+        until(lambda count=count: inference.running() == set(range(1, count + 1)) and inference.ready == count)
+    assert inference.failed() == []
 
 
-def test_from_zero_with_the_first_request(inference: Pool, client: Client, journey: Journey) -> None:
+def test_the_first_request_starts_a_container_from_zero(inference: Pool, client: Client, demo: DemoResult) -> None:
     client.autoscale("inference", min=0, max=3, idle_s=1.0, quiet_s=1.0)
     waited = []
     for _ in range(3):
         until(lambda: inference.running() == set() and inference.ready == 0)
-        asked = time.monotonic()
-        answer = client.predict(journey.model.name, png())
-        waited.append(time.monotonic() - asked)
-        assert answer.model == journey.model.name
-    print(f"\nfrom zero, seconds to the first answer: {', '.join(f'{one:.2f}' for one in sorted(waited))}")
-    assert inference.ended_badly() == []
+        started = time.monotonic()
+        prediction = client.predict(demo.model.name, png())
+        waited.append(time.monotonic() - started)
+        assert prediction.model == demo.model.name
+    print(f"\nfrom zero, seconds to the first response: {', '.join(f'{seconds:.2f}' for seconds in sorted(waited))}")
+    assert inference.failed() == []
 
 
-def test_with_a_crowd_to_the_most_and_back(inference: Pool, client: Client, journey: Journey) -> None:
+def test_heavy_load_scales_out_to_the_max_and_back_to_zero(inference: Pool, client: Client, demo: DemoResult) -> None:
     client.autoscale("inference", min=0, max=3, idle_s=2.0, quiet_s=2.0, backlog_per_replica=2.0)
 
-    with predicting(client, journey.model.name, people=12) as failures:
+    with predicting(client, demo.model.name, clients=12) as failures:
         until(lambda: inference.ready == 3)
     until(lambda: inference.running() == set())
 
     assert failures == []
-    assert inference.ended_badly() == []
+    assert inference.failed() == []
     reasons = [change.reason for change in client.pool_history("inference")]
     assert any("wait" in reason for reason in reasons)
 
 
-def test_it_goes_on_after_it_and_its_way_to_the_engine_have_died(
+def test_scaling_continues_after_the_autoscaler_and_the_docker_proxy_crash(
     inference: Pool, client: Client, up: Deployment
 ) -> None:
     client.scale("inference", 1)
@@ -116,18 +120,20 @@ def test_it_goes_on_after_it_and_its_way_to_the_engine_have_died(
     until(lambda: inference.running() == {1, 2})
 
 
-def test_who_trains_stays(trainers: Pool, client: Client, journey: Journey, up: Deployment) -> None:
+def test_a_container_running_a_job_is_not_stopped_by_scale_in(
+    trainers: Pool, client: Client, demo: DemoResult, up: Deployment
+) -> None:
     # given a job in the second of two containers
-    jobs = [client.train(dataset=journey.dataset.name, model=f"stays-{n}", epochs=LONG) for n in (1, 2)]
+    jobs = [client.train(dataset=demo.dataset.name, model=f"stays-{n}", epochs=LONG) for n in (1, 2)]
     until(lambda: all(client.job(job.id).state is JobState.RUNNING for job in jobs))
     by_container = {trainers.number_of(_host(up, job.id)): job for job in jobs}
     assert by_container.keys() == {1, 2}
     client.cancel(by_container[1].id)
 
-    # when one is enough
+    # when the pool is scaled in to one
     client.scale("trainer", 1)
 
-    # then the one without a job goes, and the other one finishes its job at the first attempt
+    # then the idle container stops, and the other finishes its job at the first attempt
     until(lambda: trainers.running() == {2})
     ended = client.wait(by_container[2].id)
     assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)

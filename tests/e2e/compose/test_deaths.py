@@ -1,4 +1,4 @@
-"""Containers that die, are told to stop, or are restarted, and what becomes of the work."""
+"""Work survives containers that crash, stop or restart."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import until
 from tests.pictures import png
 from tidepool.client import Client
-from tidepool.demo.road import Journey
+from tidepool.demo.workflow import DemoResult
 
 pytestmark = pytest.mark.compose
 
@@ -18,7 +18,7 @@ LONG = 60  # epochs
 
 
 @pytest.mark.parametrize("service", ["inference", "gateway", "preprocess", "sweep"])
-def test_a_service_that_dies_comes_back(up: Deployment, client: Client, journey: Journey, service: str) -> None:
+def test_a_crashed_service_is_restarted(up: Deployment, client: Client, demo: DemoResult, service: str) -> None:
     (container,) = up.containers(service)
     before = up.inspect(container["Name"])["RestartCount"]
 
@@ -26,35 +26,35 @@ def test_a_service_that_dies_comes_back(up: Deployment, client: Client, journey:
 
     until(lambda: up.inspect(container["Name"])["RestartCount"] > before)
     up.until_healthy()
-    assert client.predict(journey.model.name, png()).model == journey.model.name
+    assert client.predict(demo.model.name, png()).model == demo.model.name
 
 
-def test_training_goes_on_after_its_worker_was_killed(up: Deployment, client: Client, journey: Journey) -> None:
+def test_training_continues_after_its_worker_was_killed(up: Deployment, client: Client, demo: DemoResult) -> None:
     # given a training job that has saved a checkpoint
-    job = _training(client, journey, "survivor")
+    job = _training(client, demo, "survivor")
 
-    # when its worker dies
+    # when its worker crashes
     up.crash("trainer")
 
-    # then another attempt ends it
+    # then another attempt finishes it
     ended = client.wait(job.id)
     assert ended.attempt == 2
     assert TrainResult.model_validate(ended.result).model == "survivor@1"
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_job_back(up: Deployment, client: Client, journey: Journey) -> None:
-    job = _training(client, journey, "mover")
+def test_a_stopped_worker_gives_its_job_back(up: Deployment, client: Client, demo: DemoResult) -> None:
+    job = _training(client, demo, "mover")
 
     started = time.monotonic()
     up.compose("restart", "trainer")
     stopped_after = time.monotonic() - started
 
-    assert stopped_after < 40  # or it was killed
+    assert stopped_after < 40  # the grace period; otherwise it was killed
     assert client.wait(job.id).state is JobState.SUCCEEDED
 
 
-def test_all_servers_restart_and_nothing_is_lost(
-    up: Deployment, client: Client, journey: Journey, archive: Path
+def test_nothing_is_lost_when_all_servers_restart(
+    up: Deployment, client: Client, demo: DemoResult, archive: Path
 ) -> None:
     accepted = [client.upload_dataset(f"kept-{number}", archive) for number in range(3)]
 
@@ -62,12 +62,12 @@ def test_all_servers_restart_and_nothing_is_lost(
     up.until_healthy()
 
     assert {client.wait(job.id).state for job in accepted} == {JobState.SUCCEEDED}
-    assert client.predict(journey.model.name, png()).model == journey.model.name
+    assert client.predict(demo.model.name, png()).model == demo.model.name
 
 
-def _training(client: Client, journey: Journey, model: str) -> Job:
-    """A job that trains and has saved a checkpoint."""
-    job = client.train(dataset=journey.dataset.name, model=model, epochs=LONG)
+def _training(client: Client, demo: DemoResult, model: str) -> Job:
+    """Start a training job and wait until it has saved a checkpoint."""
+    job = client.train(dataset=demo.dataset.name, model=model, epochs=LONG)
     until(lambda: client.job(job.id).progress.fraction > 3 / LONG)
     assert client.job(job.id).state is JobState.RUNNING
     return job

@@ -1,4 +1,4 @@
-"""What the Docker proxy lets the autoscaler do on a real engine: list, start and stop the workers of its project."""
+"""The Docker proxy on a real engine only allows to list, start and stop the workers of its project."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.e2e.compose.engine import Deployment, run
 
 pytestmark = pytest.mark.compose
 
-Answer = tuple[int, str]
+Response = tuple[int, str]
 
 REFUSED = [
     ("POST", "/containers/create", "{}"),
@@ -55,21 +55,21 @@ REFUSED = [
 
 
 class Proxy:
-    """Sends requests from where the autoscaler would be."""
+    """Sends requests from the autoscaler's network."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._network = f"{deployment.project}_engine"
         self.worker = f"{deployment.project}-inference-1"
         self.project = deployment.project
 
-    def ask(self, *requests: tuple[str, str, str]) -> list[Answer]:
+    def send(self, *requests: tuple[str, str, str]) -> list[Response]:
         filled = [
             (method, path.format(worker=self.worker, project=self.project), body) for method, path, body in requests
         ]
-        script = (Path(__file__).parent / "asked.py").read_text()
-        # Compose labels the images that it builds, and a container has the labels of its image
+        script = (Path(__file__).parent / "send_requests.py").read_text()
+        # Compose labels the images that it builds, and containers inherit the labels of their image
         stranger = ("--label", "com.docker.compose.project=stranger")
-        beside = (
+        command = (
             "docker",
             "run",
             "--rm",
@@ -79,13 +79,13 @@ class Proxy:
             self._network,
             "tidepool-storage:e2e",
         )
-        answers = run(*beside, "python", "-c", script, input=json.dumps(filled))
-        return [(status, body) for status, body in json.loads(answers)]
+        responses = run(*command, "python", "-c", script, input=json.dumps(filled))
+        return [(status, body) for status, body in json.loads(responses)]
 
 
 @pytest.fixture(scope="module")
 def proxy(up: Deployment) -> Iterator[Proxy]:
-    """The proxy, on an engine on which a stranger has a container, too; the autoscaler does not interfere."""
+    """The proxy on an engine with a container of another project; the autoscaler is stopped."""
     up.compose("stop", "autoscaler")
     run("docker", "run", "--detach", "--name", "tidepool-stranger", "debian:trixie-slim", "sleep", "600")
     try:
@@ -95,29 +95,29 @@ def proxy(up: Deployment) -> Iterator[Proxy]:
         up.compose("start", "autoscaler")
 
 
-def test_it_lists_the_containers_of_the_project_only(proxy: Proxy) -> None:
+def test_only_the_project_s_containers_are_listed(proxy: Proxy) -> None:
     foreign = "/v1.41/containers/json?filters=" + quote('{"name":["stranger"]}')
 
-    for status, body in proxy.ask(("GET", "/containers/json", ""), ("GET", foreign, "")):
+    for status, body in proxy.send(("GET", "/containers/json", ""), ("GET", foreign, "")):
         assert status == 200
-        names = {name for one in json.loads(body) for name in one["Names"]}
+        names = {name for container in json.loads(body) for name in container["Names"]}
         assert {f"/{proxy.worker}", f"/{proxy.project}-docker-proxy-1"} <= names
         assert [name for name in names if not name.startswith(f"/{proxy.project}-")] == []
 
 
-def test_it_stops_starts_and_shows_a_worker(proxy: Proxy) -> None:
+def test_a_worker_can_be_stopped_started_and_inspected(proxy: Proxy) -> None:
     stop, start, show = "/containers/{worker}/stop?t=5", "/v1.41/containers/{worker}/start", "/containers/{worker}/json"
 
-    answers = proxy.ask(("POST", stop, ""), ("GET", show, ""), ("POST", start, ""), ("GET", show, ""))
+    responses = proxy.send(("POST", stop, ""), ("GET", show, ""), ("POST", start, ""), ("GET", show, ""))
 
-    assert [status for status, _ in answers] == [204, 200, 204, 200]
-    assert [json.loads(body)["State"]["Status"] for status, body in answers if status == 200] == ["exited", "running"]
+    assert [status for status, _ in responses] == [204, 200, 204, 200]
+    assert [json.loads(body)["State"]["Status"] for status, body in responses if status == 200] == ["exited", "running"]
 
 
 @pytest.mark.parametrize(
-    "request_line", REFUSED, ids=lambda one: f"{one[0]} {one[1]}{' with a body' if one[2] else ''}"
+    "request_line", REFUSED, ids=lambda line: f"{line[0]} {line[1]}{' with a body' if line[2] else ''}"
 )
-def test_it_refuses_everything_else(proxy: Proxy, request_line: tuple[str, str, str]) -> None:
-    ((status, _),) = proxy.ask(request_line)
+def test_everything_else_is_refused(proxy: Proxy, request_line: tuple[str, str, str]) -> None:
+    ((status, _),) = proxy.send(request_line)
 
     assert status == 403

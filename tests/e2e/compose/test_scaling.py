@@ -1,4 +1,4 @@
-"""`docker compose up --scale` up and down, while people predict, and what the pools API says of it."""
+"""`docker compose up --scale` up and down under load, as the pools API shows it."""
 
 import pytest
 
@@ -6,22 +6,20 @@ from contract.pools import ReplicaCounts
 from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import predicting, until
 from tidepool.client import Client
-from tidepool.demo.road import Journey
+from tidepool.demo.workflow import DemoResult
 
 pytestmark = pytest.mark.compose
 
 
-def test_three_replicas_and_one_again_without_a_failed_prediction(
-    up: Deployment, client: Client, journey: Journey
-) -> None:
-    def shown() -> ReplicaCounts:
+def test_scaling_to_three_and_back_fails_no_prediction(up: Deployment, client: Client, demo: DemoResult) -> None:
+    def counts() -> ReplicaCounts:
         return next(pool.replicas for pool in client.pools() if pool.name == "inference")
 
-    with predicting(client, journey.model.name) as failures:
+    with predicting(client, demo.model.name) as failures:
         for count in (3, 1):
             up.compose("up", "--detach", "--no-recreate", "--scale", f"inference={count}")
             up.until_healthy()
-            until(lambda wanted=count: (shown().desired, shown().created, shown().ready) == (wanted,) * 3)
+            until(lambda count=count: (counts().desired, counts().created, counts().ready) == (count,) * 3)
 
     assert failures == []
     assert len(up.containers("inference")) == 1

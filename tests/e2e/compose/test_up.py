@@ -1,10 +1,10 @@
-"""`docker compose up` with nothing prepared: healthy soon, closed, confined, and it does what the demo does."""
+"""`docker compose up` without any preparation: quickly healthy, confined, and able to run the demo's workflow."""
 
 import httpx
 import pytest
 
 from tests.e2e.compose.engine import Deployment, run
-from tidepool.demo.road import Journey
+from tidepool.demo.workflow import DemoResult
 
 pytestmark = pytest.mark.compose
 
@@ -19,18 +19,18 @@ INSTALLED = {
 }
 
 
-def test_healthy_within_90_s_of_the_images_being_there(up: Deployment) -> None:
+def test_the_deployment_is_healthy_within_90_s(up: Deployment) -> None:
     print(f"\nhealthy after {up.healthy_after_s:.1f} s")
 
     assert up.healthy_after_s <= 90
-    assert {one["Service"] for one in up.containers() if one["State"] == "running"} >= RUNNING
+    assert {container["Service"] for container in up.containers() if container["State"] == "running"} >= RUNNING
 
 
 def test_only_the_gateway_is_published_on_loopback(up: Deployment) -> None:
     published = {
-        (one["Service"], publisher["URL"])
-        for one in up.containers()
-        for publisher in one["Publishers"] or ()
+        (container["Service"], publisher["URL"])
+        for container in up.containers()
+        for publisher in container["Publishers"] or ()
         if publisher["PublishedPort"]
     }
 
@@ -39,14 +39,14 @@ def test_only_the_gateway_is_published_on_loopback(up: Deployment) -> None:
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_an_image_holds_what_its_service_needs(up: Deployment, name: str) -> None:
+def test_an_image_contains_only_what_its_service_needs(up: Deployment, name: str) -> None:
     image = f"tidepool-{name}:e2e"
     heavy = "import importlib.util as u; print([n for n in ('torch', 'onnxruntime', 'pip') if u.find_spec(n)])"
 
-    found = run("docker", "run", "--rm", image, "python", "-c", heavy).strip()
+    installed = run("docker", "run", "--rm", image, "python", "-c", heavy).strip()
 
     print(f"\n{image}: {int(run('docker', 'image', 'inspect', '--format', '{{.Size}}', image)) / 1e6:.0f} MB")
-    assert found == str(INSTALLED[name])
+    assert installed == str(INSTALLED[name])
 
 
 def test_the_containers_are_confined(up: Deployment) -> None:
@@ -75,7 +75,7 @@ def test_workers_reach_the_servers_and_nothing_else(up: Deployment) -> None:
     up.compose("exec", "-T", "inference", "bash", "-c", reach)
 
 
-def test_the_demos_road(journey: Journey) -> None:
-    assert journey.dataset.classes == ("cat", "dog")
-    assert journey.trained.onnx.parity_max_abs_diff < 1e-3
-    assert journey.batch.count > 0
+def test_the_demo_workflow_succeeds(demo: DemoResult) -> None:
+    assert demo.dataset.classes == ("cat", "dog")
+    assert demo.trained.onnx.parity_max_abs_diff < 1e-3
+    assert demo.batch.count > 0

@@ -1,20 +1,20 @@
-"""`docker compose down` keeps the data, and with `--volumes` leaves nothing; the last of the checks."""
+"""`docker compose down` keeps the data; with `--volumes` it removes everything. Runs last."""
 
 import pytest
 
 from tests.e2e.compose.engine import Deployment
 from tests.pictures import png
 from tidepool.client import Client
-from tidepool.demo.road import Journey
+from tidepool.demo.workflow import DemoResult
 
 pytestmark = pytest.mark.compose
 
 
-def test_down_and_up_again_keeps_data_and_key(up: Deployment, client: Client, journey: Journey) -> None:
-    name = journey.model.name
+def test_down_and_up_again_keeps_data_and_key(up: Deployment, client: Client, demo: DemoResult) -> None:
+    name = demo.model.name
 
     up.compose("stop")
-    killed = {one["Service"] for one in up.containers() if one["ExitCode"] == 137}
+    killed = {container["Service"] for container in up.containers() if container["ExitCode"] == 137}
     up.compose("down")
     up.up()
 
@@ -23,7 +23,7 @@ def test_down_and_up_again_keeps_data_and_key(up: Deployment, client: Client, jo
     assert client.predict(name, png()).model == name
 
 
-def test_down_with_volumes_leaves_nothing(up: Deployment) -> None:
+def test_down_with_volumes_removes_everything(up: Deployment) -> None:
     up.down()
 
     assert up.leftovers() == {"containers": "", "volumes": "", "networks": ""}

@@ -1,4 +1,4 @@
-"""One inference replica predicts a split, in parts, and answers questions beside."""
+"""One inference replica runs a prediction job in parts and answers online requests at the same time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from contract.batches import PredictResult, PredictSpec, SplitInput
 from contract.inference import Artifact, EncodedImage, Scores, Target
 from contract.jobs import JobKind, PredictRequest
 from contract.references import Reference
-from services.inference.row import read_lines
+from services.inference.batch.rows import read_lines
 from services.storage.database import Database
 from services.storage.objects import S3Objects
 from tests.asking import batcher
@@ -40,26 +40,26 @@ def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server
 
 
 async def answered(replicas: Replicas, times: int) -> list[Scores]:
-    """What the pool says of the split's first picture, asked one time after the other."""
+    """Return the scores of the split's first image, from consecutive requests."""
     _, model = replicas.stores.models.manifest(Reference.parse("pet-cnn@1"))
     target = Target("pet-cnn", 1, Artifact(**model.artifact.model_dump(mode="json")))
-    picture = EncodedImage(encoded(IMAGES[0].transpose(1, 2, 0)))
-    async with batcher("inference", replicas.settings.url.get_secret_value()) as asker:
-        answers = [(await asker.ask(target, picture, 60)).answer for _ in range(times)]
+    image = EncodedImage(encoded(IMAGES[0].transpose(1, 2, 0)))
+    async with batcher("inference", replicas.settings.url.get_secret_value()) as client:
+        answers = [(await client.ask(target, image, 60)).answer for _ in range(times)]
     return [answer for answer in answers if isinstance(answer, Scores)]
 
 
-def test_jobs_and_questions_in_one_replica(replicas: Replicas, tmp_path: Path) -> None:
+def test_a_replica_answers_requests_while_it_runs_a_job(replicas: Replicas, tmp_path: Path) -> None:
     # given a job of six parts
     stores = replicas.stores
     spec = PredictSpec(model="pet-cnn@1", input=SplitInput(dataset="pets@1"))
     job = stores.jobs.create(PredictRequest(kind=JobKind.PREDICT, spec=spec))
 
-    # when the one replica is asked while it has the job
-    replicas.start("inference", TIDEPOOL_PART_PICTURES="4")
+    # when the only replica gets requests while it runs the job
+    replicas.start("inference", TIDEPOOL_PART_IMAGES="4")
     answers = asyncio.run(answered(replicas, times=20))
 
-    # then both get their answers, and they are the same
+    # then both give the same scores
     replicas.until(lambda: stores.jobs.get(job.id).state.terminal)
     result = PredictResult.model_validate(stores.jobs.get(job.id).result)
     assert (result.count, result.failed) == (24, 0)

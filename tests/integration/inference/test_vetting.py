@@ -1,4 +1,4 @@
-"""One inference replica looks at models that people bring, and predicts with them."""
+"""One inference replica vets uploaded models and predicts with them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,17 +46,17 @@ def vetting(replicas: Replicas, file: bytes) -> VetRequest:
     return VetRequest(kind=JobKind.VET, spec=VetSpec(model="mine", source=source))
 
 
-def test_a_replica_runs_jobs_of_both_kinds(replicas: Replicas) -> None:
+def test_a_replica_vets_a_model_and_predicts_with_it(replicas: Replicas) -> None:
     replicas.start("inference")
 
-    # when a good and a bad file are brought
+    # when a valid and an invalid file are uploaded
     ready, rejected = (ended(replicas, vetting(replicas, file)) for file in (linear(), b"garbage"))
 
-    # then each is what it should be
+    # then one version is ready and the other rejected
     assert (ready.state, ready.result) == (JobState.SUCCEEDED, {"model": "mine@1", "status": "ready"})
     assert (rejected.state, rejected.result) == (JobState.FAILED, {"model": "mine@2", "status": "rejected"})
 
-    # and the good one is what the name means, also to the same replica
+    # and the same replica predicts with the ready version
     spec = PredictSpec(model="mine@1", input=SplitInput(dataset="pets@1"))
     predicted = ended(replicas, PredictRequest(kind=JobKind.PREDICT, spec=spec))
     assert predicted.state == JobState.SUCCEEDED

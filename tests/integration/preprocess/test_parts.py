@@ -19,7 +19,7 @@ from tests.replicas import Replicas
 from tests.servers import S3Server, Server
 
 PARTS = 30
-SMALL = {"TIDEPOOL_PART_PICTURES": "2"}
+SMALL = {"TIDEPOOL_PART_IMAGES": "2"}
 
 
 @pytest.fixture

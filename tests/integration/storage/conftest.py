@@ -1,4 +1,4 @@
-"""The tables on both databases, under a clock that stands still."""
+"""The tables on both databases, with a fake clock."""
 
 from collections.abc import Iterator
 
@@ -23,9 +23,9 @@ def clock() -> FakeClock:
 @pytest.fixture
 def database(migrated_url: str, clock: FakeClock) -> Iterator[Database]:
     """A migrated database."""
-    found = Database.connect(migrated_url, clock)
-    yield found
-    found.engine.dispose()
+    database = Database.connect(migrated_url, clock)
+    yield database
+    database.engine.dispose()
 
 
 @pytest.fixture

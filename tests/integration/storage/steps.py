@@ -1,10 +1,13 @@
-"""Steps that many storage tests take on their way to what they test."""
+"""Steps that many storage tests share."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sqlalchemy import select
+
+from contract.artifacts import Bucket, ObjectRef
 from contract.division import Division
 from contract.errors import BadArchive
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest
@@ -15,7 +18,9 @@ from services.storage.jobs.claims import Claim
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
+from services.storage.tables import object_references
 from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
 
@@ -25,14 +30,14 @@ DAY_S = 86400.0
 
 
 def claimed(leases: Leases, kind: JobKind = JobKind.PREPROCESS) -> Claim:
-    """A claim that must succeed."""
+    """Claim a job; there must be one."""
     claim = leases.claim(kind, "worker")
     assert claim is not None
     return claim
 
 
 def publish_dataset(database: Database, name: str) -> Reference:
-    """Run a preprocessing job through to its published version."""
+    """Publish a data set version by a preprocessing job."""
     spec = PREPROCESS_SPEC.model_copy(update={"dataset": name})
     Jobs(database).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
     leases = Leases(database)
@@ -42,7 +47,7 @@ def publish_dataset(database: Database, name: str) -> Reference:
 
 
 def publish_model(database: Database, name: str) -> Reference:
-    """Run a training job through to its published version."""
+    """Publish a model version by a training job."""
     Jobs(database).create(TRAIN_REQUEST.model_copy(update={"spec": TrainSpec(dataset="pets@1", model=name)}))
     leases = Leases(database)
     result = leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST).result
@@ -51,7 +56,7 @@ def publish_model(database: Database, name: str) -> Reference:
 
 
 def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
-    """A preprocessing job that was brought into a state in the usual way."""
+    """A preprocessing job in the given state, reached by ordinary calls."""
     jobs, leases = Jobs(database), Leases(database)
     job = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": DAY_S}))
     if state == JobState.CANCELLED:
@@ -71,15 +76,30 @@ def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
 
 
 def divided(database: Database, count: int, request: PreprocessRequest = PREPROCESS_REQUEST) -> Job:
-    """A job that a worker has divided into parts {"number": 0}, {"number": 1}, …; no other may be waiting before it."""
+    """A job divided into parts {"number": 0}, {"number": 1}, …; no other job may be due before it."""
     job, leases = Jobs(database).create(request), Leases(database)
     division = Division(parts=tuple({"number": number} for number in range(count)))
     Parts(database).divide(claimed(leases).lease, division)
     return job
 
 
+def ref(name: str) -> ObjectRef:
+    return ObjectRef(bucket=Bucket.JOBS, key=f"job/attempts/1/{name}", size=1, sha256="0" * 64)
+
+
+def owned(database: Database, owner: Owner) -> dict[str, set[str]]:
+    """The names of the objects that each owner of a kind refers to, by the owner's id."""
+    table = object_references.c
+    names: dict[str, set[str]] = {}
+    with database.read() as connection:
+        for row in connection.execute(select(object_references).where(table.owner_kind == owner)):
+            assert row.bucket == (Bucket.UPLOADS if owner is Owner.UPLOAD else Bucket.JOBS)
+            names.setdefault(row.owner_id, set()).add(row.key.split("/")[-1])
+    return names
+
+
 def together(count: int, action: Callable[[int], Result]) -> list[Result]:
-    """What `action` of 0, 1, … gives in that many threads that start at the same moment."""
+    """Call `action` with 0, 1, … in `count` threads that start simultaneously; return the results."""
     start = threading.Barrier(count)
 
     def run(index: int) -> Result:

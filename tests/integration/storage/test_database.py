@@ -1,4 +1,4 @@
-"""Transactions, and what the vendors' errors become."""
+"""Transactions, and the mapping of the vendors' errors."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ def names(database: Database) -> list[str]:
         return list(connection.execute(select(datasets.c.name)).scalars())
 
 
-def test_what_is_written_is_there(database: Database) -> None:
+def test_a_write_is_visible_to_a_later_read(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(datasets).values(PETS))
 
     assert names(database) == ["pets"]
 
 
-def test_an_error_takes_everything_back_and_stays_itself(database: Database) -> None:
+def test_an_error_rolls_the_transaction_back_and_is_raised_unchanged(database: Database) -> None:
     def write_and_fail() -> None:
         with database.write() as connection:
             connection.execute(insert(datasets).values(PETS))
@@ -42,7 +42,7 @@ def test_an_error_takes_everything_back_and_stays_itself(database: Database) -> 
     assert names(database) == []
 
 
-def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -> None:
+def test_a_reader_does_not_see_an_uncommitted_write(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(datasets).values(PETS))
         assert names(database) == []
@@ -50,7 +50,7 @@ def test_a_reader_sees_what_was_there_before_a_writer_came(database: Database) -
     assert names(database) == ["pets"]
 
 
-def test_all_queries_of_a_reader_see_the_same_moment(database: Database) -> None:
+def test_all_queries_of_a_reader_see_the_same_snapshot(database: Database) -> None:
     with database.read() as connection:
         before = connection.execute(select(datasets.c.name)).all()
 
@@ -60,7 +60,7 @@ def test_all_queries_of_a_reader_see_the_same_moment(database: Database) -> None
         assert connection.execute(select(datasets.c.name)).all() == before == []
 
 
-def test_writers_that_read_first_take_turns(database: Database) -> None:
+def test_writers_that_read_first_are_serialised(database: Database) -> None:
     def write(index: int) -> None:
         with database.write() as connection:
             connection.execute(select(datasets)).all()
@@ -71,48 +71,48 @@ def test_writers_that_read_first_take_turns(database: Database) -> None:
     assert len(names(database)) == 8
 
 
-def test_sqlite_writes_ahead_and_to_the_disk(tmp_path: Path) -> None:
+def test_sqlite_uses_a_write_ahead_log_and_full_sync(tmp_path: Path) -> None:
     with Database.connect(f"sqlite:///{tmp_path}/tidepool.db").read() as connection:
         modes = [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")]
 
     assert modes == ["wal", 2]
 
 
-def test_two_of_the_same_are_a_conflict(database: Database) -> None:
+def test_a_duplicate_row_is_a_conflict(database: Database) -> None:
     with pytest.raises(Conflict), database.write() as connection:
         connection.execute(insert(datasets).values([PETS, PETS]))
 
     assert names(database) == []
 
 
-def test_a_reference_to_nothing_is_a_conflict(database: Database) -> None:
+def test_a_dangling_foreign_key_is_a_conflict(database: Database) -> None:
     with pytest.raises(Conflict), database.write() as connection:
         connection.execute(text("INSERT INTO outbox (job_id, kind) VALUES ('none', 'train')"))
 
 
-def test_a_mistake_in_a_query_says_nothing_of_it(database: Database) -> None:
+def test_the_error_of_a_wrong_query_does_not_show_the_query(database: Database) -> None:
     with pytest.raises(TidepoolError) as caught, database.read() as connection:
         connection.execute(text("SELECT secret FROM nowhere"))
 
     assert "nowhere" not in caught.value.message
 
 
-def test_times_come_back_aware(database: Database) -> None:
+def test_times_are_read_with_a_time_zone(database: Database) -> None:
     with database.write() as connection:
         connection.execute(insert(datasets).values(PETS))
-        found = connection.execute(select(datasets.c.created_at)).scalar_one()
+        created_at = connection.execute(select(datasets.c.created_at)).scalar_one()
 
-    assert (found, found.tzinfo is not None) == (WHEN, True)
+    assert (created_at, created_at.tzinfo is not None) == (WHEN, True)
 
 
-def test_a_database_that_answers(database: Database) -> None:
+def test_a_ping_of_a_running_database_succeeds(database: Database) -> None:
     database.ping()
 
 
 @pytest.mark.parametrize(
     "url", ["postgresql+psycopg://tidepool@127.0.0.1:{port}/postgres", "sqlite:////{port}/none.db"]
 )
-def test_a_database_that_is_not_there(url: str) -> None:
+def test_an_unreachable_database_is_unavailable(url: str) -> None:
     database = Database.connect(url.format(port=free_port()))
 
     with pytest.raises(DatabaseUnavailable):
@@ -121,7 +121,7 @@ def test_a_database_that_is_not_there(url: str) -> None:
         migrate(database)
 
 
-def test_a_database_that_stops(server_folder: Path) -> None:
+def test_a_stopped_database_is_unavailable(server_folder: Path) -> None:
     # given
     folder = server_folder / "stopped"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The migrations make the tables, and lose nothing."""
+"""The migrations create the tables and lose no rows."""
 
 import pytest
 from alembic import command
@@ -23,7 +23,16 @@ from services.storage.jobs.rows import Lease
 from services.storage.migrate import config, migrate
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_SPEC, VET_REQUEST, WHEN
+from tests.examples import (
+    DATASET_MANIFEST,
+    IMAGES_FILE,
+    LABELS_FILE,
+    MODEL_MANIFEST,
+    ONNX_FILE,
+    PREPROCESS_SPEC,
+    VET_REQUEST,
+    WHEN,
+)
 from tests.integration.storage.steps import claimed, publish_dataset, publish_model
 
 PRODUCTION = Reference(name="pets", alias="production")
@@ -57,8 +66,33 @@ FIRST_ROWS: list[tuple[str, dict[str, object]]] = [
     ("api_keys", {"id": "0123abcd", "name": "admin", "digest": "0" * 64, "scopes": ["admin"], "created_at": WHEN}),
 ]
 
+UPLOAD_ROW = {"id": "an-upload", "filename": "pets.zip", "size": 1, "complete": False, "created_at": WHEN}
 
-def test_an_empty_database_becomes_the_tables(database: Database) -> None:
+
+def _document(key: str) -> dict[str, object]:
+    return ONNX_FILE.model_copy(update={"key": key}).model_dump(mode="json")
+
+
+DIVIDED = FIRST_JOB | {"state": "running", "parts_total": 2, "parts_left": 1}
+PART = FIRST_JOB | {"parent_id": "divided", "spec": {"plan": _document("plan"), "number": 0}}
+OLD_PART = PART | {"parent_id": "over", "spec": {"plan": _document("an ended job's")}}
+ROWS_WITH_REFERENCES: list[tuple[str, dict[str, object]]] = [
+    ("uploads", UPLOAD_ROW),
+    *FIRST_ROWS[:1],
+    *(row for row in FIRST_ROWS if row[0] in {"datasets", "dataset_versions", "models", "model_versions"}),
+    ("model_versions", FIRST_VERSION | {"version": 2, "rejected": "no ONNX model"}),
+    ("jobs", FIRST_JOB | {"id": "predicted", "state": "succeeded", "output": _document("output")}),
+    ("jobs", FIRST_JOB | {"id": "running", "state": "running", "checkpoint": _document("running-checkpoint")}),
+    ("jobs", FIRST_JOB | {"id": "failed", "state": "failed", "checkpoint": _document("an ended job's")}),
+    ("jobs", DIVIDED | {"id": "divided"}),
+    ("jobs", PART | {"id": "part-1", "part": 0, "state": "succeeded", "result": {"shards": [_document("shard")]}}),
+    ("jobs", PART | {"id": "part-2", "part": 1, "state": "queued", "checkpoint": _document("part-checkpoint")}),
+    ("jobs", DIVIDED | {"id": "over", "state": "failed"}),
+    ("jobs", OLD_PART | {"id": "old-part", "part": 0, "state": "failed", "result": _document("an ended job's")}),
+]
+
+
+def test_the_migrations_create_the_declared_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
@@ -71,8 +105,8 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert str(publish_dataset(database, "pets")) == f"{reference.name}@2"
 
 
-def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock) -> None:
-    # given a database of the first schema, with a running job, its wakeup and what an earlier job published
+def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, clock: FakeClock) -> None:
+    # given a database of the first schema, with a running job, its wake-up message and an earlier job's versions
     database = Database.connect(database_url, clock)
     with database.engine.connect() as connection:
         command.upgrade(config(connection), "0001")
@@ -85,7 +119,7 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     # when
     migrate(database)
 
-    # then nothing is missing, and everything still points at what it pointed at
+    # then no row is missing, and all references are intact
     assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == ["running", "done"]
     assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
     assert Models(database).route(PRODUCTION) == Route((Share(Reference(name="pets", version=1), MODEL_MANIFEST),))
@@ -104,7 +138,37 @@ def test_what_the_first_schema_held_survives(database_url: str, clock: FakeClock
     assert Datasets(database).named("pets").versions == (2, 1)
 
 
-def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Database) -> None:
+def test_a_migration_registers_the_references_of_existing_rows(database_url: str) -> None:
+    # given rows of every shape that refers to objects, before there was a registry
+    database = Database.connect(database_url)
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), "0005")
+        older = MetaData()
+        older.reflect(connection)
+        for table, row in ROWS_WITH_REFERENCES:
+            connection.execute(insert(older.tables[table]).values(row))
+        connection.commit()
+
+    # when
+    migrate(database)
+
+    # then
+    with database.read() as connection:
+        rows = connection.execute(select(tables.object_references)).all()
+    assert {(row.owner_kind, row.owner_id, row.bucket, row.key) for row in rows} == {
+        ("upload", "an-upload", "uploads", "an-upload"),
+        ("dataset_version", "pets@1", "jobs", IMAGES_FILE.key),
+        ("dataset_version", "pets@1", "jobs", LABELS_FILE.key),
+        ("model_version", "pets@1", "jobs", ONNX_FILE.key),
+        ("job_output", "predicted", "jobs", "output"),
+        ("job_checkpoint", "running", "jobs", "running-checkpoint"),
+        ("job_checkpoint", "part-2", "jobs", "part-checkpoint"),
+        ("job_parts", "divided", "jobs", "plan"),
+        ("job_parts", "divided", "jobs", "shard"),
+    }
+
+
+def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database) -> None:
     # given a split alias, and versions of a model that was uploaded
     for _ in range(2):
         publish_model(database, "cnn")
@@ -121,7 +185,7 @@ def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Databa
         command.downgrade(config(connection), "0002")
         connection.commit()
 
-        # then the alias points at its largest share, and what was rejected is gone
+        # then the alias points at its largest share, and rejected versions are gone
         older = MetaData()
         older.reflect(connection)
         aliases, versions = older.tables["aliases"], older.tables["model_versions"]
@@ -129,7 +193,7 @@ def test_the_way_down_keeps_what_the_older_schema_has_words_for(database: Databa
         assert connection.execute(select(versions.c.name, versions.c.version)).all() == [("cnn", 1), ("cnn", 2)]
 
 
-def test_the_way_down_leaves_nothing(database: Database) -> None:
+def test_a_downgrade_to_base_leaves_no_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         command.downgrade(config(connection), "base")
         connection.commit()

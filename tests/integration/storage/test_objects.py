@@ -1,7 +1,8 @@
-"""Objects on a real S3 server, and the same promises of their twin in memory."""
+"""S3Objects on a real S3 server and MemoryObjects: both give the same guarantees."""
 
 import io
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_an_object_is_read_under_its_key(store: Objects, folder: str, name: str)
     assert store.adopt(Bucket.UPLOADS, folder + name) == ref
 
 
-def test_an_empty_object(store: Objects, folder: str, tmp_path: Path) -> None:
+def test_an_empty_object_is_stored_and_read(store: Objects, folder: str, tmp_path: Path) -> None:
     ref = store.put(Bucket.JOBS, folder + "empty", b"")
 
     store.fetch(ref, tmp_path / "empty")
@@ -74,7 +75,7 @@ def test_an_object_is_fetched_into_a_file(store: Objects, folder: str, tmp_path:
     assert (tmp_path / "x").read_bytes() == b"hello"
 
 
-def test_the_last_bytes_put_under_a_key_stay(store: Objects, folder: str) -> None:
+def test_the_last_object_stored_under_a_key_wins(store: Objects, folder: str) -> None:
     first = store.put(Bucket.JOBS, folder + "x", b"first")
 
     second = store.put(Bucket.JOBS, folder + "x", b"second")
@@ -85,7 +86,7 @@ def test_the_last_bytes_put_under_a_key_stay(store: Objects, folder: str) -> Non
 
 
 @pytest.mark.parametrize("wrong", [{"size": 4}, {"sha256": "0" * 64}], ids=str)
-def test_what_is_not_what_was_written_is_corrupt(
+def test_an_object_that_differs_from_its_reference_is_corrupt(
     store: Objects, folder: str, tmp_path: Path, wrong: dict[str, object]
 ) -> None:
     ref = store.put(Bucket.JOBS, folder + "x", b"hello").model_copy(update=wrong)
@@ -97,7 +98,7 @@ def test_what_is_not_what_was_written_is_corrupt(
     assert not (tmp_path / "x").exists()
 
 
-def test_what_is_gone_is_corrupt(store: Objects, folder: str, tmp_path: Path) -> None:
+def test_a_deleted_object_is_corrupt(store: Objects, folder: str, tmp_path: Path) -> None:
     ref = store.put(Bucket.JOBS, folder + "x", b"hello")
     store.delete(Bucket.JOBS, folder)
 
@@ -108,14 +109,14 @@ def test_what_is_gone_is_corrupt(store: Objects, folder: str, tmp_path: Path) ->
     assert not (tmp_path / "x").exists()
 
 
-def test_what_nobody_put_is_not_found(store: Objects, folder: str) -> None:
+def test_a_missing_object_is_not_found(store: Objects, folder: str) -> None:
     store.put(Bucket.JOBS, folder + "x", b"in the other bucket")
 
     with pytest.raises(NotFound):
         store.adopt(Bucket.UPLOADS, folder + "x")
 
 
-def test_a_prefix_is_deleted_with_all_that_is_in_it(store: Objects, folder: str) -> None:
+def test_deleting_a_prefix_deletes_all_objects_under_it(store: Objects, folder: str) -> None:
     # given
     doomed = [store.put(Bucket.JOBS, f"{folder}1/{name}", b"x") for name in ("a", "b/c")]
     kept = store.put(Bucket.JOBS, folder + "10/a", b"x")
@@ -129,7 +130,30 @@ def test_a_prefix_is_deleted_with_all_that_is_in_it(store: Objects, folder: str)
     assert (store.read(kept), store.read(other)) == (b"x", b"x")
 
 
-def test_the_folders_under_a_prefix(store: Objects, folder: str) -> None:
+def test_objects_are_listed_with_the_time_at_which_they_were_written(store: Objects, folder: str) -> None:
+    begin = datetime.now(UTC)
+    for name in ("a", "b/c"):
+        store.put(Bucket.JOBS, folder + name, b"x")
+
+    written = {entry.key: entry.modified_at for entry in store.entries(Bucket.JOBS) if entry.key.startswith(folder)}
+
+    assert written.keys() == {folder + "a", folder + "b/c"}
+    assert all(abs(at - begin) < timedelta(minutes=1) for at in written.values())
+    assert not [entry for entry in store.entries(Bucket.UPLOADS) if entry.key.startswith(folder)]
+
+
+def test_only_the_named_objects_are_removed(store: Objects, folder: str) -> None:
+    for name in ("a", "ab", "b"):
+        store.put(Bucket.JOBS, folder + name, b"x")
+
+    for _ in range(2):
+        store.remove(Bucket.JOBS, [folder + "a", folder + "b"])
+    store.remove(Bucket.JOBS, [])
+
+    assert [entry.key for entry in store.entries(Bucket.JOBS) if entry.key.startswith(folder)] == [folder + "ab"]
+
+
+def test_the_folders_under_a_prefix_are_listed(store: Objects, folder: str) -> None:
     for name in ("b/1/x", "a/1/x", "a/2/y", "top"):
         store.put(Bucket.JOBS, folder + name, b"x")
 
@@ -140,5 +164,5 @@ def test_the_folders_under_a_prefix(store: Objects, folder: str) -> None:
     assert folder not in store.prefixes(Bucket.UPLOADS)
 
 
-def test_a_store_that_answers(store: Objects) -> None:
+def test_a_ping_of_a_running_store_succeeds(store: Objects) -> None:
     store.ping()

@@ -1,4 +1,4 @@
-"""What only a real S3 server can show: its wire, its disk, its outages, and clients we did not write."""
+"""S3Objects on a real S3 server: presigned URLs, other clients, damage on the disk, and outages."""
 
 import gzip
 import hashlib
@@ -26,6 +26,8 @@ USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.adopt(Bucket.JOBS, "x"),
     lambda store: store.delete(Bucket.JOBS, "x"),
     lambda store: store.prefixes(Bucket.JOBS),
+    lambda store: store.entries(Bucket.JOBS),
+    lambda store: store.remove(Bucket.JOBS, ["x"]),
     lambda store: store.make_buckets(),
 ]
 
@@ -51,7 +53,7 @@ def on_disk(server_folder: Path, key: str) -> Path:
     return server_folder / "s3" / "s3" / "tidepool-jobs" / key
 
 
-def test_making_the_buckets_again_keeps_what_is_in_them(objects: S3Objects, key: str) -> None:
+def test_making_the_buckets_again_keeps_their_objects(objects: S3Objects, key: str) -> None:
     ref = objects.put(Bucket.JOBS, key, b"hello")
 
     objects.make_buckets()
@@ -59,7 +61,7 @@ def test_making_the_buckets_again_keeps_what_is_in_them(objects: S3Objects, key:
     assert objects.read(ref) == b"hello"
 
 
-def test_a_client_puts_and_gets_by_presigned_urls(objects: S3Objects, key: str) -> None:
+def test_a_client_uploads_and_downloads_through_presigned_urls(objects: S3Objects, key: str) -> None:
     # when
     put = httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=b"hello")
 
@@ -70,7 +72,7 @@ def test_a_client_puts_and_gets_by_presigned_urls(objects: S3Objects, key: str) 
     assert httpx.get(objects.download_url(ref)).content == b"hello"
 
 
-def test_a_presigned_url_is_for_one_thing(objects: S3Objects, key: str) -> None:
+def test_a_presigned_url_permits_one_operation_on_one_object(objects: S3Objects, key: str) -> None:
     ref = objects.put(Bucket.UPLOADS, key, b"hello")
     upload, download = objects.upload_url(Bucket.UPLOADS, key), objects.download_url(ref)
 
@@ -86,7 +88,7 @@ def test_a_presigned_url_is_for_one_thing(objects: S3Objects, key: str) -> None:
     assert objects.read(ref) == b"hello"
 
 
-def test_presigned_urls_lead_to_the_public_endpoint(s3_settings: ObjectsSettings) -> None:
+def test_presigned_urls_use_the_public_endpoint(s3_settings: ObjectsSettings) -> None:
     public = s3_settings.model_copy(update={"public_endpoint": "https://files.example.org"})
     store = S3Objects(public)
 
@@ -94,7 +96,7 @@ def test_presigned_urls_lead_to_the_public_endpoint(s3_settings: ObjectsSettings
         assert url.startswith("https://files.example.org/tidepool-")
 
 
-def test_compressed_bytes_stay_as_they_were_put(objects: S3Objects, key: str) -> None:
+def test_compressed_bytes_are_returned_unchanged(objects: S3Objects, key: str) -> None:
     archive = gzip.compress(b"0" * 100_000)
 
     httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=archive, headers={"Content-Encoding": "gzip"})
@@ -104,7 +106,7 @@ def test_compressed_bytes_stay_as_they_were_put(objects: S3Objects, key: str) ->
     assert objects.read(ref) == archive
 
 
-def test_a_large_file_goes_in_parts_and_comes_back_whole(objects: S3Objects, key: str, tmp_path: Path) -> None:
+def test_a_large_file_is_stored_in_parts_and_read_whole(objects: S3Objects, key: str, tmp_path: Path) -> None:
     # given more than three of the SDK's parts of 5 MiB
     data = hashlib.shake_128(b"seed").digest(17 << 20)
     (tmp_path / "large").write_bytes(data)
@@ -130,7 +132,7 @@ def test_we_read_what_another_client_wrote(objects: S3Objects, boto: Any, key: s
     assert objects.read(objects.adopt(Bucket.JOBS, key)) == b"hello"
 
 
-def test_another_client_that_cuts_an_object_is_noticed(objects: S3Objects, boto: Any, key: str) -> None:
+def test_an_object_truncated_by_another_client_is_detected(objects: S3Objects, boto: Any, key: str) -> None:
     ref = objects.put(Bucket.JOBS, key, b"hello")
 
     boto.put_object(Bucket="tidepool-jobs", Key=key, Body=b"hell")
@@ -139,7 +141,7 @@ def test_another_client_that_cuts_an_object_is_noticed(objects: S3Objects, boto:
         objects.read(ref)
 
 
-def test_a_flipped_bit_on_the_disk_is_noticed(
+def test_a_flipped_bit_on_the_disk_is_detected(
     objects: S3Objects, server_folder: Path, key: str, tmp_path: Path
 ) -> None:
     # given
@@ -158,12 +160,14 @@ def test_a_flipped_bit_on_the_disk_is_noticed(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_file_cut_on_the_disk_is_noticed(objects: S3Objects, server_folder: Path, key: str, tmp_path: Path) -> None:
+def test_a_file_truncated_on_the_disk_is_detected(
+    objects: S3Objects, server_folder: Path, key: str, tmp_path: Path
+) -> None:
     ref = objects.put(Bucket.JOBS, key, b"hello" * 1000)
 
     on_disk(server_folder, key).write_bytes(b"hello")
 
-    # a server that still promises the old size breaks off, another one sends a short file
+    # one kind of server announces the old size and breaks off, another sends a short file
     with pytest.raises(Unavailable):
         objects.read(ref)
     with pytest.raises(Unavailable):
@@ -171,7 +175,7 @@ def test_a_file_cut_on_the_disk_is_noticed(objects: S3Objects, server_folder: Pa
     assert not (tmp_path / "x").exists()
 
 
-def test_a_wrong_secret_key(objects: S3Objects, s3_settings: ObjectsSettings) -> None:
+def test_a_wrong_secret_key_makes_the_store_unavailable(objects: S3Objects, s3_settings: ObjectsSettings) -> None:
     objects.put(Bucket.JOBS, "x", b"x")
     stranger = S3Objects(s3_settings.model_copy(update={"secret_key": SecretStr("wrong")}))
 
@@ -180,7 +184,7 @@ def test_a_wrong_secret_key(objects: S3Objects, s3_settings: ObjectsSettings) ->
             use(stranger)
 
 
-def test_a_server_that_stops(tmp_path: Path) -> None:
+def test_a_stopped_server_makes_the_store_unavailable(tmp_path: Path) -> None:
     # given
     with s3_server(tmp_path) as server:
         store = S3Objects(

@@ -1,4 +1,4 @@
-"""A stack in a home of its own, stopped after each test."""
+"""A stack in a temporary home, stopped after each test."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedded Redis, really started: it wants its password, keeps what it was told, and shows no secret."""
+"""A running embedded Redis: it requires its password, keeps its data and shows no secret."""
 
 from urllib.parse import urlsplit
 
@@ -26,7 +26,7 @@ def url(stack: Stack) -> str:
     return broker_url(credentials, port)
 
 
-def test_no_password_no_answer(url: str) -> None:
+def test_a_missing_or_wrong_password_is_refused(url: str) -> None:
     target = urlsplit(url)
     once = Retry(NoBackoff(), 0)
     with pytest.raises(redis.AuthenticationError):
@@ -34,14 +34,14 @@ def test_no_password_no_answer(url: str) -> None:
     assert not answers(f"redis://:wrong@{target.hostname}:{target.port}/0")
 
 
-def test_it_refuses_rather_than_forgets(url: str) -> None:
+def test_it_never_evicts_and_listens_on_loopback(url: str) -> None:
     with redis.Redis.from_url(url, decode_responses=True) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
         assert client.config_get("bind") == {"bind": "127.0.0.1"}
 
 
-def test_it_remembers_over_a_restart_of_the_stack(url: str, stack: Stack) -> None:
+def test_data_survives_a_restart_of_the_stack(url: str, stack: Stack) -> None:
     with redis.Redis.from_url(url) as client:
         client.set("what", "kept")
     stack.down()
@@ -51,14 +51,14 @@ def test_it_remembers_over_a_restart_of_the_stack(url: str, stack: Stack) -> Non
         assert client.get("what") == b"kept"
 
 
-def test_the_password_is_not_in_the_list_of_processes(url: str, stack: Stack) -> None:
+def test_the_password_is_not_in_the_process_list(url: str, stack: Stack) -> None:
     process = PidFile(stack.home.pid("redis")).process()
     assert process
     assert urlsplit(url).password not in " ".join(process.cmdline())
     assert (stack.home.data / "redis" / "redis.conf").stat().st_mode & 0o777 == 0o600
 
 
-def test_it_listens_on_loopback_only(url: str, stack: Stack) -> None:
+def test_the_socket_is_on_loopback_only(url: str, stack: Stack) -> None:
     process = PidFile(stack.home.pid("redis")).process()
     assert process
     listening = {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}

@@ -1,4 +1,4 @@
-"""A component that lives but hangs is killed, and started again like any that died."""
+"""A hung component is killed and restarted."""
 
 import socket
 
@@ -13,13 +13,15 @@ from tidepool.stack.stack import Stack
 
 
 def state_of(child: Child) -> State:
-    child.look()
+    child.check()
     return child.state
 
 
-def test_a_component_that_does_not_answer_any_more_is_killed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given a component that has answered
-    monkeypatch.setattr(module, "PROBE_EVERY", 0.0)
+def test_a_component_that_stops_answering_is_killed_and_restarted(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a component that answers its probe
+    monkeypatch.setattr(module, "PROBE_INTERVAL_S", 0.0)
     stack.home.create()
     with socket.create_server(("127.0.0.1", 0)) as server:
         child = Child(stack.home, python("worker", SLEEP, probe=f"tcp://127.0.0.1:{server.getsockname()[1]}"))
@@ -27,9 +29,9 @@ def test_a_component_that_does_not_answer_any_more_is_killed(stack: Stack, monke
         eventually(lambda: state_of(child) is State.READY)
         assert [state_of(child) for _ in range(5)] == [State.READY] * 5
 
-    # when it is silent from then on
+    # when it stops answering
     eventually(lambda: state_of(child) is State.RESTARTING)
 
-    # then it starts again
+    # then it is restarted
     eventually(lambda: state_of(child) is State.STARTING)
     kill_marked(stack.home, "worker")

@@ -1,4 +1,4 @@
-"""Stopping a stack of real processes leaves nothing behind, whatever happened to it."""
+"""Stopping a stack of real processes leaves nothing behind, whatever happened before."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_down_leaves_no_process_and_no_pid_file(stack: Stack, tmp_path: Path) ->
     assert list(stack.home.run.glob("*.pid")) == []
 
 
-def test_down_when_nothing_runs(stack: Stack) -> None:
+def test_down_returns_false_when_nothing_runs(stack: Stack) -> None:
     assert not stack.down()
 
 
@@ -55,7 +55,7 @@ def test_a_component_that_ignores_sigterm_is_killed_after_its_grace(stack: Stack
     assert marked(stack.home) == []
 
 
-def test_stages_stop_in_reverse(stack: Stack, tmp_path: Path) -> None:
+def test_stages_stop_in_reverse_order(stack: Stack, tmp_path: Path) -> None:
     note = tmp_path / "order"
     stack.up(lambda: plan(*(python(f"at{n}", ORDERLY, note, n, stage=n) for n in range(3))))
     eventually(lambda: all(stack.home.log(f"at{n}").read_text() for n in range(3)))
@@ -63,7 +63,7 @@ def test_stages_stop_in_reverse(stack: Stack, tmp_path: Path) -> None:
     assert note.read_text() == "2 1 0 "
 
 
-def test_down_after_the_supervisor_was_killed(stack: Stack, tmp_path: Path) -> None:
+def test_down_works_after_the_supervisor_was_killed(stack: Stack, tmp_path: Path) -> None:
     stack.up(lambda: plan(python("worker", SLEEP), parent("family", tmp_path / "note")))
     eventually((tmp_path / "note").exists)
     kill_supervisor(stack)
@@ -81,7 +81,7 @@ def test_down_finds_processes_whose_pid_files_are_gone(stack: Stack) -> None:
     assert marked(stack.home) == []
 
 
-def test_up_after_the_supervisor_was_killed_starts_anew(stack: Stack) -> None:
+def test_up_after_the_supervisor_was_killed_replaces_the_orphans(stack: Stack) -> None:
     stack.up(lambda: plan(python("worker", SLEEP)))
     orphan = PidFile(stack.home.pid("worker")).process()
     kill_supervisor(stack)
@@ -91,14 +91,14 @@ def test_up_after_the_supervisor_was_killed_starts_anew(stack: Stack) -> None:
     assert len(marked(stack.home)) == 2
 
 
-def test_of_two_ups_at_once_one_starts_the_stack(stack: Stack) -> None:
+def test_only_one_of_two_concurrent_ups_starts_the_stack(stack: Stack) -> None:
     with ThreadPoolExecutor(2) as pool:
         ups = [pool.submit(stack.up, lambda: plan(python("worker", SLEEP))) for _ in range(2)]
         assert sorted(up.result() for up in ups) == [False, True]
     assert len(marked(stack.home)) == 2
 
 
-def test_two_homes_do_not_see_each_other(stack: Stack, tmp_path: Path) -> None:
+def test_stacks_in_two_homes_are_independent(stack: Stack, tmp_path: Path) -> None:
     other = Stack(Home.at(tmp_path / "home-too"))
     stack.up(lambda: plan(python("worker", SLEEP)))
     other.up(lambda: plan(python("worker", SLEEP)))
@@ -107,7 +107,7 @@ def test_two_homes_do_not_see_each_other(stack: Stack, tmp_path: Path) -> None:
     assert other.down()
 
 
-def test_a_killed_component_whose_number_went_to_somebody_else_is_left_alone(stack: Stack) -> None:
+def test_a_process_with_a_reused_pid_is_not_stopped(stack: Stack) -> None:
     stack.up(lambda: plan(python("worker", SLEEP)))
     kill_supervisor(stack)
     stack.home.pid("worker").write_text(f"{os.getpid()}\n")

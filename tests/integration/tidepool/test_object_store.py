@@ -1,4 +1,4 @@
-"""The embedded object store, really started, as the `minio` SDK sees it."""
+"""A running embedded object store, used through the `minio` SDK."""
 
 import io
 import os
@@ -15,7 +15,7 @@ from tidepool.stack.pidfile import PidFile
 from tidepool.stack.ports import HOST, free_ports
 from tidepool.stack.stack import Stack
 
-PART = 5 << 20  # the smallest part that S3 allows
+PART = 5 << 20  # bytes; the smallest part that S3 allows
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def sdk(port: int, access_key: str, secret_key: str) -> Minio:
     return Minio(f"{HOST}:{port}", access_key=access_key, secret_key=secret_key, region="us-east-1", secure=False)
 
 
-def test_put_stat_get_delete(client: Minio) -> None:
+def test_objects_are_put_read_listed_and_deleted(client: Minio) -> None:
     assert client.bucket_exists("shelf")
     assert not client.bucket_exists("cellar")
     client.put_object("shelf", "a/b", io.BytesIO(b"hello"), 5)
@@ -51,13 +51,13 @@ def test_put_stat_get_delete(client: Minio) -> None:
         client.stat_object("shelf", "a/b")
 
 
-def test_multipart(client: Minio) -> None:
+def test_a_multipart_upload(client: Minio) -> None:
     content = os.urandom(2 * PART + 1)
     client.put_object("shelf", "large", io.BytesIO(content), -1, part_size=PART)
     assert client.get_object("shelf", "large").data == content
 
 
-def test_presigned_urls(client: Minio) -> None:
+def test_presigned_urls_work(client: Minio) -> None:
     put = httpx.put(client.presigned_put_object("shelf", "from outside"), content=b"hello")
     got = httpx.get(client.presigned_get_object("shelf", "from outside"))
     assert (put.status_code, got.status_code, got.content) == (200, 200, b"hello")
@@ -73,7 +73,7 @@ def test_bad_signatures_are_refused(client: Minio, port: int, stack: Stack) -> N
             sdk(port, access_key, secret_key).get_object("shelf", "secret")
 
 
-def test_its_key_is_not_in_the_list_of_processes(port: int, stack: Stack) -> None:
+def test_the_key_is_not_in_the_process_list(port: int, stack: Stack) -> None:
     process = PidFile(stack.home.pid("s3")).process()
     assert process
     command = " ".join(process.cmdline())

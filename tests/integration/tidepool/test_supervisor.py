@@ -1,4 +1,4 @@
-"""The supervisor with real processes: started in order, kept alive, and started again."""
+"""The supervisor with real processes: start order, restarts, failures."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from tests.integration.tidepool.tiny_stack import CRASH, SLEEP, eventually, pare
 from tidepool.errors import StackFailed
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import marked
+from tidepool.stack.shared_files import load_reports
 from tidepool.stack.stack import Stack
-from tidepool.stack.states import load_reports
 from tidepool.stack.status import status_of
 
 
@@ -29,7 +29,7 @@ def test_every_process_has_a_pid_file_and_a_log(stack: Stack) -> None:
     eventually(lambda: stack.home.log("worker").read_text() == "hello\n")
 
 
-def test_a_killed_component_is_started_again(stack: Stack) -> None:
+def test_a_killed_component_is_restarted(stack: Stack) -> None:
     stack.up(lambda: plan(python("worker", SLEEP)))
     first = pid_of(stack, "worker")
     assert first
@@ -39,33 +39,33 @@ def test_a_killed_component_is_started_again(stack: Stack) -> None:
     assert status_of(stack.home).components[1].restarts == 1
 
 
-def test_a_disk_that_cannot_be_written_does_not_stop_the_supervisor(stack: Stack) -> None:
+def test_an_unwritable_disk_does_not_stop_the_supervisor(stack: Stack) -> None:
     stack.up(lambda: plan(python("worker", SLEEP)))
     first = pid_of(stack, "worker")
     assert first
     stack.home.state_file.unlink()
-    stack.home.state_file.mkdir()  # nothing can be written there
+    stack.home.state_file.mkdir()  # writes to it fail
     os.kill(first, signal.SIGKILL)
     eventually(lambda: pid_of(stack, "worker") not in {None, first})
     stack.home.state_file.rmdir()
     eventually(lambda: stack.home.state_file.exists() and status_of(stack.home).components[1].restarts == 1)
 
 
-def test_what_was_said_is_said_again_when_the_file_is_lost_or_broken(stack: Stack) -> None:
+def test_a_lost_or_damaged_report_file_is_rewritten(stack: Stack) -> None:
     # given a stack in which nothing changes
     stack.up(lambda: plan(python("worker", SLEEP)))
-    said = load_reports(stack.home.state_file)
+    reports = load_reports(stack.home.state_file)
 
-    # when the file is broken, and when it is gone
+    # when the file is damaged, then deleted
     stack.home.state_file.write_text("{")
-    eventually(lambda: load_reports(stack.home.state_file) == said)
+    eventually(lambda: load_reports(stack.home.state_file) == reports)
     stack.home.state_file.unlink()
 
     # then
-    eventually(lambda: load_reports(stack.home.state_file) == said)
+    eventually(lambda: load_reports(stack.home.state_file) == reports)
 
 
-def test_what_a_killed_component_had_started_dies_too(stack: Stack, tmp_path: Path) -> None:
+def test_the_children_of_a_killed_component_are_killed(stack: Stack, tmp_path: Path) -> None:
     stack.up(lambda: plan(parent("worker", tmp_path / "note")))
     eventually((tmp_path / "note").exists)
     grandchild, worker = psutil.Process(int((tmp_path / "note").read_text())), pid_of(stack, "worker")
@@ -74,28 +74,28 @@ def test_what_a_killed_component_had_started_dies_too(stack: Stack, tmp_path: Pa
     eventually(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_component_that_keeps_dying_fails_the_start_with_its_log(stack: Stack) -> None:
+def test_a_crashing_component_fails_the_start_with_its_log(stack: Stack) -> None:
     with pytest.raises(StackFailed, match="crasher") as failure:
         stack.up(lambda: plan(python("worker", SLEEP), python("crasher", CRASH, probe="tcp://127.0.0.1:1")))
     assert "broken on purpose" in failure.value.log
     assert marked(stack.home) == []
 
 
-def test_a_command_that_is_missing_fails_the_start(stack: Stack) -> None:
+def test_a_missing_command_fails_the_start(stack: Stack) -> None:
     component = python("worker", SLEEP, probe="tcp://127.0.0.1:1").model_copy(update={"command": ("no-such-command",)})
     with pytest.raises(StackFailed, match="worker") as failure:
         stack.up(lambda: plan(component), limit=1)
     assert "no-such-command: No such file" in failure.value.log
 
 
-def test_a_preparation_that_fails_is_not_repeated(stack: Stack, tmp_path: Path) -> None:
+def test_a_failed_init_is_not_repeated(stack: Stack, tmp_path: Path) -> None:
     code = "import sys; open(sys.argv[1], 'a').write('x'); sys.exit('no way')"
     with pytest.raises(StackFailed, match="init") as failure:
         stack.up(lambda: plan(python("init", code, tmp_path / "runs", once=True), python("worker", SLEEP, stage=1)))
     assert (failure.value.log, (tmp_path / "runs").read_text()) == ("no way", "x")
 
 
-def test_a_stage_starts_after_the_one_before_has_ended(stack: Stack, tmp_path: Path) -> None:
+def test_a_stage_starts_after_the_previous_one_has_finished(stack: Stack, tmp_path: Path) -> None:
     prepare = python("init", "import sys; open(sys.argv[1], 'w').close()", tmp_path / "done", once=True)
     check = "import os, sys; os.stat(sys.argv[1]);" + SLEEP
     assert stack.up(lambda: plan(python("worker", check, tmp_path / "done", stage=1), prepare))

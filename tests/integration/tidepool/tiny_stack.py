@@ -1,11 +1,11 @@
-"""Tiny components for tests of the supervisor, and the only place that waits for a process to get somewhere."""
+"""Tiny components for tests of the supervisor, and a wait for a condition."""
 
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tidepool.stack.components import Component, Plan
+from tidepool.stack.components import Component, StackPlan
 
 SLEEP = "import signal; signal.pause()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
@@ -13,13 +13,13 @@ CRASH = "import sys; sys.exit('broken on purpose')"
 
 
 def python(role: str, code: str, *arguments: object, stage: int = 0, **fields: object) -> Component:
-    """A component that runs a piece of Python."""
+    """A component that runs Python code."""
     command = (sys.executable, "-S", "-c", code, *map(str, arguments))
     return Component.model_validate({"role": role, "stage": stage, "command": command, "environment": {}} | fields)
 
 
 def parent(role: str, note: Path) -> Component:
-    """A component with a child in a session of its own, whose pid it notes."""
+    """A component that starts a child in a new session and writes the child's pid to a file."""
     code = (
         "import pathlib, signal, subprocess, sys\n"
         f"child = subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}], start_new_session=True)\n"
@@ -29,13 +29,13 @@ def parent(role: str, note: Path) -> Component:
     return python(role, code, note)
 
 
-def plan(*components: Component) -> Plan:
-    return Plan(url="http://127.0.0.1", components=components)
+def plan(*components: Component) -> StackPlan:
+    return StackPlan(url="http://127.0.0.1", components=components)
 
 
 def eventually(condition: Callable[[], object], within: float = 15.0) -> None:
-    """Return as soon as the condition holds; fail if it does not within that many seconds."""
+    """Return as soon as the condition holds; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"the condition did not hold within {within} s"
         time.sleep(0.02)

@@ -1,14 +1,14 @@
-"""A GPU that is none: the provider list, and the memory that it stands for, are faked where ONNX Runtime is called."""
+"""A fake GPU: ONNX Runtime reports CUDA, but computes on the CPU."""
 
 import onnxruntime as ort
 import pytest
 
-from services.inference import session
-from services.inference.providers import CPU, CUDA
+from services.inference.engine import session
+from services.inference.engine.providers import CPU, CUDA
 
 
 class OnGpu(ort.InferenceSession):
-    """Says that it runs by CUDA, and computes on the CPU."""
+    """Reports the CUDA provider, but computes on the CPU."""
 
     def __init__(self, source: object, options: ort.SessionOptions, providers: list[object]) -> None:
         super().__init__(source, options, [CPU])

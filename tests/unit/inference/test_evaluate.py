@@ -1,4 +1,4 @@
-"""Evaluation of an exported model, in a process of its own."""
+"""The command that evaluates an exported model."""
 
 import json
 import subprocess
@@ -12,19 +12,19 @@ from services.inference import evaluate
 from tests.onnx_models import expected_logits, linear, pictures
 
 
-def test_process_writes_logits_and_signature(tmp_path: Path) -> None:
+def test_the_command_writes_logits_and_the_signature(tmp_path: Path) -> None:
     images, weights = pictures(10), np.linspace(-1, 1, 144 * 3, dtype=np.float32).reshape(144, 3)
     (tmp_path / "model.onnx").write_bytes(linear(weights=weights))
     np.save(tmp_path / "images.npy", images)
 
     command = [sys.executable, "-m", "services.inference.evaluate", "model.onnx", "images.npy", "out", "--batch", "4"]
     root = Path(evaluate.__file__).parents[2]
-    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, check=True)
+    process = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, check=True)
 
     logits = np.load(tmp_path / "out")
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected_logits(images, weights), rtol=1e-5, atol=1e-4)
-    assert json.loads(done.stdout) == {
+    assert json.loads(process.stdout) == {
         "inputs": [{"name": "images", "dtype": "float32", "shape": ["batch", 3, 8, 6]}],
         "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 3]}],
         "provider": "CPUExecutionProvider",
@@ -32,21 +32,23 @@ def test_process_writes_logits_and_signature(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["model.onnx", "images.npy"])
-def test_broken_input_ends_with_a_reason(broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_input_file_fails_with_an_error_message(
+    broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "model.onnx").write_bytes(linear())
     np.save(tmp_path / "images.npy", pictures(2))
     (tmp_path / broken).write_bytes(b"garbage")
 
     status = evaluate.main([str(tmp_path / name) for name in ("model.onnx", "images.npy", "logits.npy")])
 
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     assert status == 1
-    assert said.err.strip()
-    assert not said.out
+    assert captured.err.strip()
+    assert not captured.out
     assert not (tmp_path / "logits.npy").exists()
 
 
-def test_pictures_of_another_size_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_another_size_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.onnx").write_bytes(linear())
     np.save(tmp_path / "images.npy", np.zeros((2, 3, 9, 9), np.uint8))
 

@@ -1,11 +1,11 @@
-"""The environment of a replica."""
+"""The settings of the inference service."""
 
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from services.inference.providers import Choice, Placement, Precision
+from services.inference.engine.providers import Placement, Precision, ProviderChoice
 from services.inference.settings import InferenceSettings
 
 
@@ -18,29 +18,29 @@ def test_the_environment_overrides_the_defaults(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_nonsense_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_values_are_rejected(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_INFERENCE_CACHE_BYTES", value)
 
     with pytest.raises(ValidationError):
         InferenceSettings()
 
 
-def test_the_environment_says_where_and_how_precisely(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_device_and_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"PROVIDER": "tensorrt", "DEVICE": "1", "PRECISION": "fp16", "GRAPH_CACHE": "graphs"}
     for name, value in values.items():
         monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
 
-    assert InferenceSettings().placement == Placement(Choice.TENSORRT, 1, Precision.FP16, Path("graphs"))
+    assert InferenceSettings().placement == Placement(ProviderChoice.TENSORRT, 1, Precision.FP16, Path("graphs"))
 
 
-def test_an_empty_cache_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_graph_cache_means_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_INFERENCE_GRAPH_CACHE", "")
 
     assert InferenceSettings().placement == Placement()
 
 
 @pytest.mark.parametrize(("name", "value"), [("PROVIDER", "tpu"), ("DEVICE", "-1"), ("PRECISION", "int8")])
-def test_an_unknown_place_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_placements_are_rejected(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
 
     with pytest.raises(ValidationError):

@@ -63,7 +63,7 @@ def test_large_upload_is_divided_and_becomes_the_same(
     whole = published(stores)
 
     # when an attempt takes eight pictures at most
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "8")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
     divided = memory_stores()
     job, attempts = preprocessed(divided, tmp_path / "divided")
 
@@ -88,7 +88,7 @@ def test_poisoned_part_fails_the_job_with_its_reason(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given an archive that a part of the job cannot find any more
-    monkeypatch.setenv("TIDEPOOL_PART_PICTURES", "8")
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
 
     def forgetful(task: Task) -> Outcome:
         if task.part == {"start": 7, "stop": 14}:

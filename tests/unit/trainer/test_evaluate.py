@@ -58,4 +58,4 @@ def test_model_that_does_not_run_fails_the_job_and_logs_why(tmp_path: Path, capl
     with pytest.raises(JobFailed, match="does not run"):
         run(tmp_path / "model.onnx", tmp_path / "images.npy")
 
-    assert "no ONNX graph" in caplog.text
+    assert "as an ONNX graph" in caplog.text

@@ -1,4 +1,4 @@
-"""The part of MinIO that makes users, with its encryption, since no test can get a real one; of S3 it only answers."""
+"""A fake of MinIO's administration API with its encryption, since tests cannot get a real server."""
 
 import json
 import re
@@ -22,9 +22,9 @@ DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>no</Mes
 
 @dataclass
 class FakeMinio:
-    """`status` is what the administration answers; `deaf`, it does nothing else; `read_only`, nobody may write.
+    """A server that stores users and policies, and no objects.
 
-    It keeps no object.
+    `status` is the status of its administration API; `deaf` makes it ignore changes; `read_only` makes it deny writes.
     """
 
     secret: str
@@ -38,7 +38,7 @@ class FakeMinio:
 
     @contextmanager
     def served(self) -> Iterator[None]:
-        """Over HTTP, at `url`."""
+        """Serve over HTTP at `url`."""
         minio = self
 
         class Minio(Handler):

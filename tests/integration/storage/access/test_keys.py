@@ -1,4 +1,4 @@
-"""API keys at rest and in use."""
+"""API keys: creation, authentication, storage."""
 
 import base64
 import string
@@ -34,15 +34,15 @@ def keys(database: Database) -> Keys:
     return Keys(database)
 
 
-def test_a_key_is_known_by_its_secret(keys: Keys) -> None:
+def test_a_key_is_authenticated_by_its_secret(keys: Keys) -> None:
     made = keys.create("laptop", frozenset({Scope.READ, Scope.PREDICT}))
 
-    found = keys.authenticate(made.secret)
+    key = keys.authenticate(made.secret)
 
-    assert found == ApiKey(id=made.id, name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
+    assert key == ApiKey(id=made.id, name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
 
 
-def test_no_table_holds_the_secret(keys: Keys, database: Database) -> None:
+def test_no_table_contains_the_secret(keys: Keys, database: Database) -> None:
     made = keys.create("laptop", READ)
 
     with database.read() as connection:
@@ -62,7 +62,7 @@ def test_every_secret_is_new() -> None:
     assert all(set(token) <= set(string.ascii_letters + string.digits + "-_") for token in tokens)
 
 
-def test_another_token_is_refused(keys: Keys) -> None:
+def test_an_unknown_token_is_rejected(keys: Keys) -> None:
     keys.create("laptop", READ)
 
     for token in NO_TOKENS:
@@ -70,7 +70,7 @@ def test_another_token_is_refused(keys: Keys) -> None:
             keys.authenticate(token)
 
 
-def test_a_wrong_secret_is_refused_as_an_unknown_key_is(keys: Keys) -> None:
+def test_a_wrong_secret_and_an_unknown_key_get_the_same_error(keys: Keys) -> None:
     made = keys.create("laptop", READ)
     wrong = made.secret[:-1] + ("B" if made.secret[-1] == "A" else "A")
     unknown = new_token()
@@ -84,7 +84,7 @@ def test_a_wrong_secret_is_refused_as_an_unknown_key_is(keys: Keys) -> None:
     assert len(complaints) == 1
 
 
-def test_a_deleted_key_is_refused_at_once(keys: Keys) -> None:
+def test_a_deleted_key_is_rejected_at_once(keys: Keys) -> None:
     made = keys.create("laptop", READ)
 
     keys.delete(made.id)
@@ -95,7 +95,7 @@ def test_a_deleted_key_is_refused_at_once(keys: Keys) -> None:
         keys.delete(made.id)
 
 
-def test_keys_are_listed_from_the_oldest(keys: Keys, clock: FakeClock) -> None:
+def test_keys_are_listed_oldest_first(keys: Keys, clock: FakeClock) -> None:
     made = []
     for name in ("c", "a", "b"):
         made.append(keys.create(name, READ))
@@ -115,14 +115,14 @@ def test_the_first_admin_key_is_stored_once(keys: Keys) -> None:
     assert (key.name, set(key.scopes)) == ("admin", set(Scope))
 
 
-def test_an_admin_key_of_another_form_is_refused(keys: Keys) -> None:
+def test_a_malformed_admin_key_is_rejected(keys: Keys) -> None:
     with pytest.raises(Unauthenticated, match="has the form"):
         keys.ensure_admin("password")
 
     assert keys.list() == ()
 
 
-def test_an_id_is_given_to_one_key(keys: Keys) -> None:
+def test_an_id_belongs_to_one_key(keys: Keys) -> None:
     made = keys.create("laptop", READ)
 
     with pytest.raises(Conflict):

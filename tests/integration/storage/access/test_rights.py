@@ -1,6 +1,6 @@
-"""What each service's policy lets it do, by moto's server, which enforces policies.
+"""The policies of the services, tested on moto's server, which enforces policies.
 
-Deleting is not tried: moto judges the deletion of many objects by the bucket's policy, where MinIO takes the user's.
+Deletion is not tested: moto checks the deletion of many objects against the bucket's policy, MinIO against the user's.
 """
 
 import json
@@ -40,8 +40,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def objects_of(url: str) -> Callable[[Service], S3Objects]:
-    """The object store as a service sees it."""
-    httpx.post(f"{url}/moto-api/reset-auth", content=str(10**6))  # requests that nobody judges
+    """The object store with the key of a service."""
+    httpx.post(f"{url}/moto-api/reset-auth", content=str(10**6))  # requests that are not authorised
     _objects(url, "owner", "owner").make_buckets()
     iam = boto3.client(
         "iam", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
@@ -66,7 +66,7 @@ def _objects(url: str, access: str, secret: str) -> S3Objects:
 
 
 @pytest.mark.parametrize("service", ALLOWED)
-def test_a_service_may_do_what_it_does_and_nothing_else(
+def test_a_policy_permits_exactly_what_the_service_does(
     objects_of: Callable[[Service], S3Objects], service: Service
 ) -> None:
     objects = objects_of(service)
@@ -74,7 +74,7 @@ def test_a_service_may_do_what_it_does_and_nothing_else(
         f"{verb} {bucket}": act
         for bucket in Bucket
         for verb, act in {
-            "put": lambda bucket=bucket: objects.put(bucket, f"{KEY}-{service}", b"mine"),
+            "put": lambda bucket=bucket: objects.put(bucket, f"{KEY}-{service}", b"x"),
             "put large": lambda bucket=bucket: objects.put(bucket, f"{KEY}-{service}-large", LARGE),
             "read": lambda bucket=bucket: objects.adopt(bucket, KEY),
             "list": lambda bucket=bucket: objects.prefixes(bucket),
@@ -86,7 +86,7 @@ def test_a_service_may_do_what_it_does_and_nothing_else(
     assert allowed == ALLOWED[service]
 
 
-def test_every_service_with_a_policy_is_tried() -> None:
+def test_every_policy_is_tested() -> None:
     assert ALLOWED.keys() == OBJECTS.keys()
 
 

@@ -1,13 +1,15 @@
-"""The roles of the services on PostgreSQL: rows, and only those that are their business."""
+"""The roles of the services on PostgreSQL: they may change rows of the tables they need, and no tables."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import get_args
 
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from contract.errors import DatabaseUnavailable
+from contract.artifacts import Bucket
+from contract.errors import BadArchive, DatabaseUnavailable
 from contract.jobs import JobKind
 from contract.keys import Scope
 from contract.pools import Decision, Measured
@@ -18,12 +20,15 @@ from services.storage.access.roles import ensure_roles
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
+from services.storage.memory_objects import MemoryObjects
 from services.storage.migrate import migrate
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
 from services.storage.pools.queues import Holders
+from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler
-from tests.examples import PREPROCESS_REQUEST
+from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.integration.storage.steps import claimed
 from tests.servers import Server
 
 READ = frozenset({Scope.READ})
@@ -46,7 +51,7 @@ def owner(postgres: Server) -> Database:
 
 @pytest.fixture(scope="module")
 def connected_as(owner: Database, postgres: Server) -> As:
-    """The database as a service sees it, whose role was made twice, as it is at each `init`."""
+    """The database with the role of a service; roles are made twice, as by repeated `init`."""
     Pools(owner).ensure()
     at = make_url(postgres.url)
     urls = {
@@ -67,10 +72,10 @@ def refused(database: Database, statement: str) -> bool:
     return False
 
 
-def test_the_gateway_makes_keys_jobs_and_settings(connected_as: As) -> None:
+def test_the_gateway_creates_keys_and_jobs_and_changes_pools(connected_as: As) -> None:
     database = connected_as("gateway")
 
-    made = Keys(database).create("mine", READ)
+    made = Keys(database).create("laptop", READ)
     Jobs(database).create(PREPROCESS_REQUEST)
     Pools(database).set_manual("trainer", 2, UNSEEN)
 
@@ -78,7 +83,7 @@ def test_the_gateway_makes_keys_jobs_and_settings(connected_as: As) -> None:
 
 
 @pytest.mark.parametrize("service", WORKERS)
-def test_a_worker_takes_jobs(connected_as: As, service: str) -> None:
+def test_a_worker_claims_jobs(connected_as: As, service: str) -> None:
     job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
     leases = Leases(connected_as(service))
 
@@ -90,6 +95,19 @@ def test_a_worker_takes_jobs(connected_as: As, service: str) -> None:
         Jobs(connected_as("gateway")).cancel(claim.job.id)
 
     assert job.id in {claim.job.id for claim in claims}
+
+
+def test_workers_register_references_that_the_sweep_reads(connected_as: As) -> None:
+    job = Jobs(connected_as("gateway")).create(TRAIN_REQUEST)
+    objects, leases = MemoryObjects(), Leases(connected_as("trainer"))
+    lease = claimed(leases, JobKind.TRAIN).lease
+    checkpoint = objects.put(Bucket.JOBS, f"{job.id}/attempts/0/checkpoint", b"x")
+    leases.save_checkpoint(lease, checkpoint)
+
+    assert Collector(connected_as("sweep"), objects, timedelta()).collect() == 0
+
+    leases.fail(lease, BadArchive("the file is not a zip archive"))
+    assert Collector(connected_as("sweep"), objects, timedelta()).collect() == 1
 
 
 def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
@@ -116,17 +134,17 @@ def test_the_sweep_repairs(connected_as: As) -> None:
 
 
 @pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])
-def test_only_the_gateway_knows_the_keys(connected_as: As, service: str) -> None:
+def test_only_the_gateway_reads_the_keys(connected_as: As, service: str) -> None:
     for statement in ("SELECT * FROM api_keys", "DELETE FROM api_keys", "UPDATE api_keys SET scopes = NULL"):
         assert refused(connected_as(service), statement)
 
 
 @pytest.mark.parametrize("service", WORKERS)
-def test_no_worker_scales_a_pool(connected_as: As, service: str) -> None:
+def test_a_worker_cannot_scale_a_pool(connected_as: As, service: str) -> None:
     assert refused(connected_as(service), "UPDATE pools SET desired = 9")
 
 
-def test_the_autoscaler_touches_no_job(connected_as: As) -> None:
+def test_the_autoscaler_cannot_change_jobs(connected_as: As) -> None:
     assert refused(connected_as("autoscaler"), "UPDATE jobs SET state = 'queued'")
     assert refused(connected_as("autoscaler"), "SELECT * FROM models")
 
@@ -136,19 +154,19 @@ def test_the_autoscaler_touches_no_job(connected_as: As) -> None:
     "statement",
     [
         "DROP TABLE jobs",
-        "ALTER TABLE jobs ADD COLUMN mine text",
+        "ALTER TABLE jobs ADD COLUMN extra text",
         "TRUNCATE pools",
-        "CREATE TABLE mine (id int)",
+        "CREATE TABLE extra (id int)",
         "CREATE ROLE other",
         "DELETE FROM alembic_version",
         "COPY jobs TO PROGRAM 'id'",
     ],
 )
-def test_nobody_changes_a_table(connected_as: As, service: str, statement: str) -> None:
+def test_no_service_can_change_a_table(connected_as: As, service: str, statement: str) -> None:
     assert refused(connected_as(service), statement)
 
 
-def test_an_owner_who_may_not_make_roles_is_told(connected_as: As, postgres: Server) -> None:
+def test_an_owner_without_the_right_to_create_roles_gets_an_error(connected_as: As, postgres: Server) -> None:
     url = make_url(postgres.url).set(username="other", password="x").render_as_string(hide_password=False)
     with pytest.raises(DatabaseUnavailable):
         ensure_roles(connected_as("gateway"), {"trainer": url})

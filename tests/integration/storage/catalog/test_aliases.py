@@ -1,4 +1,4 @@
-"""Aliases that several versions answer for, and the way of a request."""
+"""Aliases that split requests among several versions, and routes."""
 
 import pytest
 from sqlalchemy import delete
@@ -20,7 +20,7 @@ SPLIT = Traffic(versions={1: 10, 2: 90}, shadow=3)
 
 @pytest.fixture
 def models(database: Database) -> Models:
-    """With four versions of `cnn`."""
+    """The models table with four versions of `cnn`."""
     for _ in range(4):
         publish_model(database, "cnn")
     return Models(database)
@@ -30,7 +30,7 @@ def share(version: int, weight: int = 100) -> Share:
     return Share(Reference(name="cnn", version=version), MODEL_MANIFEST, weight)
 
 
-def test_one_read_says_where_requests_go(models: Models) -> None:
+def test_one_read_returns_the_route(models: Models) -> None:
     models.split_alias("cnn", "live", SPLIT)
 
     assert models.route(LIVE) == Route((share(2, 90), share(1, 10)), share(3))
@@ -38,20 +38,20 @@ def test_one_read_says_where_requests_go(models: Models) -> None:
     assert models.route(Reference(name="cnn", version=1)) == Route((share(1),))
 
 
-def test_a_plain_alias_is_a_route_of_one(models: Models) -> None:
+def test_a_plain_alias_is_a_route_with_one_share(models: Models) -> None:
     models.set_alias("cnn", "live", 2)
 
     assert models.route(LIVE) == Route((share(2),))
 
 
 @pytest.mark.parametrize("reference", [LIVE, Reference(name="cnn", version=9), Reference(name="none")], ids=str)
-def test_there_is_no_way_to_what_does_not_exist(models: Models, reference: Reference) -> None:
+def test_there_is_no_route_to_a_missing_reference(models: Models, reference: Reference) -> None:
     with pytest.raises(NotFound):
         models.route(reference)
 
 
 @pytest.mark.parametrize(("versions", "main"), [({1: 10, 2: 90}, 2), ({1: 50, 3: 50}, 3)])
-def test_a_reference_to_a_split_means_its_largest_share(models: Models, versions: dict[int, int], main: int) -> None:
+def test_a_split_alias_resolves_to_its_largest_share(models: Models, versions: dict[int, int], main: int) -> None:
     models.split_alias("cnn", "live", Traffic(versions=versions))
 
     assert models.manifest(LIVE)[0].version == main
@@ -74,7 +74,7 @@ def test_an_alias_shows_its_traffic_until_it_is_replaced(models: Models, clock: 
 
 
 @pytest.mark.parametrize("traffic", [{"versions": {1: 90, 9: 10}}, {"versions": {1: 100}, "shadow": 9}], ids=str)
-def test_traffic_to_a_version_that_does_not_exist_changes_nothing(models: Models, traffic: dict[str, object]) -> None:
+def test_traffic_to_a_missing_version_changes_nothing(models: Models, traffic: dict[str, object]) -> None:
     before = models.split_alias("cnn", "live", SPLIT)
 
     with pytest.raises(NotFound, match="cnn@9"):
@@ -83,13 +83,13 @@ def test_traffic_to_a_version_that_does_not_exist_changes_nothing(models: Models
     assert models.named("cnn").aliases == (before,)
 
 
-def test_a_split_alias_that_reads_as_a_version_is_refused(models: Models) -> None:
+def test_a_split_alias_that_looks_like_a_version_is_rejected(models: Models) -> None:
     with pytest.raises(Invalid):
         models.split_alias("cnn", "7", SPLIT)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_a_version_with_traffic_or_copies_of_it_cannot_be_deleted(models: Models, version: int) -> None:
+def test_a_version_with_traffic_or_shadow_traffic_cannot_be_deleted(models: Models, version: int) -> None:
     reference = Reference(name="cnn", version=version)
     models.split_alias("cnn", "live", SPLIT)
     assert models.get(reference).aliases == ("live",)
@@ -103,7 +103,7 @@ def test_a_version_with_traffic_or_copies_of_it_cannot_be_deleted(models: Models
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
-def test_the_database_itself_keeps_what_traffic_goes_to(database: Database, models: Models, version: int) -> None:
+def test_the_database_does_not_delete_a_version_with_traffic(database: Database, models: Models, version: int) -> None:
     models.split_alias("cnn", "live", SPLIT)
 
     with pytest.raises(Conflict), database.write() as connection:
@@ -112,7 +112,7 @@ def test_the_database_itself_keeps_what_traffic_goes_to(database: Database, mode
     assert models.route(LIVE).shadow == share(3)
 
 
-def test_splits_that_are_set_at_once_never_mix(models: Models) -> None:
+def test_concurrent_splits_never_mix(models: Models) -> None:
     models.set_alias("cnn", "live", 1)
 
     def split(index: int) -> Traffic:
@@ -120,7 +120,7 @@ def test_splits_that_are_set_at_once_never_mix(models: Models) -> None:
         models.split_alias("cnn", "live", traffic)
         return traffic
 
-    asked = together(8, split)
+    requested = together(8, split)
 
     (alias,) = models.named("cnn").aliases
-    assert Traffic(versions=alias.versions, shadow=alias.shadow) in asked
+    assert Traffic(versions=alias.versions, shadow=alias.shadow) in requested

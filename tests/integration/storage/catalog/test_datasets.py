@@ -14,7 +14,7 @@ from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, TRAIN_REQUEST, WHE
 from tests.integration.storage.steps import divided, publish_dataset
 
 
-def test_a_version_shows_its_manifest_but_not_where_its_shards_are(database: Database, datasets: Datasets) -> None:
+def test_a_version_shows_its_manifest_without_the_shards(database: Database, datasets: Datasets) -> None:
     reference = publish_dataset(database, "pets")
     (job,) = Jobs(database).list(JobFilter(), 10).items
 
@@ -30,7 +30,9 @@ def test_a_version_shows_its_manifest_but_not_where_its_shards_are(database: Dat
     )
 
 
-def test_a_data_set_is_as_old_as_its_first_version(database: Database, datasets: Datasets, clock: FakeClock) -> None:
+def test_a_data_set_was_created_with_its_first_version(
+    database: Database, datasets: Datasets, clock: FakeClock
+) -> None:
     publish_dataset(database, "pets")
     clock.tick(60)
     publish_dataset(database, "pets")
@@ -48,7 +50,7 @@ def test_a_data_set_has_no_aliases(database: Database, datasets: Datasets) -> No
 
 @pytest.mark.parametrize("text", ["pets@1", "pets"])
 @pytest.mark.parametrize("request_", [TRAIN_REQUEST, PREDICT_REQUEST], ids=lambda request_: request_.kind)
-def test_what_a_job_needs_cannot_be_deleted(
+def test_a_version_that_a_live_job_uses_cannot_be_deleted(
     database: Database, datasets: Datasets, text: str, request_: JobRequest
 ) -> None:
     # given
@@ -70,7 +72,7 @@ def test_what_a_job_needs_cannot_be_deleted(
         datasets.named("pets")
 
 
-def test_a_job_that_makes_a_version_keeps_none(database: Database, datasets: Datasets) -> None:
+def test_a_job_that_will_publish_a_version_does_not_prevent_deletions(database: Database, datasets: Datasets) -> None:
     # given a data set, and a job that has divided and will publish its next version
     publish_dataset(database, "pets")
     divided(database, 2)
@@ -81,7 +83,7 @@ def test_a_job_that_makes_a_version_keeps_none(database: Database, datasets: Dat
         datasets.named("pets")
 
 
-def test_a_job_keeps_no_other_version(database: Database, datasets: Datasets) -> None:
+def test_a_job_does_not_prevent_the_deletion_of_other_versions(database: Database, datasets: Datasets) -> None:
     for _ in range(2):
         publish_dataset(database, "pets")
     Jobs(database).create(TRAIN_REQUEST)  # of pets@1

@@ -20,13 +20,13 @@ PRODUCTION = Reference(name="cnn", alias="production")
 
 @pytest.fixture
 def models(database: Database) -> Models:
-    """With two versions of `cnn`."""
+    """The models table with two versions of `cnn`."""
     for _ in range(2):
         publish_model(database, "cnn")
     return Models(database)
 
 
-def test_a_version_shows_where_it_comes_from(database: Database, models: Models) -> None:
+def test_a_version_shows_its_origin(database: Database, models: Models) -> None:
     newest, first = Jobs(database).list(JobFilter(), 10).items
     models.set_alias("cnn", "production", 2)
 
@@ -63,7 +63,7 @@ def test_an_alias_points_at_a_version_until_it_is_moved(models: Models, clock: F
     assert moved.updated_at == clock.now
 
 
-def test_a_deleted_alias_means_nothing(models: Models) -> None:
+def test_a_deleted_alias_is_not_found(models: Models) -> None:
     models.set_alias("cnn", "production", 1)
 
     models.delete_alias("cnn", "production")
@@ -76,13 +76,13 @@ def test_a_deleted_alias_means_nothing(models: Models) -> None:
 
 
 @pytest.mark.parametrize(("model", "version"), [("cnn", 3), ("none", 1)])
-def test_an_alias_of_nothing_is_refused(models: Models, model: str, version: int) -> None:
+def test_an_alias_cannot_point_at_a_missing_version(models: Models, model: str, version: int) -> None:
     with pytest.raises(NotFound):
         models.set_alias(model, "production", version)
 
 
 @pytest.mark.parametrize("alias", ["1", "007"])
-def test_an_alias_that_reads_as_a_version_is_refused(models: Models, alias: str) -> None:
+def test_an_alias_that_looks_like_a_version_is_rejected(models: Models, alias: str) -> None:
     with pytest.raises(Invalid):
         models.set_alias("cnn", alias, 2)
 
@@ -97,7 +97,7 @@ def test_aliases_belong_to_one_model(database: Database, models: Models) -> None
     assert models.manifest(PRODUCTION)[0] == SECOND
 
 
-def test_an_alias_that_is_set_at_once_points_at_one_of_the_versions(models: Models) -> None:
+def test_an_alias_set_concurrently_points_at_one_of_the_versions(models: Models) -> None:
     def promote(index: int) -> int | None:
         try:
             return models.set_alias("cnn", "production", 1 + index % 2).version
@@ -142,7 +142,7 @@ def test_a_version_that_a_batch_prediction_uses_cannot_be_deleted(database: Data
         models.get(FIRST)
 
 
-def test_the_database_itself_keeps_what_an_alias_points_at(database: Database, models: Models) -> None:
+def test_the_database_does_not_delete_the_version_of_an_alias(database: Database, models: Models) -> None:
     models.set_alias("cnn", "production", 1)
 
     with pytest.raises(Conflict), database.write() as connection:

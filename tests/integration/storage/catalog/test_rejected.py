@@ -1,6 +1,7 @@
-"""Versions that were rejected: they can be looked at and deleted, and nothing else."""
+"""Rejected versions: they can be read and deleted, and nothing else."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -22,7 +23,7 @@ FIRST, SECOND = Reference(name="pet-vit", version=1), Reference(name="pet-vit", 
 
 
 def vetted(database: Database, error: TidepoolError | None = None) -> Job:
-    """A vetting job that has ended in one way or the other."""
+    """A vetting job that has succeeded, or failed with `error`."""
     Jobs(database).create(VET_REQUEST)
     leases = Leases(database)
     lease = claimed(leases, JobKind.VET).lease
@@ -79,7 +80,7 @@ def test_a_rejected_version_cannot_be_used(database: Database, models: Models, u
     assert models.named("pet-vit").aliases == ()
 
 
-def test_a_bare_name_never_means_a_rejected_version(database: Database, models: Models) -> None:
+def test_a_bare_name_never_resolves_to_a_rejected_version(database: Database, models: Models) -> None:
     vetted(database, BadModel(REASON))
     with pytest.raises(NotFound):
         models.route(Reference(name="pet-vit"))
@@ -91,7 +92,7 @@ def test_a_bare_name_never_means_a_rejected_version(database: Database, models: 
     assert models.route(Reference(name="pet-vit")).shares[0].reference == SECOND
 
 
-def test_a_rejected_version_is_deleted(database: Database, models: Models) -> None:
+def test_a_rejected_version_can_be_deleted(database: Database, models: Models) -> None:
     vetted(database, BadModel(REASON))
 
     models.delete(FIRST)
@@ -100,18 +101,18 @@ def test_a_rejected_version_is_deleted(database: Database, models: Models) -> No
         models.get(FIRST)
 
 
-def test_the_collector_passes_rejected_versions_by(database: Database) -> None:
+def test_the_collector_ignores_rejected_versions(database: Database) -> None:
     vetted(database, BadModel(REASON))
 
-    assert Collector(database, MemoryObjects()).collect() == 0
+    assert Collector(database, MemoryObjects(), timedelta()).collect() == 0
 
 
-def test_a_worker_of_two_kinds_takes_the_oldest_of_both(database: Database, leases: Leases) -> None:
+def test_a_worker_of_two_kinds_claims_the_oldest_job_of_both(database: Database, leases: Leases) -> None:
     jobs = Jobs(database)
     created = [jobs.create(VET_REQUEST).id for _ in range(2)]
-    wanted = {JobKind.PREDICT, JobKind.VET}
+    kinds = {JobKind.PREDICT, JobKind.VET}
 
     assert leases.claim(JobKind.PREDICT, "worker") is None
-    taken = [leases.claim(wanted, "worker") for _ in range(3)]
+    claims = [leases.claim(kinds, "worker") for _ in range(3)]
 
-    assert [claim and claim.job.id for claim in taken] == [*created, None]
+    assert [claim and claim.job.id for claim in claims] == [*created, None]

@@ -1,4 +1,4 @@
-"""Uploads on their way in."""
+"""Uploads that are announced, completed and rejected."""
 
 import pytest
 
@@ -16,23 +16,23 @@ def uploads(database: Database) -> Uploads:
     return Uploads(database)
 
 
-def found(upload_id: str, size: int = 4096, sha256: str = SHA256) -> ObjectRef:
+def stored(upload_id: str, size: int = 4096, sha256: str = SHA256) -> ObjectRef:
     return ObjectRef(bucket=Bucket.UPLOADS, key=upload_id, size=size, sha256=sha256)
 
 
 @pytest.mark.parametrize("announced", [None, SHA256])
-def test_what_was_announced_is_accepted(uploads: Uploads, announced: str | None) -> None:
+def test_an_upload_as_announced_is_accepted(uploads: Uploads, announced: str | None) -> None:
     # given
     expected = uploads.expect(new_upload_id(), "pets.zip", 4096, announced)
     assert (expected.filename, expected.complete, expected.created_at) == ("pets.zip", False, WHEN)
 
     # when
-    upload = uploads.complete(expected.id, found(expected.id))
+    upload = uploads.complete(expected.id, stored(expected.id))
 
     # then
     assert upload == uploads.get(expected.id)
     assert (upload.complete, upload.sha256) == (True, SHA256)
-    assert uploads.ref(expected.id) == found(expected.id)
+    assert uploads.ref(expected.id) == stored(expected.id)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,15 @@ def test_what_was_announced_is_accepted(uploads: Uploads, announced: str | None)
     [({"size": 4095}, "4096 bytes were announced and 4095"), ({"sha256": "b" * 64}, "sha256")],
     ids=str,
 )
-def test_anything_else_is_not(uploads: Uploads, put: dict[str, str], reason: str) -> None:
+def test_an_upload_that_differs_from_the_announcement_is_rejected(
+    uploads: Uploads, put: dict[str, str], reason: str
+) -> None:
     # given
     expected = uploads.expect(new_upload_id(), "pets.zip", 4096, SHA256)
 
     # when
     with pytest.raises(Invalid, match=reason):
-        uploads.complete(expected.id, found(expected.id).model_copy(update=put))
+        uploads.complete(expected.id, stored(expected.id).model_copy(update=put))
 
     # then it is still expected
     assert uploads.get(expected.id) == expected
@@ -54,18 +56,18 @@ def test_anything_else_is_not(uploads: Uploads, put: dict[str, str], reason: str
         uploads.ref(expected.id)
 
 
-def test_a_complete_upload_takes_no_other_bytes(uploads: Uploads) -> None:
+def test_a_complete_upload_cannot_be_replaced(uploads: Uploads) -> None:
     upload = uploads.expect(new_upload_id(), "pets.zip", 4096, None)
-    uploads.complete(upload.id, found(upload.id))
+    uploads.complete(upload.id, stored(upload.id))
 
     with pytest.raises(Invalid):
-        uploads.complete(upload.id, found(upload.id, sha256="b" * 64))
+        uploads.complete(upload.id, stored(upload.id, sha256="b" * 64))
 
-    assert uploads.complete(upload.id, found(upload.id)) == uploads.get(upload.id)
+    assert uploads.complete(upload.id, stored(upload.id)) == uploads.get(upload.id)
 
 
-def test_an_archive_that_is_there_already_is_complete(uploads: Uploads) -> None:
-    ref = found(new_upload_id())
+def test_an_archive_that_is_already_stored_is_complete(uploads: Uploads) -> None:
+    ref = stored(new_upload_id())
 
     upload = uploads.add("x" * 300, ref)
 
@@ -84,4 +86,4 @@ def test_an_unknown_upload_is_not_found(uploads: Uploads) -> None:
         with pytest.raises(NotFound):
             look("none")
     with pytest.raises(NotFound):
-        uploads.complete("none", found("none"))
+        uploads.complete("none", stored("none"))

@@ -1,4 +1,4 @@
-"""What data sets and models share: numbers that count up, and references to them."""
+"""What data sets and models have in common: version numbers and references."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from tests.integration.storage.steps import claimed, publish_dataset, publish_mo
 
 @dataclass(frozen=True)
 class Shelf:
-    """Either of the two places where versions are published."""
+    """Data sets or models: how to publish a version, and how to read versions."""
 
     publish: Callable[[str], Reference]
     versions: Datasets | Models
 
-    def meant_by(self, text: str) -> str:
-        """The pinned reference that a reference means."""
+    def resolve(self, text: str) -> str:
+        """Resolve a reference to a pinned one."""
         return str(self.versions.manifest(Reference.parse(text))[0])
 
 
@@ -36,21 +36,21 @@ def shelf(request: pytest.FixtureRequest, database: Database) -> Shelf:
     return Shelf(lambda name: publish_model(database, name), Models(database))
 
 
-def test_numbers_count_up_by_name(shelf: Shelf) -> None:
+def test_version_numbers_count_up_per_name(shelf: Shelf) -> None:
     published = [str(shelf.publish(name)) for name in ("a", "a", "b", "a")]
 
     assert published == ["a@1", "a@2", "b@1", "a@3"]
     assert shelf.versions.named("a").versions == (3, 2, 1)
 
 
-def test_a_bare_name_means_the_newest_version(shelf: Shelf) -> None:
+def test_a_bare_name_resolves_to_the_newest_version(shelf: Shelf) -> None:
     for name in ("a", "a", "b"):
         shelf.publish(name)
 
-    assert (shelf.meant_by("a"), shelf.meant_by("a@1"), shelf.meant_by("b")) == ("a@2", "a@1", "b@1")
+    assert (shelf.resolve("a"), shelf.resolve("a@1"), shelf.resolve("b")) == ("a@2", "a@1", "b@1")
 
 
-def test_what_is_not_there_is_not_found(shelf: Shelf) -> None:
+def test_a_missing_version_is_not_found(shelf: Shelf) -> None:
     shelf.publish("a")
 
     for text in ("a@2", "a@none", "b", "b@1"):
@@ -59,19 +59,19 @@ def test_what_is_not_there_is_not_found(shelf: Shelf) -> None:
                 look(Reference.parse(text))
 
 
-def test_the_number_of_a_deleted_version_is_not_given_again(shelf: Shelf) -> None:
+def test_the_number_of_a_deleted_version_is_not_reused(shelf: Shelf) -> None:
     # given
     for _ in range(2):
         shelf.publish("a")
 
     # when the newest and then the last one are deleted
     shelf.versions.delete(Reference.parse("a@2"))
-    assert shelf.meant_by("a") == "a@1"
+    assert shelf.resolve("a") == "a@1"
     assert str(shelf.publish("a")) == "a@3"
     for version in (1, 3):
         shelf.versions.delete(Reference(name="a", version=version))
 
-    # then the name is gone from view, and still remembers where it was
+    # then the name is not listed, and its numbers are not reused
     with pytest.raises(NotFound):
         shelf.versions.named("a")
     assert shelf.versions.list(10).items == ()
@@ -92,7 +92,7 @@ def test_names_are_listed_in_pages(shelf: Shelf) -> None:
     assert ([item.name for item in last.items], last.next) == (["c"], None)
 
 
-def test_what_is_published_at_once_gets_different_numbers(database: Database) -> None:
+def test_concurrent_publications_get_different_numbers(database: Database) -> None:
     # given jobs that are about to publish under the same name
     jobs, leases = Jobs(database), Leases(database)
     ready = []

@@ -1,4 +1,4 @@
-"""A cancel comes true, whatever the job's worker does."""
+"""A cancellation takes effect, whatever the job's worker does."""
 
 import pytest
 
@@ -25,14 +25,16 @@ def lease(leases: Leases, job: Job) -> Lease:
     return claimed(leases).lease
 
 
-def test_renewing_tells_that_the_job_was_cancelled(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+def test_renewing_the_lease_of_a_cancelled_job_raises_cancelled(
+    jobs: Jobs, leases: Leases, job: Job, lease: Lease
+) -> None:
     jobs.cancel(job.id)
 
     with pytest.raises(Cancelled):
         leases.renew(lease, PROGRESS)
 
 
-def test_a_failure_after_a_cancel_is_a_cancel(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+def test_a_failure_after_a_cancellation_ends_as_cancelled(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
     jobs.cancel(job.id)
 
     stopped = leases.fail(lease, Corrupt("a bit flipped"))
@@ -40,7 +42,7 @@ def test_a_failure_after_a_cancel_is_a_cancel(jobs: Jobs, leases: Leases, job: J
     assert (stopped.state, stopped.error) == (JobState.CANCELLED, None)
 
 
-def test_a_cancelled_job_that_is_given_back_has_ended(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
+def test_releasing_a_cancelled_job_ends_it(jobs: Jobs, leases: Leases, job: Job, lease: Lease) -> None:
     jobs.cancel(job.id)
 
     leases.release(lease)
@@ -48,7 +50,7 @@ def test_a_cancelled_job_that_is_given_back_has_ended(jobs: Jobs, leases: Leases
     assert jobs.get(job.id).state == JobState.CANCELLED
 
 
-def test_an_abandoned_job_that_should_stop_is_cancelled(
+def test_an_abandoned_job_with_a_requested_cancellation_is_cancelled(
     jobs: Jobs, reconciler: Reconciler, job: Job, lease: Lease, clock: FakeClock
 ) -> None:
     jobs.cancel(job.id)
@@ -61,10 +63,10 @@ def test_an_abandoned_job_that_should_stop_is_cancelled(
 
 
 @pytest.mark.parametrize("worker", ["gone", "deaf"])
-def test_a_cancel_that_no_worker_obeys_comes_true_all_the_same(
+def test_a_cancellation_takes_effect_even_if_the_worker_does_not_obey(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, job: Job, lease: Lease, clock: FakeClock, worker: str
 ) -> None:
-    # given a running job that was cancelled again and again, while its worker is gone or does not stop
+    # given a running job that was cancelled several times, while its worker is gone or does not stop
     jobs.cancel(job.id)
     for _ in range(2):
         clock.tick(CANCEL_WITHIN.total_seconds() / 2)
@@ -73,12 +75,12 @@ def test_a_cancel_that_no_worker_obeys_comes_true_all_the_same(
             with pytest.raises(Cancelled):
                 leases.renew(lease, PROGRESS)
 
-    # when its time is up
+    # when the time limit has passed
     assert reconciler.repair().cancelled == 0
     clock.tick(1)
     assert reconciler.repair() == Repairs(requeued=0, failed=0, cancelled=1, expired=0, woken=0)
 
-    # then it is cancelled, and whatever the worker still does is not seen
+    # then it is cancelled, and later calls of the worker have no effect
     assert (jobs.get(job.id).state, jobs.get(job.id).finished_at) == (JobState.CANCELLED, clock.now)
     with pytest.raises(LeaseLost):
         leases.finish(lease, DATASET_MANIFEST)

@@ -1,4 +1,4 @@
-"""Which job a worker is given."""
+"""Which job a worker claims."""
 
 from contract.jobs import JobKind, JobState, PreprocessRequest
 from services.storage.database import Database
@@ -38,14 +38,14 @@ def test_the_higher_priority_goes_first_and_then_the_older_job(jobs: Jobs, lease
     assert taken == [made[1], made[3], made[0], made[4], made[2]]
 
 
-def test_a_worker_gets_jobs_of_its_own_kind(jobs: Jobs, leases: Leases) -> None:
+def test_a_worker_claims_only_jobs_of_its_kind(jobs: Jobs, leases: Leases) -> None:
     jobs.create(TRAIN_REQUEST)
 
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
     assert claimed(leases, JobKind.TRAIN).job.kind == JobKind.TRAIN
 
 
-def test_a_job_is_given_to_one_worker(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+def test_a_job_is_claimed_by_one_worker(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
     jobs.create(PREPROCESS_REQUEST)
     claimed(leases)
     clock.tick(LEASE.total_seconds())
@@ -53,7 +53,7 @@ def test_a_job_is_given_to_one_worker(jobs: Jobs, leases: Leases, clock: FakeClo
     assert leases.claim(JobKind.PREPROCESS, "another") is None
 
 
-def test_a_job_past_its_deadline_is_given_to_nobody(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+def test_a_job_past_its_deadline_cannot_be_claimed(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
     jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 10}))
 
     clock.tick(10)
@@ -61,7 +61,7 @@ def test_a_job_past_its_deadline_is_given_to_nobody(jobs: Jobs, leases: Leases, 
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-def test_a_job_that_has_ended_is_given_to_nobody(leases: Leases, database: Database, clock: FakeClock) -> None:
+def test_a_job_that_has_ended_cannot_be_claimed(leases: Leases, database: Database, clock: FakeClock) -> None:
     for state in JobState:
         if state.terminal:
             job_in(state, database, clock)
@@ -70,8 +70,8 @@ def test_a_job_that_has_ended_is_given_to_nobody(leases: Leases, database: Datab
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-def test_a_lease_that_ran_out_is_taken_over(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
-    # given an attempt that left a checkpoint and fell silent
+def test_an_expired_lease_lets_another_worker_claim_the_job(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+    # given an attempt that saved a checkpoint and stopped renewing
     jobs.create(PREPROCESS_REQUEST)
     first = claimed(leases)
     leases.save_checkpoint(first.lease, ONNX_FILE)
@@ -86,7 +86,9 @@ def test_a_lease_that_ran_out_is_taken_over(jobs: Jobs, leases: Leases, clock: F
     assert second.job.started_at == first.job.started_at
 
 
-def test_a_job_is_taken_over_until_its_attempts_are_used_up(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+def test_an_abandoned_job_is_claimed_until_its_attempts_are_used_up(
+    jobs: Jobs, leases: Leases, clock: FakeClock
+) -> None:
     job = jobs.create(PREPROCESS_REQUEST)
     for _ in range(job.max_attempts):
         claimed(leases)
@@ -95,7 +97,9 @@ def test_a_job_is_taken_over_until_its_attempts_are_used_up(jobs: Jobs, leases: 
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-def test_a_job_that_should_stop_is_not_taken_over(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+def test_an_abandoned_job_with_a_requested_cancellation_cannot_be_claimed(
+    jobs: Jobs, leases: Leases, clock: FakeClock
+) -> None:
     job = jobs.create(PREPROCESS_REQUEST)
     claimed(leases)
     jobs.cancel(job.id)
@@ -104,7 +108,7 @@ def test_a_job_that_should_stop_is_not_taken_over(jobs: Jobs, leases: Leases, cl
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-def test_workers_that_claim_at_once_get_different_jobs(jobs: Jobs, leases: Leases) -> None:
+def test_workers_that_claim_concurrently_get_different_jobs(jobs: Jobs, leases: Leases) -> None:
     # given
     made = {jobs.create(PREPROCESS_REQUEST).id for _ in range(8)}
 
@@ -115,8 +119,8 @@ def test_workers_that_claim_at_once_get_different_jobs(jobs: Jobs, leases: Lease
     assert {claim.lease.job_id for claim in claims if claim} == made
 
 
-def test_of_workers_that_want_the_same_job_one_gets_it(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
-    # given a job whose lease ran out
+def test_only_one_of_several_workers_claims_an_abandoned_job(jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+    # given a job with an expired lease
     jobs.create(PREPROCESS_REQUEST)
     claimed(leases)
     clock.tick(EXPIRED_S)

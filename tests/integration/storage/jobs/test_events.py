@@ -1,4 +1,4 @@
-"""The events of a job: what is written when, and what a reader gets."""
+"""The events of a job: when they are written, and what a reader gets."""
 
 from collections.abc import Callable
 
@@ -23,52 +23,69 @@ from tests.integration.storage.steps import DAY_S, claimed, divided, job_in, tog
 EXPIRED_S = LEASE.total_seconds() + 1
 
 
-def said(found: tuple[JobEvent, ...]) -> list[tuple[str, object]]:
-    """The kind of each event, and the first word of its data."""
-    return [(event.kind, next(iter(event.data.values()))) for event in found]
+def summary(reported: tuple[JobEvent, ...]) -> list[tuple[str, object]]:
+    """The kind and the first value of each event."""
+    return [(event.kind, next(iter(event.data.values()))) for event in reported]
 
 
-def test_the_events_of_a_job_are_its_life(jobs: Jobs, leases: Leases, events: Events) -> None:
+def test_the_events_of_a_job_report_its_whole_life(jobs: Jobs, leases: Leases, events: Events) -> None:
     # given
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
-    leases.log(lease, "2 files are no pictures")
+    leases.log(lease, "2 files are not images")
     leases.renew(lease, Progress(fraction=0.5, message="half"))
     leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1, "train_loss": 0.5})
     leases.finish(lease, DATASET_MANIFEST)
 
     # when
-    found = events.after(job.id, 0)
+    reported = events.after(job.id, 0)
 
     # then
-    assert [event.id for event in found] == [1, 2, 3, 4, 5, 6]
-    assert said(found) == [
+    assert [event.id for event in reported] == [1, 2, 3, 4, 5, 6]
+    assert summary(reported) == [
         (EventKind.STATE, "queued"),
         (EventKind.STATE, "running"),
-        (EventKind.LOG, "2 files are no pictures"),
+        (EventKind.LOG, "2 files are not images"),
         (EventKind.PROGRESS, 0.5),
         (EventKind.METRICS, 1),
         (EventKind.STATE, "succeeded"),
     ]
-    assert [event.at for event in found] == sorted(event.at for event in found)
+    assert [event.at for event in reported] == sorted(event.at for event in reported)
 
 
-def test_events_are_numbered_without_gaps_also_when_they_come_at_once(
-    jobs: Jobs, leases: Leases, events: Events
+def test_an_event_has_the_time_of_the_databases_clock(
+    jobs: Jobs, leases: Leases, events: Events, clock: FakeClock
 ) -> None:
+    job = jobs.create(PREPROCESS_REQUEST)
+    clock.tick(10)
+    lease = claimed(leases).lease
+    for action in (
+        lambda: leases.log(lease, "a line"),
+        lambda: leases.renew(lease, Progress(fraction=0.5, message="half")),
+        lambda: leases.save_checkpoint(lease, ONNX_FILE, {"epoch": 1}),
+        lambda: leases.fail(lease, BadArchive("the file is not a zip archive")),
+    ):
+        clock.tick(10)
+        action()
+
+    times = [(event.at - job.created_at).total_seconds() for event in events.after(job.id, 0)]
+    assert times == [0, 10, 20, 30, 40, 50]
+
+
+def test_concurrent_events_are_numbered_without_gaps(jobs: Jobs, leases: Leases, events: Events) -> None:
     # given two jobs
     ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(2)]
-    given = [claimed(leases).lease for _ in range(2)]
+    held = [claimed(leases).lease for _ in range(2)]
 
     # when
-    together(8, lambda index: leases.log(given[index % 2], f"line {index}"))
+    together(8, lambda index: leases.log(held[index % 2], f"line {index}"))
 
-    # then each counts its own
+    # then the events of each job are numbered separately
     for job_id in ids:
         assert [event.id for event in events.after(job_id, 0)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_reader_gets_what_came_after(jobs: Jobs, leases: Leases, events: Events) -> None:
+def test_a_reader_gets_the_events_after_a_number(jobs: Jobs, leases: Leases, events: Events) -> None:
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     for number in range(4):
@@ -80,7 +97,7 @@ def test_a_reader_gets_what_came_after(jobs: Jobs, leases: Leases, events: Event
     assert events.after("none", 0) == ()
 
 
-def test_progress_takes_the_place_of_the_progress_before(jobs: Jobs, leases: Leases, events: Events) -> None:
+def test_a_progress_event_replaces_the_previous_one(jobs: Jobs, leases: Leases, events: Events) -> None:
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
 
@@ -92,7 +109,7 @@ def test_progress_takes_the_place_of_the_progress_before(jobs: Jobs, leases: Lea
 
 
 def test_a_checkpoint_that_is_saved_again_is_reported_once(jobs: Jobs, leases: Leases, events: Events) -> None:
-    # given a worker that did not hear that its checkpoint was saved
+    # given a worker that did not get the reply to its checkpoint
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     for _ in range(2):
@@ -102,10 +119,10 @@ def test_a_checkpoint_that_is_saved_again_is_reported_once(jobs: Jobs, leases: L
     leases.save_checkpoint(lease, ROWS_FILE, {"epoch": 2})
 
     # then
-    assert said(events.after(job.id, 2)) == [(EventKind.METRICS, 1), (EventKind.METRICS, 2)]
+    assert summary(events.after(job.id, 2)) == [(EventKind.METRICS, 1), (EventKind.METRICS, 2)]
 
 
-def test_a_change_that_is_not_made_has_no_event(jobs: Jobs, leases: Leases, events: Events) -> None:
+def test_a_change_that_is_rolled_back_has_no_event(jobs: Jobs, leases: Leases, events: Events) -> None:
     # given
     job = jobs.create(PREPROCESS_REQUEST)
     stale = claimed(leases).lease
@@ -113,7 +130,7 @@ def test_a_change_that_is_not_made_has_no_event(jobs: Jobs, leases: Leases, even
     current = claimed(leases).lease
     before = events.after(job.id, 0)
 
-    # when a manifest of another kind comes, and a stale attempt speaks
+    # when the attempt publishes a manifest of another kind, and a stale attempt calls
     with pytest.raises(TypeError):
         leases.finish(current, MODEL_MANIFEST)
     for change in (
@@ -125,14 +142,14 @@ def test_a_change_that_is_not_made_has_no_event(jobs: Jobs, leases: Leases, even
         with pytest.raises(LeaseLost):
             change()
 
-    # then neither is heard, and the checkpoint that came with metrics is not kept
+    # then neither changes anything, and the checkpoint that came with metrics is not saved
     assert events.after(job.id, 0) == before
     leases.release(current)
     assert claimed(leases).checkpoint is None
 
 
-def test_a_change_whose_event_is_not_written_is_not_made(jobs: Jobs, leases: Leases, database: Database) -> None:
-    # given a database that takes no events
+def test_a_change_is_rolled_back_if_its_event_cannot_be_written(jobs: Jobs, leases: Leases, database: Database) -> None:
+    # given a database whose events cannot be written
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     with database.write() as connection:
@@ -146,7 +163,7 @@ def test_a_change_whose_event_is_not_written_is_not_made(jobs: Jobs, leases: Lea
     assert jobs.get(job.id).state == JobState.RUNNING
 
 
-def test_parts_speak_for_their_job_in_metrics_and_lines_only(
+def test_parts_add_only_metrics_and_log_lines_to_the_events_of_their_job(
     leases: Leases, parts: Parts, events: Events, database: Database
 ) -> None:
     # given
@@ -154,15 +171,15 @@ def test_parts_speak_for_their_job_in_metrics_and_lines_only(
     first, second = (claimed(leases).lease for _ in range(2))
     before = events.after(job.id, 0)[-1].id
 
-    # when one part says all that it may, and both are done
+    # when one part reports everything a part can, and both are done
     leases.log(first, "a line")
     leases.save_checkpoint(first, ONNX_FILE, {"count": 7})
     leases.renew(first, Progress(fraction=0.5, message="half"))
     for lease in (first, second):
         parts.finish(lease, PartDone(result={}))
 
-    # then the job's own progress and states are between them; the progress of before has been replaced
-    assert said(events.after(job.id, before)) == [
+    # then the job's own progress and states are between them; the previous progress has been replaced
+    assert summary(events.after(job.id, before)) == [
         (EventKind.LOG, "a line"),
         (EventKind.METRICS, 7),
         (EventKind.PROGRESS, pytest.approx(0.95)),
@@ -219,7 +236,7 @@ ENDS: list[tuple[Callable[[str, Database, FakeClock], None], str, str | None]] =
 
 
 @pytest.mark.parametrize(("end", "state", "code"), ENDS, ids=[end.__name__ for end, _, _ in ENDS])
-def test_the_end_is_told_once(
+def test_the_end_of_a_job_is_reported_once(
     events: Events,
     reconciler: Reconciler,
     database: Database,
@@ -228,18 +245,18 @@ def test_the_end_is_told_once(
     state: str,
     code: str | None,
 ) -> None:
-    # given a job that came to its end in one of all ways
+    # given a job that has ended in one of all possible ways
     job = job_in(JobState.QUEUED, database, clock)
     end(job.id, database, clock)
 
-    # when the reconciler has passed more than once
+    # when the reconciler has run more than once
     for _ in range(2):
         reconciler.repair()
 
     # then
-    found = events.after(job.id, 0)
-    ends = [event for event in found if event.kind == EventKind.STATE and JobState(event.data["state"]).terminal]
-    assert ends == [found[-1]]
+    reported = events.after(job.id, 0)
+    ends = [event for event in reported if event.kind == EventKind.STATE and JobState(event.data["state"]).terminal]
+    assert ends == [reported[-1]]
     assert (ends[0].data["state"], ends[0].data.get("error", {}).get("code")) == (state, code)
-    assert [event.id for event in found] == list(range(1, len(found) + 1))
+    assert [event.id for event in reported] == list(range(1, len(reported) + 1))
     assert Leases(database).claim(JobKind.PREPROCESS, "worker") is None

@@ -1,4 +1,4 @@
-"""Requests that are repeated under one key."""
+"""Requests that are repeated with the same idempotency key."""
 
 import pytest
 from sqlalchemy import select
@@ -11,21 +11,21 @@ from services.storage import tables
 from services.storage.access.keys import Keys
 from services.storage.catalog.uploads import Uploads, new_upload_id
 from services.storage.database import Database
-from services.storage.jobs.idempotency import Once
+from services.storage.jobs.idempotency import IdempotencyKey
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
-from services.storage.sweep.reconciler import REMEMBER, Reconciler
+from services.storage.sweep.reconciler import IDEMPOTENT_FOR, Reconciler
 from tests.clock import FakeClock
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed, together
 
-ONCE = Once(owner="0123abcd", key="k", digest="a" * 64)
-OTHER_BODY = Once(owner=ONCE.owner, key=ONCE.key, digest="b" * 64)
+ONCE = IdempotencyKey(owner="0123abcd", key="k", digest="a" * 64)
+OTHER_BODY = IdempotencyKey(owner=ONCE.owner, key=ONCE.key, digest="b" * 64)
 EVERYTHING = JobFilter()
 
 
 def test_the_same_request_gets_the_first_answer(jobs: Jobs, leases: Leases) -> None:
-    # given an answer, and a job that went on after it
+    # given an answer, and a job that has changed since
     first = jobs.create(PREPROCESS_REQUEST, once=ONCE)
     claimed(leases)
 
@@ -37,7 +37,7 @@ def test_the_same_request_gets_the_first_answer(jobs: Jobs, leases: Leases) -> N
     assert [job.id for job in jobs.list(EVERYTHING, 10).items] == [first.id]
 
 
-def test_another_request_under_the_same_key_is_refused(jobs: Jobs) -> None:
+def test_another_request_with_the_same_key_is_rejected(jobs: Jobs) -> None:
     jobs.create(PREPROCESS_REQUEST, once=ONCE)
 
     with pytest.raises(Invalid):
@@ -49,12 +49,12 @@ def test_another_request_under_the_same_key_is_refused(jobs: Jobs) -> None:
 def test_a_key_belongs_to_one_client(jobs: Jobs) -> None:
     first = jobs.create(PREPROCESS_REQUEST, once=ONCE)
 
-    other = jobs.create(TRAIN_REQUEST, once=Once(owner="4567cdef", key=ONCE.key, digest="b" * 64))
+    other = jobs.create(TRAIN_REQUEST, once=IdempotencyKey(owner="4567cdef", key=ONCE.key, digest="b" * 64))
 
     assert other.id != first.id
 
 
-def test_of_requests_at_the_same_moment_one_makes_a_job(jobs: Jobs) -> None:
+def test_simultaneous_requests_create_one_job(jobs: Jobs) -> None:
     def create(_: int) -> Job | Conflict:
         try:
             return jobs.create(PREPROCESS_REQUEST, once=ONCE)
@@ -71,7 +71,7 @@ def test_of_requests_at_the_same_moment_one_makes_a_job(jobs: Jobs) -> None:
 def test_a_key_is_forgotten_after_a_day(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
     first = jobs.create(PREPROCESS_REQUEST, once=ONCE)
 
-    clock.tick(REMEMBER.total_seconds())
+    clock.tick(IDEMPOTENT_FOR.total_seconds())
     reconciler.repair()
     assert jobs.create(PREPROCESS_REQUEST, once=ONCE) == first
 
@@ -80,8 +80,8 @@ def test_a_key_is_forgotten_after_a_day(jobs: Jobs, reconciler: Reconciler, cloc
     assert jobs.create(TRAIN_REQUEST, once=OTHER_BODY).id != first.id
 
 
-def test_what_was_refused_may_be_tried_again(jobs: Jobs, leases: Leases) -> None:
-    # given a job that could not be retried, as it ran
+def test_a_rejected_request_may_be_repeated(jobs: Jobs, leases: Leases) -> None:
+    # given a job that could not be retried because it was running
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     with pytest.raises(Conflict):
@@ -97,7 +97,7 @@ def test_what_was_refused_may_be_tried_again(jobs: Jobs, leases: Leases) -> None
     assert len(jobs.list(EVERYTHING, 10).items) == 2
 
 
-def test_an_announced_upload_is_announced_once(database: Database) -> None:
+def test_a_repeated_announcement_creates_one_upload(database: Database) -> None:
     uploads = Uploads(database)
 
     first, again = (uploads.expect(new_upload_id(), "a.zip", 1, None, ONCE) for _ in range(2))
@@ -107,7 +107,7 @@ def test_an_announced_upload_is_announced_once(database: Database) -> None:
         uploads.expect(new_upload_id(), "a.zip", 2, None, OTHER_BODY)
 
 
-def test_an_upload_that_nothing_uses_is_forgotten(database: Database) -> None:
+def test_an_unused_upload_can_be_forgotten(database: Database) -> None:
     uploads, upload_id = Uploads(database), new_upload_id()
     uploads.add("a.zip", ObjectRef(bucket=Bucket.UPLOADS, key=upload_key(upload_id), size=1, sha256="a" * 64))
 
@@ -117,7 +117,7 @@ def test_an_upload_that_nothing_uses_is_forgotten(database: Database) -> None:
         assert connection.execute(select(tables.uploads)).all() == []
 
 
-def test_the_secret_of_a_key_is_never_kept(database: Database) -> None:
+def test_the_secret_of_an_api_key_is_never_stored(database: Database) -> None:
     # given
     keys = Keys(database)
     made = keys.create("laptop", frozenset({Scope.READ}), once=ONCE)

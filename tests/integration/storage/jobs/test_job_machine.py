@@ -8,7 +8,7 @@ from services.storage.database import Database
 from tests.unit.storage.jobs.test_job_machine import JobMachine
 
 
-def test_whatever_happens_in_whatever_order_jobs_keep_their_promises(database: Database) -> None:
+def test_jobs_keep_their_guarantees_under_any_sequence_of_operations(database: Database) -> None:
     class Machine(JobMachine):
         def opened(self) -> Database:
             with database.write() as connection:

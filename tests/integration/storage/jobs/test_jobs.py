@@ -1,4 +1,4 @@
-"""Jobs as clients see them."""
+"""The clients' side of jobs: create, read, list, cancel, retry."""
 
 import threading
 
@@ -28,7 +28,7 @@ from tests.integration.storage.steps import claimed, job_in
 EVERYTHING = JobFilter()
 
 
-def test_a_job_is_accepted_as_it_was_asked_for(jobs: Jobs) -> None:
+def test_an_accepted_job_has_the_requested_values(jobs: Jobs) -> None:
     # when
     job = jobs.create(TRAIN_REQUEST, "request-1")
 
@@ -41,7 +41,7 @@ def test_a_job_is_accepted_as_it_was_asked_for(jobs: Jobs) -> None:
     assert jobs.get(job.id) == job
 
 
-def test_an_accepted_job_has_its_bell_in_the_outbox(jobs: Jobs, reconciler: Reconciler) -> None:
+def test_an_accepted_job_has_a_wake_up_message_in_the_outbox(jobs: Jobs, reconciler: Reconciler) -> None:
     job = jobs.create(TRAIN_REQUEST)
 
     woken: list[tuple[JobKind, str]] = []
@@ -50,8 +50,8 @@ def test_an_accepted_job_has_its_bell_in_the_outbox(jobs: Jobs, reconciler: Reco
     assert woken == [(JobKind.TRAIN, job.id)]
 
 
-def test_a_job_without_its_bell_is_not_accepted(jobs: Jobs, database: Database) -> None:
-    # given an outbox that takes nothing
+def test_a_job_is_not_accepted_without_its_outbox_entry(jobs: Jobs, database: Database) -> None:
+    # given an outbox that cannot be written
     with database.write() as connection:
         connection.execute(text("DROP TABLE outbox"))
 
@@ -63,7 +63,7 @@ def test_a_job_without_its_bell_is_not_accepted(jobs: Jobs, database: Database) 
     assert jobs.list(EVERYTHING, 10).items == ()
 
 
-def test_pages_go_from_the_newest_job_to_the_oldest(jobs: Jobs) -> None:
+def test_pages_list_the_newest_jobs_first(jobs: Jobs) -> None:
     # given
     ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
 
@@ -76,14 +76,14 @@ def test_pages_go_from_the_newest_job_to_the_oldest(jobs: Jobs) -> None:
     assert [[job.id for job in page.items] for page in pages] == [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]]]
 
 
-def test_a_page_that_ends_with_the_list_is_the_last(jobs: Jobs) -> None:
+def test_a_page_that_reaches_the_end_has_no_next_cursor(jobs: Jobs) -> None:
     for _ in range(2):
         jobs.create(PREPROCESS_REQUEST)
 
     assert jobs.list(EVERYTHING, 2).next is None
 
 
-def test_a_job_that_comes_while_pages_are_read_moves_nothing(jobs: Jobs) -> None:
+def test_a_new_job_does_not_shift_later_pages(jobs: Jobs) -> None:
     # given
     ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(3)]
     first = jobs.list(EVERYTHING, 2)
@@ -104,7 +104,7 @@ def test_filters_narrow_the_list(jobs: Jobs) -> None:
     jobs.cancel(first)
 
     # then
-    for where, found in [
+    for where, ids in [
         (JobFilter(kind=JobKind.TRAIN), [second]),
         (JobFilter(kind=JobKind.PREPROCESS), [third, first]),
         (JobFilter(state=JobState.QUEUED), [third, second]),
@@ -114,10 +114,10 @@ def test_filters_narrow_the_list(jobs: Jobs) -> None:
         (JobFilter(dataset="pets", kind=JobKind.PREPROCESS), [first]),
         (JobFilter(dataset="none"), []),
     ]:
-        assert [job.id for job in jobs.list(where, 10).items] == found, where
+        assert [job.id for job in jobs.list(where, 10).items] == ids, where
 
 
-def test_text_that_is_no_id_is_refused(jobs: Jobs) -> None:
+def test_a_malformed_id_is_rejected(jobs: Jobs) -> None:
     for text_ in ("", "\x00", "x" * 1000):
         for look in (jobs.get, jobs.cancel, jobs.retry, jobs.output):
             with pytest.raises(Refused):
@@ -139,7 +139,7 @@ def test_a_queued_job_is_cancelled_at_once(jobs: Jobs, leases: Leases, clock: Fa
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-def test_a_running_job_is_asked_to_stop(jobs: Jobs, database: Database, clock: FakeClock) -> None:
+def test_cancelling_a_running_job_requests_it_of_the_worker(jobs: Jobs, database: Database, clock: FakeClock) -> None:
     job = job_in(JobState.RUNNING, database, clock)
 
     job = jobs.cancel(job.id)
@@ -167,7 +167,7 @@ def test_cancelling_again_is_no_error(jobs: Jobs, database: Database, clock: Fak
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED])
-def test_a_job_that_did_not_succeed_is_retried(
+def test_a_job_that_ended_without_success_can_be_retried(
     jobs: Jobs, leases: Leases, database: Database, clock: FakeClock, state: JobState
 ) -> None:
     # given
@@ -176,7 +176,7 @@ def test_a_job_that_did_not_succeed_is_retried(
     # when
     new = jobs.retry(old.id, "request-2")
 
-    # then it is another job that asks for the same, with all its attempts, and the old one stays as it is
+    # then there is another job with the same spec and all its attempts, and the old job is unchanged
     assert new.id != old.id
     assert (new.spec, new.priority, new.max_attempts) == (old.spec, old.priority, old.max_attempts)
     assert (new.state, new.attempt, new.error, new.deadline_at) == (JobState.QUEUED, 0, None, None)
@@ -185,7 +185,7 @@ def test_a_job_that_did_not_succeed_is_retried(
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])
-def test_a_job_that_may_succeed_or_has_is_not_retried(
+def test_a_live_or_succeeded_job_cannot_be_retried(
     jobs: Jobs, database: Database, clock: FakeClock, state: JobState
 ) -> None:
     job = job_in(state, database, clock)
@@ -196,7 +196,7 @@ def test_a_job_that_may_succeed_or_has_is_not_retried(
     assert jobs.list(EVERYTHING, 10).items == (job,)
 
 
-def test_a_batch_prediction_has_an_output_when_it_has_succeeded(jobs: Jobs, leases: Leases) -> None:
+def test_a_succeeded_batch_prediction_has_an_output(jobs: Jobs, leases: Leases) -> None:
     # given
     job = jobs.create(PREDICT_REQUEST)
     with pytest.raises(Conflict):
@@ -212,18 +212,18 @@ def test_a_batch_prediction_has_an_output_when_it_has_succeeded(jobs: Jobs, leas
     assert (result.output.size, result.output.sha256) == (ROWS_FILE.size, ROWS_FILE.sha256)
 
 
-def test_another_job_has_no_output(jobs: Jobs, database: Database, clock: FakeClock) -> None:
+def test_a_job_of_another_kind_has_no_output(jobs: Jobs, database: Database, clock: FakeClock) -> None:
     with pytest.raises(Conflict):
         jobs.output(job_in(JobState.SUCCEEDED, database, clock).id)
 
 
-def test_a_job_given_back_at_the_same_moment_is_cancelled(jobs: Jobs, leases: Leases, database: Database) -> None:
+def test_a_job_released_while_it_is_cancelled_ends_as_cancelled(jobs: Jobs, leases: Leases, database: Database) -> None:
     # given a running job
     job = jobs.create(PREPROCESS_REQUEST)
     claimed(leases)
     cancel = threading.Thread(target=jobs.cancel, args=[job.id])
 
-    # when it is cancelled while its worker gives it back
+    # when it is cancelled while its worker releases it
     with database.write() as connection:
         connection.execute(update(tables.jobs).values(state=JobState.QUEUED, lease_until=None))
         cancel.start()

@@ -1,4 +1,4 @@
-"""What a worker may do to its job, and what it may no longer do."""
+"""What a worker may do with its job, and what a stale worker may not."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ def lease(leases: Leases, job: Job) -> Lease:
     return claimed(leases).lease
 
 
-def test_renewing_keeps_the_job_and_shows_its_progress(
+def test_renewing_extends_the_lease_and_shows_the_progress(
     jobs: Jobs, leases: Leases, job: Job, lease: Lease, clock: FakeClock
 ) -> None:
     for _ in range(3):
@@ -52,7 +52,9 @@ def test_renewing_keeps_the_job_and_shows_its_progress(
     assert leases.claim(JobKind.PREPROCESS, "another") is None
 
 
-def test_a_lease_that_nobody_took_over_can_be_renewed_late(leases: Leases, lease: Lease, clock: FakeClock) -> None:
+def test_an_expired_lease_can_be_renewed_until_another_worker_claims_the_job(
+    leases: Leases, lease: Lease, clock: FakeClock
+) -> None:
     clock.tick(10 * LEASE_S)
 
     leases.renew(lease, PROGRESS)
@@ -99,12 +101,12 @@ def test_a_cancelled_job_publishes_nothing(
         datasets.named("pets")
     assert (jobs.get(job.id).state, jobs.get(job.id).result) == (JobState.RUNNING, None)
 
-    # and when the worker says that it stopped
+    # and when the worker reports that it stopped
     leases.cancelled(lease)
     assert jobs.get(job.id).state == JobState.CANCELLED
 
 
-def test_what_cannot_be_published_leaves_the_job_running(
+def test_a_failed_publication_leaves_the_job_running(
     jobs: Jobs, leases: Leases, models: Models, job: Job, lease: Lease
 ) -> None:
     with pytest.raises(TypeError):
@@ -123,7 +125,7 @@ def test_a_retryable_failure_waits_before_it_runs_again(
     # when
     job = leases.fail(lease, error)
 
-    # then it says why, and nobody gets it until the back-off is over
+    # then it has the reason, and cannot be claimed until the back-off is over
     assert (job.state, job.error) == (JobState.QUEUED, JobError(code=error.code, message=error.message))
     clock.tick(BACKOFF_S - 1)
     assert leases.claim(JobKind.PREPROCESS, "worker") is None
@@ -132,7 +134,9 @@ def test_a_retryable_failure_waits_before_it_runs_again(
     assert (again.job.attempt, again.lease.fence) == (2, lease.fence + 1)
 
 
-def test_the_wait_doubles_up_to_a_bound(jobs: Jobs, leases: Leases, job: Job, lease: Lease, clock: FakeClock) -> None:
+def test_the_back_off_doubles_up_to_a_limit(
+    jobs: Jobs, leases: Leases, job: Job, lease: Lease, clock: FakeClock
+) -> None:
     waits = []
     for _ in range(job.max_attempts - 1):
         leases.fail(lease, Corrupt("a bit flipped"))
@@ -159,20 +163,20 @@ def test_a_job_fails_when_its_attempts_are_used_up(leases: Leases, job: Job, lea
     assert failed.error.code == "worker_lost"
 
 
-def test_a_failure_that_another_attempt_cannot_heal_is_final(leases: Leases, lease: Lease) -> None:
+def test_a_failure_that_is_not_retryable_is_final(leases: Leases, lease: Lease) -> None:
     failed = leases.fail(lease, BadArchive("the file is not a zip archive"))
 
     assert (failed.state, failed.attempt) == (JobState.FAILED, 1)
 
 
-def test_a_success_forgets_why_an_earlier_attempt_failed(leases: Leases, lease: Lease, clock: FakeClock) -> None:
+def test_a_success_clears_the_error_of_an_earlier_attempt(leases: Leases, lease: Lease, clock: FakeClock) -> None:
     leases.fail(lease, Corrupt("a bit flipped"))
     clock.tick(BACKOFF_S)
 
     assert leases.finish(claimed(leases).lease, DATASET_MANIFEST).error is None
 
 
-def test_a_job_that_is_given_back_goes_on_at_once_and_costs_no_attempt(
+def test_a_released_job_is_due_at_once_and_costs_no_attempt(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, job: Job, lease: Lease
 ) -> None:
     # given
@@ -200,7 +204,7 @@ STALE: list[Callable[[Leases, Lease], object]] = [
 ]
 
 
-@pytest.mark.parametrize("outcome", ["taken over", "given back", "ended", "unknown"])
+@pytest.mark.parametrize("outcome", ["taken over", "released", "ended", "unknown"])
 def test_a_stale_attempt_changes_nothing(
     jobs: Jobs, leases: Leases, datasets: Datasets, lease: Lease, clock: FakeClock, outcome: str
 ) -> None:
@@ -208,7 +212,7 @@ def test_a_stale_attempt_changes_nothing(
     if outcome == "taken over":
         clock.tick(LEASE_S + 1)
         claimed(leases)
-    elif outcome == "given back":
+    elif outcome == "released":
         leases.release(lease)
     elif outcome == "ended":
         leases.finish(lease, DATASET_MANIFEST)

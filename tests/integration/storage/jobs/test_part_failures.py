@@ -1,4 +1,4 @@
-"""What the end of a job means for its parts, and the end of a part for its job."""
+"""How the end of a job affects its parts, and the failure of a part its job."""
 
 from collections.abc import Callable
 
@@ -25,9 +25,9 @@ DONE = PartDone(result={})
 
 def states(database: Database, parent_id: str) -> list[str]:
     """The states of a job's parts, in their order."""
-    mine = select(tables.jobs.c.state).where(tables.jobs.c.parent_id == parent_id).order_by(tables.jobs.c.part)
+    query = select(tables.jobs.c.state).where(tables.jobs.c.parent_id == parent_id).order_by(tables.jobs.c.part)
     with database.read() as connection:
-        return list(connection.execute(mine).scalars())
+        return list(connection.execute(query).scalars())
 
 
 def test_a_part_that_fails_for_good_fails_its_job(
@@ -42,7 +42,7 @@ def test_a_part_that_fails_for_good_fails_its_job(
     # when
     leases.fail(bad, BadImage("cat/1.png is damaged"))
 
-    # then the job has failed for that reason, nobody gets the part that waited, and the running one is asked to stop
+    # then the job has failed with that error, the queued part cannot be claimed, and the running one is cancelled
     failed = jobs.get(job.id)
     assert (failed.state, failed.finished_at) == (JobState.FAILED, clock.now)
     assert failed.error is not None
@@ -60,7 +60,7 @@ def test_a_part_that_fails_for_good_fails_its_job(
 def test_a_part_that_keeps_losing_its_worker_fails_its_job(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, database: Database, clock: FakeClock
 ) -> None:
-    # given a job of which one part kills every worker
+    # given a job with a part that kills every worker
     job = divided(database, 2)
     for _ in range(job.max_attempts):
         assert claimed(leases).part == {"number": 0}
@@ -89,7 +89,7 @@ def test_cancelling_a_job_stops_its_parts(
     # when
     cancelled = jobs.cancel(job.id)
 
-    # then the job is cancelled at once, as no worker holds it, and so is the part that waited
+    # then the job and its queued part are cancelled at once, as no worker holds them
     assert (cancelled.state, cancelled.finished_at) == (JobState.CANCELLED, clock.now)
     assert states(database, job.id) == ["succeeded", "running", "cancelled"]
     with pytest.raises(Cancelled):
@@ -101,7 +101,7 @@ def test_cancelling_a_job_stops_its_parts(
     assert jobs.get(job.id) == cancelled
 
 
-def test_a_part_of_a_cancelled_job_whose_worker_does_not_hear_ends_too(
+def test_a_part_of_a_cancelled_job_ends_even_if_its_worker_does_not_obey(
     jobs: Jobs, leases: Leases, parts: Parts, reconciler: Reconciler, database: Database
 ) -> None:
     job = divided(database, 1)
@@ -145,11 +145,11 @@ CHANGES: dict[str, Callable[[Leases, Parts, Lease], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_part_and_a_cancel_at_the_same_moment(
+def test_a_part_finishes_while_its_job_is_cancelled_without_a_deadlock(
     jobs: Jobs, leases: Leases, parts: Parts, database: Database, change: Callable[[Leases, Parts, Lease], object]
 ) -> None:
     for _ in range(5):
-        # given a running part, the only one of its job
+        # given a job with a single, running part
         job = divided(database, 1)
         lease = claimed(leases).lease
 
@@ -163,7 +163,7 @@ def test_a_part_and_a_cancel_at_the_same_moment(
 
         changed, cancelled = together(2, act)
 
-        # then one of them came first, and neither waited for the other in a circle
+        # then one of them came first, and there was no deadlock
         assert changed is None or isinstance(changed, Cancelled)
         assert cancelled is None or cancelled.code == "conflict"
         assert jobs.get(job.id).state == (JobState.FAILED if cancelled else JobState.CANCELLED)

@@ -1,4 +1,4 @@
-"""What pools are meant to be: set by people, decided by autoscalers, remembered."""
+"""The desired state of pools: set by hand, decided by autoscalers, recorded in the history."""
 
 import pytest
 from sqlalchemy import func, select
@@ -22,9 +22,9 @@ UNKNOWN = Measured(at=0.0, ready=None, waiting=None, running=1)
 
 @pytest.fixture
 def pools(database: Database) -> Pools:
-    found = Pools(database)
-    found.ensure()
-    return found
+    pools = Pools(database)
+    pools.ensure()
+    return pools
 
 
 def auto(**fields: float | None) -> AutoPool:
@@ -35,12 +35,12 @@ def reasons(pools: Pools) -> list[tuple[int, str]]:
     return [(change.desired, change.reason) for change in pools.history("inference", 200).items]
 
 
-def test_every_pool_begins_with_one_replica_that_a_person_may_change(pools: Pools) -> None:
-    found = pools.list()
+def test_every_pool_starts_in_manual_mode_with_one_replica(pools: Pools) -> None:
+    settings = pools.list()
 
-    assert tuple(setting.name for setting in found) == POOL_NAMES
-    assert {(setting.mode, setting.desired) for setting in found} == {(PoolMode.MANUAL, 1)}
-    assert {setting.name: setting.policy for setting in found} == POLICIES
+    assert tuple(setting.name for setting in settings) == POOL_NAMES
+    assert {(setting.mode, setting.desired) for setting in settings} == {(PoolMode.MANUAL, 1)}
+    assert {setting.name: setting.policy for setting in settings} == POLICIES
     assert reasons(pools) == []
 
 
@@ -52,12 +52,12 @@ def test_making_the_pools_again_changes_nothing(pools: Pools) -> None:
     assert pools.get("inference") == changed
 
 
-def test_a_deployment_without_pools(database: Database) -> None:
+def test_a_pool_is_not_found_before_the_deployment_is_initialised(database: Database) -> None:
     with pytest.raises(NotFound, match="inference"):
         Pools(database).get("inference")
 
 
-def test_a_size_set_by_hand_is_what_the_pool_should_have(pools: Pools) -> None:
+def test_a_manual_size_becomes_the_desired_size(pools: Pools) -> None:
     setting = pools.set_manual("inference", 3, LOAD)
 
     assert (setting.mode, setting.desired, setting.most) == (PoolMode.MANUAL, 3, 3)
@@ -68,42 +68,42 @@ def test_a_size_set_by_hand_is_what_the_pool_should_have(pools: Pools) -> None:
 
 
 @pytest.mark.parametrize("created", [0, 3])
-def test_replicas_that_somebody_has_created_are_meant(pools: Pools, created: int) -> None:
-    found = pools.record_created(pools.get("inference"), created, LOAD, by_people=True)
+def test_replicas_created_by_people_become_the_desired_size(pools: Pools, created: int) -> None:
+    setting = pools.record_created(pools.get("inference"), created, LOAD, by_people=True)
 
-    assert (found.mode, found.desired, found.created) == (PoolMode.MANUAL, created, created)
-    assert pools.get("inference") == found
+    assert (setting.mode, setting.desired, setting.created) == (PoolMode.MANUAL, created, created)
+    assert pools.get("inference") == setting
     assert reasons(pools) == [(created, f"{created} replicas were created")]
 
 
-def test_as_many_as_are_meant_already_are_no_change(pools: Pools) -> None:
+def test_recording_the_desired_number_changes_nothing(pools: Pools) -> None:
     for _ in range(2):
-        found = pools.record_created(pools.get("inference"), 1, LOAD, by_people=True)
-    assert (found.desired, found.created) == (1, 1)
+        setting = pools.record_created(pools.get("inference"), 1, LOAD, by_people=True)
+    assert (setting.desired, setting.created) == (1, 1)
     assert reasons(pools) == []
 
 
-def test_what_a_person_said_before_anybody_looked_stays_until_more_are_created(pools: Pools) -> None:
-    said = pools.set_manual("inference", 2, LOAD)
+def test_a_size_set_before_the_first_observation_holds_until_replicas_are_created(pools: Pools) -> None:
+    earlier = pools.set_manual("inference", 2, LOAD)
 
-    seen = pools.record_created(said, 4, LOAD, by_people=True)
+    seen = pools.record_created(earlier, 4, LOAD, by_people=True)
     later = pools.record_created(seen, 5, LOAD, by_people=True)
 
-    assert (seen.desired, seen.created, seen.revision) == (2, 4, said.revision)
+    assert (seen.desired, seen.created, seen.revision) == (2, 4, earlier.revision)
     assert (later.desired, later.created) == (5, 5)
 
 
-def test_a_pool_that_follows_its_load_takes_note_of_what_was_created(pools: Pools) -> None:
+def test_an_auto_pool_records_created_replicas_and_keeps_its_size(pools: Pools) -> None:
     following = pools.set_auto("inference", auto(min=1, max=4), LOAD)
 
     for created in (3, 2):
-        found = pools.record_created(following, created, LOAD, by_people=True)
+        setting = pools.record_created(following, created, LOAD, by_people=True)
 
-    assert (found.mode, found.desired, found.created) == (PoolMode.AUTO, following.desired, 2)
-    assert found.revision == following.revision
+    assert (setting.mode, setting.desired, setting.created) == (PoolMode.AUTO, following.desired, 2)
+    assert setting.revision == following.revision
 
 
-def test_the_same_again_is_no_change(pools: Pools) -> None:
+def test_repeating_a_setting_changes_nothing(pools: Pools) -> None:
     for _ in range(2):
         pools.set_manual("inference", 3, LOAD)
         pools.set_manual("trainer", 1, LOAD)
@@ -116,7 +116,7 @@ def test_the_same_again_is_no_change(pools: Pools) -> None:
     assert len(reasons(pools)) == 2
 
 
-def test_what_a_policy_leaves_out_stays_and_null_takes_a_target_away(pools: Pools) -> None:
+def test_omitted_policy_fields_are_kept_and_null_removes_a_target(pools: Pools) -> None:
     pools.set_auto("inference", auto(min=0, max=8, idle_s=5, utilization=0.5), LOAD)
 
     setting = pools.set_auto("inference", auto(min=2, backlog_per_replica=None), LOAD)
@@ -135,7 +135,7 @@ def test_bounds_in_the_wrong_order_change_nothing(pools: Pools) -> None:
 
 
 @pytest.mark.parametrize(("had", "bounds", "desired"), [(5, (0, 3), 3), (0, (2, 3), 2), (2, (1, 3), 2)])
-def test_new_bounds_hold_at_once(pools: Pools, had: int, bounds: tuple[int, int], desired: int) -> None:
+def test_new_bounds_apply_at_once(pools: Pools, had: int, bounds: tuple[int, int], desired: int) -> None:
     pools.set_manual("inference", had, LOAD)
 
     setting = pools.set_auto("inference", auto(min=bounds[0], max=bounds[1]), LOAD)
@@ -144,7 +144,7 @@ def test_new_bounds_hold_at_once(pools: Pools, had: int, bounds: tuple[int, int]
     assert reasons(pools)[0] == (desired, "set to follow its load between {} and {}".format(*bounds))
 
 
-def test_a_decision_is_made_true_and_told(pools: Pools) -> None:
+def test_a_decision_is_applied_and_recorded(pools: Pools) -> None:
     seen = pools.set_auto("inference", auto(min=0, max=4), LOAD)
 
     after = pools.decide(seen, Decision(replicas=3, reason="7 wait"), LOAD)
@@ -165,20 +165,20 @@ def test_a_decision_stays_within_the_bounds(pools: Pools) -> None:
     assert (most.desired, least.desired) == (4, 1)
 
 
-def test_a_pool_of_one_size_follows_no_decision(pools: Pools) -> None:
+def test_a_manual_pool_ignores_decisions(pools: Pools) -> None:
     seen = pools.set_manual("inference", 2, LOAD)
 
     assert pools.decide(seen, Decision(replicas=4, reason="much"), LOAD) == seen
 
 
-def test_a_decision_about_what_has_changed_is_dropped(pools: Pools) -> None:
+def test_a_decision_about_an_outdated_setting_is_dropped(pools: Pools) -> None:
     seen = pools.set_auto("inference", auto(min=0, max=4), LOAD)
     changed = pools.set_auto("inference", auto(max=8), LOAD)
 
     assert pools.decide(seen, Decision(replicas=4, reason="much"), LOAD) == changed
 
 
-def test_of_autoscalers_that_decide_at_once_one_is_heard(pools: Pools) -> None:
+def test_one_of_several_concurrent_decisions_is_applied(pools: Pools) -> None:
     seen = pools.set_auto("inference", auto(min=0, max=8), LOAD)
 
     after = together(4, lambda number: pools.decide(seen, Decision(replicas=number + 4, reason=str(number)), LOAD))
@@ -188,14 +188,14 @@ def test_of_autoscalers_that_decide_at_once_one_is_heard(pools: Pools) -> None:
     assert len(reasons(pools)) == 2
 
 
-def test_a_change_without_measurements(pools: Pools) -> None:
+def test_a_change_can_be_recorded_without_measurements(pools: Pools) -> None:
     pools.set_manual("inference", 3, UNKNOWN)
 
     (change,) = pools.history("inference", 10).items
     assert (change.ready, change.waiting, change.running) == (None, None, 1)
 
 
-def test_the_history_in_pages(pools: Pools) -> None:
+def test_the_history_is_read_in_pages(pools: Pools) -> None:
     for count in range(2, 7):
         pools.set_manual("inference", count, LOAD)
     pools.set_manual("trainer", 2, LOAD)
@@ -208,12 +208,12 @@ def test_the_history_in_pages(pools: Pools) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "²", "9" * 40])
-def test_a_cursor_that_is_none(pools: Pools, cursor: str) -> None:
+def test_a_malformed_cursor_is_rejected(pools: Pools, cursor: str) -> None:
     with pytest.raises(Invalid, match="cursor"):
         pools.history("inference", 10, cursor)
 
 
-def test_old_changes_are_forgotten(pools: Pools, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_changes_are_deleted(pools: Pools, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "KEPT", 3)
     for count in range(2, 7):
         pools.set_manual("inference", count, LOAD)
@@ -228,8 +228,8 @@ def test_old_changes_are_forgotten(pools: Pools, database: Database, monkeypatch
         assert connection.execute(select(func.count()).select_from(pool_changes)).scalar_one() == 4
 
 
-def test_the_queues_of_the_pools(pools: Pools, jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
-    # given, over ten seconds, two trainings of which one runs, a batch prediction and a vetting
+def test_the_queues_count_waiting_and_running_jobs(pools: Pools, jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+    # given two trainings, of which one runs, a batch prediction and a vetting, created within ten seconds
     for request in (TRAIN_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST):
         jobs.create(request)
         clock.tick(5)
@@ -238,11 +238,11 @@ def test_the_queues_of_the_pools(pools: Pools, jobs: Jobs, leases: Leases, clock
 
     queues = pools.queues()
 
-    found = {name: (queue.waiting, queue.running, queue.oldest_s) for name, queue in queues.items()}
-    assert found == {"preprocess": (0, 0, 0.0), "trainer": (1, 1, 10.0), "inference": (2, 0, 5.0)}
+    counts = {name: (queue.waiting, queue.running, queue.oldest_s) for name, queue in queues.items()}
+    assert counts == {"preprocess": (0, 0, 0.0), "trainer": (1, 1, 10.0), "inference": (2, 0, 5.0)}
 
 
-def test_parts_are_work_and_the_job_that_waits_for_them_is_none(pools: Pools, database: Database) -> None:
+def test_parts_count_and_the_job_that_waits_for_them_does_not(pools: Pools, database: Database) -> None:
     divided(database, 3)
     claimed(Leases(database))
 
@@ -251,7 +251,9 @@ def test_parts_are_work_and_the_job_that_waits_for_them_is_none(pools: Pools, da
     assert (queue.waiting, queue.running) == (2, 1)
 
 
-def test_what_no_replica_would_take_is_no_work(pools: Pools, jobs: Jobs, leases: Leases, clock: FakeClock) -> None:
+def test_jobs_that_no_replica_can_claim_do_not_count(
+    pools: Pools, jobs: Jobs, leases: Leases, clock: FakeClock
+) -> None:
     # given a job that was cancelled, and one that waits for its next attempt
     jobs.cancel(jobs.create(PREPROCESS_REQUEST).id)
     jobs.create(PREPROCESS_REQUEST)

@@ -1,4 +1,4 @@
-"""Who holds a job."""
+"""Which workers hold a job."""
 
 from contract.jobs import JobKind
 from services.storage.database import Database
@@ -12,12 +12,12 @@ from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import divided
 
 
-def test_nobody(database: Database, jobs: Jobs) -> None:
+def test_without_claims_there_are_no_holders(database: Database, jobs: Jobs) -> None:
     jobs.create(TRAIN_REQUEST)
     assert Holders(database).names() == frozenset()
 
 
-def test_those_who_have_claimed_until_they_are_through(database: Database, jobs: Jobs, leases: Leases) -> None:
+def test_workers_hold_jobs_until_they_finish_or_release_them(database: Database, jobs: Jobs, leases: Leases) -> None:
     # given
     for request in (TRAIN_REQUEST, PREPROCESS_REQUEST):
         jobs.create(request)
@@ -33,7 +33,7 @@ def test_those_who_have_claimed_until_they_are_through(database: Database, jobs:
     assert Holders(database).names() == {"host:2"}
 
 
-def test_whose_lease_ran_out_until_that_is_repaired(
+def test_a_worker_with_an_expired_lease_holds_its_job_until_it_is_repaired(
     database: Database, jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
 ) -> None:
     jobs.create(TRAIN_REQUEST)
@@ -46,7 +46,7 @@ def test_whose_lease_ran_out_until_that_is_repaired(
     assert Holders(database).names() == frozenset()
 
 
-def test_not_the_job_that_waits_for_its_parts(database: Database, leases: Leases) -> None:
+def test_a_job_that_waits_for_its_parts_has_no_holder(database: Database, leases: Leases) -> None:
     divided(database, 2)
     assert Holders(database).names() == frozenset()
 

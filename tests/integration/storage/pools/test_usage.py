@@ -1,4 +1,4 @@
-"""What replicas were used for, added up."""
+"""The usage of replicas, summed up."""
 
 import tracemalloc
 from datetime import date, timedelta
@@ -44,7 +44,7 @@ def test_seconds_add_up(ledger: Ledger) -> None:
     assert lines(ledger, UsageBy.JOB).keys() == {"job-1"}
 
 
-def test_of_models_and_jobs_the_costliest_come_first(ledger: Ledger) -> None:
+def test_the_costliest_models_and_jobs_come_first(ledger: Ledger) -> None:
     for number in range(4):
         ledger.add("trainer", False, {Use(Purpose.JOB, f"model-{number}", f"job-{number}"): float(number)})
 
@@ -53,10 +53,10 @@ def test_of_models_and_jobs_the_costliest_come_first(ledger: Ledger) -> None:
     assert [line.key for line in usage.items] == ["job-3", "job-2"]
 
 
-def test_the_others_stay_in_the_database(ledger: Ledger) -> None:
-    # given many more jobs than anybody asks about
+def test_a_sum_does_not_load_the_other_jobs(ledger: Ledger) -> None:
+    # given many more jobs than the limit
     ledger.add("trainer", False, {Use(Purpose.JOB, "dog", f"job-{number}"): 1.0 + number for number in range(1000)})
-    ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # what is made once is there
+    ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # so that one-time allocations do not count
 
     # when
     tracemalloc.start()
@@ -69,22 +69,22 @@ def test_the_others_stay_in_the_database(ledger: Ledger) -> None:
     assert peak_bytes < 200_000
 
 
-def test_days_are_apart_and_those_outside_are_left_out(ledger: Ledger, clock: FakeClock) -> None:
+def test_days_are_summed_separately_and_only_within_the_range(ledger: Ledger, clock: FakeClock) -> None:
     for seconds in (1.0, 2.0, 4.0):
         ledger.add("trainer", False, {READY: seconds})
         clock.tick(DAY_S)
 
     tomorrow = TODAY + timedelta(days=1)
-    found = ledger.sums(tomorrow, tomorrow + timedelta(days=5), UsageBy.DAY, 1).items
+    lines = ledger.sums(tomorrow, tomorrow + timedelta(days=5), UsageBy.DAY, 1).items
 
-    assert [(line.key, line.ready_s) for line in found] == [
+    assert [(line.key, line.ready_s) for line in lines] == [
         (str(tomorrow), 2.0),
         (str(tomorrow + timedelta(days=1)), 4.0),
     ]
 
 
-def test_what_static_provisioning_would_have_come_to(ledger: Ledger, database: Database, clock: FakeClock) -> None:
-    # given pools that are a day and an hour old, of which one may have four replicas and the others have one
+def test_the_cost_of_static_provisioning_is_computed(ledger: Ledger, database: Database, clock: FakeClock) -> None:
+    # given pools that are a day and an hour old, one with up to four replicas and the others with one
     pools = Pools(database)
     pools.ensure()
     pools.set_auto("inference", AutoPool.model_validate({"mode": "auto", "min": 0, "max": 4}), LOAD)
@@ -101,7 +101,7 @@ def test_what_static_provisioning_would_have_come_to(ledger: Ledger, database: D
     assert by_pool["inference"].ready_s == 0.0
 
 
-def test_replicas_that_write_at_once_lose_nothing(ledger: Ledger) -> None:
+def test_concurrent_additions_are_all_counted(ledger: Ledger) -> None:
     ledger.add("trainer", False, {READY: 1.0})
 
     together(4, lambda _: ledger.add("trainer", False, {READY: 1.0}))
@@ -109,6 +109,6 @@ def test_replicas_that_write_at_once_lose_nothing(ledger: Ledger) -> None:
     assert lines(ledger, UsageBy.POOL)["trainer"].ready_s == 5.0
 
 
-def test_the_largest_days(ledger: Ledger) -> None:
+def test_the_largest_possible_dates_are_accepted(ledger: Ledger) -> None:
     assert ledger.sums(date.max, date.max, UsageBy.DAY, 10).items == ()
     assert ledger.sums(date.min, date.min, UsageBy.DAY, 10).items == ()

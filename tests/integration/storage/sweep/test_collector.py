@@ -1,4 +1,7 @@
-"""What is collected of the object store, and what is kept."""
+"""The collector: which objects are deleted, and which are kept."""
+
+from collections.abc import Collection
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection
@@ -35,20 +38,20 @@ EXPIRED_S = LEASE.total_seconds() + 1
 
 
 @pytest.fixture
-def objects() -> MemoryObjects:
-    """A store with an upload, which no collector touches."""
-    store = MemoryObjects()
+def objects(clock: FakeClock) -> MemoryObjects:
+    """A store with an upload, which the collector must keep."""
+    store = MemoryObjects(clock)
     store.put(Bucket.UPLOADS, "an-upload", b"PK")
     return store
 
 
 @pytest.fixture
 def collector(database: Database, objects: MemoryObjects) -> Collector:
-    return Collector(database, objects)
+    return Collector(database, objects, timedelta())
 
 
 def wrote(objects: MemoryObjects, lease: Lease, name: str = "x") -> ObjectRef:
-    """What the attempt under a lease wrote."""
+    """An object that the attempt of a lease wrote."""
     return objects.put(Bucket.JOBS, attempt_prefix(lease.job_id, lease.fence) + name, name.encode())
 
 
@@ -57,7 +60,7 @@ def dataset_of(images: ObjectRef, labels: ObjectRef) -> DatasetManifest:
     return DATASET_MANIFEST.model_copy(update={"shards": {Split.TRAIN: (shard,)}})
 
 
-def test_what_is_published_stays_and_the_attempts_before_go(
+def test_published_objects_are_kept_and_those_of_lost_attempts_deleted(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, clock: FakeClock
 ) -> None:
     # given a job whose first attempt was lost, and whose second published
@@ -78,7 +81,7 @@ def test_what_is_published_stays_and_the_attempts_before_go(
     assert (Bucket.UPLOADS, "an-upload") in objects.content
 
 
-def test_models_and_outputs_stay(jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector) -> None:
+def test_models_and_outputs_are_kept(jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector) -> None:
     jobs.create(TRAIN_REQUEST)
     jobs.create(PREDICT_REQUEST)
     train, predict = (claimed(leases, kind).lease for kind in (JobKind.TRAIN, JobKind.PREDICT))
@@ -89,7 +92,7 @@ def test_models_and_outputs_stay(jobs: Jobs, leases: Leases, objects: MemoryObje
     assert collector.collect() == 0
 
 
-def test_what_is_deleted_goes(
+def test_the_objects_of_deleted_versions_are_deleted(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, database: Database
 ) -> None:
     # given a data set and a model
@@ -106,10 +109,10 @@ def test_what_is_deleted_goes(
     assert collector.collect() == 2
 
 
-def test_what_a_running_attempt_writes_stays(
+def test_the_objects_of_a_running_attempt_are_kept(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, clock: FakeClock
 ) -> None:
-    # given a running attempt whose lease ran out, and that nobody took over
+    # given a running attempt with an expired lease, not claimed by another worker
     jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     wrote(objects, lease)
@@ -124,10 +127,10 @@ def test_what_a_running_attempt_writes_stays(
     assert collector.collect() == 1
 
 
-def test_a_checkpoint_stays_until_its_job_has_ended(
+def test_a_checkpoint_is_kept_until_its_job_has_ended(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector
 ) -> None:
-    # given an attempt that left a checkpoint, and two after it that left none
+    # given an attempt that saved a checkpoint, and two later ones that did not
     job = jobs.create(TRAIN_REQUEST)
     first = claimed(leases, JobKind.TRAIN).lease
     leases.save_checkpoint(first, wrote(objects, first))
@@ -137,7 +140,7 @@ def test_a_checkpoint_stays_until_its_job_has_ended(
         wrote(objects, lease)
         leases.release(lease)
 
-    # then the checkpoint and what the last of them left stay
+    # then the checkpoint and the objects of the last attempt are kept
     assert collector.collect() == 1
     assert wrote(objects, first).key in {key for _, key in objects.content}
 
@@ -146,10 +149,10 @@ def test_a_checkpoint_stays_until_its_job_has_ended(
     assert collector.collect() == 2
 
 
-def test_what_parts_came_to_stays_until_the_job_has_ended(
+def test_the_results_of_parts_are_kept_until_their_job_has_ended(
     jobs: Jobs, leases: Leases, parts: Parts, objects: MemoryObjects, collector: Collector, clock: FakeClock
 ) -> None:
-    # given a job that divided by something it wrote, and a part that was lost before it was done
+    # given a job whose parts refer to an object it wrote, and a part whose first attempt was lost
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     plan = wrote(objects, lease, "plan").model_dump(mode="json")
@@ -162,20 +165,20 @@ def test_what_parts_came_to_stays_until_the_job_has_ended(
     parts.finish(again, PartDone(result={"shards": [wrote(objects, again).model_dump(mode="json")]}))
     wrote(objects, other)
 
-    # when, then only what the lost attempt wrote goes
+    # then only the object of the lost attempt is deleted
     assert collector.collect() == 1
     assert len(objects.content) == 1 + 3
 
-    # and when the other part fails, and with it the job, all goes
+    # and when the other part and with it the job fails, all objects are deleted
     leases.fail(other, BadImage("cat/1.png is damaged"))
     assert collector.collect() == 3
     assert jobs.get(job.id).state == "failed"
 
 
-def test_what_parts_came_to_is_published_with_the_job(
+def test_the_results_of_parts_are_kept_when_their_job_publishes_them(
     jobs: Jobs, leases: Leases, parts: Parts, objects: MemoryObjects, collector: Collector
 ) -> None:
-    # given a job whose parts wrote what it publishes
+    # given a job that publishes what its parts wrote
     jobs.create(PREPROCESS_REQUEST)
     parts.divide(claimed(leases).lease, Division(parts=({}, {})))
     for lease in [claimed(leases).lease for _ in range(2)]:
@@ -191,7 +194,7 @@ def test_what_parts_came_to_is_published_with_the_job(
     assert collector.collect() == 0
 
 
-def test_a_job_that_succeeds_while_it_is_decided_keeps_its_files(
+def test_a_job_that_publishes_during_a_collection_keeps_its_objects(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs.create(PREPROCESS_REQUEST)
@@ -200,11 +203,54 @@ def test_a_job_that_succeeds_while_it_is_decided_keeps_its_files(
 
     running = module._running
 
-    def finished_meanwhile(connection: Connection) -> set[str]:
+    def finished_meanwhile(connection: Connection, job_ids: Collection[str]) -> set[str]:
         leases.finish(lease, dataset_of(made, made))
-        return running(connection)
+        return running(connection, job_ids)
 
     monkeypatch.setattr(module, "_running", finished_meanwhile)
-    Collector(database, objects).collect()
+    Collector(database, objects, timedelta()).collect()
 
     assert objects.read(made) == b"x"
+
+
+def test_objects_stay_for_a_grace_period_after_they_were_written(
+    database: Database, objects: MemoryObjects, clock: FakeClock
+) -> None:
+    collector = Collector(database, objects, timedelta(seconds=60))
+    objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
+
+    clock.tick(59)
+    assert collector.collect() == 0
+
+    clock.tick(1)
+    assert collector.collect() == 1
+
+
+def test_unpublished_objects_of_a_successful_attempt_are_deleted(
+    jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector
+) -> None:
+    jobs.create(TRAIN_REQUEST)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    leases.save_checkpoint(lease, wrote(objects, lease, "checkpoint"))
+    model = wrote(objects, lease, "model.onnx")
+    leases.finish(lease, MODEL_MANIFEST.model_copy(update={"artifact": model}))
+
+    assert collector.collect() == 1
+
+    assert objects.read(model) == b"model.onnx"
+
+
+def test_objects_are_collected_in_batches(
+    objects: MemoryObjects, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 2)
+    for number in range(5):
+        objects.put(Bucket.JOBS, attempt_prefix("gone", number) + "x", b"x")
+
+    assert collector.collect() == 5
+
+
+def test_objects_outside_of_attempts_are_kept(objects: MemoryObjects, collector: Collector) -> None:
+    objects.put(Bucket.JOBS, "probe/one", b"1")
+
+    assert collector.collect() == 0

@@ -1,4 +1,4 @@
-"""The storage process: what `init` prepares and `sweep` does in each pass."""
+"""The storage process: what `init` prepares, and what each pass of `sweep` does."""
 
 import json
 import threading
@@ -20,7 +20,9 @@ from services.storage.objects import S3Objects
 from services.storage.pools import history
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
-from services.storage.sweep.main import collect, init, main, sweep
+from services.storage.sweep.loops import collect, sweep
+from services.storage.sweep.main import main
+from services.storage.sweep.preparation import init
 from tests.examples import PREPROCESS_REQUEST
 from tests.integration.storage.steps import claimed
 from tests.servers import S3Server, Server, free_port
@@ -31,7 +33,7 @@ QUEUE = POOLS[JobKind.PREPROCESS]
 
 
 class Passes(threading.Event):
-    """Stops a sweep after some passes, and never waits."""
+    """An event that stops a sweep after `count` passes without waiting."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -51,17 +53,18 @@ def environment(monkeypatch: pytest.MonkeyPatch, database_url: str, s3: S3Server
     monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "init-")
     monkeypatch.setenv("TIDEPOOL_BROKER_URL", redis.url)
     monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", TOKEN)
+    monkeypatch.setenv("TIDEPOOL_COLLECT_GRACE_S", "0")
 
 
 @pytest.fixture
 def queue(redis: Server) -> redis_client.Redis:
-    """The broker, with nothing in the queue."""
+    """The broker with an empty queue."""
     client = redis_client.Redis.from_url(redis.url)
     client.delete(QUEUE)
     return client
 
 
-def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_url: str) -> None:
+def test_preparing_a_deployment_twice_is_harmless(database_url: str) -> None:
     for _ in range(2):
         init()
 
@@ -72,7 +75,7 @@ def test_a_deployment_is_prepared_and_preparing_it_again_does_no_harm(database_u
     assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
 
 
-def test_the_scale_of_the_environment_holds_whatever_was_set_before(
+def test_the_scale_in_the_environment_replaces_earlier_settings(
     monkeypatch: pytest.MonkeyPatch, database_url: str
 ) -> None:
     init()
@@ -82,19 +85,19 @@ def test_the_scale_of_the_environment_holds_whatever_was_set_before(
 
     init()
 
-    found = {pool.name: (pool.mode, pool.desired) for pool in pools.list()}
+    sizes = {pool.name: (pool.mode, pool.desired) for pool in pools.list()}
     manual = PoolMode.MANUAL
-    assert found == {"preprocess": (manual, 1), "trainer": (manual, 0), "inference": (manual, 2)}
+    assert sizes == {"preprocess": (manual, 1), "trainer": (manual, 0), "inference": (manual, 2)}
 
 
-def test_a_mistake_of_the_operator_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_admin_key_ends_init(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_ADMIN_KEY", "password")
 
     with pytest.raises(Unauthenticated):
         init()
 
 
-def test_a_sweep_rings_bells(database: Database, queue: redis_client.Redis) -> None:
+def test_a_sweep_sends_wake_up_messages(database: Database, queue: redis_client.Redis) -> None:
     for _ in range(2):
         Jobs(database).create(PREPROCESS_REQUEST)
 
@@ -104,7 +107,7 @@ def test_a_sweep_rings_bells(database: Database, queue: redis_client.Redis) -> N
 
 
 def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Redis) -> None:
-    # given jobs of the past, by the clock of these tests: one of them is late
+    # given jobs of the past, by the fake clock, of which one is past its deadline
     jobs = Jobs(database)
     late = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 60}))
     jobs.create(PREPROCESS_REQUEST)
@@ -114,12 +117,15 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
 
     # then
     assert jobs.get(late.id).state == JobState.EXPIRED
+    for repair in ("expired", "rung", "requeued", "failed", "cancelled"):
+        assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": repair}) is not None
+    assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": "woken"}) is None
     oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
 
 
-def test_a_sweep_forgets_old_changes_of_pools(
+def test_a_sweep_deletes_old_changes_of_pools(
     monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
 ) -> None:
     monkeypatch.setattr(history, "KEPT", 1)
@@ -133,8 +139,8 @@ def test_a_sweep_forgets_old_changes_of_pools(
     assert [change.desired for change in pools.history("trainer", 10).items] == [3]
 
 
-def test_what_nothing_points_at_is_collected(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    # given an object of a job that nobody knows, and one of an attempt that may still be writing
+def test_unreferenced_objects_are_collected(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    # given an object of an unknown job, and one of an attempt that may still be writing
     objects = S3Objects(ObjectsSettings())
     objects.make_buckets()
     objects.delete(Bucket.JOBS, "")
@@ -174,7 +180,7 @@ def test_an_outage_delays_a_sweep(
     assert queue.llen(QUEUE) == 1
 
 
-def test_the_policies_are_printed_for_those_who_make_keys_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_policies_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main("policies")
 
     printed = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""What is repaired, and which wakeups are woken."""
+"""The reconciler: repairs, and the relay of wake-up messages."""
 
 from contextlib import AbstractContextManager
 
@@ -20,8 +20,8 @@ EXPIRED_S = LEASE.total_seconds() + 1
 WAKE_AGAIN_S = WAKE_AGAIN.total_seconds()
 
 
-class Wakeups:
-    """A broker that remembers what was woken, and is away for the wakeup of one job."""
+class FakeBroker:
+    """A broker that records wake-up messages, and is unavailable for those of one job."""
 
     def __init__(self, away_for: str | None = None) -> None:
         self.woken: list[tuple[JobKind, str]] = []
@@ -33,36 +33,36 @@ class Wakeups:
         self.woken.append((kind, job_id))
 
 
-def test_bells_are_rung_once_in_the_order_of_the_jobs(jobs: Jobs, reconciler: Reconciler) -> None:
+def test_wake_up_messages_are_sent_once_in_the_order_of_the_jobs(jobs: Jobs, reconciler: Reconciler) -> None:
     made = [jobs.create(request) for request in (PREPROCESS_REQUEST, TRAIN_REQUEST, PREPROCESS_REQUEST)]
-    wakeups = Wakeups()
+    broker = FakeBroker()
 
-    assert (reconciler.relay(wakeups), reconciler.relay(wakeups)) == (3, 0)
+    assert (reconciler.relay(broker), reconciler.relay(broker)) == (3, 0)
 
-    assert wakeups.woken == [(job.kind, job.id) for job in made]
+    assert broker.woken == [(job.kind, job.id) for job in made]
 
 
-def test_while_the_broker_is_away_bells_wait(jobs: Jobs, reconciler: Reconciler) -> None:
+def test_wake_up_messages_wait_while_the_broker_is_away(jobs: Jobs, reconciler: Reconciler) -> None:
     # given
     ids = [jobs.create(PREPROCESS_REQUEST).id for _ in range(3)]
-    wakeups = Wakeups(away_for=ids[1])
+    broker = FakeBroker(away_for=ids[1])
 
-    # when it goes away after the first wakeup, and comes back
-    assert reconciler.relay(wakeups) == 1
-    assert reconciler.relay(wakeups) == 0
-    wakeups.away_for = None
-    assert reconciler.relay(wakeups) == 2
+    # when it goes away after the first message, and comes back
+    assert reconciler.relay(broker) == 1
+    assert reconciler.relay(broker) == 0
+    broker.away_for = None
+    assert reconciler.relay(broker) == 2
 
     # then
-    assert [job_id for _, job_id in wakeups.woken] == ids
+    assert [job_id for _, job_id in broker.woken] == ids
 
 
-def test_a_bell_that_could_not_be_forgotten_is_rung_again(
+def test_a_wake_up_message_that_could_not_be_deleted_is_sent_again(
     jobs: Jobs, reconciler: Reconciler, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a database that goes away between the wakeup and the delete
+    # given a database that goes away after the message was sent, before the entry is deleted
     job = jobs.create(PREPROCESS_REQUEST)
-    wakeups = Wakeups()
+    broker = FakeBroker()
 
     def away() -> AbstractContextManager[Connection]:
         raise DatabaseUnavailable("away")
@@ -70,32 +70,32 @@ def test_a_bell_that_could_not_be_forgotten_is_rung_again(
     with monkeypatch.context() as fault:
         fault.setattr(database, "write", away)
         with pytest.raises(DatabaseUnavailable):
-            reconciler.relay(wakeups)
+            reconciler.relay(broker)
 
     # when
-    reconciler.relay(wakeups)
+    reconciler.relay(broker)
 
     # then
-    assert [job_id for _, job_id in wakeups.woken] == [job.id, job.id]
+    assert [job_id for _, job_id in broker.woken] == [job.id, job.id]
 
 
-def test_an_abandoned_job_runs_again_at_once_and_later_after_a_wait(
+def test_an_abandoned_job_is_requeued_at_once_the_first_time_and_later_with_a_delay(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
 ) -> None:
     # given
     job = jobs.create(PREPROCESS_REQUEST)
-    wakeups = Wakeups()
-    reconciler.relay(wakeups)
+    broker = FakeBroker()
+    reconciler.relay(broker)
     claimed(leases)
     clock.tick(EXPIRED_S)
 
     # when its first worker was lost
     assert reconciler.repair() == Repairs(requeued=1, failed=0, cancelled=0, expired=0, woken=1)
 
-    # then it is due and its wakeup is in the outbox
+    # then it is due and its wake-up message is in the outbox
     job = jobs.get(job.id)
     assert (job.state, job.error and job.error.code) == (JobState.QUEUED, "worker_lost")
-    assert reconciler.relay(wakeups) == 1
+    assert reconciler.relay(broker) == 1
     assert claimed(leases).job.attempt == 2
 
     # when the second was lost too
@@ -109,7 +109,7 @@ def test_an_abandoned_job_runs_again_at_once_and_later_after_a_wait(
     assert claimed(leases).job.attempt == 3
 
 
-def test_a_job_whose_workers_are_lost_again_and_again_fails(
+def test_a_job_fails_when_it_has_lost_too_many_workers(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
 ) -> None:
     # given its last attempt
@@ -158,38 +158,42 @@ def test_a_job_before_its_deadline_goes_on(
     assert jobs.get(job.id).state == JobState.SUCCEEDED
 
 
-def test_a_job_that_nobody_came_for_is_rung_again(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
-    # given a wakeup that was lost
+def test_the_wake_up_message_of_an_unclaimed_job_is_sent_again(
+    jobs: Jobs, reconciler: Reconciler, clock: FakeClock
+) -> None:
+    # given a wake-up message that was lost
     job = jobs.create(PREPROCESS_REQUEST)
     reconciler.relay(lambda kind, job_id: None)
-    wakeups = Wakeups()
+    broker = FakeBroker()
 
-    # when it is too early to worry
+    # when it is too early to send it again
     clock.tick(WAKE_AGAIN_S - 1)
     assert reconciler.repair().woken == 0
 
-    # when it is not, each time anew
+    # when it is time, and each time after
     for _ in range(2):
         clock.tick(WAKE_AGAIN_S)
         assert reconciler.repair().woken == 1
-        reconciler.relay(wakeups)
+        reconciler.relay(broker)
         assert reconciler.repair().woken == 0
 
     # then
-    assert wakeups.woken == [(JobKind.PREPROCESS, job.id)] * 2
+    assert broker.woken == [(JobKind.PREPROCESS, job.id)] * 2
 
 
-def test_a_long_outage_of_the_broker_piles_up_no_bells(jobs: Jobs, reconciler: Reconciler, clock: FakeClock) -> None:
+def test_a_long_outage_of_the_broker_does_not_pile_up_wake_up_messages(
+    jobs: Jobs, reconciler: Reconciler, clock: FakeClock
+) -> None:
     jobs.create(PREPROCESS_REQUEST)
 
     for _ in range(5):
         clock.tick(WAKE_AGAIN_S)
         reconciler.repair()
 
-    assert reconciler.relay(Wakeups()) == 1
+    assert reconciler.relay(FakeBroker()) == 1
 
 
-def test_reconcilers_that_repair_at_once_charge_one_failure(
+def test_concurrent_reconcilers_charge_one_failure(
     jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
 ) -> None:
     jobs.create(PREPROCESS_REQUEST)
@@ -202,7 +206,7 @@ def test_reconcilers_that_repair_at_once_charge_one_failure(
     assert claimed(leases).job.attempt == 2
 
 
-def test_a_job_that_has_ended_is_left_alone(
+def test_a_job_that_has_ended_is_not_repaired(
     jobs: Jobs, reconciler: Reconciler, database: Database, clock: FakeClock
 ) -> None:
     ended = [job_in(state, database, clock) for state in JobState if state.terminal]
@@ -213,7 +217,9 @@ def test_a_job_that_has_ended_is_left_alone(
     assert [jobs.get(job.id) for job in ended] == ended
 
 
-def test_the_longest_wait_of_each_kind(jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock) -> None:
+def test_the_longest_wait_of_each_kind_is_measured(
+    jobs: Jobs, leases: Leases, reconciler: Reconciler, clock: FakeClock
+) -> None:
     # given
     jobs.create(PREPROCESS_REQUEST)
     clock.tick(5)

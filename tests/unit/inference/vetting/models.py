@@ -1,4 +1,4 @@
-"""The only place that makes ONNX files that should not be served."""
+"""ONNX files that must not be served."""
 
 import numpy as np
 import onnx
@@ -11,7 +11,7 @@ ROW = (FLOAT, ("batch", 2))
 
 
 def relu(**changes: object) -> onnx.ModelProto:
-    """`y` is the positive part of `x`, float (batch, 2), with changes to its one node."""
+    """Return a model `y = relu(x)`, float (batch, 2), with changes to its one node."""
     model = onnx.load_model_from_string(graph([helper.make_node("Relu", ["x"], ["y"])], {"x": ROW}, {"y": ROW}))
     for name, value in changes.items():
         setattr(model.graph.node[0], name, value)
@@ -19,14 +19,14 @@ def relu(**changes: object) -> onnx.ModelProto:
 
 
 def with_weights(weights: onnx.TensorProto) -> onnx.ModelProto:
-    """A model with a tensor that nothing uses."""
+    """Return a model with an unused tensor."""
     model = relu()
     model.graph.initializer.append(weights)
     return model
 
 
 def external() -> onnx.ModelProto:
-    """Weights in a file beside it."""
+    """Return a model with weights in another file."""
     weights = numpy_helper.from_array(np.zeros(2, np.float32), "w")
     weights.ClearField("raw_data")
     weights.data_location = TensorProto.EXTERNAL
@@ -35,7 +35,7 @@ def external() -> onnx.ModelProto:
 
 
 def external_in_a_branch() -> onnx.ModelProto:
-    """The same, in a constant of a branch that is never taken."""
+    """Return a model with external weights in a constant of an unused branch."""
     constant = helper.make_node("Constant", [], ["z"], value=external().graph.initializer[0])
     branch = helper.make_graph([constant], "branch", [], [helper.make_tensor_value_info("z", FLOAT, [2])])
     model = relu()
@@ -44,12 +44,12 @@ def external_in_a_branch() -> onnx.ModelProto:
 
 
 def overflowing() -> onnx.ModelProto:
-    """Weights whose size is 0 in 64 bits."""
+    """Return a model with weights whose size overflows to 0 in 64 bits."""
     return with_weights(TensorProto(name="w", data_type=FLOAT, dims=[2**32, 2**32]))
 
 
 def bomb() -> bytes:
-    """A kilobyte that wants a terabyte."""
+    """Return a file of a kilobyte that allocates a terabyte."""
     shape = numpy_helper.from_array(np.array([2**38], np.int64), "shape")
     nodes = [
         helper.make_node("Constant", [], ["shape"], value=shape),
@@ -61,7 +61,7 @@ def bomb() -> bytes:
 
 
 def endless() -> bytes:
-    """A loop of as many rounds as there are."""
+    """Return a model with a loop of 2^62 iterations."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["going"], ["goes"]),

@@ -1,4 +1,4 @@
-"""What a confined process cannot do any more."""
+"""The limits of a confined process."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ATTEMPT = """
+SCRIPT = """
 import socket, sys
 from services.inference.vetting.confinement import confine
 cut = confine(2**30, 2, 1000)
@@ -21,27 +21,27 @@ else:
 
 
 def confined(action: str) -> tuple[int, str]:
-    """The exit status and the words of a process that tries to do this."""
+    """Return the exit status and the output of a confined process that runs `action`."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", ATTEMPT.format(action=action)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    command = [sys.executable, "-c", SCRIPT.format(action=action)]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return process.returncode, process.stdout
 
 
-def test_it_has_no_more_memory_than_it_may() -> None:
+def test_memory_is_limited() -> None:
     assert confined("bytearray(2**31)")[1].endswith("MemoryError\n")
 
 
-def test_it_has_no_more_time_than_it_may() -> None:
+def test_cpu_time_is_limited() -> None:
     assert confined("while True: pass")[0] == -signal.SIGXCPU
 
 
-def test_it_writes_no_larger_files(tmp_path: Path) -> None:
+def test_file_size_is_limited(tmp_path: Path) -> None:
     assert confined(f"print(open('{tmp_path}/file', 'wb', 0).write(bytes(2000)))")[1].startswith("1000\n")
 
 
-def test_it_reaches_nobody_where_the_network_can_be_cut() -> None:
+def test_connections_fail_if_the_network_could_be_cut() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        _, said = confined(f"socket.create_connection({server.getsockname()})")
+        _, output = confined(f"socket.create_connection({server.getsockname()})")
 
-    assert said in {"True OSError\n", "False done\n"}
+    assert output in {"True OSError\n", "False done\n"}

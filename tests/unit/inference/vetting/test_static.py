@@ -1,24 +1,24 @@
-"""What is refused for what is written in the file."""
+"""Checks of an ONNX file without running it."""
 
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from contract.errors import BadModel
 from contract.models import METADATA_KEY
-from services.inference.vetting.static import card_in, check, parsed, put_card
+from services.inference.vetting.static import card_in, check, parse, put_card
 from tests.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models
 from tests.unit.inference.vetting.models import relu, with_weights
 
 
-def test_a_good_file_says_what_is_in_it() -> None:
-    contents = check(parsed(linear()))
+def test_a_valid_file_declares_its_contents() -> None:
+    contents = check(parse(linear()))
 
     assert (contents.opset, contents.parameters, contents.card) == (18, 144 * 3, CARD)
 
 
 @pytest.mark.parametrize(("domain", "operator"), [("", "Relu"), ("ai.onnx.ml", "Binarizer"), ("com.microsoft", "Gelu")])
-def test_operators_that_can_be_served(domain: str, operator: str) -> None:
+def test_operators_of_known_domains_are_allowed(domain: str, operator: str) -> None:
     model = relu(domain=domain, op_type=operator)
     if domain:
         model.opset_import.append(helper.make_opsetid(domain, 1))
@@ -26,7 +26,7 @@ def test_operators_that_can_be_served(domain: str, operator: str) -> None:
     assert check(model).opset == 18
 
 
-def test_operators_that_a_function_of_the_file_defines() -> None:
+def test_operators_defined_in_the_file_are_checked_too() -> None:
     def named(op_type: str) -> ModelProto:
         opset = helper.make_opsetid("", 18)
         node = helper.make_node(op_type, ["a"], ["b"], domain="" if op_type == "Relu" else "evil")
@@ -43,23 +43,23 @@ def test_operators_that_a_function_of_the_file_defines() -> None:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (relu(domain="evil"), "'Relu' is of the domain 'evil'"),
+        (relu(domain="evil"), "'Relu' is in the domain 'evil'"),
         (models.external(), "other files"),
         (models.external_in_a_branch(), "other files"),
         (models.overflowing(), "'w' is larger than 2048 MiB"),
         (with_weights(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[-1])), "negative axis"),
-        (with_weights(TensorProto(name="w", data_type=99, dims=[1])), "no element type"),
-        (with_weights(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[7])), "no valid ONNX"),
-        (relu(op_type="Nothing"), "no valid ONNX"),
-        (ModelProto(), "no valid ONNX"),
+        (with_weights(TensorProto(name="w", data_type=99, dims=[1])), "unknown element type"),
+        (with_weights(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[7])), "not a valid ONNX"),
+        (relu(op_type="Nothing"), "not a valid ONNX"),
+        (ModelProto(), "not a valid ONNX"),
     ],
 )
-def test_what_is_refused(model: ModelProto, reason: str) -> None:
+def test_unsafe_and_invalid_models_are_rejected(model: ModelProto, reason: str) -> None:
     with pytest.raises(BadModel, match=reason):
         check(model)
 
 
-def test_a_declared_shape_that_is_too_large() -> None:
+def test_a_declared_shape_that_is_too_large_is_rejected() -> None:
     model = relu()
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 2**40
 
@@ -68,13 +68,13 @@ def test_a_declared_shape_that_is_too_large() -> None:
 
 
 @pytest.mark.parametrize("file", [b"junk", b"\x08", b"\xff" * 100])
-def test_bytes_that_are_no_model(file: bytes) -> None:
-    with pytest.raises(BadModel, match="no ONNX model"):
-        parsed(file)
+def test_bytes_that_are_not_a_model_are_rejected(file: bytes) -> None:
+    with pytest.raises(BadModel, match="not an ONNX model"):
+        parse(file)
 
 
-def test_a_card_takes_the_place_of_another() -> None:
-    model = parsed(linear())
+def test_a_card_replaces_an_existing_one() -> None:
+    model = parse(linear())
     other = CARD.model_copy(update={"labels": ("a", "b", "c")})
 
     put_card(model, other)
@@ -83,8 +83,8 @@ def test_a_card_takes_the_place_of_another() -> None:
     assert [entry.key for entry in model.metadata_props] == [METADATA_KEY]
 
 
-def test_a_card_that_is_malformed() -> None:
-    model = parsed(linear(card=None))
+def test_a_malformed_card_is_rejected() -> None:
+    model = parse(linear(card=None))
     assert card_in(model) is None
 
     model.metadata_props.add(key=METADATA_KEY, value="{}")

@@ -1,4 +1,4 @@
-"""What is found out by running a model."""
+"""Checks of an ONNX file by running it."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def trial(folder: Path, file: bytes) -> Trial:
     return Trial(folder / "model.onnx", 4)
 
 
-def one(op_type: str, **attributes: object) -> bytes:
-    """`y` is an operator of `x`, both float (n, 4)."""
+def single_node(op_type: str, **attributes: object) -> bytes:
+    """Return a model `y = op(x)`, both float (n, 4)."""
     return graph([helper.make_node(op_type, ["x"], ["y"], **attributes)], {"x": ROW}, {"y": ROW})
 
 
@@ -32,9 +32,9 @@ def one(op_type: str, **attributes: object) -> bytes:
         (linear(), True),
         (sums(), True),
         (lookup(), True),
-        (one("Softmax", axis=1), True),
-        (one("Softmax", axis=0), False),
-        (one("LpNormalization", axis=0), False),
+        (single_node("Softmax", axis=1), True),
+        (single_node("Softmax", axis=0), False),
+        (single_node("LpNormalization", axis=0), False),
         (identity(FLOAT, (2, 3)), False),
         (identity(FLOAT, ()), False),
         (identity(FLOAT, (1, "n")), False),
@@ -43,56 +43,56 @@ def one(op_type: str, **attributes: object) -> bytes:
         (identity(TensorProto.BOOL, (None, None)), True),
     ],
 )
-def test_whether_the_first_axis_is_a_batch(tmp_path: Path, file: bytes, batched: bool) -> None:
+def test_the_batch_axis_is_detected(tmp_path: Path, file: bytes, batched: bool) -> None:
     assert trial(tmp_path, file).behaviour().batched is batched
 
 
-def test_the_signature(tmp_path: Path) -> None:
+def test_the_signature_is_read(tmp_path: Path) -> None:
     behaviour = trial(tmp_path, linear()).behaviour()
 
-    (found,) = behaviour.inputs
-    assert (found.name, found.dtype, found.shape) == ("images", "float32", ("batch", 3, 8, 6))
+    (tensor,) = behaviour.inputs
+    assert (tensor.name, tensor.dtype, tensor.shape) == ("images", "float32", ("batch", 3, 8, 6))
 
 
-def test_an_output_that_does_not_follow_the_input(tmp_path: Path) -> None:
+def test_a_model_whose_output_has_other_rows_is_not_batched(tmp_path: Path) -> None:
     nodes = [helper.make_node("Concat", ["x", "x"], ["y"], axis=0)]
 
     assert not trial(tmp_path, graph(nodes, {"x": ROW}, {"y": ROW})).behaviour().batched
 
 
-def test_pictures_that_must_not_be_too_small(tmp_path: Path) -> None:
+def test_models_that_need_large_images_are_tried_with_several_sizes(tmp_path: Path) -> None:
     nodes = [helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[20, 20])]
-    picture = (FLOAT, ("n", 1, "height", "width"))
+    image = (FLOAT, ("n", 1, "height", "width"))
 
-    assert trial(tmp_path, graph(nodes, {"x": picture}, {"y": picture})).behaviour().batched
+    assert trial(tmp_path, graph(nodes, {"x": image}, {"y": image})).behaviour().batched
 
 
-def test_a_model_that_runs_on_nothing(tmp_path: Path) -> None:
+def test_a_model_that_never_runs_is_rejected(tmp_path: Path) -> None:
     shape = helper.make_tensor("shape", TensorProto.INT64, [1], [7])
     nodes = [
         helper.make_node("Constant", [], ["shape"], value=shape),
         helper.make_node("Reshape", ["x", "shape"], ["y"]),
     ]
 
-    with pytest.raises(BadModel, match="zeros or ones"):
+    with pytest.raises(BadModel, match="zeros and of ones"):
         trial(tmp_path, graph(nodes, {"x": ROW}, {"y": (FLOAT, (7,))})).behaviour()
 
 
-def test_a_card_that_does_not_fit(tmp_path: Path) -> None:
+def test_a_card_that_does_not_match_the_outputs_is_rejected(tmp_path: Path) -> None:
     card = CARD.model_copy(update={"labels": ("cat", "dog")})
 
     with pytest.raises(BadModel, match="one logit for each of the 2 labels"):
         trial(tmp_path, linear(card, weights=np.zeros((144, 3), np.float32)))
 
 
-def test_a_graph_that_cannot_be_loaded(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="ONNX Runtime can load"):
+def test_a_graph_that_cannot_be_loaded_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="ONNX Runtime cannot load"):
         trial(tmp_path, b"junk")
 
 
-def test_a_type_that_the_protocol_cannot_carry(tmp_path: Path) -> None:
-    pair = onnx.load_model_from_string(one("SequenceConstruct"))
+def test_a_type_that_the_protocol_cannot_represent_is_rejected(tmp_path: Path) -> None:
+    pair = onnx.load_model_from_string(single_node("SequenceConstruct"))
     pair.graph.output[0].CopyFrom(helper.make_tensor_sequence_value_info("y", FLOAT, None))
 
-    with pytest.raises(BadModel, match="protocol cannot carry"):
+    with pytest.raises(BadModel, match="protocol cannot represent"):
         trial(tmp_path, pair.SerializeToString())

@@ -1,4 +1,4 @@
-"""The vetting job, with its throw-away process, over files good and bad."""
+"""Vetting jobs, including the examiner process, on valid and invalid files."""
 
 import threading
 from pathlib import Path
@@ -11,9 +11,9 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
 from contract.vetting import ImageInput, VetSpec
-from services.inference.engine import Engine
-from services.inference.vetting.findings import Order
-from services.inference.vetting.process import examined
+from services.inference.engine.loader import ModelLoader
+from services.inference.vetting.findings import ExaminerRequest
+from services.inference.vetting.process import run_examiner
 from services.inference.vetting.vet import vet
 from services.storage.stores import Stores
 from tests.attempts import memory_stores, run, uploaded
@@ -22,7 +22,7 @@ from tests.unit.inference.vetting import models
 
 VERSION = Reference(name="mine", version=1)
 LABELS = ("ant", "bee", "cow")
-FED = ImageInput(size=(8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+IMAGE_INPUT = ImageInput(size=(8, 6), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def vetted(stores: Stores, folder: Path, file: bytes, **metadata: object) -> Job
     return job
 
 
-def test_a_file_without_metadata_is_published_as_it_is(stores: Stores, tmp_path: Path) -> None:
+def test_a_file_without_metadata_is_published_unchanged(stores: Stores, tmp_path: Path) -> None:
     file = linear(card=None)
 
     job = vetted(stores, tmp_path, file)
@@ -52,20 +52,22 @@ def test_a_file_without_metadata_is_published_as_it_is(stores: Stores, tmp_path:
     assert (manifest.onnx.size, manifest.onnx.opset) == (len(file), 18)
     lines = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
     assert lines == [
-        "the model can be asked through /v2; for pictures it needs labels and preprocessing in its metadata"
+        "the model takes tensors through /v2; to classify images it needs labels and preprocessing in its metadata"
     ]
 
 
-@pytest.mark.parametrize("card", [None, CARD], ids=["none before", "another before"])
-def test_metadata_becomes_the_card_in_the_file(stores: Stores, tmp_path: Path, card: ModelCard | None) -> None:
-    vetted(stores, tmp_path, linear(card), labels=LABELS, preprocessing=FED)
+@pytest.mark.parametrize("card", [None, CARD], ids=["no card", "another card"])
+def test_metadata_of_the_job_becomes_the_card_in_the_file(
+    stores: Stores, tmp_path: Path, card: ModelCard | None
+) -> None:
+    vetted(stores, tmp_path, linear(card), labels=LABELS, preprocessing=IMAGE_INPUT)
 
     _, manifest = stores.models.manifest(VERSION)
-    loaded = Engine().load(stores.objects.read(manifest.artifact))
-    assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=FED.preprocessing)
+    loaded = ModelLoader().load(stores.objects.read(manifest.artifact))
+    assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=IMAGE_INPUT.preprocessing)
 
 
-def test_a_card_that_came_in_the_file_counts(stores: Stores, tmp_path: Path) -> None:
+def test_the_card_in_the_file_is_used_without_metadata(stores: Stores, tmp_path: Path) -> None:
     vetted(stores, tmp_path, linear(CARD))
 
     assert stores.models.manifest(VERSION)[1].card == CARD
@@ -74,14 +76,14 @@ def test_a_card_that_came_in_the_file_counts(stores: Stores, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        (b"garbage", "no ONNX model"),
+        (b"garbage", "not an ONNX model"),
         (models.external().SerializeToString(), "other files"),
         (models.relu(domain="evil").SerializeToString(), "'evil'"),
         (models.bomb(), "memory"),
     ],
     ids=["garbage", "external data", "unknown domain", "memory bomb"],
 )
-def test_what_is_rejected(stores: Stores, tmp_path: Path, file: bytes, reason: str) -> None:
+def test_unsafe_files_are_rejected_with_a_reason(stores: Stores, tmp_path: Path, file: bytes, reason: str) -> None:
     job = vetted(stores, tmp_path, file)
 
     assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_model")
@@ -90,7 +92,7 @@ def test_what_is_rejected(stores: Stores, tmp_path: Path, file: bytes, reason: s
     assert reason in (version.reason or "")
 
 
-def test_a_loop_without_end(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_loop_is_rejected(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_VET_CPU_S", "3")
 
     vetted(stores, tmp_path, models.endless())
@@ -98,24 +100,24 @@ def test_a_loop_without_end(stores: Stores, tmp_path: Path, monkeypatch: pytest.
     assert "took more than 3 s of CPU" in (stores.models.get(VERSION).reason or "")
 
 
-def test_a_file_that_is_too_large(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_rejected(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_VET_FILE_BYTES", "100")
 
     vetted(stores, tmp_path, linear())
 
-    assert "may have at most 100" in (stores.models.get(VERSION).reason or "")
+    assert "can have at most 100" in (stores.models.get(VERSION).reason or "")
 
 
-def test_a_cancel_ends_the_process(tmp_path: Path) -> None:
+def test_cancelling_the_job_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(models.endless())
-    order = Order(file=tmp_path / "model.onnx", card=None, memory_bytes=2**32, cpu_s=60, max_batch=4)
+    request = ExaminerRequest(file=tmp_path / "model.onnx", card=None, memory_bytes=2**32, cpu_s=60, max_batch=4)
     before = threading.active_count()
 
     def cancel() -> None:
         raise Cancelled("the job was cancelled")
 
     with pytest.raises(Cancelled):
-        examined(order, 60, cancel)
+        run_examiner(request, 60, cancel)
 
     assert threading.active_count() == before
     assert not (tmp_path / "verdict.json").exists()

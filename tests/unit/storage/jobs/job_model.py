@@ -1,4 +1,4 @@
-"""What a job should do, as plain values: the model that the tables are held against."""
+"""A model of jobs in plain values, with which the tables are compared."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ Outcome = type[TidepoolError] | None
 
 @dataclass
 class ModelJob:
-    """One job; every method says which error its counterpart must raise."""
+    """One job; every method returns the error that its counterpart must raise."""
 
     id: str
     priority: int
@@ -28,6 +28,7 @@ class ModelJob:
     cancel_requested: bool = False
     cancel_at: datetime | None = None
     published: int = 0
+    checkpoint: str | None = None
 
     def abandoned(self, now: datetime) -> bool:
         return self.state == JobState.RUNNING and self.lease_until is not None and self.lease_until < now
@@ -55,6 +56,12 @@ class ModelJob:
         if self.cancel_requested:
             return Cancelled
         self.lease_until = now + LEASE
+        return None
+
+    def save_checkpoint(self, fence: int, key: str) -> Outcome:
+        if not self._held(fence):
+            return LeaseLost
+        self.checkpoint = key
         return None
 
     def finish(self, fence: int) -> Outcome:
@@ -93,8 +100,8 @@ class ModelJob:
 
     def repair(self, now: datetime) -> None:
         abandoned = self.abandoned(now)
-        unheard = self.cancel_at is not None and self.cancel_at < now - CANCEL_WITHIN
-        if self.state == JobState.RUNNING and ((abandoned and self.cancel_requested) or unheard):
+        overdue = self.cancel_at is not None and self.cancel_at < now - CANCEL_WITHIN
+        if self.state == JobState.RUNNING and ((abandoned and self.cancel_requested) or overdue):
             self.state, self.fence = JobState.CANCELLED, self.fence + 1
         elif not self.state.terminal and self.deadline is not None and self.deadline < now:
             self.state, self.fence = JobState.EXPIRED, self.fence + 1

@@ -1,4 +1,4 @@
-"""Whatever clients, workers, the clock and the reconciler do in whatever order, jobs keep their promises."""
+"""Jobs keep their guarantees under any sequence of calls by clients, workers, the clock and the reconciler."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,10 @@ from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
+from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
 from tests.clock import FakeClock
-from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC
+from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_SPEC
 from tests.unit.storage.jobs.job_model import ModelJob, Outcome
 
 
@@ -31,10 +32,10 @@ def outcome_of(call: Callable[[], object]) -> Outcome:
 
 
 class JobMachine(RuleBasedStateMachine):
-    """The tables on one side, the model on the other; every rule does the same to both."""
+    """Every rule makes the same call on the tables and on the model."""
 
     jobs_made = Bundle("jobs_made")
-    leases_given = Bundle("leases_given")
+    claimed_leases = Bundle("claimed_leases")
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class JobMachine(RuleBasedStateMachine):
         self.jobs, self.leases = Jobs(self.database), Leases(self.database)
         self.reconciler = Reconciler(self.database)
         self.model: dict[str, ModelJob] = {}
-        self.given: set[Lease] = set()
+        self.claimed: set[Lease] = set()
         self.seen: dict[str, tuple[JobState, int]] = {}
 
     def opened(self) -> Database:
@@ -51,28 +52,28 @@ class JobMachine(RuleBasedStateMachine):
         return Database.in_memory(self.clock)
 
     def teardown(self) -> None:
-        """Accepted means kept: left to themselves, all jobs end."""
+        """Every accepted job ends if it is left alone."""
         while any(not job.state.terminal for job in self.model.values()):
             self.tick(301)
             self.repair()
             self._claim()
-            for lease in self.given:
+            for lease in self.claimed:
                 self.finish(lease)
                 self.stop(lease)
-            self.jobs_keep_their_promises()
-        self.events_tell_each_end_once()
+            self.jobs_keep_their_guarantees()
+        self.each_end_has_one_event()
         self.database.engine.dispose()
 
-    def events_tell_each_end_once(self) -> None:
+    def each_end_has_one_event(self) -> None:
         for job in self.model.values():
-            found = Events(self.database).after(job.id, 0, limit=10_000)
-            numbers = [event.id for event in found]
+            events = Events(self.database).after(job.id, 0, limit=10_000)
+            numbers = [event.id for event in events]
             assert numbers == sorted(set(numbers))
-            states = [JobState(event.data["state"]) for event in found if event.kind == EventKind.STATE]
+            states = [JobState(event.data["state"]) for event in events if event.kind == EventKind.STATE]
             assert states[0] == JobState.QUEUED
             assert [state for state in states if state.terminal] == states[-1:] == [job.state]
 
-    @precondition(lambda self: len(self.model) < 3)  # few, so that one job lives through many steps
+    @precondition(lambda self: len(self.model) < 3)  # few jobs, so that each takes many steps
     @rule(target=jobs_made, priority=st.integers(-1, 1), deadline_s=st.sampled_from([None, None, 30.0, 100.0]))
     def create(self, priority: int, deadline_s: float | None) -> str:
         request = PreprocessRequest(
@@ -82,7 +83,7 @@ class JobMachine(RuleBasedStateMachine):
         self.model[job.id] = ModelJob(job.id, priority, self.clock.now, job.deadline_at)
         return job.id
 
-    @rule(target=leases_given)
+    @rule(target=claimed_leases)
     def claim(self) -> object:
         lease = self._claim()
         return multiple() if lease is None else lease
@@ -96,8 +97,8 @@ class JobMachine(RuleBasedStateMachine):
         best = min(due, key=lambda job: (-job.priority, job.id))
         best.claim(self.clock.now)
         assert claim.lease == Lease(best.id, best.fence)
-        assert claim.lease not in self.given  # so no two attempts may change one job
-        self.given.add(claim.lease)
+        assert claim.lease not in self.claimed  # else two attempts could change one job
+        self.claimed.add(claim.lease)
         return claim.lease
 
     @rule()
@@ -105,29 +106,36 @@ class JobMachine(RuleBasedStateMachine):
         self._claim()
         self.clock.tick(LEASE.total_seconds() + 1)
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases)
     def renew(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].renew(lease.fence, self.clock.now)
         assert outcome_of(lambda: self.leases.renew(lease, Progress(fraction=0.5))) == expected
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases, key=st.sampled_from(["a", "b"]))
+    def save_checkpoint(self, lease: Lease, key: str) -> None:
+        expected = self.model[lease.job_id].save_checkpoint(lease.fence, key)
+        checkpoint = ONNX_FILE.model_copy(update={"key": key})
+        assert outcome_of(lambda: self.leases.save_checkpoint(lease, checkpoint)) == expected
+
+    @rule(lease=claimed_leases)
     def finish(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].finish(lease.fence)
         assert outcome_of(lambda: self.leases.finish(lease, DATASET_MANIFEST)) == expected
 
     @rule(
-        lease=leases_given, error=st.sampled_from([Corrupt("a bit flipped"), WorkerLost("gone"), BadArchive("no zip")])
+        lease=claimed_leases,
+        error=st.sampled_from([Corrupt("a bit flipped"), WorkerLost("gone"), BadArchive("no zip")]),
     )
     def fail(self, lease: Lease, error: TidepoolError) -> None:
         expected = self.model[lease.job_id].fail(lease.fence, error.retryable, self.clock.now)
         assert outcome_of(lambda: self.leases.fail(lease, error)) == expected
 
-    @rule(lease=leases_given)
+    @rule(lease=claimed_leases)
     def release(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].release(lease.fence, self.clock.now)
         assert outcome_of(lambda: self.leases.release(lease)) == expected
 
-    @rule(lease=consumes(leases_given))
+    @rule(lease=consumes(claimed_leases))
     def stop(self, lease: Lease) -> None:
         expected = self.model[lease.job_id].stop(lease.fence)
         assert outcome_of(lambda: self.leases.cancelled(lease)) == expected
@@ -147,7 +155,7 @@ class JobMachine(RuleBasedStateMachine):
             job.repair(self.clock.now)
 
     @invariant()
-    def jobs_keep_their_promises(self) -> None:
+    def jobs_keep_their_guarantees(self) -> None:
         with self.database.read() as connection:
             rows = connection.execute(select(tables.jobs)).all()
             published = list(connection.execute(select(tables.dataset_versions.c.job_id)).scalars())
@@ -160,6 +168,15 @@ class JobMachine(RuleBasedStateMachine):
             assert row.attempt <= row.max_attempts
             assert published.count(row.id) == job.published == (row.state == JobState.SUCCEEDED)
             self.seen[row.id] = JobState(row.state), row.fence
+
+    @invariant()
+    def exactly_the_checkpoints_of_live_jobs_are_registered(self) -> None:
+        table = tables.object_references.c
+        query = select(table.owner_id, table.key).where(table.owner_kind == Owner.JOB_CHECKPOINT)
+        with self.database.read() as connection:
+            registered = {tuple(row) for row in connection.execute(query)}
+        jobs = [job for job in self.model.values() if not job.state.terminal]
+        assert registered == {(job.id, job.checkpoint) for job in jobs if job.checkpoint is not None}
 
 
 TestJobs = JobMachine.TestCase

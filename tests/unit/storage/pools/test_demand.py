@@ -1,4 +1,4 @@
-"""What is measured of the pools."""
+"""The measured load of the pools."""
 
 import pytest
 
@@ -14,11 +14,11 @@ from tests.examples import PREDICT_REQUEST, TRAIN_REQUEST
 
 IDLE = ReplicaReport(job=False, busy=0.0, draining=False)
 BUSY = ReplicaReport(job=True, busy=0.5, draining=False)
-GOING = ReplicaReport(job=True, busy=1.0, draining=True)
+DRAINING = ReplicaReport(job=True, busy=1.0, draining=True)
 
 
 class World:
-    """A database with two trainings and one batch prediction waiting, and what a test lets the pools say."""
+    """A database with two trainings and one batch prediction waiting, and reports that tests set."""
 
     def __init__(self) -> None:
         clock = FakeClock()
@@ -35,7 +35,7 @@ def world() -> World:
     return World()
 
 
-def test_an_empty_deployment(world: World) -> None:
+def test_an_empty_deployment_is_measured(world: World) -> None:
     measured = world.demand.measure()
 
     assert tuple(measured) == POOL_NAMES
@@ -43,8 +43,8 @@ def test_an_empty_deployment(world: World) -> None:
     assert measured["trainer"] == Measured(at=50.0, ready=0, draining=0, waiting=2, running=0, oldest_s=3.0)
 
 
-def test_replicas_that_go_are_not_ready(world: World) -> None:
-    world.reports.said = {"trainer": PoolReports(replicas={"a": IDLE, "b": BUSY, "c": GOING})}
+def test_draining_replicas_are_not_ready(world: World) -> None:
+    world.reports.said = {"trainer": PoolReports(replicas={"a": IDLE, "b": BUSY, "c": DRAINING})}
 
     measured = world.demand.measure()["trainer"]
 
@@ -52,7 +52,7 @@ def test_replicas_that_go_are_not_ready(world: World) -> None:
     assert measured.requests_per_minute is None
 
 
-def test_requests_wait_for_inference_as_jobs_do(world: World) -> None:
+def test_waiting_requests_count_for_the_inference_pool(world: World) -> None:
     gateways = {"a": GatewayReport(waiting=4, per_minute=30.0), "b": GatewayReport(waiting=1, per_minute=15.0)}
     world.reports.said = {"inference": PoolReports(replicas={"a": BUSY}, gateways=gateways)}
 
@@ -62,7 +62,7 @@ def test_requests_wait_for_inference_as_jobs_do(world: World) -> None:
     assert (measured.ready, measured.busy) == (1, 0.5)
 
 
-def test_without_the_broker_jobs_are_measured_and_requests_are_not(world: World) -> None:
+def test_without_the_broker_only_jobs_are_measured(world: World) -> None:
     world.reports.said = None
 
     measured = world.demand.measure()

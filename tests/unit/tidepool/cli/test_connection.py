@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from tidepool.cli.connection import connect
-from tidepool.errors import Trouble
-from tidepool.stack.components import Plan
+from tidepool.errors import UserFacingError
+from tidepool.stack.components import StackPlan
 from tidepool.stack.home import Home
 
 
@@ -25,22 +25,22 @@ def address_of(home: Home) -> tuple[str, str]:
         return str(http.base_url).rstrip("/"), http.headers["Authorization"]
 
 
-def test_nothing_runs(home: Home) -> None:
-    with pytest.raises(Trouble, match="No stack runs in"):
+def test_connecting_fails_when_no_stack_runs(home: Home) -> None:
+    with pytest.raises(UserFacingError, match="No stack is running in"):
         connect(home)
 
 
-def test_the_stack_in_the_folder(home: Home) -> None:
+def test_the_default_is_the_stack_in_the_home(home: Home) -> None:
     home.create()
-    Plan(url="http://127.0.0.1:8123", components=()).save(home.plan_file)
+    StackPlan(url="http://127.0.0.1:8123", components=()).save(home.plan_file)
     home.key_file.write_text("tp_secret\n")
 
     assert address_of(home) == ("http://127.0.0.1:8123", "Bearer tp_secret")
 
 
-def test_another_deployment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_another_deployment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_URL", "http://tidepool:80")
-    with pytest.raises(Trouble, match="Set both"):
+    with pytest.raises(UserFacingError, match="Set both"):
         connect(home)
 
     monkeypatch.setenv("TIDEPOOL_API_KEY", "tp_other")

@@ -21,7 +21,7 @@ def pool(mode: str, ready: int | None, waiting: int | None, created: int | None 
 
 
 @pytest.mark.parametrize(
-    ("found", "line"),
+    ("row", "line"),
     [
         (pool("manual", 2, 5), "inference 3 2 2 5 1 2 s manual"),
         (pool("auto", None, None), "inference 3 ? ? ? 1 2 s auto 0..4"),
@@ -30,17 +30,17 @@ def pool(mode: str, ready: int | None, waiting: int | None, created: int | None 
     ],
     ids=["manual", "auto", "enough created", "too few created"],
 )
-def test_a_line_for_a_pool(found: Pool, line: str) -> None:
+def test_each_pool_is_a_line(row: Pool, line: str) -> None:
     console = Console(file=io.StringIO(), width=120)
 
-    print_pools(console, (found,))
+    print_pools(console, (row,))
 
     head, text = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert head.split()[:3] == ["pool", "desired", "ready"]
     assert " ".join(text.split()) == line
 
 
-def test_json() -> None:
-    found = pool("auto", None, None)
+def test_pools_as_json() -> None:
+    row = pool("auto", None, None)
 
-    assert [Pool.model_validate(each) for each in json.loads(pools_json([found, found]))] == [found, found]
+    assert [Pool.model_validate(item) for item in json.loads(pools_json([row, row]))] == [row, row]

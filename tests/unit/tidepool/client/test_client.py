@@ -25,7 +25,7 @@ POOL = {
     "queue": {"waiting": 4, "running": 1, "oldest_s": 2.5},
     "policy": {"min": 0, "max": 4},
 }
-GUESS = {"predictions": [{"label": "cat", "score": 0.9}], "error": None}
+RESULT = {"predictions": [{"label": "cat", "score": 0.9}], "error": None}
 
 
 def job(state: JobState = JobState.QUEUED, **fields: Any) -> dict[str, Any]:
@@ -36,31 +36,31 @@ def job(state: JobState = JobState.QUEUED, **fields: Any) -> dict[str, Any]:
 
 
 class Server:
-    """Answers one thing after the other, or the last one for ever, and remembers what it was asked."""
+    """Returns its responses in order, repeating the last one, and records the requests."""
 
-    def __init__(self, *answers: httpx.Response) -> None:
-        self.asked: list[httpx.Request] = []
-        self._answers = list(answers)
+    def __init__(self, *responses: httpx.Response) -> None:
+        self.requests: list[httpx.Request] = []
+        self._responses = list(responses)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
-        self.asked.append(request)
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        self.requests.append(request)
+        return self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
 
     @property
     def client(self) -> Client:
         return Client("http://tidepool", "tp_key", transport=httpx.MockTransport(self))
 
 
-def test_upload_streams_the_archive_and_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_an_upload_streams_the_archive_and_reports_progress(tmp_path: Path) -> None:
     archive, sent = tmp_path / "cats.zip", []
     archive.write_bytes(bytes(200_000))
     server = Server(httpx.Response(202, json=job()))
-    answer = server.client.upload_dataset(
+    uploaded = server.client.upload_dataset(
         "cats", archive, spec={"split": {"seed": 1}}, on_bytes=lambda done, size: sent.append((done, size))
     )
-    (request,) = server.asked
-    assert answer.id == "j1"
+    (request,) = server.requests
+    assert uploaded.id == "j1"
     assert request.url.path == "/v1/datasets/cats/versions"
     assert b'name="archive"; filename="cats.zip"' in request.content
     assert b'{"split": {"seed": 1}}' in request.content
@@ -68,143 +68,143 @@ def test_upload_streams_the_archive_and_tells_how_far_it_is(tmp_path: Path) -> N
     assert sent[-1] == (200_000, 200_000)
 
 
-def test_an_upload_that_is_told_to_come_back_sends_all_of_it_again(tmp_path: Path) -> None:
+def test_a_retried_upload_sends_the_whole_file_again(tmp_path: Path) -> None:
     archive = tmp_path / "cats.zip"
     archive.write_bytes(b"all of it")
     server = Server(httpx.Response(503, headers={"Retry-After": "0"}), httpx.Response(202, json=job()))
     server.client.upload_dataset("cats", archive)
-    first, second = server.asked
+    first, second = server.requests
     assert b"all of it" in first.content
     assert b"all of it" in second.content
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-def test_train_sends_what_was_asked_for_and_nothing_else() -> None:
+def test_train_sends_only_the_given_fields() -> None:
     server = Server(httpx.Response(202, json=job()))
     server.client.train(dataset="cats@1", model="cat-cnn", epochs=3)
     spec = {"dataset": "cats@1", "model": "cat-cnn", "epochs": 3}
-    assert json.loads(server.asked[0].content) == {"kind": "train", "spec": spec}
+    assert json.loads(server.requests[0].content) == {"kind": "train", "spec": spec}
 
 
 def test_two_posts_have_two_idempotency_keys() -> None:
     server = Server(httpx.Response(202, json=job()))
     for _ in range(2):
         server.client.train(dataset="cats@1", model="cat-cnn")
-    assert len({request.headers["Idempotency-Key"] for request in server.asked}) == 2
+    assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 2
 
 
-def test_cancel() -> None:
+def test_cancel_posts_to_the_job() -> None:
     server = Server(httpx.Response(202, json=job(JobState.CANCELLED)))
     assert server.client.cancel("j1").state is JobState.CANCELLED
-    assert (server.asked[0].method, server.asked[0].url.path) == ("POST", "/v1/jobs/j1/cancel")
+    assert (server.requests[0].method, server.requests[0].url.path) == ("POST", "/v1/jobs/j1/cancel")
 
 
-def test_wait_asks_until_the_end() -> None:
+def test_wait_polls_until_the_job_ends() -> None:
     states = (JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED)
     server = Server(*(httpx.Response(200, json=job(state)) for state in states))
     assert server.client.wait("j1").state is JobState.SUCCEEDED
-    assert [request.url.params["wait"] for request in server.asked] == ["30"] * 3
+    assert [request.url.params["wait"] for request in server.requests] == ["30"] * 3
 
 
-def test_wait_tells_the_progress_of_every_look() -> None:
+def test_wait_reports_the_progress_of_every_poll() -> None:
     seen: list[Job] = []
     server = Server(*(httpx.Response(200, json=job(state)) for state in (JobState.RUNNING, JobState.SUCCEEDED)))
     server.client.wait("j1", seen.append)
-    assert [(one.state, one.progress.fraction) for one in seen] == [("running", 0.5), ("succeeded", 0.5)]
+    assert [(polled.state, polled.progress.fraction) for polled in seen] == [("running", 0.5), ("succeeded", 0.5)]
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED])
-def test_another_end_than_success_is_an_error(state: JobState) -> None:
+def test_wait_raises_an_error_if_the_job_does_not_succeed(state: JobState) -> None:
     server = Server(httpx.Response(200, json=job(state, error={"code": "bad_dataset", "message": "one class only"})))
     with pytest.raises(JobUnsuccessful, match=f"train job j1 {state}: one class only") as caught:
         server.client.wait("j1")
     assert caught.value.job.state is state
 
 
-def test_pools() -> None:
+def test_pools_are_listed() -> None:
     server = Server(httpx.Response(200, json={"items": [POOL], "next": None}))
     (pool,) = server.client.pools()
     assert (pool.name, pool.replicas.ready, pool.queue.waiting) == ("inference", None, 4)
 
 
-def test_scale() -> None:
+def test_scale_and_autoscale_patch_the_pool() -> None:
     server = Server(httpx.Response(200, json=POOL))
     server.client.scale("inference", 3)
     server.client.autoscale("inference", min=0, max=4, utilization=None)
-    assert [(request.method, request.url.path) for request in server.asked] == [("PATCH", "/v1/pools/inference")] * 2
-    assert [json.loads(request.content) for request in server.asked] == [
+    assert [(request.method, request.url.path) for request in server.requests] == [("PATCH", "/v1/pools/inference")] * 2
+    assert [json.loads(request.content) for request in server.requests] == [
         {"mode": "manual", "replicas": 3},
         {"mode": "auto", "min": 0, "max": 4, "utilization": None},
     ]
 
 
-def test_the_history_of_a_pool() -> None:
+def test_the_history_of_a_pool_is_listed() -> None:
     change = {"at": "2026-01-01T00:00:00Z", "desired": 3, "ready": 1, "waiting": 4, "running": 0, "reason": "4 wait"}
     server = Server(httpx.Response(200, json={"items": [change], "next": "7"}))
-    assert [found.reason for found in server.client.pool_history("inference", limit=1)] == ["4 wait"]
-    assert server.asked[0].url.params["limit"] == "1"
+    assert [change.reason for change in server.client.pool_history("inference", limit=1)] == ["4 wait"]
+    assert server.requests[0].url.params["limit"] == "1"
 
 
-def test_alias() -> None:
+def test_an_alias_is_set() -> None:
     server = Server(httpx.Response(200, json=ALIAS))
     assert server.client.set_alias("cat-cnn", "production", 2).version == 2
-    (request,) = server.asked
+    (request,) = server.requests
     assert (request.method, request.url.path) == ("PUT", "/v1/models/cat-cnn/aliases/production")
     assert json.loads(request.content) == {"version": 2}
 
 
-def test_split() -> None:
+def test_an_alias_is_split() -> None:
     server = Server(httpx.Response(200, json=ALIAS | {"versions": {"2": 90, "3": 10}, "shadow": 1}))
 
     alias = server.client.split_alias("cat-cnn", "production", {2: 90, 3: 10}, shadow=1)
 
     assert (alias.versions, alias.shadow) == ({2: 90, 3: 10}, 1)
-    assert json.loads(server.asked[0].content) == {"versions": {"2": 90, "3": 10}, "shadow": 1}
+    assert json.loads(server.requests[0].content) == {"versions": {"2": 90, "3": 10}, "shadow": 1}
 
 
 @pytest.mark.parametrize("metadata", [None, {"labels": ["cat", "dog"]}])
-def test_upload_of_a_model(tmp_path: Path, metadata: dict[str, Any] | None) -> None:
+def test_a_model_is_uploaded(tmp_path: Path, metadata: dict[str, Any] | None) -> None:
     file = tmp_path / "cats.onnx"
     file.write_bytes(b"a graph")
     server = Server(httpx.Response(202, json=job(kind="vet")))
 
     assert server.client.upload_model("cat-vit", file, metadata=metadata).kind == "vet"
 
-    (request,) = server.asked
+    (request,) = server.requests
     assert (request.method, request.url.path) == ("POST", "/v1/models/cat-vit/versions")
     assert b'name="model"; filename="cats.onnx"' in request.content
     assert (b'{"labels": ["cat", "dog"]}' in request.content) == (metadata is not None)
     assert request.headers["Idempotency-Key"]
 
 
-def test_predict_one() -> None:
+def test_one_image_is_predicted() -> None:
     timing = {"queue": 0.1, "inference": 0.2, "total": 0.3}
-    answer = {"model": "cat-cnn", "version": 1, "predictions": GUESS["predictions"], "timing_ms": timing}
-    server = Server(httpx.Response(200, json=answer))
+    body = {"model": "cat-cnn", "version": 1, "predictions": RESULT["predictions"], "timing_ms": timing}
+    server = Server(httpx.Response(200, json=body))
     assert server.client.predict("cat-cnn", JPEG, alias="production").predictions[0].label == "cat"
-    (request,) = server.asked
+    (request,) = server.requests
     assert dict(request.url.params) == {"top_k": "1", "alias": "production"}
     assert (request.headers["Content-Type"], request.content) == ("image/jpeg", JPEG)
 
 
-def test_predict_many_in_one_request() -> None:
-    server = Server(httpx.Response(200, json={"results": [GUESS, GUESS]}))
+def test_many_images_are_predicted_in_one_request() -> None:
+    server = Server(httpx.Response(200, json={"results": [RESULT, RESULT]}))
     results = server.client.predict_many("cat-cnn", [JPEG, PNG], version=2)
     assert [result.predictions[0].label for result in results if result.predictions] == ["cat", "cat"]
-    (request,) = server.asked
+    (request,) = server.requests
     assert re.findall(rb"Content-Type: (.*)\r\n", request.content) == [b"image/jpeg", b"image/png"]
 
 
-def test_predict_many_in_halves_where_the_server_refuses_more() -> None:
+def test_a_request_that_is_too_large_is_split_in_half() -> None:
     def serve(request: httpx.Request) -> httpx.Response:
         count = request.read().count(b'name="image"')
-        return httpx.Response(413) if count > 2 else httpx.Response(200, json={"results": [GUESS] * count})
+        return httpx.Response(413) if count > 2 else httpx.Response(200, json={"results": [RESULT] * count})
 
     client = Client("http://tidepool", "tp_key", transport=httpx.MockTransport(serve))
     assert len(client.predict_many("cat-cnn", [JPEG] * 7)) == 7
 
 
-def test_one_picture_that_is_too_large_is_an_error() -> None:
+def test_one_image_that_is_too_large_raises_an_error() -> None:
     with pytest.raises(ApiError):
         Server(httpx.Response(413)).client.predict_many("cat-cnn", [JPEG])
 
@@ -213,6 +213,6 @@ def test_one_picture_that_is_too_large_is_an_error() -> None:
     ("content", "expected"),
     [(JPEG, "image/jpeg"), (PNG, "image/png"), (b"RIFF0000WEBP", "image/webp"), (b"BM", "image/bmp")],
 )
-def test_media_types(content: bytes, expected: str) -> None:
+def test_the_media_type_follows_from_the_first_bytes(content: bytes, expected: str) -> None:
     assert media_type(content) == expected
     assert media_type(b"text") == "application/octet-stream"

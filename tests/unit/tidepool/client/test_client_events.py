@@ -1,17 +1,33 @@
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.unit.tidepool.client.test_events import sent
+from contract.events import JobEvent
 from tidepool.client import Client
 from tidepool.client import client as client_module
 from tidepool.errors import ApiError
 
+SSE = {"Content-Type": "text/event-stream; charset=utf-8"}
+
+
+def sent(number: int, kind: str = "log", **data: object) -> bytes:
+    body = json.dumps({"at": "2026-01-01T00:00:00Z", "data": data}, ensure_ascii=False)
+    return f"id: {number}\r\nevent: {kind}\r\ndata: {body}\r\n\r\n".encode()
+
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "LOOK", 0)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "POLL_S", 0)
+
+
+class Chunks(httpx.SyncByteStream):
+    def __init__(self, content: bytes, size: int) -> None:
+        self._chunks = [content[start : start + size] for start in range(0, len(content), size)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._chunks
 
 
 class Breaking(httpx.SyncByteStream):
@@ -26,57 +42,85 @@ class Breaking(httpx.SyncByteStream):
 
 
 class Server:
-    """Answers one thing after the other, or the last one for ever, and remembers where each reader resumed."""
+    """Returns its responses in order, repeating the last one; `resumed` holds each request's Last-Event-ID."""
 
-    def __init__(self, *answers: httpx.Response | httpx.ConnectError) -> None:
+    def __init__(self, *responses: httpx.Response | httpx.ConnectError) -> None:
         self.resumed: list[int] = []
-        self._answers = list(answers)
+        self._responses = list(responses)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/v1/jobs/j1/events"
         self.resumed.append(int(request.headers["Last-Event-ID"]))
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, httpx.ConnectError):
-            raise answer
-        return answer
+        response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
+        if isinstance(response, httpx.ConnectError):
+            raise response
+        return response
 
-    def events(self, after: int = 0) -> Iterator[int]:
+    def events(self, after: int = 0) -> Iterator[JobEvent]:
         client = Client("http://tidepool", "tp_key", transport=httpx.MockTransport(self))
-        return (event.id for event in client.events("j1", after))
+        return client.events("j1", after)
+
+    def ids(self, after: int = 0) -> list[int]:
+        return [event.id for event in self.events(after)]
 
 
-def test_the_events_of_a_job_end_with_it() -> None:
-    server = Server(httpx.Response(200, content=sent(3) + sent(4)))
+def test_events_end_when_the_job_ends() -> None:
+    server = Server(httpx.Response(200, headers=SSE, content=sent(3) + sent(4)))
 
-    assert list(server.events(after=2)) == [3, 4]
+    assert server.ids(after=2) == [3, 4]
 
     assert server.resumed == [2]
 
 
-def test_a_stream_that_breaks_is_taken_up_after_the_last_event() -> None:
+def test_a_broken_stream_resumes_after_the_last_event() -> None:
     server = Server(
-        httpx.Response(200, stream=Breaking(sent(1) + sent(2) + sent(3)[:-4])),
+        httpx.Response(200, headers=SSE, stream=Breaking(sent(1) + sent(2) + sent(3)[:-4])),
         httpx.ConnectError("refused"),
         httpx.Response(503),
-        httpx.Response(200, content=sent(3)),
+        httpx.Response(200, headers=SSE, content=sent(3)),
     )
 
-    assert list(server.events()) == [1, 2, 3]
+    assert server.ids() == [1, 2, 3]
 
     assert server.resumed == [0, 2, 2, 2]
 
 
-def test_a_server_that_stays_away_is_an_error() -> None:
+def test_a_server_that_stays_unreachable_raises_an_error() -> None:
     with pytest.raises(ApiError) as caught:
-        list(Server(httpx.ConnectError("refused")).events())
+        Server(httpx.ConnectError("refused")).ids()
 
     assert caught.value.code == "unreachable"
 
 
-def test_a_job_that_does_not_exist_is_an_error_at_once() -> None:
+def test_a_missing_job_raises_an_error_without_retries() -> None:
     server = Server(httpx.Response(404, json={"code": "not_found", "detail": "there is no such job"}))
 
     with pytest.raises(ApiError, match="there is no such job"):
-        list(server.events())
+        server.ids()
 
     assert server.resumed == [0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_events_are_the_same_whatever_the_chunk_size(size: int) -> None:
+    content = sent(1, "state", state="queued") + b": ping - now\r\n\r\n" + sent(2, message="ü\u2028\x85: , id: 7")
+
+    first, second = Server(httpx.Response(200, headers=SSE, stream=Chunks(content, size))).events()
+
+    assert (first.id, first.kind, first.data) == (1, "state", {"state": "queued"})
+    assert (second.id, second.kind, second.data) == (2, "log", {"message": "ü\u2028\x85: , id: 7"})
+
+
+def test_an_event_cut_off_at_the_end_is_ignored() -> None:
+    assert Server(httpx.Response(200, headers=SSE, content=sent(1) + sent(2)[:-4])).ids() == [1]
+
+
+def test_an_empty_stream_has_no_events() -> None:
+    assert Server(httpx.Response(200, headers=SSE, content=b"")).ids() == []
+
+
+def test_a_response_that_is_not_an_event_stream_raises_an_error() -> None:
+    with pytest.raises(ApiError) as caught:
+        Server(httpx.Response(200, content=b"<html>")).ids()
+
+    assert caught.value.code == "unreachable"

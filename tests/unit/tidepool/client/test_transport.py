@@ -7,17 +7,17 @@ from tidepool.client.transport import RETRIES, Transport
 from tidepool.errors import ApiError
 
 
-def answering(answers: Iterable[httpx.Response]) -> tuple[Transport, list[httpx.Request]]:
-    """A transport that gets these answers one after the other, and the requests that it made."""
-    asked: list[httpx.Request] = []
-    queue = iter(answers)
+def responding(responses: Iterable[httpx.Response]) -> tuple[Transport, list[httpx.Request]]:
+    """Return a transport that gets these responses in order, and the list of its requests."""
+    requests: list[httpx.Request] = []
+    queue = iter(responses)
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         request.read()
-        asked.append(request)
+        requests.append(request)
         return next(queue)
 
-    return Transport("http://tidepool", "tp_key", httpx.MockTransport(answer)), asked
+    return Transport("http://tidepool", "tp_key", httpx.MockTransport(respond)), requests
 
 
 def busy(status: int = 503, **headers: str) -> httpx.Response:
@@ -25,41 +25,41 @@ def busy(status: int = 503, **headers: str) -> httpx.Response:
     return httpx.Response(status, json=problem, headers=headers)
 
 
-def test_the_key_is_sent() -> None:
-    transport, asked = answering([httpx.Response(200, json={"name": "me"})])
+def test_the_api_key_is_sent() -> None:
+    transport, requests = responding([httpx.Response(200, json={"name": "me"})])
     assert transport.call("GET", "/v1/me") == {"name": "me"}
-    assert asked[0].headers["Authorization"] == "Bearer tp_key"
+    assert requests[0].headers["Authorization"] == "Bearer tp_key"
 
 
-def test_an_answer_without_a_body() -> None:
-    transport, _ = answering([httpx.Response(204)])
+def test_a_response_without_a_body_is_none() -> None:
+    transport, _ = responding([httpx.Response(204)])
     assert transport.call("DELETE", "/v1/keys/1") is None
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_it_comes_back_when_told_when(status: int) -> None:
-    transport, asked = answering([busy(status, **{"Retry-After": "0"}), httpx.Response(200, json=1)])
+def test_a_request_is_retried_after_retry_after(status: int) -> None:
+    transport, requests = responding([busy(status, **{"Retry-After": "0"}), httpx.Response(200, json=1)])
     assert transport.call("POST", "/v1/jobs", json={"a": 1}) == 1
-    assert [request.content for request in asked] == [b'{"a":1}', b'{"a":1}']
+    assert [request.content for request in requests] == [b'{"a":1}', b'{"a":1}']
 
 
-def test_it_gives_up_in_the_end() -> None:
-    transport, asked = answering(busy(**{"Retry-After": "0"}) for _ in range(100))
+def test_retries_are_limited() -> None:
+    transport, requests = responding(busy(**{"Retry-After": "0"}) for _ in range(100))
     with pytest.raises(ApiError):
         transport.call("GET", "/v1/me")
-    assert len(asked) == RETRIES + 1
+    assert len(requests) == RETRIES + 1
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}])
-def test_it_does_not_come_back_unasked(headers: dict[str, str]) -> None:
-    transport, asked = answering([busy(**headers)])
+def test_a_request_is_not_retried_without_a_valid_retry_after(headers: dict[str, str]) -> None:
+    transport, requests = responding([busy(**headers)])
     with pytest.raises(ApiError):
         transport.call("GET", "/v1/me")
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-def test_a_problem_becomes_an_error() -> None:
-    transport, _ = answering([busy()])
+def test_problem_details_become_an_error() -> None:
+    transport, _ = responding([busy()])
     with pytest.raises(ApiError) as caught:
         transport.call("GET", "/v1/me")
     error = caught.value
@@ -67,13 +67,13 @@ def test_a_problem_becomes_an_error() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b""])
-def test_an_answer_that_is_no_problem_becomes_an_error_too(body: bytes) -> None:
-    transport, _ = answering([httpx.Response(502, content=body)])
+def test_an_error_response_without_problem_details_becomes_an_error(body: bytes) -> None:
+    transport, _ = responding([httpx.Response(502, content=body)])
     with pytest.raises(ApiError, match=r"Bad Gateway \(502 http\)"):
         transport.call("GET", "/v1/me")
 
 
-def test_no_answer_becomes_an_error() -> None:
+def test_a_failed_connection_becomes_an_error() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from tidepool.demo.images import pictures_of
+from tidepool.demo.images import sample_images
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    return tmp_path / "pictures.zip"
+    return tmp_path / "images.zip"
 
 
 def fill(archive: Path, *names: str) -> None:
@@ -17,31 +17,31 @@ def fill(archive: Path, *names: str) -> None:
             file.writestr(name, name.encode())
 
 
-def test_the_classes_take_turns(archive: Path) -> None:
+def test_images_alternate_between_classes(archive: Path) -> None:
     fill(archive, "cat/1.png", "cat/2.png", "cat/3.png", "dog/1.png")
-    assert [picture.label for picture in pictures_of(archive, 4)] == ["cat", "dog", "cat", "cat"]
+    assert [image.label for image in sample_images(archive, 4)] == ["cat", "dog", "cat", "cat"]
 
 
-def test_no_more_than_asked_for(archive: Path) -> None:
+def test_the_count_is_a_limit(archive: Path) -> None:
     fill(archive, "cat/1.png", "dog/1.png", "emu/1.png")
-    assert [picture.content for picture in pictures_of(archive, 2)] == [b"cat/1.png", b"dog/1.png"]
+    assert [image.content for image in sample_images(archive, 2)] == [b"cat/1.png", b"dog/1.png"]
 
 
-def test_where_there_is_a_test_split_only_that(archive: Path) -> None:
+def test_only_the_test_split_is_used_if_there_is_one(archive: Path) -> None:
     fill(archive, "set/train/cat/1.png", "set/test/cat/2.png", "set/test/dog/3.jpg")
-    assert [picture.name for picture in pictures_of(archive, 9)] == ["set/test/cat/2.png", "set/test/dog/3.jpg"]
+    assert [image.name for image in sample_images(archive, 9)] == ["set/test/cat/2.png", "set/test/dog/3.jpg"]
 
 
-def test_a_class_called_test_is_no_split(archive: Path) -> None:
+def test_a_class_named_test_is_not_a_split(archive: Path) -> None:
     fill(archive, "test/1.png", "cat/1.png")
-    assert [picture.label for picture in pictures_of(archive, 9)] == ["cat", "test"]
+    assert [image.label for image in sample_images(archive, 9)] == ["cat", "test"]
 
 
-def test_what_is_no_picture_is_passed_over(archive: Path) -> None:
+def test_other_files_are_skipped(archive: Path) -> None:
     fill(archive, "cat/", "cat/readme.txt", "loose.png", "cat/1.PNG")
-    assert [picture.name for picture in pictures_of(archive, 9)] == ["cat/1.PNG"]
+    assert [image.name for image in sample_images(archive, 9)] == ["cat/1.PNG"]
 
 
-def test_what_the_data_set_rejected_is_not_tried(archive: Path) -> None:
+def test_rejected_files_are_excluded(archive: Path) -> None:
     fill(archive, "cat/1.png", "cat/2.png")
-    assert [picture.name for picture in pictures_of(archive, 9, but=frozenset({"cat/1.png"}))] == ["cat/2.png"]
+    assert [image.name for image in sample_images(archive, 9, exclude=frozenset({"cat/1.png"}))] == ["cat/2.png"]

@@ -4,7 +4,7 @@ import math
 
 
 def mean_wait_mdc(servers: int, utilization: float) -> float:
-    """The mean wait of an M/D/c queue in service times.
+    """Return the mean wait of an M/D/c queue in service times.
 
     C. D. Crommelin, Delay probability formulae when the holding times are constant, Post Office Electrical Engineers
     Journal 25 (1932): for the load a = c * rho, the sum over i >= 1 of
@@ -23,7 +23,7 @@ def mean_wait_mdc(servers: int, utilization: float) -> float:
 
 
 def mean_wait_md1(utilization: float) -> float:
-    """The mean wait of an M/D/1 queue in service times: Pollaczek and Khinchine."""
+    """Return the mean wait of an M/D/1 queue in service times: Pollaczek and Khinchine."""
     return utilization / (2 * (1 - utilization))
 
 

@@ -5,10 +5,9 @@ from hypothesis import strategies as st
 from contract.pools import ScalingPolicy
 from tests.unit.autoscaler.loads import policies
 from tests.unit.tidepool.simulate.queueing import mean_wait_md1, mean_wait_mdc
-from tidepool.simulate.arrivals import arrivals
-from tidepool.simulate.experiment import Experiment, Serving
+from tidepool.simulate.experiment import Experiment, Interval, Meter, Serving
 from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import Trace
+from tidepool.simulate.trace import Trace, arrivals
 
 HOUR = 3600.0
 ELASTIC = ScalingPolicy(min=0, max=20, idle_s=60, quiet_s=60, backlog_per_replica=16, utilization=0.7)
@@ -20,18 +19,18 @@ def served(rate: float, seconds: float = HOUR, startup_s: float = 3.0, deadline_
 
 
 @pytest.mark.parametrize(("servers", "utilization"), [(2, 0.7), (4, 0.8), (16, 0.9)])
-def test_fixed_replicas_wait_as_long_as_theory_says(servers: int, utilization: float) -> None:
+def test_fixed_replicas_wait_as_long_as_queueing_theory_predicts(servers: int, utilization: float) -> None:
     outcome = served(rate=servers * utilization / 0.02).fixed(servers)
     assert outcome.mean_wait_s == pytest.approx(0.02 * mean_wait_mdc(servers, utilization), rel=0.05)
 
 
-def test_one_replica_waits_as_long_as_theory_says() -> None:
+def test_one_replica_waits_as_long_as_queueing_theory_predicts() -> None:
     outcome = served(rate=0.7 / 0.02).fixed(1)
     assert outcome.mean_wait_s == pytest.approx(0.02 * mean_wait_md1(0.7), rel=0.05)
 
 
-def test_jobs_of_many_steps_wait_as_long_as_theory_says() -> None:
-    steps = Steps(seconds=0.1, count=100_000, a_step=1, a_request=5)
+def test_jobs_of_many_steps_wait_as_long_as_queueing_theory_predicts() -> None:
+    steps = Steps(seconds=0.1, count=100_000, requests_per_step=1, steps_per_request=5)
     jobs = arrivals(Trace("jobs", (0.0,), (4 * 0.7 / 0.5,), 10_000.0), steps, seed=1)
     outcome = Experiment(Serving(0.5, 5.0, jobs=True), steps, jobs).fixed(4)
     assert outcome.mean_wait_s == pytest.approx(0.5 * mean_wait_mdc(4, 0.7), rel=0.05)
@@ -42,12 +41,14 @@ def experiments(draw: st.DrawFn) -> Experiment:
     steps = draw(st.sampled_from([Steps(0.1, 0, 1, 1), Steps(1.0, 0, 20, 1), Steps(2.0, 0, 1, 5)]))
     arrived = draw(st.lists(st.sampled_from([0, 0, 1, 5]) | st.integers(0, 300), min_size=1, max_size=120))
     serving = Serving(
-        service_s=steps.seconds * steps.a_request / steps.a_step,
+        service_s=steps.seconds * steps.steps_per_request / steps.requests_per_step,
         startup_s=draw(st.sampled_from([0.0, 3.0, 20.0])),
         deadline_s=draw(st.sampled_from([None, 0.0, 10.0])),
         jobs=draw(st.booleans()),
     )
-    return Experiment(serving, Steps(steps.seconds, len(arrived), steps.a_step, steps.a_request), arrived)
+    return Experiment(
+        serving, Steps(steps.seconds, len(arrived), steps.requests_per_step, steps.steps_per_request), arrived
+    )
 
 
 @given(experiments(), policies())
@@ -60,18 +61,18 @@ def test_requests_are_conserved(experiment: Experiment, policy: ScalingPolicy) -
 
 
 @given(experiments(), policies())
-def test_what_is_held_stays_within_the_bounds(experiment: Experiment, policy: ScalingPolicy) -> None:
+def test_held_replicas_stay_within_the_bounds(experiment: Experiment, policy: ScalingPolicy) -> None:
     outcome = experiment.run(policy)
     steps = experiment.steps
     assert all(policy.min <= moment.held for moment in outcome.moments)
     assert outcome.held_s >= policy.min * steps.count * steps.seconds - 1e-6
-    if steps.a_request == 1:  # else replicas that go still finish, while others come
+    if steps.steps_per_request == 1:  # otherwise replicas drain while new ones start
         assert all(moment.held <= policy.max for moment in outcome.moments)
         assert outcome.held_s <= policy.max * steps.count * steps.seconds + 1e-6
 
 
 @given(experiments(), policies())
-def test_the_same_load_and_policy_have_the_same_outcome(experiment: Experiment, policy: ScalingPolicy) -> None:
+def test_runs_are_deterministic(experiment: Experiment, policy: ScalingPolicy) -> None:
     assert experiment.run(policy) == experiment.run(policy)
 
 
@@ -86,22 +87,22 @@ def test_an_elastic_pool_follows_its_load() -> None:
     assert outcome.wait_s(1.0) >= 3.0
 
 
-def test_a_request_that_finds_no_replica_waits_for_its_start() -> None:
-    steps = Steps(seconds=0.1, count=400, a_step=1, a_request=1)
-    lonely = Experiment(Serving(0.1, startup_s=4.0), steps, [0] * 10 + [1] + [0] * 389)
-    outcome = lonely.run(ELASTIC)
+def test_a_request_without_a_replica_waits_for_one_to_start() -> None:
+    steps = Steps(seconds=0.1, count=400, requests_per_step=1, steps_per_request=1)
+    single = Experiment(Serving(0.1, startup_s=4.0), steps, [0] * 10 + [1] + [0] * 389)
+    outcome = single.run(ELASTIC)
     assert 4.0 <= outcome.wait_s(1.0) <= 4.0 + 2.2
     assert (outcome.served, outcome.share_begun_within(3.0)) == (1, 0.0)
 
 
-def test_a_request_whose_deadline_passes_is_dropped() -> None:
-    steps = Steps(seconds=0.1, count=400, a_step=1, a_request=1)
+def test_a_request_past_its_deadline_is_dropped() -> None:
+    steps = Steps(seconds=0.1, count=400, requests_per_step=1, steps_per_request=1)
     outcome = Experiment(Serving(0.1, 4.0, deadline_s=2.0), steps, [3] + [0] * 399).run(ELASTIC)
     assert (outcome.dropped, outcome.served, outcome.wait_s(0.5)) == (3, 0, float("inf"))
 
 
 def test_running_jobs_keep_their_replicas() -> None:
-    steps = Steps(seconds=2.0, count=200, a_step=1, a_request=100)
+    steps = Steps(seconds=2.0, count=200, requests_per_step=1, steps_per_request=100)
     jobs = Experiment(Serving(200.0, 2.0, jobs=True), steps, [4] + [0] * 199)
     policy = ScalingPolicy(min=0, max=9, idle_s=0, quiet_s=0, backlog_per_replica=1)
     held = [moment.held for moment in jobs.run(policy).moments]
@@ -109,7 +110,22 @@ def test_running_jobs_keep_their_replicas() -> None:
     assert held[-1] == 0
 
 
-def test_thousands_of_replicas() -> None:
+def test_a_load_that_needs_thousands_of_replicas() -> None:
     outcome = served(rate=100_000, seconds=120, startup_s=0).run(ELASTIC.model_copy(update={"max": 5000}))
     assert 2000 < outcome.moments[-1].held <= 5000
     assert outcome.waiting.total() == 0
+
+
+def test_the_meter_averages_over_the_last_seconds() -> None:
+    meter = Meter(interval_s=5.0)
+    reads = [
+        meter.read(Interval(arrived, busy, seats=10), at=0, ready=1, waiting=0, leases=0, oldest_s=0)
+        for arrived, busy in [(10, 10), (0, 5), (2, 0), (0, 0)]
+    ]
+    assert [read.busy for read in reads] == [1.0, 0.75, 0.25, 0.0]
+    assert [read.requests_per_minute for read in reads] == pytest.approx([120, 60, 12, 12])
+
+
+def test_without_replicas_there_is_no_utilization() -> None:
+    read = Meter(2.0).read(Interval(), at=4, ready=0, waiting=3, leases=0, oldest_s=1.5)
+    assert (read.busy, read.waiting, read.at, read.oldest_s) == (None, 3, 4, 1.5)

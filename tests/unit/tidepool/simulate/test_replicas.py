@@ -1,9 +1,9 @@
 from tidepool.simulate.replicas import Replicas
 from tidepool.simulate.steps import Steps
 
-SECOND = Steps(seconds=1.0, count=100, a_step=1, a_request=1)
-THIRD = Steps(seconds=1.0, count=100, a_step=1, a_request=3)
-SHORT = Steps(seconds=1.0, count=100, a_step=50, a_request=1)
+SECOND = Steps(seconds=1.0, count=100, requests_per_step=1, steps_per_request=1)
+THIRD = Steps(seconds=1.0, count=100, requests_per_step=1, steps_per_request=3)
+SHORT = Steps(seconds=1.0, count=100, requests_per_step=50, steps_per_request=1)
 
 
 def test_a_new_replica_is_ready_after_its_start_up_time() -> None:
@@ -17,7 +17,7 @@ def test_a_new_replica_is_ready_after_its_start_up_time() -> None:
     assert room == [0, 0, 3, 3]
 
 
-def test_long_requests_keep_their_replica() -> None:
+def test_a_long_request_occupies_its_replica() -> None:
     replicas = Replicas(2, THIRD, startup_s=0)
     room = []
     for step in range(5):
@@ -34,7 +34,7 @@ def test_short_requests_share_a_step() -> None:
     assert replicas.held == 2
 
 
-def test_what_starts_goes_first_and_what_is_busy_finishes() -> None:
+def test_starting_replicas_stop_first_and_busy_ones_drain() -> None:
     replicas = Replicas(2, THIRD, startup_s=5)
     replicas.pass_step(0)
     replicas.begin(2)

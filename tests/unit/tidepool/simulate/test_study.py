@@ -8,8 +8,8 @@ from contract.pools import ScalingPolicy
 from tidepool.simulate.bounds import WaitTarget
 from tidepool.simulate.experiment import Serving
 from tidepool.simulate.plot import draw
-from tidepool.simulate.report import Report
-from tidepool.simulate.study import AS_ASKED, AT_MAX, FEWEST, RECOMMENDED, Study, study
+from tidepool.simulate.report import StudyReport
+from tidepool.simulate.study import AT_MAX, FEWEST, RECOMMENDED, REQUESTED, Study, study
 from tidepool.simulate.table import print_report
 from tidepool.simulate.trace import Trace
 
@@ -17,21 +17,21 @@ TRACE = Trace("half an hour", (0.0, 600.0, 660.0), (2.0, 100.0, 2.0), 1800.0)
 POLICY = ScalingPolicy(min=0, max=6, idle_s=60, quiet_s=60, backlog_per_replica=16, utilization=0.7)
 
 
-def found(wait_s: float = 1.0) -> Study:
+def run_study(wait_s: float = 1.0) -> Study:
     return study(TRACE, Serving(0.02, 3.0, 10.0), POLICY, WaitTarget(wait_s, 0.95), seed=0, price=0.5)
 
 
-def printed(report: Report, width: int = 140) -> str:
+def printed(report: StudyReport, width: int = 140) -> str:
     console = Console(file=io.StringIO(), width=width)
     print_report(console, report)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_every_way_is_a_row() -> None:
-    report = found().report
+def test_each_way_to_provision_is_a_row() -> None:
+    report = run_study().report
     rows = {row.name: row for row in report.rows}
-    assert list(rows) == [AS_ASKED, RECOMMENDED, FEWEST, AT_MAX]
-    assert (rows[AS_ASKED].min, rows[AS_ASKED].max) == (0, 6)
+    assert list(rows) == [REQUESTED, RECOMMENDED, FEWEST, AT_MAX]
+    assert (rows[REQUESTED].min, rows[REQUESTED].max) == (0, 6)
     assert (rows[AT_MAX].replica_hours, rows[AT_MAX].cost) == (pytest.approx(3.0), pytest.approx(1.5))
     assert rows[RECOMMENDED].p95_s is not None
     assert rows[RECOMMENDED].p95_s <= 1.0
@@ -44,12 +44,12 @@ def test_without_bounds_that_meet_the_target_nothing_is_recommended() -> None:
     noisy = Trace("noisy", (0.0,), (100.0,), 600.0)
     report = study(noisy, Serving(0.02, 3.0, 10.0), POLICY, WaitTarget(0.0, 1.0), seed=0, price=1).report
     assert report.recommended is None
-    assert [row.name for row in report.rows] == [AS_ASKED, AT_MAX]
+    assert [row.name for row in report.rows] == [REQUESTED, AT_MAX]
     assert "No bounds get 100% of the requests" in printed(report)
 
 
-def test_the_table() -> None:
-    report = found().report
+def test_the_table_and_the_recommendation() -> None:
+    report = run_study().report
     text = printed(report)
     assert f"half an hour: {report.requests:,} requests in 0.5 h" in text
     assert "0 to 6" in text
@@ -58,17 +58,17 @@ def test_the_table() -> None:
 
 
 def test_a_share_is_not_rounded() -> None:
-    report = found().report.model_copy(update={"wait_share": 0.999})
+    report = run_study().report.model_copy(update={"wait_share": 0.999})
     assert "For 99.9% of the requests" in printed(report)
 
 
-def test_a_narrow_terminal_cuts_no_number_short() -> None:
-    report = found().report
+def test_a_narrow_terminal_truncates_no_number() -> None:
+    report = run_study().report
     assert printed(report, width=60) == printed(report)
 
 
 def test_the_plot_has_a_line_for_every_outcome() -> None:
-    outcomes = found().outcomes
+    outcomes = run_study().outcomes
     drawing = ET.fromstring(draw("A <title>", outcomes))
     names = {"svg": "http://www.w3.org/2000/svg"}
     lines = drawing.findall("svg:polyline", names)

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tidepool.errors import StackFailed
-from tidepool.stack.blueprint import draw_plan, most_replicas, wanted_port
+from tidepool.stack.blueprint import configured_port, draw_plan, most_replicas
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
-from tidepool.stack.replicas import load_wanted, save_wanted
+from tidepool.stack.shared_files import load_desired, save_desired
 
 
 @pytest.fixture
@@ -25,19 +25,19 @@ def port() -> int:
 
 
 @pytest.fixture
-def three_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_most_three(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", "3")
 
 
-@pytest.mark.usefixtures("three_at_most")
-def test_every_role_is_there_once_and_workers_as_often_as_there_may_be(home: Home, port: int) -> None:
+@pytest.mark.usefixtures("at_most_three")
+def test_the_plan_has_each_server_once_and_the_most_replicas_of_each_worker(home: Home, port: int) -> None:
     roles = Counter(component.role for component in draw_plan(home, port).components)
     once = ("redis", "s3", "init", "gateway", "storage", "autoscaler")
     assert roles == dict.fromkeys(once, 1) | dict.fromkeys(("preprocess", "trainer", "inference"), 3)
 
 
-@pytest.mark.usefixtures("three_at_most")
-def test_replicas_have_names_and_ports_of_their_own(home: Home, port: int) -> None:
+@pytest.mark.usefixtures("at_most_three")
+def test_replicas_have_distinct_names_and_ports(home: Home, port: int) -> None:
     plan = draw_plan(home, port)
     replicas = [component for component in plan.components if component.role == "inference"]
     assert [replica.name for replica in replicas] == ["inference", "inference-2", "inference-3"]
@@ -45,67 +45,68 @@ def test_replicas_have_names_and_ports_of_their_own(home: Home, port: int) -> No
     assert len(set(filter(None, ports))) == 3 + 9
 
 
-def test_one_of_each_runs_at_first(home: Home, port: int) -> None:
+def test_one_replica_of_each_worker_runs_at_first(home: Home, port: int) -> None:
     draw_plan(home, port)
-    assert load_wanted(home.replicas_file) == {"preprocess": (1,), "trainer": (1,), "inference": (1,)}
+    assert load_desired(home.replicas_file) == {"preprocess": (1,), "trainer": (1,), "inference": (1,)}
 
 
-@pytest.mark.usefixtures("three_at_most")
-def test_as_many_run_as_the_scale_says_or_as_ran_last(home: Home, port: int) -> None:
-    save_wanted(home.replicas_file, {"preprocess": 2, "trainer": 0, "inference": 3})
+@pytest.mark.usefixtures("at_most_three")
+def test_the_scale_overrides_the_number_that_ran_last(home: Home, port: int) -> None:
+    save_desired(home.replicas_file, {"preprocess": 2, "trainer": 0, "inference": 3})
     draw_plan(home, port, {"inference": 1})
-    assert load_wanted(home.replicas_file) == {"preprocess": (1, 2), "trainer": (), "inference": (1,)}
+    assert load_desired(home.replicas_file) == {"preprocess": (1, 2), "trainer": (), "inference": (1,)}
 
 
-@pytest.mark.usefixtures("three_at_most")
-def test_no_more_than_there_may_be(home: Home, port: int) -> None:
-    save_wanted(home.replicas_file, {"inference": 5})
-    plan = draw_plan(home, port, {"trainer": 4})  # a scale says what there may be, too
-    assert load_wanted(home.replicas_file) == {"preprocess": (1,), "trainer": (1, 2, 3, 4), "inference": (1, 2, 3, 4)}
+@pytest.mark.usefixtures("at_most_three")
+def test_the_desired_replicas_are_capped_at_the_most_replicas(home: Home, port: int) -> None:
+    save_desired(home.replicas_file, {"inference": 5})
+    plan = draw_plan(home, port, {"trainer": 4})  # a scale also raises the cap
+    assert load_desired(home.replicas_file) == {"preprocess": (1,), "trainer": (1, 2, 3, 4), "inference": (1, 2, 3, 4)}
     gateway = next(component for component in plan.components if component.role == "gateway")
     assert gateway.environment["TIDEPOOL_MAX_REPLICAS"] == "4"
 
 
-def test_as_many_as_ran_last_may_run_again(home: Home, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_many_replicas_as_ran_last_can_run_again(home: Home, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TIDEPOOL_MAX_REPLICAS", raising=False)
     draw_plan(home, port, {"inference": 60})
 
     plan = draw_plan(home, port)
 
-    assert len(load_wanted(home.replicas_file)["inference"]) == 60
+    assert len(load_desired(home.replicas_file)["inference"]) == 60
     gateway = next(component for component in plan.components if component.role == "gateway")
     assert int(gateway.environment["TIDEPOOL_MAX_REPLICAS"]) >= 60
 
 
-def test_only_what_the_scale_names_is_set_whatever_it_was(home: Home, port: int) -> None:
-    def told(scale: dict[str, int]) -> str:
+def test_only_roles_in_the_scale_are_passed_to_init(home: Home, port: int) -> None:
+    def init_scale(scale: dict[str, int]) -> str:
         return next(
             component.environment["TIDEPOOL_SCALE"]
             for component in draw_plan(home, port, scale).components
             if component.role == "init"
         )
 
-    assert (told({}), told({"inference": 0})) == ("{}", '{"inference": 0}')
+    assert (init_scale({}), init_scale({"inference": 0})) == ("{}", '{"inference": 0}')
 
 
 @pytest.mark.parametrize("replicas", [{"gateway": 2}, {"inference": -1}, {"inference": 10_000}])
-def test_a_scale_that_cannot_be_is_refused(home: Home, port: int, replicas: dict[str, int]) -> None:
+def test_an_invalid_scale_is_refused(home: Home, port: int, replicas: dict[str, int]) -> None:
     with pytest.raises(StackFailed, match="preprocess, trainer, inference"):
         draw_plan(home, port, replicas)
 
 
-def test_servers_before_services_and_the_gateway_last(home: Home, port: int) -> None:
+def test_servers_start_first_and_the_gateway_last(home: Home, port: int) -> None:
     stages = [{component.role for component in stage} for stage in draw_plan(home, port).stages()]
     workers = {"storage", "autoscaler", "preprocess", "trainer", "inference"}
     assert stages == [{"redis", "s3"}, {"init"}, workers, {"gateway"}]
 
 
-def test_only_the_preparation_gets_the_admin_key(home: Home, port: int) -> None:
-    with_key = [one.role for one in draw_plan(home, port).components if "TIDEPOOL_ADMIN_KEY" in one.environment]
+def test_only_init_gets_the_admin_key(home: Home, port: int) -> None:
+    components = draw_plan(home, port).components
+    with_key = [component.role for component in components if "TIDEPOOL_ADMIN_KEY" in component.environment]
     assert with_key == ["init"]
 
 
-def test_no_secret_is_on_a_command_line(home: Home, port: int) -> None:
+def test_no_command_line_contains_a_secret(home: Home, port: int) -> None:
     plan = draw_plan(home, port)
     commands = " ".join(" ".join(component.command) for component in plan.components)
     init = next(component for component in plan.components if component.role == "init")
@@ -114,33 +115,33 @@ def test_no_secret_is_on_a_command_line(home: Home, port: int) -> None:
     assert not [secret for secret in secrets if secret in commands]
 
 
-def test_everything_is_on_loopback(home: Home, port: int) -> None:
+def test_every_server_listens_on_loopback(home: Home, port: int) -> None:
     plan = draw_plan(home, port)
     hosts = {urlsplit(component.probe).hostname for component in plan.components if component.probe}
     gateway = next(component for component in plan.components if component.role == "gateway")
     assert hosts == {"127.0.0.1", gateway.environment["TIDEPOOL_HOST"]}
 
 
-def test_a_taken_port_is_refused(home: Home) -> None:
+def test_a_port_in_use_is_refused(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StackFailed, match="in use"):
         draw_plan(home, taken.getsockname()[1])
 
 
-def test_the_port_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_port_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_PORT", "9000")
-    assert wanted_port() == 9000
+    assert configured_port() == 9000
     monkeypatch.delenv("TIDEPOOL_PORT")
-    assert wanted_port() == 8080
+    assert configured_port() == 8080
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "http", "-1"])
-def test_what_is_no_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_port_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("TIDEPOOL_PORT", text)
     with pytest.raises(StackFailed, match="TIDEPOOL_PORT"):
-        wanted_port()
+        configured_port()
 
 
-def test_the_most_replicas_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_replicas_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", "7")
     assert most_replicas() == 7
     monkeypatch.delenv("TIDEPOOL_MAX_REPLICAS")
@@ -148,7 +149,7 @@ def test_the_most_replicas_of_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("text", ["0", "65", "many"])
-def test_a_number_of_replicas_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_number_of_replicas_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", text)
     with pytest.raises(StackFailed, match="from 1 to 64"):
         most_replicas()

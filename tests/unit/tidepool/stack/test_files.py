@@ -4,7 +4,7 @@ from pathlib import Path
 from tidepool.stack.files import last_lines, write_private
 
 
-def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_private_file_is_readable_by_its_owner_only_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         write_private(tmp_path / "secret", "text")
@@ -13,21 +13,21 @@ def test_only_the_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
 
 
-def test_it_replaces_what_was_there_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_a_write_replaces_the_file_and_leaves_no_draft(tmp_path: Path) -> None:
     write_private(tmp_path / "note", "old")
     write_private(tmp_path / "note", "new")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"note": "new"}
 
 
-def test_last_lines(tmp_path: Path) -> None:
+def test_last_lines_of_a_long_file(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("".join(f"line {n}\n" for n in range(100_000)))
     assert last_lines(tmp_path / "log", 2) == "line 99998\nline 99999"
 
 
-def test_last_lines_of_nothing(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_last_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "log", 2) == ""
 
 
-def test_last_lines_of_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_invalid_utf8_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "log").write_bytes(b"\xff\n")
     assert last_lines(tmp_path / "log", 2) == "�"

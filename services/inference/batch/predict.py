@@ -1,0 +1,105 @@
+"""The handler of prediction jobs: classify the images of a split or an archive into one file of predictions."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from contract.artifacts import ObjectRef
+from contract.batches import PredictionOutput, PredictSpec, SplitInput, check_images
+from contract.division import Division, PartDone
+from contract.errors import Invalid
+from contract.references import Reference
+from contract.training import ModelManifest
+from contract.uploads import UploadSource
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from media.classification import Tally
+from services.inference.batch import formats
+from services.inference.batch.classify import Classified, Classifier, has_all_labels
+from services.inference.batch.rows import PredictionRow, read_lines
+from services.inference.batch.sources import ArchiveSource, ImageSource, ShardSource
+from services.inference.engine.loader import ModelLoader
+from services.inference.engine.model import LoadedModel
+from services.inference.settings import InferenceSettings
+from worker.slicing import PartSettings, Slice, sliced
+from worker.task import Task
+
+
+class PartResult(Classified):
+    """The totals of one part of a job, and the object that holds its rows."""
+
+    rows: ObjectRef
+
+
+def predict(task: Task) -> PredictionOutput | Division | PartDone:
+    """Classify the job's images, in parts if there are more than TIDEPOOL_PART_IMAGES.
+
+    Raises Invalid, BadArchive, NotFound.
+    """
+    spec = PredictSpec.model_validate(task.job.spec)
+    _, model = task.models.manifest(Reference.parse(spec.model))
+    if task.parts is not None:
+        done = [PartResult.model_validate(part) for part in task.parts]
+        return _published(task, spec, model, done, _rows_of(task, done))
+    with _opened(task, spec, model) as source:
+        most = PartSettings().part_images
+        if task.part is None:
+            if source.classes and not has_all_labels(source.classes, model.labels):
+                task.log("the data set has classes that the model does not know, so there are no metrics")
+            if len(source) > most:
+                return sliced(len(source), most)
+        span = Slice(start=0, stop=len(source)) if task.part is None else Slice.model_validate(task.part)
+        rows = task.folder / "rows.jsonl"
+        classified = Classifier(_loaded(task, model), source, span, spec.top_k, task.report).run(rows)
+    if task.part is None:
+        return _published(task, spec, model, [classified], read_lines(rows))
+    part = PartResult(**dict(classified), rows=task.put(rows.name, rows))
+    return PartDone(result=part.model_dump(mode="json"))
+
+
+@contextmanager
+def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[ImageSource]:
+    source = spec.input
+    if isinstance(source, UploadSource):
+        path = task.folder / "upload.zip"
+        task.objects.fetch(task.uploads.ref(source.upload), path)
+        rejections = Rejections()
+        with Archive(path, Limits(), rejections) as archive:
+            yield ArchiveSource(archive, rejections, model.card.preprocessing.image)
+    else:
+        reference, dataset = task.datasets.manifest(Reference.parse(source.dataset))
+        check_images(model.card.preprocessing.image, dataset.image)
+        shards = dataset.shards.get(source.split)
+        if not shards:
+            raise Invalid(f"the data set {reference} has no {source.split} split")
+        yield ShardSource(shards, dataset.classes, task.objects.fetch, task.folder)
+
+
+def _loaded(task: Task, model: ModelManifest) -> LoadedModel:
+    file = task.folder / "model.onnx"
+    task.objects.fetch(model.artifact, file)
+    return ModelLoader.of(InferenceSettings()).load(file)
+
+
+def _rows_of(task: Task, parts: list[PartResult]) -> Iterator[PredictionRow]:
+    """Yield the rows of all parts in order; one part at a time is on disk."""
+    path = task.folder / "rows.jsonl"
+    for number, part in enumerate(parts):
+        task.report(number / len(parts), "combining the predictions of the parts")
+        task.objects.fetch(part.rows, path)
+        yield from read_lines(path)
+
+
+def _published(
+    task: Task, spec: PredictSpec, model: ModelManifest, parts: Sequence[Classified], rows: Iterator[PredictionRow]
+) -> PredictionOutput:
+    file = task.folder / f"predictions.{spec.format}"
+    table = formats.Table(min(spec.top_k, len(model.labels)), numbered=isinstance(spec.input, SplitInput))
+    formats.write(rows, spec.format, table, file)
+    tally = sum((part.tally for part in parts), start=Tally())
+    return PredictionOutput(
+        artifact=task.put(file.name, file),
+        count=sum(part.count for part in parts),
+        failed=sum(part.failed for part in parts),
+        metrics=tally.metrics(model.labels) if tally.count else None,
+    )

@@ -1,0 +1,58 @@
+"""Turn logits into predictions."""
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import BadModel, TidepoolError
+from contract.inference import Failure, Scores
+from contract.jobs import JobError
+from contract.predictions import ImageResult, Prediction
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`exp(x) / sum(exp(x))` over the last axis, shifted by the maximum so that no finite logit overflows.
+
+    A row with a logit of NaN or +infinity becomes all NaN.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # shifted to -infinity, a score is 0
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        scores: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
+    return scores
+
+
+def top(scores: NDArray[np.float32], labels: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
+    """Return the labels and scores of the `count` best classes, best first; ties go to the lower class index."""
+    best = np.argsort(-scores, kind="stable")[:count].tolist() if count > 1 else [int(scores.argmax())]
+    return tuple((labels[index], float(scores[index])) for index in best)
+
+
+def top_scores(logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int]) -> list[Scores | Failure]:
+    """Return the best `counts[i]` classes of row i of logits (n, classes), or a Failure for a row with NaN scores."""
+    scores = softmax(logits)
+    broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
+    return [
+        Failure(BadModel.code, "the model's output for this image is not a number")
+        if is_broken
+        else Scores(top(row, labels, count))
+        for row, is_broken, count in zip(scores, broken, counts, strict=True)
+    ]
+
+
+def image_result(answer: Scores | Failure) -> ImageResult:
+    """Return an answer in the form used in result files."""
+    if isinstance(answer, Failure):
+        return ImageResult(error=JobError(code=answer.code, message=answer.message))
+    return ImageResult(predictions=tuple(Prediction(label=label, score=score) for label, score in answer.best))
+
+
+def image_results(logits: NDArray[np.float32], labels: Sequence[str], count: int) -> list[ImageResult]:
+    """Return the `count` best classes of each row of logits (n, classes), in the form used in result files."""
+    return [image_result(answer) for answer in top_scores(logits, labels, repeat(count, len(logits)))]
+
+
+def failed_result(error: TidepoolError) -> ImageResult:
+    """Return the result of an image that could not be classified."""
+    return image_result(Failure(error.code, error.message))

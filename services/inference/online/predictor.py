@@ -1,0 +1,90 @@
+"""Answer batches of online prediction requests."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Histogram
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.errors import BadImage
+from contract.images import ImageSpec
+from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
+from media import images
+from messaging.responder import BatchAnswers
+from services.inference.engine.model import LoadedModel
+from services.inference.engine.postprocess import top_scores
+from services.inference.engine.tensors import TensorRunner
+from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
+from services.inference.online.cache import ModelCache
+
+LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread starts on them
+
+
+class OnlinePredictor:
+    """Answers questions with models from a cache."""
+
+    def __init__(self, models: ModelCache, decode_threads: int) -> None:
+        self._models = models
+        self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+
+    def respond(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
+        """Return one answer per question, in order; a question that fails does not affect the others.
+
+        Raises what ModelCache.get raises, and Unavailable if ONNX Runtime fails.
+        """
+        model = self._models.get(_ref(target.artifact))
+        payloads = [question.payload for question in questions]
+        encoded = [payload for payload in payloads if isinstance(payload, EncodedImage)]
+        tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
+        decoded = self._decode(encoded, model.card.preprocessing.image) if encoded else []
+        started = time.perf_counter()
+        image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
+        tensor_answers = iter(
+            TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
+        )
+        seconds = time.perf_counter() - started
+        durations, sizes = _histograms(target.model, target.version)
+        durations.observe(seconds)
+        sizes.observe(len(questions))
+        return BatchAnswers(
+            answers=[
+                next(image_answers if isinstance(payload, EncodedImage) else tensor_answers) for payload in payloads
+            ],
+            inference_ms=seconds * 1000,
+            provider=model.provider,
+            max_batch=model.batch,
+        )
+
+    def _decode(self, encoded: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
+        def decode(image: EncodedImage) -> NDArray[np.uint8] | Failure:
+            try:
+                return images.decode(image.file, spec)
+            except BadImage as error:
+                return Failure(error.code, error.message)
+
+        worth_threads = len(encoded) > 1 and max(len(image.file) for image in encoded) >= LARGE_FILE
+        return list(self._pool.map(decode, encoded) if worth_threads else map(decode, encoded))
+
+
+def _classify(
+    model: LoadedModel, encoded: list[EncodedImage], decoded: list[NDArray[np.uint8] | Failure]
+) -> list[Answer]:
+    good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
+    batch = np.array([decoded[index] for index in good], np.uint8)
+    logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))
+    answers = iter(top_scores(logits, model.card.labels, [encoded[index].top_k for index in good]))
+    return [pixels if isinstance(pixels, Failure) else next(answers) for pixels in decoded]
+
+
+@lru_cache(maxsize=1024)
+def _ref(artifact: Artifact) -> ObjectRef:
+    return ObjectRef(bucket=Bucket(artifact.bucket), key=artifact.key, size=artifact.size, sha256=artifact.sha256)
+
+
+@lru_cache(maxsize=1024)
+def _histograms(model: str, version: int) -> tuple[Histogram, Histogram]:
+    """Return the histograms of a version's inference seconds and batch sizes."""
+    return INFERENCE_SECONDS.labels(model, version), BATCH_SIZE.labels(model, version)

@@ -1,0 +1,71 @@
+"""The loops of the storage process: one relays wake-up messages and repairs jobs, the other collects objects."""
+
+import threading
+import time
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from contract.errors import TidepoolError
+from messaging.broker import Broker, celery_app
+from messaging.settings import BrokerSettings
+from services.storage.database import Database
+from services.storage.objects import S3Objects
+from services.storage.pools.pools import Pools
+from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
+from services.storage.sweep.collector import Collector
+from services.storage.sweep.reconciler import Reconciler, Repairs
+
+RELAY_S = 0.2
+REPAIR_S = 5.0
+
+REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler repaired.", ["repair"])
+RELAYED = Counter("tidepool_bells_total", "Wake-up messages sent from the outbox.")
+COLLECTED = Counter("tidepool_collected_objects_total", "Unreferenced objects that were deleted.")
+OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the oldest due job has been waiting.", ["kind"])
+
+log = structlog.get_logger()
+
+
+def sweep(stop: threading.Event) -> None:
+    """Relay and repair until `stop` is set; an outage only delays both."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    reconciler, pools = Reconciler(database), Pools(database)
+    broker = Broker(celery_app(BrokerSettings()))
+    repair_at = 0.0
+    while not stop.wait(RELAY_S):
+        try:
+            RELAYED.inc(reconciler.relay(broker.wake))
+            if time.monotonic() >= repair_at:
+                repair_at = time.monotonic() + REPAIR_S
+                _count(reconciler.repair())
+                for kind, seconds in reconciler.oldest_queued_seconds().items():
+                    OLDEST.labels(kind).set(seconds)
+                pools.prune()
+        except TidepoolError as error:
+            log.warning("sweep delayed", code=error.code)
+            stop.wait(1.0)
+
+
+def collect(stop: threading.Event) -> None:
+    """Collect unreferenced objects at intervals until `stop` is set.
+
+    Runs in a thread of its own, because a slow object store must not delay `sweep`.
+    """
+    database, settings = Database.connect(DatabaseSettings().url.get_secret_value()), SweepSettings()
+    collector = Collector(database, S3Objects(ObjectsSettings()), timedelta(seconds=settings.collect_grace_s))
+    while not stop.wait(settings.collect_s):
+        try:
+            count = collector.collect()
+        except TidepoolError as error:
+            log.warning("collection delayed", code=error.code)
+        else:
+            COLLECTED.inc(count)
+            log.info("collected", objects=count)
+
+
+def _count(repairs: Repairs) -> None:
+    labels = {"woken": "rung"}  # the label that dashboards know
+    for repair, count in vars(repairs).items():
+        REPAIRED.labels(labels.get(repair, repair)).inc(count)

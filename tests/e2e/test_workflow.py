@@ -1,0 +1,177 @@
+"""The workflow of `make demo` on a tiny dataset, with the command line, the client and curl."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from contract.jobs import JobState, PreprocessResult, TrainResult
+from tests.e2e.running import TIDEPOOL, Running, started
+from tests.pictures import class_folders, png, zipped
+from tidepool.client import Client
+from tidepool.errors import ApiError, JobUnsuccessful
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with started(tmp_path_factory.mktemp("stack") / "home") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def client(running: Running) -> Iterator[Client]:
+    with Client(running.url, running.key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty images of two classes, and one file that is not an image."""
+    files = class_folders(("cat", "dog"), 20, under="pets/")
+    return zipped(tmp_path_factory.mktemp("data") / "pets.zip", {**files, "pets/cat/notes.png": b"not an image"})
+
+
+@pytest.fixture(scope="module")
+def trained(client: Client, archive: Path) -> TrainResult:
+    prepared = PreprocessResult.model_validate(client.wait(client.upload_dataset("pets", archive).id).result)
+    job = client.wait(client.train(dataset=prepared.dataset, model="pets-cnn", epochs=2).id)
+    return TrainResult.model_validate(job.result)
+
+
+def test_the_workflow_with_the_client(running: Running, client: Client, trained: TrainResult) -> None:
+    # given a dataset and a model trained on it
+    dataset = client.dataset("pets", 1)
+    assert dataset.classes == ("cat", "dog")
+    assert [file.file for file in dataset.rejected_files] == ["pets/cat/notes.png"]
+    assert trained.model == "pets-cnn@1"
+    assert [epoch.epoch for epoch in trained.epochs] == [1, 2]
+    assert trained.onnx.parity_max_abs_diff < 1e-3
+    assert trained.metrics.test is not None
+
+    # when it is promoted
+    client.set_alias("pets-cnn", "production", 1)
+
+    # then it classifies one image and many, and names the execution provider
+    image = png(seed=3)
+    one = client.predict("pets-cnn", image, alias="production", top_k=2)
+    assert {prediction.label for prediction in one.predictions} == {"cat", "dog"}
+    assert sum(prediction.score for prediction in one.predictions) == pytest.approx(1.0)
+    many = client.predict_many("pets-cnn", [image, b"not an image", image], alias="production")
+    assert many[0].predictions is not None
+    assert many[0].predictions[0].score == pytest.approx(one.predictions[0].score, abs=1e-5)
+    assert many[1].error is not None
+    assert many[1].error.code == "bad_image"
+    assert client.model("pets-cnn", 1).provider == "CPUExecutionProvider"
+
+
+def test_the_workflow_with_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
+    image = tmp_path / "one.png"
+    image.write_bytes(png(seed=5))
+    predict = f"{running.url}/v1/models/pets-cnn/predict"
+
+    status, body = running.curl("-H", "Content-Type: image/png", "--data-binary", f"@{image}", predict)
+    assert (status, body["model"], body["version"]) == (200, "pets-cnn", 1)
+
+    status, body = running.curl("-F", f"image=@{image}", "-F", f"image=@{image}", predict)
+    assert status == 200
+    assert len(body["results"]) == 2  # type: ignore[arg-type]
+
+    status, body = running.curl("-H", "Content-Type: image/png", "-d", "text", predict)
+    assert (status, body["code"]) == (422, "bad_image")
+
+
+def test_the_artifact_is_the_trained_model(client: Client, running: Running, trained: TrainResult) -> None:
+    artifact = f"{running.url}/v1/models/pets-cnn/versions/1/artifact"
+    command = ["curl", "-sS", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {running.key}", artifact]
+    presigned = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    done = subprocess.run(["curl", "-sSf", presigned], capture_output=True, timeout=60, check=True)
+
+    assert len(done.stdout) == trained.onnx.size
+
+
+def test_an_invalid_archive_fails_with_its_reason(client: Client, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"this is not an archive")
+
+    with pytest.raises(JobUnsuccessful) as failure:
+        client.wait(client.upload_dataset("broken", broken).id)
+
+    job = failure.value.job
+    assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_archive")
+    with pytest.raises(ApiError) as refusal:
+        client.train(dataset="broken", model="nothing")
+    assert refusal.value.status == 404
+
+
+def test_a_killed_replica_is_restarted_and_serves(running: Running, client: Client, trained: TrainResult) -> None:
+    before = running.pid("inference")
+    assert before is not None
+
+    os.kill(before, signal.SIGKILL)
+
+    deadline = time.monotonic() + 60
+    while running.pid("inference") in {before, None}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert client.predict("pets-cnn", png()).model == "pets-cnn"
+
+
+def test_status_shows_every_role(running: Running) -> None:
+    shown = json.loads(running.tidepool("status", "--json").stdout)
+    roles = {"redis", "s3", "gateway", "storage", "autoscaler", "preprocess", "trainer", "inference"}
+    assert roles <= {component["name"] for component in shown["components"]}
+    assert {path.stem for path in (running.home / "run").glob("*.pid")} >= roles
+    assert {path.stem for path in (running.home / "log").glob("*.log")} >= roles
+    assert (running.home / "api-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_demo_succeeds_and_leaves_nothing_running(archive: Path, tmp_path: Path) -> None:
+    command = [TIDEPOOL, "demo", "--dataset", archive, "--epochs", "1", "--home", tmp_path / "demo"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("Test accuracy", "Confusion matrix", "Where each second went", "/docs"):
+        assert part in done.stdout
+    assert _processes_of(tmp_path / "demo") == []
+
+
+def test_the_demo_reports_a_failure(tmp_path: Path) -> None:
+    one_class = zipped(tmp_path / "one.zip", class_folders(("cat",), 4))
+    command = [TIDEPOOL, "demo", "--dataset", one_class, "--home", tmp_path / "demo"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+    assert done.returncode == 1
+    assert "class" in done.stdout.splitlines()[-1]
+    assert _processes_of(tmp_path / "demo") == []
+
+
+def test_down_after_the_supervisor_was_killed_leaves_no_process(running: Running) -> None:
+    supervisor = running.pid("supervisor")
+    assert supervisor is not None
+    os.kill(supervisor, signal.SIGKILL)
+    assert _processes_of(running.home) != []
+
+    assert running.tidepool("down").returncode == 0
+
+    assert _processes_of(running.home) == []
+
+
+def _processes_of(home: Path) -> list[psutil.Process]:
+    """Return the processes with this home in their environment."""
+    processes = []
+    for process in psutil.process_iter():
+        try:
+            if str(home) in process.environ().get("TIDEPOOL_HOME", "") and process.status() != psutil.STATUS_ZOMBIE:
+                processes.append(process)
+        except psutil.Error:
+            continue
+    return processes

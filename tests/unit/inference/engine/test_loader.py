@@ -1,0 +1,151 @@
+"""Loading ONNX files into sessions."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+from structlog.testing import capture_logs
+
+from contract.errors import BadModel, Unavailable
+from contract.models import METADATA_KEY
+from services.inference.engine.loader import ModelLoader
+from services.inference.engine.providers import CPU, CUDA, Precision, ProviderChoice
+from services.inference.engine.session import BoundSession
+from services.inference.settings import InferenceSettings
+from tests.onnx_models import CARD, linear, onnx_file, pictures
+
+
+def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def test_a_path_and_its_bytes_load_the_same(tmp_path: Path) -> None:
+    path, images = tmp_path / "model.onnx", pictures(3)
+    path.write_bytes(linear())
+
+    from_path, from_bytes = ModelLoader().load(path), ModelLoader().load(linear())
+
+    assert from_path.card == from_bytes.card == CARD
+    np.testing.assert_array_equal(from_path.run(images), from_bytes.run(images))
+
+
+@pytest.mark.parametrize("garbage", [b"", b"garbage", linear()[:400], bytes(1000)])
+def test_bytes_that_are_not_a_model_are_rejected(garbage: bytes) -> None:
+    with pytest.raises(BadModel, match="as an ONNX graph"):
+        ModelLoader().load(garbage)
+
+
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="as an ONNX graph"):
+        ModelLoader().load(tmp_path / "nothing.onnx")
+
+
+def test_a_file_without_a_card_rejects_images() -> None:
+    model = ModelLoader().load(linear(card=None))
+
+    with pytest.raises(BadModel, match="/v2"):
+        model.run(pictures(1))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "not json", CARD.model_dump_json()[:-2]])
+def test_a_malformed_card_is_rejected(text: str) -> None:
+    model = onnx.load_from_string(linear(card=None))
+    helper.set_model_props(model, {METADATA_KEY: text})
+
+    with pytest.raises(BadModel, match="malformed"):
+        ModelLoader().load(model.SerializeToString())
+
+
+def test_labels_must_match_the_logits() -> None:
+    with pytest.raises(BadModel, match="each of the 3 labels"):
+        ModelLoader().load(linear(weights=np.zeros((144, 4), np.float32)))
+
+
+def test_a_classifier_with_two_inputs_is_rejected() -> None:
+    add = helper.make_node("Add", ["a", "b"], ["logits"])
+    graph = helper.make_graph([add], "two", [value("a", "n", 3), value("b", "n", 3)], [value("logits", "n", 3)])
+
+    with pytest.raises(BadModel, match="one input"):
+        ModelLoader().load(onnx_file(graph, CARD))
+
+
+def test_a_graph_without_a_batch_axis_is_rejected() -> None:
+    flatten = helper.make_node("Flatten", ["images"], ["logits"])
+    graph = helper.make_graph([flatten], "one", [value("images", 1, 3, 8, 6)], [value("logits", 1, 144)])
+
+    with pytest.raises(BadModel):
+        ModelLoader(max_batch=2).load(onnx_file(graph, CARD.model_copy(update={"labels": tuple(map(str, range(144)))})))
+
+
+def loader(
+    choice: ProviderChoice = ProviderChoice.AUTO, precision: Precision = Precision.FP32, cache: Path | None = None
+) -> ModelLoader:
+    return ModelLoader.of(InferenceSettings(provider=choice, precision=precision, graph_cache=cache))
+
+
+def test_a_provider_missing_from_the_build_is_rejected_at_once() -> None:
+    with pytest.raises(ValueError, match="TIDEPOOL_INFERENCE_PROVIDER is cuda"):
+        loader(ProviderChoice.CUDA)
+
+
+def test_a_broken_device_raises_unavailable_if_it_was_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    # ONNX Runtime reports CUDA, as a CUDA build does on a machine without a driver.
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    with pytest.warns(UserWarning, match=CUDA), pytest.raises(Unavailable, match="cuda"):
+        loader(ProviderChoice.CUDA).load(linear())
+
+
+def test_a_broken_device_falls_back_to_the_cpu_if_none_was_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    with pytest.warns(UserWarning, match=CUDA):
+        assert loader().load(linear()).provider == CPU
+
+
+@pytest.mark.parametrize("choice", [ProviderChoice.AUTO, ProviderChoice.CUDA])
+def test_a_session_on_a_gpu_binds_its_tensors(choice: ProviderChoice, gpu: None) -> None:
+    model = loader(choice).load(linear())
+
+    assert model.provider == CUDA
+    assert isinstance(model.session, BoundSession)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_half_precision_on_a_gpu_changes_logits_slightly(tmp_path: Path) -> None:
+    images, single = pictures(3), loader().load(linear()).run(pictures(3))
+
+    half = loader(precision=Precision.FP16, cache=tmp_path).load(linear()).run(images)
+
+    assert not np.array_equal(half, single)
+    np.testing.assert_allclose(half, single, rtol=0, atol=1e-2)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_graph_that_cannot_be_converted_runs_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = loader().load(linear()).run(pictures(3))
+    monkeypatch.setattr(onnx, "load_from_string", None)
+
+    with capture_logs() as logs:
+        model = loader(precision=Precision.FP16).load(linear())
+
+    np.testing.assert_array_equal(model.run(pictures(3)), expected)
+    assert [entry["event"] for entry in logs] == ["half precision failed; the model runs in single precision"]
+
+
+def test_half_precision_on_the_cpu_is_ignored_with_a_warning() -> None:
+    with capture_logs() as logs:
+        model = loader(precision=Precision.FP16).load(linear())
+
+    np.testing.assert_array_equal(model.run(pictures(3)), ModelLoader().load(linear()).run(pictures(3)))
+    assert [(entry["log_level"], entry["provider"]) for entry in logs] == [("warning", CPU)]
+
+
+def test_a_gpu_works_on_two_batches_at_once_and_a_cpu_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+
+    assert (loader(ProviderChoice.CUDA).batches_at_once, loader(ProviderChoice.CPU).batches_at_once) == (2, 1)

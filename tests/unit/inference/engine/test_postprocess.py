@@ -1,0 +1,62 @@
+"""Predictions from logits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from services.inference.engine.postprocess import softmax, top
+
+LABELS = ("cat", "dog", "owl", "fox")
+FINITE = st.floats(-(2.0**126), 2.0**126, width=32)
+
+
+def test_softmax_matches_its_definition() -> None:
+    logits = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.0]], np.float32)
+
+    powers = np.exp(logits.astype(np.float64))
+    np.testing.assert_allclose(softmax(logits), powers / powers.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize("huge", [1e4, 3e38])
+def test_huge_logits_do_not_overflow(huge: float) -> None:
+    scores = softmax(np.array([[huge, huge, -huge]], np.float32))
+
+    np.testing.assert_allclose(scores, [[0.5, 0.5, 0.0]])
+
+
+@given(arrays.arrays(np.float32, (3, 5), elements=FINITE))
+def test_scores_are_probabilities(logits: np.ndarray) -> None:
+    scores = softmax(logits)
+
+    assert scores.dtype == np.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_top_is_best_first() -> None:
+    best = top(np.array([0.1, 0.4, 0.2, 0.3], np.float32), LABELS, 3)
+
+    assert [label for label, _ in best] == ["dog", "fox", "owl"]
+    assert [score for _, score in best] == pytest.approx([0.4, 0.3, 0.2])
+
+
+def test_ties_keep_the_order_of_the_labels() -> None:
+    labels = tuple(f"label-{index}" for index in range(60))
+
+    best = top(np.array([0.2, 0.3] * 30, np.float32), labels, 60)
+
+    assert [label for label, _ in best] == [*labels[1::2], *labels[::2]]
+
+
+def test_a_count_above_the_number_of_classes_gives_all() -> None:
+    assert len(top(np.full(4, 0.25, np.float32), LABELS, 1000)) == 4
+
+
+@pytest.mark.parametrize("bad_logit", [np.nan, np.inf])
+def test_a_bad_logit_makes_only_its_own_row_nan(bad_logit: float) -> None:
+    scores = softmax(np.array([[0.0, bad_logit], [0.0, 0.0]], np.float32))
+
+    assert np.isnan(scores[0]).all()
+    np.testing.assert_allclose(scores[1], 0.5)
