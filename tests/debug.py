@@ -42,14 +42,14 @@ def main(pool: str) -> None:
 
 def handlers_of(module: str) -> Mapping[str, Any]:
     """Return the handlers that a service's main module passes to `serve`, without serving."""
-    passed: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
 
-    def record(pool: str, **arguments: Any) -> None:
-        passed.update(arguments)
+    def record(_pool: str, handlers: Mapping[str, Any], **_: Any) -> None:
+        recorded.update(handlers)
 
     replica.serve = record  # type: ignore[assignment]
     runpy.run_module(module, run_name="__main__")
-    return passed["handlers"]
+    return recorded
 
 
 def keep_lease(stores: Stores, claim: Claim, pipe: Connection) -> None:
