@@ -15,7 +15,7 @@ from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
 from tests.faults.cluster import Cluster, Replica
 from tests.faults.disk import Disk
-from tests.servers import free_port
+from tests.support.servers import free_port
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.components import Plan
 from tidepool.stack.credentials import admin_key

@@ -11,7 +11,7 @@ from contract.jobs import Job, TrainResult
 from tests.faults.driver import Driver, ended
 from tests.faults.kept import signal_all
 from tests.faults.nemesis import age_leases
-from tests.pictures import class_folders, zipped
+from tests.support.images import class_folders, zipped
 
 EPOCHS = 6
 PATIENCE_S = 120.0

@@ -25,7 +25,7 @@ from tests.faults.cluster import REPLICAS, Cluster, Replica
 from tests.faults.disk import Disk
 from tests.faults.kept import Kept
 from tests.faults.proxy import ROOT, Proxy
-from tests.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
+from tests.support.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
 
 START_S = 60.0
 MARK = "TIDEPOOL_FAULTS"  # in the environment of every process of a cluster

@@ -18,16 +18,16 @@ from services.storage.sweep.collector import Collector
 from services.trainer import worker
 from services.trainer.export import export
 from services.trainer.worker import train
-from tests.attempts import uploaded
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults import behaviours
 from tests.faults.injector import How
 from tests.faults.world import World
-from tests.onnx_models import pictures
-from tests.pictures import class_folders, zipped
-from tests.predicting import publish_model, publish_split, stored_shards
-from tests.published import publish
-from tests.training_data import separable
+from tests.support.images import class_folders, zipped
+from tests.support.job_runs import uploaded
+from tests.support.onnx_models import pictures
+from tests.support.prediction_data import publish_model, publish_split, stored_shards
+from tests.support.publication import publish
+from tests.support.training_data import separable
 from worker import retries
 from worker.task import Handler
 

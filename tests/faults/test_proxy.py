@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 import pytest
 
 from tests.faults.proxy import Mode, Proxy
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 
 @pytest.fixture

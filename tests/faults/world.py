@@ -10,8 +10,8 @@ from contract.events import EventKind
 from contract.jobs import Job, JobKind, JobRequest
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.faults.injector import Died, FaultyDatabase, FaultyObjects, Injector
+from tests.support.clock import FakeClock
 from worker.attempt import Attempt, conclude, settle
 from worker.task import Handler
 

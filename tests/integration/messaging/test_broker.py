@@ -7,7 +7,7 @@ import redis
 from contract.jobs import JobKind
 from messaging.broker import Broker, celery_app
 from messaging.settings import BrokerSettings
-from tests.servers import redis_server
+from tests.support.servers import redis_server
 
 
 def test_bells_ring_again_after_redis_lost_everything(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from messaging import redis_keys
 from messaging.broker import celery_app
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
-from tests.asking import batcher
 from tests.integration.worker.echo_worker import wait_for
 from tests.integration.worker.echoing import PATIENCE_S, ask, ask_all, replica, until_answered
-from tests.servers import Server, free_port, redis_server
+from tests.support.batcher import batcher
+from tests.support.servers import Server, free_port, redis_server
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import redis as redis_py
 from contract.errors import BrokerUnavailable
 from messaging import pipe as pipe_module
 from messaging.pipe import Pipe
-from tests.servers import Server, free_port
+from tests.support.servers import Server, free_port
 
 pytestmark = pytest.mark.anyio
 

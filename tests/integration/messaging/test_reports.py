@@ -18,9 +18,9 @@ from messaging.cordon import RedisCordon
 from messaging.presence import Presence
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
-from tests.asking import batcher
 from tests.integration.worker.echoing import PATIENCE_S, ask
-from tests.servers import Server, free_port
+from tests.support.batcher import batcher
+from tests.support.servers import Server, free_port
 
 pytestmark = pytest.mark.anyio
 

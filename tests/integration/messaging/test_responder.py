@@ -16,7 +16,7 @@ from contract.inference import Answer, Artifact, Batch, EncodedImage, Failure, Q
 from messaging import redis_keys, responder
 from messaging.busy import Busy
 from messaging.responder import BatchAnswers, BatchHandler, Responder
-from tests.servers import Server
+from tests.support.servers import Server
 
 TARGET = Target("pet-cnn", 1, Artifact("jobs", "none", 1, "0" * 64))
 LATE, WAKEUP = "late", b"a bell"

@@ -16,8 +16,8 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.support.clock import FakeClock
 
 Result = TypeVar("Result")
 

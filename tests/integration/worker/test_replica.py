@@ -18,9 +18,9 @@ from messaging.channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.bounds import Bounds
-from tests.asking import batcher
 from tests.integration.worker.echoing import PATIENCE_S, ask, ask_all, replica, until_answered
-from tests.servers import Server, redis_server
+from tests.support.batcher import batcher
+from tests.support.servers import Server, redis_server
 
 pytestmark = pytest.mark.anyio
 

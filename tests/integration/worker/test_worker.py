@@ -28,9 +28,9 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.asking import batcher
 from tests.integration.worker.moods_main import BEAT_S
-from tests.servers import S3Server, Server
+from tests.support.batcher import batcher
+from tests.support.servers import S3Server, Server
 
 PATIENCE_S = 40.0
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))

@@ -20,8 +20,8 @@ from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
 from services.storage.pools.queues import Holders
-from tests.clock import FakeClock
 from tests.examples import TRAIN_REQUEST
+from tests.support.clock import FakeClock
 
 UNSEEN = Measured(at=0.0, ready=None, waiting=None, running=None)
 IDLE = ReplicaReport(job=False, busy=0.0, draining=False)

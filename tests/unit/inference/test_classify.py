@@ -12,8 +12,8 @@ from services.inference.classify import Classified, Classifier
 from services.inference.engine import Engine
 from services.inference.row import Row, read_lines
 from services.inference.sources import Item
-from tests.onnx_models import CARD, expected_logits, linear, pictures
-from tests.predicting import WEIGHTS
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.prediction_data import WEIGHTS
 from worker.slicing import Slice
 
 IMAGES = pictures(10)

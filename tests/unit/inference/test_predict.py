@@ -17,7 +17,7 @@ from services.inference.engine import Engine
 from services.inference.postprocess import softmax
 from services.inference.predict import LARGE_FILE, Predictor
 from services.storage.memory_objects import MemoryObjects
-from tests.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from contract.images import ImageSpec, Resize
 from media.images import decode
-from tests.pictures import encoded, noise
+from tests.support.images import encoded, noise
 
 COLOUR = (200, 100, 50)
 SMALL = ImageSpec(size=(4, 6))

@@ -10,7 +10,7 @@ from PIL import Image
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from media.images import decode
-from tests.pictures import encoded, noise, png_header
+from tests.support.images import encoded, noise, png_header
 
 SMALL = ImageSpec(size=(4, 6))
 FILES = {

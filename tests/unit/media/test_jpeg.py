@@ -12,7 +12,7 @@ from contract.errors import BadImage
 from contract.images import ImageSpec
 from media import images
 from media.jpeg import decode_plain
-from tests.pictures import encoded, noise
+from tests.support.images import encoded, noise
 
 SIZE = (37, 29)
 SPEC = ImageSpec(size=SIZE)

@@ -11,7 +11,7 @@ from contract.errors import BrokerUnavailable
 from contract.jobs import JobKind
 from messaging.broker import Broker, celery_app, mapped_errors
 from messaging.settings import BrokerSettings
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 
 def settings(url: str) -> BrokerSettings:

@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -7,8 +7,8 @@ from contract.usage import Purpose, UsageBy, Use
 from messaging.busy import Busy
 from services.storage.database import Database
 from services.storage.pools.usage import Ledger
-from tests.clock import FakeClock
 from tests.examples import WHEN
+from tests.support.clock import FakeClock
 from tests.unit.messaging.test_busy import Clock
 from worker.usage_writer import UsageWriter
 

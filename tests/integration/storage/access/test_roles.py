@@ -24,7 +24,7 @@ from services.storage.pools.pools import Pools
 from services.storage.pools.queues import Holders
 from services.storage.sweep.reconciler import Reconciler
 from tests.examples import PREPROCESS_REQUEST
-from tests.servers import Server
+from tests.support.servers import Server
 
 READ = frozenset({Scope.READ})
 SERVICES: tuple[Service, ...] = get_args(Service)

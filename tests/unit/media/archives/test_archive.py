@@ -9,7 +9,7 @@ from contract.errors import BadArchive, BadImage
 from media.archives.archive import Archive
 from media.archives.limits import MIB, Limits
 from media.archives.rejections import Rejections
-from tests.pictures import CENTRAL, LOCAL, patch, png, zipped
+from tests.support.images import CENTRAL, LOCAL, patch, png, zipped
 
 DEFAULT = Limits()
 

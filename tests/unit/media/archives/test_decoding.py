@@ -12,7 +12,7 @@ from media.archives.archive import Archive
 from media.archives.decoding import decoded
 from media.archives.limits import MIB, Limits
 from media.archives.rejections import Rejections
-from tests.pictures import encoded, noise, zipped
+from tests.support.images import encoded, noise, zipped
 
 SPEC = ImageSpec(size=(8, 8))
 DEFAULT = Limits(pixels=64)

@@ -9,7 +9,7 @@ import pytest
 from contract.errors import BadArchive
 from media.archives import directory
 from media.archives.rejections import Rejections
-from tests.pictures import CENTRAL, patch, png, zipped
+from tests.support.images import CENTRAL, patch, png, zipped
 
 
 def listed(path: Path, members: int = 1000) -> tuple[list[str], dict[str, str]]:

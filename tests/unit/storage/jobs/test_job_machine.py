@@ -17,8 +17,8 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_SPEC
+from tests.support.clock import FakeClock
 from tests.unit.storage.jobs.job_model import ModelJob, Outcome
 
 

@@ -16,7 +16,7 @@ from services.inference.tensors import TensorRunner
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
-from tests.published import publish
+from tests.support.publication import publish
 
 
 class LocalAsker:

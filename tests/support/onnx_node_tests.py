@@ -13,7 +13,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from services.inference.errors import ORT_ERRORS
 from services.storage.stores import Stores
-from tests.oip import serve, session_of
+from tests.support.onnx_serving import serve, session_of
 
 Arrays = dict[str, np.ndarray]
 

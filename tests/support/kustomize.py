@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.definitions import KUBERNETES, Document
+from tests.support.deployment import KUBERNETES, Document
 
 
 def by_kubectl(overlay: str) -> list[Document]:

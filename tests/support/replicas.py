@@ -15,7 +15,7 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.servers import S3Server, Server
+from tests.support.servers import S3Server, Server
 
 PATIENCE_S = 90.0
 

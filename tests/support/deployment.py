@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = ROOT / "deploy" / "bin"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 SERVICES = ("init", "sweep", "gateway", "preprocess", "trainer", "inference")

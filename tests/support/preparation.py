@@ -16,7 +16,7 @@ from services.preprocess.assembly import assembled
 from services.preprocess.pipeline import OnStep, opened
 from services.preprocess.shards import ShardFile
 from services.storage.memory_objects import MemoryObjects
-from tests.pictures import Files, zipped
+from tests.support.images import Files, zipped
 from worker.slicing import Slice, sliced
 
 SPEC = PreprocessSpec(

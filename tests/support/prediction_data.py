@@ -13,8 +13,8 @@ from contract.models import ModelCard
 from services.storage.objects import Objects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.onnx_models import CARD, linear
-from tests.published import publish
+from tests.support.onnx_models import CARD, linear
+from tests.support.publication import publish
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 
