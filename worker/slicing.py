@@ -1,4 +1,4 @@
-"""The only place that cuts a sequence of items into the parts of a job."""
+"""Divides the items of a job into parts."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ from contract.division import Division
 
 
 class Slice(Frozen):
-    """The items from number `start` to before `stop`."""
+    """The items `start` to `stop - 1`."""
 
     start: Whole
     stop: Whole
@@ -17,8 +17,8 @@ class Slice(Frozen):
 
 
 def sliced(count: int, most: int) -> Division:
-    """Parts of at most `most` of `count` items, in order, each a Slice as JSON; sizes differ by one at most."""
+    """Divide `count` items into parts of at most `most`, in order, as Slice JSON; sizes differ by at most one."""
     parts = -(-count // most)
     edges = [count * number // parts for number in range(parts + 1)]
-    spans = (Slice(start=start, stop=stop) for start, stop in pairwise(edges))
-    return Division(parts=tuple(span.model_dump() for span in spans))
+    slices = (Slice(start=start, stop=stop) for start, stop in pairwise(edges))
+    return Division(parts=tuple(part.model_dump() for part in slices))

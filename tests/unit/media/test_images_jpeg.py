@@ -11,7 +11,7 @@ from PIL import Image
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from media import images
-from media.jpeg import decode_plain
+from media.images import decode_plain
 from tests.support.images import encoded, noise
 
 SIZE = (37, 29)
