@@ -1,4 +1,4 @@
-"""The only place where tests read a problem from an answer."""
+"""Reads an RFC 9457 problem from a response."""
 
 import httpx
 
@@ -6,12 +6,12 @@ from services.gateway.edge.problems import Problem
 
 
 def problem(response: httpx.Response, status: int, code: str) -> Problem:
-    """The problem of an answer, checked against its status, code, media type and request id."""
+    """Return the problem of a response, after checking status, code, media type and request id."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    found = Problem.model_validate_json(response.content)
-    assert (found.status, found.code) == (status, code)
-    assert found.request_id == response.headers["x-request-id"]
-    assert found.title
-    assert found.detail
-    return found
+    body = Problem.model_validate_json(response.content)
+    assert (body.status, body.code) == (status, code)
+    assert body.request_id == response.headers["x-request-id"]
+    assert body.title
+    assert body.detail
+    return body

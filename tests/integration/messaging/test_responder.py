@@ -70,6 +70,12 @@ def replica(redis: Server) -> Iterator[Replica]:
     replica.client.close()
 
 
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the responder stay awake for all batches even if this machine is slow."""
+    monkeypatch.setattr(responder, "AWAKE_S", 30.0)
+
+
 def named(*names: str) -> tuple[Answer, ...]:
     return tuple(Scores(((name, 1.0),)) for name in names)
 
