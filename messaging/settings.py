@@ -1,7 +1,4 @@
-"""Settings fragments of the plumbing, read from the environment by a composition root."""
-
-import tempfile
-from pathlib import Path
+"""Settings of the broker and of telemetry, read from the environment."""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,11 +20,3 @@ class TelemetrySettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"
     log_level: str = "INFO"
-
-
-class WorkerSettings(BaseSettings):
-    """TIDEPOOL_SCRATCH: the folder in which attempts get their temporary folders."""
-
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
-
-    scratch: Path = Path(tempfile.gettempdir())
