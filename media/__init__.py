@@ -1,1 +1,1 @@
-"""Images and archives: decoding, resizing, reading zips, and the scores of a classifier."""
+"""Images and archives: decoding, resizing, reading zip files, and the metrics of a classifier."""

@@ -1,1 +1,1 @@
-"""Redis and Celery: wake-up messages for jobs, batches of predictions, and who is alive."""
+"""Redis and Celery: wake-up messages for jobs, batches of predictions, and the presence of replicas."""

@@ -1,4 +1,4 @@
-"""The Celery application and its only caller of send_task: messages are doorbells, the rows are the truth."""
+"""The Celery application. Messages only wake workers; the state of a job is its row in the database."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from messaging.settings import BrokerSettings
 RUN_JOB = "tidepool.run_job"
 ANSWER_BATCHES = "tidepool.answer_batches"
 HEAR_BEAT = "tidepool.hear_beat"
-FORGET_S = 120  # after which Redis forgets the private queue of a worker that is gone
+PRIVATE_QUEUE_TTL_S = 120  # Redis then deletes the private queue of a worker that has ended
 
 
 def celery_app(settings: BrokerSettings) -> Celery:
-    """A Celery application on Redis that loses nothing that matters, because nothing that matters is in it."""
+    """Return a Celery application on Redis. Its messages may be lost: they hold no state."""
     app = Celery("tidepool", broker=settings.url.get_secret_value())
     app.conf.update(
         accept_content=["json"],
@@ -37,11 +37,11 @@ def celery_app(settings: BrokerSettings) -> Celery:
         broker_connection_timeout=3,
         broker_transport_options={
             "visibility_timeout": 3600,
-            "socket_timeout": 5,  # without it a frozen Redis blocks a publish for ever
+            "socket_timeout": 5,  # without it a frozen Redis blocks a publish indefinitely
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
             "health_check_interval": 10,
-            "max_retries": 1,  # of a publish's connection; who rings tries again by itself
+            "max_retries": 1,  # of a publish's connection; callers retry
             "interval_start": 0,
         },
     )
@@ -51,10 +51,10 @@ def celery_app(settings: BrokerSettings) -> Celery:
 def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[..., None]]) -> None:
     """Run a Celery worker that calls the function of every task on `queues`, one at a time, until SIGTERM.
 
-    A function keeps the worker from the broker until it returns, so long work belongs in a thread of its own. Celery's
-    own pool of threads fetches the next message up to a second late: a thread that ends does not wake its loop.
+    A function blocks the worker's connection to the broker until it returns, so long work belongs in a thread. Celery's
+    thread pool is not used: it fetches the next message up to a second late, as a thread that ends does not wake it.
     """
-    # no_ack: nothing needs a redelivery, and an acknowledgement lost in an outage would stop the worker for good
+    # no_ack: no message needs redelivery, and an acknowledgement lost in an outage would stop the worker permanently
     app.conf.task_queues = {name: {"exchange": name, "routing_key": name, "no_ack": True} for name in queues}
     for task, function in tasks.items():
         app.task(name=task)(function)
@@ -64,28 +64,28 @@ def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[...
 
 
 class Broker:
-    """Rings the pools' queues."""
+    """Sends messages to the queues of pools and workers."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
     def wake(self, kind: JobKind, job_id: str) -> None:
-        """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have woken or not."""
+        """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent."""
         self._send(RUN_JOB, [job_id], POOLS[kind])
 
-    def wakeup(self, queue: str) -> bytes:
-        """The message, as Celery puts it on a Redis list, that wakes a replica to answer batches."""
+    def wakeup_message(self, queue: str) -> bytes:
+        """Return the message, as Celery encodes it on a Redis list, that wakes a replica to answer batches."""
         with Connection("memory://") as connection:  # type: ignore[no-untyped-call]
             self._app.send_task(ANSWER_BATCHES, queue=queue, connection=connection, ignore_result=True)
             return bytes(dumps(connection.default_channel._get(queue)), "utf-8")  # type: ignore[no-untyped-call]
 
     def beat(self, queue: str) -> None:
-        """Send a beat to a worker's private queue; raises BrokerUnavailable."""
+        """Send a heartbeat to a worker's private queue; raises BrokerUnavailable."""
         self._send(HEAR_BEAT, [], queue)
         with mapped_errors(), self._app.connection_for_write() as connection:
             client = connection.default_channel.client
             for key in (queue, f"_kombu.binding.{queue}"):
-                client.expire(key, FORGET_S)
+                client.expire(key, PRIVATE_QUEUE_TTL_S)
 
     def _send(self, task: str, args: list[object], queue: str) -> None:
         with mapped_errors():
@@ -94,7 +94,7 @@ class Broker:
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Map whatever kombu and redis raise to the error tree."""
+    """Raise every error of kombu and redis as BrokerUnavailable."""
     try:
         yield
     except (KombuError, InconsistencyError, redis.RedisError, OSError) as error:

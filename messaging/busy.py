@@ -1,4 +1,4 @@
-"""The only place that counts the seconds in which a replica is at work, and for what."""
+"""Counts the seconds in which a replica works, by use."""
 
 import threading
 import time
@@ -9,38 +9,38 @@ from contract.usage import Use
 
 
 class Busy:
-    """Any threads begin and end work, others read meanwhile; what is done at the same time shares the seconds."""
+    """Thread-safe. Uses that overlap share the seconds equally."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._under_way: list[Use] = []
+        self._active: list[Use] = []
         self._since = clock()
         self._total = 0.0
         self._spent: dict[Use, float] = defaultdict(float)
 
     @property
     def working(self) -> bool:
-        return bool(self._under_way)
+        return bool(self._active)
 
     def begin(self, use: Use) -> None:
         with self._lock:
             self._count()
-            self._under_way.append(use)
+            self._active.append(use)
 
     def end(self, use: Use) -> None:
         with self._lock:
             self._count()
-            self._under_way.remove(use)
+            self._active.remove(use)
 
     def total(self) -> float:
-        """All seconds so far."""
+        """Return all seconds since the start."""
         with self._lock:
             self._count()
             return self._total
 
     def take(self) -> dict[Use, float]:
-        """The seconds since this was asked last, by what they were for."""
+        """Return the seconds since the last call, by use."""
         with self._lock:
             self._count()
             taken, self._spent = self._spent, defaultdict(float)
@@ -48,8 +48,8 @@ class Busy:
 
     def _count(self) -> None:
         now = self._clock()
-        passed, self._since = now - self._since, now
-        if self._under_way:
-            self._total += passed
-        for use in self._under_way:
-            self._spent[use] += passed / len(self._under_way)
+        elapsed, self._since = now - self._since, now
+        if self._active:
+            self._total += elapsed
+        for use in self._active:
+            self._spent[use] += elapsed / len(self._active)

@@ -1,4 +1,4 @@
-"""The gateway's way to a pool and back: batches out, replies in, and word of the replicas that live."""
+"""The gateway's connection to a pool: sends batches, receives replies, and tracks which replicas are present."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from messaging.settings import BrokerSettings
 log = structlog.get_logger()
 
 WATCH_S = 1.0
-SILENCE_S = 4.0  # of a connection on which an answer is due every second
+SILENCE_S = 4.0  # a connection is lost after this time; BLPOP replies every second
 RECONNECT_S = 0.3
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -28,50 +28,50 @@ _decode = msgspec.msgpack.Decoder(Reply).decode
 
 
 class Listener(Protocol):
-    """Who sends batches over a channel."""
+    """The sender of batches on a channel."""
 
     def replied(self, reply: Reply) -> None:
-        """A reply has come; the same one may come twice."""
+        """Handle a reply; the same one may arrive twice."""
 
     def lost(self) -> None:
-        """A replica or the connection is gone, and with it perhaps batches and replies."""
+        """Handle the loss of a replica or of the connection; batches and replies may be lost with it."""
 
     def report(self) -> GatewayReport:
-        """What the channel says every second of this gateway, to whoever measures the pool."""
+        """Return the report that the channel publishes every second, for the measurement of the pool."""
 
 
 class Channel(Protocol):
-    """`RedisChannel` is the real one, `MemoryChannel` its twin."""
+    """Implemented by `RedisChannel`, and by `MemoryChannel` for tests."""
 
     address: str
-    """Where replies must go: `reply_to` of every batch."""
+    """The `reply_to` of every batch."""
     replicas: frozenset[str]
-    """The replicas of the pool that live, as far as is known."""
+    """The names of the pool's replicas that were present at the last look."""
 
     listener: Listener
-    """Who hears of replies and losses; to be set before `open`."""
+    """Receives replies and losses; set it before `open`."""
 
     async def open(self) -> None:
-        """Begin to listen; an outage is no reason to fail."""
+        """Connect and begin to listen; does not raise during an outage."""
 
     def send(self, batch: Batch) -> None:
-        """Send a batch to whichever replica takes it; raises BrokerUnavailable."""
+        """Send a batch to the first free replica; raises BrokerUnavailable."""
 
     def withdraw(self, batch: Batch) -> None:
-        """Take a batch back that no replica has taken yet."""
+        """Remove a batch that no replica has taken yet; ignores an outage."""
 
     def announce(self) -> None:
-        """Say what the listener reports now, not only at the next second."""
+        """Publish the listener's report now, before the next second."""
 
     async def ping(self) -> None:
-        """Raise BrokerUnavailable unless the way is open."""
+        """Raise BrokerUnavailable unless the broker answers."""
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
 
 class RedisChannel:
-    """Batches on a list that an awake replica drains, woken by a Celery message; see docs/adr/0012."""
+    """Pushes batches to a Redis list; a Celery message wakes a replica that takes them. See docs/adr/0012."""
 
     listener: Listener
 
@@ -80,11 +80,11 @@ class RedisChannel:
         self.replicas: frozenset[str] = frozenset()
         self._pool = pool
         self._url = settings.url.get_secret_value()
-        self._wakeup = broker.wakeup(redis_keys.wakeups(pool))
+        self._wakeup = broker.wakeup_message(redis_keys.wakeups(pool))
         self._out: Pipe | None = None
         self._push = b""
         self._task: asyncio.Task[None] | None = None
-        self._heard = 0.0
+        self._last_reply_at = 0.0
 
     async def open(self) -> None:
         with contextlib.suppress(BrokerUnavailable, TimeoutError):
@@ -93,7 +93,7 @@ class RedisChannel:
 
     def send(self, batch: Batch) -> None:
         keys = (redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
-        self._pipe().send("EVALSHA", self._push, 2, *keys, _encode(batch), self._wakeup, then=self._sent)
+        self._pipe().send("EVALSHA", self._push, 2, *keys, _encode(batch), self._wakeup, callback=self._pushed)
 
     def withdraw(self, batch: Batch) -> None:
         with contextlib.suppress(BrokerUnavailable):
@@ -107,7 +107,7 @@ class RedisChannel:
     async def ping(self) -> None:
         try:
             async with asyncio.timeout(3):
-                await self._pipe().ask("PING")
+                await self._pipe().execute("PING")
         except TimeoutError as error:
             raise BrokerUnavailable("the broker does not answer; try again soon") from error
 
@@ -116,10 +116,10 @@ class RedisChannel:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def _sent(self, reply: Any) -> None:
-        """Connect anew after a refusal: Redis may have forgotten the script."""
+    def _pushed(self, reply: Any) -> None:
+        """Reconnect after an error, as Redis may have lost the script."""
         if isinstance(reply, hiredis.ReplyError) and self._out is not None:
-            log.warning("the broker refused a batch", pool=self._pool, error=str(reply))
+            log.warning("the broker rejected a batch", pool=self._pool, error=str(reply))
             self._out.close()
 
     def _pipe(self) -> Pipe:
@@ -150,35 +150,35 @@ class RedisChannel:
             into = await Pipe.open(self._url)
             unless_done.callback(into.close)
             async with asyncio.timeout(SILENCE_S):
-                self._push = await out.ask("SCRIPT", "LOAD", redis_keys.PUSH)
+                self._push = await out.execute("SCRIPT", "LOAD", redis_keys.PUSH)
                 self.replicas = await self._present(out)
             unless_done.pop_all()
         self._out, self._in = out, into
-        self._heard = asyncio.get_running_loop().time()
+        self._last_reply_at = asyncio.get_running_loop().time()
         self._listen(into)
 
     def _listen(self, pipe: Pipe) -> None:
-        def take(found: Any) -> None:
+        def receive(response: Any) -> None:
             with contextlib.suppress(BrokerUnavailable):
-                pipe.send("BLPOP", self.address, 1, then=take)
-            self._heard = loop.time()
-            if isinstance(found, list):
-                self.listener.replied(_decode(found[1]))
+                pipe.send("BLPOP", self.address, 1, callback=receive)
+            self._last_reply_at = loop.time()
+            if isinstance(response, list):
+                self.listener.replied(_decode(response[1]))
 
         loop = asyncio.get_running_loop()
-        pipe.send("BLPOP", self.address, 1, then=take)
+        pipe.send("BLPOP", self.address, 1, callback=receive)
 
     async def _watch(self) -> None:
-        """Until the connection is lost, and whoever listens is told of each replica that is gone."""
+        """Report and look for lost replicas every second; return when the connection is lost."""
         loop = asyncio.get_running_loop()
-        while loop.time() - self._heard < SILENCE_S:
+        while loop.time() - self._last_reply_at < SILENCE_S:
             self.announce()
             async with asyncio.timeout(SILENCE_S):
                 present = await self._present(self._pipe())
                 gone, self.replicas = self.replicas - present, present
-                lost = gone and gone - await self._left(self._pipe())
+                lost = gone and gone - await self._departed(self._pipe())
             if lost:
-                log.warning("replicas are gone", pool=self._pool, replicas=sorted(lost))
+                log.warning("replicas lost", pool=self._pool, replicas=sorted(lost))
                 self.listener.lost()
             broken, _ = await asyncio.wait({self._pipe().broken, self._in.broken}, timeout=WATCH_S)
             if broken:
@@ -186,9 +186,9 @@ class RedisChannel:
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
         presence = redis_keys.replicas(self._pool)
-        found = await pipe.ask("EVAL", redis_keys.BEAT, 2, presence, redis_keys.reports(presence))
-        return frozenset(name.decode() for name in found)
+        names = await pipe.execute("EVAL", redis_keys.BEAT, 2, presence, redis_keys.reports(presence))
+        return frozenset(name.decode() for name in names)
 
-    async def _left(self, pipe: Pipe) -> frozenset[str]:
-        """Those that took leave, so that nothing is lost with them."""
-        return frozenset(name.decode() for name in await pipe.ask("SMEMBERS", redis_keys.left(self._pool)))
+    async def _departed(self, pipe: Pipe) -> frozenset[str]:
+        """Return the replicas that left in order and lost no batch."""
+        return frozenset(name.decode() for name in await pipe.execute("SMEMBERS", redis_keys.departed(self._pool)))

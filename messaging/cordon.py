@@ -1,4 +1,4 @@
-"""The only place that tells workers that they are too many: they finish what they have, and claim nothing more."""
+"""Cordons workers: a cordoned worker finishes its current job and claims no more."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
@@ -16,28 +16,28 @@ TIMEOUT_S = 2.0
 
 
 class Cordon(Protocol):
-    """`RedisCordon` is the real one, `MemoryCordon` its twin."""
+    """Implemented by `RedisCordon`, and by `MemoryCordon` for tests."""
 
-    def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
-        """By pool, who is too many now; it is forgotten soon, and does not arrive while the broker is away."""
+    def publish(self, workers: Mapping[PoolName, Collection[str]]) -> None:
+        """Replace the cordoned workers of every pool. Expires after CORDON_TTL_S; an outage is logged, not raised."""
 
 
 class RedisCordon:
-    """Writes what `messaging.presence.Presence` reads at every beat."""
+    """Writes the sets that `messaging.presence.Presence` reads at every heartbeat."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         url = settings.url.get_secret_value()
-        # untyped: the types of redis-py are those of every client it has
+        # untyped: redis-py types sync and async clients alike
         self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
-    def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
+    def publish(self, workers: Mapping[PoolName, Collection[str]]) -> None:
         try:
             with self._client.pipeline() as pipeline:
                 for pool in POOL_NAMES:
                     pipeline.delete(redis_keys.cordoned(pool))
                     if names := workers.get(pool):
                         pipeline.sadd(redis_keys.cordoned(pool), *names)
-                        pipeline.expire(redis_keys.cordoned(pool), redis_keys.CORDON_S)
+                        pipeline.expire(redis_keys.cordoned(pool), redis_keys.CORDON_TTL_S)
                 pipeline.execute()
         except redis.RedisError:
-            log.info("nobody was told to rest, the broker does not answer")
+            log.info("cordon not published, the broker does not answer")

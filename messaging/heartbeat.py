@@ -1,4 +1,4 @@
-"""Proof that a worker consumes: it rings its own private queue, and leaves if it does not hear that."""
+"""A worker sends heartbeats to its own private queue, and exits if it stops consuming them."""
 
 import os
 import threading
@@ -11,44 +11,44 @@ from prometheus_client import Gauge
 from contract.errors import BrokerUnavailable
 
 BEAT_S = 10.0
-DEAF_S = 45.0  # since the last beat that was heard; with the restart that is under a minute
-EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h: whoever supervises starts it again
+DEAF_S = 45.0  # without consuming a heartbeat; including the restart that is under a minute
+EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h; the supervisor restarts the worker
 
-HEARD = Gauge("tidepool_heartbeat_age_seconds", "Since this worker last heard a beat that it sent itself.")
+AGE = Gauge("tidepool_heartbeat_age_seconds", "Since this worker last heard a beat that it sent itself.")
 
 log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Counts how long ago the worker was seen to consume.
+    """Detects a deaf worker: one that lives but has consumed no heartbeat for DEAF_S seconds.
 
-    A beat that could not be sent says nothing about the worker: while Redis is away, it is not deaf.
+    If a heartbeat cannot be sent, as in an outage of Redis, the worker does not count as deaf.
     """
 
     def __init__(self, send: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._send = send
         self._clock = clock
-        self._heard = clock()
-        HEARD.set_function(lambda: clock() - self._heard)
+        self._heard_at = clock()
+        AGE.set_function(lambda: clock() - self._heard_at)
 
     def hear(self) -> None:
-        """The worker has consumed a beat."""
-        self._heard = self._clock()
+        """Called when the worker consumes a heartbeat."""
+        self._heard_at = self._clock()
 
     def beat(self) -> bool:
-        """Send a beat; whether the worker is alive."""
+        """Send a heartbeat; False if the worker is deaf."""
         try:
             self._send()
         except BrokerUnavailable:
             self.hear()
-        return self._clock() - self._heard < DEAF_S
+        return self._clock() - self._heard_at < DEAF_S
 
     def start(self) -> None:
-        """Beat from a thread for as long as the process lives, and end the process when it is deaf."""
+        """Send heartbeats from a daemon thread, which ends the process when the worker is deaf."""
         threading.Thread(target=self._until_deaf, daemon=True).start()
 
     def _until_deaf(self) -> None:
         while self.beat():
             time.sleep(BEAT_S)
-        log.error("this worker lives but does not consume; it leaves, to be started again")
+        log.error("the worker consumes no messages; exiting to be restarted")
         os._exit(EXIT_CODE)

@@ -1,4 +1,4 @@
-"""The in-memory twins of the way to a pool, which a function of the test's answers, and of what is told of it."""
+"""In-memory implementations of the channel, the reports and the cordon, for tests."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -11,10 +11,10 @@ from messaging.responder import Respond
 
 
 class MemoryChannel:
-    """Batches answered in a thread of this process, with the promises of RedisChannel.
+    """Answers batches with `respond` in a thread of this process; behaves as RedisChannel.
 
-    `held` keeps them unanswered, as if no replica lived; `sent`, `withdrawn` and `announced`, how much waited each
-    time, are for tests to look at.
+    While `held` is true, batches stay unanswered, as without replicas. Tests read `sent`, `withdrawn` and `announced`:
+    the number of waiting requests in each report.
     """
 
     listener: Listener
@@ -40,15 +40,15 @@ class MemoryChannel:
             task.add_done_callback(self._tasks.discard)
 
     async def answer(self, batch: Batch) -> None:
-        """Answer a batch, also one that was held."""
+        """Answer a batch, even if `held`."""
         try:
-            done = await asyncio.to_thread(self.respond, batch.target, batch.questions)
-        except Exception as error:  # noqa: BLE001  as a replica answers whatever happens
+            response = await asyncio.to_thread(self.respond, batch.target, batch.questions)
+        except Exception as error:  # noqa: BLE001  like a replica, answer every batch
             failure = Failure(getattr(error, "code", "internal"), getattr(error, "message", "an internal error"))
             self.listener.replied(Reply(batch.id, (failure,) * len(batch.questions), 0.0, "", 0))
         else:
             self.listener.replied(
-                Reply(batch.id, tuple(done.answers), done.inference_ms, done.provider, done.max_batch)
+                Reply(batch.id, tuple(response.answers), response.inference_ms, response.provider, response.max_batch)
             )
 
     def withdraw(self, batch: Batch) -> None:
@@ -66,7 +66,7 @@ class MemoryChannel:
 
 
 class MemoryReports:
-    """What a test lets replicas and gateways say; None is an outage."""
+    """Reports set by a test; None is an outage."""
 
     def __init__(self) -> None:
         self.said: Mapping[str, PoolReports] | None = {}
@@ -76,10 +76,10 @@ class MemoryReports:
 
 
 class MemoryCordon:
-    """What was said last, for tests to look at."""
+    """Keeps the workers published last, for tests to read."""
 
     def __init__(self) -> None:
-        self.said: Mapping[PoolName, Collection[str]] = {}
+        self.published: Mapping[PoolName, Collection[str]] = {}
 
-    def say(self, workers: Mapping[PoolName, Collection[str]]) -> None:
-        self.said = workers
+    def publish(self, workers: Mapping[PoolName, Collection[str]]) -> None:
+        self.published = workers

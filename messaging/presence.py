@@ -1,4 +1,4 @@
-"""The only place where a replica says that it lives, and how much it has to do."""
+"""Publishes a replica's presence and utilization to Redis."""
 
 import os
 import socket
@@ -22,10 +22,10 @@ BEAT_S = 1.0
 
 
 class Presence:
-    """Beats every second from a thread, for as long as the process lives.
+    """Sends a heartbeat with a report every second, from a daemon thread.
 
-    `online` and `jobs` are what it is busy with, unless `gpu_busy` says how busy its GPU is; `rest` hears at every beat
-    whether this replica is one too many.
+    The reported utilization is that of the GPU if `gpu_busy` returns one, else the share of time spent on `online` and
+    `jobs`. `on_cordon` is called at every heartbeat with whether this replica is cordoned.
     """
 
     def __init__(
@@ -48,45 +48,45 @@ class Presence:
         self._draining = False
         self._on_cordon = on_cordon
         self._gpu_busy = gpu_busy
-        self._worker = (f"{socket.gethostname()}:{os.getpid()}", socket.gethostname())
-        self._gone = False
+        self._cordon_names = (f"{socket.gethostname()}:{os.getpid()}", socket.gethostname())
+        self._departed = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        threading.Thread(target=self._for_ever, name="presence", daemon=True).start()
+        threading.Thread(target=self._run, name="presence", daemon=True).start()
 
     def drain(self) -> None:
-        """Say from the next beat on that this replica goes when it has done what it is at."""
+        """Report from the next heartbeat on that this replica is draining."""
         self._draining = True
 
     def beat(self) -> None:
-        """Raises redis.RedisError."""
+        """Send a heartbeat, unless the replica has left; raises redis.RedisError."""
         with self._lock:
-            if not self._gone:
+            if not self._departed:
                 self._beat()
 
     def leave(self, wakeup: bytes) -> None:
-        """Say as the last thing that this replica has answered all it took, so that nobody need send that again."""
-        of_pool = (redis_keys.left(self._pool), redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
+        """Remove this replica and record that it has answered every batch it took, so that none is sent again."""
+        pool_keys = (redis_keys.departed(self._pool), redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
         with self._lock:
-            self._gone = True
+            self._departed = True
             try:
-                self._client.eval(redis_keys.LEAVE, 5, *self._keys, *of_pool, self._name, wakeup)
+                self._client.eval(redis_keys.LEAVE, 5, *self._keys, *pool_keys, self._name, wakeup)
             except redis.RedisError:
-                log.info("left without a word, the broker does not answer")
+                log.info("departure not recorded, the broker does not answer")
 
     def _beat(self) -> None:
         share = min(1.0, self._rate.of(self._online.total() + self._jobs.total()))
-        of_gpu = self._gpu_busy()
-        busy = share if of_gpu is None else of_gpu
+        gpu_share = self._gpu_busy()
+        busy = share if gpu_share is None else gpu_share
         report = ReplicaReport(job=self._jobs.working, busy=busy, draining=self._draining)
         self._client.eval(redis_keys.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
-        self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._worker)))
+        self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._cordon_names)))
 
-    def _for_ever(self) -> None:
+    def _run(self) -> None:
         while True:
             try:
                 self.beat()
             except redis.RedisError:
-                log.debug("no beat, the broker does not answer")
+                log.debug("no heartbeat sent, the broker does not answer")
             time.sleep(BEAT_S)

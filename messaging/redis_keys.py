@@ -1,28 +1,30 @@
-"""What a pool's online work and its presence are called in Redis, and the scripts that keep them; see docs/adr/0012."""
+"""The Redis keys of batches, replies and presence, and the Lua scripts that update them; see docs/adr/0012."""
 
-KEEP_S = 300  # seconds until batches and replies are forgotten that nobody takes
-PRESENT_S = 3  # seconds after its last beat until a replica counts as gone
-LEFT_S = 30  # seconds for which it is known that a replica is gone because it wanted to
-CORDON_S = 5  # seconds for which a word holds that a worker is one too many
+BATCH_TTL_S = 300  # for batches and replies that are not taken
+PRESENCE_TTL_S = 3  # a replica or gateway counts as lost this long after its last heartbeat
+DEPARTED_TTL_S = 30  # for the names of replicas that left in order
+CORDON_TTL_S = 5
 
-# A wakeup for every batch that waits: an awake replica takes batches without wakeups, a sleeping one needs its own.
+# Push a batch, and a wake-up message unless there is one for every waiting batch: an awake replica takes batches
+# without wake-up messages, a sleeping one needs one. KEYS: batches, wake-up messages. ARGV: batch, wake-up message.
 PUSH = f"""
 redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[1], {KEEP_S})
+redis.call('EXPIRE', KEYS[1], {BATCH_TTL_S})
 if redis.call('LLEN', KEYS[2]) < redis.call('LLEN', KEYS[1]) then redis.call('LPUSH', KEYS[2], ARGV[2]) end
 """
 
-# By the clock of Redis, since those of the replicas may differ. KEYS are a presence and the reports of those in it.
-_FORGET = f"""
+# Remove members without recent heartbeats. Uses the clock of Redis, as those of the replicas may differ.
+# KEYS: a presence set and the hash of its reports.
+_EXPIRE = f"""
 local now = tonumber(redis.call('TIME')[1])
-for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESENT_S})) do
-  redis.call('ZREM', KEYS[1], gone)
-  redis.call('HDEL', KEYS[2], gone)
+for _, lost in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESENCE_TTL_S})) do
+  redis.call('ZREM', KEYS[1], lost)
+  redis.call('HDEL', KEYS[2], lost)
 end
 """
 
-# Who lives, after a beat of the one that ARGV names, with its report.
-BEAT = f"""{_FORGET}
+# Record the heartbeat of a member, if given, and return the names of all present. ARGV: name, report.
+BEAT = f"""{_EXPIRE}
 if ARGV[1] then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
@@ -30,56 +32,57 @@ end
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 
-# What they who live said last.
-LOOK = f"""{_FORGET}
+# Return the last reports of all present.
+READ_REPORTS = f"""{_EXPIRE}
 return redis.call('HGETALL', KEYS[2])
 """
 
-# A replica leaves and owes no answer. ARGV: its name, and a wake-up message for what waits, as it may have taken one.
+# Remove a replica that has answered every batch it took. It may have consumed a wake-up message, so push another if
+# batches wait. KEYS: presence, reports, departed, batches, wake-up messages. ARGV: its name, a wake-up message.
 LEAVE = f"""
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('EXPIRE', KEYS[3], {LEFT_S})
+redis.call('EXPIRE', KEYS[3], {DEPARTED_TTL_S})
 if redis.call('LLEN', KEYS[5]) < redis.call('LLEN', KEYS[4]) then redis.call('LPUSH', KEYS[5], ARGV[2]) end
 """
 
 
 def batches(pool: str) -> str:
-    """The list in which batches wait for a replica."""
+    """The list of batches waiting for a replica."""
     return f"tidepool:{pool}:batches"
 
 
 def wakeups(pool: str) -> str:
-    """The Celery queue whose messages wake a replica."""
+    """The Celery queue of wake-up messages for batches."""
     return f"{pool}.batches"
 
 
 def replicas(pool: str) -> str:
-    """The sorted set of the replicas that live, by the time of their last beat."""
+    """The sorted set of present replicas, scored by the time of their last heartbeat."""
     return f"tidepool:{pool}:replicas"
 
 
-def left(pool: str) -> str:
-    """The set of the replicas that are gone and owe no answer."""
+def departed(pool: str) -> str:
+    """The set of replicas that left after answering every batch they took."""
     return f"tidepool:{pool}:left"
 
 
 def cordoned(pool: str) -> str:
-    """The set of the workers that are too many, by `host:pid` or by a host that has but one."""
+    """The set of cordoned workers, as `host:pid`, or `host` for a host with a single worker."""
     return f"tidepool:{pool}:cordoned"
 
 
 def gateways(pool: str) -> str:
-    """The same, of the gateways that ask the pool."""
+    """The sorted set of present gateways of the pool, scored as in `replicas`."""
     return f"tidepool:{pool}:gateways"
 
 
 def reports(presence: str) -> str:
-    """The hash of what those in a presence say of themselves."""
+    """The hash of the reports of the members of a presence set."""
     return f"{presence}:reports"
 
 
 def replies(gateway: str) -> str:
-    """The list from which one gateway takes its replies."""
+    """The list of replies for one gateway."""
     return f"tidepool:replies:{gateway}"

@@ -21,30 +21,31 @@ Report = TypeVar("Report", ReplicaReport, GatewayReport)
 
 
 class RedisReports:
-    """Reads what `messaging.redis_keys.BEAT` wrote, all of it in one round trip."""
+    """Reads the reports of all pools in one round trip."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         url = settings.url.get_secret_value()
-        # untyped: the types of redis-py are those of every client it has
+        # untyped: redis-py types sync and async clients alike
         self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
 
     def read(self) -> Mapping[str, PoolReports] | None:
+        """Return the reports by pool, or None during an outage."""
         try:
             with self._client.pipeline(transaction=False) as pipeline:
                 for pool in POOL_NAMES:
                     for presence in (redis_keys.replicas(pool), redis_keys.gateways(pool)):
-                        pipeline.eval(redis_keys.LOOK, 2, presence, redis_keys.reports(presence))
-                said = iter(pipeline.execute())
+                        pipeline.eval(redis_keys.READ_REPORTS, 2, presence, redis_keys.reports(presence))
+                responses = iter(pipeline.execute())
         except redis.RedisError:
-            log.info("nothing was heard of the pools, the broker does not answer")
+            log.info("no reports of the pools, the broker does not answer")
             return None
         return {
-            pool: PoolReports(_decoded(next(said), ReplicaReport), _decoded(next(said), GatewayReport))
+            pool: PoolReports(_decoded(next(responses), ReplicaReport), _decoded(next(responses), GatewayReport))
             for pool in POOL_NAMES
         }
 
 
-def _decoded(said: list[bytes], kind: type[Report]) -> dict[str, Report]:
-    """Names and reports, of which Redis makes one flat list."""
-    names, reports = said[::2], said[1::2]
+def _decoded(pairs: list[bytes], kind: type[Report]) -> dict[str, Report]:
+    """Decode the names and reports, which HGETALL returns as one flat list."""
+    names, reports = pairs[::2], pairs[1::2]
     return {name.decode(): msgspec.json.decode(text, type=kind) for name, text in zip(names, reports, strict=True)}

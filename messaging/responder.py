@@ -1,4 +1,4 @@
-"""The replica's side of the online path: a wakeup wakes it, it takes batches until none comes, and sleeps again."""
+"""The replica's side of online predictions: a wake-up message starts it, and it answers batches until none waits."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from messaging.busy import Busy
 
 log = structlog.get_logger()
 
-LINGER_S = 0.2  # without a batch, until a replica sleeps again
-AWAKE_S = 0.5  # at most, so that Celery's remote control is heard in between
+LINGER_S = 0.2  # idle time before a replica sleeps again
+AWAKE_S = 0.5  # at most, so that Celery handles remote control messages in between
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
 
@@ -28,7 +28,7 @@ _decode = msgspec.msgpack.Decoder(Batch).decode
 
 
 class BatchAnswers(msgspec.Struct, frozen=True):
-    """The answers to questions, in their order; the rest is as in Reply."""
+    """The answers to the questions of a batch, in order; the other fields as in Reply."""
 
     answers: list[Answer]
     inference_ms: float
@@ -40,68 +40,68 @@ Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
 
 
 class BatchHandler(NamedTuple):
-    """What answers questions, and how many batches it works on at once, so that one is decoded while another runs."""
+    """Answers questions. With `at_once` batches in parallel, one is decoded while another runs."""
 
     respond: Respond
     at_once: int = 1
 
 
 class Responder:
-    """Answers the batches of a pool in the thread that Celery calls; a question past its deadline is not computed."""
+    """Answers the batches of a pool in the thread that Celery calls; questions past their deadline are not computed."""
 
-    def __init__(self, pool: str, client: "redis.Redis", responder: BatchHandler, wakeup: bytes, busy: Busy) -> None:
+    def __init__(self, pool: str, client: "redis.Redis", handler: BatchHandler, wakeup: bytes, busy: Busy) -> None:
         self._pool = pool
         self._client = client
-        self._respond = responder.respond
-        self._others = responder.at_once - 1
-        self._threads = ThreadPoolExecutor(max(1, self._others), thread_name_prefix="drain")
+        self._respond = handler.respond
+        self._extra_threads = handler.at_once - 1
+        self._threads = ThreadPoolExecutor(max(1, self._extra_threads), thread_name_prefix="responder")
         self._wakeup = wakeup
         self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
         self._busy = busy
 
     def run(self) -> None:
-        """Take batches until none has come for a moment; raises redis.RedisError when Redis is away."""
-        others = [self._threads.submit(self._take) for _ in range(self._others)]
+        """Answer batches until none arrives for LINGER_S, at most for AWAKE_S; raises redis.RedisError in an outage."""
+        futures = [self._threads.submit(self._take) for _ in range(self._extra_threads)]
         try:
             self._take()
         finally:
-            for other in others:
-                other.result()
+            for future in futures:
+                future.result()
 
     def _take(self) -> None:
-        take = ("BLPOP", redis_keys.batches(self._pool), LINGER_S)
+        pop = ("BLPOP", redis_keys.batches(self._pool), LINGER_S)
         connection: Any = self._client.connection_pool.get_connection()  # untyped in redis-py
         try:
-            until = time.monotonic() + AWAKE_S
-            connection.send_command(*take)
-            while (found := connection.read_response()) is not None:
-                batch = _decode(found[1])
+            deadline = time.monotonic() + AWAKE_S
+            connection.send_command(*pop)
+            while (response := connection.read_response()) is not None:
+                batch = _decode(response[1])
                 reply = _encode(self._reply(batch))
-                commands = [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, redis_keys.KEEP_S)]
-                on = time.monotonic() < until
-                # the reply and the next question to Redis share one way
-                connection.send_packed_command(connection.pack_commands([*commands, take] if on else commands))
+                commands = [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, redis_keys.BATCH_TTL_S)]
+                awake = time.monotonic() < deadline
+                # send the reply and the next BLPOP in one round trip
+                connection.send_packed_command(connection.pack_commands([*commands, pop] if awake else commands))
                 for _ in commands:
                     connection.read_response()
-                if not on:
+                if not awake:
                     self._wake(connection)
                     return
         except BaseException:
-            connection.disconnect()  # its replies would be taken for those to the next commands
+            connection.disconnect()  # or outstanding replies would be read as those of the next commands
             raise
         finally:
             self._client.connection_pool.release(connection)
 
     def _wake(self, connection: Any) -> None:
-        """Wake somebody for what is left."""
+        """Push a wake-up message for the batches that still wait."""
         connection.send_command("LPUSH", redis_keys.wakeups(self._pool), self._wakeup)
         connection.read_response()
 
     def _reply(self, batch: Batch) -> Reply:
         now = time.time()
         live = tuple(question for question in batch.questions if question.deadline > now)
-        answered = self._answered(batch.target, live) if live else _none([])
-        answers = answered.answers
+        result = self._result(batch.target, live) if live else _without_model([])
+        answers = result.answers
         if len(live) < len(batch.questions):
             late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
             computed = iter(answers)
@@ -110,9 +110,9 @@ class Responder:
         self._failed.inc(failed)
         self._ok.inc(len(answers) - failed)
         log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
-        return Reply(batch.id, tuple(answers), answered.inference_ms, answered.provider, answered.max_batch)
+        return Reply(batch.id, tuple(answers), result.inference_ms, result.provider, result.max_batch)
 
-    def _answered(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
+    def _result(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         use = Use(Purpose.ONLINE, target.model)
         self._busy.begin(use)
         try:
@@ -125,11 +125,11 @@ class Responder:
             failure = Failure(TidepoolError.code, "an internal error")
         finally:
             self._busy.end(use)
-        return _none([failure] * len(questions))
+        return _without_model([failure] * len(questions))
 
 
-def _none(answers: list[Answer]) -> BatchAnswers:
-    """Answers for which no model ran."""
+def _without_model(answers: list[Answer]) -> BatchAnswers:
+    """Wrap answers that were made without running a model."""
     return BatchAnswers(answers, 0.0, "", 0)
 
 

@@ -1,7 +1,4 @@
-"""The settings that several services share, read from the environment by each process's `main.py`."""
-
-import tempfile
-from pathlib import Path
+"""Settings of the broker and of telemetry, read from the environment."""
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,13 +20,3 @@ class TelemetrySettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of `/metrics` (Prometheus); 0 turns it off.")
     metrics_host: str = Field(default="127.0.0.1", description="Address on which `/metrics` listens.")
     log_level: str = Field(default="INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
-
-
-class WorkerSettings(BaseSettings):
-    """TIDEPOOL_SCRATCH: the folder in which attempts get their temporary folders."""
-
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
-
-    scratch: Path = Field(
-        default=Path(tempfile.gettempdir()), description="Folder in which each attempt gets its temporary folder."
-    )

@@ -8,7 +8,7 @@ from prometheus_client import start_http_server
 
 from messaging.settings import TelemetrySettings
 
-TALKATIVE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every wakeup and every heartbeat
+VERBOSE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every wake-up message and heartbeat
 
 _SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -20,7 +20,7 @@ _SHARED: list[structlog.types.Processor] = [
 
 
 def start_telemetry(role: str, settings: TelemetrySettings) -> None:
-    """Log as `role` from here on, also what libraries log, and serve metrics if a port is set."""
+    """Configure logging for `role`, including that of libraries, and serve metrics if a port is set."""
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -40,7 +40,7 @@ def start_telemetry(role: str, settings: TelemetrySettings) -> None:
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     if settings.log_level.upper() != "DEBUG":
-        for name in TALKATIVE:
+        for name in VERBOSE:
             logging.getLogger(name).setLevel(logging.WARNING)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.metrics_host)

@@ -1,1 +1,1 @@
-"""The life of one replica: it claims jobs, runs each in a process of its own, and answers batches of predictions."""
+"""A replica: claims jobs, runs each attempt in a child process, and answers batches of predictions."""

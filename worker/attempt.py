@@ -1,4 +1,4 @@
-"""One attempt at a job, in a process of its own: run the handler, then finish, fail or give back under the fence."""
+"""One attempt at a job, in a child process: run the handler, then finish, fail or release the job under its fence."""
 
 import os
 import tempfile
@@ -23,13 +23,14 @@ from contract.errors import (
     TidepoolError,
 )
 from contract.jobs import Progress
-from messaging.settings import TelemetrySettings, WorkerSettings
+from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
 from worker.retries import RetryingObjects, retry_outages
+from worker.settings import WorkerSettings
 from worker.task import Handler, Outcome
 
 BEAT_S = 5.0
@@ -38,12 +39,12 @@ log = structlog.get_logger()
 
 
 class Attempt:
-    """The `Task` that a handler is given; it reports to the worker through a pipe."""
+    """The `Task` passed to a handler; reports to the worker process through a pipe."""
 
     def __init__(self, claim: Claim, stores: Stores, folder: Path, pipe: Connection) -> None:
         self.job = claim.job
         self.folder = folder
-        self.objects: Artifacts = RetryingObjects(stores.objects, self.obey)
+        self.objects: Artifacts = RetryingObjects(stores.objects, self.check_stop)
         self.datasets = stores.datasets
         self.models = stores.models
         self.uploads = stores.uploads
@@ -58,44 +59,44 @@ class Attempt:
 
     def report(self, fraction: float, message: str) -> None:
         self.send(Progress(fraction=min(max(fraction, 0.0), 1.0), message=message))
-        self.obey()
+        self.check_stop()
 
     def log(self, message: str) -> None:
-        retry_outages(lambda: self._leases.log(self._lease, message), self.obey)
+        retry_outages(lambda: self._leases.log(self._lease, message), self.check_stop)
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
-        self.obey()
+        self.check_stop()
         return self.objects.put(Bucket.JOBS, attempt_prefix(self._lease.job_id, self._lease.fence) + name, source)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         checkpoint = self.put(name, source)
-        retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.obey)
-        before, self.checkpoint = self.checkpoint, checkpoint
-        if before is not None:
-            self._forget(before)
+        retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.check_stop)
+        previous, self.checkpoint = self.checkpoint, checkpoint
+        if previous is not None:
+            self._delete(previous)
 
-    def _forget(self, checkpoint: ObjectRef) -> None:
+    def _delete(self, checkpoint: ObjectRef) -> None:
         try:
             self._store.delete(checkpoint.bucket, checkpoint.key)
         except ObjectsUnavailable:
-            log.info("a checkpoint that nobody needs stays, the object store does not answer")
+            log.info("previous checkpoint not deleted, the object store does not answer")
 
     def send(self, message: Progress | None) -> None:
-        """Tell the worker how far the attempt is, or by None that it is alive."""
+        """Send progress to the worker process, or None as a heartbeat."""
         try:
             with self._lock:
                 self._pipe.send(message)
         except OSError:
-            os._exit(1)  # the worker is gone: nobody renews the lease, so somebody else will run the job
+            os._exit(1)  # without its worker the lease is not renewed, and another replica will claim the job
 
-    def obey(self) -> None:
-        """Raise what the worker asked this attempt to stop with."""
+    def check_stop(self) -> None:
+        """Raise Cancelled or Draining if the worker process has requested a stop."""
         if self._pipe.poll():
             raise self._pipe.recv()
 
 
 def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> None:
-    """The child process's entry; the only try/except around a handler."""
+    """Entry point of the child process; catches everything that a handler raises."""
     start_telemetry(role, TelemetrySettings(metrics_port=0))
     structlog.contextvars.bind_contextvars(job_id=claim.job.id, attempt=claim.job.attempt)
     stores = Stores.from_environment()
@@ -110,11 +111,11 @@ def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> 
         except Exception as error:
             log.exception("attempt failed", code=JobFailed.code)
             reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
-            settle(stores, claim.lease, JobFailed(f"{reason}; the worker's log has the details"))
+            settle(stores, claim.lease, JobFailed(f"{reason}; see the worker's log for details"))
 
 
 def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
-    """Make what a handler returned true; raises LeaseLost or Cancelled, and then nothing is."""
+    """Write a handler's outcome to the database; if this raises LeaseLost or Cancelled, nothing was written."""
     match outcome:
         case Division():
             retry_outages(lambda: stores.parts.divide(lease, outcome))
@@ -126,7 +127,7 @@ def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
 
 
 def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
-    """Write how an attempt ended without success."""
+    """Record the end of an attempt that did not succeed; an outage or a lost lease is logged, not raised."""
     changes: dict[type[TidepoolError], Callable[[], object]] = {
         Cancelled: lambda: stores.leases.cancelled(lease),
         Draining: lambda: stores.leases.release(lease),
@@ -136,9 +137,9 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
     try:
         retry_outages(changes.get(type(error), lambda: stores.leases.fail(lease, error)))
     except LeaseLost:
-        log.warning("outcome discarded, the job belongs to another attempt now")
+        log.warning("outcome discarded, another attempt holds the job")
     except DatabaseUnavailable:
-        log.warning("outcome not written, the lease will run out")
+        log.warning("outcome not written, the lease will expire")
 
 
 def _beat(attempt: Attempt) -> None:

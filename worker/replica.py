@@ -1,4 +1,4 @@
-"""The process of one replica: it runs the jobs of its pool, answers the pool's batches, or does both."""
+"""The process of a replica: runs the jobs of its pool, answers batches of predictions, or both."""
 
 import gc
 import os
@@ -37,9 +37,9 @@ def serve(
     setup: Setup | None = None,
     gpu: Callable[[], int | None] = lambda: None,
 ) -> None:
-    """Run jobs with the `handlers` of their kinds, answer batches with what `setup` makes, or both, until SIGTERM.
+    """Run jobs with `handlers`, answer batches with the handler that `setup` returns, or both, until SIGTERM.
 
-    `gpu` says which of the GPUs that CUDA shows it has, if any. A composition root.
+    `gpu` returns the number, among the GPUs visible to CUDA, of the one in use, or None.
     """
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
@@ -51,7 +51,7 @@ def serve(
     queues = [pool, private]
     online, jobs = Busy(), Busy()
     wakeups = redis_keys.wakeups(pool)
-    wakeup = Broker(app).wakeup(wakeups)
+    wakeup = Broker(app).wakeup_message(wakeups)
     if setup is not None:
         tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
         queues.append(wakeups)
@@ -62,17 +62,17 @@ def serve(
     presence = Presence(pool, private, client, online, jobs, worker.cordon, _gpu_busy(device))
     presence.start()
     signals.worker_shutting_down.connect(lambda **_: presence.drain(), weak=False)
-    accounts = UsageWriter(pool, device is not None, stores.ledger, (online, jobs))
-    accounts.start()
-    gc.freeze()  # what is there now stays; to look at it again and again costs 50 ms each time
+    usage_writer = UsageWriter(pool, device is not None, stores.ledger, (online, jobs))
+    usage_writer.start()
+    gc.freeze()  # a full collection of the objects that exist by now would cost 50 ms each time
     try:
         if handlers is None:
             consume(app, queues, tasks)
         else:
             _run_jobs(worker, app, queues, tasks)
     finally:
-        accounts.write()
-        if not isinstance(sys.exception(), Exception):  # who ends by an error may owe answers
+        usage_writer.write()
+        if not isinstance(sys.exception(), Exception):  # after an error, a batch may be unanswered
             presence.leave(wakeup)
 
 
@@ -85,10 +85,10 @@ def _gpu_busy(device: int | None) -> Callable[[], float | None]:
 
 
 def _run_jobs(worker: Worker, app: Celery, queues: Sequence[str], tasks: dict[str, Callable[..., None]]) -> None:
-    """Consume, while the worker runs jobs in a thread beside; what runs at SIGTERM is drained."""
+    """Consume messages while the worker runs jobs in its own thread; drain the worker at SIGTERM."""
 
     def run_job(job_id: str) -> None:
-        log.debug("wakeup", job_id=job_id)
+        log.debug("wake-up message", job_id=job_id)
         worker.wake()
 
     def drain(**_: Any) -> None:

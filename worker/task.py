@@ -1,4 +1,4 @@
-"""What a job's handler sees of the world: everything it may do to the outside is a method here."""
+"""The interface between a job's handler and its worker."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,33 +21,33 @@ class Task(Protocol):
     """One attempt at one job."""
 
     job: Job
-    folder: Path  # scratch space of this attempt, removed afterwards
+    folder: Path  # scratch space of this attempt, deleted afterwards
     objects: Artifacts
     datasets: Datasets
     uploads: Uploads
     models: Models
-    checkpoint: ObjectRef | None  # what an earlier attempt left to resume from
-    part: dict[str, Any] | None  # what to do, when this is a part of a job that has divided
-    parts: tuple[dict[str, Any], ...] | None  # what the parts came to, when all of them are done
+    checkpoint: ObjectRef | None  # saved by an earlier attempt, to resume from
+    part: dict[str, Any] | None  # the part to work on, if the job was divided
+    parts: tuple[dict[str, Any], ...] | None  # every part's result, when all are done
 
     def report(self, fraction: float, message: str) -> None:
-        """Say how far the work is (0..1); raises Cancelled or Draining when it must stop here."""
+        """Report progress (0..1); raises Cancelled or Draining when the attempt must stop."""
 
     def log(self, message: str) -> None:
-        """Add a line to the job's events, for the person who reads them."""
+        """Append a line to the job's events."""
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
-        """Store an artifact under this attempt's prefix; it stays invisible until the job succeeds."""
+        """Store an artifact under this attempt's prefix; it becomes visible when the job succeeds."""
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
-        """Store a checkpoint that the next attempt will find in `checkpoint`, and report its metrics with it."""
+        """Store a checkpoint, passed to the next attempt as `checkpoint`, and report its metrics with it."""
 
 
 class Handler(Protocol):
-    """A job kind's work. What it returns is published by the harness, once, under the fence.
+    """The work of a job kind. The worker publishes what it returns, once, under the fence.
 
-    A job whose work divides is handled three times: at first it returns a Division, then a PartDone for each `part`,
-    and at the end, from what all `parts` came to, what is published.
+    For a job that is divided, the handler is called without `part` and returns a Division, then once for each `part`
+    and returns a PartDone, and finally with the results in `parts` and returns what is published.
     """
 
     __module__: str

@@ -1,4 +1,4 @@
-"""Writes down what a replica was used for, now and then and at its end."""
+"""Writes a replica's usage to the ledger, periodically and at its end."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from contract.usage import Purpose, Use
 from messaging.busy import Busy
 from services.storage.pools.usage import Ledger
 
-WRITE_S = 20.0  # what a replica that is killed takes along is at most this much
+WRITE_S = 20.0  # a killed replica loses at most this much usage
 
 log = structlog.get_logger()
 
@@ -20,9 +20,9 @@ READY = Use(Purpose.READY)
 
 
 class UsageWriter:
-    """Adds a replica's seconds to the ledger; those that could not be written wait for the next time.
+    """Adds a replica's seconds to the ledger; seconds that could not be written are added to the next write.
 
-    If the reply to a write is lost, its seconds are written twice.
+    If the reply to a write is lost, its seconds are counted twice.
     """
 
     def __init__(
@@ -43,11 +43,11 @@ class UsageWriter:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Write from a thread for as long as the process lives."""
-        threading.Thread(target=self._for_ever, name="accounts", daemon=True).start()
+        """Write every WRITE_S seconds from a daemon thread."""
+        threading.Thread(target=self._run, name="usage", daemon=True).start()
 
     def write(self) -> None:
-        """Write what was not written yet; an outage of the database only delays it."""
+        """Write the unwritten seconds; during an outage of the database they are kept for the next write."""
         with self._lock:
             now = self._clock()
             self._unwritten[READY] += now - self._since
@@ -62,7 +62,7 @@ class UsageWriter:
             else:
                 self._unwritten.clear()
 
-    def _for_ever(self) -> None:
+    def _run(self) -> None:
         while True:
             time.sleep(WRITE_S)
             self.write()

@@ -1,4 +1,4 @@
-"""Watches over an attempt: renews its lease while it lives, passes cancel and drain on, kills what does not obey."""
+"""Supervises an attempt: renews its lease, forwards cancel and drain, kills it if it does not stop in time."""
 
 import time
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from services.storage.jobs.rows import LEASE, Lease
 from services.storage.stores import Stores
 from worker.attempt import settle
 
-RENEW_S = 5.0  # so soon does a cancel or the loss of a lease show
+RENEW_S = 5.0  # a cancel or a lost lease is noticed within this time
 PUBLISH_S = 0.5  # progress is written at most this often
-SILENT_S = 30.0  # a stopped or hung process sends no beats
+SILENT_S = 30.0  # without a heartbeat: the process is stopped or hung
 GRACE_S = 5.0  # from a cancel to the kill
-DRAIN_GRACE_S = 25.0  # from a drain to the kill, within the 30 s of the worker
+DRAIN_GRACE_S = 25.0  # from a drain to the kill; a worker gets 30 s to stop
 
 log = structlog.get_logger()
 
 
 @dataclass
 class Watch:
-    """One attempt under watch; `drain` is set when the worker must go."""
+    """Supervises one attempt; `drain` is set when the worker shuts down."""
 
     process: BaseProcess
     pipe: Connection
     stores: Stores
     lease: Lease
     drain: Event
-    _progress: Progress | None = None  # that the row does not show yet
-    _asked: Interrupted | None = None
+    _progress: Progress | None = None  # not yet written to the job's row
+    _stop_reason: Interrupted | None = None
     _kill_at: float = float("inf")
 
-    def until_the_end(self) -> None:
-        """Return when the attempt is over and its outcome is in the job's row."""
-        renewed = heard = time.monotonic()
+    def run(self) -> None:
+        """Return when the attempt has ended and its outcome is in the job's row."""
+        renewed = last_message = time.monotonic()
         while self.process.is_alive():
-            if self._listen():
-                heard = time.monotonic()
+            if self._receive():
+                last_message = time.monotonic()
             now = time.monotonic()
             if now - renewed >= (PUBLISH_S if self._progress else RENEW_S):
                 try:
@@ -49,51 +49,51 @@ class Watch:
                     renewed, self._progress = now, None
                 except Cancelled as error:
                     renewed = now
-                    self._ask(error, GRACE_S)
+                    self._request_stop(error, GRACE_S)
                 except LeaseLost:
                     log.warning("lease lost, stopping the attempt")
                     self._kill()
                     return
                 except DatabaseUnavailable:
                     if now - renewed > LEASE.total_seconds():
-                        log.warning("lease ran out while the database was away, stopping the attempt")
+                        log.warning("lease expired during a database outage, stopping the attempt")
                         self._kill()
                         return
             if self.drain.is_set():
-                self._ask(Draining("the worker is going away"), DRAIN_GRACE_S)
-            if now - heard > SILENT_S or now > self._kill_at:
-                log.warning("killing the attempt", silent_s=now - heard, asked=repr(self._asked))
+                self._request_stop(Draining("the worker is shutting down"), DRAIN_GRACE_S)
+            if now - last_message > SILENT_S or now > self._kill_at:
+                log.warning("killing the attempt", silent_s=now - last_message, stop_reason=repr(self._stop_reason))
                 self._kill()
         self._settle()
 
-    def _listen(self) -> bool:
-        """Take what the attempt has sent within the next moment; whether it sent anything."""
-        heard = False
+    def _receive(self) -> bool:
+        """Read the attempt's messages, waiting at most 0.1 s for the first; True if there was any."""
+        received = False
         try:
-            while self.pipe.poll(0 if heard else 0.1):
+            while self.pipe.poll(0 if received else 0.1):
                 self._progress = self.pipe.recv() or self._progress
-                heard = True
+                received = True
         except (EOFError, OSError):
-            self.process.join(0.1)  # its end of the pipe is closed: it is exiting
-        return heard
+            self.process.join(0.1)  # the attempt closed its end: it is exiting
+        return received
 
-    def _ask(self, reason: Interrupted, grace: float) -> None:
-        if self._asked is None:
-            self._asked = reason
+    def _request_stop(self, reason: Interrupted, grace: float) -> None:
+        if self._stop_reason is None:
+            self._stop_reason = reason
             self._kill_at = time.monotonic() + grace
             try:
                 self.pipe.send(reason)
             except OSError:
-                log.info("the attempt ended before it could be asked to")
+                log.info("the attempt ended before it could be told to stop")
 
     def _kill(self) -> None:
         self.process.kill()
         self.process.join()
 
     def _settle(self) -> None:
-        """Write the outcome of an attempt that could not write it itself."""
+        """Write the outcome of an attempt that died before it could write it."""
         if self.process.exitcode == 0:
             return
-        log.warning("attempt died", exit_code=self.process.exitcode, asked=repr(self._asked))
+        log.warning("attempt died", exit_code=self.process.exitcode, stop_reason=repr(self._stop_reason))
         died = WorkerLost("the process that ran the job died; it may have run out of memory")
-        settle(self.stores, self.lease, self._asked or died)
+        settle(self.stores, self.lease, self._stop_reason or died)

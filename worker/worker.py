@@ -1,4 +1,4 @@
-"""A job worker: a wakeup rings, a job is claimed, one process runs it, and the row says how it ended."""
+"""A job worker: when woken, claims a job, runs it in a child process, and repeats until none is due."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from worker.attempt import run_attempt
 from worker.task import Handler
 from worker.watch import Watch
 
-LOOK_S = 5.0  # so often an idle worker looks for work that another one was woken for, which is busy
+POLL_S = 5.0  # an idle worker also polls, as the wake-up message may have reached a busy one
 
 log = structlog.get_logger()
 
@@ -31,40 +31,40 @@ ATTEMPT_SECONDS = Histogram(
 
 
 class Worker:
-    """Runs the jobs of the kinds that it has handlers for, one at a time, in a thread of its own."""
+    """Runs the jobs of the kinds it has handlers for, one at a time, from a thread."""
 
     def __init__(self, handlers: Mapping[JobKind, Handler], stores: Stores, busy: Busy) -> None:
         self._handlers = handlers
         self._stores = stores
         self._busy = busy
-        self._wakeup = threading.Event()
+        self._woken = threading.Event()
         self._drain = threading.Event()
         self._cordoned = False
         self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
-        # imported once, so that an attempt starts in milliseconds
+        # imported once by the fork server, so that an attempt starts in milliseconds
         self._processes.set_forkserver_preload([handler.__module__ for handler in handlers.values()])
 
     def start(self) -> None:
-        """Look for due jobs, and again at each wakeup and now and then without one."""
+        """Start the thread: it claims due jobs, then waits for `wake` or for POLL_S seconds."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there may be work. Returns at once; a wakeup that rings during a job is answered after it."""
-        self._wakeup.set()
+        """Wake the worker; harmless when there is nothing to do. Takes effect after the current job. Does not block."""
+        self._woken.set()
 
     def cordon(self, cordoned: bool) -> None:
-        """Claim no more for as long as this holds; what runs goes on. Returns at once."""
+        """While cordoned, finish the current job and claim no more. Does not block."""
         self._cordoned = cordoned
 
     def drain(self) -> None:
-        """Claim no more, and ask what runs to stop. Returns at once."""
+        """Claim no more, and tell the current attempt to stop. Does not block."""
         self._drain.set()
         self.wake()
 
     def join(self) -> None:
-        """Wait until the last job is over, after a drain."""
+        """Wait for the end of the current job; call `drain` before."""
         self._thread.join()
 
     def _work(self) -> None:
@@ -78,9 +78,9 @@ class Worker:
                     finally:
                         self._busy.end(use)
             except Exception:
-                log.exception("a job's attempt was left alone; the reconciler sees to it")
-            self._wakeup.wait(LOOK_S)
-            self._wakeup.clear()
+                log.exception("attempt abandoned; the reconciler will recover the job")
+            self._woken.wait(POLL_S)
+            self._woken.clear()
 
     def _claim(self) -> Claim | None:
         if self._drain.is_set() or self._cordoned:
@@ -103,11 +103,11 @@ class Worker:
             process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
             theirs.close()
-            Watch(process, ours, self._stores, claim.lease, self._drain).until_the_end()
+            Watch(process, ours, self._stores, claim.lease, self._drain).run()
             ours.close()
 
 
 def _use(claim: Claim) -> Use:
-    """What an attempt is written down for: the job that people see, and the model that it is about."""
+    """What the attempt's seconds are charged to: the root job, and the model it is about."""
     model = subject_of(claim.job.parsed_spec())["model"]
     return Use(Purpose.JOB, model or "", claim.lease.root)

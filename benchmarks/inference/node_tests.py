@@ -14,8 +14,8 @@ from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
-from tests.oip import LocalAsker
-from tests.onnx_nodes import Case, ask, node_tests, runnable
+from tests.support.onnx_node_tests import Case, ask, node_tests, runnable
+from tests.support.onnx_serving import LocalAsker
 
 
 async def main() -> None:

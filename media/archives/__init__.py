@@ -1,1 +1,1 @@
-"""Zip files that nobody trusts: what of them is read, within which limits, and what is refused."""
+"""Reads untrusted zip files within limits, and rejects what is unsafe."""

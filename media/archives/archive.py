@@ -1,4 +1,4 @@
-"""The only place that inflates what an archive holds, within its limits."""
+"""Reads the members of a zip file within limits."""
 
 import copy
 import sys
@@ -17,11 +17,11 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueE
 
 
 class Archive:
-    """The acceptable files of a zip by their clean names; each is read on its own and none is written to the disk.
+    """The acceptable files of a zip, by normalized name. Files are read one by one and never written to disk.
 
-    Opening raises BadArchive where the whole is refused; files that are refused alone go to `rejections`.
-    No declared size is believed: members may not overlap, and each step of inflating is checked against the limits.
-    `inflated` says how many bytes have been inflated so far.
+    Opening raises BadArchive if the whole archive is rejected; single rejected files are added to `rejections`.
+    Declared sizes are not trusted: members must not overlap, and every chunk is checked against the limits.
+    `inflated` is the number of bytes inflated so far.
     """
 
     def __init__(self, path: Path, limits: Limits, rejections: Rejections) -> None:
@@ -46,11 +46,11 @@ class Archive:
         return tuple(self._entries)
 
     def read(self, name: str) -> bytes:
-        """The file's bytes; raises BadImage where this file is refused, BadArchive where the whole archive is."""
+        """Return the file's bytes; raises BadImage if the file is rejected, BadArchive if the whole archive is."""
         entry, limits = copy.copy(self._entries[name]), self.limits
         if entry.compress_type not in _METHODS:
             raise BadImage("compressed by a method other than deflate")
-        # zipfile stops at the declared size, and would not see that there is more.
+        # zipfile stops at the declared size and would not notice further data.
         declared, entry.file_size = entry.file_size, sys.maxsize
         too_large = BadImage(f"inflates to over {limits.member_bytes} bytes")
         if declared > limits.member_bytes:
@@ -79,6 +79,6 @@ class Archive:
 
 
 def check_total(inflated: int, limits: Limits) -> None:
-    """Raise BadArchive if an archive has inflated to more bytes than the limit of all of it."""
+    """Raise BadArchive if `inflated` bytes exceed the limit for the whole archive."""
     if inflated > limits.total_bytes:
         raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send it in parts")

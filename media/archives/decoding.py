@@ -1,4 +1,4 @@
-"""The only place that decodes many pictures at once, in the order they were asked for."""
+"""Decodes many images of an archive in parallel, in order."""
 
 import os
 from collections import deque
@@ -13,19 +13,19 @@ from media.archives.archive import Archive
 from media.archives.limits import MIB
 from media.images import decode
 
-_MOST_THREADS = 4  # each may hold one picture of Limits.pixels
+_MOST_THREADS = 4  # each may hold one image of Limits.pixels
 _BATCH_BYTES = MIB  # of files, or of pixels
-_BATCH_PICTURES = 64  # small pictures are too little work to hand over one by one
+_BATCH_IMAGES = 64  # a small image is too little work for a task of its own
 
 Read = tuple[str, bytes | str]
 Decoded = tuple[str, np.ndarray | str]
 
 
 def decoded(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Generator[Decoded, None, None]:
-    """Each file's name with its picture as uint8 (channels, height, width), or with the reason why it has none.
+    """Yield each file's name with its image as uint8 (channels, height, width), or with the reason for its rejection.
 
-    Reading and inflating happens in the caller's thread, so that limits are met in the same order every time; decoding
-    in a few others, where Pillow leaves the interpreter's lock. Raises BadArchive where the archive is at fault.
+    Files are read and inflated in the caller's thread, so that limits apply in a fixed order, and decoded in a few
+    others, where Pillow releases the GIL. Raises BadArchive if the whole archive is rejected.
     """
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     pending: deque[Future[list[Decoded]]] = deque()
@@ -43,7 +43,7 @@ def decoded(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Generato
 
 def _batches(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Iterator[list[Read]]:
     channels, height, width = spec.shape
-    most = max(1, min(_BATCH_PICTURES, _BATCH_BYTES // (channels * height * width)))
+    most = max(1, min(_BATCH_IMAGES, _BATCH_BYTES // (channels * height * width)))
     batch: list[Read] = []
     size = 0
     for name in names:

@@ -1,4 +1,4 @@
-"""The only place that reads a zip's directory: what an archive nobody trusts says is in it."""
+"""Reads and checks the central directory of an untrusted zip file."""
 
 import io
 import stat
@@ -10,14 +10,14 @@ from media.archives import names
 from media.archives.limits import MIB
 from media.archives.rejections import Rejections
 
-_ENTRY = b"PK\x01\x02"  # what every entry of a zip's central directory begins with
-_ENTRY_BYTES = 512  # generous for one entry; what an average may be
+_ENTRY = b"PK\x01\x02"  # signature of an entry in the central directory
+_ENTRY_BYTES = 512  # limit for the average size of an entry
 _HEADER_BYTES = 30
 _SECRET = 0x1 | 0x40 | 0x2000  # flags of encryption, strong encryption and a masked directory
 
 
 class GuardedFile(io.BufferedReader):
-    """A file that does not hand zipfile a directory of too many entries, of each of which it would make an object."""
+    """A file that raises BadArchive before zipfile parses a directory of too many entries, one object for each."""
 
     def __init__(self, path: Path, members: int) -> None:
         super().__init__(io.FileIO(path))
@@ -36,24 +36,24 @@ class GuardedFile(io.BufferedReader):
 
 
 def opened(file: GuardedFile) -> zipfile.ZipFile:
-    """The zip with its directory read and checked; raises BadArchive where the whole of it is refused.
+    """Open a zip and check its directory; raises BadArchive.
 
-    Members of what is returned do not overlap, so that their compressed sizes are real ones.
+    The members of the result do not overlap, so their compressed sizes are real.
     """
     try:
         archive = _read(file)
     except NotImplementedError:
-        raise BadArchive("the zip file needs features that are not supported; make it without any option") from None
+        raise BadArchive("the zip file needs features that are not supported; create it without options") from None
     except (zipfile.BadZipFile, ValueError) as error:
-        raise BadArchive("not a zip file, or one that is damaged or cut off") from error
+        raise BadArchive("not a zip file, or damaged or cut off") from error
     file.guarding = False
     _check(archive.infolist(), file.seek(0, io.SEEK_END))
     return archive
 
 
 def acceptable(archive: zipfile.ZipFile, rejections: Rejections) -> dict[str, zipfile.ZipInfo]:
-    """The entries that may be read, by clean name; the others go to `rejections`, folders and clutter nowhere."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    """Return the acceptable entries by normalized name; add others to `rejections`, except folders and clutter."""
+    entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         raw = entry.orig_filename  # `filename` ends at a NUL
         name = names.clean(raw)
@@ -62,11 +62,11 @@ def acceptable(archive: zipfile.ZipFile, rejections: Rejections) -> dict[str, zi
             continue
         if reason := names.fault(name) or _kind_fault(kind):
             rejections.add(name, reason)
-        elif name in found:
+        elif name in entries:
             rejections.add(name, "a second file of this name")
         else:
-            found[name] = entry
-    return found
+            entries[name] = entry
+    return entries
 
 
 def _kind_fault(kind: int) -> str | None:
@@ -77,13 +77,13 @@ def _kind_fault(kind: int) -> str | None:
 
 def _read(file: GuardedFile) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(file, metadata_encoding="utf-8")  # macOS leaves out the flag that says so
+        return zipfile.ZipFile(file, metadata_encoding="utf-8")  # macOS does not set the UTF-8 flag
     except UnicodeDecodeError:
         return zipfile.ZipFile(file)
 
 
 def _check(entries: list[zipfile.ZipInfo], file_bytes: int) -> None:
-    """Refuse what cannot be an honest zip that anybody may read."""
+    """Raise BadArchive for an empty or encrypted archive, or one with overlapping members."""
     if not entries:
         raise BadArchive("the archive is empty")
     if any(entry.flag_bits & _SECRET for entry in entries):

@@ -1,4 +1,4 @@
-"""The only place that says how much an archive may ask of a worker."""
+"""Limits on the size of an archive and its members."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one archive; sizes are bytes after inflating, `pixels` is width times height of one picture."""
+    """Limits for one archive; sizes are bytes after inflating, `pixels` is width times height of one image."""
 
     members: int = 200_000
     member_bytes: int = 64 * MIB
     total_bytes: int = 8192 * MIB
-    ratio: int = 200  # inflated by compressed size, of members that inflate to over 1 MiB; deflate's own limit is 1032
+    ratio: int = 200  # inflated to compressed size of members over 1 MiB inflated; deflate's maximum is 1032
     pixels: int = MAX_PIXELS

@@ -1,4 +1,4 @@
-"""The only place that decides which names of an archive's members are acceptable."""
+"""Normalizes and checks the names of an archive's members."""
 
 import re
 
@@ -8,19 +8,19 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst
 
 
 def clean(raw: str) -> str:
-    """The name with `/` between its parts and without empty and `.` parts; a leading `/` stays."""
+    """Return the name with `/` as separator and without empty and `.` parts; a leading `/` is kept."""
     name = raw.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     return ("/" if name.startswith("/") else "") + "/".join(parts)
 
 
 def is_clutter(name: str) -> bool:
-    """Whether this is a file that operating systems leave behind and nobody means to send: dotfiles, thumbnails."""
+    """Return whether a file is a by-product of an operating system, such as a dotfile or thumbnail cache."""
     return any(part in CLUTTER or (part.startswith(".") and part != "..") for part in name.split("/"))
 
 
 def fault(name: str) -> str | None:
-    """Why a clean name is refused, or None."""
+    """Return why a normalized name is rejected, or None."""
     if len(name) > MAX_LENGTH:
         return f"its name is over {MAX_LENGTH} characters"
     if any(ord(character) < 32 or ord(character) == 127 for character in name):

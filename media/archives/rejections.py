@@ -1,4 +1,4 @@
-"""The only place that gathers the files of an archive that do not get into the data set, and why."""
+"""Collects the rejected files of an archive with reasons."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ _SHOWN_CHARACTERS = 200
 
 
 def shown(name: str) -> str:
-    """A client's name as it may be repeated to people: at most 200 characters, unprintable ones replaced."""
+    """Return a client's file name for display: at most 200 characters, unprintable ones replaced."""
     text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 class Rejections:
-    """Counts every rejected file, and lists the first ones by name, whatever the order they came in."""
+    """Counts all rejected files and lists the first ones by name, independent of insertion order."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -26,7 +26,7 @@ class Rejections:
         self._listed.append((shown(name), reason))
 
     def merge(self, count: int, first: Iterable[Rejected]) -> None:
-        """Add `count` files that were rejected elsewhere, of which the first are known."""
+        """Add `count` rejections collected elsewhere; `first` are the listed ones."""
         self._count += count
         self._listed += [(rejected.file, rejected.reason) for rejected in first]
 
@@ -37,7 +37,7 @@ class Rejections:
         return tuple(Rejected(file=file, reason=reason) for file, reason in sorted(self._listed)[:count])
 
     def summary(self) -> str:
-        """The first three, as the end of an error message."""
+        """Return the first three as the end of an error message."""
         if not self._count:
             return ""
-        return "; rejected: " + ", ".join(f"{shown.file!r} ({shown.reason})" for shown in self.first(3))
+        return "; rejected: " + ", ".join(f"{rejected.file!r} ({rejected.reason})" for rejected in self.first(3))

@@ -110,7 +110,7 @@ class Autoscaler:
                 show_replicas(setting.name, setting.desired, replicas[setting.name])
                 rest = self._apply(setting, replicas[setting.name], holders)
                 resting[setting.name] = {replica.worker for replica in rest}
-            self._surplus.say(resting)
+            self._surplus.publish(resting)
         except TidepoolError as error:
             log.warning("replicas left as they are", code=error.code, reason=error.message)
 

@@ -10,8 +10,8 @@ import pytest
 
 from contract.jobs import JobState, PreprocessResult
 from tests.e2e.running import Running, started
-from tests.onnx_models import CARD, linear
-from tests.pictures import class_folders, png, zipped
+from tests.support.images import class_folders, png, zipped
+from tests.support.onnx_models import CARD, linear
 from tidepool.client import Client
 
 TIMEOUT_S = 60

@@ -13,7 +13,7 @@ import pytest
 
 from contract.jobs import JobState, PreprocessResult, TrainResult
 from tests.e2e.running import TIDEPOOL, Running, started
-from tests.pictures import class_folders, png, zipped
+from tests.support.images import class_folders, png, zipped
 from tidepool.client import Client
 from tidepool.errors import ApiError, JobUnsuccessful
 

@@ -1,4 +1,4 @@
-"""A handler for the fault tests: the name of the data set or model says how the job behaves."""
+"""A handler for the fault tests; the name of the dataset or model selects its behaviour."""
 
 import time
 
@@ -14,14 +14,14 @@ from worker.task import Outcome, Task
 EPOCHS = 4
 PARTS = 4
 STEP_S = 0.1
-MEAL = 8 << 20
+ALLOCATION = 8 << 20
 
 
 def behave(task: Task) -> Outcome:
-    """Do what the name says, and publish a file that says which job made it."""
+    """Behave as the name says, and publish a file that holds the id of the job."""
     preprocess = task.job.kind == JobKind.PREPROCESS
     name = task.job.spec["dataset" if preprocess else "model"]
-    task.report(0.0, "begun")
+    task.report(0.0, "started")
     if task.part is not None:
         return _part(task, name)
     if name.startswith(("divides", "poison")) and task.parts is None:
@@ -44,9 +44,9 @@ def _work(task: Task, name: str) -> None:
         case "long" if task.job.attempt == 1:
             _steps(task, 100)
         case "hungry" if task.job.attempt == 1:
-            _eat(task, 40)
+            _allocate(task, 40)
         case "deaf":
-            _ignore(task, 100)
+            _ignore_stop(task, 100)
         case "resumes":
             done = int(task.objects.read(task.checkpoint)) if task.checkpoint else 0
             for epoch in range(done + 1, EPOCHS + 1):
@@ -69,15 +69,15 @@ def _steps(task: Task, count: int) -> None:
         time.sleep(STEP_S)
 
 
-def _eat(task: Task, count: int) -> None:
-    eaten = []
+def _allocate(task: Task, count: int) -> None:
+    blocks = []
     for step in range(count):
-        eaten.append(bytearray(MEAL))
+        blocks.append(bytearray(ALLOCATION))
         task.report(step / count, f"step {step}")
         time.sleep(STEP_S)
 
 
-def _ignore(task: Task, count: int) -> None:
+def _ignore_stop(task: Task, count: int) -> None:
     for step in range(count):
         try:
             task.report(step / count, f"step {step}")
@@ -88,7 +88,7 @@ def _ignore(task: Task, count: int) -> None:
 
 
 def _dataset(task: Task) -> DatasetManifest:
-    made = task.put("made", task.job.id.encode())
+    artifact = task.put("made", task.job.id.encode())
     return DatasetManifest(
         classes=("cat", "dog"),
         image=ImageSpec(),
@@ -96,7 +96,7 @@ def _dataset(task: Task) -> DatasetManifest:
         std=(0.2, 0.2, 0.2),
         counts=Counts(train=2, val=0, test=0),
         counts_by_class={},
-        shards={Split.TRAIN: (Shard(count=2, images=made, labels=made),)},
+        shards={Split.TRAIN: (Shard(count=2, images=artifact, labels=artifact),)},
         rejected=0,
         rejected_files=(),
         thumbnails=(),

@@ -1,4 +1,4 @@
-"""The clients of a run: they submit, cancel and read jobs through the gateway, and write down every call."""
+"""The clients of a run: they submit, cancel and read jobs through the gateway, and record every call."""
 
 import random
 import threading
@@ -12,14 +12,14 @@ from contract.jobs import JobState
 from tests.faults.cluster import Cluster
 from tests.faults.history import Event, Operation, Outcome, Recorder
 
-OPEN = 3  # jobs that a client has under way at most
+OPEN = 3  # at most so many unfinished jobs for each client
 DATASETS = ("quick", "steps", "slow", "resumes", "divides", "divides", "unlucky", "bad", "poison", "deaf")
 MODELS = ("quick", "slow", "resumes", "resumes")
 Body = dict[str, Any]
 
 
 class Calls:
-    """The calls of one client, each an event."""
+    """The calls of one client, each recorded as an event."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder, name: str) -> None:
         self._http = httpx.Client(
@@ -44,29 +44,29 @@ class Calls:
     def _call(self, operation: Operation, argument: str, send: Callable[[], httpx.Response]) -> Event:
         def act() -> tuple[Outcome, dict[str, Any]]:
             try:
-                answer = send()
+                response = send()
             except httpx.HTTPError as error:
                 return Outcome.UNKNOWN, {"error": type(error).__name__}
-            if answer.is_success:
-                return Outcome.OK, {"job": answer.json()["id"], "state": answer.json()["state"]}
-            refused = answer.is_client_error
-            return Outcome.REFUSED if refused else Outcome.UNKNOWN, {"status": answer.status_code}
+            if response.is_success:
+                return Outcome.OK, {"job": response.json()["id"], "state": response.json()["state"]}
+            refused = response.is_client_error
+            return Outcome.REFUSED if refused else Outcome.UNKNOWN, {"status": response.status_code}
 
         return self._recorder.call(self._name, operation, argument, act)
 
 
 def preprocess(cluster: Cluster, name: str) -> Body:
-    """The body of a preprocess job that behaves as its name says."""
+    """The request for a preprocess job that behaves as `name` says."""
     return {"kind": "preprocess", "spec": {"dataset": name, "source": {"upload": cluster.upload}}}
 
 
 def train(name: str) -> Body:
-    """The body of a train job that behaves as its name says; there must be a data set `quick`."""
+    """The request for a train job that behaves as `name` says; needs the dataset `quick`."""
     return {"kind": "train", "spec": {"dataset": "quick", "model": name}}
 
 
 class Client:
-    """One client's run: a few jobs under way at a time, until `stop` is set."""
+    """A client that keeps a few jobs unfinished at a time, until `stop` is set."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder, name: str, seed: str, stop: threading.Event) -> None:
         self._cluster, self._stop = cluster, stop
@@ -81,7 +81,7 @@ class Client:
             if len(self._open) < OPEN:
                 self._submit()
             if self._open:
-                self._look(self._random.choice(self._open))
+                self._read_or_cancel(self._random.choice(self._open))
         self._calls.close()
 
     def _submit(self) -> None:
@@ -98,7 +98,7 @@ class Client:
             if self._random.random() < 0.2:
                 self._calls.submit(key, body)
 
-    def _look(self, job: str) -> None:
+    def _read_or_cancel(self, job: str) -> None:
         cancel = self._random.random() < 0.015
         event = self._calls.cancel(job) if cancel else self._calls.read(job)
         if event.outcome == Outcome.OK and JobState(event.value["state"]).terminal:

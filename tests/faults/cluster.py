@@ -1,4 +1,4 @@
-"""A running Tidepool as the fault tests see it: its processes, the proxies before its servers, and its stores."""
+"""A running Tidepool: its processes, the proxies in front of its servers, and its stores."""
 
 import shutil
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import redis
 
 from services.storage.stores import Stores
 from tests.faults.disk import Disk
-from tests.faults.kept import Kept
+from tests.faults.process import RestartedProcess
 from tests.faults.proxy import Mode, Proxy
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A worker process: its name, which begins with its pool, and the module it runs, with arguments."""
+    """A worker process: its name, which begins with its pool, and its module with arguments."""
 
     name: str
     command: tuple[str, ...]
 
     @classmethod
     def of(cls, pool: str, number: int) -> "Replica":
-        """One whose jobs behave by their names."""
+        """A replica whose jobs behave by their names; see `behaviours`."""
         return cls(f"{pool}-{number}", ("tests.faults.worker", pool))
 
 
@@ -32,7 +32,7 @@ REPLICAS = (Replica.of("preprocess", 1), Replica.of("preprocess", 2), Replica.of
 
 @dataclass(frozen=True)
 class Cluster:
-    """What runs; `stores` reach the database and the object store past the proxies."""
+    """The parts of a cluster; `stores` bypass the proxies."""
 
     folder: Path
     url: str
@@ -43,33 +43,33 @@ class Cluster:
     upload: str
     disk: Disk
     proxies: dict[str, Proxy]
-    kept: dict[str, Kept]
+    processes: dict[str, RestartedProcess]
 
     @property
-    def workers(self) -> list[Kept]:
-        return [kept for name, kept in self.kept.items() if name.startswith(POOLS)]
+    def workers(self) -> list[RestartedProcess]:
+        return [process for name, process in self.processes.items() if name.startswith(POOLS)]
 
     @property
     def redis(self) -> "redis.Redis":
-        """A client past the proxy, for the nemesis."""
+        """A client that bypasses the proxy."""
         return redis.Redis.from_url(self.redis_url, socket_timeout=3, socket_connect_timeout=3)
 
     def wipe_redis(self) -> None:
-        """kill -9, with its files deleted before it comes back."""
-        self.kept["redis"].pause()
+        """Kill Redis and restart it without its files."""
+        self.processes["redis"].pause()
         shutil.rmtree(self.folder / "redis")
         (self.folder / "redis").mkdir()
-        self.kept["redis"].resume()
+        self.processes["redis"].resume()
 
     def heal(self) -> None:
         """End every fault."""
         for proxy in self.proxies.values():
             proxy.set(Mode.PASS)
-        for kept in self.kept.values():
-            kept.resume()
-            kept.thaw()
+        for process in self.processes.values():
+            process.resume()
+            process.thaw()
         self.disk.empty()
 
     def logs(self) -> str:
-        """The ends of all logs, for a test that fails."""
+        """Return the last lines of all logs."""
         return "\n".join(f"--- {log.stem}\n{log.read_text()[-1500:]}" for log in sorted(self.folder.glob("*.log")))

@@ -1,4 +1,4 @@
-"""A cluster for the directed tests, healed after each of them."""
+"""A cluster for the directed tests; all faults are ended after each test."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from tests.faults.start import cluster
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Cluster]:
-    """On SQLite; its workers are up."""
-    with cluster("sqlite") as found:
-        driver = Driver(found)
+    """A cluster on SQLite whose workers are ready."""
+    with cluster("sqlite") as target:
+        driver = Driver(target)
         driver.wait_until_it_answers()
         driver.until(driver.submit("quick"), ended)
         driver.close()
-        yield found
+        yield target
 
 
 @pytest.fixture
@@ -25,6 +25,6 @@ def driver(running: Cluster) -> Iterator[Driver]:
     driver = Driver(running)
     yield driver
     running.heal()
-    driver.wait(lambda: all(kept.running() for kept in running.kept.values()))
+    driver.wait(lambda: all(process.running() for process in running.processes.values()))
     driver.wait_until_it_answers()
     driver.close()

@@ -1,4 +1,4 @@
-"""A disk that can be full: a small tmpfs where this user may mount one, else a plain folder that cannot."""
+"""A disk that can be filled: a small tmpfs if this user may mount one, else a folder that cannot be filled."""
 
 import os
 import subprocess
@@ -18,14 +18,14 @@ class Disk:
     @classmethod
     @contextmanager
     def plain(cls, folder: Path) -> Iterator["Disk"]:
-        """The machine's own."""
+        """Use a folder on the machine's disk."""
         folder.mkdir()
         yield cls(folder, can_be_full=False)
 
     @classmethod
     @contextmanager
     def mounted(cls, folder: Path) -> Iterator["Disk"]:
-        """Mount it, and unmount it after."""
+        """Mount a tmpfs during the block."""
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m,mode=0777", "tmpfs", str(folder)]
         mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -45,5 +45,5 @@ class Disk:
                 return
 
     def empty(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         (self.folder / "filler").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A client of the directed tests: it does one thing after the other and waits for what must come."""
+"""A client for the directed tests, with helpers that wait for conditions."""
 
 import time
 from collections.abc import Callable
@@ -8,14 +8,14 @@ import httpx
 
 from contract.jobs import Job
 from tests.faults.cluster import Cluster
-from tests.faults.kept import Kept
 from tests.faults.nemesis import held_by
+from tests.faults.process import RestartedProcess
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 
 
 class Driver:
-    """Talks to the gateway, and looks into the tables past every proxy."""
+    """Calls the gateway, and reads the tables directly, bypassing the proxies."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -24,12 +24,12 @@ class Driver:
         )
 
     def submit(self, name: str) -> Job:
-        """Accept a preprocess job that behaves as its name says."""
+        """Submit a preprocess job that behaves as `name` says."""
         spec = {"dataset": name, "source": {"upload": self.cluster.upload}}
         return self.post("/v1/jobs", json={"kind": "preprocess", "spec": spec})
 
     def job(self, job: Job) -> Job:
-        """The job now."""
+        """Read the job from the gateway."""
         return _job(self._http.get(f"/v1/jobs/{job.id}"))
 
     def cancel(self, job: Job) -> Job:
@@ -39,42 +39,42 @@ class Driver:
         return _job(self._http.post(path, **arguments))
 
     def versions(self, name: str) -> tuple[int, ...]:
-        """Of a data set, as they are published."""
-        answer = self._http.get(f"/v1/datasets/{name}")
-        return tuple(answer.json()["versions"]) if answer.is_success else ()
+        """Return the published versions of a dataset."""
+        response = self._http.get(f"/v1/datasets/{name}")
+        return tuple(response.json()["versions"]) if response.is_success else ()
 
-    def until(self, job: Job, holds: Callable[[Job], bool], within_s: float = PATIENCE_S) -> Job:
-        """The job as soon as something holds of it."""
-        self.wait(lambda: holds(self.cluster.stores.jobs.get(job.id)), within_s)
+    def until(self, job: Job, condition: Callable[[Job], bool], within_s: float = TIMEOUT_S) -> Job:
+        """Wait until the job meets a condition and return it."""
+        self.wait(lambda: condition(self.cluster.stores.jobs.get(job.id)), within_s)
         return self.cluster.stores.jobs.get(job.id)
 
-    def wait(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
-        """Until something holds; shows the logs when it does not."""
+    def wait(self, condition: Callable[[], object], within_s: float = TIMEOUT_S) -> None:
+        """Wait for a condition; fails with the logs after `within_s` seconds."""
         deadline = time.monotonic() + within_s
-        while not holds():
+        while not condition():
             assert time.monotonic() < deadline, self.cluster.logs()
             time.sleep(0.05)
 
-    def holder(self, job: Job) -> Kept:
-        """The worker that runs a job."""
+    def holder(self, job: Job) -> RestartedProcess:
+        """Return the worker that holds a job."""
         return next(worker for worker in self.cluster.workers if job.id in held_by(self.cluster, worker))
 
     def wait_until_it_answers(self) -> None:
-        """Until the gateway is up."""
-        self.wait(self._lives)
+        """Wait until the gateway responds."""
+        self.wait(self._gateway_is_up)
 
     def close(self) -> None:
         self._http.close()
 
-    def _lives(self) -> bool:
+    def _gateway_is_up(self) -> bool:
         try:
             return self._http.get("/livez").is_success
         except httpx.HTTPError:
             return False
 
 
-def _job(answer: httpx.Response) -> Job:
-    return Job.model_validate_json(answer.raise_for_status().content)
+def _job(response: httpx.Response) -> Job:
+    return Job.model_validate_json(response.raise_for_status().content)
 
 
 def ended(job: Job) -> bool:
@@ -82,5 +82,5 @@ def ended(job: Job) -> bool:
 
 
 def stepping(job: Job) -> bool:
-    """The handler is in the middle of its work."""
+    """Whether the handler is at work."""
     return job.progress.message.startswith("step")

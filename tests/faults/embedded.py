@@ -1,4 +1,4 @@
-"""The only place that runs the embedded stack for fault tests: its real supervisor, with jobs that behave by names."""
+"""Runs the embedded stack with its real supervisor and scripted jobs."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
 from tests.faults.cluster import Cluster, Replica
 from tests.faults.disk import Disk
-from tests.servers import free_port
+from tests.support.servers import free_port
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
@@ -29,26 +29,26 @@ LEFT_OUT = {"trainer", "inference"}
 
 @dataclass(frozen=True)
 class Embedded:
-    """A stack as `tidepool up` starts it, and where it answers."""
+    """A stack started as by `tidepool up`, and the port of its gateway."""
 
     stack: Stack
     port: int
 
     def up(self) -> bool:
-        """What `tidepool up` does; False if the stack was up."""
+        """Start the stack as `tidepool up` does; False if it was already running."""
         return self.stack.up(self._plan)
 
     def process(self, name: str) -> psutil.Process:
-        """The supervisor, or a component, as its pid file says."""
+        """Return the process of the supervisor or a component, from its pid file."""
         process = PidFile(self.stack.home.pid(name)).process()
         assert process is not None, f"{name} is not running"
         return process
 
     def _plan(self) -> StackPlan:
         plan = draw_plan(self.stack.home, self.port)
-        behaving = {"command": (sys.executable, "-m", *REPLICA.command)}
+        scripted = {"command": (sys.executable, "-m", *REPLICA.command)}
         components = tuple(
-            component.model_copy(update=behaving) if component.role == "preprocess" else component
+            component.model_copy(update=scripted) if component.role == "preprocess" else component
             for component in plan.components
             if component.role not in LEFT_OUT
         )
@@ -57,18 +57,18 @@ class Embedded:
 
 @contextmanager
 def embedded(folder: Path) -> Iterator[tuple[Embedded, Cluster]]:
-    """A stack that is up, and what a driver needs to know of it."""
+    """Run a stack during the block; yields it and a cluster for `Driver`."""
     home = Home.at(folder)
-    found = Embedded(Stack(home), free_port())
+    running = Embedded(Stack(home), free_port())
     try:
-        found.up()
+        running.up()
         stores = _stores(StackPlan.load(home.plan_file))
         archive = stores.objects.put(Bucket.UPLOADS, "archive", b"no archive")
         yield (
-            found,
+            running,
             Cluster(
                 folder=home.logs,
-                url=f"http://127.0.0.1:{found.port}",
+                url=f"http://127.0.0.1:{running.port}",
                 key=admin_key(home),
                 dialect="sqlite",
                 redis_url="",
@@ -76,16 +76,16 @@ def embedded(folder: Path) -> Iterator[tuple[Embedded, Cluster]]:
                 upload=stores.uploads.add("archive.zip", archive).id,
                 disk=Disk(home.scratch, can_be_full=False),
                 proxies={},
-                kept={},
+                processes={},
             ),
         )
         stores.database.engine.dispose()
     finally:
-        found.stack.down()
+        running.stack.down()
 
 
 def _stores(plan: StackPlan) -> Stores:
-    told = next(component.environment for component in plan.components if component.role == "gateway")
+    environment = next(component.environment for component in plan.components if component.role == "gateway")
     names = ("endpoint", "access_key", "secret_key")
-    objects = ObjectsSettings.model_validate({name: told[f"TIDEPOOL_S3_{name.upper()}"] for name in names})
-    return Stores(Database.connect(told["TIDEPOOL_DATABASE_URL"]), S3Objects(objects))
+    objects = ObjectsSettings.model_validate({name: environment[f"TIDEPOOL_S3_{name.upper()}"] for name in names})
+    return Stores(Database.connect(environment["TIDEPOOL_DATABASE_URL"]), S3Objects(objects))

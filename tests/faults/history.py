@@ -1,4 +1,4 @@
-"""The only place that knows what a history is: every call of a run, with when it began, ended and what it answered."""
+"""A history: every call of a run, with its begin, end and result."""
 
 import json
 import threading
@@ -12,8 +12,8 @@ from typing import Any
 
 class Outcome(StrEnum):
     OK = "ok"
-    REFUSED = "refused"  # answered, and nothing was done
-    UNKNOWN = "unknown"  # not answered: it may have been done
+    REFUSED = "refused"  # rejected without effect
+    UNKNOWN = "unknown"  # no response: it may have had an effect
 
 
 class Operation(StrEnum):
@@ -22,15 +22,15 @@ class Operation(StrEnum):
     READ = "read"  # argument: job; value: {"state"}
     ROW = "row"  # argument: job; value: {"state", "fence"}, read in the database
     STREAM = "stream"  # argument: job; value: {"states", "epochs"}, its whole event stream
-    FINAL = "final"  # argument: job; value: {"state", "reference"}, when nothing moves any more
+    FINAL = "final"  # argument: job; value: {"state", "reference"}, when the cluster is idle
     VERSION = "version"  # argument: "<noun> name@1"; value: {"job", "fence", "intact"}
     KEY = "key"  # argument: Idempotency-Key; value: {"job"}, read in the database
-    FAULT = "fault"  # argument: what the nemesis did; value: {"jobs": {id: fence}} that it took the worker from
+    FAULT = "fault"  # argument: the fault; value: {"jobs": {id: fence}} of a killed worker
 
 
 @dataclass(frozen=True)
 class Event:
-    """One call; `began` and `ended` are seconds since the run's start."""
+    """One call; `began` and `ended` are seconds since the start of the run."""
 
     began: float
     ended: float
@@ -45,7 +45,7 @@ History = list[Event]
 
 
 class Recorder:
-    """Writes events as JSON lines while they happen, from any thread."""
+    """Appends events to a file of JSON lines; thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class Recorder:
     def call(
         self, client: str, operation: Operation, argument: str, act: Callable[[], tuple[Outcome, dict[str, Any]]]
     ) -> Event:
-        """Do something and write down what came of it."""
+        """Call `act` and record its outcome."""
         began = self.now()
         outcome, value = act()
         return self.note(client, operation, argument, value, outcome, began)
@@ -73,7 +73,7 @@ class Recorder:
         outcome: Outcome = Outcome.OK,
         began: float | None = None,
     ) -> Event:
-        """Write an event that ends now, and began now unless told otherwise."""
+        """Record an event that ends now; by default it also began now."""
         now = self.now()
         event = Event(now if began is None else began, now, client, operation, argument, outcome, value)
         with self._lock, self._path.open("a") as file:
@@ -82,7 +82,7 @@ class Recorder:
 
 
 def load(path: Path) -> History:
-    """The events of a file in the order of their ends."""
+    """Load the events of a file, in the order of their ends."""
     raw = [json.loads(line) for line in path.read_text().splitlines()]
     return [
         Event(**{**event, "operation": Operation(event["operation"]), "outcome": Outcome(event["outcome"])})

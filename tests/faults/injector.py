@@ -1,4 +1,4 @@
-"""The only place that fails the N-th external call of a job: to the database, or to the object store."""
+"""Fails the N-th call of a job to the database or the object store."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +16,17 @@ from services.storage.memory_objects import MemoryObjects
 
 class How(StrEnum):
     REQUEST_LOST = "request lost"
-    REPLY_LOST = "reply lost"  # done, but nobody is told
-    DIED = "died"  # done, and then the attempt's process is gone
+    REPLY_LOST = "reply lost"  # the call took effect, but its reply is lost
+    DIED = "died"  # the call took effect, then the process of the attempt died
 
 
 class Died(BaseException):
-    """The attempt's process is gone at this point."""
+    """The death of the attempt's process at this point."""
 
 
 @dataclass
 class Injector:
-    """Counts the calls between `arm` and the end of its block, and fails the one of a number."""
+    """Counts the calls in the block of `arm` and fails call `number`."""
 
     number: int = 0
     how: How = How.REQUEST_LOST
@@ -42,20 +42,20 @@ class Injector:
             self.armed = False
 
     @contextmanager
-    def call(self, away: type[Unavailable]) -> Iterator[None]:
+    def call(self, error: type[Unavailable]) -> Iterator[None]:
         self.count += self.armed
-        mine = self.armed and self.count == self.number
-        if mine and self.how == How.REQUEST_LOST:
-            raise away("away")
+        fails = self.armed and self.count == self.number
+        if fails and self.how == How.REQUEST_LOST:
+            raise error("unavailable")
         yield
-        if mine and self.how == How.REPLY_LOST:
-            raise away("away")
-        if mine and self.how == How.DIED:
+        if fails and self.how == How.REPLY_LOST:
+            raise error("unavailable")
+        if fails and self.how == How.DIED:
             raise Died
 
 
 class FaultyDatabase(Database):
-    """A private SQLite in memory whose transactions are the injector's calls."""
+    """An in-memory SQLite database whose transactions are counted as calls."""
 
     injector: Injector
 
@@ -77,7 +77,7 @@ class FaultyDatabase(Database):
 
 
 class FaultyObjects(MemoryObjects):
-    """Objects in a dict whose reads and writes are the injector's calls."""
+    """In-memory objects whose reads and writes are counted as calls."""
 
     def __init__(self, injector: Injector, clock: Clock) -> None:
         super().__init__(clock)

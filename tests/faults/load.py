@@ -1,4 +1,4 @@
-"""How fast jobs are accepted at a steady rate: every submit begins on time, also if earlier ones still wait."""
+"""Submit latencies at a constant rate (open loop): each submit begins on time, even if earlier ones still wait."""
 
 import asyncio
 import time
@@ -10,9 +10,9 @@ from tests.faults.cluster import Cluster
 
 
 async def submit_latencies(cluster: Cluster, per_second: int, seconds: int) -> list[float]:
-    """Seconds from when each submit was due to its answer, in order; raises httpx.HTTPError for one without a 202."""
+    """Return the seconds from the due time of each submit to its response; raises httpx.HTTPError."""
     headers = {"Authorization": f"Bearer {cluster.key}"}
-    limits = httpx.Limits(max_connections=200, keepalive_expiry=1)  # below the server's, or a reuse may meet its close
+    limits = httpx.Limits(max_connections=200, keepalive_expiry=1)  # shorter than the server's
     async with httpx.AsyncClient(
         base_url=cluster.url, headers=headers, timeout=30, limits=limits, trust_env=False
     ) as http:

@@ -1,4 +1,4 @@
-"""Looks at the tables while a run lasts, past every proxy."""
+"""Records changes of the job table during a run, bypassing the proxies."""
 
 import threading
 from contextlib import suppress
@@ -15,7 +15,7 @@ EVERY_S = 0.2
 
 
 class Observer:
-    """Writes down the state and fence of every row when they change."""
+    """Records the state and fence of every row when they change."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder) -> None:
         self._database, self._recorder = cluster.stores.database, recorder
@@ -25,13 +25,13 @@ class Observer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look for the last time."""
+        """Stop the thread and look a last time."""
         self._stop.set()
         self._thread.join()
         self.look()
 
     def live(self) -> int:
-        """How many jobs and parts have not ended."""
+        """Return the number of jobs and parts that have not ended."""
         with self._database.read() as connection:
             return connection.execute(select(func.count()).where(jobs.c.state.in_(LIVE))).scalar_one()
 

@@ -1,4 +1,4 @@
-"""What a gateway still does when it is asked for several times what it can: goodput, refusals, memory."""
+"""A gateway under overload: goodput, rejections, memory."""
 
 import asyncio
 from collections import Counter
@@ -11,13 +11,13 @@ from tests.faults.submitter import ACCEPTED, FAILED, REFUSED, Submitter
 
 CLIENTS = 32
 TIMES = 3
-ROUNDS = 3  # in turns, so that whatever else the machine does is in both
-WARM_S, PEAK_S, OVERLOAD_S = 3.0, 6.0, 12.0  # the last one is longer than a client waits
+ROUNDS = 3  # alternate, so that other load on the machine affects both
+WARM_S, PEAK_S, OVERLOAD_S = 3.0, 6.0, 12.0  # overload lasts longer than the timeout of a client
 
 
 @dataclass(frozen=True)
 class Overload:
-    """`peak` is accepted jobs a second, `counts` what became of `seconds` of overload; MiB resident before, at most."""
+    """`peak` in accepted jobs a second, outcomes in `seconds` of overload, and resident MiB before and at most."""
 
     peak: float
     counts: Counter[str]
@@ -25,19 +25,19 @@ class Overload:
     memory: tuple[float, float]
 
     def __str__(self) -> str:
-        before, most = self.memory
+        before, peak_memory = self.memory
         goodput = self.counts[ACCEPTED] / self.seconds
         return (
             f"peak {self.peak:.0f} accepted a second; {TIMES} times that offered for {self.seconds:.0f} s: "
             f"{goodput:.0f} accepted a second, {goodput / self.peak:.0%} of the peak; "
             f"{self.counts[REFUSED]} refused with Retry-After, {self.counts[FAILED]} failed; "
-            f"memory {before:.0f} MiB before, {most:.0f} MiB at most"
+            f"memory {before:.0f} MiB before, {peak_memory:.0f} MiB at most"
         )
 
 
 def overload(cluster: Cluster) -> Overload:
-    """Find the peak with clients that wait for their answers, then offer several times that, answered or not."""
-    submitter, gateway = Submitter(cluster), psutil.Process(cluster.kept["gateway"].pid)
+    """Measure the peak in a closed loop, then offer TIMES the peak in an open loop."""
+    submitter, gateway = Submitter(cluster), psutil.Process(cluster.processes["gateway"].pid)
     asyncio.run(submitter.closed_loop(CLIENTS, WARM_S))
     memory, peak, counts = [gateway.memory_info().rss / 2**20], 0.0, Counter[str]()
     for turn in range(1, ROUNDS + 1):

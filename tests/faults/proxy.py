@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand, in a process of its own; its orders come in lines on its standard input."""
+"""A TCP proxy with faults on demand, in a process of its own, controlled by lines on its stdin."""
 
 import asyncio
 import socket
@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 class Mode(StrEnum):
     PASS = "pass"
-    LATENCY = "latency"  # 0.3 s for each chunk, both ways
-    BLACK_HOLE = "black-hole"  # nothing arrives, nothing is closed
-    STALE = "stale"  # a black hole for the connections that there are; new ones pass
-    RESET = "reset"  # every connection, also new ones
-    DROP = "drop"  # the next reply is swallowed and its connection closed: done or not, the asker cannot tell
-    TRUNCATE = "truncate"  # half of the next reply, then the end
-    BUSY = "busy"  # every request is answered by HTTP 503
+    LATENCY = "latency"  # 0.3 s for each chunk, in both directions
+    BLACK_HOLE = "black-hole"  # drops all data without closing connections
+    STALE = "stale"  # a black hole for existing connections; new ones pass
+    RESET = "reset"  # existing and new connections
+    DROP = "drop"  # drop the next reply and close its connection: the client cannot know the outcome
+    TRUNCATE = "truncate"  # half of the next reply, then close
+    BUSY = "busy"  # respond with HTTP 503 to every request
 
 
 class Proxy:
@@ -38,7 +38,7 @@ class Proxy:
         self._acknowledged()
 
     def set(self, mode: Mode) -> None:
-        """Behave so from now on; the one-time modes go back to PASS by themselves."""
+        """Set the mode; DROP and TRUNCATE return to PASS after one reply."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{mode}\n")
         self._acknowledged()
@@ -54,7 +54,7 @@ class Proxy:
 
 @dataclass
 class _Relay:
-    """Both directions of every connection look at the same mode at every chunk."""
+    """Relays connections; both directions check the current mode at every chunk."""
 
     target: int
     mode: Mode = Mode.PASS
@@ -62,7 +62,7 @@ class _Relay:
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
     stale: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def obey(self, mode: Mode) -> None:
+    async def set_mode(self, mode: Mode) -> None:
         self.mode = mode
         if mode == Mode.RESET:
             for writer in self.writers:
@@ -87,8 +87,8 @@ class _Relay:
         await asyncio.wait({requests, replies}, return_when=asyncio.FIRST_COMPLETED)
         for task in (requests, replies):
             task.cancel()
-        for each in both:
-            each.close()
+        for end in both:
+            end.close()
         self.writers -= both
 
     async def _requests(
@@ -126,19 +126,19 @@ class _Relay:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    linger = struct.pack("ii", 1, 0)  # for no time at all: a close is then a RST
+    linger = struct.pack("ii", 1, 0)  # zero linger time turns close into RST
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
 
 
 async def _main(port: int, target: int) -> None:
     relay = _Relay(target)
-    orders = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    commands = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     async with await asyncio.start_server(relay.serve, "127.0.0.1", port):
         print("ok", flush=True)
-        while order := await orders.readline():
-            await relay.obey(Mode(order.decode().strip()))
+        while line := await commands.readline():
+            await relay.set_mode(Mode(line.decode().strip()))
             print("ok", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The resumed-training comparison: the same training twice, once with its process killed after an epoch."""
+"""Compares two runs of one training, one of which is killed after an epoch and resumes."""
 
 import tempfile
 from dataclasses import dataclass
@@ -9,44 +9,44 @@ from typing import Any
 from contract.events import EventKind
 from contract.jobs import Job, TrainResult
 from tests.faults.driver import Driver, ended
-from tests.faults.kept import signal_all
 from tests.faults.nemesis import age_leases
-from tests.pictures import class_folders, zipped
+from tests.faults.process import signal_all
+from tests.support.images import class_folders, zipped
 
 EPOCHS = 6
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An uninterrupted training and one that was killed; `reported` are the epochs in the latter's events."""
+    """An uninterrupted training and a killed one; `reported` are the epochs in the events of the latter."""
 
-    calm: TrainResult
+    uninterrupted: TrainResult
     killed: TrainResult
     attempts: int
     reported: tuple[int, ...]
 
     @property
     def same(self) -> bool:
-        """The models are the same, byte for byte."""
-        return self.calm.onnx.sha256 == self.killed.onnx.sha256
+        """Whether the models are byte-for-byte identical."""
+        return self.uninterrupted.onnx.sha256 == self.killed.onnx.sha256
 
     def __str__(self) -> str:
-        same = "byte for byte the same" if self.same else "NOT the same"
+        same = "identical" if self.same else "NOT identical"
         return f"training killed once, {self.attempts} attempts, epochs reported {self.reported}: {same} ONNX"
 
 
 def compare(driver: Driver) -> Comparison:
-    """Prepare a data set and train on it twice, on a cluster of the real services."""
-    calm = driver.until(_train(driver, "calm", _prepared(driver)), ended, PATIENCE_S)
+    """Prepare a dataset and train on it twice, on a cluster of the real services."""
+    uninterrupted = driver.until(_train(driver, "uninterrupted", _prepared(driver)), ended, TIMEOUT_S)
     killed = _train(driver, "killed", "pets@1")
-    driver.wait(lambda: _reported(driver, killed), PATIENCE_S)
+    driver.wait(lambda: _reported(driver, killed), TIMEOUT_S)
     signal_all(driver.holder(killed).attempts(), SIGKILL)
     driver.wait(lambda: driver.job(killed).error is not None)
     age_leases(driver.cluster, living=False)
-    killed = driver.until(killed, ended, PATIENCE_S)
+    killed = driver.until(killed, ended, TIMEOUT_S)
     return Comparison(
-        calm=TrainResult.model_validate(calm.result),
+        uninterrupted=TrainResult.model_validate(uninterrupted.result),
         killed=TrainResult.model_validate(killed.result),
         attempts=killed.attempt,
         reported=_reported(driver, killed),
@@ -59,7 +59,7 @@ def _prepared(driver: Driver) -> str:
         files = {"archive": ("pets.zip", archive.read_bytes())}
         spec = '{"image": {"size": [16, 16]}}'
         job = driver.post("/v1/datasets/pets/versions", files=files, data={"spec": spec})
-    result = driver.until(job, ended, PATIENCE_S).result
+    result = driver.until(job, ended, TIMEOUT_S).result
     assert result is not None
     return str(result["dataset"])
 

@@ -1,4 +1,4 @@
-"""The only place that starts a cluster, and makes sure that nothing of it is left."""
+"""Starts a cluster and cleans up after it."""
 
 import os
 import secrets
@@ -23,9 +23,9 @@ from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
 from tests.faults.cluster import REPLICAS, Cluster, Replica
 from tests.faults.disk import Disk
-from tests.faults.kept import Kept
+from tests.faults.process import RestartedProcess
 from tests.faults.proxy import ROOT, Proxy
-from tests.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
+from tests.support.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
 
 START_S = 60.0
 MARK = "TIDEPOOL_FAULTS"  # in the environment of every process of a cluster
@@ -38,9 +38,9 @@ def cluster(
     durable: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Cluster]:
-    """A cluster on `sqlite` or `postgresql`; its gateway may not answer yet.
+    """Run a cluster on `sqlite` or `postgresql` during the block; its gateway may not be ready yet.
 
-    With `durable`, the database is on this machine's real disk and syncs it, and no proxy is before it. `settings` are
+    With `durable`, the database syncs to this machine's disk and has no proxy. `settings` are
     added to the environment of every service.
     """
     folder = Path(tempfile.mkdtemp(prefix="tidepool-faults-"))
@@ -53,7 +53,7 @@ def cluster(
 
 
 class _Start:
-    """A start in progress; the stack undoes it."""
+    """Starts the parts of a cluster; the exit stack stops them."""
 
     def __init__(self, folder: Path, dialect: str, disk: Disk, durable: bool, stack: ExitStack) -> None:
         self._folder, self._dialect, self._disk, self._durable, self._stack = folder, dialect, disk, durable, stack
@@ -90,14 +90,14 @@ class _Start:
             **{replica.name: replica.command for replica in replicas},
         }
         everything = os.environ | environment | s3_environment(access, secret)
-        kept = {name: self._keep(name, command, everything) for name, command in servers.items()}
+        processes = {name: self._run(name, command, everything) for name, command in servers.items()}
         s3 = {"endpoint": f"http://127.0.0.1:{ports['s3']}", "access_key": access, "secret_key": secret}
         objects = S3Objects(ObjectsSettings.model_validate(s3))
         stores = Stores(Database.connect(direct), objects)
         self._stack.callback(stores.database.engine.dispose)
         _prepare(stores, objects, token)
         for name, module in services.items():
-            kept[name] = self._keep(name, [sys.executable, "-m", *module], everything)
+            processes[name] = self._run(name, [sys.executable, "-m", *module], everything)
         archive = objects.put(Bucket.UPLOADS, "archive", b"no archive")
         return Cluster(
             folder=self._folder,
@@ -109,11 +109,11 @@ class _Start:
             upload=stores.uploads.add("archive.zip", archive).id,
             disk=self._disk,
             proxies=self._proxies,
-            kept=kept,
+            processes=processes,
         )
 
     def _database(self) -> tuple[str, str]:
-        """The URLs of the database itself, and of the way to it that the services take."""
+        """Return the URL of the database, and the one for services, which may go through a proxy."""
         if self._dialect == "sqlite":
             url = f"sqlite:///{self._disk.folder}/tidepool.db"
             return url, url
@@ -128,22 +128,22 @@ class _Start:
         self._stack.callback(proxy.close)
         return proxy.port
 
-    def _keep(self, name: str, command: list[str], environment: dict[str, str]) -> Kept:
-        kept = Kept(name, command, environment, self._folder)
-        self._stack.callback(kept.stop)
-        return kept
+    def _run(self, name: str, command: list[str], environment: dict[str, str]) -> RestartedProcess:
+        process = RestartedProcess(name, command, environment, self._folder)
+        self._stack.callback(process.stop)
+        return process
 
 
 def _prepare(stores: Stores, objects: S3Objects, token: str) -> None:
-    """What `storage init` does, as soon as the servers answer."""
+    """Initialize the stores as `storage init` does, when the servers are ready."""
     migrate(stores.database)
     stores.keys.ensure_admin(token)
-    until = time.monotonic() + START_S
+    deadline = time.monotonic() + START_S
     while True:
         try:
             objects.make_buckets()
         except TidepoolError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
         else:
@@ -151,7 +151,7 @@ def _prepare(stores: Stores, objects: S3Objects, token: str) -> None:
 
 
 def _end_all(folder: str) -> None:
-    """Kill what is left of a cluster's processes: attempts whose worker was killed, frozen ones."""
+    """Kill remaining processes of a cluster, such as attempts of killed workers and frozen processes."""
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and process.environ().get(MARK) == folder:

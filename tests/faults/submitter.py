@@ -1,4 +1,4 @@
-"""A client that costs little, to offer a gateway several times what it takes; a full HTTP client would be the bound."""
+"""A cheap HTTP client that can overload a gateway; a full client would be the bottleneck."""
 
 import asyncio
 import json
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from tests.faults.clients import preprocess
 from tests.faults.cluster import Cluster
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 ACCEPTED, REFUSED, FAILED = "accepted", "refused", "failed"
 
-Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Submitter:
-    """Submits one and the same job, over as many connections as it takes, and counts what comes of it."""
+    """Submits the same job repeatedly, over as many connections as needed, and counts outcomes."""
 
     def __init__(self, cluster: Cluster) -> None:
         address = urlsplit(cluster.url)
@@ -27,10 +27,10 @@ class Submitter:
             f"POST /v1/jobs HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {cluster.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode() + body
-        self._idle: list[Line] = []
+        self._idle: list[Connection] = []
 
     async def closed_loop(self, clients: int, seconds: float) -> Counter[str]:
-        """As many clients as given, each of which submits again as soon as it has its answer."""
+        """Run `clients` clients, each of which submits again when it has its response."""
         counts, end = Counter[str](), time.monotonic() + seconds
 
         async def client() -> None:
@@ -41,7 +41,7 @@ class Submitter:
         return counts
 
     async def open_loop(self, per_second: float, seconds: float) -> Counter[str]:
-        """Every submit begins on time, also if earlier ones still wait."""
+        """Begin every submit on time, even if earlier ones still wait."""
         counts, start = Counter[str](), time.monotonic()
 
         async def due(number: int) -> None:
@@ -58,25 +58,25 @@ class Submitter:
         self._idle.clear()
 
     async def _count(self, counts: Counter[str], end: float) -> None:
-        """An answer that comes after the end was not part of what was achieved."""
+        """Submit and count the outcome; responses after `end` count only if failed."""
         try:
-            outcome = await asyncio.wait_for(self._submit(), PATIENCE_S)
+            outcome = await asyncio.wait_for(self._submit(), TIMEOUT_S)
         except (OSError, EOFError, TimeoutError, ValueError):
             outcome = FAILED
         if outcome == FAILED or time.monotonic() <= end:
             counts[outcome] += 1
 
-    async def _line(self) -> Line:
-        """A connection that is free, and that the gateway has not closed for having been so long."""
+    async def _connection(self) -> Connection:
+        """Return an idle connection that the gateway has not closed, or open one."""
         while self._idle:
-            line = self._idle.pop()
-            if not line[0].at_eof():
-                return line
-            line[1].close()
+            connection = self._idle.pop()
+            if not connection[0].at_eof():
+                return connection
+            connection[1].close()
         return await asyncio.open_connection(self._host, self._port)
 
     async def _submit(self) -> str:
-        reader, writer = line = await self._line()
+        reader, writer = connection = await self._connection()
         try:
             writer.write(self._request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -84,7 +84,7 @@ class Submitter:
         except BaseException:
             writer.close()
             raise
-        self._idle.append(line)
+        self._idle.append(connection)
         status = int(head[9:12])
         if status == 202:
             return ACCEPTED

@@ -1,4 +1,4 @@
-"""A short run of everything at once, on SQLite and on PostgreSQL; TIDEPOOL_CHAOS_SECONDS and _SEED change it."""
+"""A short run with random faults on SQLite and PostgreSQL; see TIDEPOOL_CHAOS_SECONDS and TIDEPOOL_CHAOS_SEED."""
 
 import os
 import random
@@ -17,7 +17,7 @@ SEED = int(os.environ.get("TIDEPOOL_CHAOS_SEED") or random.SystemRandom().randra
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Report]]:
-    """What runs on both databases came to; they run side by side, as they wait most of the time."""
+    """The reports of both runs, which run in parallel as they mostly wait."""
     folder = tmp_path_factory.mktemp("histories")
     print(f"TIDEPOOL_CHAOS_SEED={SEED}, the histories are in {folder}")
     with ThreadPoolExecutor() as runs:
@@ -29,7 +29,7 @@ def _report(dialect: str, folder: Path) -> Report:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_no_promise_is_broken_whatever_dies(dialect: str, reports: dict[str, Future[Report]]) -> None:
+def test_no_guarantee_is_violated_under_random_faults(dialect: str, reports: dict[str, Future[Report]]) -> None:
     report = reports[dialect].result()
 
     assert not report.broken, str(report)

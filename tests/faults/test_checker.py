@@ -1,4 +1,4 @@
-"""What the checker sees in histories made by hand, good and bad."""
+"""The checker on hand-made histories, good and bad."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ def event(operation: Operation, argument: str, at: float, client: str = "api", *
 
 
 def good() -> History:
-    """A job that is run twice and succeeds, and one that is cancelled."""
+    """A job that succeeds in its second attempt, and a cancelled one."""
     return [
         event(Operation.SUBMIT, "key-1", 0, job="a", state="queued"),
         event(Operation.SUBMIT, "key-1", 1, job="a", state="queued"),
@@ -40,28 +40,28 @@ def good() -> History:
 
 
 def changed(history: History, operation: Operation, argument: str, client: str = "api", **value: object) -> History:
-    """The history in which the last such event says something else."""
-    found = [e for e in history if (e.operation, e.argument, e.client) == (operation, argument, client)][-1]
-    return [replace(e, value=e.value | value) if e is found else e for e in history]
+    """Return the history with other values in the last such event."""
+    last = [e for e in history if (e.operation, e.argument, e.client) == (operation, argument, client)][-1]
+    return [replace(e, value=e.value | value) if e is last else e for e in history]
 
 
 def without(history: History, operation: Operation, argument: str, client: str = "api") -> History:
     return [e for e in history if (e.operation, e.argument, e.client) != (operation, argument, client)]
 
 
-def promises(history: History) -> set[str]:
+def broken(history: History) -> set[str]:
     return {violation.promise for violation in violations(history)}
 
 
-def test_a_good_history_breaks_nothing() -> None:
+def test_a_good_history_has_no_violations() -> None:
     assert violations(good()) == []
 
 
 @pytest.mark.parametrize(
     ("bad", "promise"),
     [
-        (changed(good(), Operation.FINAL, "b", state="running"), "kept"),
-        (without(good(), Operation.FINAL, "b"), "kept"),
+        (changed(good(), Operation.FINAL, "b", state="running"), "no job lost"),
+        (without(good(), Operation.FINAL, "b"), "no job lost"),
         (changed(good(), Operation.FINAL, "a", state="failed"), "terminal states absorb"),
         ([*good(), event(Operation.READ, "a", 12, state="running")], "terminal states absorb"),
         (without(good(), Operation.VERSION, "datasets pets@1"), "published once"),
@@ -92,18 +92,18 @@ def test_a_good_history_breaks_nothing() -> None:
         ([*good(), event(Operation.FINAL, "c", 20, state="failed", reference=None)], "one job a key"),
     ],
 )
-def test_a_bad_history_breaks_a_promise(bad: History, promise: str) -> None:
-    assert promise in promises(bad)
+def test_a_bad_history_violates_the_guarantee(bad: History, promise: str) -> None:
+    assert promise in broken(bad)
 
 
-def test_a_late_answer_is_no_resurrection() -> None:
-    # given a read that began before the end was seen, and was answered after
+def test_a_read_that_began_before_the_end_may_return_an_earlier_state() -> None:
+    # given a read that began before the end was read, and returned after
     late = Event(7, 30, "client", Operation.READ, "a", Outcome.OK, {"state": "running"})
 
     assert violations([*good(), late]) == []
 
 
-def test_a_history_survives_its_file(tmp_path: Path) -> None:
+def test_a_history_is_loaded_as_recorded(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "history.jsonl")
     first = recorder.note("client", Operation.READ, "a", {"state": "queued"})
     second = recorder.call("client", Operation.CANCEL, "a", lambda: (Outcome.UNKNOWN, {}))

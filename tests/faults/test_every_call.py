@@ -1,4 +1,4 @@
-"""Every external call of a job fails once, in every way, and the job ends as if none had."""
+"""Each external call of a job fails once, in every way; the job has the same result as without failure."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,16 +19,16 @@ from services.storage.sweep.collector import Collector
 from services.trainer import worker
 from services.trainer.export import export
 from services.trainer.worker import train
-from tests.attempts import uploaded
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults import behaviours
 from tests.faults.injector import How
 from tests.faults.world import World
-from tests.onnx_models import pictures
-from tests.pictures import class_folders, zipped
-from tests.predicting import publish_model, publish_split, stored_shards
-from tests.published import publish
-from tests.training_data import separable
+from tests.support.images import class_folders, zipped
+from tests.support.job_runs import uploaded
+from tests.support.onnx_models import pictures
+from tests.support.prediction_data import publish_model, publish_split, stored_shards
+from tests.support.publication import publish
+from tests.support.training_data import separable
 from worker import retries
 from worker.task import Handler
 
@@ -69,18 +69,18 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _each_network_is_exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An export calls nothing outside, takes long, and comes to the same for the same weights."""
-    known: dict[tuple[bytes, ModelCard], bytes] = {}
+def _exports_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache exports by weights: they are slow, deterministic and make no external calls."""
+    cache: dict[tuple[bytes, ModelCard], bytes] = {}
 
-    def remembering(model: nn.Module, card: ModelCard, path: Path) -> None:
+    def cached_export(model: nn.Module, card: ModelCard, path: Path) -> None:
         weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
-        if (weights, card) not in known:
+        if (weights, card) not in cache:
             export(model, card, path)
-            known[weights, card] = path.read_bytes()
-        path.write_bytes(known[weights, card])
+            cache[weights, card] = path.read_bytes()
+        path.write_bytes(cache[weights, card])
 
-    monkeypatch.setattr(worker, "export", remembering)
+    monkeypatch.setattr(worker, "export", cached_export)
 
 
 @pytest.mark.parametrize(
@@ -92,38 +92,36 @@ def _each_network_is_exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
         *((checkpoints, behaviours.behave, how) for how in How),
     ],
 )
-def test_a_job_lives_through_the_failure_of_any_call(
-    prepare: Prepare, handler: Handler, how: How, tmp_path: Path
-) -> None:
-    # given what the job comes to when nothing fails
-    calm = World.fresh()
-    wanted = _seen(calm, calm.see_through(prepare(calm, tmp_path), handler, tmp_path))
+def test_a_job_survives_the_failure_of_any_call(prepare: Prepare, handler: Handler, how: How, tmp_path: Path) -> None:
+    # given the result when nothing fails
+    healthy = World.fresh()
+    expected = _state(healthy, healthy.run(prepare(healthy, tmp_path), handler, tmp_path))
 
     number = 0
     while True:
-        # when a call fails, the first, the second, and so on until there is none of that number
+        # when call `number` fails
         number += 1
         world = World.fresh()
         request = prepare(world, tmp_path)
         world.injector.count, world.injector.number, world.injector.how = 0, number, how
-        job = world.see_through(request, handler, tmp_path)
+        job = world.run(request, handler, tmp_path)
 
-        # then it comes to the same, is published once, and nothing else is left
-        assert _seen(world, job) == wanted, f"call {number}"
+        # then the result is the same, published once, without leftovers
+        assert _state(world, job) == expected, f"call {number}"
         if world.injector.count < number:
             break
     assert number > 5
 
 
-def _seen(world: World, job: Job) -> dict[str, Any]:
-    """All that a job came to, without what differs between two runs that nothing happened to."""
+def _state(world: World, job: Job) -> dict[str, Any]:
+    """Return everything that a job produced, without what differs between any two runs."""
     assert job.state == JobState.SUCCEEDED, job.error
     assert job.result is not None
     objects = world.stores.objects
     Collector(world.stores.database, objects, timedelta()).collect()
     folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
-        "result": _timeless(job.result),
+        "result": _without_seconds(job.result),
         "datasets": [dataset.versions for dataset in world.stores.datasets.list(10).items],
         "models": [model.versions for model in world.stores.models.list(10).items],
         "epochs": world.epochs(job),
@@ -131,7 +129,7 @@ def _seen(world: World, job: Job) -> dict[str, Any]:
     }
 
 
-def _timeless(value: Any) -> Any:
+def _without_seconds(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _timeless(inner) for name, inner in value.items() if name != "seconds"}
-    return [_timeless(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {name: _without_seconds(inner) for name, inner in value.items() if name != "seconds"}
+    return [_without_seconds(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""More submits at once than a gateway can take."""
+"""More simultaneous submits than a gateway accepts."""
 
 import asyncio
 from contextlib import suppress
@@ -12,15 +12,15 @@ from tests.faults.driver import Driver
 BURST = 400
 
 
-def test_a_burst_is_accepted_or_refused_and_nothing_is_lost(driver: Driver) -> None:
+def test_each_submit_of_a_burst_is_accepted_or_rejected_and_none_is_lost(driver: Driver) -> None:
     # when
-    answers = asyncio.run(_burst(driver))
+    responses = asyncio.run(_burst(driver))
 
-    # then each is accepted, and is there, or is told when to come back
-    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    # then each is accepted and stored, or rejected with Retry-After
+    accepted = [response.json()["id"] for response in responses if response.status_code == 202]
     assert accepted
-    assert all("Retry-After" in answer.headers for answer in answers if answer.status_code != 202)
-    assert {answer.status_code for answer in answers} <= {202, 429, 503}
+    assert all("Retry-After" in response.headers for response in responses if response.status_code != 202)
+    assert {response.status_code for response in responses} <= {202, 429, 503}
     for job in accepted:
         with suppress(Conflict):  # it has already succeeded
             driver.cluster.stores.jobs.cancel(job)

@@ -1,4 +1,4 @@
-"""How the proxy misbehaves, seen from a client's socket."""
+"""The modes of the proxy, seen from a client's socket."""
 
 import socket
 import threading
@@ -8,12 +8,12 @@ from contextlib import closing, suppress
 import pytest
 
 from tests.faults.proxy import Mode, Proxy
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """In front of a server that answers every request by the same bytes."""
+    """A proxy in front of an echo server."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         closing(Proxy(free_port(), server.getsockname()[1])) as proxy,
@@ -39,28 +39,28 @@ def _answer(connection: socket.socket) -> None:
 
 
 def ask(proxy: Proxy, question: bytes = b"four") -> bytes:
-    """The whole answer, until as many bytes came as were sent, or the end."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=1) as asker:
-        asker.sendall(question)
+    """Send bytes and return the reply, up to the same length or the end of the connection."""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=1) as client:
+        client.sendall(question)
         answer = b""
-        while len(answer) < len(question) and (more := asker.recv(100)):
+        while len(answer) < len(question) and (more := client.recv(100)):
             answer += more
         return answer
 
 
 @pytest.mark.parametrize("mode", [Mode.PASS, Mode.LATENCY])
-def test_an_answer_comes_through(proxy: Proxy, mode: Mode) -> None:
+def test_replies_pass(proxy: Proxy, mode: Mode) -> None:
     proxy.set(mode)
     assert ask(proxy) == b"four"
 
 
 @pytest.mark.parametrize(("mode", "answer"), [(Mode.DROP, b""), (Mode.TRUNCATE, b"fo")])
-def test_the_next_answer_alone_is_broken(proxy: Proxy, mode: Mode, answer: bytes) -> None:
+def test_only_the_next_reply_is_broken(proxy: Proxy, mode: Mode, answer: bytes) -> None:
     proxy.set(mode)
     assert [ask(proxy), ask(proxy)] == [answer, b"four"]
 
 
-def test_a_reset_ends_connections_until_it_is_over(proxy: Proxy) -> None:
+def test_reset_closes_existing_and_new_connections(proxy: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=1) as open_before:
         open_before.sendall(b"four")
         assert open_before.recv(100) == b"four"
@@ -73,7 +73,7 @@ def test_a_reset_ends_connections_until_it_is_over(proxy: Proxy) -> None:
     assert ask(proxy) == b"four"
 
 
-def test_a_black_hole_answers_when_it_is_over(proxy: Proxy) -> None:
+def test_a_black_hole_blocks_until_it_ends(proxy: Proxy) -> None:
     proxy.set(Mode.BLACK_HOLE)
     with pytest.raises(TimeoutError):
         ask(proxy)
@@ -81,7 +81,7 @@ def test_a_black_hole_answers_when_it_is_over(proxy: Proxy) -> None:
     assert ask(proxy) == b"four"
 
 
-def test_a_stale_connection_stays_silent_while_new_ones_pass(proxy: Proxy) -> None:
+def test_stale_blocks_existing_connections_and_passes_new_ones(proxy: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=1) as open_before:
         open_before.sendall(b"four")
         assert open_before.recv(100) == b"four"
@@ -92,6 +92,6 @@ def test_a_stale_connection_stays_silent_while_new_ones_pass(proxy: Proxy) -> No
     assert ask(proxy) == b"four"
 
 
-def test_busy_is_an_http_answer(proxy: Proxy) -> None:
+def test_busy_responds_with_http_503(proxy: Proxy) -> None:
     proxy.set(Mode.BUSY)
     assert ask(proxy, b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 503")

@@ -1,4 +1,4 @@
-"""The embedded stack's own supervisor, killed and frozen while jobs run."""
+"""The supervisor of the embedded stack is killed and frozen while jobs run."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ from tidepool.stack.status import status_of
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embedded, Cluster]]:
-    with embedded(tmp_path_factory.mktemp("stack") / "home") as found:
-        yield found
+    with embedded(tmp_path_factory.mktemp("stack") / "home") as running:
+        yield running
 
 
 @pytest.fixture
@@ -31,26 +31,26 @@ def driver(both: tuple[Embedded, Cluster]) -> Iterator[Driver]:
     driver.close()
 
 
-def test_jobs_go_on_without_the_supervisor_and_the_next_up_takes_over(stack: Embedded, driver: Driver) -> None:
-    # given jobs, one of which runs, when the supervisor is killed
+def test_jobs_continue_without_the_supervisor_and_up_takes_over(stack: Embedded, driver: Driver) -> None:
+    # given a running and two queued jobs, when the supervisor is killed
     jobs = [driver.submit(name) for name in ("steps-1", "quick-1", "quick-1")]
     driver.until(jobs[0], stepping)
     stack.process("supervisor").kill()
 
-    # then they are done, and so is one that is accepted now
+    # then they succeed, and so does a job submitted now
     for job in [*jobs, driver.submit("quick-1")]:
         done = driver.until(job, ended)
         assert (done.state, done.attempt) == (JobState.SUCCEEDED, 1)
     assert [len(driver.versions(name)) for name in ("steps-1", "quick-1")] == [1, 3]
     assert not status_of(stack.stack.home).supervised
 
-    # when the stack is started again, in the middle of a job and with one that waits
+    # when the stack is started again, with a running and a queued job
     running, waiting = driver.submit("slow-1"), driver.submit("quick-2")
     driver.until(running, stepping)
     orphans = marked(stack.stack.home)
     assert stack.up()
 
-    # then nothing old is left, and each job was done once, with no failure charged
+    # then the old processes have ended, and each job ran once, without a counted failure
     assert not any(process.is_running() for process in orphans)
     status = status_of(stack.stack.home)
     assert {component.state for component in status.components} == {"ready", "stopped"}
@@ -60,18 +60,18 @@ def test_jobs_go_on_without_the_supervisor_and_the_next_up_takes_over(stack: Emb
     assert [len(driver.versions(name)) for name in ("slow-1", "quick-2")] == [1, 1]
 
 
-def test_jobs_go_on_under_a_frozen_supervisor_which_makes_up_for_it(stack: Embedded, driver: Driver) -> None:
+def test_jobs_continue_under_a_frozen_supervisor_which_then_restarts_workers(stack: Embedded, driver: Driver) -> None:
     # given
     supervisor, worker = stack.process("supervisor"), stack.process("preprocess")
     supervisor.suspend()
 
-    # when a job is done, and the worker of another is killed
+    # when one job succeeds, and the worker of another is killed
     assert driver.until(driver.submit("quick-3"), ended).state == JobState.SUCCEEDED
     job = driver.until(driver.submit("slow-2"), stepping)
     worker.kill()
-    assert not stack.up()  # it is there, after all
+    assert not stack.up()  # the supervisor still exists
 
-    # then, as soon as it goes on, there is another worker, and that sees the job through
+    # then, after it continues, a new worker runs the job
     supervisor.resume()
     driver.wait(lambda: not worker.is_running())
     age_leases(driver.cluster, living=False)

@@ -1,4 +1,4 @@
-"""Training on the real services goes on where a killed attempt left it."""
+"""A training job on the real services resumes after its attempt was killed."""
 
 from tests.faults.cluster import SERVICES
 from tests.faults.driver import Driver
@@ -11,9 +11,9 @@ def test_a_killed_training_resumes_and_makes_the_same_model() -> None:
         driver = Driver(target)
         driver.wait_until_it_answers()
 
-        compared = compare(driver)
+        comparison = compare(driver)
         driver.close()
 
-    assert compared.same
-    assert compared.attempts == 2
-    assert compared.reported == tuple(range(1, EPOCHS + 1))
+    assert comparison.same
+    assert comparison.attempts == 2
+    assert comparison.reported == tuple(range(1, EPOCHS + 1))

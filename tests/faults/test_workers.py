@@ -1,4 +1,4 @@
-"""Jobs whose worker or attempt is killed, frozen, or told to go."""
+"""Jobs whose worker or attempt is killed, frozen or terminated."""
 
 import signal
 import threading
@@ -10,8 +10,8 @@ import pytest
 from contract.artifacts import Bucket, attempt_prefix
 from contract.jobs import Job, JobState
 from tests.faults.driver import Driver, ended, stepping
-from tests.faults.kept import signal_all
 from tests.faults.nemesis import age_leases
+from tests.faults.process import signal_all
 
 
 def test_the_job_of_a_killed_worker_runs_again(driver: Driver) -> None:
@@ -22,26 +22,26 @@ def test_the_job_of_a_killed_worker_runs_again(driver: Driver) -> None:
     driver.holder(job).kill()
     age_leases(driver.cluster, living=False)
 
-    # then another attempt sees it through, and the failure is charged
+    # then another attempt succeeds, and the failure counts
     job = driver.until(job, ended)
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 2)
 
 
-@pytest.mark.parametrize("so_far", [stepping, ended], ids=["runs the job", "has finished the job"])
-def test_a_stale_attempt_changes_nothing_and_is_collected(driver: Driver, so_far: Callable[[Job], bool]) -> None:
-    # given an attempt that has stored something and is stopped past its lease, with its worker
+@pytest.mark.parametrize("progress", [stepping, ended], ids=["runs the job", "has finished the job"])
+def test_a_stale_attempt_changes_nothing_and_is_collected(driver: Driver, progress: Callable[[Job], bool]) -> None:
+    # given an attempt with a stored object, frozen with its worker until its lease expires
     job, versions = driver.until(driver.submit("slow"), stepping), driver.versions("slow")
     stale = driver.holder(job)
     attempts = stale.attempts()
     stale.freeze()
     age_leases(driver.cluster)
 
-    # when it goes on while another replica runs the job, or has finished it
-    driver.until(job, lambda job: job.attempt == 2 and so_far(job))
+    # when it continues while another replica runs the job, or has finished it
+    driver.until(job, lambda job: job.attempt == 2 and progress(job))
     stale.thaw()
     driver.wait(lambda: not any(attempt.is_running() for attempt in attempts))
 
-    # then the other's work is published, once, and what the first wrote is gone
+    # then only the other attempt is published, once, and the objects of the first are collected
     done = driver.until(job, ended)
     assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
     assert driver.job(job) == done
@@ -51,14 +51,14 @@ def test_a_stale_attempt_changes_nothing_and_is_collected(driver: Driver, so_far
 
 
 def test_a_job_whose_process_is_killed_runs_again(driver: Driver) -> None:
-    # given, as the kernel does it when memory runs out
+    # given, like an out-of-memory kill
     job = driver.until(driver.submit("slow"), stepping)
     signal_all(driver.holder(job).attempts(), signal.SIGKILL)
 
     # when
     failed = driver.until(job, lambda job: job.error is not None)
 
-    # then it says why, and runs again after a while
+    # then the error is recorded, and the job runs again
     assert (failed.state, failed.error and failed.error.code) == (JobState.QUEUED, "worker_lost")
     age_leases(driver.cluster, living=False)
     job = driver.until(job, ended)
@@ -74,26 +74,26 @@ def test_a_job_that_ignores_its_cancel_is_killed(driver: Driver) -> None:
     assert driver.versions("deaf") == ()
 
 
-def test_sigterm_moves_the_job_to_another_replica_and_charges_nothing(driver: Driver) -> None:
+def test_sigterm_moves_the_job_to_another_replica_without_counting_a_failure(driver: Driver) -> None:
     # given
     job = driver.until(driver.submit("slow"), stepping)
     worker = driver.holder(job)
 
-    # when it is told to go, it does, within its grace
+    # when it gets SIGTERM, it exits within its grace period
     worker.terminate(30)
 
-    # then the other replica does the job, as its first attempt
+    # then the other replica runs the job, still as the first attempt
     job = driver.until(job, ended)
     assert (job.state, job.attempt) == (JobState.SUCCEEDED, 1)
 
 
 def test_sigterm_of_the_gateway_loses_no_accepted_job(driver: Driver) -> None:
-    # given clients that submit all the time
-    accepted, over = [], threading.Event()
+    # given clients that submit continuously
+    accepted, stop = [], threading.Event()
 
     def submit() -> None:
         other = Driver(driver.cluster)
-        while not over.wait(0.01):
+        while not stop.wait(0.01):
             try:
                 accepted.append(other.submit("bad"))
             except httpx.HTTPError:
@@ -106,11 +106,11 @@ def test_sigterm_of_the_gateway_loses_no_accepted_job(driver: Driver) -> None:
     driver.wait(lambda: len(accepted) > 10)
 
     # when
-    driver.cluster.kept["gateway"].terminate(30)
-    over.set()
+    driver.cluster.processes["gateway"].terminate(30)
+    stop.set()
     for client in clients:
         client.join()
 
-    # then everything that it accepted is there
+    # then every accepted job exists
     for job in accepted:
         driver.cluster.stores.jobs.get(job.id)

@@ -1,4 +1,4 @@
-"""The process of one replica of the fault tests' pools."""
+"""A replica for the fault tests."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The only place where a job is run in this process over stores whose calls fail."""
+"""Runs a job in this process on stores whose calls fail."""
 
 import tempfile
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from contract.events import EventKind
 from contract.jobs import Job, JobKind, JobRequest
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.faults.injector import Died, FaultyDatabase, FaultyObjects, Injector
+from tests.support.clock import FakeClock
 from worker.attempt import Attempt, conclude, settle
 from worker.task import Handler
 
@@ -20,7 +20,7 @@ LEASE_S = 61.0
 
 @dataclass(frozen=True)
 class World:
-    """Stores in memory, the clock behind them, and what fails their calls."""
+    """In-memory stores with their clock and their fault injector."""
 
     injector: Injector
     clock: FakeClock
@@ -31,8 +31,8 @@ class World:
         injector, clock = Injector(), FakeClock()
         return cls(injector, clock, Stores(FaultyDatabase.faulty(injector, clock), FaultyObjects(injector, clock)))
 
-    def see_through(self, request: JobRequest, handler: Handler, folder: Path) -> Job:
-        """Run the job with as many replicas as it takes; a minute passes after each."""
+    def run(self, request: JobRequest, handler: Handler, folder: Path) -> Job:
+        """Run attempts until the job ends; the clock advances by a minute after each."""
         job = self.stores.jobs.create(request)
         while not job.state.terminal:
             with self.injector.arm():
@@ -43,19 +43,19 @@ class World:
         return job
 
     def epochs(self, job: Job) -> list[int]:
-        """The epochs that the job's events report."""
+        """Return the epochs reported in the job's events."""
         events = self.stores.events.after(job.id, 0)
         return [event.data["epoch"] for event in events if event.kind == EventKind.METRICS]
 
     def _attempt(self, kind: JobKind, handler: Handler, folder: Path) -> None:
-        ours, theirs = Pipe()
-        with ours, theirs, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        worker_end, attempt_end = Pipe()
+        with worker_end, attempt_end, tempfile.TemporaryDirectory(dir=folder) as scratch:
             try:
                 claim = self.stores.leases.claim(kind, "replica")
                 if claim is None:
                     return
                 try:
-                    conclude(self.stores, claim.lease, handler(Attempt(claim, self.stores, Path(scratch), theirs)))
+                    conclude(self.stores, claim.lease, handler(Attempt(claim, self.stores, Path(scratch), attempt_end)))
                 except TidepoolError as error:
                     settle(self.stores, claim.lease, error)
             except (Died, DatabaseUnavailable):

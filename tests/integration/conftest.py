@@ -12,7 +12,7 @@ from services.storage.database import Database
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
-from tests.servers import S3Server, Server, postgres_server, redis_server, s3_server
+from tests.support.servers import S3Server, Server, postgres_server, redis_server, s3_server
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.e2e.compose.engine import BUILD_S, Deployment, engine, wheels
-from tests.pictures import class_folders, zipped
-from tests.servers import free_port
+from tests.support.images import class_folders, zipped
+from tests.support.servers import free_port
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.workflow import DemoResult, run_workflow

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.definitions import ROOT, compose
+from tests.support.deployment import ROOT, compose
 
 BUILD_S, COMMAND_S = 1800, 300
 WHEELS = ROOT / "deploy" / "wheels"

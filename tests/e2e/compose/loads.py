@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.pictures import png
+from tests.support.images import png
 from tidepool.client import Client
 
 

@@ -8,7 +8,7 @@ import pytest
 from contract.jobs import JobState
 from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import predicting, until
-from tests.pictures import png
+from tests.support.images import png
 from tidepool.client import Client
 from tidepool.demo.workflow import DemoResult
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.compose.engine import Deployment
-from tests.pictures import png
+from tests.support.images import png
 from tidepool.client import Client
 from tidepool.demo.workflow import DemoResult
 

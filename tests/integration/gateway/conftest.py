@@ -13,7 +13,7 @@ from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
-from tests.servers import S3Server, Server
+from tests.support.servers import S3Server, Server
 
 
 @pytest.fixture(scope="module")

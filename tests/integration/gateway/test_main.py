@@ -17,7 +17,7 @@ from services.storage.access.keys import Keys
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from tests.examples import PREPROCESS_REQUEST
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 START_S = 30.0
 GRACE_S = 25.0  # a supervisor kills after 30 seconds

@@ -30,9 +30,9 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
-from tests.onnx_models import linear
-from tests.published import publish
-from tests.servers import Server, free_port
+from tests.support.onnx_models import linear
+from tests.support.publication import publish
+from tests.support.servers import Server, free_port
 from tests.unit.gateway.backends import classify, gateway
 
 # made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects

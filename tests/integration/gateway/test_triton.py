@@ -15,9 +15,9 @@ import tritonclient.http as triton_http
 
 from contract.keys import Scope
 from services.storage.stores import Stores
-from tests.oip import serve
-from tests.onnx_models import CARD, linear
-from tests.servers import free_port
+from tests.support.onnx_models import CARD, linear
+from tests.support.onnx_serving import serve
+from tests.support.servers import free_port
 
 START_S = 60.0
 WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)

@@ -14,12 +14,12 @@ from contract.references import Reference
 from services.inference.batch.rows import read_lines
 from services.storage.database import Database
 from services.storage.objects import S3Objects
-from tests.asking import batcher
-from tests.onnx_models import CARD, pictures
-from tests.pictures import encoded
-from tests.predicting import fetch, publish_model, publish_split
-from tests.replicas import Replicas
-from tests.servers import S3Server, Server
+from tests.support.batcher import batcher
+from tests.support.images import encoded
+from tests.support.onnx_models import CARD, pictures
+from tests.support.prediction_data import fetch, publish_model, publish_split
+from tests.support.replicas import Replicas
+from tests.support.servers import S3Server, Server
 
 IMAGES = pictures(24)
 

@@ -14,10 +14,10 @@ from contract.vetting import VetSpec
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.objects import S3Objects
-from tests.onnx_models import linear, pictures
-from tests.predicting import publish_split
-from tests.replicas import Replicas
-from tests.servers import S3Server, Server
+from tests.support.onnx_models import linear, pictures
+from tests.support.prediction_data import publish_split
+from tests.support.replicas import Replicas
+from tests.support.servers import S3Server, Server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Wakeups for real, over Redis."""
+"""Wake-up messages on a real Redis."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ import redis
 from contract.jobs import JobKind
 from messaging.broker import Broker, celery_app
 from messaging.settings import BrokerSettings
-from tests.servers import redis_server
+from tests.support.servers import redis_server
 
 
-def test_bells_ring_again_after_redis_lost_everything(tmp_path: Path) -> None:
+def test_wake_up_messages_work_after_redis_lost_all_data(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         broker = Broker(celery_app(BrokerSettings.model_validate({"url": server.url})))
         client = redis.Redis.from_url(server.url)

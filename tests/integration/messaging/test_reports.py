@@ -1,4 +1,4 @@
-"""What replicas and gateways say on a real Redis, and what is heard of it."""
+"""Presence, reports and cordon of replicas and gateways on a real Redis."""
 
 import asyncio
 import os
@@ -18,9 +18,9 @@ from messaging.cordon import RedisCordon
 from messaging.presence import Presence
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
-from tests.asking import batcher
-from tests.integration.worker.echoing import PATIENCE_S, ask
-from tests.servers import Server, free_port
+from tests.integration.worker.echo_client import TIMEOUT_S, ask
+from tests.support.batcher import batcher
+from tests.support.servers import Server, free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A pool of this test's own."""
+    """The name of a pool used by one test only."""
     name = f"pool-{uuid.uuid4().hex}"
     for module in (reports, cordon):
         monkeypatch.setattr(module, "POOL_NAMES", (name,))
@@ -46,17 +46,17 @@ def client(redis: Server) -> Iterator["redis_py.Redis"]:
     client.close()
 
 
-def heard(url: str, pool: str) -> PoolReports:
-    found = RedisReports(BrokerSettings.model_validate({"url": url})).read()
-    assert found is not None
-    return found[pool]
+def read(url: str, pool: str) -> PoolReports:
+    pools = RedisReports(BrokerSettings.model_validate({"url": url})).read()
+    assert pools is not None
+    return pools[pool]
 
 
-def test_nobody_says_anything(redis: Server, pool: str) -> None:
-    assert heard(redis.url, pool) == PoolReports()
+def test_an_unused_pool_has_no_reports(redis: Server, pool: str) -> None:
+    assert read(redis.url, pool) == PoolReports()
 
 
-def test_a_replica_says_what_it_does(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+def test_a_replica_reports_its_state_and_utilization(redis: Server, client: "redis_py.Redis", pool: str) -> None:
     online, jobs = Busy(), Busy()
     first, second = (Presence(pool, name, client, online, jobs) for name in ("first", "second"))
     first.beat()
@@ -65,26 +65,26 @@ def test_a_replica_says_what_it_does(redis: Server, client: "redis_py.Redis", po
     second.drain()
     second.beat()
 
-    said = heard(redis.url, pool).replicas
-    assert said["first"] == ReplicaReport(job=False, busy=0.0, draining=False)
-    assert (said["second"].job, said["second"].draining) == (True, True)
-    assert 0 < said["second"].busy < 1
+    replicas = read(redis.url, pool).replicas
+    assert replicas["first"] == ReplicaReport(job=False, busy=0.0, draining=False)
+    assert (replicas["second"].job, replicas["second"].draining) == (True, True)
+    assert 0 < replicas["second"].busy < 1
 
 
-def test_a_replica_with_a_gpu_is_as_busy_as_that_is(redis: Server, client: "redis_py.Redis", pool: str) -> None:
-    told = iter([0.75, None])
+def test_a_replica_with_a_gpu_reports_its_utilization(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+    utilization = iter([0.75, None])
     jobs = Busy()
     jobs.begin(Use(Purpose.JOB))
-    presence = Presence(pool, "replica", client, Busy(), jobs, gpu_busy=lambda: next(told))
+    presence = Presence(pool, "replica", client, Busy(), jobs, gpu_busy=lambda: next(utilization))
 
     presence.beat()
-    assert heard(redis.url, pool).replicas["replica"].busy == 0.75
+    assert read(redis.url, pool).replicas["replica"].busy == 0.75
 
-    presence.beat()  # and if that is not known, as its work says
-    assert heard(redis.url, pool).replicas["replica"].busy != 0.75
+    presence.beat()  # if unknown, the share of time spent working
+    assert read(redis.url, pool).replicas["replica"].busy != 0.75
 
 
-def test_who_takes_leave_is_gone_at_once_and_says_nothing_after(
+def test_a_replica_that_leaves_is_removed_at_once_and_reports_no_more(
     redis: Server, client: "redis_py.Redis", pool: str
 ) -> None:
     presence = Presence(pool, "replica", client, Busy(), Busy())
@@ -93,12 +93,12 @@ def test_who_takes_leave_is_gone_at_once_and_says_nothing_after(
     presence.leave(b"wakeup")
     presence.beat()
 
-    assert heard(redis.url, pool).replicas == {}
-    assert client.smembers(redis_keys.left(pool)) == {b"replica"}
+    assert read(redis.url, pool).replicas == {}
+    assert client.smembers(redis_keys.departed(pool)) == {b"replica"}
     assert client.llen(redis_keys.wakeups(pool)) == 0
 
 
-def test_who_takes_leave_wakes_another_one_for_what_waits(client: "redis_py.Redis", pool: str) -> None:
+def test_a_replica_that_leaves_wakes_another_for_waiting_batches(client: "redis_py.Redis", pool: str) -> None:
     client.rpush(redis_keys.batches(pool), b"batch")
 
     Presence(pool, "replica", client, Busy(), Busy()).leave(b"wakeup")
@@ -106,69 +106,69 @@ def test_who_takes_leave_wakes_another_one_for_what_waits(client: "redis_py.Redi
     assert client.lrange(redis_keys.wakeups(pool), 0, -1) == [b"wakeup"]
 
 
-def test_who_is_too_many_hears_it_while_it_is_said(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+def test_a_replica_is_told_whether_it_is_cordoned(redis: Server, client: "redis_py.Redis", pool: str) -> None:
     # given
-    heard: list[bool] = []
-    presence = Presence(pool, "replica", client, Busy(), Busy(), heard.append)
-    told = RedisCordon(BrokerSettings.model_validate({"url": redis.url}))
+    cordoned: list[bool] = []
+    presence = Presence(pool, "replica", client, Busy(), Busy(), cordoned.append)
+    publisher = RedisCordon(BrokerSettings.model_validate({"url": redis.url}))
 
     # when
     presence.beat()
     for name in (f"{socket.gethostname()}:{os.getpid()}", f"{socket.gethostname()}:0", socket.gethostname()):
-        told.say({pool: {name}})  # type: ignore[dict-item]
+        publisher.publish({pool: {name}})  # type: ignore[dict-item]
         presence.beat()
-    told.say({})
+    publisher.publish({})
     presence.beat()
 
     # then
-    assert heard == [False, True, False, True, False]
+    assert cordoned == [False, True, False, True, False]
 
 
-def test_who_says_nothing_any_more_is_gone(redis: Server, client: "redis_py.Redis", pool: str) -> None:
-    # given two replicas, of which one beat for the last time longer ago than anybody waits
-    for name in ("lives", "is-gone"):
+def test_a_replica_without_recent_heartbeats_is_removed(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+    # given two replicas, one of which has sent no heartbeat for too long
+    for name in ("present", "lost"):
         Presence(pool, name, client, Busy(), Busy()).beat()
-    client.zincrby(redis_keys.replicas(pool), -redis_keys.PRESENT_S, "is-gone")
+    client.zincrby(redis_keys.replicas(pool), -redis_keys.PRESENCE_TTL_S, "lost")
 
-    assert heard(redis.url, pool).replicas.keys() == {"lives"}
+    assert read(redis.url, pool).replicas.keys() == {"present"}
 
-    # and nothing is left of it
-    assert client.hkeys(redis_keys.reports(redis_keys.replicas(pool))) == [b"lives"]
-
-
-def test_no_broker_is_no_news() -> None:
-    nowhere = BrokerSettings.model_validate({"url": f"redis://127.0.0.1:{free_port()}/0"})
-
-    assert RedisReports(nowhere).read() is None
+    # and its report is deleted
+    assert client.hkeys(redis_keys.reports(redis_keys.replicas(pool))) == [b"present"]
 
 
-async def test_the_first_request_that_finds_no_replica_is_told_of_at_once(
+def test_during_an_outage_there_are_no_reports() -> None:
+    settings = BrokerSettings.model_validate({"url": f"redis://127.0.0.1:{free_port()}/0"})
+
+    assert RedisReports(settings).read() is None
+
+
+async def test_a_gateway_reports_its_first_waiting_request_at_once(
     redis: Server, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a gateway that has beaten once, and will not do so again
+    # given a gateway that has sent its first heartbeat, and no second one is due
     monkeypatch.setattr(channel, "WATCH_S", 3600.0)
-    async with batcher(pool, redis.url) as asker:
-        await _until(redis.url, pool, lambda said: said.waiting == 0)
+    async with batcher(pool, redis.url) as client:
+        await _until(redis.url, pool, lambda report: report.waiting == 0)
 
-        waiting = asyncio.create_task(ask(asker, "hello", PATIENCE_S))
+        waiting = asyncio.create_task(ask(client, "hello", TIMEOUT_S))
 
-        await _until(redis.url, pool, lambda said: said.waiting == 1)
+        await _until(redis.url, pool, lambda report: report.waiting == 1)
         waiting.cancel()
 
 
-async def test_a_gateway_says_that_a_request_waits_no_more(redis: Server, pool: str) -> None:
-    async with batcher(pool, redis.url) as asker:
-        waiting = asyncio.create_task(ask(asker, "hello", 3.0))
-        await _until(redis.url, pool, lambda said: said.waiting == 1)
+async def test_a_gateway_reports_that_a_request_no_longer_waits(redis: Server, pool: str) -> None:
+    async with batcher(pool, redis.url) as client:
+        waiting = asyncio.create_task(ask(client, "hello", 3.0))
+        await _until(redis.url, pool, lambda report: report.waiting == 1)
 
         with pytest.raises(DeadlineExceeded):
             await waiting
 
-        await _until(redis.url, pool, lambda said: said.waiting == 0)
+        await _until(redis.url, pool, lambda report: report.waiting == 0)
 
 
-async def _until(url: str, pool: str, holds: Callable[[GatewayReport], bool]) -> None:
-    """Return when the one gateway says what is to hold."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not any(map(holds, (await asyncio.to_thread(heard, url, pool)).gateways.values())):  # noqa: ASYNC110
+async def _until(url: str, pool: str, condition: Callable[[GatewayReport], bool]) -> None:
+    """Wait until a gateway's report meets the condition."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not any(map(condition, (await asyncio.to_thread(read, url, pool)).gateways.values())):  # noqa: ASYNC110
             await asyncio.sleep(0.02)

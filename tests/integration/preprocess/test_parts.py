@@ -14,9 +14,9 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.tables import jobs
-from tests.pictures import class_folders, zipped
-from tests.replicas import Replicas
-from tests.servers import S3Server, Server
+from tests.support.images import class_folders, zipped
+from tests.support.replicas import Replicas
+from tests.support.servers import S3Server, Server
 
 PARTS = 30
 SMALL = {"TIDEPOOL_PART_IMAGES": "2"}

@@ -21,8 +21,8 @@ from services.storage.jobs.parts import Parts
 from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
 from services.storage.tables import object_references
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.support.clock import FakeClock
 
 Result = TypeVar("Result")
 

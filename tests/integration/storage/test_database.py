@@ -13,7 +13,7 @@ from services.storage.migrate import migrate
 from services.storage.tables import datasets
 from tests.examples import WHEN
 from tests.integration.storage.steps import together
-from tests.servers import free_port, postgres_server
+from tests.support.servers import free_port, postgres_server
 
 PETS = {"name": "pets", "last_version": 0, "created_at": WHEN}
 

@@ -22,7 +22,6 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.migrate import config, migrate
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import (
     DATASET_MANIFEST,
     IMAGES_FILE,
@@ -34,6 +33,7 @@ from tests.examples import (
     WHEN,
 )
 from tests.integration.storage.steps import claimed, publish_dataset, publish_model
+from tests.support.clock import FakeClock
 
 PRODUCTION = Reference(name="pets", alias="production")
 FIRST_JOB = {

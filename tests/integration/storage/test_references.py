@@ -25,7 +25,6 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.sweep.collector import Collector
 from services.storage.tables import dataset_versions, metadata
-from tests.clock import FakeClock
 from tests.examples import (
     DATASET_MANIFEST,
     MODEL_MANIFEST,
@@ -37,6 +36,7 @@ from tests.examples import (
     VETTED_MANIFEST,
 )
 from tests.integration.storage.steps import claimed, owned, publish_dataset, ref
+from tests.support.clock import FakeClock
 
 
 def test_an_upload_is_registered_until_it_is_forgotten(database: Database) -> None:

@@ -17,7 +17,7 @@ from contract.errors import Corrupt, ObjectsUnavailable, Unavailable
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
 from tests.examples import ONNX_FILE
-from tests.servers import S3Server, s3_server
+from tests.support.servers import S3Server, s3_server
 
 USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.ping(),

@@ -1,4 +1,4 @@
-"""A replica for the tests of the online path: what it is asked says how it behaves."""
+"""A replica for the tests of online predictions; the content of a question selects its behaviour."""
 
 import os
 import time
@@ -14,7 +14,7 @@ COMPUTED: list[str] = []
 
 
 def respond(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-    """The file backwards, or after `bad`, `bug`, `computed`, `pid` and `until <path exists>` something else."""
+    """Answer with the file reversed; the words in `_answer` select other behaviour."""
     return BatchAnswers([_answer(question) for question in questions], 1.0, "echo", 8)
 
 
@@ -29,7 +29,7 @@ def _answer(question: Question) -> Answer:
     if word == "bad":
         return Failure(BadImage.code, "the file is damaged")
     if word == "computed":
-        return Scores(tuple((each, 1.0) for each in COMPUTED))
+        return Scores(tuple((text, 1.0) for text in COMPUTED))
     if word == "pid":
         return Scores(((str(os.getpid()), 1.0),))
     if word == "until":
@@ -42,8 +42,8 @@ def _answer(question: Question) -> Answer:
 
 def wait_for(path: Path) -> None:
     """Return when the file exists, or after 20 seconds."""
-    give_up = time.monotonic() + 20
-    while not path.exists() and time.monotonic() < give_up:
+    deadline = time.monotonic() + 20
+    while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
 
 

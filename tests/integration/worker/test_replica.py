@@ -1,4 +1,4 @@
-"""Replicas that come, go and die, as gateways and operators see them."""
+"""Replicas start, leave and die, seen from gateways and from Celery's command line."""
 
 import asyncio
 import os
@@ -18,9 +18,9 @@ from messaging.channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.bounds import Bounds
-from tests.asking import batcher
-from tests.integration.worker.echoing import PATIENCE_S, ask, ask_all, replica, until_answered
-from tests.servers import Server, redis_server
+from tests.integration.worker.echo_client import TIMEOUT_S, ask, ask_all, replica, until_answered
+from tests.support.batcher import batcher
+from tests.support.servers import Server, redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -32,29 +32,31 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Server]:
-    """A Redis for one test to stop and to empty."""
+    """A Redis that one test may stop and empty."""
     with redis_server(tmp_path) as server:
         yield server
 
 
 @pytest.fixture
 async def channel(own_redis: Server) -> AsyncIterator[RedisChannel]:
-    """A gateway's view of the pool."""
+    """The channel of a gateway to the pool."""
     settings = BrokerSettings.model_validate({"url": own_redis.url})
     channel = RedisChannel("echo", settings, Broker(celery_app(settings)))
-    asker = Batcher(channel, Bounds())
-    await asker.open()
+    open_batcher = Batcher(channel, Bounds())
+    await open_batcher.open()
     yield channel
-    await asker.close()
+    await open_batcher.close()
 
 
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110  of another process
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110  polls another process
             await asyncio.sleep(0.05)
 
 
-async def test_replicas_are_seen_and_missed(own_redis: Server, channel: RedisChannel, tmp_path: Path) -> None:
+async def test_a_channel_tracks_the_replicas_of_its_pool(
+    own_redis: Server, channel: RedisChannel, tmp_path: Path
+) -> None:
     assert channel.replicas == frozenset()
 
     with replica(own_redis.url, tmp_path / "1") as first, replica(own_redis.url, tmp_path / "2") as second:
@@ -66,75 +68,75 @@ async def test_replicas_are_seen_and_missed(own_redis: Server, channel: RedisCha
     await until(lambda: channel.replicas == frozenset())
 
 
-async def test_the_batch_of_a_replica_that_is_killed_is_sent_once_more(own_redis: Server, tmp_path: Path) -> None:
+async def test_the_batch_of_a_killed_replica_is_sent_again(own_redis: Server, tmp_path: Path) -> None:
     with replica(own_redis.url, tmp_path / "1") as first, replica(own_redis.url, tmp_path / "2") as second:
         other = {first.pid: second.pid, second.pid: first.pid}
-        async with batcher("echo", own_redis.url) as asker:
-            # given a batch that one of two replicas works at
+        async with batcher("echo", own_redis.url) as client:
+            # given a batch in progress on one of two replicas
             question = f"until {tmp_path}/released"
-            answer = asyncio.create_task(ask(asker, question))
+            answer = asyncio.create_task(ask(client, question))
             await until(lambda: any((tmp_path / f"busy-{pid}").exists() for pid in other))
             (busy,) = (pid for pid in other if (tmp_path / f"busy-{pid}").exists())
 
-            # when that one is killed
+            # when that replica is killed
             os.kill(busy, signal.SIGKILL)
             (tmp_path / "released").touch()
 
-            # then the other one answers, and was asked once
+            # then the other one answers, having computed it once
             assert await answer == question[::-1]
-            assert await ask(asker, "pid") == str(other[busy])
-            assert (await ask_all(asker, "computed")).count(question) == 1
+            assert await ask(client, "pid") == str(other[busy])
+            assert (await ask_all(client, "computed")).count(question) == 1
 
 
-async def test_a_redis_that_is_killed_and_started_again(own_redis: Server, tmp_path: Path) -> None:
+async def test_predictions_resume_after_redis_restarts(own_redis: Server, tmp_path: Path) -> None:
     with replica(own_redis.url, tmp_path / "log"):
-        async with batcher("echo", own_redis.url) as asker:
-            assert await until_answered(asker) == "olleh"
+        async with batcher("echo", own_redis.url) as client:
+            assert await until_answered(client) == "olleh"
 
             own_redis.process.kill()
             own_redis.process.wait()
-            await _until_refused(asker)
+            await _until_refused(client)
 
-            # nobody but Redis is started again
-            with _started_again(own_redis, tmp_path):
-                assert await until_answered(asker) == "olleh"
-                await asker.ping()
+            # only Redis is restarted
+            with _restarted(own_redis, tmp_path):
+                assert await until_answered(client) == "olleh"
+                await client.ping()
 
 
-async def test_a_redis_that_forgets_its_scripts(own_redis: Server, tmp_path: Path) -> None:
+async def test_predictions_resume_after_redis_loses_its_scripts(own_redis: Server, tmp_path: Path) -> None:
     with replica(own_redis.url, tmp_path / "log"):
-        async with batcher("echo", own_redis.url) as asker:
-            assert await until_answered(asker) == "olleh"
+        async with batcher("echo", own_redis.url) as client:
+            assert await until_answered(client) == "olleh"
 
             redis_py.Redis.from_url(own_redis.url).script_flush()
 
-            assert await until_answered(asker) == "olleh"
+            assert await until_answered(client) == "olleh"
 
 
 async def test_a_wrong_password_is_an_outage(own_redis: Server) -> None:
     address = own_redis.url.partition("@")[2]
 
-    async with batcher("echo", f"redis://:wrong@{address}") as asker:
+    async with batcher("echo", f"redis://:wrong@{address}") as client:
         with pytest.raises(BrokerUnavailable):
-            await ask(asker, "hello")
+            await ask(client, "hello")
 
 
-async def test_celery_understands_a_replica(own_redis: Server, tmp_path: Path) -> None:
+async def test_celery_inspect_sees_a_replica(own_redis: Server, tmp_path: Path) -> None:
     # given a replica that has answered a batch
     with replica(own_redis.url, tmp_path / "log") as process:
-        async with batcher("echo", own_redis.url) as asker:
-            assert await until_answered(asker) == "olleh"
+        async with batcher("echo", own_redis.url) as client:
+            assert await until_answered(client) == "olleh"
 
-        # when operators ask Celery's own command line, each something else
+        # when Celery's command line is run with two commands at once
         command = [sys.executable, "-m", "celery", "-b", own_redis.url, "inspect", "--timeout", "5"]
-        asking = (asyncio.to_thread(_run, [*command, question]) for question in ("ping", "active"))
-        answers = await asyncio.gather(*asking)
+        runs = (asyncio.to_thread(_run, [*command, subcommand]) for subcommand in ("ping", "active"))
+        processes = await asyncio.gather(*runs)
 
-    # then the replica is there
-    for told in answers:
-        assert told.returncode == 0, told.stderr
-        assert f"-{process.pid}: OK" in told.stdout
-        assert "1 node online" in told.stdout
+    # then both list the replica
+    for finished in processes:
+        assert finished.returncode == 0, finished.stderr
+        assert f"-{process.pid}: OK" in finished.stdout
+        assert "1 node online" in finished.stdout
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -142,17 +144,17 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _started_again(server: Server, folder: Path) -> Iterator[None]:
+def _restarted(server: Server, folder: Path) -> Iterator[None]:
     with subprocess.Popen(server.process.args, stdout=subprocess.DEVNULL, cwd=folder) as process:
         yield
         process.terminate()
 
 
-async def _until_refused(asker: Batcher) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+async def _until_refused(client: Batcher) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             try:
-                await asker.ping()
+                await client.ping()
             except BrokerUnavailable:
                 return
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The job harness for real: a Celery worker process, attempts in processes of their own, Redis, S3, both databases."""
+"""The job worker end to end: a Celery worker process, attempts in child processes, Redis, S3, both databases."""
 
 import asyncio
 import os
@@ -28,16 +28,16 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.asking import batcher
-from tests.integration.worker.moods_main import BEAT_S
-from tests.servers import S3Server, Server
+from tests.integration.worker.scripted_worker import BEAT_S
+from tests.support.batcher import batcher
+from tests.support.servers import S3Server, Server
 
-PATIENCE_S = 40.0
+TIMEOUT_S = 40.0
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
 class Harness:
-    """One worker process, and the clients' view of its jobs."""
+    """A worker process, and a client of its jobs."""
 
     def __init__(self, stores: Stores, settings: BrokerSettings, environment: dict[str, str], log: Path) -> None:
         self.stores = stores
@@ -49,28 +49,28 @@ class Harness:
 
     def start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            command = [sys.executable, "-m", "tests.integration.worker.moods_main"]
+            command = [sys.executable, "-m", "tests.integration.worker.scripted_worker"]
             self.process = subprocess.Popen(command, env=self._environment, stdout=output, stderr=output)
         return self.process
 
-    def submit(self, mood: str) -> Job:
-        spec = PreprocessSpec(dataset=mood, source=UploadSource(upload="none"))
+    def submit(self, behaviour: str) -> Job:
+        spec = PreprocessSpec(dataset=behaviour, source=UploadSource(upload="none"))
         job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
         Reconciler(self.stores.database).relay(self._broker.wake)
         return job
 
     def ask(self, file: bytes, times: int) -> list[Answer]:
-        """The answers to as many questions, one after the other."""
+        """Ask the same question `times` times in sequence and return the answers."""
 
         async def questions() -> list[Answer]:
-            async with batcher("preprocess", self.settings.url.get_secret_value()) as asker:
-                return [(await asker.ask(TARGET, EncodedImage(file), PATIENCE_S)).answer for _ in range(times)]
+            async with batcher("preprocess", self.settings.url.get_secret_value()) as client:
+                return [(await client.ask(TARGET, EncodedImage(file), TIMEOUT_S)).answer for _ in range(times)]
 
         return asyncio.run(questions())
 
-    def until(self, job: Job, holds: Callable[[Job], bool]) -> Job:
-        deadline = time.monotonic() + PATIENCE_S
-        while not holds(job):
+    def until(self, job: Job, condition: Callable[[Job], bool]) -> Job:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition(job):
             assert time.monotonic() < deadline, f"{job}\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
             job = self.stores.jobs.get(job.id)
@@ -92,7 +92,7 @@ def harness(
     settings = BrokerSettings.model_validate({"url": redis.url})
     harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness
-    harness.process.kill()  # how it goes in peace has tests of its own
+    harness.process.kill()  # other tests cover the orderly shutdown
     harness.process.wait(30)
 
 
@@ -104,15 +104,15 @@ def started(job: Job) -> bool:
     return job.state == JobState.RUNNING and job.progress.message.startswith(("step", "half"))
 
 
-def test_a_job_succeeds_fails_for_a_reason_and_hides_a_bug(harness: Harness) -> None:
-    # given three jobs of different moods
-    good, bad, buggy = (harness.submit(mood) for mood in ("good", "bad", "buggy"))
+def test_jobs_succeed_or_fail_and_an_internal_error_stays_in_the_log(harness: Harness) -> None:
+    # given three jobs with different behaviours
+    good, bad, buggy = (harness.submit(behaviour) for behaviour in ("good", "bad", "buggy"))
 
-    # when the worker has seen them through
+    # when the worker has run them
     good, bad = harness.until(good, ended), harness.until(bad, ended)
     buggy = harness.until(buggy, lambda job: job.error is not None)
 
-    # then the first is published, the second says why, and the third shows nothing of its exception
+    # then the first is published, the second has its error, and the third does not show its exception
     assert good.state == JobState.SUCCEEDED
     assert good.result is not None
     assert good.result["dataset"] == "good@1"
@@ -123,7 +123,7 @@ def test_a_job_succeeds_fails_for_a_reason_and_hides_a_bug(harness: Harness) -> 
     assert "secret detail" in harness.log.read_text()
 
 
-def test_an_attempt_that_is_killed_is_charged_and_runs_again(harness: Harness) -> None:
+def test_an_attempt_that_is_killed_counts_as_failed_and_is_retried(harness: Harness) -> None:
     job = harness.submit("dying")
 
     job = harness.until(job, lambda job: job.error is not None)
@@ -131,7 +131,7 @@ def test_an_attempt_that_is_killed_is_charged_and_runs_again(harness: Harness) -
     assert job.state == JobState.QUEUED
     assert job.error is not None
     assert job.error.code == "worker_lost"
-    # and the worker itself lives on
+    # and the worker itself keeps running
     assert harness.until(harness.submit("good"), ended).state == JobState.SUCCEEDED
 
 
@@ -144,19 +144,19 @@ def test_a_running_job_is_cancelled(harness: Harness) -> None:
     assert harness.stores.datasets.list(10).items == ()
 
 
-def test_a_worker_says_what_it_does_and_writes_it_down(harness: Harness) -> None:
-    # given a job under way
+def test_a_worker_reports_its_work_and_writes_its_usage(harness: Harness) -> None:
+    # given a running job
     job = harness.until(harness.submit("slow"), started)
     name = f"preprocess.{socket.gethostname()}.{harness.process.pid}"
     reports = RedisReports(harness.settings)
 
-    def at_work(_: Job) -> bool:
-        said = (reports.read() or {})["preprocess"].replicas.get(name)
-        return said is not None and said.job and said.busy > 0
+    def reported(_: Job) -> bool:
+        report = (reports.read() or {})["preprocess"].replicas.get(name)
+        return report is not None and report.job and report.busy > 0
 
-    harness.until(job, at_work)
+    harness.until(job, reported)
 
-    # when its worker goes
+    # when its worker shuts down
     harness.process.terminate()
     harness.process.wait(30)
 
@@ -168,47 +168,47 @@ def test_a_worker_says_what_it_does_and_writes_it_down(harness: Harness) -> None
     assert 0 < line.jobs_s == pool.jobs_s < (pool.ready_s or 0)
 
 
-def test_a_worker_that_is_too_many_finishes_its_job_and_takes_no_other(harness: Harness, redis: Server) -> None:
-    # given one that runs a job while it hears at every beat that it is too many
+def test_a_cordoned_worker_finishes_its_job_and_claims_no_other(harness: Harness, redis: Server) -> None:
+    # given a worker that runs a job while it is cordoned
     running = harness.until(harness.submit("slow"), started)
-    surplus, client = RedisCordon(harness.settings), redis_client.Redis.from_url(redis.url)
+    cordon, client = RedisCordon(harness.settings), redis_client.Redis.from_url(redis.url)
     host, pid = socket.gethostname(), harness.process.pid
 
     def after_beats(job: Job) -> Job:
-        """The job when the worker has heard it twice."""
+        """Return the job when the worker has read the cordon twice."""
         key, name = redis_keys.replicas("preprocess"), f"preprocess.{host}.{pid}"
         until = client.zscore(key, name) + 3 * BEAT_S
 
-        def heard(_: Job) -> bool:
-            surplus.say({"preprocess": {f"{host}:{pid}"}})
+        def beaten(_: Job) -> bool:
+            cordon.publish({"preprocess": {f"{host}:{pid}"}})
             return bool(client.zscore(key, name) >= until)
 
-        return harness.until(job, heard)
+        return harness.until(job, beaten)
 
-    # then it goes on with its job
+    # then it continues its job
     assert after_beats(running).state == JobState.RUNNING
 
-    # and when that is over, it takes no other
+    # and then claims no other
     harness.stores.jobs.cancel(running.id)
     harness.until(running, ended)
     other = harness.submit("good")
     assert after_beats(other).state == JobState.QUEUED
 
-    # and when it is not too many any more, it does
-    surplus.say({})
+    # until it is no longer cordoned
+    cordon.publish({})
     assert harness.until(other, ended).state == JobState.SUCCEEDED
 
 
-def test_a_job_divides_and_is_put_together(harness: Harness) -> None:
+def test_a_job_is_divided_and_its_parts_are_combined(harness: Harness) -> None:
     # when
     job = harness.until(harness.submit("dividing"), ended)
 
-    # then every part was done once, and all of them count
+    # then every part ran once, and the result is made of all
     assert job.state == JobState.SUCCEEDED
     assert job.result is not None
     assert job.result["rejected"] == 0 + 1 + 4 + 9
     lines = [event.data["message"] for event in harness.stores.events.after(job.id, 0) if event.kind == "log"]
-    assert sorted(lines) == [f"part {number} at work" for number in range(4)]
+    assert sorted(lines) == [f"part {number} started" for number in range(4)]
 
 
 def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
@@ -219,7 +219,7 @@ def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
     assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
 
 
-def test_an_idle_worker_finds_work_that_it_was_not_rung_for(harness: Harness) -> None:
+def test_an_idle_worker_finds_a_job_without_a_wake_up_message(harness: Harness) -> None:
     harness.until(harness.submit("good"), ended)
     spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
 
@@ -228,14 +228,14 @@ def test_an_idle_worker_finds_work_that_it_was_not_rung_for(harness: Harness) ->
     assert harness.until(job, ended).state == JobState.SUCCEEDED
 
 
-def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harness) -> None:
+def test_sigterm_releases_the_job_and_another_replica_resumes_it(harness: Harness) -> None:
     # given an attempt that has saved a checkpoint
     job = harness.until(harness.submit("resuming"), started)
 
-    # when its worker is told to go
+    # when its worker gets SIGTERM
     harness.process.send_signal(signal.SIGTERM)
 
-    # then it goes in time, nothing is charged, and the next replica goes on from the checkpoint
+    # then it exits in time, the attempt does not count, and the next replica resumes from the checkpoint
     harness.process.wait(30)
     waiting = harness.stores.jobs.get(job.id)
     assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
@@ -250,15 +250,15 @@ def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harn
     ]
 
 
-def test_a_killed_worker_takes_its_attempt_with_it(harness: Harness) -> None:
+def test_the_attempt_of_a_killed_worker_exits(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 
     harness.process.kill()
 
-    # the orphan notices that its worker is gone and stops reporting; the lease will run out
+    # the attempt notices the closed pipe and exits; the lease will expire
     harness.process.wait(5)
-    deadline = time.monotonic() + PATIENCE_S
-    while _running("tests.integration.worker.moods_main"):
+    deadline = time.monotonic() + TIMEOUT_S
+    while _running("tests.integration.worker.scripted_worker"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert harness.stores.jobs.get(job.id).state == JobState.RUNNING

@@ -20,8 +20,8 @@ from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
 from services.storage.pools.queues import Holders
-from tests.clock import FakeClock
 from tests.examples import TRAIN_REQUEST
+from tests.support.clock import FakeClock
 
 UNSEEN = Measured(at=0.0, ready=None, waiting=None, running=None)
 IDLE = ReplicaReport(job=False, busy=0.0, draining=False)
@@ -156,14 +156,14 @@ def test_who_is_too_many_takes_no_other_job_and_goes(world: World) -> None:
 
     # then
     assert world.running("trainer") == {1, 2}
-    assert world.surplus.said["trainer"] == {"trainer-2"}
+    assert world.surplus.published["trainer"] == {"trainer-2"}
 
     # and when the other one is through before it, that goes instead
     world.through("trainer-1")
     world.step()
     assert world.running("trainer") == {2}
     world.step()
-    assert world.surplus.said["trainer"] == set()
+    assert world.surplus.published["trainer"] == set()
 
 
 def test_who_trains_goes_where_a_person_wants_nobody(world: World) -> None:

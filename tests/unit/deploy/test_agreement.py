@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from services.storage.access.object_keys import ACCESS, SECRET
-from tests.definitions import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
-from tests.kustomize import by_reading, containers
+from tests.support.deployment import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
+from tests.support.kustomize import by_reading, containers
 
 SERVERS = {"secrets", "redis", "postgres", "s3"}  # what a cluster has or buys
 AUTOSCALING = {"autoscaler", "docker-proxy"}  # KEDA's work there

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.answering import Handler, answering
-from tests.definitions import script
-from tests.servers import free_port
+from tests.support.deployment import script
+from tests.support.http_server import Handler, answering
+from tests.support.servers import free_port
 
 
 class OnlyReady(Handler):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.storage.access.rights import OBJECTS
-from tests.definitions import SERVICES, compose
+from tests.support.deployment import SERVICES, compose
 from worker.watch import DRAIN_GRACE_S
 
 ALL = compose()["services"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.definitions import script
+from tests.support.deployment import script
 
 ASK = ("sh", "-c", "echo $TIDEPOOL_BROKER_URL")
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.definitions import BIN, script
+from tests.support.deployment import BIN, script
 
 
 def test_an_idle_replica_goes_at_once(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.definitions import ROOT, compose
+from tests.support.deployment import ROOT, compose
 
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 STAGES = dict(re.findall(r"^FROM \S+ AS ([\w-]+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))

@@ -7,8 +7,8 @@ import pytest
 
 from contract.pools import POOL_NAMES
 from services.storage.pools.pools import POLICIES
-from tests.definitions import Document, documents
-from tests.kustomize import by_reading
+from tests.support.deployment import Document, documents
+from tests.support.kustomize import by_reading
 
 TEXT, WHOLE, YES_NO = str, int, bool
 RULES = {

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from tests.definitions import Document
-from tests.kustomize import by_kubectl, by_reading, containers
+from tests.support.deployment import Document
+from tests.support.kustomize import by_kubectl, by_reading, containers
 from worker.watch import DRAIN_GRACE_S
 
 OVERLAYS = ("base", "cpu", "gpu", "keda")

@@ -3,8 +3,8 @@
 import kubernetes_validate
 import pytest
 
-from tests.definitions import Document, documents
-from tests.kustomize import by_reading
+from tests.support.deployment import Document, documents
+from tests.support.kustomize import by_reading
 
 OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 

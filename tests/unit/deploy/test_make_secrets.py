@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from services.storage.access.keys import Keys
 from services.storage.access.rights import Service
 from services.storage.database import Database
-from tests.definitions import script, secrets_made
+from tests.support.deployment import script, secrets_made
 
 NEEDED = {
     "init": {

@@ -18,7 +18,7 @@ from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.published import publish
+from tests.support.publication import publish
 from tests.unit.gateway.backends import classify, gateway
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.inference import evaluate
-from tests.onnx_models import expected_logits, linear, pictures
+from tests.support.onnx_models import expected_logits, linear, pictures
 
 
 def test_the_command_writes_logits_and_the_signature(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Image bytes become the right pixels, or a BadImage that says why not."""
+"""Image files are decoded to the expected pixels."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from PIL import Image
 
 from contract.images import ImageSpec, Resize
 from media.images import decode
-from tests.pictures import encoded, noise
+from tests.support.images import encoded, noise
 
 COLOUR = (200, 100, 50)
 SMALL = ImageSpec(size=(4, 6))
@@ -81,7 +81,7 @@ def test_lossless_formats_give_the_exact_pixels(kind: str) -> None:
         pytest.param(encoded(plain("YCbCr", (128, 128, 128)), "JPEG"), (128, 128, 128), id="YCbCr JPEG"),
     ],
 )
-def test_every_mode_shows_its_colours(data: bytes, expected: tuple[int, int, int]) -> None:
+def test_every_mode_is_decoded_to_its_colours(data: bytes, expected: tuple[int, int, int]) -> None:
     pixels = decode(data, SMALL).astype(int)
 
     assert np.abs(pixels - np.reshape(expected, (3, 1, 1))).max() <= 2
@@ -123,7 +123,7 @@ def test_broken_exif_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_first_frame_of_an_animation_counts(kind: str) -> None:
+def test_first_frame_of_an_animation_is_decoded(kind: str) -> None:
     red, blue = plain("RGB", (255, 0, 0)), plain("RGB", (0, 0, 255))
 
     pixels = decode(encoded(red, kind, save_all=True, append_images=[blue], lossless=True), SMALL)
@@ -155,7 +155,7 @@ def test_pad_adds_black() -> None:
     assert np.array_equal(padded[1:3, [0, 3]], [[255, 100]] * 2)
 
 
-def test_pad_centres_tall_pictures_too() -> None:
+def test_pad_centres_tall_images_too() -> None:
     padded = decode(encoded(halves().T.copy()), ImageSpec(size=(4, 4), mode="L", resize="pad")).reshape(4, 4)
 
     assert np.array_equal(padded[:, [0, 3]], np.zeros((4, 2)))
@@ -193,15 +193,15 @@ def test_transparent_colours_do_not_bleed_into_a_reduction() -> None:
 
 def test_large_jpeg_looks_like_its_png() -> None:
     ramp = np.linspace(0, 255, 1000).astype(np.uint8)
-    picture = np.stack([np.tile(ramp, (800, 1)), np.tile(ramp[:800, None], (1, 1000)), np.full((800, 1000), 60)], 2)
-    picture = picture.astype(np.uint8)
+    image = np.stack([np.tile(ramp, (800, 1)), np.tile(ramp[:800, None], (1, 1000)), np.full((800, 1000), 60)], 2)
+    image = image.astype(np.uint8)
 
-    from_jpeg, from_png = (decode(encoded(picture, kind), ImageSpec()).astype(int) for kind in ("JPEG", "PNG"))
+    from_jpeg, from_png = (decode(encoded(image, kind), ImageSpec()).astype(int) for kind in ("JPEG", "PNG"))
 
     assert np.abs(from_jpeg - from_png).max() <= 4
 
 
-def test_threads_see_the_same_pixels() -> None:
+def test_decoding_in_threads_gives_the_same_pixels() -> None:
     files = [encoded(noise(40, 30, seed=seed), "JPEG") for seed in range(64)]
 
     with ThreadPoolExecutor(8) as pool:

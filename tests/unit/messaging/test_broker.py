@@ -1,4 +1,4 @@
-"""Wakeups without a server: into Celery's in-memory transport, and against a port that nobody listens on."""
+"""Wake-up messages without a server: on Celery's in-memory transport, and to a closed port."""
 
 import inspect
 import json
@@ -11,44 +11,44 @@ from contract.errors import BrokerUnavailable
 from contract.jobs import JobKind
 from messaging.broker import Broker, celery_app, mapped_errors
 from messaging.settings import BrokerSettings
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 
 def settings(url: str) -> BrokerSettings:
     return BrokerSettings.model_validate({"url": url})
 
 
-ELSEWHERE = {
-    "HttpError",  # of the transport for SQS
+UNUSED = {
+    "HttpError",  # of the SQS transport
     *("RedisClusterException", "SlotNotCoveredError", "CrossSlotTransactionError", "InvalidPipelineStack"),
-    *("IncorrectPolicyType", "ChildDeadlockedError"),  # of clusters, too, and of forked clients
+    *("IncorrectPolicyType", "ChildDeadlockedError"),  # of clusters and forked clients
 }
 
 
 def vendor_errors() -> list[type[Exception]]:
-    """Every exception that kombu and redis define, but for those of what Tidepool does not use."""
+    """Every exception class of kombu and redis, except those of features that Tidepool does not use."""
     return [
         kind
         for module in (kombu.exceptions, redis.exceptions)
         for name, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, Exception) and kind.__module__ == module.__name__ and name not in ELSEWHERE
+        if issubclass(kind, Exception) and kind.__module__ == module.__name__ and name not in UNUSED
     ]
 
 
 @pytest.mark.parametrize("kind", [*vendor_errors(), OSError, TimeoutError, ConnectionResetError], ids=str)
-def test_whatever_a_vendor_raises_is_an_outage(kind: type[Exception]) -> None:
+def test_every_error_of_kombu_and_redis_becomes_broker_unavailable(kind: type[Exception]) -> None:
     error = kind.__new__(kind)  # their constructors differ
 
     with pytest.raises(BrokerUnavailable), mapped_errors():
         raise error
 
 
-def test_a_bug_of_ours_is_no_outage() -> None:
+def test_other_errors_are_not_mapped() -> None:
     with pytest.raises(ZeroDivisionError), mapped_errors():
         raise ZeroDivisionError
 
 
-def test_a_bell_for_a_job_is_a_small_json_message() -> None:
+def test_the_wake_up_message_for_a_job_is_small_json() -> None:
     app = celery_app(settings("memory://"))
 
     Broker(app).wake(JobKind.TRAIN, "job-1")
@@ -60,14 +60,14 @@ def test_a_bell_for_a_job_is_a_small_json_message() -> None:
     assert message.payload[:2] == [["job-1"], {}]
 
 
-def test_a_bell_for_batches_is_the_message_as_celery_puts_it_on_a_list() -> None:
-    message = json.loads(Broker(celery_app(settings("redis://127.0.0.1:1/0"))).wakeup("inference.batches"))
+def test_the_wake_up_message_for_batches_is_encoded_as_celery_does() -> None:
+    message = json.loads(Broker(celery_app(settings("redis://127.0.0.1:1/0"))).wakeup_message("inference.batches"))
 
     assert message["headers"]["task"] == "tidepool.answer_batches"
     assert message["properties"]["delivery_info"]["routing_key"] == "inference.batches"
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port_is_an_outage_and_its_address_is_not_shown() -> None:
     broker = Broker(celery_app(settings(f"redis://127.0.0.1:{free_port()}/0")))
 
     with pytest.raises(BrokerUnavailable) as caught:

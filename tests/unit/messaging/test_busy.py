@@ -1,4 +1,4 @@
-"""Seconds of work, and what they were for."""
+"""Seconds of work are counted by use."""
 
 from contract.usage import Purpose, Use
 from messaging.busy import Busy
@@ -14,7 +14,7 @@ class Clock:
         return self.now
 
 
-def test_seconds_are_taken_once_by_what_they_were_for() -> None:
+def test_seconds_are_taken_once_by_use() -> None:
     clock = Clock()
     busy = Busy(clock)
     for use, seconds in ((CAT, 2.0), (DOG, 1.0), (CAT, 3.0)):
@@ -29,7 +29,7 @@ def test_seconds_are_taken_once_by_what_they_were_for() -> None:
     assert busy.total() == 6.0
 
 
-def test_work_under_way_counts_as_far_as_it_is() -> None:
+def test_unfinished_work_counts_up_to_now() -> None:
     clock = Clock()
     busy = Busy(clock)
     busy.begin(CAT)
@@ -44,7 +44,7 @@ def test_work_under_way_counts_as_far_as_it_is() -> None:
     assert (busy.total(), busy.take()) == (5.0, {CAT: 1.0})
 
 
-def test_what_is_done_at_the_same_time_shares_the_seconds() -> None:
+def test_overlapping_uses_share_the_seconds() -> None:
     clock = Clock()
     busy = Busy(clock)
     busy.begin(CAT)

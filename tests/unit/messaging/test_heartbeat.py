@@ -1,3 +1,5 @@
+"""A worker that stops consuming its heartbeats is detected."""
+
 import pytest
 
 from contract.errors import BrokerUnavailable
@@ -5,7 +7,7 @@ from messaging.heartbeat import DEAF_S, Heartbeat
 
 
 class Time:
-    """A clock that the test turns."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -27,7 +29,7 @@ def test_a_worker_that_hears_its_beats_is_alive(time: Time) -> None:
         heartbeat.hear()
 
 
-def test_a_worker_that_does_not_is_deaf_in_the_end(time: Time) -> None:
+def test_a_worker_that_hears_no_beat_for_too_long_is_deaf(time: Time) -> None:
     heartbeat = Heartbeat(send=lambda: None, clock=time)
     time.now += DEAF_S - 1
     assert heartbeat.beat()
@@ -35,7 +37,7 @@ def test_a_worker_that_does_not_is_deaf_in_the_end(time: Time) -> None:
     assert not heartbeat.beat()
 
 
-def test_nobody_is_deaf_while_the_broker_is_away(time: Time) -> None:
+def test_no_worker_is_deaf_while_the_broker_is_unavailable(time: Time) -> None:
     def send() -> None:
         raise BrokerUnavailable("the broker does not answer")
 

@@ -1,4 +1,4 @@
-"""How fast a count grows."""
+"""The growth rate of a counter."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_steady_growth(clock: Clock) -> None:
+def test_steady_growth_has_a_constant_rate(clock: Clock) -> None:
     rate = Rate(clock)
 
     for second in range(1, 31):
@@ -19,7 +19,7 @@ def test_a_steady_growth(clock: Clock) -> None:
         assert rate.of(5 * second) == pytest.approx(5)
 
 
-def test_what_was_long_ago_is_forgotten(clock: Clock) -> None:
+def test_growth_before_the_window_does_not_count(clock: Clock) -> None:
     rate = Rate(clock)
     clock.now += 1
     assert rate.of(100) == 100
@@ -31,14 +31,14 @@ def test_what_was_long_ago_is_forgotten(clock: Clock) -> None:
     assert last == 0
 
 
-def test_a_burst_in_the_first_moment_is_no_huge_rate(clock: Clock) -> None:
+def test_a_burst_right_after_the_start_is_averaged_over_a_second(clock: Clock) -> None:
     rate = Rate(clock)
     clock.now += 0.001
 
     assert rate.of(3) == 3
 
 
-def test_after_a_long_silence(clock: Clock) -> None:
+def test_after_a_long_pause_the_rate_is_that_of_the_pause(clock: Clock) -> None:
     rate = Rate(clock)
     clock.now += 1000
 

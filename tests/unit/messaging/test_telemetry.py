@@ -1,4 +1,4 @@
-"""What a service writes to its standard output, and the metrics it serves."""
+"""The log lines that a service writes to stdout, and the metrics it serves."""
 
 import io
 import json
@@ -15,14 +15,14 @@ from structlog.contextvars import bound_contextvars
 
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
 def written() -> Iterator[Lines]:
-    """Starts the telemetry of a trainer; what it has written since."""
+    """Start the telemetry of a trainer; returns the lines written since."""
     before = logging.getLogger().handlers[:], logging.getLogger().level
     with redirect_stdout(io.StringIO()) as output:
         start_telemetry("trainer", TelemetrySettings(metrics_port=0, log_level="info"))
@@ -31,7 +31,7 @@ def written() -> Iterator[Lines]:
     logging.getLogger().handlers[:], logging.getLogger().level = before
 
 
-def test_a_line_says_who_when_and_for_whom(written: Lines) -> None:
+def test_a_line_has_its_role_time_and_request_ids(written: Lines) -> None:
     with bound_contextvars(request_id="r-1", job_id="j-1"):
         structlog.get_logger().warning("attempt failed", code="bad_archive")
 
@@ -46,7 +46,7 @@ def test_a_line_says_who_when_and_for_whom(written: Lines) -> None:
     assert datetime.fromisoformat(line["timestamp"]).tzinfo == UTC
 
 
-def test_what_libraries_log_looks_the_same(written: Lines) -> None:
+def test_lines_of_libraries_have_the_same_format(written: Lines) -> None:
     with bound_contextvars(request_id="r-1"):
         logging.getLogger("celery.worker").warning("%s is slow", "redis", extra={"queue": "trainer"})
 
@@ -59,7 +59,7 @@ def test_what_libraries_log_looks_the_same(written: Lines) -> None:
 @pytest.mark.parametrize(
     "log", [lambda: structlog.get_logger().exception("failed"), lambda: logging.exception("failed")]
 )
-def test_an_exception_stays_on_its_line(written: Lines, log: Callable[[], None]) -> None:
+def test_an_exception_is_on_the_same_line(written: Lines, log: Callable[[], None]) -> None:
     try:
         raise ValueError("of two\nlines")
     except ValueError:
@@ -70,22 +70,22 @@ def test_an_exception_stays_on_its_line(written: Lines, log: Callable[[], None])
     assert line["exception"].endswith("ValueError: of two\nlines")
 
 
-def test_a_value_that_json_does_not_know(written: Lines) -> None:
-    structlog.get_logger().info("kept", kinds={"cat"})
+def test_a_value_that_is_not_json_is_written_as_text(written: Lines) -> None:
+    structlog.get_logger().info("saved", kinds={"cat"})
 
     (line,) = written()
     assert line["kinds"] == "{'cat'}"
 
 
-def test_below_the_level_is_silence(written: Lines) -> None:
-    structlog.get_logger().debug("wakeup")
-    logging.getLogger("celery.worker").debug("wakeup")
+def test_lines_below_the_level_are_not_written(written: Lines) -> None:
+    structlog.get_logger().debug("wake-up message")
+    logging.getLogger("celery.worker").debug("wake-up message")
 
     assert written() == []
 
 
 @pytest.mark.usefixtures("written")
-def test_metrics_are_served_on_a_port_of_their_own() -> None:
+def test_metrics_are_served_on_their_own_port() -> None:
     port = free_port()
 
     start_telemetry("trainer", TelemetrySettings(metrics_port=port))
@@ -93,7 +93,7 @@ def test_metrics_are_served_on_a_port_of_their_own() -> None:
     assert "python_info" in httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
-def test_celery_says_nothing_of_every_bell_but_what_went_wrong(written: Lines) -> None:
+def test_celery_logs_errors_but_not_every_message(written: Lines) -> None:
     logging.getLogger("celery.app.trace").info("Task tidepool.answer_batches[1] succeeded in 0.2s")
     logging.getLogger("celery.app.trace").error("Task tidepool.answer_batches[2] raised")
 

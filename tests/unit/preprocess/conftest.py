@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.preparing import Load, Prepare, Workshop
+from tests.support.preparation import Load, Prepare, Workshop
 
 
 @pytest.fixture

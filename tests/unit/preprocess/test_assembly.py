@@ -6,8 +6,8 @@ import pytest
 from contract.datasets import Split
 from contract.errors import BadArchive, BadDataset
 from media.archives.limits import Limits
-from tests.pictures import Files, class_folders
-from tests.preparing import Load, Prepare
+from tests.support.images import Files, class_folders
+from tests.support.preparation import Load, Prepare
 
 
 @pytest.mark.parametrize("most", [1, 7, 20])

@@ -11,8 +11,8 @@ from contract.errors import BadArchive, BadDataset, Cancelled
 from contract.images import ImageSpec
 from media.archives.limits import Limits
 from services.preprocess.pipeline import opened
-from tests.pictures import Files, class_folders, encoded, noise, png, png_header
-from tests.preparing import DEFAULT, SPEC, Load, Prepare
+from tests.support.images import Files, class_folders, encoded, noise, png, png_header
+from tests.support.preparation import DEFAULT, SPEC, Load, Prepare
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
 TRAINED = class_folders(under="train/")

@@ -8,7 +8,7 @@ import pytest
 from contract.images import ImageSpec
 from media.images import decode
 from services.preprocess.thumbnails import data_uri
-from tests.pictures import noise
+from tests.support.images import noise
 
 
 def decoded(uri: str, spec: ImageSpec) -> np.ndarray:

@@ -13,8 +13,8 @@ from contract.uploads import UploadSource
 from services.preprocess.worker import preprocess
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
-from tests.attempts import memory_stores, run, uploaded
-from tests.pictures import Files, class_folders, zipped
+from tests.support.images import Files, class_folders, zipped
+from tests.support.job_runs import memory_stores, run, uploaded
 from worker.task import Handler, Outcome, Task
 
 FILES = class_folders() | {"cat/bad.png": b"text"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trainer.data import Pictures, batches
-from tests.training_data import separable, stored
+from tests.support.training_data import separable, stored
 
 
 def test_take_finds_pictures_across_shards_in_the_asked_order(tmp_path: Path) -> None:

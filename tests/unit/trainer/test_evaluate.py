@@ -9,8 +9,8 @@ from contract.errors import JobFailed
 from contract.training import TensorSignature
 from media.classification import Tally
 from services.trainer.evaluate import evaluate, run
-from tests.onnx_models import CARD, expected_logits, linear, pictures
-from tests.training_data import stored
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.training_data import stored
 
 WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (144, 3)).astype(np.float32)
 

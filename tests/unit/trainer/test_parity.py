@@ -14,7 +14,7 @@ from services.trainer.data import TrainingData
 from services.trainer.export import export
 from services.trainer.model import build
 from services.trainer.parity import largest_difference, parity
-from tests.training_data import training_data
+from tests.support.training_data import training_data
 
 
 def exported(data: TrainingData, folder: Path) -> tuple[torch.nn.Module, Path]:

@@ -12,7 +12,7 @@ from contract.training import TrainSpec
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, Pictures, TrainingData
 from services.trainer.train import Trained, train
-from tests.training_data import separable, stored, train_spec, training_data
+from tests.support.training_data import separable, stored, train_spec, training_data
 
 LAYERS = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
 

@@ -21,7 +21,7 @@ from contract.training import ModelManifest
 from services.storage.memory_objects import MemoryObjects
 from services.trainer import worker
 from services.trainer.worker import train
-from tests.training_data import MEAN, STD, separable, stored, train_spec
+from tests.support.training_data import MEAN, STD, separable, stored, train_spec
 
 CLASSES = ("ant", "bee", "cat")
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,15 +1,15 @@
-"""How busy a GPU is, by bindings that answer as NVML does; no test machine has the library."""
+"""The utilization of a GPU, with a fake of NVML; no test machine has the library."""
 
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
-from worker.gpu import LOOKS, Gpu
+from worker.gpu import SAMPLES, Gpu
 
 
 class Nvml:
-    """Two devices, with an utilization for each."""
+    """A fake `pynvml` with a utilization for each device."""
 
     NVMLError = pynvml.NVMLError
 
@@ -35,7 +35,7 @@ class Nvml:
     ("visible", "number", "expected"),
     [("", 0, 0.25), ("", 1, 0.5), ("1,0", 0, 0.5), ("1,0", 1, 0.25), ("GPU-abc", 0, 0.75), ("1,GPU-abc", 1, 0.75)],
 )
-def test_the_device_that_cuda_shows(
+def test_the_device_visible_to_cuda_is_measured(
     monkeypatch: pytest.MonkeyPatch, visible: str, number: int, expected: float
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -43,18 +43,18 @@ def test_the_device_that_cuda_shows(
     assert Gpu(Nvml(index0=25, index1=50, GPUabc=75), number).busy() == expected
 
 
-def test_the_mean_of_the_last_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_utilization_is_the_mean_of_the_last_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     nvml = Nvml(index0=100)
     gpu = Gpu(nvml)
-    assert [gpu.busy() for _ in range(LOOKS)] == [1.0] * LOOKS
+    assert [gpu.busy() for _ in range(SAMPLES)] == [1.0] * SAMPLES
 
     nvml.percent["index0"] = 0
 
-    assert [gpu.busy() for _ in range(LOOKS + 1)][-2:] == [0.0, 0.0]
+    assert [gpu.busy() for _ in range(SAMPLES + 1)][-2:] == [0.0, 0.0]
 
 
-def test_a_gpu_that_does_not_tell_and_then_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_utilization_is_none_until_the_driver_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     nvml = Nvml(index0=40)
     nvml.fails = pynvml.NVML_ERROR_DRIVER_NOT_LOADED
@@ -66,7 +66,7 @@ def test_a_gpu_that_does_not_tell_and_then_does(monkeypatch: pytest.MonkeyPatch)
     assert gpu.busy() == 0.4
 
 
-def test_the_real_bindings_where_no_driver_is() -> None:
+def test_the_real_bindings_work_with_and_without_a_driver() -> None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:

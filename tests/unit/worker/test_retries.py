@@ -1,4 +1,4 @@
-"""Outages of the stores pass by an attempt, unless it must stop."""
+"""Calls are retried during outages of the stores until they succeed or the attempt must stop."""
 
 import io
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from worker.retries import RetryingObjects, retry_outages
 
 
 class FlakyObjects(MemoryObjects):
-    """Objects that are away for the next `outages` calls, in the middle of each."""
+    """Objects whose next `outages` calls fail half-way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FlakyObjects(MemoryObjects):
 
 
 class Flaky:
-    """An action that fails with one error after the other, and then succeeds."""
+    """An action that fails once with each error, then succeeds."""
 
     def __init__(self, *errors: TidepoolError) -> None:
         self.calls = 0
@@ -55,19 +55,19 @@ class Flaky:
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "PAUSE_S", 0)
 
 
 def stop() -> None:
-    raise Draining("the worker is going away")
+    raise Draining("the worker is shutting down")
 
 
-def go_on() -> None:
+def keep_running() -> None:
     return None
 
 
-def test_outages_pass() -> None:
+def test_an_action_is_retried_until_the_outage_is_over() -> None:
     act = Flaky(DatabaseUnavailable("away"), ObjectsUnavailable("away"), DatabaseUnavailable("away"))
 
     assert retry_outages(act) == "done"
@@ -75,8 +75,8 @@ def test_outages_pass() -> None:
     assert act.calls == 4
 
 
-@pytest.mark.parametrize("error", [Corrupt("a bit flipped"), Conflict("somebody else was faster")])
-def test_what_is_no_outage_is_raised_at_once(error: TidepoolError) -> None:
+@pytest.mark.parametrize("error", [Corrupt("a bit flipped"), Conflict("another writer was faster")])
+def test_other_errors_are_raised_at_once(error: TidepoolError) -> None:
     act = Flaky(error)
 
     with pytest.raises(type(error)):
@@ -85,7 +85,7 @@ def test_what_is_no_outage_is_raised_at_once(error: TidepoolError) -> None:
     assert act.calls == 1
 
 
-def test_whoever_must_stop_waits_for_no_outage() -> None:
+def test_a_request_to_stop_ends_the_retries() -> None:
     act = Flaky(DatabaseUnavailable("away"), DatabaseUnavailable("away"))
 
     with pytest.raises(Draining):
@@ -94,21 +94,21 @@ def test_whoever_must_stop_waits_for_no_outage() -> None:
     assert act.calls == 1
 
 
-def test_what_succeeds_is_done_also_when_it_must_stop() -> None:
+def test_a_successful_action_is_not_interrupted_by_a_request_to_stop() -> None:
     assert retry_outages(Flaky(), stop) == "done"
 
 
-def test_an_outage_that_does_not_end_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retries, "PATIENCE_S", -1)
+def test_an_outage_longer_than_the_retries_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "RETRY_FOR_S", -1)
 
     with pytest.raises(DatabaseUnavailable):
         retry_outages(Flaky(DatabaseUnavailable("away"), DatabaseUnavailable("away")))
 
 
-def test_objects_are_written_and_read_through_outages(tmp_path: Path) -> None:
+def test_object_store_calls_are_retried_during_outages(tmp_path: Path) -> None:
     # given
     flaky = FlakyObjects()
-    objects = RetryingObjects(flaky, go_on)
+    objects = RetryingObjects(flaky, keep_running)
     (tmp_path / "x").write_bytes(b"hello")
     ref = flaky.put(Bucket.JOBS, "x", b"hello")
     uses: list[Callable[[], object]] = [
@@ -117,7 +117,7 @@ def test_objects_are_written_and_read_through_outages(tmp_path: Path) -> None:
         lambda: objects.put_stream(Bucket.JOBS, "x", io.BytesIO(b"hello")),
     ]
 
-    # then whatever fails is done again from its beginning
+    # then each failed call is repeated from its beginning
     for put in uses:
         flaky.outages = 2
         assert put() == ref
@@ -129,7 +129,7 @@ def test_objects_are_written_and_read_through_outages(tmp_path: Path) -> None:
     assert (tmp_path / "fetched").read_bytes() == b"hello"
 
 
-def test_objects_are_no_reason_to_stay(tmp_path: Path) -> None:
+def test_a_request_to_stop_ends_the_retries_of_object_store_calls(tmp_path: Path) -> None:
     # given
     flaky = FlakyObjects()
     objects = RetryingObjects(flaky, stop)

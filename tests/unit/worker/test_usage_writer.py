@@ -1,4 +1,4 @@
-"""What a replica writes down of its use."""
+"""A replica writes its usage to the ledger."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from contract.usage import Purpose, UsageBy, Use
 from messaging.busy import Busy
 from services.storage.database import Database
 from services.storage.pools.usage import Ledger
-from tests.clock import FakeClock
 from tests.examples import WHEN
+from tests.support.clock import FakeClock
 from tests.unit.messaging.test_busy import Clock
 from worker.usage_writer import UsageWriter
 
@@ -16,16 +16,16 @@ TODAY = WHEN.date()
 
 
 class Replica:
-    """Busy with two models by a clock of its own, and a ledger that can be away."""
+    """A usage writer with its ledger and a fake clock."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.ledger = Ledger(Database.in_memory(FakeClock()))
         self.online, self.jobs = Busy(self.clock), Busy(self.clock)
-        self.accounts = UsageWriter("inference", True, self.ledger, (self.online, self.jobs), self.clock)
+        self.usage_writer = UsageWriter("inference", True, self.ledger, (self.online, self.jobs), self.clock)
 
     def work(self, seconds: float) -> None:
-        """Answer with one model and train with another at the same time."""
+        """Answer batches of one model and train another at the same time."""
         answering, training = Use(Purpose.ONLINE, "cat"), Use(Purpose.JOB, "dog", "job-1")
         self.online.begin(answering)
         self.jobs.begin(training)
@@ -51,24 +51,24 @@ def test_every_second_is_written_once(replica: Replica) -> None:
     for seconds in (2.0, 3.0):
         replica.work(seconds)
         replica.clock.now += 10
-        replica.accounts.write()
+        replica.usage_writer.write()
 
     assert replica.written() == {"cat": (5.0, 0.0), "dog": (0.0, 5.0)}
     assert replica.ready() == [(25.0, 25.0)]
 
 
-def test_an_outage_only_delays_it(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> None:
+def test_an_outage_delays_the_write_and_loses_nothing(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(*_: object) -> None:
         raise DatabaseUnavailable("away")
 
     with monkeypatch.context() as outage:
-        outage.setattr(replica.ledger, "add", away)
+        outage.setattr(replica.ledger, "add", unavailable)
         replica.work(2.0)
-        replica.accounts.write()
+        replica.usage_writer.write()
     assert replica.written() == {}
 
     replica.work(1.0)
-    replica.accounts.write()
+    replica.usage_writer.write()
 
     assert replica.written() == {"cat": (3.0, 0.0), "dog": (0.0, 3.0)}
     assert replica.ready() == [(3.0, 3.0)]

@@ -1,4 +1,4 @@
-"""Who watches an attempt keeps its lease, passes on what it must know, and writes the end that it cannot write."""
+"""A watch renews the lease of its attempt, forwards cancel and drain, and records the end of an attempt that died."""
 
 import multiprocessing
 import os
@@ -28,21 +28,21 @@ FORK = multiprocessing.get_context("fork")
 
 
 def obedient(pipe: Connection) -> None:
-    """Works until it is asked to stop."""
+    """Stop when told to."""
     pipe.send(PROGRESS)
     pipe.recv()
     os._exit(1)
 
 
-def deaf(pipe: Connection) -> None:
-    """Lives, works, and does not listen."""
+def disobedient(pipe: Connection) -> None:
+    """Send heartbeats and ignore requests to stop."""
     while True:
         pipe.send(None)
         Event().wait(0.01)
 
 
 def silent(pipe: Connection) -> None:
-    """Hangs."""
+    """Send nothing."""
     Event().wait()
 
 
@@ -55,7 +55,7 @@ def done(pipe: Connection) -> None:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RENEW_S", "PUBLISH_S", "GRACE_S", "DRAIN_GRACE_S"):
         monkeypatch.setattr(watch, name, 0.05)
 
@@ -78,12 +78,12 @@ def drain() -> Event:
     return Event()
 
 
-Over = Callable[[Callable[[Connection], None]], Job]
+Watched = Callable[[Callable[[Connection], None]], Job]
 
 
 @pytest.fixture
-def over(stores: Stores, claim: Claim, drain: Event) -> Iterator[Over]:
-    """Watches an attempt that behaves as it is told, and gives its job when it is over."""
+def watched(stores: Stores, claim: Claim, drain: Event) -> Iterator[Watched]:
+    """Run a watch over a process with the given behaviour and return the job afterwards."""
     started = []
 
     def run(behaviour: Callable[[Connection], None]) -> Job:
@@ -92,47 +92,49 @@ def over(stores: Stores, claim: Claim, drain: Event) -> Iterator[Over]:
         process.start()
         started.append(process)
         theirs.close()
-        Watch(process, ours, stores, claim.lease, drain).until_the_end()
+        Watch(process, ours, stores, claim.lease, drain).run()
         return stores.jobs.get(claim.job.id)
 
     yield run
     assert [process for process in started if process.is_alive()] == []
 
 
-def test_an_attempt_that_ends_well_has_written_its_end_itself(over: Over, claim: Claim) -> None:
-    assert over(done) == claim.job
+def test_the_watch_writes_nothing_for_an_attempt_that_exits_with_success(watched: Watched, claim: Claim) -> None:
+    assert watched(done) == claim.job
 
 
-def test_an_attempt_that_dies_is_charged(over: Over) -> None:
-    job = over(dying)
+def test_an_attempt_that_dies_counts_as_failed(watched: Watched) -> None:
+    job = watched(dying)
 
     assert (job.state, job.error and job.error.code) == (JobState.QUEUED, "worker_lost")
 
 
-def test_an_attempt_that_hangs_is_killed_and_charged(over: Over, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_hangs_is_killed_and_counts_as_failed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watch, "SILENT_S", 0.2)
 
-    job = over(silent)
+    job = watched(silent)
 
     assert (job.state, job.error and job.error.code) == (JobState.QUEUED, "worker_lost")
 
 
-@pytest.mark.parametrize("behaviour", [obedient, deaf])
-def test_a_cancel_is_passed_on(
-    over: Over, stores: Stores, claim: Claim, behaviour: Callable[[Connection], None]
+@pytest.mark.parametrize("behaviour", [obedient, disobedient])
+def test_a_cancel_stops_the_attempt(
+    watched: Watched, stores: Stores, claim: Claim, behaviour: Callable[[Connection], None]
 ) -> None:
     stores.jobs.cancel(claim.job.id)
 
-    assert over(behaviour).state == JobState.CANCELLED
+    assert watched(behaviour).state == JobState.CANCELLED
 
 
-@pytest.mark.parametrize("behaviour", [obedient, deaf])
-def test_a_drain_is_passed_on_and_charges_nothing(
-    over: Over, stores: Stores, drain: Event, behaviour: Callable[[Connection], None]
+@pytest.mark.parametrize("behaviour", [obedient, disobedient])
+def test_a_drain_stops_the_attempt_which_does_not_count(
+    watched: Watched, stores: Stores, drain: Event, behaviour: Callable[[Connection], None]
 ) -> None:
     drain.set()
 
-    job = over(behaviour)
+    job = watched(behaviour)
 
     assert (job.state, job.error) == (JobState.QUEUED, None)
     again = stores.leases.claim(JobKind.PREPROCESS, "another")
@@ -140,19 +142,21 @@ def test_a_drain_is_passed_on_and_charges_nothing(
     assert again.job.attempt == 1
 
 
-def test_an_attempt_without_its_lease_is_killed_and_changes_nothing(over: Over, stores: Stores, claim: Claim) -> None:
-    # given a job that another worker has by now
+def test_an_attempt_without_its_lease_is_killed_and_changes_nothing(
+    watched: Watched, stores: Stores, claim: Claim
+) -> None:
+    # given a job that another worker holds now
     stores.leases.release(claim.lease)
     current = stores.leases.claim(JobKind.PREPROCESS, "another")
     assert current is not None
 
-    assert over(deaf) == current.job
+    assert watched(disobedient) == current.job
 
 
 def test_progress_is_published(
-    over: Over, stores: Stores, claim: Claim, drain: Event, monkeypatch: pytest.MonkeyPatch
+    watched: Watched, stores: Stores, claim: Claim, drain: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a worker that is told to go once it has published something
+    # given a worker that is drained once it has published progress
     renew = Leases.renew
 
     def renewed(leases: Leases, lease: Lease, progress: Progress) -> None:
@@ -162,17 +166,17 @@ def test_progress_is_published(
     monkeypatch.setattr(Leases, "renew", renewed)
 
     # when
-    job = over(obedient)
+    job = watched(obedient)
 
     # then
     assert job.progress.fraction == PROGRESS.fraction
     assert stores.events.after(claim.job.id, 2)[0].data == PROGRESS.model_dump()
 
 
-def test_an_attempt_outlives_an_outage_that_is_shorter_than_its_lease(
-    over: Over, stores: Stores, claim: Claim, monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_survives_an_outage_shorter_than_its_lease(
+    watched: Watched, stores: Stores, claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a cancelled job, and a database that is away for the first looks
+    # given a cancelled job, and a database that fails the first three writes
     stores.jobs.cancel(claim.job.id)
     outages = [DatabaseUnavailable("away")] * 3
     write = stores.database.write
@@ -184,19 +188,19 @@ def test_an_attempt_outlives_an_outage_that_is_shorter_than_its_lease(
 
     monkeypatch.setattr(stores.database, "write", flaky)
 
-    # then the cancel is heard after it
-    assert over(obedient).state == JobState.CANCELLED
+    # then the cancel is noticed after the outage
+    assert watched(obedient).state == JobState.CANCELLED
     assert outages == []
 
 
-def test_an_attempt_whose_lease_runs_out_in_an_outage_is_killed(
-    over: Over, stores: Stores, claim: Claim, monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_whose_lease_expires_during_an_outage_is_killed(
+    watched: Watched, stores: Stores, claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> AbstractContextManager[DatabaseConnection]:
+    def unavailable() -> AbstractContextManager[DatabaseConnection]:
         raise DatabaseUnavailable("away")
 
     monkeypatch.setattr(watch, "LEASE", timedelta(seconds=0.2))
-    monkeypatch.setattr(stores.database, "write", away)
+    monkeypatch.setattr(stores.database, "write", unavailable)
 
-    # as another may have the job; the reconciler sees to it
-    assert over(deaf) == claim.job
+    # as another replica may hold the job; the reconciler recovers it
+    assert watched(disobedient) == claim.job

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from minio.crypto import decrypt
 from urllib3 import HTTPResponse
 
-from tests.answering import Handler, answering
+from tests.support.http_server import Handler, answering
 
 ADMIN = "/minio/admin/v3/"
 EMPTY = b'<?xml version="1.0"?><ListBucketResult><Name>any</Name><IsTruncated>false</IsTruncated></ListBucketResult>'

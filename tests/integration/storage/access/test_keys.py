@@ -11,8 +11,8 @@ from contract.keys import ApiKey, Scope
 from services.storage.access.keys import Keys, new_token
 from services.storage.database import Database
 from services.storage.tables import api_keys
-from tests.clock import FakeClock
 from tests.examples import WHEN
+from tests.support.clock import FakeClock
 
 READ = frozenset({Scope.READ})
 NO_TOKENS = [

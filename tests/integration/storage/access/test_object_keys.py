@@ -13,7 +13,7 @@ from services.storage.access.rights import OBJECTS, object_policy
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
 from tests.integration.storage.access.fake_minio import FakeMinio
-from tests.servers import S3Server
+from tests.support.servers import S3Server
 
 OWNER = AccessKey("owner", "owners-secret")
 

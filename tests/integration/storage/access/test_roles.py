@@ -29,7 +29,7 @@ from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed
-from tests.servers import Server
+from tests.support.servers import Server
 
 READ = frozenset({Scope.READ})
 SERVICES: tuple[Service, ...] = get_args(Service)

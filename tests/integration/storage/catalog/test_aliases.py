@@ -10,9 +10,9 @@ from services.storage.catalog.models import Models
 from services.storage.catalog.routes import Route, Share
 from services.storage.database import Database
 from services.storage.tables import model_versions
-from tests.clock import FakeClock
 from tests.examples import MODEL_MANIFEST
 from tests.integration.storage.steps import publish_model, together
+from tests.support.clock import FakeClock
 
 LIVE = Reference(name="cnn", alias="live")
 SPLIT = Traffic(versions={1: 10, 2: 90}, shadow=3)

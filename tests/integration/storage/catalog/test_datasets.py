@@ -9,9 +9,9 @@ from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter, Jobs
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, TRAIN_REQUEST, WHEN
 from tests.integration.storage.steps import divided, publish_dataset
+from tests.support.clock import FakeClock
 
 
 def test_a_version_shows_its_manifest_without_the_shards(database: Database, datasets: Datasets) -> None:

@@ -10,9 +10,9 @@ from services.storage.catalog.models import Models
 from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.tables import model_versions
-from tests.clock import FakeClock
 from tests.examples import MODEL_MANIFEST, PREDICT_REQUEST, WHEN
 from tests.integration.storage.steps import publish_model, together
+from tests.support.clock import FakeClock
 
 FIRST, SECOND = Reference(name="cnn", version=1), Reference(name="cnn", version=2)
 PRODUCTION = Reference(name="cnn", alias="production")

@@ -8,9 +8,9 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler, Repairs
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, PROGRESS
 from tests.integration.storage.steps import claimed
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 

@@ -5,9 +5,9 @@ from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE
-from tests.clock import FakeClock
 from tests.examples import ONNX_FILE, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed, job_in, together
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 

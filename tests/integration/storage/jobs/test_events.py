@@ -16,9 +16,9 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.jobs.rows import LEASE
 from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, ROWS_FILE
 from tests.integration.storage.steps import DAY_S, claimed, divided, job_in, together
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 

@@ -15,9 +15,9 @@ from services.storage.jobs.idempotency import IdempotencyKey
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.sweep.reconciler import IDEMPOTENT_FOR, Reconciler
-from tests.clock import FakeClock
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed, together
+from tests.support.clock import FakeClock
 
 ONCE = IdempotencyKey(owner="0123abcd", key="k", digest="a" * 64)
 OTHER_BODY = IdempotencyKey(owner=ONCE.owner, key=ONCE.key, digest="b" * 64)

@@ -14,7 +14,6 @@ from services.storage.jobs.parts import Parts
 from services.storage.jobs.rows import LEASE
 from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import (
     DATASET_MANIFEST,
     MODEL_MANIFEST,
@@ -22,6 +21,7 @@ from tests.examples import (
     TRAIN_REQUEST,
 )
 from tests.integration.storage.steps import claimed, owned, ref
+from tests.support.clock import FakeClock
 
 ENDS: dict[str, Callable[[Database, FakeClock, str], object]] = {
     "cancelled": lambda database, clock, job: Jobs(database).cancel(job),

@@ -13,7 +13,6 @@ from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import (
     PREDICT_REQUEST,
     PREDICTION_OUTPUT,
@@ -24,6 +23,7 @@ from tests.examples import (
     WHEN,
 )
 from tests.integration.storage.steps import claimed, job_in
+from tests.support.clock import FakeClock
 
 EVERYTHING = JobFilter()
 

@@ -13,9 +13,9 @@ from services.storage.jobs.leases import BACKOFF_S, Leases
 from services.storage.jobs.parts import SHARE, Parts
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, PROGRESS
 from tests.integration.storage.steps import claimed, divided, together
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 TWO = Division(parts=({"number": 0}, {"number": 1}))

@@ -12,9 +12,9 @@ from services.storage.jobs.leases import BACKOFF_S, Leases
 from services.storage.pools import history
 from services.storage.pools.pools import POLICIES, Pools
 from services.storage.tables import pool_changes
-from tests.clock import FakeClock
 from tests.examples import PREDICT_REQUEST, PREPROCESS_REQUEST, TRAIN_REQUEST, VET_REQUEST
 from tests.integration.storage.steps import claimed, divided, together
+from tests.support.clock import FakeClock
 
 LOAD = Measured(at=0.0, ready=1, waiting=7, running=1)
 UNKNOWN = Measured(at=0.0, ready=None, waiting=None, running=1)

@@ -7,9 +7,9 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE
 from services.storage.pools.queues import Holders
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import divided
+from tests.support.clock import FakeClock
 
 
 def test_without_claims_there_are_no_holders(database: Database, jobs: Jobs) -> None:

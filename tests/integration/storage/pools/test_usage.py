@@ -10,9 +10,9 @@ from contract.usage import Purpose, UsageBy, UsageLine, Use
 from services.storage.database import Database
 from services.storage.pools.pools import Pools
 from services.storage.pools.usage import Ledger
-from tests.clock import FakeClock
 from tests.examples import WHEN
 from tests.integration.storage.steps import DAY_S, together
+from tests.support.clock import FakeClock
 
 TODAY = WHEN.date()
 READY, CAT, JOB = Use(Purpose.READY), Use(Purpose.ONLINE, "cat"), Use(Purpose.JOB, "dog", "job-1")

@@ -23,7 +23,6 @@ from services.storage.jobs.rows import LEASE, Lease
 from services.storage.memory_objects import MemoryObjects
 from services.storage.sweep import collector as module
 from services.storage.sweep.collector import Collector
-from tests.clock import FakeClock
 from tests.examples import (
     DATASET_MANIFEST,
     MODEL_MANIFEST,
@@ -33,6 +32,7 @@ from tests.examples import (
     TRAIN_REQUEST,
 )
 from tests.integration.storage.steps import claimed
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 

@@ -25,7 +25,7 @@ from services.storage.sweep.main import main
 from services.storage.sweep.preparation import init
 from tests.examples import PREPROCESS_REQUEST
 from tests.integration.storage.steps import claimed
-from tests.servers import S3Server, Server, free_port
+from tests.support.servers import S3Server, Server, free_port
 
 TOKEN = new_token()
 UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)

@@ -12,9 +12,9 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import BACKOFF_S, Leases
 from services.storage.jobs.rows import LEASE
 from services.storage.sweep.reconciler import WAKE_AGAIN, Reconciler, Repairs
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import DAY_S, claimed, job_in, together
+from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
 WAKE_AGAIN_S = WAKE_AGAIN.total_seconds()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.answering import Handler, answering
+from tests.support.http_server import Handler, answering
 
 CONTAINER = re.compile(r"^/containers/([^/]+)/(json|start|stop)$")
 

@@ -11,8 +11,8 @@ from contract.keys import Scope
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.problems import problem
-from tests.published import publish
+from tests.support.problems import problem
+from tests.support.publication import publish
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from services.storage.jobs.events import Events
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

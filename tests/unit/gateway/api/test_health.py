@@ -9,7 +9,7 @@ from messaging.in_memory import MemoryChannel
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.problems import problem
+from tests.support.problems import problem
 from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio

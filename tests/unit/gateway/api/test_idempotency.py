@@ -14,7 +14,7 @@ from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("dataset")]
 

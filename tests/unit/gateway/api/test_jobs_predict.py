@@ -11,8 +11,8 @@ from contract.jobs import Job
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, PREDICTION_OUTPUT, PREPROCESS_REQUEST, ROWS_FILE
-from tests.problems import problem
-from tests.published import publish
+from tests.support.problems import problem
+from tests.support.publication import publish
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("dataset", "model")]
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from contract.keys import Scope
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from contract.errors import BadModel
 from contract.jobs import JobKind
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.problems import problem
+from tests.support.problems import problem
 from tests.unit.gateway.backends import SETTINGS
 
 pytestmark = pytest.mark.anyio

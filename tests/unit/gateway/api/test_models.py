@@ -7,8 +7,8 @@ from contract.jobs import Job
 from contract.training import TrainSpec
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, ONNX_FILE, TRAIN_REQUEST
-from tests.problems import problem
-from tests.published import publish
+from tests.support.problems import problem
+from tests.support.publication import publish
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryReports
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from messaging.responder import BatchAnswers
 from services.gateway.serving import predictor
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
-from tests.problems import problem
-from tests.published import publish
+from tests.support.problems import problem
+from tests.support.publication import publish
 from tests.unit.gateway.backends import BAD_IMAGE, SETTINGS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

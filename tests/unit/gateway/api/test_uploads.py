@@ -7,7 +7,7 @@ import pytest
 
 from contract.artifacts import Bucket
 from services.storage.memory_objects import MemoryObjects
-from tests.problems import problem
+from tests.support.problems import problem
 from tests.unit.gateway.backends import SETTINGS
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import pytest
 from contract.keys import Scope
 from contract.usage import Purpose, Use
 from services.storage.stores import Stores
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

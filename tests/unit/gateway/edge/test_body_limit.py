@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.problems import problem
+from tests.support.problems import problem
 from tests.unit.gateway.backends import SETTINGS
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

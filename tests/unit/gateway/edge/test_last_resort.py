@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 from structlog.typing import EventDict
 
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 
 from contract.errors import TidepoolError
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

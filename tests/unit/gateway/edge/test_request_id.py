@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 from structlog.typing import EventDict
 
 from contract.jobs import Job
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

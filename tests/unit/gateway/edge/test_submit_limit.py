@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.gateway.edge.submit_limit import SubmitLimit, Submits
 from services.gateway.settings import GatewaySettings
-from tests.problems import problem
+from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from services.gateway.edge import recent
 from services.gateway.serving.predictor import Wanted
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.oip import LocalAsker, serve
-from tests.onnx_graphs import identity
+from tests.support.onnx_graphs import identity
+from tests.support.onnx_serving import LocalAsker, serve
 from tests.unit.gateway.backends import backends
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 

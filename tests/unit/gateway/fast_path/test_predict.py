@@ -17,7 +17,7 @@ from services.gateway.edge import recent
 from services.gateway.serving.predictor import Wanted
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
-from tests.published import publish
+from tests.support.publication import publish
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]

@@ -9,7 +9,7 @@ from contract.keys import Scope
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.storage.stores import Stores
-from tests.problems import problem
+from tests.support.problems import problem
 from tests.unit.gateway.fast_path.serving import no_app, serving
 
 pytestmark = pytest.mark.anyio

@@ -17,9 +17,9 @@ from services.gateway.settings import GatewaySettings
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.oip import LocalAsker, serve
-from tests.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
-from tests.servers import free_port
+from tests.support.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
+from tests.support.onnx_serving import LocalAsker, serve
+from tests.support.servers import free_port
 from tests.unit.gateway.backends import backends
 
 SETTINGS = GatewaySettings(max_json_bytes=2_000, max_predict_bytes=2_000_000, grpc_port=free_port())

@@ -5,8 +5,8 @@ import pytest
 
 from contract.errors import BrokerUnavailable, DeadlineExceeded, Overloaded, TidepoolError
 from contract.keys import Scope
-from tests.oip import serve
-from tests.onnx_graphs import lookup
+from tests.support.onnx_graphs import lookup
+from tests.support.onnx_serving import serve
 from tests.unit.gateway.oip.conftest import SETTINGS, World
 
 pytestmark = pytest.mark.anyio

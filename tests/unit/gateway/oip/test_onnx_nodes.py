@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.onnx_nodes import Case, ask, node_tests, runnable
+from tests.support.onnx_node_tests import Case, ask, node_tests, runnable
 from tests.unit.gateway.oip.conftest import World
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
-from tests.published import publish
+from tests.support.publication import publish
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 

@@ -12,8 +12,8 @@ from services.inference.batch.classify import Classified, Classifier
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.inference.batch.sources import ImageItem
 from services.inference.engine.loader import ModelLoader
-from tests.onnx_models import CARD, expected_logits, linear, pictures
-from tests.predicting import WEIGHTS
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.prediction_data import WEIGHTS
 from worker.slicing import Slice
 
 IMAGES = pictures(10)

@@ -17,10 +17,10 @@ from services.inference.batch.predict import predict
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
-from tests.attempts import memory_stores, run, uploaded
-from tests.onnx_models import CARD, expected_logits, pictures
-from tests.pictures import class_folders, encoded, zipped
-from tests.predicting import WEIGHTS, fetch, publish_model, publish_split
+from tests.support.images import class_folders, encoded, zipped
+from tests.support.job_runs import memory_stores, run, uploaded
+from tests.support.onnx_models import CARD, expected_logits, pictures
+from tests.support.prediction_data import WEIGHTS, fetch, publish_model, publish_split
 
 IMAGES = pictures(20)
 LABELS = np.arange(20) % 3

@@ -16,9 +16,9 @@ from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.inference.batch.sources import ArchiveSource, ImageItem, ShardSource
 from services.storage.memory_objects import MemoryObjects
-from tests.onnx_models import pictures
-from tests.pictures import Files, encoded, noise, zipped
-from tests.predicting import stored_shards
+from tests.support.images import Files, encoded, noise, zipped
+from tests.support.onnx_models import pictures
+from tests.support.prediction_data import stored_shards
 from worker.slicing import Slice
 
 SPEC = ImageSpec(size=(8, 8))

@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from contract.errors import BadModel
 from services.inference.engine.half import to_half_precision
-from tests.onnx_models import linear
+from tests.support.onnx_models import linear
 
 MODEL = linear()
 

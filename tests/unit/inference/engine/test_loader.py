@@ -15,7 +15,7 @@ from services.inference.engine.loader import ModelLoader
 from services.inference.engine.providers import CPU, CUDA, Precision, ProviderChoice
 from services.inference.engine.session import BoundSession
 from services.inference.settings import InferenceSettings
-from tests.onnx_models import CARD, linear, onnx_file, pictures
+from tests.support.onnx_models import CARD, linear, onnx_file, pictures
 
 
 def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:

@@ -12,7 +12,7 @@ from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import INPUT_BYTES
 from services.inference.engine.session import Session
-from tests.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import pytest
 from contract.errors import BadModel
 from contract.images import ImageSpec, Preprocessing
 from services.inference.engine.normalization import Normalization
-from tests.onnx_models import CARD
+from tests.support.onnx_models import CARD
 
 
 def test_every_pixel_value_is_normalised_by_the_formula() -> None:

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from services.inference.engine.providers import CPU
 from services.inference.engine.session import BoundSession, bind
-from tests.onnx_models import onnx_file
+from tests.support.onnx_models import onnx_file
 from tests.unit.inference.conftest import OnGpu
 
 RANDOM = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from contract.datatypes import packed
 from contract.errors import BadModel
 from contract.inference import Failure, Outputs, Tensor, Tensors
 from services.inference.engine.tensors import TensorRunner
-from tests.oip import session_of
-from tests.onnx_graphs import graph, identity, lookup, sums
+from tests.support.onnx_graphs import graph, identity, lookup, sums
+from tests.support.onnx_serving import session_of
 
 
 def floats(array: object, name: str = "x") -> Tensor:

@@ -12,7 +12,7 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, ObjectsUnavailable
 from services.inference.engine.loader import ModelLoader
 from services.inference.online.cache import WEIGHT_COPIES, ModelCache
-from tests.onnx_models import linear
+from tests.support.onnx_models import linear
 
 FILES = {hashlib.sha256(file).hexdigest(): file for file in (linear(seed=seed) for seed in range(3))}
 A, B, C = (

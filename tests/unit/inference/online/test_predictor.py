@@ -17,7 +17,7 @@ from services.inference.engine.postprocess import softmax
 from services.inference.online.cache import ModelCache
 from services.inference.online.predictor import LARGE_FILE, OnlinePredictor
 from services.storage.memory_objects import MemoryObjects
-from tests.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, pictures
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 

@@ -13,7 +13,7 @@ from services.inference.online import setup
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.onnx_models import linear
+from tests.support.onnx_models import linear
 
 
 @pytest.fixture

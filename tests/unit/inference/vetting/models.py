@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.onnx_graphs import graph
+from tests.support.onnx_graphs import graph
 
 FLOAT = TensorProto.FLOAT
 ROW = (FLOAT, ("batch", 2))

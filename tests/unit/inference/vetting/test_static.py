@@ -6,7 +6,7 @@ from onnx import ModelProto, TensorProto, helper
 from contract.errors import BadModel
 from contract.models import METADATA_KEY
 from services.inference.vetting.static import card_in, check, parse, put_card
-from tests.onnx_models import CARD, linear
+from tests.support.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models
 from tests.unit.inference.vetting.models import relu, with_weights
 

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper
 
 from contract.errors import BadModel
 from services.inference.vetting.trial import Trial
-from tests.onnx_graphs import graph, identity, lookup, sums
-from tests.onnx_models import CARD, linear
+from tests.support.onnx_graphs import graph, identity, lookup, sums
+from tests.support.onnx_models import CARD, linear
 
 FLOAT = TensorProto.FLOAT
 ROW = (FLOAT, ("n", 4))

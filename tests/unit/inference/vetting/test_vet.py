@@ -16,8 +16,8 @@ from services.inference.vetting.findings import ExaminerRequest
 from services.inference.vetting.process import run_examiner
 from services.inference.vetting.vet import vet
 from services.storage.stores import Stores
-from tests.attempts import memory_stores, run, uploaded
-from tests.onnx_models import CARD, linear
+from tests.support.job_runs import memory_stores, run, uploaded
+from tests.support.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models
 
 VERSION = Reference(name="mine", version=1)

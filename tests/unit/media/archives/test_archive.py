@@ -1,4 +1,4 @@
-"""A zip's files are read within the limits, or refused alone or all together."""
+"""Files of a zip are read within limits, or rejected singly or with the whole archive."""
 
 import zipfile
 from pathlib import Path
@@ -9,13 +9,13 @@ from contract.errors import BadArchive, BadImage
 from media.archives.archive import Archive
 from media.archives.limits import MIB, Limits
 from media.archives.rejections import Rejections
-from tests.pictures import CENTRAL, LOCAL, patch, png, zipped
+from tests.support.images import CENTRAL, LOCAL, patch, png, zipped
 
 DEFAULT = Limits()
 
 
 def opened(path: Path, limits: Limits = DEFAULT) -> tuple[Archive, dict[str, str]]:
-    """The archive, and why files of it were rejected."""
+    """Open an archive; returns it with the reasons of rejected files."""
     rejections = Rejections()
     archive = Archive(path, limits, rejections)
     return archive, {item.file: item.reason for item in rejections.first()}
@@ -40,7 +40,7 @@ def test_a_file_can_be_read_twice(path: Path) -> None:
     assert archive.read("a") == archive.read("a") == b"one"
 
 
-def test_total_limit_ends_the_reading(path: Path) -> None:
+def test_exceeding_the_total_limit_rejects_the_archive(path: Path) -> None:
     archive, _ = opened(zipped(path, {"a": bytes(600), "b": bytes(600)}), Limits(total_bytes=1000))
 
     assert len(archive.read("a")) == 600
@@ -48,7 +48,7 @@ def test_total_limit_ends_the_reading(path: Path) -> None:
         archive.read("b")
 
 
-def test_member_over_its_limit_is_refused_alone(path: Path) -> None:
+def test_member_over_its_limit_is_rejected_alone(path: Path) -> None:
     archive, _ = opened(zipped(path, {"a": bytes(101), "b": bytes(100)}), Limits(member_bytes=100, total_bytes=100))
 
     with pytest.raises(BadImage, match="inflates to over 100 bytes"):
@@ -56,7 +56,7 @@ def test_member_over_its_limit_is_refused_alone(path: Path) -> None:
     assert len(archive.read("b")) == 100
 
 
-def test_thousandfold_member_is_refused_before_it_is_inflated(path: Path) -> None:
+def test_thousandfold_member_is_rejected_before_it_is_inflated(path: Path) -> None:
     archive, _ = opened(zipped(path, {"a": bytes(50 * MIB)}), Limits(total_bytes=12 * MIB))
 
     with pytest.raises(BadImage, match="over 200 times its compressed size"):
@@ -70,7 +70,7 @@ def test_ratio_of_small_files_does_not_matter(path: Path) -> None:
 
 
 @pytest.mark.parametrize("declared", [0, 999, 1001], ids=["none", "less", "more"])
-def test_lie_about_the_size_is_caught(path: Path, declared: int) -> None:
+def test_wrong_declared_size_is_detected(path: Path, declared: int) -> None:
     zipped(path, {"a": bytes(1000)})
     patch(path, LOCAL, 22, "<L", declared)
 
@@ -80,7 +80,7 @@ def test_lie_about_the_size_is_caught(path: Path, declared: int) -> None:
         archive.read("a")
 
 
-def test_member_that_inflates_beyond_its_declared_size_meets_the_limit(path: Path) -> None:
+def test_limit_applies_to_the_real_size_of_a_member(path: Path) -> None:
     zipped(path, {"a": bytes(1000)})
 
     archive, _ = opened(patch(path, CENTRAL, 24, "<L", 10), Limits(member_bytes=500))
@@ -100,7 +100,7 @@ def test_member_that_inflates_beyond_its_declared_size_meets_the_limit(path: Pat
         pytest.param(LOCAL, 31, "<B", 0xFF, id="deflate"),
     ],
 )
-def test_damaged_member_is_refused_alone(path: Path, signature: bytes, offset: int, layout: str, value: int) -> None:
+def test_damaged_member_is_rejected_alone(path: Path, signature: bytes, offset: int, layout: str, value: int) -> None:
     patch(zipped(path, {"a": b"one", "b": b"two"}), signature, offset, layout, value)
 
     archive, _ = opened(path)
@@ -111,7 +111,7 @@ def test_damaged_member_is_refused_alone(path: Path, signature: bytes, offset: i
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_compression_is_refused(path: Path, method: int) -> None:
+def test_other_compression_is_rejected(path: Path, method: int) -> None:
     archive, _ = opened(zipped(path, {"a": b"one"}, method))
 
     with pytest.raises(BadImage, match="other than deflate"):
@@ -141,7 +141,7 @@ def test_names_that_leave_the_folder_are_rejected_and_nothing_is_written(path: P
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_second_file_of_a_name_is_rejected(path: Path) -> None:
+def test_second_file_with_the_same_name_is_rejected(path: Path) -> None:
     archive, rejected = opened(zipped(path, [("a/1", b"one"), ("a\\1", b"two"), ("a/1", b"three")]))
 
     assert archive.read("a/1") == b"one"

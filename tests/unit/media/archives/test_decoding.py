@@ -1,4 +1,4 @@
-"""Many pictures are decoded in order, and bad ones among them have their reasons."""
+"""Images are decoded in order; bad ones yield a reason."""
 
 import zipfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from media.archives.archive import Archive
 from media.archives.decoding import decoded
 from media.archives.limits import MIB, Limits
 from media.archives.rejections import Rejections
-from tests.pictures import encoded, noise, zipped
+from tests.support.images import encoded, noise, zipped
 
 SPEC = ImageSpec(size=(8, 8))
 DEFAULT = Limits(pixels=64)
@@ -28,7 +28,7 @@ def archive(folder: Path, files: dict[str, bytes], limits: Limits = DEFAULT) -> 
     return Archive(zipped(folder / "upload.zip", files), limits, Rejections())
 
 
-def test_order_is_kept_and_bad_pictures_stay_in_their_place(tmp_path: Path, files: dict[str, bytes]) -> None:
+def test_order_is_kept_including_bad_images(tmp_path: Path, files: dict[str, bytes]) -> None:
     results = list(decoded(files, archive(tmp_path, files), SPEC))
 
     assert [name for name, _ in results] == list(files)
@@ -42,7 +42,7 @@ def test_order_is_kept_and_bad_pictures_stay_in_their_place(tmp_path: Path, file
 
 
 @pytest.mark.parametrize("side", [8, 700], ids=["many in a batch", "one in a batch"])
-def test_unreadable_file_has_its_reason(tmp_path: Path, side: int) -> None:
+def test_unreadable_file_yields_its_reason(tmp_path: Path, side: int) -> None:
     source = archive(tmp_path, {"a": bytes(2000), "b": encoded(noise())}, Limits(member_bytes=1000))
 
     (_, reason), (_, pixels) = decoded(["a", "b"], source, ImageSpec(size=(side, side)))
@@ -52,7 +52,7 @@ def test_unreadable_file_has_its_reason(tmp_path: Path, side: int) -> None:
     assert pixels.shape == (3, side, side)
 
 
-def test_fault_of_the_archive_ends_it(tmp_path: Path, files: dict[str, bytes]) -> None:
+def test_exceeding_the_archive_limit_ends_the_decoding(tmp_path: Path, files: dict[str, bytes]) -> None:
     source = archive(tmp_path, files, Limits(total_bytes=20_000))
 
     with pytest.raises(BadArchive, match="inflates to over 20000 bytes"):

@@ -1,4 +1,4 @@
-"""A zip's directory is read, or refused in whole or in part."""
+"""The directory of a zip is read, or rejected in whole or in part."""
 
 import stat
 import zipfile
@@ -9,11 +9,11 @@ import pytest
 from contract.errors import BadArchive
 from media.archives import directory
 from media.archives.rejections import Rejections
-from tests.pictures import CENTRAL, patch, png, zipped
+from tests.support.images import CENTRAL, patch, png, zipped
 
 
 def listed(path: Path, members: int = 1000) -> tuple[list[str], dict[str, str]]:
-    """The names of the acceptable files, and why others were rejected."""
+    """Return the names of acceptable files, and the reasons of rejected ones."""
     rejections = Rejections()
     with directory.GuardedFile(path, members) as file:
         names = list(directory.acceptable(directory.opened(file), rejections))
@@ -32,14 +32,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("data", [b"", b"text, not a zip", b"\x89PNG\r\n\x1a\n" * 10], ids=["empty", "text", "PNG"])
-def test_what_is_no_zip_is_refused(path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_zip_is_rejected(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
     with pytest.raises(BadArchive, match="not a zip file"):
         listed(path)
 
 
-def test_cut_off_zip_is_refused(path: Path) -> None:
+def test_cut_off_zip_is_rejected(path: Path) -> None:
     data = zipped(path, {"a": png()}).read_bytes()
     path.write_bytes(data[:-30])
 
@@ -47,24 +47,24 @@ def test_cut_off_zip_is_refused(path: Path) -> None:
         listed(path)
 
 
-def test_zip_without_files_is_refused(path: Path) -> None:
+def test_zip_without_files_is_rejected(path: Path) -> None:
     with pytest.raises(BadArchive, match="the archive is empty"):
         listed(zipped(path, {}))
 
 
-def test_encrypted_zip_is_refused(path: Path) -> None:
+def test_encrypted_zip_is_rejected(path: Path) -> None:
     zipped(path, {"a": b"1", "b": b"2"})
 
     with pytest.raises(BadArchive, match="encrypted"):
         listed(patch(path, CENTRAL, 8, "<H", 0x1, entry=1))
 
 
-def test_unknown_zip_version_is_refused(path: Path) -> None:
+def test_unknown_zip_version_is_rejected(path: Path) -> None:
     with pytest.raises(BadArchive, match="features that are not supported"):
         listed(patch(zipped(path, {"a": b"1"}), CENTRAL, 6, "<H", 99))
 
 
-def test_too_many_members_are_refused(path: Path) -> None:
+def test_too_many_members_are_rejected(path: Path) -> None:
     zipped(path, {str(number): b"" for number in range(4)})
 
     assert len(listed(path, members=4)[0]) == 4
@@ -72,7 +72,7 @@ def test_too_many_members_are_refused(path: Path) -> None:
         listed(path, members=3)
 
 
-def test_too_large_directory_is_refused_unread(path: Path) -> None:
+def test_too_large_directory_is_rejected_unread(path: Path) -> None:
     infos = [zipfile.ZipInfo(str(number)) for number in range(20)]
     for info in infos:
         info.comment = b"x" * 60_000
@@ -82,7 +82,7 @@ def test_too_large_directory_is_refused_unread(path: Path) -> None:
 
 
 @pytest.mark.parametrize("header_offset", [0, 2**32 - 2], ids=["overlap", "outside"])
-def test_members_that_share_bytes_or_have_none_are_refused(path: Path, header_offset: int) -> None:
+def test_members_that_overlap_or_lie_outside_are_rejected(path: Path, header_offset: int) -> None:
     zipped(path, {"a": png(), "b": png()})
 
     with pytest.raises(BadArchive, match="overlap or lie outside"):

@@ -1,4 +1,4 @@
-"""Names of an archive's members are cleaned, ignored or refused."""
+"""Names of an archive's members are normalized, ignored or rejected."""
 
 import pytest
 
@@ -17,17 +17,17 @@ from media.archives import names
         ("cat/", "cat"),
     ],
 )
-def test_clean(raw: str, expected: str) -> None:
+def test_names_are_normalized(raw: str, expected: str) -> None:
     assert names.clean(raw) == expected
 
 
 @pytest.mark.parametrize("name", ["__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", ".git/config", "cat/._1.png"])
-def test_clutter(name: str) -> None:
+def test_clutter_is_recognized(name: str) -> None:
     assert names.is_clutter(name)
 
 
 @pytest.mark.parametrize("name", ["cat/1.png", "../1.png", "cat/..", "thumbs/1.png"])
-def test_what_is_no_clutter(name: str) -> None:
+def test_other_names_are_not_clutter(name: str) -> None:
     assert not names.is_clutter(name)
 
 
@@ -46,7 +46,7 @@ def test_what_is_no_clutter(name: str) -> None:
         ("more.7z", "nested archive"),
     ],
 )
-def test_refused_names(name: str, reason: str) -> None:
+def test_bad_names_are_rejected(name: str, reason: str) -> None:
     fault = names.fault(name)
 
     assert fault is not None
@@ -54,5 +54,5 @@ def test_refused_names(name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["cat/1.png", "cat/..1.png", "ca:t/1.png", "😀/1.png", "cat/" + "x" * 1020])
-def test_accepted_names(name: str) -> None:
+def test_good_names_are_accepted(name: str) -> None:
     assert names.fault(name) is None

@@ -1,4 +1,4 @@
-"""Rejected files are all counted, and the first are listed by name."""
+"""All rejected files are counted and the first are listed by name."""
 
 from contract.datasets import Rejected
 from media.archives.rejections import Rejections, shown
@@ -15,16 +15,16 @@ def test_all_are_counted_and_a_thousand_listed_in_order() -> None:
 
 def test_list_does_not_depend_on_the_order() -> None:
     files = [("b", "x"), ("a", "y"), ("a", "x")]
-    one, other = Rejections(), Rejections()
+    forward, backward = Rejections(), Rejections()
     for name, reason in files:
-        one.add(name, reason)
+        forward.add(name, reason)
     for name, reason in reversed(files):
-        other.add(name, reason)
+        backward.add(name, reason)
 
-    assert one.first() == other.first() == tuple(Rejected(file=f, reason=r) for f, r in sorted(files))
+    assert forward.first() == backward.first() == tuple(Rejected(file=f, reason=r) for f, r in sorted(files))
 
 
-def test_summary_names_three() -> None:
+def test_summary_names_the_first_three() -> None:
     rejections = Rejections()
     assert rejections.summary() == ""
     for name in "dcba":
@@ -39,14 +39,14 @@ def test_shown_names_are_short_and_printable() -> None:
     assert shown("x" * 201) == "x" * 199 + "…"
 
 
-def test_rejections_of_parts_are_those_of_the_whole() -> None:
+def test_merged_rejections_of_parts_equal_those_of_the_whole() -> None:
     whole, merged = Rejections(), Rejections()
     for part in range(3):
-        mine = Rejections()
+        of_part = Rejections()
         for number in range(part, 1500, 3):
             whole.add(f"{number:04d}.png", "damaged")
-            mine.add(f"{number:04d}.png", "damaged")
-        merged.merge(len(mine), mine.first())
+            of_part.add(f"{number:04d}.png", "damaged")
+        merged.merge(len(of_part), of_part.first())
 
     assert len(merged) == 1500
     assert (merged.first(), merged.summary()) == (whole.first(), whole.summary())

@@ -18,8 +18,8 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.references import Owner
 from services.storage.sweep.reconciler import Reconciler
-from tests.clock import FakeClock
 from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_SPEC
+from tests.support.clock import FakeClock
 from tests.unit.storage.jobs.job_model import ModelJob, Outcome
 
 

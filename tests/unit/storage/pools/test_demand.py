@@ -9,8 +9,8 @@ from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
-from tests.clock import FakeClock
 from tests.examples import PREDICT_REQUEST, TRAIN_REQUEST
+from tests.support.clock import FakeClock
 
 IDLE = ReplicaReport(job=False, busy=0.0, draining=False)
 BUSY = ReplicaReport(job=True, busy=0.5, draining=False)

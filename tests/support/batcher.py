@@ -1,4 +1,4 @@
-"""Questions to a pool over Redis, asked as a gateway asks them."""
+"""A gateway's batcher for tests, connected to Redis."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +12,9 @@ from services.gateway.serving.batching.bounds import Bounds
 
 @asynccontextmanager
 async def batcher(pool: str, url: str) -> AsyncIterator[Batcher]:
-    """A gateway's batcher on this Redis."""
+    """Open a batcher for a pool during the block."""
     settings = BrokerSettings.model_validate({"url": url})
-    asker = Batcher(RedisChannel(pool, settings, Broker(celery_app(settings))), Bounds())
-    await asker.open()
-    yield asker
-    await asker.close()
+    batcher = Batcher(RedisChannel(pool, settings, Broker(celery_app(settings))), Bounds())
+    await batcher.open()
+    yield batcher
+    await batcher.close()

@@ -1,4 +1,4 @@
-"""The only place where tests publish what a batch prediction needs: a tiny model, and a split that it can take."""
+"""Publishes a tiny model and a dataset split for batch predictions."""
 
 import io
 from pathlib import Path
@@ -13,14 +13,14 @@ from contract.models import ModelCard
 from services.storage.objects import Objects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.onnx_models import CARD, linear
-from tests.published import publish
+from tests.support.onnx_models import CARD, linear
+from tests.support.publication import publish
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 
 
 def publish_model(stores: Stores, card: ModelCard = CARD, weights: NDArray[np.float32] = WEIGHTS) -> None:
-    """The linear model as pet-cnn@1."""
+    """Publish the linear model as pet-cnn@1."""
     artifact = stores.objects.put(Bucket.JOBS, "trained/attempts/1/model.onnx", linear(card, weights))
     manifest = {"artifact": artifact, "labels": card.labels, "preprocessing": card.preprocessing}
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update=manifest))
@@ -34,7 +34,7 @@ def publish_split(
     image: ImageSpec = CARD.preprocessing.image,
     shards: int = 2,
 ) -> None:
-    """The pictures (n, channels, height, width) and their class numbers (n,) as the test split of pets@1."""
+    """Publish images (n, channels, height, width) and class numbers (n,) as the test split of pets@1."""
     stored = stored_shards(stores.objects, images, labels, shards)
     manifest = {
         "classes": classes,
@@ -53,14 +53,14 @@ def stored_shards(
         np.save(file, array)
         return objects.put(Bucket.JOBS, f"prepared/attempts/1/{name}", file.getvalue())
 
-    pieces = zip(np.array_split(images, count), np.array_split(labels, count), strict=True)
+    shards = zip(np.array_split(images, count), np.array_split(labels, count), strict=True)
     return tuple(
-        Shard(count=len(some), images=put(f"images-{number}", some), labels=put(f"labels-{number}", their))
-        for number, (some, their) in enumerate(pieces)
+        Shard(count=len(part), images=put(f"images-{number}", part), labels=put(f"labels-{number}", part_labels))
+        for number, (part, part_labels) in enumerate(shards)
     )
 
 
 def fetch(objects: Objects, ref: ObjectRef, path: Path) -> Path:
-    """An object as a file."""
+    """Download an object to a file."""
     objects.fetch(ref, path)
     return path

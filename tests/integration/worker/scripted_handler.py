@@ -1,4 +1,4 @@
-"""A handler for the harness tests: the data set's name says how it behaves."""
+"""A handler for the tests of the worker; the dataset's name selects its behaviour."""
 
 import os
 import signal
@@ -25,30 +25,30 @@ MANIFEST = DatasetManifest(
 
 
 def handle(task: Task) -> Outcome:
-    mood = task.job.spec["dataset"]
-    task.report(0.1, "in the mood: " + mood)
-    if mood == "bad":
+    behaviour = task.job.spec["dataset"]
+    task.report(0.1, "behaviour: " + behaviour)
+    if behaviour == "bad":
         raise BadDataset("there is only one class")
-    if mood == "unlucky" and task.job.attempt == 1:
+    if behaviour == "unlucky" and task.job.attempt == 1:
         raise Corrupt("a bit flipped")
-    if mood == "buggy":
+    if behaviour == "buggy":
         raise ZeroDivisionError("secret detail")
-    if mood == "dying":
+    if behaviour == "dying":
         os.kill(os.getpid(), signal.SIGKILL)
-    if mood == "slow":
+    if behaviour == "slow":
         for step in range(300):
             task.report(step / 300, f"step {step}")
             time.sleep(0.1)
-    if mood == "resuming":
+    if behaviour == "resuming":
         if task.checkpoint is None:
             task.save_checkpoint("half.bin", b"half of the work")
             for _ in range(300):
                 task.report(0.5, "half")
                 time.sleep(0.1)
         assert task.objects.read(task.checkpoint) == b"half of the work"
-    if mood == "dividing":
+    if behaviour == "dividing":
         if task.part is not None:
-            task.log(f"part {task.part['number']} at work")
+            task.log(f"part {task.part['number']} started")
             return PartDone(result={"square": task.part["number"] ** 2})
         if task.parts is None:
             return Division(parts=tuple({"number": number} for number in range(4)))

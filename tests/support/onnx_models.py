@@ -1,4 +1,4 @@
-"""The only place that makes tiny ONNX classifiers for tests, with their card, without PyTorch."""
+"""Makes tiny ONNX classifiers with their model card, without PyTorch."""
 
 import math
 
@@ -17,12 +17,12 @@ CARD = ModelCard(
 
 
 def linear(card: ModelCard | None = CARD, weights: NDArray[np.float32] | None = None, seed: int = 0) -> bytes:
-    """An ONNX file of flatten and one dense layer without bias; without a card in it when `card` is None.
+    """Make an ONNX file of flatten and one dense layer without bias; without a card if `card` is None.
 
-    `weights` is float32 (channels * height * width, classes), random from `seed` when not given.
+    `weights` is float32 (channels * height * width, classes), by default random from `seed`.
     """
-    described = card or CARD
-    shape, classes = described.preprocessing.image.shape, len(described.labels)
+    shape_card = card or CARD
+    shape, classes = shape_card.preprocessing.image.shape, len(shape_card.labels)
     if weights is None:
         weights = np.random.default_rng(seed).normal(0, 0.1, (math.prod(shape), classes)).astype(np.float32)
     graph = helper.make_graph(
@@ -39,7 +39,7 @@ def linear(card: ModelCard | None = CARD, weights: NDArray[np.float32] | None = 
 
 
 def onnx_file(graph: onnx.GraphProto, card: ModelCard | None) -> bytes:
-    """The graph as an ONNX file, with the card in its metadata."""
+    """Serialize a graph as an ONNX file, with the card in its metadata."""
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
     if card is not None:
         helper.set_model_props(model, {METADATA_KEY: card.model_dump_json()})
@@ -48,14 +48,14 @@ def onnx_file(graph: onnx.GraphProto, card: ModelCard | None) -> bytes:
 
 
 def pictures(count: int, card: ModelCard = CARD, seed: int = 0) -> NDArray[np.uint8]:
-    """Random uint8 (count, channels, height, width) that the card's model takes."""
+    """Random images for the card's model, uint8 (count, channels, height, width)."""
     return np.random.default_rng(seed).integers(0, 256, (count, *card.preprocessing.image.shape), np.uint8)
 
 
 def expected_logits(
     images: NDArray[np.uint8], weights: NDArray[np.float32], card: ModelCard = CARD
 ) -> NDArray[np.float64]:
-    """What `linear` must answer, float64 (n, classes), computed from the definition of its preprocessing."""
+    """The expected output of `linear`, float64 (n, classes), computed from the definition of its preprocessing."""
     mean = np.array(card.preprocessing.mean).reshape(-1, 1, 1)
     std = np.array(card.preprocessing.std).reshape(-1, 1, 1)
     logits: NDArray[np.float64] = ((images / 255 - mean) / std).reshape(len(images), -1) @ weights.astype(np.float64)

@@ -1,4 +1,4 @@
-"""A process that is started again whenever it dies, and that a nemesis can kill and freeze."""
+"""A process that is restarted when it dies, and that tests can kill and freeze."""
 
 import signal
 import subprocess
@@ -10,21 +10,21 @@ import psutil
 
 from tests.faults.proxy import ROOT
 
-AGAIN_S = 0.3
+RESTART_S = 0.3
 
 
-class Kept:
-    """A process kept alive; its output goes to `<folder>/<name>.log`."""
+class RestartedProcess:
+    """A process that is restarted when it dies; its output goes to `<folder>/<name>.log`."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._command, self._environment = command, environment
-        self._wanted = threading.Event()
-        self._over = threading.Event()
+        self._enabled = threading.Event()
+        self._stopped = threading.Event()
         self._process = self._start()
-        self._wanted.set()
-        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._enabled.set()
+        self._thread = threading.Thread(target=self._restart, daemon=True)
         self._thread.start()
 
     @property
@@ -35,7 +35,7 @@ class Kept:
         return self._process.poll() is None
 
     def family(self) -> list[psutil.Process]:
-        """The process and everything below it, as far as it lives."""
+        """Return the process and its descendants that are alive."""
         try:
             parent = psutil.Process(self.pid)
             return [parent, *parent.children(recursive=True)]
@@ -43,34 +43,34 @@ class Kept:
             return []
 
     def attempts(self) -> list[psutil.Process]:
-        """The processes of a worker that run jobs: the children of its fork server."""
-        found = []
+        """Return the processes of a worker that run attempts: the children of its fork server."""
+        attempts = []
         for process in self.family():
             with suppress(psutil.NoSuchProcess):
                 if process.pid != self.pid and process.ppid() != self.pid:
-                    found.append(process)
-        return found
+                    attempts.append(process)
+        return attempts
 
     def kill(self) -> None:
-        """kill -9; it is dead when this returns."""
+        """Send SIGKILL and wait for the end."""
         process = self._process
         process.kill()
         process.wait()
 
     def terminate(self, within_s: float) -> int:
-        """SIGTERM, and do not start it again until `resume`; the exit code."""
-        self._wanted.clear()
+        """Send SIGTERM, do not restart until `resume`, and return the exit code."""
+        self._enabled.clear()
         self._process.terminate()
         return self._process.wait(within_s)
 
     def pause(self) -> None:
-        """Kill it and do not start it again until `resume`."""
-        self._wanted.clear()
+        """Kill it and do not restart it until `resume`."""
+        self._enabled.clear()
         self._process.kill()
         self._process.wait()
 
     def resume(self) -> None:
-        self._wanted.set()
+        self._enabled.set()
 
     def freeze(self) -> None:
         signal_all(self.family(), signal.SIGSTOP)
@@ -79,20 +79,20 @@ class Kept:
         signal_all(self.family(), signal.SIGCONT)
 
     def stop(self) -> None:
-        """The end, for the process and its family."""
-        self._over.set()
-        self._wanted.set()
+        """Kill the process and its descendants for good."""
+        self._stopped.set()
+        self._enabled.set()
         family = self.family()
         self._process.kill()
         signal_all(family, signal.SIGKILL)
         self._thread.join()
 
-    def _keep(self) -> None:
-        while not self._over.is_set():
+    def _restart(self) -> None:
+        while not self._stopped.is_set():
             self._process.wait()
-            self._over.wait(AGAIN_S)
-            self._wanted.wait()
-            if not self._over.is_set():
+            self._stopped.wait(RESTART_S)
+            self._enabled.wait()
+            if not self._stopped.is_set():
                 self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -101,7 +101,7 @@ class Kept:
 
 
 def signal_all(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to those that still live."""
+    """Send a signal to the processes that are still alive."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)

@@ -1,4 +1,4 @@
-"""The only place that starts echoing replicas and asks them."""
+"""Starts echo replicas and sends them questions."""
 
 import asyncio
 import os
@@ -12,13 +12,13 @@ from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.inference import Artifact, EncodedImage, Scores, Target
 from services.gateway.serving.batching.batcher import Batcher
 
-PATIENCE_S = 40.0
+TIMEOUT_S = 40.0
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
 @contextmanager
 def replica(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that answers questions, until the end of the block."""
+    """Run an echo replica during the block."""
     environment = os.environ | {
         "TIDEPOOL_BROKER_URL": url,
         "TIDEPOOL_DATABASE_URL": f"sqlite:///{log}.db",
@@ -37,23 +37,23 @@ def replica(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-async def ask(asker: Batcher, text: str, within_s: float = PATIENCE_S) -> str:
-    """The first word of the answer."""
-    return (await ask_all(asker, text, within_s))[0]
+async def ask(batcher: Batcher, text: str, within_s: float = TIMEOUT_S) -> str:
+    """Return the first word of the answer."""
+    return (await ask_all(batcher, text, within_s))[0]
 
 
-async def ask_all(asker: Batcher, text: str, within_s: float = PATIENCE_S) -> list[str]:
-    """Every word of the answer."""
-    answer = (await asker.ask(TARGET, EncodedImage(text.encode()), within_s)).answer
+async def ask_all(batcher: Batcher, text: str, within_s: float = TIMEOUT_S) -> list[str]:
+    """Return every word of the answer."""
+    answer = (await batcher.ask(TARGET, EncodedImage(text.encode()), within_s)).answer
     assert isinstance(answer, Scores)
     return [word for word, _ in answer.best]
 
 
-async def until_answered(asker: Batcher) -> str:
-    """The answer to `hello`, asked again through an outage."""
-    async with asyncio.timeout(PATIENCE_S):
+async def until_answered(batcher: Batcher) -> str:
+    """Ask `hello`, again during an outage, and return the answer."""
+    async with asyncio.timeout(TIMEOUT_S):
         while True:
             try:
-                return await ask(asker, "hello", 5)
+                return await ask(batcher, "hello", 5)
             except (BrokerUnavailable, DeadlineExceeded):
                 await asyncio.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Bytes that are not one picture are refused with a BadImage that says why."""
+"""Invalid image files raise BadImage with a reason."""
 
 import struct
 
@@ -10,7 +10,7 @@ from PIL import Image
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from media.images import decode
-from tests.pictures import encoded, noise, png_header
+from tests.support.images import encoded, noise, png_header
 
 SMALL = ImageSpec(size=(4, 6))
 FILES = {
@@ -34,12 +34,12 @@ FILES = {
         pytest.param(encoded(noise(64, 64), "WEBP")[:1500], "damaged", id="cut WebP"),
     ],
 )
-def test_what_is_not_a_picture_is_refused(data: bytes, reason: str) -> None:
+def test_a_file_that_is_not_an_image_is_rejected(data: bytes, reason: str) -> None:
     with pytest.raises(BadImage, match=reason):
         decode(data, SMALL)
 
 
-def test_missing_palette_is_refused() -> None:
+def test_missing_palette_is_rejected() -> None:
     file = encoded(Image.fromarray(noise(4, 6)).quantize(8))
     start = file.index(b"PLTE") - 4
     length = struct.unpack(">I", file[start : start + 4])[0] + 12
@@ -48,12 +48,12 @@ def test_missing_palette_is_refused() -> None:
         decode(file[:start] + file[start + length :], SMALL)
 
 
-def test_huge_picture_is_refused_by_its_header() -> None:
+def test_huge_image_is_rejected_by_its_header() -> None:
     with pytest.raises(BadImage, match="30000 x 30000 pixels; the limit is 67108864"):
         decode(png_header(30000, 30000), SMALL)
 
 
-def test_limit_is_the_callers() -> None:
+def test_the_caller_sets_the_limit() -> None:
     data = encoded(noise(4, 6))
 
     assert decode(data, SMALL, max_pixels=24).shape == (3, 4, 6)
@@ -63,7 +63,7 @@ def test_limit_is_the_callers() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(kind=st.sampled_from(sorted(FILES)), edits=st.dictionaries(st.integers(0, 399), st.integers(0, 255), min_size=1))
-def test_damage_is_never_another_error(kind: str, edits: dict[int, int]) -> None:
+def test_a_damaged_file_raises_only_bad_image(kind: str, edits: dict[int, int]) -> None:
     data = bytearray(FILES[kind])
     for place, value in edits.items():
         data[place % len(data)] = value

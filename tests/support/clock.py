@@ -1,4 +1,4 @@
-"""The only clock of the tests that depend on time: it stands still until a test moves it."""
+"""A clock that stands still until a test advances it."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from tests.examples import WHEN
 
 
 class FakeClock:
-    """Called like `services.storage.database.utc_now`."""
+    """A replacement for `services.storage.database.utc_now`."""
 
     def __init__(self, now: datetime = WHEN) -> None:
         self.now = now

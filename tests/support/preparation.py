@@ -1,4 +1,4 @@
-"""The only place where tests prepare archives, without a job."""
+"""Prepares archives to datasets without a job."""
 
 import io
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from services.preprocess.assembly import assembled
 from services.preprocess.pipeline import OnStep, opened
 from services.preprocess.shards import ShardFile
 from services.storage.memory_objects import MemoryObjects
-from tests.pictures import Files, zipped
+from tests.support.images import Files, zipped
 from worker.slicing import Slice, sliced
 
 SPEC = PreprocessSpec(
@@ -29,7 +29,7 @@ Load = Callable[[DatasetManifest, Split], tuple[np.ndarray, np.ndarray]]
 
 
 class Workshop:
-    """Prepares files, each time in a fresh folder, and reads what came of them."""
+    """Prepares files, each time in a new folder, and loads the resulting dataset."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -43,24 +43,24 @@ class Workshop:
         on_step: OnStep = lambda *_: None,
         most: int = 10_000,
     ) -> DatasetManifest:
-        """The data set of a zip of the files, prepared in parts of at most `most` pictures."""
-        path = zipped(self._fresh() / "upload.zip", files)
+        """Prepare a zip of the files in parts of at most `most` images."""
+        path = zipped(self._new_folder() / "upload.zip", files)
         with opened(path, spec, limits) as preparation:
             parts = sliced(len(preparation.whole), most).parts
         pieces = []
-        for part in parts:  # each by itself, as another replica would
+        for part in parts:  # each opens the archive again, like another replica
             with opened(path, spec, limits) as preparation:
-                pieces.append(preparation.piece(Slice.model_validate(part), self._fresh(), self._store, on_step))
+                pieces.append(preparation.piece(Slice.model_validate(part), self._new_folder(), self._store, on_step))
         return assembled(pieces, spec.image, limits)
 
     def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """All pictures (n, channels, height, width) and labels (n,) of a split."""
+        """Load all images (n, channels, height, width) and labels (n,) of a split."""
         shards = data.shards[split]
         images = [np.load(io.BytesIO(self._objects.read(shard.images))) for shard in shards]
         labels = [np.load(io.BytesIO(self._objects.read(shard.labels))) for shard in shards]
         return np.concatenate(images), np.concatenate(labels)
 
-    def _fresh(self) -> Path:
+    def _new_folder(self) -> Path:
         folder = self._folder / str(len(list(self._folder.iterdir())))
         folder.mkdir()
         return folder

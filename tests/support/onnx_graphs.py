@@ -1,4 +1,4 @@
-"""The only place that makes tiny ONNX models of any signature for tests."""
+"""Makes tiny ONNX models with arbitrary signatures."""
 
 from collections.abc import Sequence
 
@@ -27,19 +27,19 @@ ONNX_TYPES = {
 
 
 def identity(kind: int, shape: Shape = ("batch", 2)) -> bytes:
-    """`y` is `x`, of an element type of onnx.TensorProto."""
+    """`y` equals `x`; `kind` is an element type of onnx.TensorProto."""
     return graph([helper.make_node("Identity", ["x"], ["y"])], {"x": (kind, shape)}, {"y": (kind, shape)})
 
 
 def sums() -> bytes:
-    """Of `a` and `b`, float (batch, 3), the outputs `sum` and `difference`."""
+    """Inputs `a` and `b`, outputs `sum` and `difference`, all float (batch, 3)."""
     nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
     row = (TensorProto.FLOAT, ("batch", 3))
     return graph(nodes, {"a": row, "b": row}, {"sum": row, "difference": row})
 
 
 def lookup(rows: int = 4) -> bytes:
-    """`y` (batch,) is the `x`-th, int64 (batch,), of 0, 10, 20, …; fails for an index beyond `rows`."""
+    """`y` (batch,) is element `x`, int64 (batch,), of 0, 10, 20, …; fails for an index beyond `rows`."""
     table = helper.make_tensor("table", TensorProto.FLOAT, [rows], [10.0 * row for row in range(rows)])
     nodes = [helper.make_node("Constant", [], ["t"], value=table), helper.make_node("Gather", ["t", "x"], ["y"])]
     return graph(nodes, {"x": (TensorProto.INT64, ("batch",))}, {"y": (TensorProto.FLOAT, ("batch",))})
@@ -49,12 +49,12 @@ def graph(
     nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, Shape]], outputs: dict[str, tuple[int, Shape]]
 ) -> bytes:
     """An ONNX file of these nodes; tensors are (element type, shape) by name."""
-    found = helper.make_graph(
+    onnx_graph = helper.make_graph(
         nodes,
         "graph",
         [helper.make_tensor_value_info(name, *tensor) for name, tensor in inputs.items()],
         [helper.make_tensor_value_info(name, *tensor) for name, tensor in outputs.items()],
     )
-    model = helper.make_model(found, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    model = helper.make_model(onnx_graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
     file: bytes = model.SerializeToString()
     return file

@@ -1,4 +1,4 @@
-"""The only place where tests publish as a worker would."""
+"""Publishes a dataset or model version as a worker does."""
 
 from contract.jobs import Job, JobRequest
 from services.storage.jobs.publication import Manifest
@@ -6,7 +6,7 @@ from services.storage.stores import Stores
 
 
 def publish(stores: Stores, request: JobRequest, manifest: Manifest) -> Job:
-    """Submit a job, and finish it with what it publishes; no other job of its kind may be waiting."""
+    """Create a job and finish it with a manifest; no other job of its kind may be queued."""
     stores.jobs.create(request)
     claim = stores.leases.claim(request.kind, "worker")
     assert claim is not None

@@ -1,4 +1,4 @@
-"""The only place where tests read what deploys Tidepool: Compose, Kubernetes, and the scripts of the images."""
+"""Reads the Compose file, the Kubernetes manifests and the scripts of the container images."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = ROOT / "deploy" / "bin"
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 SERVICES = ("init", "sweep", "gateway", "preprocess", "trainer", "inference")
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Workload:
-    """What both platforms say of one service; CPUs, memory in bytes, seconds until it is killed."""
+    """One service as both platforms define it; memory in bytes, `grace` in seconds until it is killed."""
 
     command: tuple[str, ...]
     image: str
@@ -31,18 +31,18 @@ class Workload:
 
 
 def compose(name: str = "docker-compose.yml") -> Document:
-    """A Compose file with the defaults of its variables."""
+    """Load a Compose file with the defaults of its variables."""
     text = (ROOT / name).read_text()
-    return dict(yaml.safe_load(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda found: found[2] or "", text)))
+    return dict(yaml.safe_load(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda match: match[2] or "", text)))
 
 
 def documents(*files: str) -> list[Document]:
-    """The Kubernetes documents of files under deploy/kubernetes."""
+    """Load the documents of files under deploy/kubernetes."""
     return [document for file in files for document in yaml.safe_load_all((KUBERNETES / file).read_text())]
 
 
 def in_compose(name: str) -> Workload:
-    """A service of docker-compose.yml."""
+    """Return a service of docker-compose.yml."""
     service = compose()["services"][name]
     limits = service["deploy"]["resources"]["limits"]
     volume = next(volume for volume in service["volumes"] if volume.endswith(":/run/secrets/tidepool:ro"))
@@ -58,7 +58,7 @@ def in_compose(name: str) -> Workload:
 
 
 def in_kubernetes(name: str) -> Workload:
-    """The Deployment or Job of that name in the base."""
+    """Return the Deployment or Job of that name in the base."""
     (workload,) = (document for document in documents(f"base/{name}.yaml") if "template" in document.get("spec", {}))
     (settings,) = documents("base/settings.yaml")
     pod = workload["spec"]["template"]["spec"]
@@ -77,13 +77,13 @@ def in_kubernetes(name: str) -> Workload:
 
 
 def script(name: str, *arguments: str, **environment: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a script of the images."""
+    """Run a script of the container images."""
     variables = {"PATH": os.environ["PATH"], **{name: str(value) for name, value in environment.items()}}
     return subprocess.run([BIN / name, *arguments], env=variables, capture_output=True, text=True, check=False)
 
 
 def secrets_made(folder: Path) -> Path:
-    """What make-secrets makes, in a folder for each volume."""
+    """Run make-secrets, with a subfolder for each volume."""
     for part in ("init", "redis", "postgres", "s3", "autoscaler", *SERVICES):
         (folder / part).mkdir(exist_ok=True)
     done = script("make-secrets", TIDEPOOL_SECRETS=folder)
@@ -92,6 +92,6 @@ def secrets_made(folder: Path) -> Path:
 
 
 def _bytes(quantity: str) -> int:
-    """Docker's units are powers of 1024, as are those of Kubernetes that end in i."""
+    """Convert a quantity to bytes; units are powers of 1024 in Docker, and in Kubernetes if they end in i."""
     number, unit = re.fullmatch(r"(\d+)([KMG])i?", quantity).groups()  # type: ignore[union-attr]
     return int(number) << {"K": 10, "M": 20, "G": 30}[unit]

@@ -1,4 +1,4 @@
-"""The only place where tests serve any ONNX model through the protocol: a pool in this process, without a queue."""
+"""Serves ONNX models in this process, without a queue, for tests of the Open Inference Protocol."""
 
 import asyncio
 import uuid
@@ -16,11 +16,11 @@ from services.inference.engine.tensors import TensorRunner
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
-from tests.published import publish
+from tests.support.publication import publish
 
 
 class LocalAsker:
-    """Answers each question at once, by ONNX Runtime; fails with `error` if there is one."""
+    """Answers each question with ONNX Runtime, or raises `error` if set."""
 
     def __init__(self, objects: MemoryObjects) -> None:
         self.asked: list[Target] = []
@@ -73,7 +73,7 @@ class LocalAsker:
 
 
 def session_of(file: bytes) -> ort.InferenceSession:
-    """A session that keeps what it thinks of bad inputs to itself."""
+    """A session that does not log errors of bad inputs."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
@@ -81,7 +81,7 @@ def session_of(file: bytes) -> ort.InferenceSession:
 
 
 def serve(stores: Stores, name: str, file: bytes) -> Job:
-    """Publish an ONNX file as the next version of a model, with the signature that ONNX Runtime finds in it."""
+    """Publish an ONNX file as the next version of a model, with the signature that ONNX Runtime reports."""
     session = session_of(file)
     artifact = stores.objects.put(Bucket.JOBS, f"{name}/{uuid.uuid4().hex}/model.onnx", file)
     manifest = {

@@ -1,4 +1,4 @@
-"""Takes stock when nothing moves any more: what the API says of every job and version, and what the tables say."""
+"""Records the final state of a run: every job and version in the API and in the database."""
 
 import json
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ from worker.retries import retry_outages
 TABLES: dict[str, Table] = {"datasets": dataset_versions, "models": model_versions}
 
 
-def take_stock(cluster: Cluster, recorder: Recorder) -> None:
-    """Write down the end of every job, its event stream, every version twice, and every Idempotency-Key."""
+def record_final_state(cluster: Cluster, recorder: Recorder) -> None:
+    """Record every job with its event stream, every version in API and database, and every Idempotency-Key."""
     headers = {"Authorization": f"Bearer {cluster.key}"}
     with httpx.Client(base_url=cluster.url, headers=headers, timeout=30, trust_env=False) as http:
         for job in _pages(http, "/v1/jobs"):
-            made = (job["result"] or {}).get("dataset" if job["kind"] == "preprocess" else "model")
+            reference = (job["result"] or {}).get("dataset" if job["kind"] == "preprocess" else "model")
             noun = "datasets" if job["kind"] == "preprocess" else "models"
-            value = {"state": job["state"], "reference": f"{noun} {made}" if made else None}
+            value = {"state": job["state"], "reference": f"{noun} {reference}" if reference else None}
             recorder.note("api", Operation.FINAL, job["id"], value)
             recorder.note("api", Operation.STREAM, job["id"], _stream(http, job["id"]))
         for noun in TABLES:
             for item in _pages(http, f"/v1/{noun}"):
                 for version in item["versions"]:
-                    found = http.get(f"/v1/{noun}/{item['name']}/versions/{version}").raise_for_status().json()
-                    value = {"job": found["job"], "fence": None, "intact": True}
+                    body = http.get(f"/v1/{noun}/{item['name']}/versions/{version}").raise_for_status().json()
+                    value = {"job": body["job"], "fence": None, "intact": True}
                     recorder.note("api", Operation.VERSION, f"{noun} {item['name']}@{version}", value)
     with cluster.stores.database.read() as connection:
         for noun, table in TABLES.items():
@@ -43,12 +43,12 @@ def take_stock(cluster: Cluster, recorder: Recorder) -> None:
 
 
 def _artifact(cluster: Cluster, noun: str, manifest: Any, job: str) -> dict[str, Any]:
-    """The fence under which a version's file was written, and whether it is the job's own, as it was written."""
-    made = manifest["shards"]["train"][0]["images"] if noun == "datasets" else manifest["artifact"]
-    ref = ObjectRef.model_validate(made)
+    """Return the fence in the key of a version's file, and whether the file is the job's and intact."""
+    artifact = manifest["shards"]["train"][0]["images"] if noun == "datasets" else manifest["artifact"]
+    ref = ObjectRef.model_validate(artifact)
     owner, _, fence = ref.key.split("/")[:3]
     try:
-        # an outage is no damage: only what stays unreadable, or reads as something else, is broken
+        # retried, as an outage is not damage
         intact = owner == job and retry_outages(lambda: cluster.stores.objects.read(ref)) == job.encode()
     except TidepoolError:
         intact = False
@@ -56,10 +56,10 @@ def _artifact(cluster: Cluster, noun: str, manifest: Any, job: str) -> dict[str,
 
 
 def _stream(http: httpx.Client, job: str) -> dict[str, Any]:
-    """The states and epochs that a job's event stream tells; it ends by itself."""
+    """Read the states and epochs of a job's event stream to its end."""
     states, epochs, kind = [], [], ""
-    with http.stream("GET", f"/v1/jobs/{job}/events") as answer:
-        for line in answer.iter_lines():
+    with http.stream("GET", f"/v1/jobs/{job}/events") as response:
+        for line in response.iter_lines():
             field, _, text = line.partition(": ")
             if field == "event":
                 kind = text

@@ -1,4 +1,4 @@
-"""What a kustomization comes to, by kubectl or by the few of kustomize's rules that ours use."""
+"""Renders a kustomization, with kubectl or with the few rules of kustomize that ours use."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tests.definitions import KUBERNETES, Document
+from tests.support.deployment import KUBERNETES, Document
 
 
 def by_kubectl(overlay: str) -> list[Document]:
@@ -22,33 +22,33 @@ def by_reading(overlay: str) -> list[Document]:
 
 def _rendered(folder: Path) -> list[Document]:
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    found: list[Document] = []
+    rendered: list[Document] = []
     for name, value in kustomization.items():
         match name:
             case "apiVersion" | "kind":
                 pass
             case "resources":
-                found += [document for resource in value for document in _read(folder / resource)]
+                rendered += [document for resource in value for document in _read(folder / resource)]
             case "namespace" | "patches" | "images":
                 pass
             case _:
                 raise KeyError(name)
     for patch in (patch for file in kustomization.get("patches", ()) for patch in _read(folder / file["path"])):
-        (index,) = (index for index, document in enumerate(found) if _identity(document) == _identity(patch))
-        found[index] = _merged(found[index], patch)
+        (index,) = (index for index, document in enumerate(rendered) if _identity(document) == _identity(patch))
+        rendered[index] = _merged(rendered[index], patch)
     images = {
         image["name"]: f"{image.get('newName', image['name'])}:{image['newTag']}" for image in _images(kustomization)
     }
-    for document in found:
+    for document in rendered:
         if "namespace" in kustomization and document["kind"] != "Namespace":
             document["metadata"]["namespace"] = kustomization["namespace"]
         for container in containers(document):
             container["image"] = images.get(container["image"], container["image"])
-    return found
+    return rendered
 
 
 def containers(document: Document) -> list[Document]:
-    """The containers of a workload, none of anything else."""
+    """Return the containers of a workload; empty for other documents."""
     return list(document.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()))
 
 
@@ -65,17 +65,18 @@ def _identity(document: Document) -> tuple[str, str]:
 
 
 def _merged(value: Any, patch: Any) -> Any:
-    """A strategic merge: by key, by name in lists of things that have one; null takes away."""
+    """Strategic merge: mappings by key, lists of named items by name; null deletes."""
     if isinstance(value, dict) and isinstance(patch, dict):
-        merged = {key: _merged(value.get(key), one) for key, one in patch.items() if one is not None}
-        return {key: one for key, one in value.items() if key not in patch} | merged
+        merged = {key: _merged(value.get(key), item) for key, item in patch.items() if item is not None}
+        return {key: item for key, item in value.items() if key not in patch} | merged
     if (
         isinstance(value, list)
         and isinstance(patch, list)
-        and all(isinstance(one, dict) and "name" in one for one in patch)
+        and all(isinstance(item, dict) and "name" in item for item in patch)
     ):
-        named = {one["name"]: one for one in value} | {
-            one["name"]: _merged(next((old for old in value if old["name"] == one["name"]), {}), one) for one in patch
+        named = {item["name"]: item for item in value} | {
+            item["name"]: _merged(next((old for old in value if old["name"] == item["name"]), {}), item)
+            for item in patch
         }
         return list(named.values())
     return patch

@@ -1,4 +1,4 @@
-"""The only place where tests run replicas of the services, as processes over real servers."""
+"""Runs replicas of the services as processes, on real servers."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.servers import S3Server, Server
+from tests.support.servers import S3Server, Server
 
-PATIENCE_S = 90.0
+TIMEOUT_S = 90.0
 
 
 class Replicas:
-    """Replicas over one set of servers; `settings` and `stores` are the clients' way to them."""
+    """Replicas on one set of servers; clients use `settings` and `stores`."""
 
     def __init__(self, database: Database, objects: S3Objects, redis: Server, s3: S3Server, scratch: Path) -> None:
         self.settings = BrokerSettings.model_validate({"url": redis.url})
@@ -38,7 +38,7 @@ class Replicas:
         }
 
     def start(self, service: str, **environment: str) -> None:
-        """One more replica of a service."""
+        """Start another replica of a service."""
         with (self._scratch / f"replica-{len(self._processes)}.log").open("wb") as log:
             command = [sys.executable, "-m", f"services.{service}.main"]
             process = subprocess.Popen(command, env=self._environment | environment, stdout=log, stderr=log)
@@ -52,7 +52,7 @@ class Replicas:
 
     @contextmanager
     def swept(self) -> Iterator[None]:
-        """Wakeups are relayed during the block."""
+        """Relay wake-up messages during the block."""
         broker, over = Broker(celery_app(self.settings)), threading.Event()
 
         def relay() -> None:
@@ -67,9 +67,9 @@ class Replicas:
             over.set()
             thread.join()
 
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Return as soon as it holds; fail with what the replicas said if it does not in time."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not holds():
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fails with the replicas' logs after TIMEOUT_S."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not condition():
             assert time.monotonic() < deadline, [log.read_text()[-2000:] for log in self._scratch.glob("replica-*.log")]
             time.sleep(0.05)

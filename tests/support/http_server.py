@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback for the tests, for as long as a block runs."""
+"""A small HTTP server on loopback for tests."""
 
 import threading
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says nothing of its requests."""
+    """A request handler without logging."""
 
     def answer(self, status: int, content: bytes = b"", **headers: str) -> None:
-        """Send all of an answer."""
+        """Send a complete response."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def answering(handler: type[Handler]) -> Iterator[int]:
-    """Yields the port."""
+    """Serve during the block; yields the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()

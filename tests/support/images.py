@@ -1,4 +1,4 @@
-"""The only place that makes pictures and archives for tests."""
+"""Makes image files and zip archives for tests."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"  # what the headers of a zip's members begin with
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"  # signatures of the headers of a zip's members
 
 Files = Mapping[str, bytes] | Iterable[tuple[str | zipfile.ZipInfo, bytes]]
 
@@ -24,19 +24,19 @@ def noise(height: int = 8, width: int = 8, channels: int = 3, seed: int = 0) -> 
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
-    """The image as a file of a Pillow format."""
+    """Encode an image in a Pillow format."""
     file = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
     return file.getvalue()
 
 
 def png(seed: int = 0, height: int = 8, width: int = 8) -> bytes:
-    """A PNG file of colour noise."""
+    """Make a PNG file of colour noise."""
     return encoded(noise(height, width, seed=seed))
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A valid PNG of a few bytes that declares any size, with next to no pixels."""
+    """Make a valid PNG of a few bytes that declares any size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -47,17 +47,17 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def zipped(path: Path, files: Files, method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Write a zip of the files, in order; names may repeat when they come as pairs."""
+    """Write a zip of the files, in order; names may repeat if given as pairs."""
     pairs = files.items() if isinstance(files, Mapping) else files
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
-        warnings.simplefilter("ignore", UserWarning)  # of names that repeat
+        warnings.simplefilter("ignore", UserWarning)  # from repeated names
         for name, data in pairs:
             archive.writestr(name, data)
     return path
 
 
 def patch(path: Path, signature: bytes, offset: int, layout: str, value: int, entry: int = 0) -> Path:
-    """Overwrite a field of the n-th header that begins with the signature."""
+    """Overwrite a field of header number `entry` with the given signature."""
     data = bytearray(path.read_bytes())
     start = -1
     for _ in range(entry + 1):
@@ -68,6 +68,6 @@ def patch(path: Path, signature: bytes, offset: int, layout: str, value: int, en
 
 
 def class_folders(classes: Iterable[str] = ("cat", "dog"), count: int = 10, under: str = "") -> dict[str, bytes]:
-    """`count` small PNG files for each class, all different, as `<under><class>/<number>.png`."""
+    """Make `count` small PNG files for each class, all different, as `<under><class>/<number>.png`."""
     names = [f"{under}{label}/{number:03d}.png" for label in classes for number in range(count)]
     return {name: png(seed) for seed, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The only place that asks ONNX's own node tests, of raw ONNX Runtime and through the protocol."""
+"""Runs ONNX's own node tests, with ONNX Runtime and through the Open Inference Protocol."""
 
 import warnings
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from tritonclient.utils import np_to_triton_dtype
 
 from services.inference.engine.onnx_runtime import ORT_ERRORS
 from services.storage.stores import Stores
-from tests.oip import serve, session_of
+from tests.support.onnx_serving import serve, session_of
 
 Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model of one operator, with its inputs and what ONNX Runtime alone makes of them, twice."""
+    """A model of one operator with its inputs, and the outputs of two runs with ONNX Runtime alone."""
 
     name: str
     file: bytes
@@ -30,28 +30,28 @@ class Case:
 
     @property
     def agrees(self) -> bool:
-        """Whether ONNX Runtime answers the same each time, which it does not for random numbers."""
+        """Whether both runs gave the same outputs; random operators do not."""
         return all(_same(self.expected[name], self.again[name]) for name in self.expected)
 
 
 def node_tests() -> list[TestCase]:
-    """Every node test that the onnx package has."""
+    """Load every node test of the onnx package."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of divisions by zero that are the cases' purpose
+        warnings.simplefilter("ignore", RuntimeWarning)  # from intended divisions by zero
         return list(load_model_tests(kind="node"))
 
 
 def runnable(test: TestCase) -> Case | Literal["not a tensor"] | None:
-    """The case if raw ONNX Runtime runs it, None if it does not; some have inputs or outputs that are no tensors."""
+    """Return the case if ONNX Runtime can run it, else None; some have inputs or outputs that are not tensors."""
     file = test.model.SerializeToString()
     try:
         session = session_of(file)
         nodes = (*session.get_inputs(), *session.get_outputs())
-        given = dict(zip([node.name for node in session.get_inputs()], test.data_sets[0][0], strict=False))
+        inputs = dict(zip([node.name for node in session.get_inputs()], test.data_sets[0][0], strict=False))
         if not all(node.type.startswith("tensor(") for node in nodes):
-            session.run(None, given)
+            session.run(None, inputs)
             return "not a tensor"
-        feeds = {name: _text(array) for name, array in given.items()}
+        feeds = {name: _text(array) for name, array in inputs.items()}
         names = [node.name for node in session.get_outputs()]
         first, second = (dict(zip(names, session.run(names, feeds), strict=True)) for _ in range(2))
     except ORT_ERRORS:
@@ -60,7 +60,7 @@ def runnable(test: TestCase) -> Case | Literal["not a tensor"] | None:
 
 
 async def ask(client: httpx.AsyncClient, stores: Stores, model: str, case: Case) -> str:
-    """Publish the case as a model and ask it through /v2; what is wrong with the answer, or nothing."""
+    """Publish the case as a model and run it through /v2; returns what is wrong, or an empty string."""
     serve(stores, model, case.file)
     tensors = []
     for name, array in case.inputs.items():
@@ -76,21 +76,21 @@ async def ask(client: httpx.AsyncClient, stores: Stores, model: str, case: Case)
         response.content, header_length=None if length is None else int(length)
     )
     for name, expected in case.expected.items():
-        found = _text(result.as_numpy(name))
-        if found.shape != expected.shape or found.dtype != expected.dtype:
-            return f"{name} is {found.dtype} {found.shape}, not {expected.dtype} {expected.shape}"
-        if case.agrees and not _same(found, expected):
+        actual = _text(result.as_numpy(name))
+        if actual.shape != expected.shape or actual.dtype != expected.dtype:
+            return f"{name} is {actual.dtype} {actual.shape}, not {expected.dtype} {expected.shape}"
+        if case.agrees and not _same(actual, expected):
             return f"{name} has other values"
     return ""
 
 
 def _text(array: Any) -> np.ndarray:
-    """Strings as ONNX Runtime has them, not as bytes."""
-    found = np.asarray(array)
-    if found.dtype != object and found.dtype.kind not in "SU":
-        return found
-    texts = [one.decode() if isinstance(one, bytes) else str(one) for one in found.flat]
-    return np.array(texts, object).reshape(found.shape)
+    """Convert bytes to strings, as ONNX Runtime uses them."""
+    values = np.asarray(array)
+    if values.dtype != object and values.dtype.kind not in "SU":
+        return values
+    texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.flat]
+    return np.array(texts, object).reshape(values.shape)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The only place where tests run a job as replicas would: over real rows, attempt by attempt, but in this process."""
+"""Runs a job's attempts in this process, on real rows."""
 
 from multiprocessing import Pipe
 from pathlib import Path
@@ -19,12 +19,12 @@ def memory_stores() -> Stores:
 
 
 def uploaded(stores: Stores, file: Path) -> str:
-    """Keep a file as a complete upload; its identifier."""
+    """Store a file as a complete upload and return its id."""
     return stores.uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, "upload-1", file)).id
 
 
 def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> tuple[Job, list[Claim]]:
-    """The job when no attempt at it is due any more, and all attempts that there were."""
+    """Run attempts until none is due; returns the job and the claims of its attempts."""
     job, claims = stores.jobs.create(request), []
     while (claim := stores.leases.claim(request.kind, "replica")) is not None:
         claims.append(claim)
@@ -35,9 +35,9 @@ def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> 
 
 
 def _attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:
-    ours, theirs = Pipe()
-    with ours, theirs:
+    worker_end, attempt_end = Pipe()
+    with worker_end, attempt_end:
         try:
-            conclude(stores, claim.lease, handler(Attempt(claim, stores, folder, theirs)))
+            conclude(stores, claim.lease, handler(Attempt(claim, stores, folder, attempt_end)))
         except TidepoolError as error:
             settle(stores, claim.lease, error)
