@@ -1,4 +1,4 @@
-"""Run the next job of a pool in this process, where a debugger can stop in its handler: `python -m tests.debug trainer`.
+"""Run the next job of a pool in this process, so that a debugger stops in its handler: `python -m tests.debug trainer`.
 
 Uses the embedded stack of TIDEPOOL_HOME (or `.tidepool`), which must be up. Scale the pool to zero first, so that no
 replica takes the job: `tidepool scale trainer 0`. The lease is renewed while a debugger holds the handler.
