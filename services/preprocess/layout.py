@@ -8,7 +8,7 @@ from contract.errors import BadDataset, BadImage
 from media.archives import names
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
-from services.preprocess import labels, manifest
+from services.preprocess import csv_manifest, labels
 
 SPLITS = {
     "train": Split.TRAIN,
@@ -41,7 +41,7 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
     folder is the class. One folder around all of it is seen through.
     """
     inner = _unwrapped(files, rejections)
-    table = manifest.find(inner)
+    table = csv_manifest.find(inner)
     if table is None:
         pictures = tuple(_by_folder(inner, rejections))
     else:
@@ -60,9 +60,9 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
 def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]:
     """The files by their names inside of the wrapping folder, if there is one."""
     top = {name.split("/")[0] for name in files if "/" in name}
-    wrapper = f"{next(iter(top))}/" if len(top) == 1 and manifest.find(files) is None else ""
+    wrapper = f"{next(iter(top))}/" if len(top) == 1 and csv_manifest.find(files) is None else ""
     inside = [name.removeprefix(wrapper) for name in files if name.startswith(wrapper)]
-    is_class = not any("/" in name for name in inside) and manifest.find(inside) is None
+    is_class = not any("/" in name for name in inside) and csv_manifest.find(inside) is None
     if not wrapper or is_class or wrapper.rstrip("/").lower() in SPLITS:
         return {name: name for name in files}
     for name in files:
@@ -94,7 +94,7 @@ def _by_manifest(
     except BadImage as error:
         raise BadDataset(f"{shown(table)} cannot be read: {error.message}") from error
     listed = {table}
-    for row in manifest.rows(table, data, limits.members):
+    for row in csv_manifest.rows(table, data, limits.members):
         name = names.clean(row.path)
         label = labels.normalised(row.label)
         if reason := _row_fault(row, name, label, inner, listed):
@@ -107,7 +107,7 @@ def _by_manifest(
             rejections.add(file, "not in the manifest")
 
 
-def _row_fault(row: manifest.Row, name: str, label: str, inner: Mapping[str, str], listed: set[str]) -> str | None:
+def _row_fault(row: csv_manifest.Row, name: str, label: str, inner: Mapping[str, str], listed: set[str]) -> str | None:
     if name not in inner:
         return "in the manifest, but not in the archive"
     if name in listed:

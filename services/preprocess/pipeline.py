@@ -76,7 +76,7 @@ class Preparation:
                 if split is Split.TRAIN:
                     moments = Moments.of(file.images for file in files)
                 shards[split] = tuple(map(store, files))
-        on_step(1.0, f"{len(span)} pictures prepared")
+        on_step(1.0, f"{len(span)} images prepared")
         return Piece(
             counts_by_class=gathered.counts,
             shards=shards,
@@ -122,5 +122,5 @@ class _Pace:
     def step(self) -> None:
         self._done += 1
         if time.monotonic() >= self._due:
-            self._on_step(self._done / self._total, f"{self._done} of {self._total} pictures")
+            self._on_step(self._done / self._total, f"{self._done} of {self._total} images")
             self._due = time.monotonic() + _STEP_S

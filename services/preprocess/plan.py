@@ -7,7 +7,7 @@ from contract.datasets import Split, SplitSpec
 from media.archives.archive import Archive
 from media.archives.rejections import Rejections
 from services.preprocess.layout import Picture, arrange
-from services.preprocess.split import divide
+from services.preprocess.split import assign_splits
 
 
 @dataclass(frozen=True)
@@ -21,5 +21,5 @@ class Plan:
     def of(cls, archive: Archive, spec: SplitSpec, rejections: Rejections) -> Self:
         """Raises BadDataset where the names make no data set; files that are refused alone go to `rejections`."""
         pictures = arrange(archive.names, archive.read, archive.limits, rejections)
-        ordered = ((split, picture) for split, members in divide(pictures, spec).items() for picture in members)
+        ordered = ((split, picture) for split, members in assign_splits(pictures, spec).items() for picture in members)
         return cls(classes=tuple(sorted({picture.label for picture in pictures})), pictures=tuple(ordered))

@@ -8,7 +8,7 @@ from contract.datasets import Split, SplitSpec
 from services.preprocess.layout import Picture
 
 
-def divide(pictures: Iterable[Picture], spec: SplitSpec) -> dict[Split, tuple[Picture, ...]]:
+def assign_splits(pictures: Iterable[Picture], spec: SplitSpec) -> dict[Split, tuple[Picture, ...]]:
     """Every picture in one split, each split shuffled; the same for the same names, classes and seed.
 
     Pictures that the archive puts in a split stay there; the others are divided class by class by the shares of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from contract.pools import ScalingPolicy
-from services.autoscaler.memory import Memory
 from services.autoscaler.policy import decide
+from services.autoscaler.policy_state import PolicyState
 from tidepool.simulate.arrivals import arrivals
 from tidepool.simulate.gauge import Gauge, Seen
 from tidepool.simulate.line import Line
@@ -54,7 +54,7 @@ class Experiment:
         line = Line(None if serving.deadline_s is None else math.floor(serving.deadline_s / steps.seconds))
         replicas = Replicas(policy.min, steps, serving.startup_s)
         gauge = Gauge(steps.a_decision * steps.seconds)
-        memory = Memory.fresh(policy.min, 0.0)
+        memory = PolicyState.initial(policy.min, 0.0)
         held_steps, step, moments = 0, -1, []
         for start in range(0, steps.count, steps.a_decision):
             arrived = busy = seats = 0

@@ -154,8 +154,8 @@ def test_steps_end_with_all_of_it(prepared: Prepare) -> None:
 
     prepared(class_folders(), on_step=lambda fraction, message: steps.append((fraction, message)))
 
-    assert steps[0] == (1 / 20, "1 of 20 pictures")
-    assert steps[-1] == (1.0, "20 pictures prepared")
+    assert steps[0] == (1 / 20, "1 of 20 images")
+    assert steps[-1] == (1.0, "20 images prepared")
     assert steps == sorted(steps)
 
 

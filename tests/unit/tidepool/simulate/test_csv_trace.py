@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.autoscaler.memory import LOST_SIGHT_S
+from services.autoscaler.policy_state import MAX_GAP_S
 from tidepool.errors import Trouble
 from tidepool.simulate.csv_trace import read_trace
 from tidepool.simulate.steps import Steps
@@ -22,7 +22,7 @@ def test_a_file(tmp_path: Path) -> None:
 def test_a_decision_of_the_longest_trace_remembers_the_one_before(tmp_path: Path) -> None:
     trace = read_trace(written(tmp_path, f"seconds,requests_per_second\n0,1\n{31 * 86400},0\n"))
     steps = Steps.of(trace.seconds, service_s=0.02)
-    assert steps.a_decision * steps.seconds < LOST_SIGHT_S
+    assert steps.a_decision * steps.seconds < MAX_GAP_S
 
 
 def test_columns_in_any_order_and_others_beside_them(tmp_path: Path) -> None:
