@@ -1,4 +1,4 @@
-"""The loop of the autoscaler: measure, decide for the pools that follow their load, and have the driver apply it."""
+"""The autoscaler's loop: measure, decide for pools in auto mode, and apply the decisions with the driver."""
 
 import threading
 import time

@@ -40,9 +40,8 @@ def _chosen(recommended: Proposal, policy: ScalingPolicy, state: PolicyState, le
     desired, largest = state.desired, state.largest_recommendation
     if recommended.replicas > desired:
         step = max(2 * desired, desired + 4, leases)
-        if recommended.replicas <= step:
-            return recommended
-        return Proposal(step, f"{recommended.reason}, but one step goes no further")
+        limited = Proposal(step, f"{recommended.reason}, but one step goes no further")
+        return recommended if recommended.replicas <= step else limited
     if policy.min == 0 and state.idle_since is not None and state.at - state.idle_since >= policy.idle_s:
         return Proposal(0, f"no work for {policy.idle_s:g} s")
     if recommended.replicas == desired:

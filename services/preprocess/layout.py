@@ -1,4 +1,4 @@
-"""The only place that reads class and split of every picture from how an archive is laid out."""
+"""The class and split of every image, from the layout of the archive."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
         pictures = tuple(_by_manifest(table, inner, read, limits, rejections))
     classes = {picture.label for picture in pictures}
     if not pictures:
-        raise BadDataset(f"the archive has no picture with a class{rejections.summary()}")
+        raise BadDataset(f"the archive has no image with a class{rejections.summary()}")
     if len(classes) < 2:
         only = shown(next(iter(classes)))
         raise BadDataset(f"a data set needs at least two classes, and this has only {only!r}{rejections.summary()}")

@@ -1,4 +1,4 @@
-"""The only place that turns an archive into pieces of a data set: bytes in, arrays out, no jobs, no SQL, no S3."""
+"""Turn an archive into pieces of a data set. Does not depend on jobs, the database or the object store."""
 
 import time
 from collections.abc import Callable, Iterator

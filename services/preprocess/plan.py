@@ -1,4 +1,4 @@
-"""The only place that says in which order an archive's pictures are worked on."""
+"""The order in which an archive's images are processed."""
 
 from dataclasses import dataclass
 from typing import Self

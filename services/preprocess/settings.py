@@ -1,11 +1,11 @@
-"""The only place that reads the preprocess service's environment."""
+"""Settings of the preprocess service, from the environment."""
 
 from pydantic import PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class PreprocessSettings(BaseSettings):
-    """TIDEPOOL_PART_PICTURES: an archive of more pictures is divided into parts of at most so many."""
+    """TIDEPOOL_PART_PICTURES: the most images per part; an archive with more is divided into parts."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 

@@ -1,4 +1,4 @@
-"""The only place that writes a split's pictures into files that a trainer can map into memory."""
+"""Write a split's images to files that the trainer can memory-map."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The only place that decides which pictures are for training, which for validation and which for testing."""
+"""Assign images to the training, validation and test splits."""
 
 import hashlib
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The only place that computes the mean and standard deviation that a data set is normalised with."""
+"""The mean and standard deviation that a data set is normalized with."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The only place where preprocessing meets jobs: an upload comes in, a data set's manifest goes out."""
+"""The handler of preprocessing jobs: from an upload to a data set's manifest."""
 
 from contract.datasets import DatasetManifest, Shard
 from contract.division import Division, PartDone

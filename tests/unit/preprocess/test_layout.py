@@ -148,9 +148,9 @@ def test_too_long_label_rejects_its_files() -> None:
         (["cat/1.png", "cat/2.png"], "at least two classes, and this has only 'cat'"),
         (["train/cat/1.png"], "only 'cat'"),
         (["data/cat/1.png"], "only 'cat'"),
-        (["1.png"], r"no picture with a class; rejected: '1.png' \(has no class folder\)"),
-        (["train/1.png", "test/1.png"], "no picture with a class"),
-        ([], "no picture with a class$"),
+        (["1.png"], r"no image with a class; rejected: '1.png' \(has no class folder\)"),
+        (["train/1.png", "test/1.png"], "no image with a class"),
+        ([], "no image with a class$"),
     ],
 )
 def test_no_data_set(names: list[str], reason: str) -> None:
