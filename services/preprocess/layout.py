@@ -22,8 +22,8 @@ _NO_CLASS = "has no class folder"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file that may be a picture, its class, and the split that the archive puts it in, if it says so."""
+class ImageFile:
+    """A file that may be a image, its class, and the split that the archive puts it in, if it says so."""
 
     name: str
     label: str
@@ -33,7 +33,7 @@ class Picture:
 Read = Callable[[str], bytes]
 
 
-def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[Picture, ...]:
+def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[ImageFile, ...]:
     """What is to be decoded, of an archive's clean names; raises BadDataset where that is no data set.
 
     With a CSV manifest only its rows count. Otherwise the first folder names the class, however deep a file lies
@@ -43,18 +43,18 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
     inner = _unwrapped(files, rejections)
     table = csv_manifest.find(inner)
     if table is None:
-        pictures = tuple(_by_folder(inner, rejections))
+        images = tuple(_by_folder(inner, rejections))
     else:
-        pictures = tuple(_by_manifest(table, inner, read, limits, rejections))
-    classes = {picture.label for picture in pictures}
-    if not pictures:
+        images = tuple(_by_manifest(table, inner, read, limits, rejections))
+    classes = {image.label for image in images}
+    if not images:
         raise BadDataset(f"the archive has no image with a class{rejections.summary()}")
     if len(classes) < 2:
         only = shown(next(iter(classes)))
         raise BadDataset(f"a data set needs at least two classes, and this has only {only!r}{rejections.summary()}")
     if len(classes) > MOST_CLASSES:
         raise BadDataset(f"the archive has {len(classes)} classes; the limit is {MOST_CLASSES}")
-    return pictures
+    return images
 
 
 def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]:
@@ -71,7 +71,7 @@ def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]
     return {name: wrapper + name for name in inside}
 
 
-def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[Picture]:
+def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[ImageFile]:
     top = {name.split("/")[0].lower() for name in inner if "/" in name}
     depth = 1 if top and top <= SPLITS.keys() else 0
     for name, file in inner.items():
@@ -83,12 +83,12 @@ def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[Pic
         if reason := labels.fault(label):
             rejections.add(file, reason)
         else:
-            yield Picture(file, label, SPLITS[folders[0].lower()] if depth else None)
+            yield ImageFile(file, label, SPLITS[folders[0].lower()] if depth else None)
 
 
 def _by_manifest(
     table: str, inner: Mapping[str, str], read: Read, limits: Limits, rejections: Rejections
-) -> Iterator[Picture]:
+) -> Iterator[ImageFile]:
     try:
         data = read(inner[table])
     except BadImage as error:
@@ -100,7 +100,7 @@ def _by_manifest(
         if reason := _row_fault(row, name, label, inner, listed):
             rejections.add(row.path, reason)
         else:
-            yield Picture(inner[name], label, SPLITS.get(row.split.lower()))
+            yield ImageFile(inner[name], label, SPLITS.get(row.split.lower()))
         listed.add(name)
     for name, file in inner.items():
         if name not in listed:

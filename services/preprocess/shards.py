@@ -21,7 +21,7 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Gathers pictures of one split in memory, one shard at a time, and writes each that is full."""
+    """Gathers images of one split in memory, one shard at a time, and writes each that is full."""
 
     def __init__(
         self, folder: Path, split: Split, shape: tuple[int, int, int], *, shard_bytes: int = SHARD_BYTES
@@ -34,7 +34,7 @@ class ShardWriter:
         self._written: list[ShardFile] = []
 
     def add(self, image: np.ndarray, label: int) -> None:
-        """Append one picture, uint8 (channels, height, width), and the index of its class."""
+        """Append one image, uint8 (channels, height, width), and the index of its class."""
         self._images[self._count] = image
         self._labels[self._count] = label
         self._count += 1

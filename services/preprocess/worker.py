@@ -14,7 +14,7 @@ from worker.task import Task
 
 
 def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
-    """Turn the job's upload into shards and their manifest; a large one in parts, each a span of its pictures.
+    """Turn the job's upload into shards and their manifest; a large one in parts, each a span of its images.
 
     Raises BadArchive and BadDataset for the client to read.
     """

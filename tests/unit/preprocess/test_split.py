@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import Split, SplitSpec
-from services.preprocess.layout import Picture
+from services.preprocess.layout import ImageFile
 from services.preprocess.split import assign_splits
 
 
-def pictures(counts: dict[str, int], split: Split | None = None) -> list[Picture]:
+def pictures(counts: dict[str, int], split: Split | None = None) -> list[ImageFile]:
     prefix = f"{split}/" if split else ""
     return [
-        Picture(f"{prefix}{label}/{number}.png", label, split)
+        ImageFile(f"{prefix}{label}/{number}.png", label, split)
         for label, count in counts.items()
         for number in range(count)
     ]
 
 
-def sizes(splits: dict[Split, tuple[Picture, ...]]) -> dict[Split, Counter[str]]:
+def sizes(splits: dict[Split, tuple[ImageFile, ...]]) -> dict[Split, Counter[str]]:
     return {split: Counter(picture.label for picture in members) for split, members in splits.items()}
 
 
