@@ -23,7 +23,7 @@ _NO_CLASS = "has no class folder"
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that may be a image, its class, and the split that the archive puts it in, if it says so."""
+    """A file that may be an image, its class, and its split if the archive gives one."""
 
     name: str
     label: str

@@ -13,7 +13,7 @@ def assign_splits(images: Iterable[ImageFile], spec: SplitSpec) -> dict[Split, t
 
     Pictures that the archive puts in a split stay there; the others are divided class by class by the shares of
     `spec`, by largest remainder. Where that leaves none for validation, because the archive names only train and test,
-    the training images are divided once more, class by class, as train to val. Every class keeps a image for
+    the training images are divided once more, class by class, as train to val. Every class keeps an image for
     training. The order is that of SHA-256 over seed and name, so a zip may be packed in any order.
     """
     ordered = sorted(images, key=lambda image: _shuffled(image.name, spec.seed))
