@@ -1,4 +1,4 @@
-"""The only place that chooses which replicas of a pool come and which go."""
+"""Which replicas of a pool to start, stop or cordon."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The loop of the autoscaler: measure, decide for the pools that follow their load, and have the driver apply it."""
+"""The autoscaler's loop: measure, decide for pools in auto mode, and apply the decisions with the driver."""
 
 import threading
 import time
@@ -11,9 +11,9 @@ from contract.pools import Measured, PoolMode, PoolName
 from messaging.cordon import Cordon
 from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
-from services.autoscaler.memory import Memory
 from services.autoscaler.metrics import count_decision, show_replicas
 from services.autoscaler.policy import DECIDE_S, decide
+from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
 from services.storage.pools.queues import Holders
@@ -44,7 +44,7 @@ class Autoscaler:
         self._driver = driver
         self._surplus = surplus
         self._clock = clock
-        self._memories: dict[PoolName, tuple[int, Memory]] = {}  # each with the revision that it is about
+        self._states: dict[PoolName, tuple[int, PolicyState]] = {}  # with the revision of the pool
 
     def run(self, stop: threading.Event) -> None:
         """Step every second until `stop` is set."""
@@ -76,16 +76,16 @@ class Autoscaler:
         if seen.mode is not PoolMode.AUTO:
             return seen
         now = self._clock()
-        revision, memory = self._memories.get(seen.name, (None, None))
-        if memory is None or revision != seen.revision:  # somebody else has changed the pool
-            memory = Memory.fresh(seen.desired, now)
-        decision, memory = decide(measured, seen.policy, memory, now)
+        revision, state = self._states.get(seen.name, (None, None))
+        if state is None or revision != seen.revision:  # the pool was changed elsewhere
+            state = PolicyState.initial(seen.desired, now)
+        decision, state = decide(measured, seen.policy, state, now)
         if decision.replicas == seen.desired:
-            self._memories[seen.name] = (seen.revision, memory)
+            self._states[seen.name] = (seen.revision, state)
             return seen
         after = self._pools.decide(seen, decision, measured)
         if (after.revision, after.desired) == (seen.revision + 1, decision.replicas):
-            self._memories[seen.name] = (after.revision, memory)
+            self._states[seen.name] = (after.revision, state)
             count_decision(seen.name, seen.desired, after.desired)
             log.info("pool changed", pool=seen.name, desired=after.desired, reason=decision.reason)
         return after

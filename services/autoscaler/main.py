@@ -1,4 +1,4 @@
-"""The process that makes every pool what it should be; its composition root."""
+"""Entry point of the autoscaler process."""
 
 import signal
 import threading

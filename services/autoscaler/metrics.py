@@ -1,4 +1,4 @@
-"""What the autoscaler tells Prometheus."""
+"""Prometheus metrics of the autoscaler."""
 
 from collections import Counter as Count
 from collections.abc import Iterable

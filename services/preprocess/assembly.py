@@ -1,4 +1,4 @@
-"""The only place that puts the pieces of a data set together."""
+"""Assemble the pieces of a data set into its manifest."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from services.preprocess.statistics import Moments
 def assembled(pieces: Sequence[Piece], image: ImageSpec, limits: Limits) -> DatasetManifest:
     """The data set of all pieces of an archive, in order; but for where its shards end, it does not show the pieces.
 
-    Raises BadArchive where all of it is over the limits, BadDataset where a class has no usable training picture.
+    Raises BadArchive where all of it is over the limits, BadDataset where a class has no usable training image.
     """
     check_total(sum(piece.inflated for piece in pieces), limits)
     rejections = Rejections()
@@ -46,9 +46,9 @@ def _check_training(counts: dict[str, int], rejections: Rejections) -> None:
     """Refuse a data set in which nothing of a class can be learnt."""
     missing = [label for label, count in counts.items() if count == 0]
     if len(missing) == len(counts):
-        raise BadDataset(f"no training picture can be used{rejections.summary()}")
+        raise BadDataset(f"no training image can be used{rejections.summary()}")
     if missing:
-        raise BadDataset(f"class {shown(missing[0])!r} has no usable training picture{rejections.summary()}")
+        raise BadDataset(f"class {shown(missing[0])!r} has no usable training image{rejections.summary()}")
 
 
 def _first_of_each_class(pieces: Sequence[Piece]) -> tuple[Thumbnail, ...]:

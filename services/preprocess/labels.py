@@ -1,4 +1,4 @@
-"""The only place that says what a class may be called."""
+"""Normalization and validation of class names."""
 
 import unicodedata
 

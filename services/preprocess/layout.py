@@ -1,4 +1,4 @@
-"""The only place that reads class and split of every picture from how an archive is laid out."""
+"""The class and split of every image, from the layout of the archive."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from contract.errors import BadDataset, BadImage
 from media.archives import names
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
-from services.preprocess import labels, manifest
+from services.preprocess import csv_manifest, labels
 
 SPLITS = {
     "train": Split.TRAIN,
@@ -22,8 +22,8 @@ _NO_CLASS = "has no class folder"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file that may be a picture, its class, and the split that the archive puts it in, if it says so."""
+class ImageFile:
+    """A file that may be an image, its class, and its split if the archive gives one."""
 
     name: str
     label: str
@@ -33,7 +33,7 @@ class Picture:
 Read = Callable[[str], bytes]
 
 
-def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[Picture, ...]:
+def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[ImageFile, ...]:
     """What is to be decoded, of an archive's clean names; raises BadDataset where that is no data set.
 
     With a CSV manifest only its rows count. Otherwise the first folder names the class, however deep a file lies
@@ -41,28 +41,28 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
     folder is the class. One folder around all of it is seen through.
     """
     inner = _unwrapped(files, rejections)
-    table = manifest.find(inner)
+    table = csv_manifest.find(inner)
     if table is None:
-        pictures = tuple(_by_folder(inner, rejections))
+        images = tuple(_by_folder(inner, rejections))
     else:
-        pictures = tuple(_by_manifest(table, inner, read, limits, rejections))
-    classes = {picture.label for picture in pictures}
-    if not pictures:
-        raise BadDataset(f"the archive has no picture with a class{rejections.summary()}")
+        images = tuple(_by_manifest(table, inner, read, limits, rejections))
+    classes = {image.label for image in images}
+    if not images:
+        raise BadDataset(f"the archive has no image with a class{rejections.summary()}")
     if len(classes) < 2:
         only = shown(next(iter(classes)))
         raise BadDataset(f"a data set needs at least two classes, and this has only {only!r}{rejections.summary()}")
     if len(classes) > MOST_CLASSES:
         raise BadDataset(f"the archive has {len(classes)} classes; the limit is {MOST_CLASSES}")
-    return pictures
+    return images
 
 
 def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]:
     """The files by their names inside of the wrapping folder, if there is one."""
     top = {name.split("/")[0] for name in files if "/" in name}
-    wrapper = f"{next(iter(top))}/" if len(top) == 1 and manifest.find(files) is None else ""
+    wrapper = f"{next(iter(top))}/" if len(top) == 1 and csv_manifest.find(files) is None else ""
     inside = [name.removeprefix(wrapper) for name in files if name.startswith(wrapper)]
-    is_class = not any("/" in name for name in inside) and manifest.find(inside) is None
+    is_class = not any("/" in name for name in inside) and csv_manifest.find(inside) is None
     if not wrapper or is_class or wrapper.rstrip("/").lower() in SPLITS:
         return {name: name for name in files}
     for name in files:
@@ -71,7 +71,7 @@ def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]
     return {name: wrapper + name for name in inside}
 
 
-def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[Picture]:
+def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[ImageFile]:
     top = {name.split("/")[0].lower() for name in inner if "/" in name}
     depth = 1 if top and top <= SPLITS.keys() else 0
     for name, file in inner.items():
@@ -83,31 +83,31 @@ def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[Pic
         if reason := labels.fault(label):
             rejections.add(file, reason)
         else:
-            yield Picture(file, label, SPLITS[folders[0].lower()] if depth else None)
+            yield ImageFile(file, label, SPLITS[folders[0].lower()] if depth else None)
 
 
 def _by_manifest(
     table: str, inner: Mapping[str, str], read: Read, limits: Limits, rejections: Rejections
-) -> Iterator[Picture]:
+) -> Iterator[ImageFile]:
     try:
         data = read(inner[table])
     except BadImage as error:
         raise BadDataset(f"{shown(table)} cannot be read: {error.message}") from error
     listed = {table}
-    for row in manifest.rows(table, data, limits.members):
+    for row in csv_manifest.rows(table, data, limits.members):
         name = names.clean(row.path)
         label = labels.normalised(row.label)
         if reason := _row_fault(row, name, label, inner, listed):
             rejections.add(row.path, reason)
         else:
-            yield Picture(inner[name], label, SPLITS.get(row.split.lower()))
+            yield ImageFile(inner[name], label, SPLITS.get(row.split.lower()))
         listed.add(name)
     for name, file in inner.items():
         if name not in listed:
             rejections.add(file, "not in the manifest")
 
 
-def _row_fault(row: manifest.Row, name: str, label: str, inner: Mapping[str, str], listed: set[str]) -> str | None:
+def _row_fault(row: csv_manifest.Row, name: str, label: str, inner: Mapping[str, str], listed: set[str]) -> str | None:
     if name not in inner:
         return "in the manifest, but not in the archive"
     if name in listed:

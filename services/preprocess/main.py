@@ -1,4 +1,4 @@
-"""The process of one preprocess replica; its composition root."""
+"""Entry point of a preprocess replica."""
 
 from contract.jobs import JobKind
 from services.preprocess.worker import preprocess

@@ -1,4 +1,4 @@
-"""The only place that says what a span of an archive's pictures came to."""
+"""The result of preprocessing a span of an archive's images."""
 
 from contract.base import Frozen, Whole
 from contract.datasets import Label, Rejected, Shard, Split, Thumbnail

@@ -1,4 +1,4 @@
-"""The only place that turns an archive into pieces of a data set: bytes in, arrays out, no jobs, no SQL, no S3."""
+"""Turn an archive into pieces of a data set. Does not depend on jobs, the database or the object store."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -42,10 +42,10 @@ class Preparation:
 
     @property
     def whole(self) -> Slice:
-        return Slice(start=0, stop=len(self.plan.pictures))
+        return Slice(start=0, stop=len(self.plan.images))
 
     def piece(self, span: Slice, folder: Path, store: Store, on_step: OnStep) -> Piece:
-        """Decode and measure the pictures of a span, and `store` the shards that they make in `folder`.
+        """Decode and measure the images of a span, and `store` the shards that they make in `folder`.
 
         Files that cannot be used are left out and listed; what the archive was opened for counts to its first span.
         Raises BadArchive. `on_step(fraction, message)` is called about every 0.2 s, and whatever it raises ends the
@@ -56,27 +56,27 @@ class Preparation:
         if span.start == 0:
             rejections.merge(len(self.rejections), self.rejections.first())
             inflated_before = 0
-        pictures = self.plan.pictures[span.start : span.stop]
+        images = self.plan.images[span.start : span.stop]
         gathered = _Gathered(self.plan.classes)
         pace = _Pace(len(span), on_step)
         index = {label: number for number, label in enumerate(self.plan.classes)}
         shards: dict[Split, tuple[Shard, ...]] = dict.fromkeys(Split, ())
         moments = Moments()
-        with closing(decoded([picture.name for _, picture in pictures], self.archive, self.image)) as results:
-            for split, members in groupby(pictures, key=itemgetter(0)):
+        with closing(decoded([image.name for _, image in images], self.archive, self.image)) as results:
+            for split, members in groupby(images, key=itemgetter(0)):
                 writer = ShardWriter(folder, split, self.image.shape)
-                for (_, picture), (_, pixels) in zip(members, results, strict=False):
+                for (_, image), (_, pixels) in zip(members, results, strict=False):
                     if isinstance(pixels, str):
-                        rejections.add(picture.name, pixels)
+                        rejections.add(image.name, pixels)
                     else:
-                        writer.add(pixels, index[picture.label])
-                        gathered.add(split, picture.label, pixels)
+                        writer.add(pixels, index[image.label])
+                        gathered.add(split, image.label, pixels)
                     pace.step()
                 files = writer.finish()
                 if split is Split.TRAIN:
                     moments = Moments.of(file.images for file in files)
                 shards[split] = tuple(map(store, files))
-        on_step(1.0, f"{len(span)} pictures prepared")
+        on_step(1.0, f"{len(span)} images prepared")
         return Piece(
             counts_by_class=gathered.counts,
             shards=shards,
@@ -97,7 +97,7 @@ def opened(path: Path, spec: PreprocessSpec, limits: Limits) -> Iterator[Prepara
 
 
 class _Gathered:
-    """How many pictures came through, by split and class, and a thumbnail of the first of each of the first classes."""
+    """How many images came through, by split and class, and a thumbnail of the first of each of the first classes."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.counts = {split: dict.fromkeys(classes, 0) for split in Split}
@@ -111,7 +111,7 @@ class _Gathered:
 
 
 class _Pace:
-    """Counts pictures, and reports seldom enough that reporting costs nothing."""
+    """Counts images, and reports seldom enough that reporting costs nothing."""
 
     def __init__(self, total: int, on_step: OnStep) -> None:
         self._total = total
@@ -122,5 +122,5 @@ class _Pace:
     def step(self) -> None:
         self._done += 1
         if time.monotonic() >= self._due:
-            self._on_step(self._done / self._total, f"{self._done} of {self._total} pictures")
+            self._on_step(self._done / self._total, f"{self._done} of {self._total} images")
             self._due = time.monotonic() + _STEP_S

@@ -1,4 +1,4 @@
-"""The only place that writes a split's pictures into files that a trainer can map into memory."""
+"""Write a split's images to files that the trainer can memory-map."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Gathers pictures of one split in memory, one shard at a time, and writes each that is full."""
+    """Gathers images of one split in memory, one shard at a time, and writes each that is full."""
 
     def __init__(
         self, folder: Path, split: Split, shape: tuple[int, int, int], *, shard_bytes: int = SHARD_BYTES
@@ -34,7 +34,7 @@ class ShardWriter:
         self._written: list[ShardFile] = []
 
     def add(self, image: np.ndarray, label: int) -> None:
-        """Append one picture, uint8 (channels, height, width), and the index of its class."""
+        """Append one image, uint8 (channels, height, width), and the index of its class."""
         self._images[self._count] = image
         self._labels[self._count] = label
         self._count += 1

@@ -1,4 +1,4 @@
-"""The only place that computes the mean and standard deviation that a data set is normalised with."""
+"""The mean and standard deviation that a data set is normalized with."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ _BLOCK_VALUES = 2**20
 class Moments(Frozen):
     """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; of none, no channel.
 
-    Whole numbers, so nothing is lost to rounding, whatever the number of pictures and in whatever order they are added.
+    Whole numbers, so nothing is lost to rounding, whatever the number of images and in whatever order they are added.
     """
 
     count: Whole = 0

@@ -1,4 +1,4 @@
-"""The only place that makes small pictures of pixels, for people to look at."""
+"""Thumbnails of images as PNG data URIs."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The only place where preprocessing meets jobs: an upload comes in, a data set's manifest goes out."""
+"""The handler of preprocessing jobs: from an upload to a data set's manifest."""
 
 from contract.datasets import DatasetManifest, Shard
 from contract.division import Division, PartDone
@@ -13,7 +13,7 @@ from worker.task import Task
 
 
 def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
-    """Turn the job's upload into shards and their manifest; a large one in parts, each a span of its pictures.
+    """Turn the job's upload into shards and their manifest; a large one in parts, each a span of its images.
 
     Raises BadArchive and BadDataset for the client to read.
     """

@@ -1,4 +1,4 @@
-"""The only place that says what a training needs to go on after an epoch, and how that is stored."""
+"""The state of a training after an epoch, and its serialization."""
 
 import io
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after the last of `epochs`; there is no random state in it, as every epoch seeds its own."""
+    """The state after the last of `epochs`. It has no random state, because every epoch seeds the generators."""
 
     model: Weights
     optimizer: dict[str, Any]
@@ -23,13 +23,13 @@ class Checkpoint:
     epochs: tuple[Epoch, ...]
 
     def to_bytes(self) -> bytes:
-        """Serialise with torch.save."""
+        """Serialize with torch.save."""
         buffer = io.BytesIO()
         torch.save(vars(self) | {"epochs": [epoch.model_dump() for epoch in self.epochs]}, buffer)
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> "Checkpoint":
-        """Read what `to_bytes` wrote, into CPU memory; code in it is refused."""
+        """Read the output of `to_bytes` into CPU memory; raises pickle.UnpicklingError if it contains code."""
         fields = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
         return cls(**fields | {"epochs": tuple(Epoch.model_validate(epoch) for epoch in fields["epochs"])})

@@ -1,13 +1,13 @@
-"""The only place that says what the small residual network looks like."""
+"""The small residual network, the default architecture."""
 
 from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64)
-LARGEST_SIDE = 64  # of the picture that the residual part sees
+LARGEST_SIDE = 64  # of the input of the residual part, in pixels
 
 
 class Residual(nn.Module):
-    """Adds a block's input to its output."""
+    """Add a block's input to its output."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -18,17 +18,18 @@ class Residual(nn.Module):
 
 
 def block(inputs: int, outputs: int, *, pool: bool = False) -> nn.Sequential:
-    """A 3x3 convolution, with `pool` a halving of height and width, batch normalisation and ReLU."""
-    # Pooling before the normalisation normalises a quarter of the values. Rounding up keeps a side of 1 at 1.
+    """Build a 3x3 convolution, max pooling that halves height and width if `pool`, batch normalization and ReLU."""
+    # Pooling first leaves a quarter of the values to normalize. Rounding up keeps a side of 1 at 1.
     halve = [nn.MaxPool2d(2, ceil_mode=True)] if pool else []
     conv = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
     return nn.Sequential(conv, *halve, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 def cnn(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """A residual network of 108 thousand weights (at 3 x 32 x 32 and 10 classes) for pictures of any size.
+    """Build a residual network for images (channels, height, width) of any size.
 
-    Every halving of pictures over 64 pixels gets a block of its own, so that what a unit sees grows with the picture.
+    It has 108 thousand weights at 3 x 32 x 32 and 10 classes. Images over 64 pixels are halved until they fit, with
+    one more block for each halving, so that the receptive field grows with the image.
     """
     channels, *sides = shape
     narrow, middle, wide = WIDTHS

@@ -1,4 +1,4 @@
-"""The only place that chooses where and in which precision a network is trained."""
+"""The device, precision and memory layout that a network is trained with."""
 
 import os
 from dataclasses import dataclass
@@ -9,41 +9,43 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Device:
-    """A processor, the precision of its convolutions and matrix products, and the layout of pictures in its memory."""
+    """A device, the dtype of its convolutions and matrix products, and the memory format of its images."""
 
-    where: torch.device
-    precision: torch.dtype
-    layout: torch.memory_format
+    torch_device: torch.device
+    dtype: torch.dtype
+    memory_format: torch.memory_format
 
     @classmethod
     def pick(cls, model: nn.Module) -> "Device":
-        """The first GPU if there is one, else the CPU, in the fastest precision that loses no accuracy."""
+        """Choose the first GPU, or the CPU if there is none, and the fastest dtype that loses no accuracy."""
         convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-        layout = torch.channels_last if convolves else torch.contiguous_format
+        memory_format = torch.channels_last if convolves else torch.contiguous_format
         if torch.cuda.is_available():
             # GPUs before Ampere have no bfloat16; their float16 needs the losses scaled to keep small gradients.
             fast = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-            return cls(torch.device("cuda", 0), fast, layout)
+            return cls(torch.device("cuda", 0), fast, memory_format)
         # Other CPUs emulate bfloat16, which is slow, and small dense layers gain nothing from it.
         native = convolves and torch.cpu.get_capabilities().get("avx512_bf16", False)
-        return cls(torch.device("cpu"), torch.bfloat16 if native else torch.float32, layout)
+        return cls(torch.device("cpu"), torch.bfloat16 if native else torch.float32, memory_format)
 
     def autocast(self) -> torch.autocast:
-        """A context in which layers compute in the precision; weights stay float32."""
-        return torch.autocast(self.where.type, self.precision, enabled=self.precision != torch.float32)
+        """Return a context in which layers compute in `dtype`; weights stay float32."""
+        return torch.autocast(self.torch_device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def __str__(self) -> str:
-        return f"{self.where} {torch.cuda.get_device_name(self.where)}" if self.where.type == "cuda" else "cpu"
+        if self.torch_device.type != "cuda":
+            return "cpu"
+        return f"{self.torch_device} {torch.cuda.get_device_name(self.torch_device)}"
 
 
 def use_all_cores() -> None:
-    """Compute with every core this process may run on, unless OMP_NUM_THREADS says otherwise."""
+    """Set the number of threads to the cores available to this process, unless OMP_NUM_THREADS is set."""
     if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
-def be_deterministic(where: torch.device) -> None:
-    """On a CPU, give the same bits for the same seed and number of threads; on a GPU, prefer speed."""
-    torch.use_deterministic_algorithms(where.type == "cpu")
+def make_deterministic(device: torch.device) -> None:
+    """On a CPU, make results equal bit for bit for the same seed and number of threads; on a GPU, prefer speed."""
+    torch.use_deterministic_algorithms(device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a costly debugging aid
-    torch.backends.cudnn.benchmark = where.type == "cuda"
+    torch.backends.cudnn.benchmark = device.type == "cuda"

@@ -1,4 +1,4 @@
-"""The only place that asks the serving runtime, in a process of its own, what an exported model says."""
+"""Evaluation of an exported model on ONNX Runtime, in a separate process, with the code that serves it."""
 
 import logging
 import subprocess
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Signature(BaseModel, frozen=True):
-    """A model's inputs and outputs as the serving runtime sees them."""
+    """A model's inputs and outputs, as reported by the serving runtime."""
 
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
@@ -30,9 +30,9 @@ class Signature(BaseModel, frozen=True):
 def evaluate(
     model: Path, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Metrics | None:
-    """The metrics of an ONNX file over a split, None if the split is empty; raises JobFailed if it does not run.
+    """Return the metrics of an ONNX file over a split, or None if the split is empty.
 
-    `on_shard()` is called before each shard.
+    `on_shard()` is called before each shard. Raises JobFailed if the model does not run.
     """
     logits = []
     for images, _ in shards:
@@ -43,11 +43,14 @@ def evaluate(
 
 
 def run(model: Path, images: Path) -> tuple[NDArray[np.float32], Signature]:
-    """The logits (n, classes) of a file of uint8 pictures (n, C, H, W), which the runtime normalises as in serving."""
+    """Return the logits (n, classes) of a .npy file of uint8 images (n, C, H, W), and the model's signature.
+
+    The runtime normalizes the images as in serving. Raises JobFailed if the model does not run.
+    """
     logits = images.with_suffix(".logits.npy")
     command = [sys.executable, "-m", EVALUATOR, str(model), str(images), str(logits)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        log.error("%s ended with status %d: %s", EVALUATOR, done.returncode, done.stderr.strip())
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        log.error("%s exited with status %d: %s", EVALUATOR, process.returncode, process.stderr.strip())
         raise JobFailed("the exported model does not run on ONNX Runtime; the worker's log has the details")
-    return np.load(logits), Signature.model_validate_json(done.stdout)
+    return np.load(logits), Signature.model_validate_json(process.stdout)

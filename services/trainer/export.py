@@ -1,4 +1,4 @@
-"""The only place that writes ONNX files."""
+"""Export of a trained network to an ONNX file."""
 
 import copy
 import logging
@@ -17,17 +17,19 @@ INPUT = "images"
 OUTPUT = "logits"
 BATCH = "batch"
 OPSET = 18
-CHATTERERS = ("torch.onnx", "onnxscript", "onnx_ir")
+NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
 def export(model: nn.Module, card: ModelCard, path: Path) -> None:
     """Write one self-contained ONNX file: `images` float32 (batch, C, H, W) in, `logits` float32 (batch, classes) out.
 
-    The card goes into the file's metadata. Equal weights and cards give equal bytes.
+    The card is stored in the file's metadata. Equal weights and cards give equal bytes.
     """
     model = copy.deepcopy(model).eval()
-    example = torch.zeros(2, *card.preprocessing.image.shape)  # the exporter would take a batch of 1 for a constant
-    with _quietly():
+    example = torch.zeros(
+        2, *card.preprocessing.image.shape
+    )  # the exporter would treat a batch size of 1 as a constant
+    with _exporter_silenced():
         program = torch.onnx.export(
             model,
             (example,),
@@ -38,16 +40,16 @@ def export(model: nn.Module, card: ModelCard, path: Path) -> None:
             dynamic_shapes=({0: torch.export.Dim(BATCH)},),
             verbose=False,
         )
-    assert program is not None  # noqa: S101 -- it is None only when the exporter is told to write a file
+    assert program is not None  # noqa: S101 -- None only if the exporter writes the file itself
     proto = program.model_proto
-    _forget_origin(proto)
+    _clear_origin(proto)
     onnx.helper.set_model_props(proto, {METADATA_KEY: card.model_dump_json()})
     onnx.checker.check_model(proto, full_check=True)
     path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def _forget_origin(proto: onnx.ModelProto) -> None:
-    """Drop the exporter's notes on every part: names of Python classes, and stack traces with this machine's paths."""
+def _clear_origin(proto: onnx.ModelProto) -> None:
+    """Remove the exporter's annotations: names of Python classes, and stack traces with paths of this machine."""
     graph = proto.graph
     for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
@@ -55,9 +57,9 @@ def _forget_origin(proto: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the exporter's notes on its passes, on packages it could use and on deprecations out of the log."""
-    before = {logger: logger.level for logger in map(logging.getLogger, CHATTERERS)}
+def _exporter_silenced() -> Iterator[None]:
+    """Keep the exporter's messages about passes, optional packages and deprecations out of the log."""
+    before = {logger: logger.level for logger in map(logging.getLogger, NOISY_LOGGERS)}
     for logger in before:
         logger.setLevel(logging.ERROR)
     try:

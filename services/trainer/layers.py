@@ -1,4 +1,4 @@
-"""The only place that turns a layer list into PyTorch modules."""
+"""Layer lists as PyTorch modules."""
 
 from torch import nn
 
@@ -19,20 +19,23 @@ from contract.layers import (
 )
 
 
-def layers(listed: tuple[Layer, ...], shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """The listed layers and a dense layer to the classes; raises BadModel where a layer does not fit its input."""
-    found = shapes(listed, shape)
-    modules = [_module(layer, before) for layer, before in zip(listed, [shape, *found], strict=False)]
-    return nn.Sequential(*modules, nn.Linear(found[-1][0], classes))
+def layers(specs: tuple[Layer, ...], shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """Build the layers in `specs`, followed by a dense layer with one output per class.
+
+    Raises BadModel if a layer does not fit its input.
+    """
+    outputs = shapes(specs, shape)
+    modules = [_module(layer, input_shape) for layer, input_shape in zip(specs, [shape, *outputs], strict=False)]
+    return nn.Sequential(*modules, nn.Linear(outputs[-1][0], classes))
 
 
-def _module(layer: Layer, before: Shape) -> nn.Module:  # noqa: PLR0911
-    """The module of one layer, whose input has the shape `before` (without the batch axis)."""
+def _module(layer: Layer, input_shape: Shape) -> nn.Module:  # noqa: PLR0911
+    """Build the module of one layer; `input_shape` has no batch axis."""
     match layer:
         case Conv():
-            # The same padding on every side, as contract.layers counts it: an even kernel adds a pixel.
+            # The same padding on every side, as in contract.layers: an even kernel adds a pixel to the output.
             padding = layer.kernel // 2 if layer.padding == "same" else 0
-            return nn.Conv2d(before[0], layer.conv, layer.kernel, layer.stride, padding)
+            return nn.Conv2d(input_shape[0], layer.conv, layer.kernel, layer.stride, padding)
         case MaxPool():
             return nn.MaxPool2d(layer.maxpool)
         case AvgPool():
@@ -42,12 +45,12 @@ def _module(layer: Layer, before: Shape) -> nn.Module:  # noqa: PLR0911
         case Flatten():
             return nn.Flatten()
         case Dense():
-            return nn.Linear(before[0], layer.dense)
+            return nn.Linear(input_shape[0], layer.dense)
         case Relu():
             return nn.ReLU()
         case Gelu():
             return nn.GELU()
         case BatchNorm():
-            return nn.BatchNorm2d(before[0]) if len(before) == 3 else nn.BatchNorm1d(before[0])
+            return nn.BatchNorm2d(input_shape[0]) if len(input_shape) == 3 else nn.BatchNorm1d(input_shape[0])
         case Dropout():
             return nn.Dropout(layer.dropout)

@@ -1,4 +1,4 @@
-"""The only place that puts a network, its optimizer and its device together."""
+"""The state of a training: network, optimizer, gradient scaler and device."""
 
 import copy
 
@@ -9,46 +9,46 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from contract.training import Epoch, TrainSpec
 from services.trainer.checkpoint import Checkpoint, Weights
 from services.trainer.data import TrainingData
-from services.trainer.device import Device, be_deterministic
+from services.trainer.device import Device, make_deterministic
 from services.trainer.model import build
-from services.trainer.normalize import Normalize
-from services.trainer.optimizer import build_optimizer
+from services.trainer.optimization import build_optimizer
+from services.trainer.transforms import Normalize
 
 
 class Learner:
-    """All that changes while a network learns, on the device where it learns."""
+    """A network in training with its optimizer and gradient scaler, on one device."""
 
     def __init__(self, spec: TrainSpec, data: TrainingData) -> None:
-        """Draw the first weights from the seed; raises BadModel."""
+        """Initialize the weights from the seed; raises BadModel."""
         torch.manual_seed(spec.seed)
         model = build(spec.architecture, data.shape, data.classes)
         self.device = Device.pick(model)
-        be_deterministic(self.device.where)
-        self.model = convert_conv2d_weight_memory_format(model.to(self.device.where), self.device.layout)
+        make_deterministic(self.device.torch_device)
+        self.model = convert_conv2d_weight_memory_format(model.to(self.device.torch_device), self.device.memory_format)
         self.optimizer = build_optimizer(spec.optimizer, self.model)
-        self.scaler = torch.amp.GradScaler(self.device.where.type, enabled=self.device.precision == torch.float16)
-        self._normalize = Normalize(data.mean, data.std).to(self.device.where)
+        self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
+        self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
 
     def move(self, *tensors: Tensor) -> list[Tensor]:
-        """The tensors on the device."""
-        return [tensor.to(self.device.where, non_blocking=True) for tensor in tensors]
+        """Copy the tensors to the device."""
+        return [tensor.to(self.device.torch_device, non_blocking=True) for tensor in tensors]
 
     def inputs(self, images: Tensor) -> Tensor:
-        """The network's float32 input of uint8 pictures (n, C, H, W) on the device."""
+        """Normalize uint8 images (n, C, H, W) on the device to the network's float32 input."""
         normalized: Tensor = self._normalize(images)
-        return normalized.contiguous(memory_format=self.device.layout)
+        return normalized.contiguous(memory_format=self.device.memory_format)
 
-    def set_rate(self, rate: float) -> None:
-        """Learn at `rate` from the next step on."""
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next steps."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = lr
 
     def weights(self) -> Weights:
-        """A copy of the network's weights."""
+        """Return a copy of the network's weights."""
         return copy.deepcopy(self.model.state_dict())
 
     def checkpoint(self, epochs: tuple[Epoch, ...], best: Weights) -> Checkpoint:
-        """A copy of everything that `resume` needs."""
+        """Return a copy of everything that `resume` needs."""
         return Checkpoint(
             model=self.weights(),
             optimizer=copy.deepcopy(self.optimizer.state_dict()),
@@ -58,7 +58,7 @@ class Learner:
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Become what was when the checkpoint was taken."""
+        """Restore the state of the checkpoint."""
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(copy.deepcopy(checkpoint.optimizer))
         self.scaler.load_state_dict(checkpoint.scaler)

@@ -1,4 +1,4 @@
-"""The process of one trainer replica; its composition root."""
+"""Entry point of a trainer replica."""
 
 import os
 
@@ -9,7 +9,7 @@ from services.trainer.worker import train
 from worker.replica import serve
 
 if __name__ == "__main__":
-    # Attempts, in processes of their own, let go of a core while they wait for another one: on shared cores, threads
-    # that spin made training three times slower.
+    # Each attempt is a separate process. Idle OpenMP threads yield their core: on shared cores, spinning threads made
+    # training three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     serve("trainer", handlers={JobKind.TRAIN: train}, gpu=lambda: 0 if torch.cuda.is_available() else None)

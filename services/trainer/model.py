@@ -1,4 +1,4 @@
-"""The only place that turns an architecture's description into a network."""
+"""Networks from architecture specs."""
 
 import torch
 from torch import nn
@@ -10,22 +10,23 @@ from services.trainer.cnn import cnn
 from services.trainer.layers import layers
 from services.trainer.resnet import resnet18
 
-MAX_PARAMETERS = 2**28  # 1 GiB of float32; an ONNX file without external data ends at 2 GiB
+MAX_PARAMETERS = 2**28  # 1 GiB of float32; an ONNX file without external data is limited to 2 GiB
 
 
 def build(architecture: Architecture, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """A network from float32 pictures (n, *shape) to logits (n, classes), its weights drawn from torch's generator.
+    """Build a network from float32 images (n, *shape) to logits (n, classes).
 
-    Raises BadModel where the layers do not fit together or hold more than MAX_PARAMETERS weights.
+    Weights are drawn from torch's global generator. Raises BadModel if the layers do not fit together or have more than
+    MAX_PARAMETERS weights.
     """
-    with torch.device("meta"):  # counts without allocating
+    with torch.device("meta"):  # counts the weights without allocating them
         if parameters(_build(architecture, shape, classes)) > MAX_PARAMETERS:
             raise BadModel(f"the network is too large: over {MAX_PARAMETERS} weights")
     return _build(architecture, shape, classes)
 
 
 def parameters(model: nn.Module) -> int:
-    """How many numbers the training fits."""
+    """Return the number of trainable weights."""
     return sum(weights.numel() for weights in model.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The only place that compares an exported model with the network it was exported from."""
+"""Comparison of an exported model with the network that it was exported from."""
 
 from pathlib import Path
 
@@ -9,30 +9,31 @@ from torch import Tensor, nn
 from contract.errors import JobFailed
 from services.trainer.data import TrainingData
 from services.trainer.evaluate import Signature, run
-from services.trainer.normalize import Normalize
+from services.trainer.transforms import Normalize
 
-PICTURES = 256
-PICTURES_AT_ONCE = 16
-TOLERANCE = 1e-3  # of the largest logit, or of 1 if all are smaller
+MAX_IMAGES = 256
+BATCH_SIZE = 16
+TOLERANCE = 1e-3  # relative to the largest logit, or absolute if all logits are below 1
 
 
 def parity(model: nn.Module, exported: Path, data: TrainingData, folder: Path) -> tuple[float, Signature]:
-    """The largest absolute difference of logits over pictures of the validation split, of training if there is none.
+    """Return the largest absolute difference of a logit, and the exported model's signature.
 
-    Raises JobFailed if it is over the tolerance.
+    Compares up to MAX_IMAGES images of the validation split, or of the training split if there is no validation split.
+    Raises JobFailed if the difference is over the tolerance, or the exported model does not run.
     """
-    pictures = data.val if len(data.val) else data.train
-    images, _ = pictures.take(np.arange(min(PICTURES, len(pictures))))
+    split = data.val if len(data.val) else data.train
+    images, _ = split.take(np.arange(min(MAX_IMAGES, len(split))))
     file = folder / "parity.npy"
     np.save(file, images.numpy())
-    served, signature = run(exported, file)
-    difference = largest_difference(_logits(model, images, data), torch.from_numpy(served))
+    logits, signature = run(exported, file)
+    difference = largest_difference(_logits(model, images, data), torch.from_numpy(logits))
     return difference, signature
 
 
-def largest_difference(expected: Tensor, served: Tensor) -> float:
-    """max |expected - served|; raises JobFailed if it is over the tolerance or no number."""
-    difference = (expected - served).abs().max().item()
+def largest_difference(expected: Tensor, exported: Tensor) -> float:
+    """Return max |expected - exported|; raises JobFailed if it is over the tolerance or not a number."""
+    difference = (expected - exported).abs().max().item()
     if not difference <= TOLERANCE * max(1.0, expected.abs().max().item()):
         raise JobFailed(f"the exported model differs from the trained one by {difference:.3g} in a logit")
     return difference
@@ -41,4 +42,4 @@ def largest_difference(expected: Tensor, served: Tensor) -> float:
 @torch.no_grad()
 def _logits(model: nn.Module, images: Tensor, data: TrainingData) -> Tensor:
     normalize = Normalize(data.mean, data.std)
-    return torch.cat([model(normalize(some)) for some in torch.split(images, PICTURES_AT_ONCE)])
+    return torch.cat([model(normalize(batch)) for batch in torch.split(images, BATCH_SIZE)])

@@ -1,13 +1,13 @@
-"""The only place that says what ResNet-18 looks like: He et al., "Deep Residual Learning", 2015."""
+"""ResNet-18: He et al., "Deep Residual Learning", 2015."""
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-LARGEST_SMALL_SIDE = 64  # up to it, the stem of section 4.2 (CIFAR-10); above it, the one of table 1 (ImageNet)
+LARGEST_SMALL_SIDE = 64  # in pixels; up to it the stem of section 4.2 (CIFAR-10), above it that of table 1 (ImageNet)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which is projected where the shape changes (option B)."""
+    """Two 3x3 convolutions and a shortcut with a projection if the shape changes (option B)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class BasicBlock(nn.Module):
 
 
 def resnet18(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
-    """ResNet-18 for pictures of (channels, height, width), of any size."""
+    """Build ResNet-18 for images (channels, height, width) of any size."""
     channels, *sides = shape
     if max(sides) <= LARGEST_SMALL_SIDE:
         stem = [
@@ -46,8 +46,8 @@ def resnet18(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
         ]
     stages = [
         BasicBlock(inputs, outputs, stride)
-        for before, width, first in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2))
-        for inputs, outputs, stride in ((before, width, first), (width, width, 1))
+        for previous, width, stride_of_first in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2))
+        for inputs, outputs, stride in ((previous, width, stride_of_first), (width, width, 1))
     ]
     net = nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""The training loop; it knows nothing of jobs, databases or object stores."""
+"""The training loop. It does not depend on jobs, the database or the object store."""
 
 import math
 import time
@@ -13,22 +13,22 @@ from torch.nn.functional import cross_entropy
 
 from contract.errors import Invalid
 from contract.training import Epoch, TrainSpec
-from services.trainer.augment import augment
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import TrainingData, batches
+from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.learner import Learner
-from services.trainer.pulse import Pulse
-from services.trainer.schedule import factor
-from services.trainer.selection import best_of
-from services.trainer.validate import validate
+from services.trainer.optimization import lr_factor
+from services.trainer.transforms import augment
+
+REPORT_INTERVAL_S = 0.5
 
 OnStep = Callable[[float, str], None]
 OnEpoch = Callable[[Checkpoint], None]
+OnBatch = Callable[[float, Tensor, int], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The network with the weights of its best epoch (CPU, float32, evaluation mode), and how it came about."""
+    """The network with the weights of its best epoch (CPU, float32, evaluation mode), its epochs and its device."""
 
     model: nn.Module
     epochs: tuple[Epoch, ...]
@@ -40,53 +40,25 @@ def train(
 ) -> Trained:
     """Fit a network to the training split and keep the weights of the best epoch.
 
-    `on_step(share done, message)` is called at the first step and then about twice a second, `on_epoch(checkpoint)`
-    after each epoch; what they raise ends the training. On a CPU, the same seed and number of threads give the same
-    weights, bit for bit, also when resumed from `start`. Reseeds torch's global generator. Raises BadModel, and
-    Invalid when there is nothing to learn from or the training diverges.
+    `on_step(progress 0..1, message)` is called after the first step and then about twice a second, and
+    `on_epoch(checkpoint)` after each epoch; an exception in either ends the training. On a CPU, the same seed and
+    number of threads give the same weights, bit for bit, also when resumed from `start`. Reseeds torch's global
+    generator. Raises BadModel, and Invalid if there are fewer than two training images or the loss is not finite.
     """
     if len(data.train) < 2:
-        raise Invalid("the training split has less than two pictures")
+        raise Invalid("the training split has fewer than two images")
     learner = Learner(spec, data)
     epochs, best = (start.epochs, start.best) if start else ((), learner.weights())
     if start:
         learner.resume(start)
-    pulse = Pulse()
-
-    def tell(done: float, loss_sum: Tensor, seen: int) -> None:
-        if pulse.due():
-            loss = loss_sum.item() / seen  # a CPU-GPU sync point
-            accuracy = epochs[-1].val_accuracy if epochs else None
-            validated = "" if accuracy is None else f" · val accuracy {accuracy:.3f}"
-            on_step(done, f"epoch {len(epochs) + 1}/{spec.epochs} · train loss {loss:.3f}{validated}")
-
-    steps = len(batches(np.arange(len(data.train)), spec.batch_size)) * spec.epochs
+    reporter = Reporter(spec.epochs, on_step)
     for number in range(len(epochs) + 1, spec.epochs + 1):
-        began = time.monotonic()
-        step = steps * (number - 1) // spec.epochs
-        seen, loss_sum = 0, torch.zeros((), device=learner.device.where)
-        random = np.random.default_rng((spec.seed, number))  # anew in every epoch, so that it can be resumed from
-        torch.manual_seed(int(random.integers(2**63)))
-        learner.model.train()
-        for batch in batches(random.permutation(len(data.train)), spec.batch_size):
-            learner.set_rate(spec.optimizer.lr * factor(spec.schedule, step / steps))
-            images, labels = learner.move(*data.train.take(batch))
-            with learner.device.autocast():
-                logits = learner.model(learner.inputs(augment(images) if spec.augment else images))
-            loss = cross_entropy(logits.float(), labels, label_smoothing=spec.label_smoothing)
-            learner.optimizer.zero_grad()
-            # The scaler passes everything on as it is, unless the precision is float16.
-            learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            learner.scaler.step(learner.optimizer)
-            learner.scaler.update()
-            step += 1
-            seen += len(batch)
-            loss_sum += loss.detach() * len(batch)
-            tell(step / steps, loss_sum, seen)
-
-        train_loss = loss_sum.item() / seen
-        tell_still = partial(tell, step / steps, loss_sum, seen)
-        val_loss, val_accuracy = validate(learner, data.val, spec.batch_size, on_batch=tell_still)
+        started = time.monotonic()
+        report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
+        loss_sum = _train_epoch(learner, spec, data.train, number, on_batch=report)
+        train_loss = loss_sum.item() / len(data.train)
+        report_validation = partial(report, number / spec.epochs, loss_sum, len(data.train))
+        val_loss, val_accuracy = validate(learner, data.val, spec.batch_size, on_batch=report_validation)
         if not math.isfinite(train_loss + (val_loss or 0.0)):
             raise Invalid(f"the training diverged in epoch {number}; use a learning rate below {spec.optimizer.lr:g}")
         epoch = Epoch(
@@ -94,12 +66,93 @@ def train(
             train_loss=train_loss,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - started,
         )
         epochs = (*epochs, epoch)
         if best_of(epochs) is epoch:
             best = learner.weights()
         on_epoch(learner.checkpoint(epochs, best))
-
     learner.model.load_state_dict(best)
     return Trained(learner.model.cpu().eval(), epochs, str(learner.device))
+
+
+def _train_epoch(learner: Learner, spec: TrainSpec, images: ShardedImages, number: int, on_batch: OnBatch) -> Tensor:
+    """Train on every image once, in random order, and return the sum of their losses, a scalar on the device.
+
+    `on_batch(progress of the training, sum of the losses in this epoch, number of images so far)` is called after each.
+    """
+    random = np.random.default_rng((spec.seed, number))  # seeded in every epoch, so that any epoch can be resumed from
+    torch.manual_seed(int(random.integers(2**63)))
+    order = batches(random.permutation(len(images)), spec.batch_size)
+    steps = len(order) * spec.epochs
+    seen, loss_sum = 0, torch.zeros((), device=learner.device.torch_device)
+    learner.model.train()
+    for step, batch in enumerate(order, start=len(order) * (number - 1)):
+        learner.set_lr(spec.optimizer.lr * lr_factor(spec.schedule, step / steps))
+        pixels, labels = learner.move(*images.take(batch))
+        with learner.device.autocast():
+            logits = learner.model(learner.inputs(augment(pixels) if spec.augment else pixels))
+        loss = cross_entropy(logits.float(), labels, label_smoothing=spec.label_smoothing)
+        learner.optimizer.zero_grad()
+        # The scaler does nothing unless the precision is float16.
+        learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        learner.scaler.step(learner.optimizer)
+        learner.scaler.update()
+        seen += len(batch)
+        loss_sum += loss.detach() * len(batch)
+        on_batch((step + 1) / steps, loss_sum, seen)
+    return loss_sum
+
+
+@torch.no_grad()
+def validate(
+    learner: Learner, images: ShardedImages, batch_size: int, on_batch: Callable[[], None]
+) -> tuple[float, float] | tuple[None, None]:
+    """Return mean cross-entropy in nats and accuracy (0..1), both None if there are no images.
+
+    Computes in float32, as serving does. `on_batch()` is called after each batch.
+    """
+    if not len(images):
+        return None, None
+    learner.model.eval()
+    sums = torch.zeros(2, dtype=torch.float64, device=learner.device.torch_device)
+    for batch in np.array_split(np.arange(len(images)), -(-len(images) // batch_size)):
+        pixels, labels = learner.move(*images.take(batch))
+        logits = learner.model(learner.inputs(pixels))
+        sums[0] += cross_entropy(logits, labels, reduction="sum")
+        sums[1] += (logits.argmax(1) == labels).sum()
+        on_batch()
+    loss, accuracy = (sums / len(images)).tolist()  # a CPU-GPU sync point
+    return loss, accuracy
+
+
+def best_of(epochs: tuple[Epoch, ...]) -> Epoch:
+    """Return the epoch with the highest validation accuracy, then the lowest loss, then the first.
+
+    Without validation, return the last epoch.
+    """
+
+    def rank(epoch: Epoch) -> tuple[float, float]:
+        return (epoch.val_accuracy or 0.0, -(epoch.val_loss or 0.0))
+
+    return epochs[-1] if epochs[-1].val_loss is None else max(epochs, key=rank)
+
+
+class Reporter:
+    """Passes progress on to `on_step`: the first report, and then one in `REPORT_INTERVAL_S` at most."""
+
+    def __init__(self, epochs: int, on_step: OnStep, clock: Callable[[], float] = time.monotonic) -> None:
+        self._epochs = epochs
+        self._on_step = on_step
+        self._clock = clock
+        self._next = clock()
+
+    def report(self, epoch: int, val_accuracy: float | None, progress: float, loss_sum: Tensor, seen: int) -> None:
+        """Report the mean training loss of this epoch so far and the validation accuracy of the last one."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + REPORT_INTERVAL_S
+        loss = loss_sum.item() / seen  # a CPU-GPU sync point
+        validated = "" if val_accuracy is None else f" · val accuracy {val_accuracy:.3f}"
+        self._on_step(progress, f"epoch {epoch}/{self._epochs} · train loss {loss:.3f}{validated}")

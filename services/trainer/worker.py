@@ -1,4 +1,4 @@
-"""The trainer's job: a data set version and a spec in, an evaluated ONNX model out."""
+"""The handler of training jobs: from a data set version and a spec to an evaluated ONNX model."""
 
 import torch
 
@@ -10,30 +10,32 @@ from contract.references import Reference
 from contract.training import EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import Pictures, ShardFiles, TrainingData
+from services.trainer.data import ShardedImages, ShardFiles, TrainingData
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
 from services.trainer.model import parameters
 from services.trainer.parity import parity
-from services.trainer.selection import best_of
 from worker.task import Task
 
-FETCHED = 0.02  # share of the job's progress that is done after each part
+FETCHED = 0.02  # the job's progress (0..1) after each stage
 TRAINED = 0.92
 EXPORTED = 0.95
 
 
 def train(task: Task) -> ModelManifest:
-    """Train, export and evaluate what the job asks for; goes on from the task's checkpoint if it has one."""
+    """Train, export and evaluate a model; resumes from the task's checkpoint if it has one.
+
+    Raises BadModel, Invalid and JobFailed.
+    """
     use_all_cores()
     spec = TrainSpec.model_validate(task.job.spec)
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
     files = fetch(task, dataset)
     data = TrainingData(
-        train=Pictures(files[Split.TRAIN]),
-        val=Pictures(files[Split.VAL]),
+        train=ShardedImages(files[Split.TRAIN]),
+        val=ShardedImages(files[Split.VAL]),
         shape=dataset.image.shape,
         classes=len(dataset.classes),
         mean=dataset.mean,
@@ -62,7 +64,7 @@ def train(task: Task) -> ModelManifest:
         dataset=str(reference),
         metrics=EvaluationMetrics(val=metrics[Split.VAL], test=metrics[Split.TEST]),
         epochs=trained.epochs,
-        best_epoch=best_of(trained.epochs).epoch,
+        best_epoch=training.best_of(trained.epochs).epoch,
         parameters=parameters(trained.model),
         device=trained.device,
         onnx=OnnxInfo(sha256=artifact.sha256, size=artifact.size, opset=OPSET, parity_max_abs_diff=difference),
@@ -70,11 +72,11 @@ def train(task: Task) -> ModelManifest:
 
 
 def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
-    """Copy the data set's shards into the task's folder."""
+    """Download the data set's shards into the task's folder."""
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
     for split, shards in dataset.shards.items():
         for number, shard in enumerate(shards):
-            task.report(0.0, f"fetching {split} pictures")
+            task.report(0.0, f"fetching {split} images")
             images = task.folder / f"{split}-{number}-images.npy"
             labels = task.folder / f"{split}-{number}-labels.npy"
             task.objects.fetch(shard.images, images)
@@ -84,19 +86,19 @@ def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]
 
 
 def fit(task: Task, spec: TrainSpec, data: TrainingData) -> training.Trained:
-    """Train with the task's progress and checkpoints."""
+    """Train, and save the task's progress and checkpoints; raises JobFailed if the GPU runs out of memory."""
     start = Checkpoint.from_bytes(task.objects.read(task.checkpoint)) if task.checkpoint else None
 
-    def on_step(done: float, message: str) -> None:
-        task.report(FETCHED + (TRAINED - FETCHED) * done, message)
+    def on_step(progress: float, message: str) -> None:
+        task.report(FETCHED + (TRAINED - FETCHED) * progress, message)
 
     def on_epoch(checkpoint: Checkpoint) -> None:
-        # A name for every epoch: the checkpoint that the job's row points at is never overwritten.
-        # Its metrics are reported with it, so that an epoch that must be repeated was not reported yet.
+        # One name per epoch: never overwrite the checkpoint that the job's row refers to.
+        # Metrics are saved together with the checkpoint, so an epoch that has to be repeated was not yet reported.
         epoch = checkpoint.epochs[-1]
         task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", checkpoint.to_bytes(), epoch.model_dump(mode="json"))
 
     try:
         return training.train(spec, data, on_step=on_step, on_epoch=on_epoch, start=start)
     except torch.OutOfMemoryError as error:
-        raise JobFailed("the GPU ran out of memory; a smaller batch_size needs less") from error
+        raise JobFailed("the GPU ran out of memory; use a smaller batch_size") from error

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.training import TrainSpec
-from services.trainer.data import Pictures, ShardFiles, TrainingData
+from services.trainer.data import ShardedImages, ShardFiles, TrainingData
 
 MEAN = 0.5
 STD = 0.25
@@ -42,8 +42,8 @@ def training_data(
 ) -> TrainingData:
     """Make a separable dataset of that many images; without a validation split if `val` is 0."""
     return TrainingData(
-        train=Pictures(stored(folder, "train", *separable(train, classes, shape, seed=1))),
-        val=Pictures(stored(folder, "val", *separable(val, classes, shape, seed=2)) if val else []),
+        train=ShardedImages(stored(folder, "train", *separable(train, classes, shape, seed=1))),
+        val=ShardedImages(stored(folder, "val", *separable(val, classes, shape, seed=2)) if val else []),
         shape=shape,
         classes=classes,
         mean=(MEAN,) * shape[0],

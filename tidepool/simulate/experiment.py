@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from contract.pools import Measured, ScalingPolicy
-from services.autoscaler.memory import Memory
 from services.autoscaler.policy import decide
+from services.autoscaler.policy_state import PolicyState
 from tidepool.simulate.outcome import Moment, Outcome
 from tidepool.simulate.replicas import Replicas
 from tidepool.simulate.steps import Steps
@@ -87,7 +87,7 @@ class Experiment:
         queue = WaitQueue(None if serving.deadline_s is None else math.floor(serving.deadline_s / steps.seconds))
         replicas = Replicas(policy.min, steps, serving.startup_s)
         meter = Meter(steps.steps_per_decision * steps.seconds)
-        memory = Memory.fresh(policy.min, 0.0)
+        state = PolicyState.initial(policy.min, 0.0)
         held_steps, step, moments = 0, -1, []
         for start in range(0, steps.count, steps.steps_per_decision):
             arrived = busy = seats = 0
@@ -110,7 +110,7 @@ class Experiment:
                 leases=replicas.running if serving.jobs else 0,
                 oldest_s=oldest_s,
             )
-            decision, memory = decide(measured, policy, memory, now)
+            decision, state = decide(measured, policy, state, now)
             replicas.follow(decision.replicas, step)
         return Outcome(
             arrived=sum(self.arrived),

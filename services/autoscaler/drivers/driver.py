@@ -1,4 +1,4 @@
-"""What every driver promises: to say which replicas there are, to start one, and to let one go."""
+"""The interface of drivers: list, start and stop replicas."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

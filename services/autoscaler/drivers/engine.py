@@ -1,4 +1,4 @@
-"""The only place that talks to a Docker engine: to list, inspect, start and stop the containers of one project."""
+"""A client of the Docker Engine API: list, inspect, start and stop the containers of one Compose project."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The driver of local processes: it writes which of them shall run, and the embedded stack's supervisor follows."""
+"""The driver of local processes: it writes the desired replicas to a file that the supervisor follows."""
 
 import socket
 from collections.abc import Mapping, Sequence

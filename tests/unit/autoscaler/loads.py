@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from contract.pools import Decision, Measured, ScalingPolicy
-from services.autoscaler.memory import Memory
 from services.autoscaler.policy import decide
+from services.autoscaler.policy_state import PolicyState
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Step:
 def walk(policy: ScalingPolicy, looks: Sequence[Look], desired: int = 0) -> list[Step]:
     """Decide at every look."""
     now, steps = 1000.0, []
-    memory = Memory.fresh(desired, now)
+    state = PolicyState.initial(desired, now)
     for look in looks:
         now += look.after
         measured = Measured(
             at=now - look.age,
-            ready=memory.desired if look.ready is None else look.ready,
+            ready=state.desired if look.ready is None else look.ready,
             waiting=look.waiting,
             running=look.running,
             busy=look.busy,
             requests_per_minute=look.requests_per_minute,
         )
-        before = memory.desired
-        decision, memory = decide(measured, policy, memory, now)
+        before = state.desired
+        decision, state = decide(measured, policy, state, now)
         steps.append(Step(now, measured, before, decision))
     return steps
 
@@ -95,5 +95,5 @@ def traces(*, missing: bool = True) -> st.SearchStrategy[list[Look]]:
     """Load over time: looks, some of which hold for a while."""
     spans = st.tuples(looks(missing=missing), st.sampled_from([1, 1, 2, 8]))
     return st.lists(spans, min_size=1, max_size=25).map(
-        lambda found: [look for look, times in found for _ in range(times)]
+        lambda spans: [look for look, times in spans for _ in range(times)]
     )

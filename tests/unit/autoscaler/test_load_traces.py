@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.pools import ScalingPolicy
-from services.autoscaler.answers import missing
 from services.autoscaler.policy import STALE_S
+from services.autoscaler.targets import missing
 from tests.unit.autoscaler.loads import Look, Step, policies, traces, walk
 
 desired = st.integers(0, 60)

@@ -11,7 +11,7 @@ from contract.pools import AutoPool, Measured, PoolName
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryCordon, MemoryReports
 from services.autoscaler import loop
-from services.autoscaler.drivers.memory import MemoryDriver
+from services.autoscaler.drivers.in_memory import MemoryDriver
 from services.autoscaler.loop import Autoscaler
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs

@@ -1,8 +1,8 @@
 from typing import Any
 
 from contract.pools import Measured, ScalingPolicy
-from services.autoscaler.memory import Memory
 from services.autoscaler.policy import STALE_S, decide
+from services.autoscaler.policy_state import PolicyState
 
 JOBS = ScalingPolicy(min=0, max=20, idle_s=60, quiet_s=60, backlog_per_replica=2)
 
@@ -13,14 +13,14 @@ class Pool:
     def __init__(self, policy: ScalingPolicy, desired: int = 0) -> None:
         self.policy = policy
         self.now = 100.0
-        self.memory = Memory.fresh(desired, self.now)
+        self.state = PolicyState.initial(desired, self.now)
         self.reason = ""
 
     def see(self, *, after: float = 1.0, age: float = 0.0, **measured: Any) -> int:
         self.now += after
-        values = {"waiting": 0, "running": 0, "ready": self.memory.desired} | measured
+        values = {"waiting": 0, "running": 0, "ready": self.state.desired} | measured
         seen = Measured(at=self.now - age, **values)
-        decision, self.memory = decide(seen, self.policy, self.memory, self.now)
+        decision, self.state = decide(seen, self.policy, self.state, self.now)
         self.reason = decision.reason
         return decision.replicas
 

@@ -8,10 +8,10 @@ from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from services.preprocess.layout import Picture, arrange
+from services.preprocess.layout import ImageFile, arrange
 
 
-def arranged(names: Iterable[str], csv: str = "") -> tuple[set[Picture], dict[str, str]]:
+def arranged(names: Iterable[str], csv: str = "") -> tuple[set[ImageFile], dict[str, str]]:
     """The pictures, and why files were rejected; every file's content is the CSV."""
     rejections = Rejections()
     pictures = arrange(tuple(names), lambda _: csv.encode(), Limits(), rejections)
@@ -22,14 +22,14 @@ def arranged(names: Iterable[str], csv: str = "") -> tuple[set[Picture], dict[st
 def test_class_folders() -> None:
     pictures, rejected = arranged(["cat/1.png", "dog/1.png"])
 
-    assert pictures == {Picture("cat/1.png", "cat", None), Picture("dog/1.png", "dog", None)}
+    assert pictures == {ImageFile("cat/1.png", "cat", None), ImageFile("dog/1.png", "dog", None)}
     assert not rejected
 
 
 def test_first_folder_is_the_class_however_deep() -> None:
     pictures, _ = arranged(["cat/siam/2024/1.png", "dog/1.png"])
 
-    assert Picture("cat/siam/2024/1.png", "cat", None) in pictures
+    assert ImageFile("cat/siam/2024/1.png", "cat", None) in pictures
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
@@ -37,9 +37,9 @@ def test_split_folders(val: str) -> None:
     pictures, rejected = arranged(["train/cat/1.png", f"{val}/dog/2.png", "test/dog/deep/3.png"])
 
     assert pictures == {
-        Picture("train/cat/1.png", "cat", Split.TRAIN),
-        Picture(f"{val}/dog/2.png", "dog", Split.VAL),
-        Picture("test/dog/deep/3.png", "dog", Split.TEST),
+        ImageFile("train/cat/1.png", "cat", Split.TRAIN),
+        ImageFile(f"{val}/dog/2.png", "dog", Split.VAL),
+        ImageFile("test/dog/deep/3.png", "dog", Split.TEST),
     }
     assert not rejected
 
@@ -53,7 +53,7 @@ def test_picture_in_a_split_needs_a_class() -> None:
 def test_class_may_be_called_train_beside_other_classes() -> None:
     pictures, _ = arranged(["train/1.png", "plane/1.png"])
 
-    assert Picture("train/1.png", "train", None) in pictures
+    assert ImageFile("train/1.png", "train", None) in pictures
 
 
 def test_manifest() -> None:
@@ -62,9 +62,9 @@ def test_manifest() -> None:
     pictures, rejected = arranged(["manifest.csv", "images/a/1.png", "images/2.png", "3.png"], csv)
 
     assert pictures == {
-        Picture("images/a/1.png", "cat", Split.TRAIN),
-        Picture("images/2.png", "dog", Split.VAL),
-        Picture("3.png", "dog", None),
+        ImageFile("images/a/1.png", "cat", Split.TRAIN),
+        ImageFile("images/2.png", "dog", Split.VAL),
+        ImageFile("3.png", "dog", None),
     }
     assert not rejected
 
@@ -112,7 +112,7 @@ def test_wrapping_folder_is_seen_through(names: list[str]) -> None:
 def test_wrapped_manifest_is_found() -> None:
     pictures, _ = arranged(["data/labels.csv", "data/1.png", "data/2.png"], "path,label\n1.png,cat\n2.png,dog\n")
 
-    assert pictures == {Picture("data/1.png", "cat", None), Picture("data/2.png", "dog", None)}
+    assert pictures == {ImageFile("data/1.png", "cat", None), ImageFile("data/2.png", "dog", None)}
 
 
 def test_training_folder_alone_is_a_split_and_no_wrapper() -> None:
@@ -148,9 +148,9 @@ def test_too_long_label_rejects_its_files() -> None:
         (["cat/1.png", "cat/2.png"], "at least two classes, and this has only 'cat'"),
         (["train/cat/1.png"], "only 'cat'"),
         (["data/cat/1.png"], "only 'cat'"),
-        (["1.png"], r"no picture with a class; rejected: '1.png' \(has no class folder\)"),
-        (["train/1.png", "test/1.png"], "no picture with a class"),
-        ([], "no picture with a class$"),
+        (["1.png"], r"no image with a class; rejected: '1.png' \(has no class folder\)"),
+        (["train/1.png", "test/1.png"], "no image with a class"),
+        ([], "no image with a class$"),
     ],
 )
 def test_no_data_set(names: list[str], reason: str) -> None:

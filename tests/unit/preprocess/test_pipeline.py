@@ -123,13 +123,13 @@ def test_emoji_class(prepared: Prepare) -> None:
     ("files", "reason"),
     [
         pytest.param(class_folders(["cat"]), "at least two classes", id="one class"),
-        pytest.param({"cat/": b"", "dog/": b""}, "no picture with a class", id="only folders"),
+        pytest.param({"cat/": b"", "dog/": b""}, "no image with a class", id="only folders"),
         pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, "can be used; rejected: 'cat/1.png'", id="no picture"),
         pytest.param(
             class_folders() | {"owl/1.png": b""}, r"'owl' .*; rejected: 'owl/1.png' \(not a", id="empty class"
         ),
         pytest.param(TRAINED | {"test/owl/1.png": png()}, "class 'owl' has no usable training", id="untrained class"),
-        pytest.param(class_folders(under="test/"), "no training picture can be used$", id="no training"),
+        pytest.param(class_folders(under="test/"), "no training image can be used$", id="no training"),
     ],
 )
 def test_no_data_set(prepared: Prepare, files: Files, reason: str) -> None:
@@ -154,8 +154,8 @@ def test_steps_end_with_all_of_it(prepared: Prepare) -> None:
 
     prepared(class_folders(), on_step=lambda fraction, message: steps.append((fraction, message)))
 
-    assert steps[0] == (1 / 20, "1 of 20 pictures")
-    assert steps[-1] == (1.0, "20 pictures prepared")
+    assert steps[0] == (1 / 20, "1 of 20 images")
+    assert steps[-1] == (1.0, "20 images prepared")
     assert steps == sorted(steps)
 
 

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import Split, SplitSpec
-from services.preprocess.layout import Picture
-from services.preprocess.split import divide
+from services.preprocess.layout import ImageFile
+from services.preprocess.split import assign_splits
 
 
-def pictures(counts: dict[str, int], split: Split | None = None) -> list[Picture]:
+def pictures(counts: dict[str, int], split: Split | None = None) -> list[ImageFile]:
     prefix = f"{split}/" if split else ""
     return [
-        Picture(f"{prefix}{label}/{number}.png", label, split)
+        ImageFile(f"{prefix}{label}/{number}.png", label, split)
         for label, count in counts.items()
         for number in range(count)
     ]
 
 
-def sizes(splits: dict[Split, tuple[Picture, ...]]) -> dict[Split, Counter[str]]:
+def sizes(splits: dict[Split, tuple[ImageFile, ...]]) -> dict[Split, Counter[str]]:
     return {split: Counter(picture.label for picture in members) for split, members in splits.items()}
 
 
@@ -44,9 +44,9 @@ def test_every_picture_is_in_one_split_by_the_shares(
     given_pictures = pictures(counts)
     shuffled = order.sample(given_pictures, len(given_pictures))
 
-    splits = divide(given_pictures, spec)
+    splits = assign_splits(given_pictures, spec)
 
-    assert divide(shuffled, spec) == splits
+    assert assign_splits(shuffled, spec) == splits
     together = [picture for split in Split for picture in splits[split]]
     assert len(together) == len(given_pictures)
     assert set(together) == set(given_pictures)
@@ -58,7 +58,7 @@ def test_every_picture_is_in_one_split_by_the_shares(
 
 
 def test_shares_of_ten_are_exact() -> None:
-    splits = sizes(divide(pictures({"cat": 10, "dog": 30}), SplitSpec()))
+    splits = sizes(assign_splits(pictures({"cat": 10, "dog": 30}), SplitSpec()))
 
     assert splits[Split.TRAIN] == {"cat": 8, "dog": 24}
     assert splits[Split.VAL] == splits[Split.TEST] == {"cat": 1, "dog": 3}
@@ -66,14 +66,14 @@ def test_shares_of_ten_are_exact() -> None:
 
 @pytest.mark.parametrize(("count", "expected"), [(1, (1, 0, 0)), (2, (2, 0, 0)), (3, (3, 0, 0)), (5, (4, 1, 0))])
 def test_largest_remainder(count: int, expected: tuple[int, int, int]) -> None:
-    splits = divide(pictures({"cat": count}), SplitSpec())
+    splits = assign_splits(pictures({"cat": count}), SplitSpec())
 
     assert tuple(len(splits[split]) for split in Split) == expected
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_every_class_keeps_a_training_picture(count: int) -> None:
-    splits = divide(pictures({"cat": count}), SplitSpec(train=0.1, val=0.1, test=0.8))
+    splits = assign_splits(pictures({"cat": count}), SplitSpec(train=0.1, val=0.1, test=0.8))
 
     assert len(splits[Split.TRAIN]) == 1
 
@@ -81,14 +81,14 @@ def test_every_class_keeps_a_training_picture(count: int) -> None:
 def test_seed_changes_the_choice_and_nothing_else() -> None:
     given_pictures = pictures({"cat": 50, "dog": 50})
 
-    one, other = (divide(given_pictures, SplitSpec(seed=seed)) for seed in (0, 1))
+    one, other = (assign_splits(given_pictures, SplitSpec(seed=seed)) for seed in (0, 1))
 
     assert set(one[Split.TEST]) != set(other[Split.TEST])
     assert sizes(one) == sizes(other)
 
 
 def test_classes_are_mixed_in_a_split() -> None:
-    training = divide(pictures({"cat": 100, "dog": 100}), SplitSpec())[Split.TRAIN]
+    training = assign_splits(pictures({"cat": 100, "dog": 100}), SplitSpec())[Split.TRAIN]
 
     changes = sum(one.label != next_one.label for one, next_one in pairwise(training))
     assert 50 < changes < 110
@@ -101,7 +101,7 @@ def test_splits_of_the_archive_are_kept() -> None:
         *pictures({"cat": 2}, Split.TEST),
     ]
 
-    splits = divide(given_pictures, SplitSpec(train=0.2, val=0.2, test=0.6))
+    splits = assign_splits(given_pictures, SplitSpec(train=0.2, val=0.2, test=0.6))
 
     assert all(picture.split is split for split in Split for picture in splits[split])
 
@@ -109,7 +109,7 @@ def test_splits_of_the_archive_are_kept() -> None:
 def test_validation_is_carved_from_training_where_the_archive_has_none() -> None:
     given_pictures = [*pictures({"cat": 90, "dog": 45}, Split.TRAIN), *pictures({"cat": 7}, Split.TEST)]
 
-    splits = divide(given_pictures, SplitSpec())
+    splits = assign_splits(given_pictures, SplitSpec())
 
     assert sizes(splits) == {
         Split.TRAIN: {"cat": 80, "dog": 40},
@@ -120,12 +120,12 @@ def test_validation_is_carved_from_training_where_the_archive_has_none() -> None
 
 
 def test_nothing_is_carved_where_no_validation_is_wanted() -> None:
-    splits = divide(pictures({"cat": 10}, Split.TRAIN), SplitSpec(train=0.9, val=0, test=0.1))
+    splits = assign_splits(pictures({"cat": 10}, Split.TRAIN), SplitSpec(train=0.9, val=0, test=0.1))
 
     assert len(splits[Split.TRAIN]) == 10
 
 
 def test_pictures_without_a_split_are_divided_beside_those_with_one() -> None:
-    splits = divide([*pictures({"cat": 4}, Split.TEST), *pictures({"cat": 10})], SplitSpec())
+    splits = assign_splits([*pictures({"cat": 4}, Split.TEST), *pictures({"cat": 10})], SplitSpec())
 
     assert sizes(splits) == {Split.TRAIN: {"cat": 8}, Split.VAL: {"cat": 1}, Split.TEST: {"cat": 5}}

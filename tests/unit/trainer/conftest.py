@@ -1,4 +1,4 @@
-"""What all tests of the trainer share: they train on one core of the CPU, where results are the same bit for bit."""
+"""Shared by all trainer tests: train on one CPU core, where results are equal bit for bit."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ import torch
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_core_of_the_cpu() -> Iterator[None]:
-    """Hide GPUs, and keep to one thread: two crawl on cores that others use too."""
+def one_cpu_core() -> Iterator[None]:
+    """Hide GPUs and use one thread; two threads are very slow on cores that are shared with other processes."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CUDA_VISIBLE_DEVICES", "")
         environment.setenv("OMP_NUM_THREADS", "1")

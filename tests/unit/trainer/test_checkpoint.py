@@ -1,4 +1,4 @@
-"""What a training needs to go on."""
+"""Serialization of checkpoints."""
 
 import io
 import pickle
@@ -12,7 +12,7 @@ from services.trainer.checkpoint import Checkpoint
 EPOCH = Epoch(epoch=1, train_loss=0.5, val_loss=None, val_accuracy=None, seconds=2.0)
 
 
-def test_bytes_and_back() -> None:
+def test_serialization_round_trip() -> None:
     checkpoint = Checkpoint(
         model={"weight": torch.arange(3.0)},
         optimizer={"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": 0.1, "params": [0]}]},
@@ -21,16 +21,16 @@ def test_bytes_and_back() -> None:
         epochs=(EPOCH,),
     )
 
-    back = Checkpoint.from_bytes(checkpoint.to_bytes())
+    restored = Checkpoint.from_bytes(checkpoint.to_bytes())
 
-    assert back.epochs == (EPOCH,)
-    assert back.model["weight"].tolist() == [0, 1, 2]
-    assert back.best["weight"].tolist() == [0, 0, 0]
-    assert back.optimizer["state"][0]["momentum_buffer"].tolist() == [1, 1]
-    assert back.optimizer["param_groups"] == checkpoint.optimizer["param_groups"]
+    assert restored.epochs == (EPOCH,)
+    assert restored.model["weight"].tolist() == [0, 1, 2]
+    assert restored.best["weight"].tolist() == [0, 0, 0]
+    assert restored.optimizer["state"][0]["momentum_buffer"].tolist() == [1, 1]
+    assert restored.optimizer["param_groups"] == checkpoint.optimizer["param_groups"]
 
 
-def test_code_in_a_checkpoint_is_refused() -> None:
+def test_code_in_a_checkpoint_is_rejected() -> None:
     file = io.BytesIO()
     torch.save({"model": print}, file)
 

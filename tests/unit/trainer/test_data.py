@@ -1,4 +1,4 @@
-"""Shards and batches."""
+"""Images in shards, and batches."""
 
 from pathlib import Path
 
@@ -7,28 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer.data import Pictures, batches
+from services.trainer.data import ShardedImages, batches
 from tests.support.training_data import separable, stored
 
 
-def test_take_finds_pictures_across_shards_in_the_asked_order(tmp_path: Path) -> None:
+def test_take_returns_images_across_shards_in_the_requested_order(tmp_path: Path) -> None:
     images, labels = separable(11)
-    pictures = Pictures(stored(tmp_path, "train", images, labels, shards=3))
-    wanted = np.array([10, 0, 4, 3, 3, 7])
+    sharded = ShardedImages(stored(tmp_path, "train", images, labels, shards=3))
+    indices = np.array([10, 0, 4, 3, 3, 7])
 
-    taken_images, taken_labels = pictures.take(wanted)
+    taken_images, taken_labels = sharded.take(indices)
 
-    assert len(pictures) == 11
-    np.testing.assert_array_equal(taken_images.numpy(), images[wanted])
-    np.testing.assert_array_equal(taken_labels.numpy(), labels[wanted])
+    assert len(sharded) == 11
+    np.testing.assert_array_equal(taken_images.numpy(), images[indices])
+    np.testing.assert_array_equal(taken_labels.numpy(), labels[indices])
 
 
-def test_empty_split_has_no_pictures() -> None:
-    assert len(Pictures([])) == 0
+def test_an_empty_split_has_no_images() -> None:
+    assert len(ShardedImages([])) == 0
 
 
 @given(count=st.integers(2, 500), size=st.integers(2, 64))
-def test_batches_share_all_pictures_evenly(count: int, size: int) -> None:
+def test_batches_divide_all_images_evenly(count: int, size: int) -> None:
     cut = batches(np.arange(count), size)
 
     sizes = [len(batch) for batch in cut]

@@ -1,4 +1,4 @@
-"""What the serving runtime says of an exported model."""
+"""Evaluation of an exported model on the serving runtime."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def model(folder: Path) -> Path:
     return path
 
 
-def test_run_gives_logits_and_signature(tmp_path: Path) -> None:
+def test_run_returns_logits_and_signature(tmp_path: Path) -> None:
     images = pictures(7)
     np.save(tmp_path / "images.npy", images)
 
@@ -32,26 +32,28 @@ def test_run_gives_logits_and_signature(tmp_path: Path) -> None:
     assert signature.outputs == (TensorSignature(name="logits", dtype="float32", shape=("batch", 3)),)
 
 
-def test_metrics_are_of_all_shards(tmp_path: Path) -> None:
+def test_metrics_cover_all_shards(tmp_path: Path) -> None:
     images, labels = pictures(9), np.arange(9) % 3
-    told: list[str] = []
+    calls: list[str] = []
 
-    found = evaluate(
-        model(tmp_path), stored(tmp_path, "val", images, labels, shards=2), CARD.labels, lambda: told.append("shard")
+    metrics = evaluate(
+        model(tmp_path), stored(tmp_path, "val", images, labels, shards=2), CARD.labels, lambda: calls.append("shard")
     )
 
     expected = Tally.of(expected_logits(images, WEIGHTS).astype(np.float32), labels).metrics(CARD.labels)
-    assert found is not None
-    assert found.confusion_matrix == expected.confusion_matrix
-    assert found.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert told == ["shard"] * 2
+    assert metrics is not None
+    assert metrics.confusion_matrix == expected.confusion_matrix
+    assert metrics.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert calls == ["shard"] * 2
 
 
 def test_empty_split_has_no_metrics(tmp_path: Path) -> None:
     assert evaluate(model(tmp_path), [], CARD.labels, lambda: None) is None
 
 
-def test_model_that_does_not_run_fails_the_job_and_logs_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_does_not_run_fails_the_job_and_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "model.onnx").write_bytes(b"garbage")
     np.save(tmp_path / "images.npy", pictures(1))
 

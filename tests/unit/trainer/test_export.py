@@ -1,4 +1,4 @@
-"""ONNX files."""
+"""Export to ONNX files."""
 
 import logging
 from pathlib import Path
@@ -41,16 +41,16 @@ ALL_LAYERS: dict[str, Any] = {
 
 
 def network(described: dict[str, Any]) -> nn.Module:
-    """A network whose batch normalisations have seen some pictures."""
+    """A network whose batch normalizations have statistics of some images."""
     torch.manual_seed(0)
-    made = build(TypeAdapter(Architecture).validate_python(described), SHAPE, len(CARD.labels))
-    made(torch.randn(16, *SHAPE))
-    return made.eval()
+    model = build(TypeAdapter(Architecture).validate_python(described), SHAPE, len(CARD.labels))
+    model(torch.randn(16, *SHAPE))
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
 def cnn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default network's file."""
+    """The ONNX file of the default network."""
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
     export(network({"name": "cnn"}), CARD, path)
     return path
@@ -61,20 +61,20 @@ def cnn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [{"name": "cnn"}, {"name": "mlp"}, ALL_LAYERS, {"layers": [{"conv": 4}, {"globalavgpool": {}}]}],
     ids=["cnn", "mlp", "all layers", "global pool"],
 )
-def test_file_computes_what_the_network_does_for_any_batch(described: dict[str, Any], tmp_path: Path) -> None:
-    made = network(described)
+def test_the_file_gives_the_same_logits_for_any_batch_size(described: dict[str, Any], tmp_path: Path) -> None:
+    model = network(described)
 
-    export(made, CARD, tmp_path / "model.onnx")
+    export(model, CARD, tmp_path / "model.onnx")
 
     run = ReferenceEvaluator(str(tmp_path / "model.onnx")).run
     for count in (1, 5):
         images = torch.randn(count, *SHAPE)
         with torch.no_grad():
-            expected = made(images).numpy()
+            expected = model(images).numpy()
         np.testing.assert_allclose(run(["logits"], {"images": images.numpy()})[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_file_describes_itself(cnn_file: Path) -> None:
+def test_the_file_contains_its_signature_and_model_card(cnn_file: Path) -> None:
     proto = onnx.load(cnn_file)
 
     image, logits = [value.type.tensor_type for value in (*proto.graph.input, *proto.graph.output)]
@@ -86,7 +86,7 @@ def test_file_describes_itself(cnn_file: Path) -> None:
     assert ModelCard.model_validate_json(cards[METADATA_KEY]) == CARD
 
 
-def test_normalisation_behind_a_convolution_is_folded_into_it(tmp_path: Path) -> None:
+def test_batch_normalization_after_a_convolution_is_folded_into_it(tmp_path: Path) -> None:
     described = {"layers": [{"conv": 4}, {"batchnorm": {}}, {"relu": {}}, {"flatten": {}}]}
 
     export(network(described), CARD, tmp_path / "model.onnx")
@@ -105,23 +105,23 @@ def test_equal_weights_give_equal_bytes_in_one_file(
     assert (tmp_path / "model.onnx").read_bytes() == cnn_file.read_bytes()
 
 
-def test_nothing_of_this_machine_is_in_the_file(cnn_file: Path) -> None:
+def test_the_file_contains_no_paths_of_this_machine(cnn_file: Path) -> None:
     content = cnn_file.read_bytes()
 
     assert str(Path(torch.__file__).parent).encode() not in content
     assert b"torch.nn" not in content
 
 
-def test_network_in_training_is_exported_for_evaluation(cnn_file: Path, tmp_path: Path) -> None:
-    made = network({"name": "cnn"}).train()
+def test_a_network_in_training_mode_is_exported_for_evaluation(cnn_file: Path, tmp_path: Path) -> None:
+    model = network({"name": "cnn"}).train()
 
-    export(made, CARD, tmp_path / "model.onnx")
+    export(model, CARD, tmp_path / "model.onnx")
 
-    assert made.training
+    assert model.training
     assert (tmp_path / "model.onnx").read_bytes() == cnn_file.read_bytes()
 
 
-def test_exporting_is_silent(
+def test_the_export_prints_and_logs_nothing(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

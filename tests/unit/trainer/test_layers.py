@@ -26,39 +26,39 @@ HEAD = st.sampled_from([[{"flatten": {}}], [{"globalavgpool": {}}], [{"flatten":
 SHAPE = st.tuples(st.sampled_from([1, 3]), st.integers(1, 12), st.integers(1, 12))
 
 
-def parsed(listed: list[dict[str, Any]]) -> tuple[Layer, ...]:
-    return TypeAdapter(tuple[Layer, ...]).validate_python(listed)
+def parsed(specs: list[dict[str, Any]]) -> tuple[Layer, ...]:
+    return TypeAdapter(tuple[Layer, ...]).validate_python(specs)
 
 
 @settings(max_examples=150, deadline=None)
 @given(body=st.lists(LAYER, max_size=6), head=HEAD, shape=SHAPE)
-def test_every_layer_gives_the_shape_that_the_contract_tells(
+def test_every_layer_has_the_output_shape_of_the_contract(
     body: list[dict[str, Any]], head: list[dict[str, Any]], shape: tuple[int, int, int]
 ) -> None:
-    listed = parsed(body + head)
+    specs = parsed(body + head)
     try:
-        expected = shapes(listed, shape)
+        expected = shapes(specs, shape)
     except BadModel:
         assume(False)
-    network = layers(listed, shape, classes=3).eval()
+    network = layers(specs, shape, classes=3).eval()
 
     x = torch.zeros(2, *shape)
-    found = []
+    actual = []
     for module in network:
         x = module(x)
-        found.append(tuple(x.shape[1:]))
+        actual.append(tuple(x.shape[1:]))
 
-    assert found == [*expected, (3,)]
+    assert actual == [*expected, (3,)]
 
 
-def test_misfit_is_refused_by_name() -> None:
-    listed = parsed([{"maxpool": 2}, {"flatten": {}}, {"maxpool": 2}])
+def test_the_error_names_the_layer_that_does_not_fit() -> None:
+    specs = parsed([{"maxpool": 2}, {"flatten": {}}, {"maxpool": 2}])
 
     with pytest.raises(BadModel, match=r"layers\[2\] \(maxpool\)"):
-        layers(listed, (3, 8, 8), classes=3)
+        layers(specs, (3, 8, 8), classes=3)
 
 
-def test_dropout_drops_only_in_training() -> None:
+def test_dropout_is_active_only_in_training() -> None:
     network = layers(parsed([{"flatten": {}}, {"dropout": 0.5}]), (1, 8, 8), classes=2)
     x = torch.ones(1, 1, 8, 8)
 

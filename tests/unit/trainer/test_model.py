@@ -1,4 +1,4 @@
-"""Networks from their descriptions."""
+"""Networks from architecture specs."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def architecture(described: dict[str, Any]) -> Architecture:
     ],
     ids=str,
 )
-def test_logits_of_any_picture(described: dict[str, Any], shape: tuple[int, int, int]) -> None:
+def test_networks_accept_images_of_any_size(described: dict[str, Any], shape: tuple[int, int, int]) -> None:
     network = build(architecture(described), shape, classes=7)
 
     logits = network(torch.zeros(2, *shape))
@@ -53,6 +53,6 @@ def test_number_of_weights_at_cifar10(described: dict[str, Any], count: int) -> 
     [({"name": "mlp", "hidden": [4096]}, 1024), ({"layers": [{"flatten": {}}, *[{"dense": 4096}] * 20]}, 8)],
     ids=["one layer", "all layers"],
 )
-def test_network_that_would_not_fit_in_memory_is_refused(described: dict[str, Any], height: int) -> None:
+def test_a_network_with_too_many_weights_is_rejected(described: dict[str, Any], height: int) -> None:
     with pytest.raises(BadModel, match="too large"):
         build(architecture(described), (3, height, 32), classes=10)

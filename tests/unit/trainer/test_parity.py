@@ -1,4 +1,4 @@
-"""An exported model against the network it was exported from."""
+"""An exported model compared with the network that it was exported from."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.training_data import training_data
 
 
 def exported(data: TrainingData, folder: Path) -> tuple[torch.nn.Module, Path]:
-    """A network with random weights and its file."""
+    """A network with random weights and its ONNX file."""
     image = ImageSpec(size=data.shape[1:])
     card = ModelCard(labels=("a", "b", "c"), preprocessing=Preprocessing(image=image, mean=data.mean, std=data.std))
     model = build(Mlp(name="mlp", hidden=(4,)), data.shape, data.classes).eval()
@@ -26,7 +26,7 @@ def exported(data: TrainingData, folder: Path) -> tuple[torch.nn.Module, Path]:
     return model, folder / "model.onnx"
 
 
-@pytest.mark.parametrize("val", [5, 0], ids=["validation pictures", "training pictures"])
+@pytest.mark.parametrize("val", [5, 0], ids=["validation images", "training images"])
 def test_export_agrees_with_its_network(val: int, tmp_path: Path) -> None:
     data = training_data(tmp_path, val=val)
     model, file = exported(data, tmp_path)
@@ -37,7 +37,7 @@ def test_export_agrees_with_its_network(val: int, tmp_path: Path) -> None:
     assert signature.inputs[0].shape == ("batch", 3, 8, 8)
 
 
-def test_other_weights_are_noticed(tmp_path: Path) -> None:
+def test_different_weights_are_detected(tmp_path: Path) -> None:
     data = training_data(tmp_path)
     model, file = exported(data, tmp_path)
     torch.nn.init.ones_(model[-1].bias)
@@ -47,18 +47,18 @@ def test_other_weights_are_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logit", "off", "agrees"), [(0.1, 9e-4, True), (0.1, 2e-3, False), (50, 4e-2, True), (50, 6e-2, False)]
+    ("logit", "difference", "accepted"), [(0.1, 9e-4, True), (0.1, 2e-3, False), (50, 4e-2, True), (50, 6e-2, False)]
 )
-def test_tolerance_grows_with_the_logits(logit: float, off: float, agrees: bool) -> None:
+def test_tolerance_grows_with_the_logits(logit: float, difference: float, accepted: bool) -> None:
     expected = torch.tensor([[logit, 0.0]], dtype=torch.float64)
 
-    if agrees:
-        assert largest_difference(expected, expected + off) == pytest.approx(off)
+    if accepted:
+        assert largest_difference(expected, expected + difference) == pytest.approx(difference)
     else:
         with pytest.raises(JobFailed):
-            largest_difference(expected, expected - off)
+            largest_difference(expected, expected - difference)
 
 
-def test_no_number_never_agrees() -> None:
+def test_nan_is_rejected() -> None:
     with pytest.raises(JobFailed):
         largest_difference(torch.tensor([[1.0, math.nan]]), torch.tensor([[1.0, math.nan]]))

@@ -6,14 +6,14 @@ import torch
 from services.trainer.resnet import BasicBlock, resnet18
 
 
-@pytest.mark.parametrize(("side", "stride_of_all"), [(64, 8), (96, 32)])
-def test_stem_follows_the_size(side: int, stride_of_all: int) -> None:
+@pytest.mark.parametrize(("side", "total_stride"), [(64, 8), (96, 32)])
+def test_the_stem_depends_on_the_image_size(side: int, total_stride: int) -> None:
     features = resnet18((3, side, side), classes=10)[:-3]
 
-    assert features(torch.zeros(2, 3, side, side)).shape == (2, 512, side // stride_of_all, side // stride_of_all)
+    assert features(torch.zeros(2, 3, side, side)).shape == (2, 512, side // total_stride, side // total_stride)
 
 
-def test_block_passes_its_input_by_the_convolutions() -> None:
+def test_the_shortcut_adds_the_input_to_the_output() -> None:
     block = BasicBlock(2, 2, stride=1).eval()
     for weights in block.body.parameters():
         torch.nn.init.zeros_(weights)

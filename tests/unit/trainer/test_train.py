@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from contract.errors import Cancelled, Invalid
-from contract.training import TrainSpec
+from contract.training import Epoch, TrainSpec
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import Indices, Pictures, TrainingData
-from services.trainer.train import Trained, train
+from services.trainer.data import Indices, ShardedImages, TrainingData
+from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, best_of, train
 from tests.support.training_data import separable, stored, train_spec, training_data
 
 LAYERS = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
 
 
-class Watched:
-    """A training with everything it said."""
+class Run:
+    """A training run with everything it reported."""
 
     def __init__(self, spec: TrainSpec, data: TrainingData, start: Checkpoint | None = None) -> None:
         self.steps: list[tuple[float, str]] = []
@@ -26,7 +26,7 @@ class Watched:
         self.trained: Trained = train(
             spec,
             data,
-            on_step=lambda done, message: self.steps.append((done, message)),
+            on_step=lambda progress, message: self.steps.append((progress, message)),
             on_epoch=self.checkpoints.append,
             start=start,
         )
@@ -37,16 +37,16 @@ class Watched:
 
 
 def bits(weights: dict[str, torch.Tensor]) -> bytes:
-    """Every weight, bit for bit."""
+    """The bytes of every weight."""
     return b"".join(weight.contiguous().numpy().tobytes() for weight in weights.values())
 
 
 @pytest.mark.parametrize("architecture", [{"name": "cnn"}, {"name": "mlp"}, LAYERS], ids=["cnn", "mlp", "layers"])
-def test_separable_classes_are_learnt(architecture: dict[str, object], tmp_path: Path) -> None:
+def test_separable_classes_are_learned(architecture: dict[str, object], tmp_path: Path) -> None:
     optimizer = {"name": "adam", "lr": 0.01}
     spec = train_spec(architecture=architecture, optimizer=optimizer, epochs=30, label_smoothing=0.0)
 
-    epochs = Watched(spec, training_data(tmp_path)).trained.epochs
+    epochs = Run(spec, training_data(tmp_path)).trained.epochs
 
     assert [epoch.epoch for epoch in epochs] == list(range(1, 31))
     assert epochs[-1].train_loss < epochs[0].train_loss / 2
@@ -59,133 +59,172 @@ def test_resumed_training_ends_with_the_same_bits(
     architecture: dict[str, object], optimizer: dict[str, object], tmp_path: Path
 ) -> None:
     data, spec = training_data(tmp_path), train_spec(architecture=architecture, optimizer=optimizer)
-    straight = Watched(spec, data)
-    stored = straight.checkpoints[0].to_bytes()
+    full = Run(spec, data)
+    stored = full.checkpoints[0].to_bytes()
 
-    resumed = Watched(spec, data, start=Checkpoint.from_bytes(stored))
+    resumed = Run(spec, data, start=Checkpoint.from_bytes(stored))
 
-    assert resumed.weights == straight.weights
-    assert [epoch.train_loss for epoch in resumed.trained.epochs] == [e.train_loss for e in straight.trained.epochs]
+    assert resumed.weights == full.weights
+    assert [epoch.train_loss for epoch in resumed.trained.epochs] == [e.train_loss for e in full.trained.epochs]
     assert len(resumed.checkpoints) == 2
 
 
-def test_seed_decides_the_weights(tmp_path: Path) -> None:
+def test_weights_depend_only_on_the_seed(tmp_path: Path) -> None:
     data = training_data(tmp_path)
 
-    first, again, other = [Watched(train_spec(seed=seed), data).weights for seed in (1, 1, 2)]
+    first, again, other = [Run(train_spec(seed=seed), data).weights for seed in (1, 1, 2)]
 
     assert first == again
     assert first != other
 
 
-def test_every_epoch_takes_every_picture_once_in_an_order_of_its_own(tmp_path: Path) -> None:
-    class Recorded(Pictures):
+def test_every_epoch_uses_every_image_once_in_a_different_order(tmp_path: Path) -> None:
+    class RecordedImages(ShardedImages):
         def take(self, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
             taken.extend(indices.tolist())
             return super().take(indices)
 
     taken: list[int] = []
-    data = replace(training_data(tmp_path), train=Recorded(stored(tmp_path, "train", *separable(60))))
+    data = replace(training_data(tmp_path), train=RecordedImages(stored(tmp_path, "train", *separable(60))))
 
-    Watched(train_spec(epochs=2), data)
+    Run(train_spec(epochs=2), data)
 
     first, second = taken[:60], taken[60:]
     assert sorted(first) == sorted(second) == list(range(60))
     assert first != second != sorted(second)
 
 
-def test_training_that_was_over_only_gives_its_result(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     data, spec = training_data(tmp_path), train_spec()
-    straight = Watched(spec, data)
+    full = Run(spec, data)
 
-    resumed = Watched(spec, data, start=straight.checkpoints[-1])
+    resumed = Run(spec, data, start=full.checkpoints[-1])
 
     assert resumed.steps == []
-    assert resumed.trained.epochs == straight.trained.epochs
-    assert resumed.weights == straight.weights
+    assert resumed.trained.epochs == full.trained.epochs
+    assert resumed.weights == full.weights
 
 
 @pytest.mark.parametrize(("accuracy", "best"), [(1.0, 1), (0.0, 2)])
 def test_weights_of_the_best_epoch_are_kept(accuracy: float, best: int, tmp_path: Path) -> None:
     data, spec = training_data(tmp_path), train_spec(epochs=2)
-    straight = Watched(spec, data)
-    first = straight.checkpoints[0]
+    full = Run(spec, data)
+    first = full.checkpoints[0]
     first = replace(first, epochs=(first.epochs[0].model_copy(update={"val_accuracy": accuracy, "val_loss": 0.0}),))
 
-    resumed = Watched(spec, data, start=first)
+    resumed = Run(spec, data, start=first)
 
     expected = first.model if best == 1 else resumed.checkpoints[-1].model
     assert resumed.weights == bits(expected)
 
 
 def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    watched = Watched(train_spec(epochs=2), training_data(tmp_path, val=0))
+    run = Run(train_spec(epochs=2), training_data(tmp_path, val=0))
 
-    assert [epoch.val_accuracy for epoch in watched.trained.epochs] == [None, None]
-    assert watched.weights == bits(watched.checkpoints[-1].model)
+    assert [epoch.val_accuracy for epoch in run.trained.epochs] == [None, None]
+    assert run.weights == bits(run.checkpoints[-1].model)
 
 
-def test_result_is_ready_to_be_exported(tmp_path: Path) -> None:
-    trained = Watched(train_spec(epochs=1), training_data(tmp_path)).trained
+def test_trained_network_is_ready_for_export(tmp_path: Path) -> None:
+    trained = Run(train_spec(epochs=1), training_data(tmp_path)).trained
 
     assert trained.device == "cpu"
     assert not any(module.training for module in trained.model.modules())
     assert {weight.dtype for weight in trained.model.parameters()} == {torch.float32}
 
 
-def test_progress_is_told_from_the_first_step(tmp_path: Path) -> None:
+def test_progress_is_reported_after_the_first_step(tmp_path: Path) -> None:
     spec = train_spec(epochs=2, batch_size=30)  # 2 steps an epoch
 
-    done, message = Watched(spec, training_data(tmp_path, train=60)).steps[0]
+    progress, message = Run(spec, training_data(tmp_path, train=60)).steps[0]
 
-    assert done == 0.25
+    assert progress == 0.25
     assert message.startswith("epoch 1/2 · train loss ")
 
 
-def test_resumed_progress_tells_the_last_accuracy(tmp_path: Path) -> None:
+def test_resumed_training_reports_the_last_accuracy(tmp_path: Path) -> None:
     data, spec = training_data(tmp_path), train_spec()
-    checkpoint = Watched(spec, data).checkpoints[0]
+    checkpoint = Run(spec, data).checkpoints[0]
 
-    done, message = Watched(spec, data, start=checkpoint).steps[0]
+    progress, message = Run(spec, data, start=checkpoint).steps[0]
 
-    assert done > 1 / 3
+    assert progress > 1 / 3
     assert message.startswith("epoch 2/3 · train loss ")
     assert message.endswith(f" · val accuracy {checkpoint.epochs[0].val_accuracy:.3f}")
 
 
-@pytest.mark.parametrize("where", ["on_step", "on_epoch"])
-def test_cancelling_ends_the_training(where: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("callback", ["on_step", "on_epoch"])
+def test_cancelling_ends_the_training(callback: str, tmp_path: Path) -> None:
     def cancel(*_: object) -> None:
         raise Cancelled("the job was cancelled")
 
-    hooks = {"on_step": lambda *_: None, "on_epoch": lambda *_: None} | {where: cancel}
+    callbacks = {"on_step": lambda *_: None, "on_epoch": lambda *_: None} | {callback: cancel}
 
     with pytest.raises(Cancelled):
-        train(train_spec(), training_data(tmp_path), **hooks)
+        train(train_spec(), training_data(tmp_path), **callbacks)
 
 
-def test_divergence_names_the_learning_rate(tmp_path: Path) -> None:
+def test_divergence_error_names_the_learning_rate(tmp_path: Path) -> None:
     spec = train_spec(
         architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=50
     )
 
     with pytest.raises(Invalid, match="use a learning rate below 10"):
-        Watched(spec, training_data(tmp_path))
+        Run(spec, training_data(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("train_pictures", "classes", "shape"),
+    ("train_images", "classes", "shape"),
     [(17, 3, (3, 8, 8)), (3, 3, (3, 8, 8)), (2, 2, (1, 9, 5)), (33, 2, (1, 8, 8))],
-    ids=["one left over", "one a class", "two in grey", "grey"],
+    ids=["one left over", "one per class", "two in grey", "grey"],
 )
-def test_small_and_odd_sets(train_pictures: int, classes: int, shape: tuple[int, int, int], tmp_path: Path) -> None:
-    data = training_data(tmp_path, train=train_pictures, val=1, classes=classes, shape=shape)
+def test_small_and_odd_data_sets(train_images: int, classes: int, shape: tuple[int, int, int], tmp_path: Path) -> None:
+    data = training_data(tmp_path, train=train_images, val=1, classes=classes, shape=shape)
 
-    epochs = Watched(train_spec(epochs=1), data).trained.epochs
+    epochs = Run(train_spec(epochs=1), data).trained.epochs
 
     assert math.isfinite(epochs[0].train_loss)
 
 
-def test_single_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="less than two pictures"):
-        Watched(train_spec(), training_data(tmp_path, train=1))
+def test_a_single_image_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="fewer than two images"):
+        Run(train_spec(), training_data(tmp_path, train=1))
+
+
+def epochs_of(*validated: tuple[float, float] | None) -> tuple[Epoch, ...]:
+    """Epochs with these (accuracy, loss), or without validation."""
+    return tuple(
+        Epoch(
+            epoch=number,
+            train_loss=1.0,
+            val_accuracy=pair[0] if pair else None,
+            val_loss=pair[1] if pair else None,
+            seconds=1.0,
+        )
+        for number, pair in enumerate(validated, start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("validated", "best"),
+    [
+        ([(0.5, 1.0), (0.9, 2.0), (0.8, 0.1)], 2),  # highest accuracy
+        ([(0.9, 1.0), (0.9, 0.5), (0.9, 0.7)], 2),  # then lowest loss
+        ([(0.9, 1.0), (0.9, 1.0)], 1),  # then first
+        ([(0.0, 1.0), (0.0, 2.0)], 1),
+        ([None, None, None], 3),
+    ],
+)
+def test_best_epoch(validated: list[tuple[float, float] | None], best: int) -> None:
+    assert best_of(epochs_of(*validated)).epoch == best
+
+
+def test_progress_is_reported_once_per_interval() -> None:
+    moments = [0.0, 0.0, REPORT_INTERVAL_S / 2, REPORT_INTERVAL_S, REPORT_INTERVAL_S * 1.5, REPORT_INTERVAL_S * 10]
+    reported: list[float] = []
+    reporter = Reporter(1, lambda progress, _: reported.append(progress), clock=iter(moments).__next__)
+
+    for moment in moments[1:]:
+        reporter.report(1, None, moment, torch.tensor(1.0), seen=1)
+
+    assert reported == [0.0, REPORT_INTERVAL_S, REPORT_INTERVAL_S * 10]

@@ -1,4 +1,4 @@
-"""A training job from the data set to the model's manifest."""
+"""A training job, from the data set to the model's manifest."""
 
 import hashlib
 from collections.abc import Callable
@@ -28,7 +28,7 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class MemoryTask:
-    """A task whose world is in memory."""
+    """A task with everything in memory."""
 
     def __init__(self, folder: Path, val: int = 30, **spec: Any) -> None:
         self.folder = folder
@@ -89,17 +89,17 @@ class MemoryTask:
         self.after_checkpoint()
 
     def after_checkpoint(self) -> None:
-        """What happens to the job then; nothing, unless a test says so."""
+        """Hook for tests; does nothing by default."""
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryTask, ModelManifest]:
-    """A job of three epochs, from start to end."""
+    """A job of three epochs that ran without interruption."""
     task = MemoryTask(tmp_path_factory.mktemp("finished"), epochs=3)
     return task, train(task)
 
 
-def test_manifest_tells_all_of_the_model(finished: tuple[MemoryTask, ModelManifest]) -> None:
+def test_manifest_describes_the_model(finished: tuple[MemoryTask, ModelManifest]) -> None:
     task, manifest = finished
 
     file = task.objects.read(manifest.artifact)
@@ -117,7 +117,7 @@ def test_manifest_tells_all_of_the_model(finished: tuple[MemoryTask, ModelManife
     assert [epoch.epoch for epoch in manifest.epochs] == [1, 2, 3]
 
 
-def test_metrics_are_of_the_best_epoch_on_both_splits(finished: tuple[MemoryTask, ModelManifest]) -> None:
+def test_metrics_are_those_of_the_best_epoch_on_both_splits(finished: tuple[MemoryTask, ModelManifest]) -> None:
     _, manifest = finished
 
     val, test = manifest.metrics.val, manifest.metrics.test
@@ -128,7 +128,7 @@ def test_metrics_are_of_the_best_epoch_on_both_splits(finished: tuple[MemoryTask
     assert list(test.per_class) == list(CLASSES)
 
 
-def test_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask, ModelManifest]) -> None:
+def test_the_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask, ModelManifest]) -> None:
     task, manifest = finished
 
     file = onnx.load_from_string(task.objects.read(manifest.artifact))
@@ -137,7 +137,7 @@ def test_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask, Mod
     assert {entry.key: entry.value for entry in file.metadata_props} == {METADATA_KEY: card.model_dump_json()}
 
 
-def test_progress_only_grows(finished: tuple[MemoryTask, ModelManifest]) -> None:
+def test_progress_never_decreases(finished: tuple[MemoryTask, ModelManifest]) -> None:
     task, _ = finished
 
     fractions = [fraction for fraction, _ in task.reports]
@@ -153,8 +153,10 @@ def test_checkpoints_never_overwrite_each_other(finished: tuple[MemoryTask, Mode
     assert kept == {"checkpoint-1.pt", "checkpoint-2.pt", "checkpoint-3.pt"}
 
 
-def test_drained_job_goes_on_to_the_same_file(finished: tuple[MemoryTask, ModelManifest], tmp_path: Path) -> None:
-    _, straight = finished
+def test_a_drained_job_resumes_and_produces_the_same_file(
+    finished: tuple[MemoryTask, ModelManifest], tmp_path: Path
+) -> None:
+    _, uninterrupted = finished
     task = MemoryTask(tmp_path, epochs=3)
     task.after_checkpoint = interrupt(Draining("the worker stops"))
     with pytest.raises(Draining):
@@ -165,11 +167,11 @@ def test_drained_job_goes_on_to_the_same_file(finished: tuple[MemoryTask, ModelM
     resumed = train(task)
 
     assert not any(message.startswith("epoch 1/3") for _, message in task.reports)
-    assert resumed.artifact.sha256 == straight.artifact.sha256
+    assert resumed.artifact.sha256 == uninterrupted.artifact.sha256
     assert [metrics["epoch"] for metrics in task.reported] == [epoch.epoch for epoch in resumed.epochs]
 
 
-def test_no_validation_split_gives_no_validation_metrics(tmp_path: Path) -> None:
+def test_without_a_validation_split_there_are_no_validation_metrics(tmp_path: Path) -> None:
     manifest = train(MemoryTask(tmp_path, val=0, epochs=2))
 
     assert manifest.metrics.val is None
@@ -177,14 +179,14 @@ def test_no_validation_split_gives_no_validation_metrics(tmp_path: Path) -> None
     assert manifest.best_epoch == 2
 
 
-def test_layers_that_do_not_fit_the_pictures_are_refused(tmp_path: Path) -> None:
+def test_layers_that_do_not_fit_the_images_are_rejected(tmp_path: Path) -> None:
     task = MemoryTask(tmp_path, architecture={"layers": [{"maxpool": 9}, {"flatten": {}}]})
 
     with pytest.raises(BadModel, match="does not fit into 8 pixels"):
         train(task)
 
 
-def test_full_gpu_asks_for_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_out_of_memory_error_suggests_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
 
     with pytest.raises(JobFailed, match="smaller batch_size"):
@@ -192,7 +194,7 @@ def test_full_gpu_asks_for_smaller_batches(tmp_path: Path, monkeypatch: pytest.M
 
 
 def interrupt(error: Exception) -> Callable[..., None]:
-    """A function that raises the error."""
+    """Return a function that raises the error."""
 
     def raise_it(*_: object, **__: object) -> None:
         raise error

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from services.autoscaler.memory import LOST_SIGHT_S
+from services.autoscaler.policy_state import MAX_GAP_S
 from tidepool.errors import UserFacingError
 from tidepool.simulate.steps import Steps
 from tidepool.simulate.trace import Trace
@@ -51,7 +51,7 @@ def test_a_csv_file_is_read(tmp_path: Path) -> None:
 def test_steps_of_the_longest_trace_are_short_enough_for_the_policy(tmp_path: Path) -> None:
     trace = read_trace(written(tmp_path, f"seconds,requests_per_second\n0,1\n{31 * 86400},0\n"))
     steps = Steps.of(trace.seconds, service_s=0.02)
-    assert steps.steps_per_decision * steps.seconds < LOST_SIGHT_S
+    assert steps.steps_per_decision * steps.seconds < MAX_GAP_S
 
 
 def test_columns_can_be_in_any_order_among_others(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The in-memory twin of the drivers: replicas that come and go at once."""
+"""An in-memory driver for tests, whose replicas start and stop immediately."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from services.autoscaler.drivers.driver import Replica
 
 
 class MemoryDriver:
-    """Up to `most` replicas a pool; `running`, for tests to look at, holds their numbers, `away` is an outage."""
+    """Up to `most` replicas per pool. `running` holds the running numbers; `away` simulates an outage."""
 
     created_by_people = False
 

@@ -3,12 +3,12 @@
 import pytest
 
 from contract.errors import BadDataset
-from services.preprocess import manifest
-from services.preprocess.manifest import Row
+from services.preprocess import csv_manifest
+from services.preprocess.csv_manifest import Row
 
 
 def read(text: str | bytes, most: int = 100) -> list[Row]:
-    return list(manifest.rows("labels.csv", text if isinstance(text, bytes) else text.encode(), most))
+    return list(csv_manifest.rows("labels.csv", text if isinstance(text, bytes) else text.encode(), most))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def read(text: str | bytes, most: int = 100) -> list[Row]:
     ],
 )
 def test_find(names: list[str], expected: str | None) -> None:
-    assert manifest.find(names) == expected
+    assert csv_manifest.find(names) == expected
 
 
 def test_rows_with_split() -> None:

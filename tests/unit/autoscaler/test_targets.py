@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from contract.pools import MOST_REPLICAS, Measured, ScalingPolicy
-from services.autoscaler.answers import answers, missing
+from services.autoscaler.targets import missing, proposals
 
 
 def most(policy: dict[str, Any], desired: int = 4, **measured: Any) -> int:
     seen = Measured(**{"at": 0, "ready": desired, "waiting": 0, "running": 0} | measured)
-    return max(answer.replicas for answer in answers(seen, ScalingPolicy(**policy), desired))
+    return max(proposal.replicas for proposal in proposals(seen, ScalingPolicy(**policy), desired))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_requests_a_minute(rate: float, replicas: int) -> None:
     assert most({"requests_per_minute": 600}, requests_per_minute=rate) == replicas
 
 
-def test_the_largest_answer_wins() -> None:
+def test_the_largest_proposal_wins() -> None:
     policy = {"backlog_per_replica": 10, "utilization": 0.5, "requests_per_minute": 60}
     assert most(policy, waiting=90, busy=1.0, requests_per_minute=60) == 9
     assert most(policy, waiting=10, busy=1.0, requests_per_minute=60) == 8
@@ -56,7 +56,7 @@ def test_any_work_needs_a_replica() -> None:
     assert most({"utilization": 0.7}, desired=0, requests_per_minute=3) == 1
 
 
-def test_no_answer_is_too_large_to_say() -> None:
+def test_proposals_are_limited_to_the_most_replicas() -> None:
     assert most({"backlog_per_replica": 1e-300}, waiting=10**12) == MOST_REPLICAS
 
 
@@ -74,4 +74,4 @@ def test_a_pool_without_replicas_has_no_busy_share_to_miss() -> None:
 def test_replicas_that_nobody_can_count_are_not_none() -> None:
     policy, unseen = ScalingPolicy(utilization=0.7), Measured(at=0, ready=None, waiting=3, running=0)
     assert missing(unseen, policy) == ["how busy the replicas are"]
-    assert [answer.because for answer in answers(unseen, policy, desired=2)] == ["there is work"]
+    assert [proposal.reason for proposal in proposals(unseen, policy, desired=2)] == ["there is work"]

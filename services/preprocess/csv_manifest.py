@@ -1,4 +1,4 @@
-"""The only place that reads a CSV manifest, `path,label[,split]`."""
+"""CSV manifests with the columns `path,label[,split]`."""
 
 import csv
 import io
