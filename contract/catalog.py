@@ -7,10 +7,10 @@ from pydantic import Field
 from contract.base import Frozen, Name, Positive, Version, Whole
 from contract.datasets import Counts, Label, Rejected, Split, Thumbnail
 from contract.images import ImageSpec, Preprocessing
+from contract.kinds.vet import Status
 from contract.references import ReferenceText
 from contract.traffic import Weights
 from contract.training import EvaluationMetrics, OnnxInfo, TensorSignature
-from contract.vetting import Status
 
 
 class Dataset(Frozen):

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Positive, Whole
+from contract.division import Outcome
 from contract.images import ImageSpec
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -62,7 +63,7 @@ class Counts(Frozen):
     test: Whole
 
 
-class DatasetManifest(Frozen):
+class DatasetManifest(Outcome):
     """Everything a trainer or a person needs to know of one version of a data set.
 
     `mean` and `std` are per channel over the training split, of pixels scaled to 0..1.

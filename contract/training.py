@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from contract.artifacts import ObjectRef
-from contract.base import Frozen, Name, Positive, Whole
+from contract.base import Frozen, Positive, Whole
 from contract.datasets import Label
+from contract.division import Outcome
 from contract.errors import Invalid
 from contract.images import Preprocessing
-from contract.layers import Layer, Width, shapes
+from contract.layers import Layer, Width
 from contract.models import ModelCard
 from contract.references import ReferenceText
 
@@ -39,7 +40,7 @@ class Layers(Frozen):
     layers: tuple[Layer, ...] = Field(min_length=1, max_length=64)
 
 
-def _which(value: Any) -> str | None:
+def architecture_name(value: Any) -> str | None:
     if isinstance(value, dict):
         return "layers" if "layers" in value else value.get("name")
     return "layers" if isinstance(value, Layers) else getattr(value, "name", None)
@@ -51,7 +52,7 @@ Architecture = Annotated[
     | Annotated[ResNet18, Tag("resnet18")]
     | Annotated[Layers, Tag("layers")],
     Discriminator(
-        _which,
+        architecture_name,
         custom_error_type="unknown_architecture",
         custom_error_message="is no known architecture; name mlp, cnn or resnet18, or give a layers list",
     ),
@@ -103,34 +104,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mlp": _PLAIN_RECIPE,
     "layers": _PLAIN_RECIPE,
 }
-
-
-class TrainSpec(Frozen):
-    """A training job; what is left out is filled in with the recipe of the architecture."""
-
-    dataset: ReferenceText
-    model: Name
-    architecture: Architecture = Cnn()
-    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 40
-    batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
-    optimizer: Optimizer = Sgd(name="sgd")
-    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.1
-    augment: Annotated[bool, Field(strict=True)] = True
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_the_recipe(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        which = _which(value.get("architecture", Cnn()))
-        return RECIPES.get(which or "", {}) | value if isinstance(which, str) else value
-
-    def check_shape(self, image: tuple[int, int, int]) -> None:
-        """Raise BadModel if the layer list cannot take pictures of (channels, height, width)."""
-        if isinstance(self.architecture, Layers):
-            shapes(self.architecture.layers, image)
 
 
 class Epoch(Frozen):
@@ -191,7 +164,7 @@ class OnnxInfo(Frozen):
     parity_max_abs_diff: float | None
 
 
-class ModelManifest(Frozen):
+class ModelManifest(Outcome):
     """Everything that serving or a person needs to know of one version of a model.
 
     `batched` if the first axis of every input and output is a batch of rows that do not depend on each other. A model

@@ -11,7 +11,7 @@ from kombu.exceptions import InconsistencyError, KombuError
 from kombu.utils.json import dumps
 
 from contract.errors import BrokerUnavailable
-from contract.jobs import POOLS, JobKind
+from contract.jobs import JobKind
 from messaging.settings import BrokerSettings
 
 RUN_JOB = "tidepool.run_job"
@@ -71,7 +71,7 @@ class Broker:
 
     def wake(self, kind: JobKind, job_id: str) -> None:
         """Tell the pool of a kind that there is work; raises BrokerUnavailable, and then it may have woken or not."""
-        self._send(RUN_JOB, [job_id], POOLS[kind])
+        self._send(RUN_JOB, [job_id], kind.pool)
 
     def wakeup(self, queue: str) -> bytes:
         """The message, as Celery puts it on a Redis list, that wakes a replica to answer batches."""

@@ -1,11 +1,11 @@
 """The only place where tests publish as a worker would."""
 
+from contract.division import Outcome
 from contract.jobs import Job, JobRequest
-from services.storage.jobs.publication import Manifest
 from services.storage.stores import Stores
 
 
-def publish(stores: Stores, request: JobRequest, manifest: Manifest) -> Job:
+def publish(stores: Stores, request: JobRequest, manifest: Outcome) -> Job:
     """Submit a job, and finish it with what it publishes; no other job of its kind may be waiting."""
     stores.jobs.create(request)
     claim = stores.leases.claim(request.kind, "worker")

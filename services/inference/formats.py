@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contract.batches import Format
+from contract.kinds.predict import Format
 from services.inference.row import Row, write_lines
 
 _GROUP_CELLS = 2**18  # of a Parquet file's row group, which is written from memory

@@ -13,23 +13,28 @@ from typing import Any, TypeVar
 
 import contract
 from contract.base import Frozen
+from contract.division import Outcome
 from contract.errors import TidepoolError
+from contract.jobs import JobKind
+from contract.kinds.kind import JobSpec, KindRequest
 from tests.examples import EXAMPLES
 
 FOLDER = Path(__file__).with_name("golden")
+
+BASES = {Frozen, JobSpec, KindRequest, Outcome}  # they have no values of their own
 
 Base = TypeVar("Base")
 
 
 def public(base: type[Base]) -> list[type[Base]]:
     """The public subclasses of `base` in the contract, also indirect ones, by name."""
-    for module in pkgutil.iter_modules(contract.__path__, "contract."):
+    for module in pkgutil.walk_packages(contract.__path__, "contract."):
         importlib.import_module(module.name)
     found = [base]
     for kind in found:
         found += [child for child in kind.__subclasses__() if child not in found]
     ours = [kind for kind in found if kind.__module__.startswith("contract.") and kind.__name__[0] != "_"]
-    return sorted(set(ours) - {Frozen}, key=lambda kind: kind.__name__)
+    return sorted(set(ours) - BASES, key=lambda kind: kind.__name__)
 
 
 def error_tree() -> dict[str, Any]:
@@ -42,7 +47,8 @@ def error_tree() -> dict[str, Any]:
 
 def enumerations() -> dict[str, Any]:
     """By enumeration: the words that rows and messages hold."""
-    return {kind.__name__: [str(word) for word in kind] for kind in public(StrEnum)}
+    tables = {kind.__name__: [str(word) for word in kind] for kind in public(StrEnum)}
+    return dict(sorted((tables | {JobKind.__name__: [str(kind) for kind in JobKind]}).items()))
 
 
 def goldens() -> dict[str, str]:

@@ -11,7 +11,6 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from contract.jobs import POOLS
 from contract.supervision import Report, State
 from tidepool.client import Client
 from tidepool.demo.road import Step, walk
@@ -97,7 +96,7 @@ def _explain(console: Console, home: Home, trouble: Trouble) -> None:
 def _blamed(trouble: Trouble) -> str:
     """The component whose log most likely says why."""
     if isinstance(trouble, JobUnsuccessful):
-        return POOLS[trouble.job.kind]
+        return trouble.job.kind.pool
     if isinstance(trouble, ApiError) and trouble.request_id is None:
         return "supervisor"
     return "gateway"

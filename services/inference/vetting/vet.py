@@ -1,8 +1,8 @@
 """The only place where vetting meets jobs: an uploaded file comes in, a model's manifest goes out."""
 
 from contract.errors import BadModel
+from contract.kinds.vet import VetSpec
 from contract.training import ModelManifest, OnnxInfo
-from contract.vetting import VetSpec
 from services.inference.settings import InferenceSettings
 from services.inference.vetting.findings import Findings, Order
 from services.inference.vetting.process import examined

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 
 from contract.artifacts import ObjectRef
-from contract.jobs import Job, JobKind, JobState
+from contract.jobs import Job, JobState
 from services.storage.jobs.events import add_state
 from services.storage.jobs.rows import LEASE, Lease, job_of
 from services.storage.tables import jobs
@@ -28,7 +28,7 @@ class Claim:
     parts: tuple[dict[str, Any], ...] | None = None
 
 
-def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: datetime) -> Claim | None:
+def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
     """Take the best due job of some kinds: queued, or running with an expired lease; None when there is none.
 
     Best is the highest priority, then the oldest; a part is as old as the job that it is a part of.

@@ -14,7 +14,7 @@ from services.storage.database import Database
 from services.storage.jobs.events import add_state
 from services.storage.jobs.idempotency import Once, answered, remember
 from services.storage.jobs.parts import cancel_parts
-from services.storage.jobs.rows import ended, fresh, job_of, subject_of
+from services.storage.jobs.rows import ended, fresh, job_of
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
@@ -63,7 +63,7 @@ class Jobs:
         with self._database.write() as connection:
             if earlier := answered(connection, once):
                 return Job.model_validate(earlier)
-            job = self._accept(connection, values | subject_of(request.spec), now)
+            job = self._accept(connection, values | request.spec.subject._asdict(), now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 

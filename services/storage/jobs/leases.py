@@ -7,14 +7,15 @@ from typing import Any
 from sqlalchemy import RowMapping, update
 
 from contract.artifacts import ObjectRef
+from contract.division import Outcome
 from contract.errors import Cancelled, TidepoolError
 from contract.events import EventDraft, EventKind
-from contract.jobs import Job, JobKind, JobState, Progress
+from contract.jobs import Job, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
 from services.storage.jobs.events import add_events, add_state
 from services.storage.jobs.parts import fail_parent
-from services.storage.jobs.publication import Manifest, publish, reject
+from services.storage.jobs.publication import publish, reject
 from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
 from services.storage.tables import jobs
 
@@ -28,10 +29,10 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, kinds: JobKind | Collection[JobKind], worker: str) -> Claim | None:
+    def claim(self, kinds: str | Collection[str], worker: str) -> Claim | None:
         """Take the best due job of a kind, or of several kinds; None when there is none."""
         with self._database.write() as connection:
-            wanted = {kinds} if isinstance(kinds, JobKind) else kinds
+            wanted = {kinds} if isinstance(kinds, str) else kinds
             return take(connection, wanted, worker, self._database.now())
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> None:
@@ -66,14 +67,14 @@ class Leases:
             change(connection, held(lease).values(worker=jobs.c.worker))
             add_events(connection, lease.root, [EventDraft(kind=EventKind.LOG, data={"message": message})])
 
-    def finish(self, lease: Lease, manifest: Manifest) -> Job:
+    def finish(self, lease: Lease, outcome: Outcome) -> Job:
         """Publish what the attempt made and succeed, in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
             row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
-            published = publish(connection, job_of(row), manifest, now)
+            published = publish(connection, job_of(row), outcome, now)
             done = {"progress": 1.0, "progress_message": "done"}
             healed = {"error_code": None, "error_message": None}  # an earlier attempt's
             row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(published | done | healed))

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contract.batches import PredictSpec, SplitInput
 from contract.datasets import Split
+from contract.kinds.predict import PredictSpec, SplitInput
 from contract.uploads import UploadSource
 
 

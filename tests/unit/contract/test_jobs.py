@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from contract.jobs import LIVE, POOLS, SPECS, TRANSITIONS, JobKind, JobRequest, JobState
+from contract.jobs import LIVE, TRANSITIONS, JobRequest, JobState
 from tests.examples import (
     DATASET_MANIFEST,
     JOB,
@@ -30,10 +30,6 @@ def test_terminal_states_absorb_and_the_others_lead_to_one() -> None:
 
 def test_a_queued_job_succeeds_or_fails_only_by_running() -> None:
     assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED}
-
-
-def test_every_kind_has_a_pool_and_a_spec() -> None:
-    assert set(POOLS) == set(SPECS) == set(JobKind)
 
 
 @pytest.mark.parametrize(

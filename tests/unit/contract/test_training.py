@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contract.errors import BadModel
-from contract.training import Adam, Layers, ResNet18, Sgd, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import Adam, Layers, ResNet18, Sgd
 
 LEAST: dict[str, Any] = {"dataset": "pets", "model": "mine"}
 WORDS = st.sampled_from(["name", "layers", "cnn", "mlp", "hidden", "sgd", "lr", "conv", "relu", "dropout", "kernel"])

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from contract.errors import Invalid
+from contract.kinds.vet import ImageInput, ModelMetadata
 from contract.models import ModelCard
-from contract.vetting import ImageInput, ModelMetadata
 from tests.examples import IMAGE, LABELS, MODEL_MANIFEST, PICTURE_INPUT, PREPROCESSING, VETTED_MANIFEST
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from contract.batches import PredictResult, PredictSpec
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobState, PredictRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
 from contract.training import Metrics
 from media.classification import Tally
 from services.inference.batch import predict

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contract.errors import Cancelled, Invalid
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, Pictures, TrainingData
 from services.trainer.train import Trained, train

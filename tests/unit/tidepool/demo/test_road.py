@@ -9,7 +9,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from contract.jobs import Counts, PreprocessResult
+from contract.jobs import Counts
+from contract.kinds.preprocess import PreprocessResult
 from tests.unit.tidepool.demo.journeys import journey
 from tidepool.client import Client
 from tidepool.demo.road import Journey, Step, walk

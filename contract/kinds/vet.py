@@ -1,4 +1,4 @@
-"""Models that people bring: what they may say of a file, and what came of looking at it."""
+"""Vet: examine an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,8 +7,11 @@ from pydantic import Field, model_validator
 from contract.base import Frozen, Name
 from contract.datasets import Label
 from contract.images import CHANNELS, ImageSpec, Mode, Preprocessing, Resize, Side
+from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
+from contract.kinds.registry import register
 from contract.models import ModelCard
 from contract.references import ReferenceText
+from contract.training import ModelManifest
 from contract.uploads import UploadSource
 
 
@@ -48,11 +51,20 @@ class ModelMetadata(Frozen):
         return ModelCard(labels=self.labels, preprocessing=self.preprocessing.preprocessing)
 
 
-class VetSpec(ModelMetadata):
+class VetSpec(ModelMetadata, JobSpec):
     """Look at an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
 
     model: Name
     source: UploadSource
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(model=self.model)
+
+
+class VetRequest(KindRequest):
+    kind: Literal["vet"]
+    spec: VetSpec
 
 
 Status = Literal["ready", "rejected"]
@@ -63,3 +75,22 @@ class VetResult(Frozen):
 
     model: ReferenceText
     status: Status
+
+
+register(
+    Kind(
+        name="vet",
+        pool="inference",
+        request=VetRequest,
+        outcome=ModelManifest,
+        examples={
+            "vet": {
+                "summary": "Examine an ONNX model that was put by a presigned URL",
+                "value": {
+                    "kind": "vet",
+                    "spec": {"model": "mine", "source": {"upload": "01a20c69-671c-75b4-9e31-a6c00b050a58"}},
+                },
+            },
+        },
+    )
+)
