@@ -7,12 +7,12 @@ from sqlalchemy import Connection, delete, select
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
-from contract.errors import Conflict, NotFound
-from contract.jobs import LIVE
+from contract.errors import NotFound
 from contract.references import Reference
+from services.storage.catalog.in_use import require_unused
 from services.storage.catalog.versions import DATASETS, add_version, find_version, names_of, versions_of
 from services.storage.database import Database
-from services.storage.tables import dataset_versions, datasets, jobs
+from services.storage.tables import dataset_versions, datasets
 
 
 class DatasetPage(Frozen):
@@ -69,12 +69,7 @@ class Datasets:
         """Raises NotFound, or Conflict while a job that has not ended uses it."""
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
-            used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
-            used = used.where(jobs.c.parent_id.is_(None))  # a part's own spec names nothing
-            pinned = str(Reference(name=row["name"], version=row["version"]))
-            for spec in connection.execute(used).scalars():
-                if pinned in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
-                    raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
+            require_unused(connection, "dataset", str(Reference(name=row["name"], version=row["version"])))
             connection.execute(
                 delete(dataset_versions).where(
                     dataset_versions.c.name == row["name"], dataset_versions.c.version == row["version"]
