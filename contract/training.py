@@ -1,4 +1,4 @@
-"""What a person may ask of a training job, and what it answers."""
+"""Architectures, optimizers and recipes of training, and the manifest of a model."""
 
 from typing import Annotated, Any, Literal
 
@@ -29,7 +29,7 @@ class Cnn(Frozen):
 
 
 class ResNet18(Frozen):
-    """He et al., "Deep Residual Learning for Image Recognition", 2015, with a stem for small pictures."""
+    """He et al., "Deep Residual Learning for Image Recognition", 2015, with a stem for small images."""
 
     name: Literal["resnet18"]
 
@@ -80,7 +80,7 @@ class Sgd(Frozen):
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
 
-# What a training uses where the person said nothing; shown in the job's spec. Chosen by validation accuracy on CIFAR-10
+# Defaults for fields that a request omits; shown in the job's spec. Chosen by validation accuracy on CIFAR-10
 # and a tenth of it, so that two cores train the default network on the tenth in about a minute.
 _CONV_RECIPE: dict[str, Any] = {
     "epochs": 40,
@@ -109,8 +109,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 class Epoch(Frozen):
     """One pass over the training split, then one over the validation split, if there is one.
 
-    Losses are mean cross-entropy in nats, in training of the augmented pictures and smoothed labels; seconds are wall
-    time.
+    Losses are mean cross-entropy in nats, in training over augmented images and smoothed labels; seconds are
+    wall time.
     """
 
     epoch: Positive
@@ -128,7 +128,7 @@ class ClassMetrics(Frozen):
 
 
 class Metrics(Frozen):
-    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts pictures of class i taken for class j."""
+    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts images of class i predicted as class j."""
 
     accuracy: float
     top5_accuracy: float
@@ -138,14 +138,14 @@ class Metrics(Frozen):
 
 
 class EvaluationMetrics(Frozen):
-    """By split; a data set without a validation or test split has none there."""
+    """By split; None for a split that the data set does not have."""
 
     val: Metrics | None
     test: Metrics | None
 
 
 class TensorSignature(Frozen):
-    """A model's input or output; a free axis of the shape is a name, -1 where it has none."""
+    """A model's input or output; a dynamic axis of the shape is its name, or -1 without one."""
 
     name: str
     dtype: str
@@ -153,9 +153,9 @@ class TensorSignature(Frozen):
 
 
 class OnnxInfo(Frozen):
-    """The ONNX file; parity is the largest absolute difference of logits to PyTorch on validation pictures.
+    """The ONNX file; parity is the largest absolute difference of logits to PyTorch on validation images.
 
-    A model that was not trained here has none.
+    An uploaded model has no parity.
     """
 
     sha256: str
@@ -165,10 +165,10 @@ class OnnxInfo(Frozen):
 
 
 class ModelManifest(Outcome):
-    """Everything that serving or a person needs to know of one version of a model.
+    """Describes one version of a model completely.
 
-    `batched` if the first axis of every input and output is a batch of rows that do not depend on each other. A model
-    that was not trained here has neither data set, metrics nor epochs, and perhaps no labels and no preprocessing.
+    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no data
+    set, metrics or epochs, and may have no labels and no preprocessing.
     """
 
     artifact: ObjectRef
@@ -187,10 +187,10 @@ class ModelManifest(Outcome):
 
     @property
     def card(self) -> ModelCard:
-        """How to ask it about pictures; raises Invalid for a model that came without."""
+        """The card for classifying images; raises Invalid if the model has no labels or no preprocessing."""
         if self.preprocessing is None or not self.labels:
             raise Invalid(
-                "the model does not say how to feed it pictures; upload it again with labels and preprocessing in its "
-                "metadata, or ask it through /v2, with tensors"
+                "the model has no labels or no preprocessing for images; upload it again with both in its metadata, or "
+                "send tensors to /v2"
             )
         return ModelCard(labels=self.labels, preprocessing=self.preprocessing)

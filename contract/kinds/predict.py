@@ -20,7 +20,7 @@ Format = Literal["jsonl", "csv", "parquet"]
 
 
 class SplitInput(Frozen):
-    """The pictures of one split of a data set; their labels are known, so the result has metrics."""
+    """The images of one split of a data set; their labels are known, so the result has metrics."""
 
     dataset: DatasetReference
     split: Split = Split.TEST
@@ -42,13 +42,13 @@ PredictInput = Annotated[
 
 
 def check_images(model: ImageSpec, dataset: ImageSpec) -> None:
-    """Raise Invalid unless the pictures of a data set are what a model takes: they were normalised once and for all."""
+    """Raise Invalid unless a data set's images, normalized when it was prepared, have the model's image spec."""
     if model != dataset:
-        raise Invalid(f"the model takes pictures as {model}, and the data set has them as {dataset}")
+        raise Invalid(f"the model takes images as {model}, but the data set has them as {dataset}")
 
 
 class PredictSpec(JobSpec):
-    """Classify every picture of a split or of an uploaded zip."""
+    """Classify every image of a split or of an uploaded zip."""
 
     model: ModelReference
     input: PredictInput
@@ -83,7 +83,7 @@ class OutputInfo(Frozen):
 
 
 class PredictResult(Frozen):
-    """`failed` pictures have a row with an error; metrics are there where labels are known."""
+    """`failed` images have a row with an error; there are metrics if the labels are known."""
 
     count: Whole
     failed: Whole
@@ -92,10 +92,10 @@ class PredictResult(Frozen):
 
 
 class PredictionOutput(Outcome):
-    """What a finished batch prediction publishes."""
+    """The outcome of a batch prediction."""
 
     artifact: ObjectRef
-    count: Whole = Field(description="Rows, failed ones included.")
+    count: Whole = Field(description="Rows, including failed images.")
     failed: Whole
     metrics: Metrics | None
 

@@ -25,7 +25,7 @@ from contract.training import (
 
 
 class TrainSpec(JobSpec):
-    """A training job; what is left out is filled in with the recipe of the architecture."""
+    """A training job; omitted fields are filled in from the recipe of the architecture."""
 
     dataset: DatasetReference
     model: Name
@@ -74,7 +74,7 @@ class TrainResult(Frozen):
     @classmethod
     def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
         if manifest.metrics is None or manifest.best_epoch is None:
-            raise TypeError("a training job publishes what it has measured")
+            raise TypeError("a training job must publish metrics and its best epoch")
         return cls(
             model=str(reference),
             metrics=manifest.metrics,

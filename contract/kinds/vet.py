@@ -16,7 +16,7 @@ from contract.uploads import UploadSource
 
 
 class ImageInput(Frozen):
-    """How a model is fed pictures: as float32 `(pixel / 255 - mean) / std` per channel."""
+    """How images become a model's input: float32 `(pixel / 255 - mean) / std` per channel."""
 
     size: tuple[Side, Side] = Field(description="Height and width in pixels.")
     mode: Mode = "RGB"
@@ -28,7 +28,7 @@ class ImageInput(Frozen):
     @model_validator(mode="after")
     def _one_number_a_channel(self) -> Self:
         if not len(self.mean) == len(self.std) == CHANNELS[self.mode]:
-            raise ValueError(f"mean and std need {CHANNELS[self.mode]} numbers each for {self.mode} pictures")
+            raise ValueError(f"mean and std need {CHANNELS[self.mode]} numbers each for {self.mode} images")
         return self
 
     @property
@@ -38,21 +38,21 @@ class ImageInput(Frozen):
 
 
 class ModelMetadata(Frozen):
-    """What a person knows of a model and its file does not say; with both it can be asked about pictures."""
+    """What the file of a model may lack; with both fields the model can classify images."""
 
-    labels: tuple[Label, ...] = Field(default=(), max_length=100_000, description="Of its outputs, in order.")
+    labels: tuple[Label, ...] = Field(default=(), max_length=100_000, description="Labels of the outputs, in order.")
     preprocessing: ImageInput | None = None
 
     @property
     def card(self) -> ModelCard | None:
-        """What goes into the file, where there is enough of it."""
+        """The card to store in the file, or None if a field is missing."""
         if not self.labels or self.preprocessing is None:
             return None
         return ModelCard(labels=self.labels, preprocessing=self.preprocessing.preprocessing)
 
 
 class VetSpec(ModelMetadata, JobSpec):
-    """Look at an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
+    """Examine an uploaded ONNX file and publish it as the next version of a model, ready or rejected."""
 
     model: Name
     source: UploadSource
@@ -71,7 +71,7 @@ Status = Literal["ready", "rejected"]
 
 
 class VetResult(Frozen):
-    """The version that a file became; why it was rejected is the job's error."""
+    """The version that was published; the job's error is the reason for a rejection."""
 
     model: ReferenceText
     status: Status

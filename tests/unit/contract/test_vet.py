@@ -23,7 +23,7 @@ def test_one_without_the_other_is_too_little(metadata: ModelMetadata) -> None:
 
 
 def test_a_model_without_a_card_says_what_to_do() -> None:
-    with pytest.raises(Invalid, match="metadata, or ask it through /v2"):
+    with pytest.raises(Invalid, match="metadata, or send tensors to /v2"):
         _ = VETTED_MANIFEST.card
 
 

@@ -150,7 +150,7 @@ def test_pictures_that_the_model_does_not_take(stores: Stores, tmp_path: Path) -
     assert job.state == JobState.FAILED
     assert job.error is not None
     assert job.error.code == "invalid"
-    assert "takes pictures as 8×6 RGB (stretch), and the data set has them as 8×6 RGB (pad)" in job.error.message
+    assert "takes images as 8×6 RGB (stretch), but the data set has them as 8×6 RGB (pad)" in job.error.message
 
 
 def test_a_split_that_is_empty(stores: Stores, tmp_path: Path) -> None:
