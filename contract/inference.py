@@ -64,7 +64,7 @@ class Question(Struct, frozen=True, array_like=True):
 
 
 class Artifact(Struct, frozen=True, array_like=True):
-    """The ONNX file of a version: an ObjectRef without its checks."""
+    """The ONNX file of a version: an ObjectRef without validation."""
 
     bucket: str
     key: str

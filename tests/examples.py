@@ -1,4 +1,4 @@
-"""One example of every public value of the contract: a made-up run over pictures of cats and dogs."""
+"""One example of every public value of the contract: an invented run over images of cats and dogs."""
 
 from datetime import UTC, datetime
 
@@ -130,8 +130,8 @@ PREDICT_SPEC = PredictSpec(
     model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
 )
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
-PICTURE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
-VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=PICTURE_INPUT)
+IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 VETTED_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
@@ -228,7 +228,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
     ModelMetadata(labels=LABELS),
-    PICTURE_INPUT,
+    IMAGE_INPUT,
     PROGRESS,
     JOB_ERROR,
     PREPROCESS_RESULT,

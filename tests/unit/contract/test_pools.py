@@ -1,4 +1,4 @@
-"""Bounds, targets, and what a request changes of them."""
+"""Bounds and targets of pools, and requests that change them."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError

@@ -39,9 +39,9 @@ def test_other_networks_get_a_plain_recipe(architecture: dict[str, Any]) -> None
 
 
 def test_what_a_person_says_goes_before_the_recipe() -> None:
-    said = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
+    request = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
 
-    spec = TrainSpec.model_validate(LEAST | said)
+    spec = TrainSpec.model_validate(LEAST | request)
 
     assert (spec.optimizer, spec.schedule, spec.batch_size, spec.augment) == (Adam(), "constant", 32, False)
     assert spec.label_smoothing == 0.1
@@ -84,7 +84,7 @@ def test_what_is_refused(fault: dict[str, Any], reason: str) -> None:
         TrainSpec.model_validate(LEAST | fault)
 
 
-def test_layers_must_fit_the_pictures() -> None:
+def test_layers_must_fit_the_images() -> None:
     spec = TrainSpec.model_validate(LEAST | {"architecture": LAYERS})
     assert isinstance(spec.architecture, Layers)
 
@@ -94,7 +94,7 @@ def test_layers_must_fit_the_pictures() -> None:
         spec.check_shape((3, 2, 3))
 
 
-def test_a_named_network_takes_any_pictures() -> None:
+def test_a_named_network_takes_images_of_any_shape() -> None:
     TrainSpec.model_validate(LEAST).check_shape((1, 1, 1))
 
 
