@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.division import Division, PartDone
+from contract.division import Division, Outcome, PartDone
 from contract.errors import (
     Cancelled,
     DatabaseUnavailable,
@@ -31,7 +31,7 @@ from services.storage.objects import Artifacts
 from services.storage.stores import Stores
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
-from worker.task import Handler, Outcome
+from worker.task import Handler
 
 BEAT_S = 5.0
 

@@ -7,7 +7,8 @@ from signal import SIGKILL
 from typing import Any
 
 from contract.events import EventKind
-from contract.jobs import Job, TrainResult
+from contract.jobs import Job
+from contract.kinds.train import TrainResult
 from tests.faults.driver import Driver, ended
 from tests.faults.nemesis import age_leases
 from tests.faults.process import signal_all

@@ -11,7 +11,10 @@ from torch import nn
 
 from contract.artifacts import Bucket
 from contract.datasets import Split
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.predict import PredictRequest
+from contract.kinds.preprocess import PreprocessRequest
+from contract.kinds.train import TrainRequest
 from contract.models import ModelCard
 from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess

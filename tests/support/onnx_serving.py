@@ -9,7 +9,8 @@ from contract.artifacts import Bucket
 from contract.errors import TidepoolError, error_of
 from contract.inference import Failure, Payload, Target, Tensors
 from contract.jobs import Job
-from contract.training import TensorSignature, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import TensorSignature
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import Answered, Then
 from services.inference.engine.tensors import TensorRunner

@@ -10,7 +10,8 @@ from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobRequest, PreprocessRequest, PreprocessSpec
+from contract.jobs import Job, JobRequest
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
 from services.gateway.api.idempotency import CanRepeat, Repeatable
@@ -102,6 +103,6 @@ def delete_version(name: NamePath, version: VersionPath, behind: Behind) -> None
 def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends, repeat: Repeatable) -> Job:
     def wanted(source: UploadSource) -> JobRequest:
         work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-        return PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
+        return PreprocessRequest(kind="preprocess", spec=work)
 
     return submitted(archive, wanted, preparation.model_dump_json(), behind, repeat)

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from contract.base import NAME_PATTERN
-from contract.batches import PredictSpec, check_images
-from contract.errors import Invalid
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, VetRequest
-from contract.references import Reference
-from contract.uploads import UploadSource
+from contract.datasets import DatasetManifest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.kind import Manifests
+from contract.references import Noun, Reference, references_in, with_references
+from contract.training import ModelManifest
 from services.gateway.api.examples import JOB_REQUESTS
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit
@@ -103,31 +103,23 @@ def located(job: Job, response: Response) -> Job:
 
 
 def pinned(request: JobRequest, behind: Backends) -> JobRequest:
-    """The request with what it refers to looked up, so that later versions change nothing for it.
+    """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
-    Raises NotFound for an unknown data set, model or upload, Conflict for an unfinished upload, Invalid for an empty
-    split or pictures that the model does not take, BadModel for a rejected version or a layer list that cannot take
-    the data set's.
+    Raises NotFound for an unknown data set, model or upload, Conflict for an incomplete upload, BadModel for a
+    rejected version, and what the spec's `check` raises.
     """
-    if isinstance(request, PreprocessRequest | VetRequest):
-        behind.stores.uploads.ref(request.spec.source.upload)
-        return request
-    if isinstance(request, PredictRequest):
-        return request.model_copy(update={"spec": _pinned_batch(request.spec, behind)})
-    reference, manifest = behind.stores.datasets.manifest(Reference.parse(request.spec.dataset))
-    request.spec.check_shape(manifest.image.shape)
-    return request.model_copy(update={"spec": request.spec.model_copy(update={"dataset": str(reference)})})
-
-
-def _pinned_batch(spec: PredictSpec, behind: Backends) -> PredictSpec:
-    model, manifest = behind.stores.models.manifest(Reference.parse(spec.model))
-    wanted = manifest.card.preprocessing.image
-    source = spec.input
-    if isinstance(source, UploadSource):
-        behind.stores.uploads.ref(source.upload)
-        return spec.model_copy(update={"model": str(model)})
-    dataset, pictures = behind.stores.datasets.manifest(Reference.parse(source.dataset))
-    check_images(wanted, pictures.image)
-    if not pictures.shards.get(source.split):
-        raise Invalid(f"the data set {dataset} has no {source.split} split")
-    return spec.model_copy(update={"model": str(model), "input": source.model_copy(update={"dataset": str(dataset)})})
+    stores, pins = behind.stores, dict[tuple[Noun, str], str]()
+    datasets, models = dict[str, DatasetManifest](), dict[str, ModelManifest]()
+    for noun, text in references_in(request.spec):
+        match noun:
+            case "upload":
+                stores.uploads.ref(text)
+            case "dataset":
+                reference, dataset = stores.datasets.manifest(Reference.parse(text))
+                pins[noun, text], datasets[str(reference)] = str(reference), dataset
+            case "model":
+                reference, model = stores.models.manifest(Reference.parse(text))
+                pins[noun, text], models[str(reference)] = str(reference), model
+    spec = with_references(request.spec, pins)
+    spec.check(Manifests(datasets, models))
+    return request.model_copy(update={"spec": spec})

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from contract.jobs import Job, JobKind, JobRequest, VetRequest
+from contract.jobs import Job, JobRequest
+from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
 from contract.uploads import UploadSource
-from contract.vetting import ImageInput, ModelMetadata, VetSpec
 from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.api.jobs import located
 from services.gateway.api.submission import submitted
@@ -65,6 +65,6 @@ async def upload_version(
 
 def _accept(name: str, model: UploadFile, metadata: ModelMetadata, behind: Backends, repeat: Repeatable) -> Job:
     def wanted(source: UploadSource) -> JobRequest:
-        return VetRequest(kind=JobKind.VET, spec=VetSpec(model=name, source=source, **dict(metadata)))
+        return VetRequest(kind="vet", spec=VetSpec(model=name, source=source, **dict(metadata)))
 
     return submitted(model, wanted, metadata.model_dump_json(), behind, repeat)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from contract.artifacts import Bucket, upload_key
 from contract.keys import Scope
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.in_memory import MemoryChannel

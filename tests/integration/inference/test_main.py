@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract.batches import PredictResult, PredictSpec, SplitInput
 from contract.inference import Artifact, EncodedImage, Scores, Target
-from contract.jobs import JobKind, PredictRequest
+from contract.jobs import JobKind
+from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.references import Reference
 from services.inference.batch.rows import read_lines
 from services.storage.database import Database

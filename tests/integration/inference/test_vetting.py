@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from contract.artifacts import Bucket
-from contract.batches import PredictSpec, SplitInput
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, VetRequest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.predict import PredictRequest, PredictSpec, SplitInput
+from contract.kinds.vet import VetRequest, VetSpec
 from contract.uploads import UploadSource
-from contract.vetting import VetSpec
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.objects import S3Objects

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from contract.artifacts import Bucket
-from contract.jobs import JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.jobs import JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from services.storage.database import Database
 from services.storage.objects import S3Objects

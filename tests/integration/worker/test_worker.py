@@ -16,7 +16,8 @@ import redis as redis_client
 
 from contract.artifacts import Bucket
 from contract.inference import Answer, Artifact, EncodedImage, Scores, Target
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from contract.usage import UsageBy
 from messaging import redis_keys

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from contract.datasets import DatasetManifest, Split
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.division import Outcome
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
 from services.preprocess.worker import preprocess
@@ -15,7 +17,7 @@ from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
 from tests.support.images import Files, class_folders, zipped
 from tests.support.job_runs import memory_stores, run, uploaded
-from worker.task import Handler, Outcome, Task
+from worker.task import Handler, Task
 
 FILES = class_folders() | {"cat/bad.png": b"text"}
 

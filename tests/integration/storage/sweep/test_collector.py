@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import Connection
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.batches import PredictionOutput
 from contract.datasets import DatasetManifest, Shard, Split
 from contract.division import Division, PartDone
 from contract.errors import BadArchive, BadImage
 from contract.jobs import JobKind
+from contract.kinds.predict import PredictionOutput
 from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models

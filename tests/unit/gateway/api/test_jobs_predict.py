@@ -86,7 +86,7 @@ async def test_pictures_that_the_model_does_not_take(client: httpx.AsyncClient, 
 
     found = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
 
-    assert "takes pictures as 32×32 RGB (crop), and the data set has them as 64×64 RGB (stretch)" in found.detail
+    assert "takes images as 32×32 RGB (crop), but the data set has them as 64×64 RGB (stretch)" in found.detail
 
 
 async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx.AsyncClient, stores: Stores) -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from contract.jobs import Job
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, ONNX_FILE, TRAIN_REQUEST
 from tests.support.problems import problem

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from contract.batches import PredictResult, PredictSpec
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobState, PredictRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
 from contract.training import Metrics
 from media.classification import Tally
 from services.inference.batch.predict import predict
@@ -152,7 +152,7 @@ def test_a_split_with_other_image_preprocessing_is_rejected(stores: Stores, tmp_
     assert job.state == JobState.FAILED
     assert job.error is not None
     assert job.error.code == "invalid"
-    assert "takes pictures as 8×6 RGB (stretch), and the data set has them as 8×6 RGB (pad)" in job.error.message
+    assert "takes images as 8×6 RGB (stretch), but the data set has them as 8×6 RGB (pad)" in job.error.message
 
 
 def test_an_empty_split_is_rejected(stores: Stores, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from contract.errors import Cancelled
-from contract.jobs import Job, JobKind, JobState, VetRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.vet import ImageInput, VetRequest, VetSpec
 from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
-from contract.vetting import ImageInput, VetSpec
 from services.inference.engine.loader import ModelLoader
 from services.inference.vetting.findings import ExaminerRequest
 from services.inference.vetting.process import run_examiner

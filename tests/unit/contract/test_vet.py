@@ -1,29 +1,29 @@
-"""What a person may say of a model."""
+"""Metadata of uploaded models."""
 
 import pytest
 from pydantic import ValidationError
 
 from contract.errors import Invalid
+from contract.kinds.vet import ImageInput, ModelMetadata
 from contract.models import ModelCard
-from contract.vetting import ImageInput, ModelMetadata
-from tests.examples import IMAGE, LABELS, MODEL_MANIFEST, PICTURE_INPUT, PREPROCESSING, VETTED_MANIFEST
+from tests.examples import IMAGE, IMAGE_INPUT, LABELS, MODEL_MANIFEST, PREPROCESSING, VETTED_MANIFEST
 
 
 def test_labels_and_preprocessing_make_a_card() -> None:
-    metadata = ModelMetadata(labels=LABELS, preprocessing=PICTURE_INPUT)
+    metadata = ModelMetadata(labels=LABELS, preprocessing=IMAGE_INPUT)
 
     assert metadata.card == ModelCard(labels=LABELS, preprocessing=PREPROCESSING) == MODEL_MANIFEST.card
 
 
 @pytest.mark.parametrize(
-    "metadata", [ModelMetadata(), ModelMetadata(labels=LABELS), ModelMetadata(preprocessing=PICTURE_INPUT)]
+    "metadata", [ModelMetadata(), ModelMetadata(labels=LABELS), ModelMetadata(preprocessing=IMAGE_INPUT)]
 )
-def test_one_without_the_other_is_too_little(metadata: ModelMetadata) -> None:
+def test_labels_or_preprocessing_alone_make_no_card(metadata: ModelMetadata) -> None:
     assert metadata.card is None
 
 
-def test_a_model_without_a_card_says_what_to_do() -> None:
-    with pytest.raises(Invalid, match="metadata, or ask it through /v2"):
+def test_the_error_of_a_model_without_a_card_says_what_to_do() -> None:
+    with pytest.raises(Invalid, match="metadata, or send tensors to /v2"):
         _ = VETTED_MANIFEST.card
 
 
@@ -39,7 +39,7 @@ def test_a_model_without_a_card_says_what_to_do() -> None:
     ],
     ids=str,
 )
-def test_a_picture_input_that_cannot_work(change: dict[str, object]) -> None:
+def test_an_invalid_image_input_is_rejected(change: dict[str, object]) -> None:
     good = {"size": IMAGE.size, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
     ImageInput.model_validate(good)
 

@@ -1,12 +1,12 @@
-"""What a batch prediction may be asked."""
+"""Specs of batch predictions."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from contract.batches import PredictSpec, SplitInput
 from contract.datasets import Split
+from contract.kinds.predict import PredictSpec, SplitInput
 from contract.uploads import UploadSource
 
 
@@ -14,16 +14,16 @@ def spec(**change: Any) -> dict[str, Any]:
     return {"model": "pet-cnn@production", "input": {"dataset": "pets"}} | change
 
 
-def test_what_is_left_out() -> None:
-    asked = PredictSpec.model_validate(spec())
+def test_omitted_fields_have_defaults() -> None:
+    parsed = PredictSpec.model_validate(spec())
 
-    assert asked.input == SplitInput(dataset="pets", split=Split.TEST)
-    assert (asked.top_k, asked.format) == (1, "jsonl")
+    assert parsed.input == SplitInput(dataset="pets", split=Split.TEST)
+    assert (parsed.top_k, parsed.format) == (1, "jsonl")
 
 
-@pytest.mark.parametrize("given", [{"upload": "u1"}, UploadSource(upload="u1")], ids=["JSON", "value"])
-def test_the_input_may_be_an_upload(given: object) -> None:
-    assert PredictSpec.model_validate(spec(input=given)).input == UploadSource(upload="u1")
+@pytest.mark.parametrize("source", [{"upload": "u1"}, UploadSource(upload="u1")], ids=["JSON", "value"])
+def test_the_input_may_be_an_upload(source: object) -> None:
+    assert PredictSpec.model_validate(spec(input=source)).input == UploadSource(upload="u1")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_the_input_may_be_an_upload(given: object) -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_spec_is_rejected(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         PredictSpec.model_validate(spec(**change))
