@@ -1,18 +1,21 @@
 """Run the next job of a pool in this process, so that a debugger stops in its handler: `python -m tests.debug trainer`.
 
-Uses the embedded stack of TIDEPOOL_HOME (or `.tidepool`), which must be up. Scale the pool to zero first, so that no
-replica takes the job: `tidepool scale trainer 0`. The lease is renewed while a debugger holds the handler.
+With `--pdb`, pdb stops at the first line of the handler. Uses the embedded stack of TIDEPOOL_HOME (or `.tidepool`),
+which must be up. Scale the pool to zero first, so that no replica takes the job: `tidepool scale trainer 0`. The lease
+is renewed while a debugger holds the handler.
 """
 
 import json
 import multiprocessing
 import os
+import pdb
 import runpy
 import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from worker import attempt, replica
 RENEW_S = 5.0
 
 
-def main(pool: str) -> None:
+def main(pool: str, stop: bool) -> None:
     plan = json.loads((Path(os.environ.get("TIDEPOOL_HOME", ".tidepool")) / "run" / "plan.json").read_text())
     component = next(component for component in plan["components"] if component["role"] == pool)
     os.environ.update(component["environment"])
@@ -37,7 +40,8 @@ def main(pool: str) -> None:
     print(f"Running job {claim.job.id}", flush=True)
     ours, theirs = multiprocessing.Pipe()
     threading.Thread(target=keep_lease, args=[stores, claim, ours], daemon=True).start()
-    attempt.run_attempt(handlers[claim.job.kind], claim, pool, theirs)
+    handler = handlers[claim.job.kind]
+    attempt.run_attempt(partial(pdb.runcall, handler) if stop else handler, claim, pool, theirs)
 
 
 def handlers_of(module: str) -> Mapping[str, Any]:
@@ -64,4 +68,4 @@ def keep_lease(stores: Stores, claim: Claim, pipe: Connection) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], stop="--pdb" in sys.argv)
