@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, PartDone
 from contract.errors import (
@@ -44,9 +45,9 @@ class Attempt:
         self.job = claim.job
         self.folder = folder
         self.objects: Artifacts = RetryingObjects(stores.objects, self.obey)
-        self.datasets = stores.datasets
-        self.models = stores.models
-        self.uploads = stores.uploads
+        self.datasets = stores.of(DEFAULT_PROJECT).datasets
+        self.models = stores.of(DEFAULT_PROJECT).models
+        self.uploads = stores.of(DEFAULT_PROJECT).uploads
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts

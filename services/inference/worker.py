@@ -1,5 +1,6 @@
 """The only place where inference meets its stores: questions come in, answers go out."""
 
+from contract.access import DEFAULT_PROJECT
 from contract.inference import Question, Target
 from messaging.responder import BatchAnswers, BatchHandler
 from services.inference.announce import ProviderAnnouncer
@@ -25,7 +26,7 @@ def setup(stores: Stores) -> BatchHandler:
     engine = Engine.of(settings)
     models = ModelCache(engine, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = Predictor(models, settings.decode_threads)
-    announcer = ProviderAnnouncer(stores.models)
+    announcer = ProviderAnnouncer(stores.of(DEFAULT_PROJECT).models)
 
     def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         answered = predictor.respond(target, questions)

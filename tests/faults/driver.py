@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from contract.access import DEFAULT_PROJECT
 from contract.jobs import Job
 from tests.faults.cluster import Cluster
 from tests.faults.kept import Kept
@@ -45,8 +46,8 @@ class Driver:
 
     def until(self, job: Job, holds: Callable[[Job], bool], within_s: float = PATIENCE_S) -> Job:
         """The job as soon as something holds of it."""
-        self.wait(lambda: holds(self.cluster.stores.jobs.get(job.id)), within_s)
-        return self.cluster.stores.jobs.get(job.id)
+        self.wait(lambda: holds(self.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)), within_s)
+        return self.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
 
     def wait(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         """Until something holds; shows the logs when it does not."""

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import httpx
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Conflict
 from tests.faults.clients import preprocess
 from tests.faults.driver import Driver
@@ -23,7 +24,7 @@ def test_a_burst_is_accepted_or_refused_and_nothing_is_lost(driver: Driver) -> N
     assert {answer.status_code for answer in answers} <= {202, 429, 503}
     for job in accepted:
         with suppress(Conflict):  # it has already succeeded
-            driver.cluster.stores.jobs.cancel(job)
+            driver.cluster.stores.of(DEFAULT_PROJECT).jobs.cancel(job)
 
 
 async def _burst(driver: Driver) -> list[httpx.Response]:

@@ -1,4 +1,4 @@
-"""The requests that the OpenAPI document shows."""
+"""The example requests in the OpenAPI document."""
 
 from fastapi.openapi.models import Example
 
@@ -23,7 +23,7 @@ JOB_REQUESTS: dict[str, Example] = {
         },
     },
     "predict": {
-        "summary": "Classify every picture of a split",
+        "summary": "Classify every image of a split",
         "value": {
             "kind": "predict",
             "spec": {
@@ -35,14 +35,14 @@ JOB_REQUESTS: dict[str, Example] = {
         },
     },
     "vet": {
-        "summary": "Look at an ONNX model that was put by a presigned URL",
+        "summary": "Vet an ONNX model that was uploaded by a presigned URL",
         "value": {
             "kind": "vet",
             "spec": {"model": "mine", "source": {"upload": "01a20c69-671c-75b4-9e31-a6c00b050a58"}},
         },
     },
     "preprocess": {
-        "summary": "Prepare an archive that was put by a presigned URL",
+        "summary": "Prepare an archive that was uploaded by a presigned URL",
         "value": {
             "kind": "preprocess",
             "spec": {
@@ -57,7 +57,7 @@ JOB_REQUESTS: dict[str, Example] = {
 POOL_REQUESTS: dict[str, Example] = {
     "manual": {"summary": "Three replicas, whatever the load", "value": {"mode": "manual", "replicas": 3}},
     "auto": {
-        "summary": "Follow the load, and go to zero after a minute without any",
+        "summary": "Follow the load, and scale to zero after a minute without any",
         "value": {"mode": "auto", "min": 0, "max": 8, "idle_s": 60, "backlog_per_replica": 4},
     },
 }

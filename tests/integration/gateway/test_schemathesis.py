@@ -10,6 +10,7 @@ import schemathesis
 import uvicorn
 from structlog.testing import capture_logs
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, upload_key
 from contract.keys import Scope
 from contract.training import TrainSpec
@@ -21,7 +22,7 @@ from messaging.settings import BrokerSettings
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.catalog.uploads import new_upload_id
@@ -64,8 +65,8 @@ def known(stores: Stores) -> dict[str, str | int]:
     for _ in range(2):
         job = publish(stores, PREPROCESS_REQUEST.model_copy(update={"spec": preparation}), DATASET_MANIFEST)
         publish(stores, TRAIN_REQUEST.model_copy(update={"spec": training}), manifest)
-    stores.models.set_alias("cifar10", "production", 1)
-    upload = stores.uploads.expect(new_upload_id(), "pets.zip", 2, None)
+    stores.of(DEFAULT_PROJECT).models.set_alias("cifar10", "production", 1)
+    upload = stores.of(DEFAULT_PROJECT).uploads.expect(new_upload_id(), "pets.zip", 2, None)
     stores.objects.put(Bucket.UPLOADS, upload_key(upload.id), b"PK")
     key = stores.keys.create("victim", frozenset({Scope.READ}))
     return {
@@ -85,7 +86,7 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
     demand = Demand(stores.pools, RedisReports(broker))
-    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models), demand)
+    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores), demand)
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.batches import PredictResult, PredictSpec, SplitInput
 from contract.inference import Artifact, EncodedImage, Scores, Target
 from contract.jobs import JobKind, PredictRequest
@@ -41,7 +42,7 @@ def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server
 
 async def answered(replicas: Replicas, times: int) -> list[Scores]:
     """What the pool says of the split's first picture, asked one time after the other."""
-    _, model = replicas.stores.models.manifest(Reference.parse("pet-cnn@1"))
+    _, model = replicas.stores.of(DEFAULT_PROJECT).models.manifest(Reference.parse("pet-cnn@1"))
     target = Target("pet-cnn", 1, Artifact(**model.artifact.model_dump(mode="json")))
     picture = EncodedImage(encoded(IMAGES[0].transpose(1, 2, 0)))
     async with batcher("inference", replicas.settings.url.get_secret_value()) as asker:
@@ -53,18 +54,18 @@ def test_jobs_and_questions_in_one_replica(replicas: Replicas, tmp_path: Path) -
     # given a job of six parts
     stores = replicas.stores
     spec = PredictSpec(model="pet-cnn@1", input=SplitInput(dataset="pets@1"))
-    job = stores.jobs.create(PredictRequest(kind=JobKind.PREDICT, spec=spec))
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PredictRequest(kind=JobKind.PREDICT, spec=spec))
 
     # when the one replica is asked while it has the job
     replicas.start("inference", TIDEPOOL_PART_PICTURES="4")
     answers = asyncio.run(answered(replicas, times=20))
 
     # then both get their answers, and they are the same
-    replicas.until(lambda: stores.jobs.get(job.id).state.terminal)
-    result = PredictResult.model_validate(stores.jobs.get(job.id).result)
+    replicas.until(lambda: stores.of(DEFAULT_PROJECT).jobs.get(job.id).state.terminal)
+    result = PredictResult.model_validate(stores.of(DEFAULT_PROJECT).jobs.get(job.id).result)
     assert (result.count, result.failed) == (24, 0)
     assert result.metrics is not None
-    rows = list(read_lines(fetch(stores.objects, stores.jobs.output(job.id), tmp_path / "output")))
+    rows = list(read_lines(fetch(stores.objects, stores.of(DEFAULT_PROJECT).jobs.output(job.id), tmp_path / "output")))
     assert [row.image for row in rows] == list(range(24))
     (best,) = rows[0].predictions or ()
     assert best.label in CARD.labels

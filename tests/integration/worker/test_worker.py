@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.inference import Answer, Artifact, EncodedImage, Scores, Target
 from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
@@ -55,7 +56,7 @@ class Harness:
 
     def submit(self, mood: str) -> Job:
         spec = PreprocessSpec(dataset=mood, source=UploadSource(upload="none"))
-        job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+        job = self.stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
         Reconciler(self.stores.database).relay(self._broker.wake)
         return job
 
@@ -73,7 +74,7 @@ class Harness:
         while not holds(job):
             assert time.monotonic() < deadline, f"{job}\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
-            job = self.stores.jobs.get(job.id)
+            job = self.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
         return job
 
 
@@ -116,7 +117,7 @@ def test_a_job_succeeds_fails_for_a_reason_and_hides_a_bug(harness: Harness) -> 
     assert good.state == JobState.SUCCEEDED
     assert good.result is not None
     assert good.result["dataset"] == "good@1"
-    assert harness.stores.datasets.named("good").versions == (1,)
+    assert harness.stores.of(DEFAULT_PROJECT).datasets.named("good").versions == (1,)
     assert (bad.state, bad.error and bad.error.code) == (JobState.FAILED, "bad_dataset")
     assert buggy.error is not None
     assert "secret" not in buggy.error.message
@@ -138,10 +139,10 @@ def test_an_attempt_that_is_killed_is_charged_and_runs_again(harness: Harness) -
 def test_a_running_job_is_cancelled(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 
-    harness.stores.jobs.cancel(job.id)
+    harness.stores.of(DEFAULT_PROJECT).jobs.cancel(job.id)
 
     assert harness.until(job, ended).state == JobState.CANCELLED
-    assert harness.stores.datasets.list(10).items == ()
+    assert harness.stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()
 
 
 def test_a_worker_says_what_it_does_and_writes_it_down(harness: Harness) -> None:
@@ -189,7 +190,7 @@ def test_a_worker_that_is_too_many_finishes_its_job_and_takes_no_other(harness: 
     assert after_beats(running).state == JobState.RUNNING
 
     # and when that is over, it takes no other
-    harness.stores.jobs.cancel(running.id)
+    harness.stores.of(DEFAULT_PROJECT).jobs.cancel(running.id)
     harness.until(running, ended)
     other = harness.submit("good")
     assert after_beats(other).state == JobState.QUEUED
@@ -207,7 +208,11 @@ def test_a_job_divides_and_is_put_together(harness: Harness) -> None:
     assert job.state == JobState.SUCCEEDED
     assert job.result is not None
     assert job.result["rejected"] == 0 + 1 + 4 + 9
-    lines = [event.data["message"] for event in harness.stores.events.after(job.id, 0) if event.kind == "log"]
+    lines = [
+        event.data["message"]
+        for event in harness.stores.of(DEFAULT_PROJECT).events.after(job.id, 0)
+        if event.kind == "log"
+    ]
     assert sorted(lines) == [f"part {number} at work" for number in range(4)]
 
 
@@ -216,14 +221,14 @@ def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
 
     assert harness.ask(b"abc", times=20) == [Scores((("cba", 1.0),))] * 20
 
-    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+    assert harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING
 
 
 def test_an_idle_worker_finds_work_that_it_was_not_rung_for(harness: Harness) -> None:
     harness.until(harness.submit("good"), ended)
     spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
 
-    job = harness.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+    job = harness.stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
 
     assert harness.until(job, ended).state == JobState.SUCCEEDED
 
@@ -237,7 +242,7 @@ def test_sigterm_gives_the_job_back_and_another_replica_resumes_it(harness: Harn
 
     # then it goes in time, nothing is charged, and the next replica goes on from the checkpoint
     harness.process.wait(30)
-    waiting = harness.stores.jobs.get(job.id)
+    waiting = harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
     assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
     harness.start()
     Reconciler(harness.stores.database).repair()
@@ -261,7 +266,7 @@ def test_a_killed_worker_takes_its_attempt_with_it(harness: Harness) -> None:
     while _running("tests.integration.worker.moods_main"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+    assert harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING
     harness.start()
 
 

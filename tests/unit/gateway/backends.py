@@ -15,7 +15,7 @@ from messaging.responder import BatchAnswers
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Asker, Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
@@ -28,17 +28,17 @@ SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_pre
 
 def gateway(stores: Stores, channel: Channel, reports: Reports | None = None) -> FastAPI:
     """The application with small limits."""
-    return create_app(backends(stores, Batcher(channel, Bounds()), reports=reports))
+    return create_app(make_backends(stores, Batcher(channel, Bounds()), reports=reports))
 
 
-def backends(
+def make_backends(
     stores: Stores, asker: Asker, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
 ) -> Backends:
     """The stores with their pools, of which nothing is heard unless `reports` say something."""
     with suppress(DatabaseUnavailable):  # some tests begin with an outage
         stores.pools.ensure()
     demand = Demand(stores.pools, reports or MemoryReports())
-    return Backends(settings, stores, Predictor(asker, stores.models), demand)
+    return Backends(settings, stores, Predictor(asker, stores), demand)
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:

@@ -60,7 +60,7 @@ def app(stores: Stores, channel: MemoryChannel, reports: MemoryReports) -> FastA
 
 
 @pytest.fixture
-def behind(app: FastAPI) -> Backends:
+def backends(app: FastAPI) -> Backends:
     found: Backends = app.state.backends
     return found
 

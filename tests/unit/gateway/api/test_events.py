@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.events import JobEvent
 from contract.jobs import Job, JobKind, Progress
@@ -40,7 +41,7 @@ def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
 
 @pytest.fixture
 def job(stores: Stores) -> Job:
-    return stores.jobs.create(PREPROCESS_REQUEST)
+    return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 
 def live(stores: Stores) -> None:
@@ -157,7 +158,7 @@ async def test_a_slow_reader_is_dropped(
     app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a reader that takes the headers and then nothing more
-    monkeypatch.setattr(events, "SEND_WITHIN_S", 0.05)
+    monkeypatch.setattr(events, "SEND_TIMEOUT_S", 0.05)
     secret = stores.keys.create("test", frozenset({Scope.READ})).secret
     scope = {
         "type": "http",

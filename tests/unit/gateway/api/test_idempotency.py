@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import JobKind
 from contract.keys import Scope
@@ -128,8 +129,11 @@ async def test_an_archive_that_made_no_job_is_not_kept(client: httpx.AsyncClient
 
 async def test_a_retry_makes_one_job(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two cancelled jobs
-    cancelled = [stores.jobs.cancel(stores.jobs.create(PREPROCESS_REQUEST).id).id for _ in range(2)]
-    before = len(stores.jobs.list(JobFilter(), 100).items)
+    cancelled = [
+        stores.of(DEFAULT_PROJECT).jobs.cancel(stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id).id
+        for _ in range(2)
+    ]
+    before = len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 100).items)
 
     # when one is retried twice under one key, and the other under the same
     first, again, other = [
@@ -140,7 +144,7 @@ async def test_a_retry_makes_one_job(client: httpx.AsyncClient, stores: Stores) 
     # then
     assert (first.status_code, again.json()) == (202, first.json())
     problem(other, 422, "invalid")
-    assert len(stores.jobs.list(JobFilter(), 100).items) == before + 1
+    assert len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 100).items) == before + 1
 
 
 async def test_a_secret_is_not_shown_again(client: httpx.AsyncClient, stores: Stores) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import BadArchive
 from contract.jobs import Job, JobKind
@@ -88,7 +89,7 @@ async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
@@ -100,7 +101,7 @@ async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) 
 
 
 async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     first, again = [await client.post(f"/v1/jobs/{job.id}/cancel") for _ in range(2)]
 
@@ -109,7 +110,7 @@ async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> 
 
 
 async def test_a_running_job_is_asked_to_stop(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(JobKind.PREPROCESS, "worker")
 
     response = await client.post(f"/v1/jobs/{job.id}/cancel")
@@ -124,7 +125,7 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClien
 
 async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
     # given
-    failed = stores.jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
+    failed = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
@@ -142,14 +143,14 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
 
 
 async def test_a_job_that_cannot_be_retried(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
-    waiting = stores.jobs.create(PREPROCESS_REQUEST)
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     for job in (waiting, dataset):
         problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
 
 
 async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
-    made = [stores.jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
+    made = [stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
 
     seen, cursor = [], None
     while True:
@@ -164,7 +165,7 @@ async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> N
 
 
 async def test_jobs_by_what_they_are(client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job) -> None:
-    waiting = stores.jobs.create(TRAIN_REQUEST)
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
     expected = {
         "": {dataset.id, model.id, waiting.id},
         "kind=train": {model.id, waiting.id},
@@ -185,7 +186,7 @@ async def test_waiting_for_a_job_that_has_ended(client: httpx.AsyncClient, datas
 
 
 async def test_waiting_ends_with_the_time_given(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     assert (await client.get(f"/v1/jobs/{job.id}?wait=0.01")).json()["state"] == "queued"
 
@@ -208,7 +209,7 @@ class TestWaiting:
             if "FROM jobs" in statement:
                 loop.call_soon_threadsafe(looked.set)
 
-        job = stores.jobs.create(PREPROCESS_REQUEST)
+        job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
         waiting = asyncio.create_task(client.get(f"/v1/jobs/{job.id}?wait=60"))
         await asyncio.wait_for(looked.wait(), 30)
 

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.images import ImageSpec
 from contract.jobs import Job
@@ -36,7 +37,7 @@ async def test_a_prediction_of_a_split_is_accepted_for_the_versions_of_now(clien
 
 
 async def test_an_alias_means_the_version_that_it_points_at_now(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.models.set_alias("pet-cnn", "production", 1)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
     response = await client.post("/v1/jobs", json=predict(model="pet-cnn@production"))
 
@@ -90,7 +91,7 @@ async def test_pictures_that_the_model_does_not_take(client: httpx.AsyncClient, 
 
 
 async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREDICT_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for query in ("model=pet-cnn", "dataset=pets"):
         page = (await client.get(f"/v1/jobs?kind=predict&{query}")).json()
@@ -98,7 +99,7 @@ async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx
 
 
 async def test_a_data_set_that_is_predicted_stays(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.jobs.create(PREDICT_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     problem(await client.delete("/v1/datasets/pets/versions/1"), 409, "conflict")
 
@@ -119,7 +120,7 @@ async def test_the_output_is_elsewhere(client: httpx.AsyncClient, stores: Stores
 
 
 async def test_a_job_without_an_output(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
-    waiting = stores.jobs.create(PREDICT_REQUEST)
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for job in (waiting, dataset):
         problem(await client.get(f"/v1/jobs/{job.id}/output"), 409, "conflict")

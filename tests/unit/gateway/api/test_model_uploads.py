@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import BadModel
 from contract.jobs import JobKind
@@ -32,7 +33,7 @@ async def test_a_model_is_uploaded(client: httpx.AsyncClient, objects: MemoryObj
     assert [found["id"] for found in (await client.get("/v1/jobs?model=pet-vit")).json()["items"]] == [job["id"]]
 
     # and the bytes are kept as they came
-    upload = stores.uploads.get(job["spec"]["source"]["upload"])
+    upload = stores.of(DEFAULT_PROJECT).uploads.get(job["spec"]["source"]["upload"])
     assert (upload.filename, upload.complete) == ("vit.onnx", True)
     assert objects.content == {(Bucket.UPLOADS, upload.id): b"a graph"}
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope
 from contract.pools import Measured
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
@@ -22,7 +23,7 @@ GOING = ReplicaReport(job=True, busy=1.0, draining=True)
 
 
 async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
-    stores.jobs.create(PREPROCESS_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     reports.said = {"preprocess": PoolReports(replicas={"a": READY, "b": GOING})}
 
     response = await client.get("/v1/pools")
@@ -100,7 +101,7 @@ async def test_the_history_says_why(client: httpx.AsyncClient, reports: MemoryRe
 
 async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
     for _ in range(3):
-        stores.jobs.create(PREPROCESS_REQUEST)
+        stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(PREPROCESS_REQUEST.kind, "worker")
 
     response = await client.get("/v1/pools/preprocess/demand")
@@ -146,8 +147,8 @@ async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object]
 
 
 async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client: httpx.AsyncClient) -> None:
-    behind = app.state.backends
-    app.state.backends = replace(behind, settings=behind.settings.model_copy(update={"max_replicas": 2}))
+    backends = app.state.backends
+    app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_replicas": 2}))
 
     refused = problem(await client.patch("/v1/pools/inference", json={"mode": "auto"}), 422, "invalid")
     given = await client.patch("/v1/pools/inference", json={"mode": "auto", "max": 2})
@@ -161,7 +162,7 @@ async def test_a_target_that_is_measured_of_requests_only(client: httpx.AsyncCli
 
     detail = problem(await client.patch("/v1/pools/trainer", json=target), 422, "invalid").detail
 
-    assert "requests_per_minute is measured of inference only" in detail
+    assert "requests_per_minute only applies to inference" in detail
     assert (await client.patch("/v1/pools/trainer", json=target | {"requests_per_minute": None})).status_code == 200
     assert (await client.patch("/v1/pools/inference", json=target)).status_code == 200
 

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable, TidepoolError
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
@@ -55,7 +56,7 @@ async def test_one_request_leaves_room_for_others(
     client: httpx.AsyncClient, channel: MemoryChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a request of more pictures than may wait at once
-    monkeypatch.setattr(predictor, "AT_ONCE", 3)
+    monkeypatch.setattr(predictor, "MAX_CONCURRENT_IMAGES", 3)
 
     response = await client.post(PREDICT, files=parts(*[b"one"] * 10))
 
@@ -111,7 +112,7 @@ async def test_another_kind_of_body(client: httpx.AsyncClient, media_type: str) 
 async def test_the_version_is_the_newest_or_as_asked(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two versions, and an alias at the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
     # then each request is answered by the version that it means
     for query, version in (("", 2), ("?version=1", 1), ("?version=2", 2), ("?alias=production", 1)):

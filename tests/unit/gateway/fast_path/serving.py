@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from services.gateway.dependencies import Backends
-from services.gateway.serving.predictor import Wanted
+from services.gateway.serving.predictor import ModelQuery
 
 
 @asynccontextmanager
@@ -27,12 +27,12 @@ async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncI
         yield client
 
 
-async def warm(behind: Backends, secret: str, *wanted: Wanted) -> None:
+async def warm(backends: Backends, secret: str, *queries: ModelQuery) -> None:
     """Have the gateway know a key and models, as it does when they were asked a moment ago."""
-    await behind.keys.get(secret)
-    for each in wanted:
-        await behind.predictor.choose(each)
-        await behind.plane.model_metadata(each.name, str(each.version or ""))
+    await backends.access.authenticate(f"Bearer {secret}")
+    for query in queries:
+        await backends.predictor.choose(query)
+        await backends.plane.model_metadata(query.project, query.name, str(query.version or ""))
 
 
 async def no_app(_: object, __: object, ___: object) -> None:

@@ -9,13 +9,14 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.fast_path.protocol import HotProtocol
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.fast_path.protocol import FastPathProtocol
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.unit.gateway.fast_path.serving import warm
 
@@ -26,10 +27,10 @@ Line = tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]
 
 
 @pytest.fixture
-async def secret(behind: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+async def secret(backends: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
     secret = stores.keys.create("test", frozenset({KeyScope.PREDICT})).secret
-    await warm(behind, secret, Wanted("pet-cnn"))
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
     return secret
 
 
@@ -45,22 +46,22 @@ def message(secret: str) -> Callable[..., bytes]:
 
 
 @pytest.fixture
-async def line(behind: Backends) -> AsyncIterator[Line]:
-    async with connected(behind) as line:
+async def line(backends: Backends) -> AsyncIterator[Line]:
+    async with connected(backends) as line:
         yield line
 
 
 @asynccontextmanager
-async def connected(behind: Backends) -> AsyncIterator[Line]:
+async def connected(backends: Backends) -> AsyncIterator[Line]:
     """One connection to the gateway, whose application answers 204 to everything."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    make, config, state = create_protocol(behind), uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
+    make, config, state = create_protocol(backends), uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
 
-    def connect() -> HotProtocol:
+    def connect() -> FastPathProtocol:
         return make(config=config, server_state=state, app_state={})
 
     async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:

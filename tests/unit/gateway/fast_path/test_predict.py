@@ -7,14 +7,15 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.keys import Scope
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.published import publish
@@ -23,7 +24,7 @@ from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 PREDICT = "/v1/models/pet-cnn/predict"
-KNOWN = (Wanted("pet-cnn"), Wanted("pet-cnn", 1))
+KNOWN = (ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
 SAME_HEADERS = ("content-type", "content-length", "x-request-id", "retry-after", "www-authenticate")
 
 
@@ -33,12 +34,12 @@ async def ask(client: httpx.AsyncClient, path: str, picture: bytes, headers: dic
 
 
 async def both(
-    app: FastAPI, behind: Backends, headers: dict[str, str], path: str = PREDICT, picture: bytes = b"picture"
+    app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, picture: bytes = b"picture"
 ) -> list[dict[str, Any]]:
     """What the endpoint says, and then what the short way says."""
-    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     found = []
-    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(behind))):
+    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(way, protocol) as client:
             found.append(told(await ask(client, path, picture, headers)))
     return found
@@ -57,7 +58,7 @@ def told(response: httpx.Response) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, what is known stays known."""
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
@@ -76,20 +77,22 @@ def headers(stores: Stores) -> dict[str, str]:
     ],
 )
 async def test_a_picture(
-    app: FastAPI, behind: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
+    app: FastAPI, backends: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
 ) -> None:
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
-    endpoint, hot = await both(app, behind, headers, path)
+    endpoint, hot = await both(app, backends, headers, path)
 
     assert endpoint == hot
     assert hot["status"] == status
 
 
 @pytest.mark.parametrize(("picture", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
-async def test_its_bytes(app: FastAPI, behind: Backends, headers: dict[str, str], picture: bytes, status: int) -> None:
-    endpoint, hot = await both(app, behind, headers, picture=picture)
+async def test_its_bytes(
+    app: FastAPI, backends: Backends, headers: dict[str, str], picture: bytes, status: int
+) -> None:
+    endpoint, hot = await both(app, backends, headers, picture=picture)
 
     assert endpoint == hot
     assert hot["status"] == status
@@ -99,28 +102,28 @@ async def test_its_bytes(app: FastAPI, behind: Backends, headers: dict[str, str]
     "error", [BrokerUnavailable("away"), DeadlineExceeded("too late"), FileNotFoundError("/srv/secret")], ids=repr
 )
 async def test_a_pool_that_fails(
-    app: FastAPI, behind: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
+    app: FastAPI, backends: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
 ) -> None:
     def fail(*_: object) -> BatchAnswers:
         raise error
 
     channel.respond = fail
 
-    endpoint, hot = await both(app, behind, headers)
+    endpoint, hot = await both(app, backends, headers)
 
     assert endpoint == hot
     assert hot["status"] == getattr(error, "status", 500)
 
 
 async def test_a_bug_of_the_gateway(
-    app: FastAPI, behind: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, backends: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def buggy(*_: object) -> None:
         raise FileNotFoundError("/srv/secret")
 
-    monkeypatch.setattr(behind.predictor.asker, "post", buggy)
+    monkeypatch.setattr(backends.predictor.asker, "post", buggy)
 
-    endpoint, hot = await both(app, behind, headers)
+    endpoint, hot = await both(app, backends, headers)
 
     assert endpoint == hot
     assert hot["status"] == 500
@@ -128,14 +131,14 @@ async def test_a_bug_of_the_gateway(
 
 
 async def test_what_this_gateway_changes_counts_at_once(
-    app: FastAPI, client: httpx.AsyncClient, behind: Backends, stores: Stores, headers: dict[str, str]
+    app: FastAPI, client: httpx.AsyncClient, backends: Backends, stores: Stores, headers: dict[str, str]
 ) -> None:
     # given an alias that was asked a moment ago
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
-    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
+    await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     path = f"{PREDICT}?alias=production"
-    async with serving(app, create_protocol(behind)) as hot:
+    async with serving(app, create_protocol(backends)) as hot:
         assert (await ask(hot, path, b"picture", headers)).json()["version"] == 1
 
         # when it is moved through this gateway

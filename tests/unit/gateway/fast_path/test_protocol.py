@@ -10,12 +10,13 @@ from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 from structlog.typing import EventDict
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.unit.gateway.fast_path.serving import serving, warm
 
@@ -27,7 +28,7 @@ PREDICT = "/v1/models/pet-cnn/predict"
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, what is known stays known."""
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def passed_on() -> list[Scope]:
 
 
 @pytest.fixture
-async def hot(behind: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
+async def hot(backends: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the short way, which knows the key and the model; everything else is answered by 204."""
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,9 +58,9 @@ async def hot(behind: Backends, passed_on: list[Scope], secret: str) -> AsyncIte
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    await behind.predictor.asker.open()
-    await warm(behind, secret, Wanted("pet-cnn"), Wanted("pet-cnn", 1))
-    async with serving(note, create_protocol(behind)) as client:
+    await backends.predictor.asker.open()
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
+    async with serving(note, create_protocol(backends)) as client:
         yield client
 
 
@@ -87,7 +88,7 @@ async def test_what_is_usual_takes_the_short_way(
         ("/v1/jobs", {}),
         ("/v1/models/nobody-asked/predict", {}),
         (f"{PREDICT}?top_k=0", {}),
-        (f"{PREDICT}?top_k=1000", {}),
+        (f"{PREDICT}?top_k=1001", {}),
         (f"{PREDICT}?top_k=1&top_k=2", {}),
         (f"{PREDICT}?top_k=", {}),
         (f"{PREDICT}?surprise=1", {}),
@@ -134,10 +135,10 @@ async def test_a_body_without_its_length_is_passed_on(
 
 
 async def test_a_key_that_may_not_is_for_the_endpoint(
-    hot: httpx.AsyncClient, behind: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
+    hot: httpx.AsyncClient, backends: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
 ) -> None:
     secret = stores.keys.create("reader", frozenset({KeyScope.READ})).secret
-    await behind.keys.get(secret)
+    await backends.access.authenticate(f"Bearer {secret}")
 
     await hot.post(PREDICT, content=b"picture", headers=headers | {"Authorization": f"Bearer {secret}"})
 

@@ -20,7 +20,7 @@ from services.storage.stores import Stores
 from tests.oip import LocalAsker, serve
 from tests.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
 from tests.servers import free_port
-from tests.unit.gateway.backends import backends
+from tests.unit.gateway.backends import make_backends
 
 SETTINGS = GatewaySettings(max_json_bytes=2_000, max_predict_bytes=2_000_000, grpc_port=free_port())
 
@@ -61,9 +61,9 @@ def world() -> World:
     three = helper.make_node("Constant", [], ["y"], value_float=3.0)
     serve(stores, "constant", graph([three], {}, {"y": (TensorProto.FLOAT, ())}))
     asker = LocalAsker(objects)
-    behind = backends(stores, asker, SETTINGS)
+    backends = make_backends(stores, asker, SETTINGS)
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    return World(stores, asker, behind, create_app(behind), secret)
+    return World(stores, asker, backends, create_app(backends), secret)
 
 
 @pytest.fixture(autouse=True)

@@ -55,7 +55,7 @@ async def test_raw_data_both_ways(client: httpx.AsyncClient) -> None:
     [
         ({"name": "z"}, "no input 'z'; its inputs are 'x'"),
         ({"datatype": "FP64"}, "'FP64'; send it as FP32"),
-        ({"datatype": "float"}, "no data type of the protocol"),
+        ({"datatype": "float"}, "not a data type of the protocol"),
         ({"shape": [2]}, "the model takes [-1, 2]"),
         ({"shape": [1, 3]}, "the model takes [-1, 2]"),
         ({"shape": [2, 2]}, "8 bytes of data; FP32 [2, 2] has 16"),

@@ -71,5 +71,5 @@ def test_what_json_has_no_word_for() -> None:
 
 
 def test_bytes_that_are_no_text() -> None:
-    with pytest.raises(Invalid, match="ask for binary data"):
+    with pytest.raises(Invalid, match="request binary data"):
         plain_json(Tensor("y", "BYTES", (1,), packed([b"\xff"])))

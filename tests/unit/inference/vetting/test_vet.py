@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Cancelled
 from contract.jobs import Job, JobKind, JobState, VetRequest
 from contract.models import ModelCard
@@ -46,11 +47,13 @@ def test_a_file_without_metadata_is_published_as_it_is(stores: Stores, tmp_path:
     job = vetted(stores, tmp_path, file)
 
     assert job.state == JobState.SUCCEEDED, job.error
-    _, manifest = stores.models.manifest(VERSION)
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
     assert stores.objects.read(manifest.artifact) == file
     assert (manifest.batched, manifest.labels, manifest.preprocessing) == (True, (), None)
     assert (manifest.onnx.size, manifest.onnx.opset) == (len(file), 18)
-    lines = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
+    lines = [
+        event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
+    ]
     assert lines == [
         "the model can be asked through /v2; for pictures it needs labels and preprocessing in its metadata"
     ]
@@ -60,7 +63,7 @@ def test_a_file_without_metadata_is_published_as_it_is(stores: Stores, tmp_path:
 def test_metadata_becomes_the_card_in_the_file(stores: Stores, tmp_path: Path, card: ModelCard | None) -> None:
     vetted(stores, tmp_path, linear(card), labels=LABELS, preprocessing=FED)
 
-    _, manifest = stores.models.manifest(VERSION)
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
     loaded = Engine().load(stores.objects.read(manifest.artifact))
     assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=FED.preprocessing)
 
@@ -68,7 +71,7 @@ def test_metadata_becomes_the_card_in_the_file(stores: Stores, tmp_path: Path, c
 def test_a_card_that_came_in_the_file_counts(stores: Stores, tmp_path: Path) -> None:
     vetted(stores, tmp_path, linear(CARD))
 
-    assert stores.models.manifest(VERSION)[1].card == CARD
+    assert stores.of(DEFAULT_PROJECT).models.manifest(VERSION)[1].card == CARD
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_what_is_rejected(stores: Stores, tmp_path: Path, file: bytes, reason: s
     job = vetted(stores, tmp_path, file)
 
     assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_model")
-    version = stores.models.get(VERSION)
+    version = stores.of(DEFAULT_PROJECT).models.get(VERSION)
     assert version.status == "rejected"
     assert reason in (version.reason or "")
 
@@ -95,7 +98,7 @@ def test_a_loop_without_end(stores: Stores, tmp_path: Path, monkeypatch: pytest.
 
     vetted(stores, tmp_path, models.endless())
 
-    assert "took more than 3 s of CPU" in (stores.models.get(VERSION).reason or "")
+    assert "took more than 3 s of CPU" in (stores.of(DEFAULT_PROJECT).models.get(VERSION).reason or "")
 
 
 def test_a_file_that_is_too_large(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +106,7 @@ def test_a_file_that_is_too_large(stores: Stores, tmp_path: Path, monkeypatch: p
 
     vetted(stores, tmp_path, linear())
 
-    assert "may have at most 100" in (stores.models.get(VERSION).reason or "")
+    assert "may have at most 100" in (stores.of(DEFAULT_PROJECT).models.get(VERSION).reason or "")
 
 
 def test_a_cancel_ends_the_process(tmp_path: Path) -> None:

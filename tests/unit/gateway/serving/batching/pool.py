@@ -8,7 +8,7 @@ from contract.inference import Artifact, Batch, EncodedImage, Failure, Question,
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 
 ARTIFACT = Artifact("jobs", "model.onnx", 1, "0" * 64)
 TARGET = Target("pet-cnn", 1, ARTIFACT)

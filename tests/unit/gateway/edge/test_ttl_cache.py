@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.gateway.edge import recent
-from services.gateway.edge.recent import Recent
+from services.gateway.edge import ttl_cache
+from services.gateway.edge.ttl_cache import TtlCache
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +41,8 @@ def read() -> Iterator[Slow]:
 
 
 async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
-    kept = Recent(read)
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
+    kept = TtlCache(read)
     assert kept.peek("a") is None
 
     assert [await kept.get(key) for key in ("a", "a", "b")] == ["a-1", "a-1", "b-1"]
@@ -51,21 +51,21 @@ async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: p
 
 
 async def test_what_is_old_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "FRESH_S", -1.0)
-    kept = Recent(read)
+    monkeypatch.setattr(ttl_cache, "TTL_S", -1.0)
+    kept = TtlCache(read)
 
     assert [await kept.get("a"), kept.peek("a"), await kept.get("a")] == ["a-1", None, "a-2"]
 
 
 async def test_one_reads_for_all_who_ask_at_a_time(read: Slow) -> None:
-    kept = Recent(read)
+    kept = TtlCache(read)
 
     assert await asyncio.gather(*(kept.get("a") for _ in range(20))) == ["a-1"] * 20
 
 
 async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
     read.may.clear()
-    kept = Recent(read)
+    kept = TtlCache(read)
     leaves, stays = asyncio.create_task(kept.get("a")), asyncio.create_task(kept.get("a"))
     await asyncio.to_thread(read.began.wait, 30)
 
@@ -77,7 +77,7 @@ async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
 
 
 async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
-    kept, read.error = Recent(read), ZeroDivisionError()
+    kept, read.error = TtlCache(read), ZeroDivisionError()
 
     found = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
 
@@ -87,7 +87,7 @@ async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
 
 
 async def test_what_was_changed_is_read_anew(read: Slow) -> None:
-    kept = Recent(read)
+    kept = TtlCache(read)
     await kept.get("a")
 
     kept.forget()
@@ -98,7 +98,7 @@ async def test_what_was_changed_is_read_anew(read: Slow) -> None:
 async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> None:
     # given a read under way
     read.may.clear()
-    kept = Recent(read)
+    kept = TtlCache(read)
     before = asyncio.create_task(kept.get("a"))
     await asyncio.to_thread(read.began.wait, 30)
 
@@ -113,8 +113,8 @@ async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> Non
 
 
 async def test_no_more_is_kept_than_there_is_room_for(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "MOST", 2)
-    kept = Recent(read)
+    monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
+    kept = TtlCache(read)
 
     for key in ("a", "b", "c"):
         await kept.get(key)

@@ -6,8 +6,9 @@ from collections import Counter
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.inference import Target
-from contract.traffic import Traffic as Wanted
+from contract.traffic import Traffic
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.storage.stores import Stores
@@ -28,7 +29,7 @@ def second(stores: Stores) -> None:
 
 @pytest.mark.usefixtures("second")
 async def test_requests_are_split_by_percentages(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.models.split_alias("pet-cnn", "production", Wanted(versions={1: 90, 2: 10}))
+    stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 90, 2: 10}))
     random.seed(1)
 
     answers = [(await client.post(PREDICT, content=b"picture", headers=PNG)).json() for _ in range(300)]
@@ -42,7 +43,7 @@ async def test_requests_are_split_by_percentages(client: httpx.AsyncClient, stor
 async def test_the_shadow_gets_a_copy_and_its_answer_is_dropped(
     client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
 ) -> None:
-    stores.models.split_alias("pet-cnn", "production", Wanted(versions={1: 100}, shadow=2))
+    stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
     response = await client.post(PREDICT, content=b"picture", headers=PNG)
 
@@ -63,7 +64,7 @@ async def test_a_shadow_that_fails_harms_nobody(
         return respond(target, questions)  # type: ignore[arg-type]
 
     channel.respond = unless_shadow
-    stores.models.split_alias("pet-cnn", "production", Wanted(versions={1: 100}, shadow=2))
+    stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
     statuses = {(await client.post(PREDICT, content=b"picture", headers=PNG)).status_code for _ in range(5)}
 
@@ -85,7 +86,7 @@ async def test_a_shadow_that_cannot_be_asked_harms_nobody(
 ) -> None:
     # given a shadow that does not say how to feed it pictures
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update={"preprocessing": None}))
-    stores.models.split_alias("pet-cnn", "production", Wanted(versions={1: 100}, shadow=2))
+    stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
     response = await client.post(PREDICT, content=b"picture", headers=PNG)
 
