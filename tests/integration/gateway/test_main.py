@@ -69,7 +69,7 @@ def job(database: Database) -> Job:
     return Jobs(database).create(PREPROCESS_REQUEST)
 
 
-def test_sigterm_ends_open_streams_and_then_the_process(
+def test_sigterm_closes_open_streams_and_ends_the_process(
     gateway: tuple[subprocess.Popen[bytes], str], client: httpx.Client, job: Job
 ) -> None:
     # given somebody who reads the events of a job that goes on

@@ -63,47 +63,47 @@ def _wait_for(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def model(stores: Stores) -> str:
-    """A model of three classes, for pictures of 8 by 6."""
+    """A model of three classes, for images of 8 by 6."""
     serve(stores, "linear", linear(weights=WEIGHTS))
     return "linear"
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(1).random((5, *CARD.preprocessing.image.shape), np.float32)
 
 
-def test_http(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http) as client:
-        asked = triton_http.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+        asked = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
         # the second time it is no news to the gateway, and takes the short way
         for _ in range(2):
             answer = client.infer(model, [asked], headers=gateway.headers)
-            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
-def test_grpc(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_grpc(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_grpc.InferenceServerClient(gateway.grpc) as client:
-        asked = triton_grpc.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+        asked = triton_grpc.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
         answer = client.infer(model, [asked], headers=gateway.headers)
 
-    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
-def test_many_at_once(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
         asked = [
-            triton_http.InferInput("images", [1, *pictures.shape[1:]], "FP32").set_data_from_numpy(picture[None])
-            for picture in pictures
+            triton_http.InferInput("images", [1, *images.shape[1:]], "FP32").set_data_from_numpy(image[None])
+            for image in images
         ]
 
         under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in asked * 20]
         answers = [each.get_result().as_numpy("logits") for each in under_way]
 
-    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(pictures), (20, 1)), rtol=1e-4)
+    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(images), (20, 1)), rtol=1e-4)
 
 
-def _logits(pictures: np.ndarray) -> np.ndarray:
-    return pictures.reshape(len(pictures), -1) @ WEIGHTS
+def _logits(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1) @ WEIGHTS

@@ -42,7 +42,7 @@ def make_backends(
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-    """What an inference replica answers, if a picture that starts with `bad` is damaged and any other shows a cat."""
+    """What an inference replica answers, if an image that starts with `bad` is damaged and any other shows a cat."""
     return BatchAnswers([_answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
 
 

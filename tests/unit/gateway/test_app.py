@@ -36,7 +36,7 @@ def references(node: Any) -> set[str]:
     return set().union(*map(references, node)) if isinstance(node, list) else set()
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_schema_reference_resolves(document: dict[str, Any]) -> None:
     schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
     assert references(document) <= schemas
@@ -70,7 +70,7 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
         ("patch /v1/pools/{pool}", {"manual", "auto"}),
     ],
 )
-def test_the_examples_are_right(document: dict[str, Any], operation: str, examples: set[str]) -> None:
+def test_the_examples_are_valid_requests(document: dict[str, Any], operation: str, examples: set[str]) -> None:
     content = operations(document)[operation]["requestBody"]["content"]["application/json"]
     validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
 

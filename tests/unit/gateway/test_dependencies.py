@@ -165,5 +165,5 @@ async def test_a_large_body_is_not_read_without_a_key(anonymous: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("path", sorted(NO_KEY))
-async def test_a_route_for_everybody(anonymous: httpx.AsyncClient, path: str) -> None:
+async def test_public_routes_need_no_key(anonymous: httpx.AsyncClient, path: str) -> None:
     assert (await anonymous.get(path)).status_code == 200

@@ -143,7 +143,7 @@ async def test_a_version_is_deleted(client_with: Callable[..., httpx.AsyncClient
 
 
 @pytest.mark.usefixtures("dataset")
-async def test_a_version_that_a_job_uses_stays(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_version_in_use_by_a_job_is_not_deleted(client: httpx.AsyncClient, stores: Stores) -> None:
     stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
 
     problem(await client.delete(f"{VERSIONS}/1"), 409, "conflict")

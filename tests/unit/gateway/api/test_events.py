@@ -125,7 +125,7 @@ async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, st
     assert [number for number, _, _ in found] == list(range(1, 254))
 
 
-async def test_an_outage_of_the_database_is_a_pause(
+async def test_a_stream_continues_after_an_outage_of_the_database(
     client: httpx.AsyncClient, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a database that is away for the first two looks
@@ -148,13 +148,13 @@ async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "1234567890"])
-async def test_an_event_id_that_is_none(client: httpx.AsyncClient, job: Job, last: str) -> None:
+async def test_an_invalid_event_id_is_refused(client: httpx.AsyncClient, job: Job, last: str) -> None:
     response = await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last})
 
     assert problem(response, 422, "invalid").errors[0].where == "header.last-event-id"
 
 
-async def test_a_slow_reader_is_dropped(
+async def test_a_slow_reader_is_disconnected(
     app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a reader that takes the headers and then nothing more

@@ -81,20 +81,24 @@ async def test_the_same_body_to_another_address_is_another_request(client: httpx
 
 @pytest.mark.parametrize("path", [*sorted({call.path for call in CALLS.values()}), "/v1/jobs/none/retry", "/v1/keys"])
 @pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "long"])
-async def test_a_key_that_cannot_be_one(client: httpx.AsyncClient, path: str, key: str) -> None:
+async def test_an_idempotency_key_of_a_wrong_length_is_refused(client: httpx.AsyncClient, path: str, key: str) -> None:
     response = await client.post(path, headers={"Idempotency-Key": key})
 
     assert "1 to 255" in problem(response, 400, "malformed").detail
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_without_a_key_every_request_counts(client: httpx.AsyncClient, call: Call) -> None:
+async def test_without_an_idempotency_key_every_request_creates_something(
+    client: httpx.AsyncClient, call: Call
+) -> None:
     first, second = [(await client.post(call.path, **call.arguments)).json() for _ in range(2)]
 
     assert first["id"] != second["id"]
 
 
-async def test_a_key_of_one_client_means_nothing_to_another(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_idempotency_keys_of_different_clients_are_independent(
+    client_with: Callable[..., httpx.AsyncClient],
+) -> None:
     clients = [client_with(Scope.WRITE) for _ in range(2)]
 
     first, second = [(await CALLS["job"].send(client, "k")).json() for client in clients]
@@ -102,7 +106,9 @@ async def test_a_key_of_one_client_means_nothing_to_another(client_with: Callabl
     assert first["id"] != second["id"]
 
 
-async def test_the_first_answer_stays_as_the_job_goes_on(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_repetition_gets_the_first_answer_even_if_the_job_has_progressed(
+    client: httpx.AsyncClient, stores: Stores
+) -> None:
     # given a job that was asked for and ran
     first = await CALLS["preparation"].send(client, "k")
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")

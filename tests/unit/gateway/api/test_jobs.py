@@ -44,7 +44,7 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
 
 
 @pytest.mark.usefixtures("dataset")
-async def test_a_layer_list_that_cannot_take_the_pictures(client: httpx.AsyncClient) -> None:
+async def test_a_layer_list_that_cannot_take_the_images_is_refused(client: httpx.AsyncClient) -> None:
     architecture = {"layers": [{"conv": 8}, {"maxpool": 64}, {"flatten": {}}]}
 
     found = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
@@ -164,7 +164,9 @@ async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> N
     assert seen == made[::-1]
 
 
-async def test_jobs_by_what_they_are(client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job) -> None:
+async def test_jobs_are_filtered_by_kind_state_model_and_data_set(
+    client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job
+) -> None:
     waiting = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
     expected = {
         "": {dataset.id, model.id, waiting.id},
@@ -185,7 +187,7 @@ async def test_waiting_for_a_job_that_has_ended(client: httpx.AsyncClient, datas
     assert (await client.get(f"/v1/jobs/{dataset.id}?wait=60")).json()["state"] == "succeeded"
 
 
-async def test_waiting_ends_with_the_time_given(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_waiting_ends_after_the_given_time(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     assert (await client.get(f"/v1/jobs/{job.id}?wait=0.01")).json()["state"] == "queued"

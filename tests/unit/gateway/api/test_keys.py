@@ -11,7 +11,7 @@ from tests.problems import problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_whose_key_this_is(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_me_returns_the_key_of_the_request(client_with: Callable[..., httpx.AsyncClient]) -> None:
     response = await client_with(Scope.READ, Scope.PREDICT).get("/v1/me")
 
     assert response.status_code == 200

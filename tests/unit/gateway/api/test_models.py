@@ -27,7 +27,7 @@ async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) ->
 
 
 @pytest.mark.usefixtures("model")
-async def test_the_file_is_somewhere_else(client: httpx.AsyncClient) -> None:
+async def test_the_artifact_redirects_to_the_object_store(client: httpx.AsyncClient) -> None:
     response = await client.get(f"{MODEL}/versions/1/artifact")
 
     assert response.status_code == 307
@@ -46,11 +46,11 @@ async def test_the_file_is_somewhere_else(client: httpx.AsyncClient) -> None:
         ("DELETE", f"{MODEL}/aliases/production"),
     ],
 )
-async def test_what_does_not_exist(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
     problem(await client.request(method, path, json={"version": 2} if method == "PUT" else None), 404, "not_found")
 
 
-async def test_an_alias_moves_and_goes(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+async def test_an_alias_is_moved_and_deleted(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
     # given two versions, and an alias at the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     alias = f"{MODEL}/aliases/production"

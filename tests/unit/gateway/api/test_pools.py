@@ -44,7 +44,9 @@ async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, r
     assert (await client.get("/v1/pools/preprocess")).json()["replicas"] == pools[0]["replicas"]
 
 
-async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.AsyncClient, reports: MemoryReports) -> None:
+async def test_fields_from_the_broker_are_null_while_it_is_down(
+    client: httpx.AsyncClient, reports: MemoryReports
+) -> None:
     reports.said = None
 
     inference = (await client.get("/v1/pools/inference")).json()
@@ -54,7 +56,7 @@ async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.Async
     assert (inference["queue"]["waiting"], trainer["queue"]["waiting"]) == (None, 0)
 
 
-async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_pool_shows_how_many_replicas_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
     seen = Measured(at=0.0, ready=1, waiting=0, running=0)
     stores.pools.record_created(stores.pools.get("inference"), 3, seen, by_people=True)
 
@@ -63,7 +65,7 @@ async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: S
     assert (inference["replicas"]["desired"], inference["replicas"]["created"]) == (3, 3)
 
 
-async def test_a_pool_is_set_by_hand(client: httpx.AsyncClient) -> None:
+async def test_a_pool_is_set_to_a_manual_size(client: httpx.AsyncClient) -> None:
     response = await client.patch("/v1/pools/inference", json={"mode": "manual", "replicas": 3})
 
     assert response.status_code == 200
@@ -109,7 +111,7 @@ async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, r
     assert response.json() == {"value": 3, "waiting": 2, "running": 1, "desired": 1}
 
 
-async def test_demand_that_is_not_known_is_no_number(client: httpx.AsyncClient, reports: MemoryReports) -> None:
+async def test_unknown_demand_is_503(client: httpx.AsyncClient, reports: MemoryReports) -> None:
     reports.said = None
 
     problem(await client.get("/v1/pools/inference/demand"), 503, "broker_unavailable")
@@ -138,7 +140,9 @@ async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) 
     ],
     ids=str,
 )
-async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object], where: str, says: str) -> None:
+async def test_an_invalid_policy_is_refused(
+    client: httpx.AsyncClient, body: dict[str, object], where: str, says: str
+) -> None:
     detail = problem(await client.patch("/v1/pools/inference", json=body), 422, "invalid").detail
 
     assert where in detail
@@ -146,7 +150,7 @@ async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object]
     assert (await client.get("/v1/pools/inference/history")).json()["items"] == []
 
 
-async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client: httpx.AsyncClient) -> None:
+async def test_the_stored_maximum_is_checked_against_the_settings(app: FastAPI, client: httpx.AsyncClient) -> None:
     backends = app.state.backends
     app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_replicas": 2}))
 
@@ -157,7 +161,7 @@ async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client
     assert given.json()["replicas"]["max"] == 2
 
 
-async def test_a_target_that_is_measured_of_requests_only(client: httpx.AsyncClient) -> None:
+async def test_requests_per_minute_is_refused_for_a_job_pool(client: httpx.AsyncClient) -> None:
     target = {"mode": "auto", "requests_per_minute": 60}
 
     detail = problem(await client.patch("/v1/pools/trainer", json=target), 422, "invalid").detail
@@ -167,7 +171,9 @@ async def test_a_target_that_is_measured_of_requests_only(client: httpx.AsyncCli
     assert (await client.patch("/v1/pools/inference", json=target)).status_code == 200
 
 
-async def test_who_may_look_and_who_may_set(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_reading_a_pool_needs_read_and_setting_it_needs_admin(
+    client_with: Callable[..., httpx.AsyncClient],
+) -> None:
     reader, writer = client_with(Scope.READ), client_with(Scope.WRITE)
 
     assert (await reader.get("/v1/pools")).status_code == 200

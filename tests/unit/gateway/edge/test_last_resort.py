@@ -13,7 +13,9 @@ from tests.problems import problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_but_the_request_id(app: FastAPI, anonymous: httpx.AsyncClient, logs: list[EventDict]) -> None:
+async def test_the_answer_to_a_bug_shows_only_the_request_id(
+    app: FastAPI, anonymous: httpx.AsyncClient, logs: list[EventDict]
+) -> None:
     # given an endpoint with a bug
     @app.get("/buggy")
     def buggy() -> None:
@@ -30,7 +32,7 @@ async def test_nothing_but_the_request_id(app: FastAPI, anonymous: httpx.AsyncCl
     assert any(isinstance(line.get("exc_info"), FileNotFoundError) for line in logs)
 
 
-async def test_an_answer_that_has_started_is_cut(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
+async def test_an_answer_that_has_started_is_cut_off(app: FastAPI, anonymous: httpx.AsyncClient) -> None:
     def half() -> Iterator[bytes]:
         yield b"half of it"
         raise ValueError("a bug")

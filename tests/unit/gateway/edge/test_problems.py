@@ -15,7 +15,7 @@ def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
 
 
 @pytest.mark.parametrize("kind", _kinds(TidepoolError), ids=lambda kind: kind.__name__)
-async def test_every_error_has_its_own_answer(
+async def test_every_error_has_its_own_status_and_code(
     app: FastAPI, anonymous: httpx.AsyncClient, kind: type[TidepoolError]
 ) -> None:
     # given an endpoint that fails, for a cause of ours that is nobody's business
@@ -34,7 +34,7 @@ async def test_every_error_has_its_own_answer(
 
 
 async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
-    problem(await client.get("/v1/pictures"), 404, "no_such_path")
+    problem(await client.get("/v1/images"), 404, "no_such_path")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_a_body_that_is_missing(client: httpx.AsyncClient) -> None:
     assert [(fault.where, fault.message) for fault in found.errors] == [("body", "Field required")]
 
 
-async def test_nesting_that_json_can_hardly_hold(client: httpx.AsyncClient) -> None:
+async def test_deeply_nested_json_is_refused(client: httpx.AsyncClient) -> None:
     body = b"[" * 900 + b"]" * 900
 
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -76,7 +76,7 @@ async def test_nesting_that_json_can_hardly_hold(client: httpx.AsyncClient) -> N
     problem(response, 422, "invalid")
 
 
-async def test_many_faults_are_cut_short(client: httpx.AsyncClient) -> None:
+async def test_at_most_twenty_validation_errors_are_listed(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/keys", json={f"field{index}": 1 for index in range(100)})
 
     assert len(problem(response, 422, "invalid").errors) == 20

@@ -69,7 +69,7 @@ async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.Asyn
     assert (await limited.post(path, content="again")).json() == "again"
 
 
-async def test_a_client_that_leaves_makes_room(limited: httpx.AsyncClient, slow: Slow) -> None:
+async def test_a_client_that_disconnects_frees_its_place(limited: httpx.AsyncClient, slow: Slow) -> None:
     # given
     taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
     await _settle()
@@ -103,7 +103,7 @@ async def test_other_requests_are_not_counted(limited: httpx.AsyncClient, slow: 
     assert {(await one).status_code for one in taken} == {200}
 
 
-async def test_a_slow_body_takes_nobodys_place(limited: httpx.AsyncClient, slow: Slow) -> None:
+async def test_a_submit_whose_body_is_incomplete_takes_no_place(limited: httpx.AsyncClient, slow: Slow) -> None:
     # given submits whose bodies do not come to their end
     end = asyncio.Event()
 

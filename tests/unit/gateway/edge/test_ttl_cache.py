@@ -50,20 +50,20 @@ async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: p
     assert (kept.peek("a"), kept.peek("c")) == ("a-1", None)
 
 
-async def test_what_is_old_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_expired_value_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ttl_cache, "TTL_S", -1.0)
     kept = TtlCache(read)
 
     assert [await kept.get("a"), kept.peek("a"), await kept.get("a")] == ["a-1", None, "a-2"]
 
 
-async def test_one_reads_for_all_who_ask_at_a_time(read: Slow) -> None:
+async def test_concurrent_readers_share_one_read(read: Slow) -> None:
     kept = TtlCache(read)
 
     assert await asyncio.gather(*(kept.get("a") for _ in range(20))) == ["a-1"] * 20
 
 
-async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
+async def test_a_cancelled_reader_does_not_cancel_the_shared_read(read: Slow) -> None:
     read.may.clear()
     kept = TtlCache(read)
     leaves, stays = asyncio.create_task(kept.get("a")), asyncio.create_task(kept.get("a"))
@@ -76,7 +76,7 @@ async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
     assert leaves.cancelled()
 
 
-async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
+async def test_an_error_reaches_all_readers_and_is_not_cached(read: Slow) -> None:
     kept, read.error = TtlCache(read), ZeroDivisionError()
 
     found = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
@@ -86,7 +86,7 @@ async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
     assert await kept.get("a") == "a-2"
 
 
-async def test_what_was_changed_is_read_anew(read: Slow) -> None:
+async def test_a_value_is_read_again_after_forget(read: Slow) -> None:
     kept = TtlCache(read)
     await kept.get("a")
 
@@ -95,7 +95,7 @@ async def test_what_was_changed_is_read_anew(read: Slow) -> None:
     assert await kept.get("a") == "a-2"
 
 
-async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> None:
+async def test_a_read_in_progress_during_forget_is_not_cached(read: Slow) -> None:
     # given a read under way
     read.may.clear()
     kept = TtlCache(read)
@@ -112,7 +112,7 @@ async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> Non
     assert kept.peek("a") == "a-2"
 
 
-async def test_no_more_is_kept_than_there_is_room_for(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cache_holds_at_most_max_entries(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
     kept = TtlCache(read)
 

@@ -38,9 +38,9 @@ async def secret(backends: Backends, stores: Stores, monkeypatch: pytest.MonkeyP
 def message(secret: str) -> Callable[..., bytes]:
     """Makes the bytes of a request."""
 
-    def make(picture: bytes, start: str = PREDICT, more: str = "") -> bytes:
+    def make(image: bytes, start: str = PREDICT, more: str = "") -> bytes:
         head = f"{start} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Type: image/png\r\n{more}"
-        return f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture
+        return f"{head}Content-Length: {len(image)}\r\n\r\n".encode() + image
 
     return make
 
@@ -78,7 +78,9 @@ async def status_of(reader: asyncio.StreamReader) -> int:
     return int(head.split()[1])
 
 
-async def test_a_body_in_pieces(line: Line, message: Callable[..., bytes], channel: MemoryChannel) -> None:
+async def test_a_body_that_arrives_in_pieces_is_reassembled(
+    line: Line, message: Callable[..., bytes], channel: MemoryChannel
+) -> None:
     reader, writer, _ = line
     whole = message(b"x" * 7_000)
 
@@ -101,7 +103,7 @@ async def test_requests_in_a_pipeline_are_answered_in_their_order(line: Line, me
     assert [await status_of(reader) for _ in range(4)] == [200, 204, 204, 204]
 
 
-async def test_one_connection_is_used_again(line: Line, message: Callable[..., bytes]) -> None:
+async def test_a_connection_is_reused(line: Line, message: Callable[..., bytes]) -> None:
     reader, writer, state = line
 
     for number in range(3):
@@ -111,7 +113,9 @@ async def test_one_connection_is_used_again(line: Line, message: Callable[..., b
     assert (len(state.connections), state.total_requests) == (1, 3)
 
 
-async def test_a_client_that_wants_no_more_is_closed(line: Line, message: Callable[..., bytes]) -> None:
+async def test_connection_close_closes_the_connection_after_the_answer(
+    line: Line, message: Callable[..., bytes]
+) -> None:
     reader, writer, _ = line
 
     writer.write(message(b"a", more="Connection: close\r\n"))
@@ -121,7 +125,7 @@ async def test_a_client_that_wants_no_more_is_closed(line: Line, message: Callab
     assert b"connection: close\r\n" in answer
 
 
-async def test_a_server_that_stops_answers_first(
+async def test_a_request_in_progress_is_answered_before_the_server_stops(
     line: Line, message: Callable[..., bytes], channel: MemoryChannel
 ) -> None:
     # given a request under way
@@ -140,7 +144,7 @@ async def test_a_server_that_stops_answers_first(
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_body_asks_nothing(
+async def test_a_request_whose_body_is_incomplete_is_not_sent(
     line: Line, message: Callable[..., bytes], channel: MemoryChannel
 ) -> None:
     # given half a request

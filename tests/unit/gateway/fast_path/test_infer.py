@@ -76,17 +76,17 @@ async def both(backends: Backends, path: str, content: bytes, **headers: str) ->
         (INFER, b"[", 400),
     ],
 )
-async def test_a_tensor(backends: Backends, path: str, content: bytes, status: int) -> None:
-    endpoint, hot = await both(backends, path, content)
+async def test_tensors_get_the_same_answer(backends: Backends, path: str, content: bytes, status: int) -> None:
+    endpoint, fast = await both(backends, path, content)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
-async def test_a_pool_that_is_away(backends: Backends, asker: LocalAsker) -> None:
+async def test_an_unreachable_pool_gives_the_same_error(backends: Backends, asker: LocalAsker) -> None:
     asker.error = BrokerUnavailable("the broker does not answer")
 
-    endpoint, hot = await both(backends, INFER, body())
+    endpoint, fast = await both(backends, INFER, body())
 
-    assert endpoint == hot
-    assert hot["status"] == 503
+    assert endpoint == fast
+    assert fast["status"] == 503

@@ -28,20 +28,20 @@ KNOWN = (ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pe
 SAME_HEADERS = ("content-type", "content-length", "x-request-id", "retry-after", "www-authenticate")
 
 
-async def ask(client: httpx.AsyncClient, path: str, picture: bytes, headers: dict[str, str]) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, path: str, image: bytes, headers: dict[str, str]) -> httpx.Response:
     sent = {"Content-Type": "image/png", "X-Request-ID": "trace-7"} | headers
-    return await client.post(path, content=picture, headers=sent)
+    return await client.post(path, content=image, headers=sent)
 
 
 async def both(
-    app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, picture: bytes = b"picture"
+    app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, image: bytes = b"image"
 ) -> list[dict[str, Any]]:
     """What the endpoint says, and then what the short way says."""
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     found = []
     for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(way, protocol) as client:
-            found.append(told(await ask(client, path, picture, headers)))
+            found.append(told(await ask(client, path, image, headers)))
     return found
 
 
@@ -76,32 +76,32 @@ def headers(stores: Stores) -> dict[str, str]:
         (f"{PREDICT}?alias=production&top_k=2", 200),
     ],
 )
-async def test_a_picture(
+async def test_an_image_gets_the_same_answer(
     app: FastAPI, backends: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
 ) -> None:
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
-    endpoint, hot = await both(app, backends, headers, path)
+    endpoint, fast = await both(app, backends, headers, path)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
-@pytest.mark.parametrize(("picture", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
-async def test_its_bytes(
-    app: FastAPI, backends: Backends, headers: dict[str, str], picture: bytes, status: int
+@pytest.mark.parametrize(("image", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
+async def test_bodies_of_any_content_get_the_same_answer(
+    app: FastAPI, backends: Backends, headers: dict[str, str], image: bytes, status: int
 ) -> None:
-    endpoint, hot = await both(app, backends, headers, picture=picture)
+    endpoint, fast = await both(app, backends, headers, image=image)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
 @pytest.mark.parametrize(
     "error", [BrokerUnavailable("away"), DeadlineExceeded("too late"), FileNotFoundError("/srv/secret")], ids=repr
 )
-async def test_a_pool_that_fails(
+async def test_a_failing_pool_gives_the_same_error(
     app: FastAPI, backends: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
 ) -> None:
     def fail(*_: object) -> BatchAnswers:
@@ -109,13 +109,13 @@ async def test_a_pool_that_fails(
 
     channel.respond = fail
 
-    endpoint, hot = await both(app, backends, headers)
+    endpoint, fast = await both(app, backends, headers)
 
-    assert endpoint == hot
-    assert hot["status"] == getattr(error, "status", 500)
+    assert endpoint == fast
+    assert fast["status"] == getattr(error, "status", 500)
 
 
-async def test_a_bug_of_the_gateway(
+async def test_a_bug_in_the_gateway_gives_the_same_error(
     app: FastAPI, backends: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def buggy(*_: object) -> None:
@@ -123,14 +123,14 @@ async def test_a_bug_of_the_gateway(
 
     monkeypatch.setattr(backends.predictor.asker, "post", buggy)
 
-    endpoint, hot = await both(app, backends, headers)
+    endpoint, fast = await both(app, backends, headers)
 
-    assert endpoint == hot
-    assert hot["status"] == 500
-    assert "secret" not in str(hot["body"])
+    assert endpoint == fast
+    assert fast["status"] == 500
+    assert "secret" not in str(fast["body"])
 
 
-async def test_what_this_gateway_changes_counts_at_once(
+async def test_changes_through_this_gateway_apply_immediately(
     app: FastAPI, client: httpx.AsyncClient, backends: Backends, stores: Stores, headers: dict[str, str]
 ) -> None:
     # given an alias that was asked a moment ago
@@ -138,15 +138,15 @@ async def test_what_this_gateway_changes_counts_at_once(
     stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     path = f"{PREDICT}?alias=production"
-    async with serving(app, create_protocol(backends)) as hot:
-        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 1
+    async with serving(app, create_protocol(backends)) as fast:
+        assert (await ask(fast, path, b"image", headers)).json()["version"] == 1
 
         # when it is moved through this gateway
         await client.put("/v1/models/pet-cnn/aliases/production", json={"version": 2})
 
-        # then the next picture goes there; and a key that is revoked is refused
-        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 2
+        # then the next image goes there; and a key that is revoked is refused
+        assert (await ask(fast, path, b"image", headers)).json()["version"] == 2
         for key in stores.keys.list():
             if key.name == "test" and key.scopes == (Scope.PREDICT,):
                 await client.delete(f"/v1/keys/{key.id}")
-        assert (await ask(hot, path, b"picture", headers)).status_code == 401
+        assert (await ask(fast, path, b"image", headers)).status_code == 401

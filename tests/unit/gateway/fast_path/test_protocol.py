@@ -48,7 +48,7 @@ def passed_on() -> list[Scope]:
 
 
 @pytest.fixture
-async def hot(backends: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
+async def fast(backends: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the short way, which knows the key and the model; everything else is answered by 204."""
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,10 +71,10 @@ def counted(status: int) -> float:
 
 @pytest.mark.parametrize("query", ["", "?top_k=2", "?version=1", "?version=1&top_k=999"])
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "image/bmp"])
-async def test_what_is_usual_takes_the_short_way(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], query: str, kind: str
+async def test_a_plain_request_takes_the_fast_path(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], query: str, kind: str
 ) -> None:
-    response = await hot.post(PREDICT + query, content=b"picture", headers=headers | {"Content-Type": kind})
+    response = await fast.post(PREDICT + query, content=b"image", headers=headers | {"Content-Type": kind})
 
     assert (response.status_code, response.json()["predictions"][0]["label"]) == (200, "cat")
     assert passed_on == []
@@ -103,73 +103,73 @@ async def test_what_is_usual_takes_the_short_way(
         (PREDICT, {"X-Request-Timeout": "1"}),
     ],
 )
-async def test_what_is_unusual_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], path: str, changed: dict[str, str]
+async def test_an_unusual_request_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], path: str, changed: dict[str, str]
 ) -> None:
-    response = await hot.post(path, content=b"picture", headers=headers | changed)
+    response = await fast.post(path, content=b"image", headers=headers | changed)
 
     assert response.status_code == 204
     (scope,) = passed_on
     assert (scope["method"], scope["path"]) == ("POST", path.partition("?")[0])
-    assert dict(scope["headers"])[b"content-length"] == b"7"
+    assert dict(scope["headers"])[b"content-length"] == b"5"
 
 
-@pytest.mark.parametrize("picture", [b"", b"x" * 8001], ids=["none", "too large"])
-async def test_a_body_of_an_unusual_size_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], picture: bytes
+@pytest.mark.parametrize("image", [b"", b"x" * 8001], ids=["none", "too large"])
+async def test_an_empty_or_too_large_body_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], image: bytes
 ) -> None:
-    await hot.post(PREDICT, content=picture, headers=headers)
+    await fast.post(PREDICT, content=image, headers=headers)
 
     assert len(passed_on) == 1
 
 
-async def test_a_body_without_its_length_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
+async def test_a_body_without_content_length_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
 ) -> None:
     async def chunks() -> Any:
-        yield b"picture"
+        yield b"image"
 
-    await hot.post(PREDICT, content=chunks(), headers=headers)
+    await fast.post(PREDICT, content=chunks(), headers=headers)
 
     assert len(passed_on) == 1
 
 
-async def test_a_key_that_may_not_is_for_the_endpoint(
-    hot: httpx.AsyncClient, backends: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
+async def test_a_key_without_the_scope_goes_to_the_application(
+    fast: httpx.AsyncClient, backends: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
 ) -> None:
     secret = stores.keys.create("reader", frozenset({KeyScope.READ})).secret
     await backends.access.authenticate(f"Bearer {secret}")
 
-    await hot.post(PREDICT, content=b"picture", headers=headers | {"Authorization": f"Bearer {secret}"})
+    await fast.post(PREDICT, content=b"image", headers=headers | {"Authorization": f"Bearer {secret}"})
 
     assert len(passed_on) == 1
 
 
-async def test_a_request_is_counted_and_has_an_id(hot: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_a_request_is_counted_and_has_an_id(fast: httpx.AsyncClient, headers: dict[str, str]) -> None:
     before = counted(200)
 
-    response = await hot.post(PREDICT, content=b"picture", headers=headers | {"X-Request-ID": "trace-7"})
+    response = await fast.post(PREDICT, content=b"image", headers=headers | {"X-Request-ID": "trace-7"})
 
     assert response.headers["x-request-id"] == "trace-7"
     assert counted(200) == before + 1
 
 
 async def test_a_refusal_is_logged_with_its_id(
-    hot: httpx.AsyncClient, headers: dict[str, str], logs: list[EventDict]
+    fast: httpx.AsyncClient, headers: dict[str, str], logs: list[EventDict]
 ) -> None:
-    response = await hot.post(PREDICT, content=b"bad", headers=headers | {"X-Request-ID": "trace-7"})
+    response = await fast.post(PREDICT, content=b"bad", headers=headers | {"X-Request-ID": "trace-7"})
 
     assert response.json()["request_id"] == "trace-7"
     assert [(line["event"], line["status"], line["request_id"]) for line in logs] == [("request", 422, "trace-7")]
 
 
-async def test_a_client_that_leaves_frees_its_place(
-    hot: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
+async def test_the_batch_of_a_client_that_disconnects_is_withdrawn(
+    fast: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
 ) -> None:
-    # given a client whose picture is with a replica that does not answer
+    # given a client whose image is with a replica that does not answer
     channel.held = True
     before = counted(499)
-    waiting = asyncio.create_task(hot.post(PREDICT, content=b"picture", headers=headers))
+    waiting = asyncio.create_task(fast.post(PREDICT, content=b"image", headers=headers))
     while not channel.sent:  # noqa: ASYNC110
         await asyncio.sleep(0)
 

@@ -43,6 +43,8 @@ async def test_one_too_many(app: FastAPI, backends: Backends, headers: dict[str,
     assert [short.headers.get(name) for name in SAME_HEADERS] == [usual.headers.get(name) for name in SAME_HEADERS]
 
 
-async def test_one_that_there_is_room_for(app: FastAPI, backends: Backends, headers: dict[str, str]) -> None:
+async def test_a_submit_is_passed_on_if_there_is_room(
+    app: FastAPI, backends: Backends, headers: dict[str, str]
+) -> None:
     async with serving(app, create_protocol(backends)) as client:
         assert (await submit(client, headers)).status_code == 422

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 EVERY = 11
 
 
-async def test_what_onnx_runtime_runs_is_served(client: httpx.AsyncClient, world: World) -> None:
+async def test_models_that_onnx_runtime_runs_are_served(client: httpx.AsyncClient, world: World) -> None:
     # given the cases that raw ONNX Runtime runs
     cases = [case for test in node_tests()[::EVERY] if isinstance(case := runnable(test), Case)]
     assert len(cases) >= 100

@@ -32,7 +32,7 @@ async def test_requests_are_split_by_percentages(client: httpx.AsyncClient, stor
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 90, 2: 10}))
     random.seed(1)
 
-    answers = [(await client.post(PREDICT, content=b"picture", headers=PNG)).json() for _ in range(300)]
+    answers = [(await client.post(PREDICT, content=b"image", headers=PNG)).json() for _ in range(300)]
 
     counts = Counter(answer["version"] for answer in answers)
     assert 250 <= counts[1] <= 290
@@ -45,7 +45,7 @@ async def test_the_shadow_gets_a_copy_and_its_answer_is_dropped(
 ) -> None:
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
-    response = await client.post(PREDICT, content=b"picture", headers=PNG)
+    response = await client.post(PREDICT, content=b"image", headers=PNG)
 
     assert response.json()["version"] == 1
     assert sorted(batch.target.version for batch in channel.sent) == [1, 2]
@@ -53,7 +53,7 @@ async def test_the_shadow_gets_a_copy_and_its_answer_is_dropped(
 
 
 @pytest.mark.usefixtures("second")
-async def test_a_shadow_that_fails_harms_nobody(
+async def test_a_failing_shadow_does_not_affect_requests(
     client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
 ) -> None:
     respond = channel.respond
@@ -66,29 +66,29 @@ async def test_a_shadow_that_fails_harms_nobody(
     channel.respond = unless_shadow
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
-    statuses = {(await client.post(PREDICT, content=b"picture", headers=PNG)).status_code for _ in range(5)}
+    statuses = {(await client.post(PREDICT, content=b"image", headers=PNG)).status_code for _ in range(5)}
 
     assert statuses == {200}
 
 
 @pytest.mark.usefixtures("second")
-async def test_an_alias_that_moves_is_followed_at_once(client: httpx.AsyncClient) -> None:
+async def test_a_moved_alias_applies_immediately(client: httpx.AsyncClient) -> None:
     answers = []
     for version in (1, 2, 1):
         await client.put("/v1/models/pet-cnn/aliases/production", json={"version": version})
-        answers.append((await client.post(PREDICT, content=b"picture", headers=PNG)).json()["version"])
+        answers.append((await client.post(PREDICT, content=b"image", headers=PNG)).json()["version"])
 
     assert answers == [1, 2, 1]
 
 
-async def test_a_shadow_that_cannot_be_asked_harms_nobody(
+async def test_a_shadow_that_takes_no_images_does_not_affect_requests(
     client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
 ) -> None:
-    # given a shadow that does not say how to feed it pictures
+    # given a shadow that does not say how to feed it images
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update={"preprocessing": None}))
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 
-    response = await client.post(PREDICT, content=b"picture", headers=PNG)
+    response = await client.post(PREDICT, content=b"image", headers=PNG)
 
     assert response.json()["version"] == 1
     assert [batch.target.version for batch in channel.sent] == [1]

@@ -91,7 +91,7 @@ def test_no_answer_is_lost_or_mixed_up(steps: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("count", [WAITING, WAITING + 1])
-def test_only_those_beyond_the_bound_are_refused(count: int) -> None:
+def test_only_requests_beyond_the_limit_are_refused(count: int) -> None:
     async def check() -> None:
         history = await run([("ask", count)])
 
