@@ -1,4 +1,4 @@
-"""The OpenAPI document and the gateway agree: schemathesis makes requests of the one and checks the other's answers."""
+"""The gateway follows its OpenAPI document: schemathesis generates requests from it and checks the answers."""
 
 import threading
 import time
@@ -57,7 +57,7 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 @pytest.fixture(scope="module")
 def known(stores: Stores) -> dict[str, str | int]:
-    """Path parameters that lead somewhere: to a data set and a model, of the name that the document's examples use."""
+    """Path parameters of existing things: a data set and a model, with the names in the document's examples."""
     artifact = stores.objects.put(Bucket.JOBS, "model.onnx", linear())
     manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact})
     preparation = PREPROCESS_SPEC.model_copy(update={"dataset": "cifar10"})
@@ -105,7 +105,7 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def headers(stores: Stores) -> dict[str, str]:
-    """A key that may do everything, and that no test revokes."""
+    """An admin key that no test revokes."""
     return {"Authorization": f"Bearer {stores.keys.create('tester', frozenset({Scope.ADMIN})).secret}"}
 
 

@@ -25,7 +25,7 @@ WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.floa
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where the process listens, and the key that lets a client in."""
+    """The addresses of the process, and an API key."""
 
     http: str
     grpc: str
@@ -33,7 +33,7 @@ class Gateway:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of one call; the client writes into them."""
+        """The headers of one call; the client modifies them."""
         return {"authorization": f"Bearer {self.secret}"}
 
 
@@ -77,7 +77,7 @@ def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http) as client:
         asked = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
-        # the second time it is no news to the gateway, and takes the short way
+        # the second request finds the model cached, and takes the fast path
         for _ in range(2):
             answer = client.infer(model, [asked], headers=gateway.headers)
             np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)

@@ -1,4 +1,4 @@
-"""The only place that says what stands behind the gateway in its unit tests."""
+"""The backends of the gateway in unit tests."""
 
 from contextlib import suppress
 
@@ -34,7 +34,7 @@ def gateway(stores: Stores, channel: Channel, reports: Reports | None = None) ->
 def make_backends(
     stores: Stores, asker: Asker, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
 ) -> Backends:
-    """The stores with their pools, of which nothing is heard unless `reports` say something."""
+    """Backends over the stores; pools have no reports unless `reports` has some."""
     with suppress(DatabaseUnavailable):  # some tests begin with an outage
         stores.pools.ensure()
     demand = Demand(stores.pools, reports or MemoryReports())
@@ -42,7 +42,7 @@ def make_backends(
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-    """What an inference replica answers, if an image that starts with `bad` is damaged and any other shows a cat."""
+    """Answer as an inference replica: an image that starts with `bad` is damaged, any other shows a cat."""
     return BatchAnswers([_answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
 
 

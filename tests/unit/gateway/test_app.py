@@ -1,4 +1,4 @@
-"""The OpenAPI document, as a client's generator reads it."""
+"""The OpenAPI document, as client generators read it."""
 
 from typing import Any
 

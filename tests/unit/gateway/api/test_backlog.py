@@ -1,4 +1,4 @@
-"""A queue of jobs that is full: refused by 503, until there is room."""
+"""A full queue of jobs: 503 until there is room."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ ARCHIVE = {"archive": ("a.zip", b"PK")}
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    """The gateway with room for one job that waits."""
+    """The gateway with room for one waiting job."""
     backends = app.state.backends
     app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_queued_jobs": 1}))
     return app
@@ -31,7 +31,7 @@ def app(app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def waiting(stores: Stores, dataset: Job) -> Job:
-    """The job that waits, younger than the one that published the data set."""
+    """The waiting job, newer than the one that published the data set."""
     return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 

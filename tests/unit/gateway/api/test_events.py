@@ -33,7 +33,7 @@ LIFE = ["state", "state", "metrics", "log", "progress", "state"]
 
 @pytest.fixture
 def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
-    """On a file, for streams read while others write, which the in-memory database cannot do."""
+    """On a file, because the in-memory database cannot read and write concurrently."""
     database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
     tables.metadata.create_all(database.engine)
     return Stores(database, objects)
@@ -45,7 +45,7 @@ def job(stores: Stores) -> Job:
 
 
 def live(stores: Stores) -> None:
-    """See the job through, with one event of each kind on the way."""
+    """Run the job to its end, with one event of each kind."""
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.save_checkpoint(claim.lease, ONNX_FILE, {"epoch": 1, "train_loss": 0.5})
@@ -97,7 +97,7 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(
 
 
 async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
-    # given somebody who reads the events of a waiting job
+    # given a client that reads the events of a waiting job
     looked, loop = asyncio.Event(), asyncio.get_running_loop()
     reading = asyncio.create_task(client.get(f"/v1/jobs/{job.id}/events"))
     with pytest.MonkeyPatch.context() as patch:
@@ -157,7 +157,7 @@ async def test_an_invalid_event_id_is_refused(client: httpx.AsyncClient, job: Jo
 async def test_a_slow_reader_is_disconnected(
     app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a reader that takes the headers and then nothing more
+    # given a client that reads the headers and then nothing more
     monkeypatch.setattr(events, "SEND_TIMEOUT_S", 0.05)
     secret = stores.keys.create("test", frozenset({Scope.READ})).secret
     scope = {

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is sent again makes nothing new."""
+"""Idempotency-Key: a repeated request creates nothing new."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ KEYS = ["k", "x" * 255, '"quoted"', "ü"]
 
 @dataclass(frozen=True)
 class Call:
-    """A creating request, and how the one that differs from it is made."""
+    """A creating request, and how to make one that differs."""
 
     path: str
     arguments: dict[str, Any]
@@ -109,7 +109,7 @@ async def test_idempotency_keys_of_different_clients_are_independent(
 async def test_a_repetition_gets_the_first_answer_even_if_the_job_has_progressed(
     client: httpx.AsyncClient, stores: Stores
 ) -> None:
-    # given a job that was asked for and ran
+    # given a job that was submitted and has run
     first = await CALLS["preparation"].send(client, "k")
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None

@@ -71,7 +71,7 @@ async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncCl
     # given an upload that is only announced
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then no job may use it, or one that nobody announced
+    # then no job may use it, or one that was not announced
     problem(await client.post("/v1/jobs", json=job(upload)), 409, "conflict")
     problem(await client.post("/v1/jobs", json=job("none")), 404, "not_found")
 
@@ -194,7 +194,7 @@ async def test_waiting_ends_after_the_given_time(client: httpx.AsyncClient, stor
 
 
 class TestWaiting:
-    """Reads and writes at a time, which the in-memory database cannot do."""
+    """On a file, because the in-memory database cannot read and write concurrently."""
 
     @pytest.fixture
     def stores(self, tmp_path: Path, objects: MemoryObjects) -> Stores:
@@ -203,7 +203,7 @@ class TestWaiting:
         return Stores(database, objects)
 
     async def test_waiting_ends_with_the_job(self, client: httpx.AsyncClient, stores: Stores) -> None:
-        # given somebody who waits, and has seen the job in the queue
+        # given a client that waits for a queued job
         looked, loop = asyncio.Event(), asyncio.get_running_loop()
 
         @event.listens_for(stores.database.engine, "after_cursor_execute")

@@ -48,7 +48,7 @@ async def test_a_prediction_of_an_upload_needs_it_complete(client: httpx.AsyncCl
     # given an upload that is only announced
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then it cannot be predicted, nor can one that nobody announced
+    # then it cannot be predicted, nor can one that was not announced
     problem(await client.post("/v1/jobs", json=predict(input={"upload": upload})), 409, "conflict")
     problem(await client.post("/v1/jobs", json=predict(input={"upload": "none"})), 404, "not_found")
 

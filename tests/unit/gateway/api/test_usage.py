@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def used(stores: Stores) -> None:
-    """Some seconds of today."""
+    """Some replica-seconds of today."""
     stores.ledger.add("inference", False, {Use(Purpose.READY): 20.0, Use(Purpose.ONLINE, "pet-cnn"): 4.0})
 
 

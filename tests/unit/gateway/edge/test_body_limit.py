@@ -1,4 +1,4 @@
-"""Bodies that are larger than their bound, announced or not."""
+"""Bodies over the size limit, with and without a Content-Length."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What a client sees of an exception that nobody expected."""
+"""The answer to an unexpected exception."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ async def test_the_answer_to_a_bug_shows_only_the_request_id(
     # when it is called
     response = await anonymous.get("/buggy", headers={"X-Request-ID": "r-1"})
 
-    # then the client gets an id to ask about, and the log has the exception
+    # then the client gets only the request id, and the log has the exception
     found = problem(response, 500, "internal")
     assert found.request_id == "r-1"
     assert "secret" not in response.text

@@ -1,4 +1,4 @@
-"""Every error of the tree as an answer."""
+"""The answer to every error class."""
 
 import httpx
 import pytest
@@ -18,14 +18,14 @@ def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
 async def test_every_error_has_its_own_status_and_code(
     app: FastAPI, anonymous: httpx.AsyncClient, kind: type[TidepoolError]
 ) -> None:
-    # given an endpoint that fails, for a cause of ours that is nobody's business
+    # given an endpoint that fails with an internal cause
     @app.get("/fail")
     def fail() -> None:
         raise kind("what to do about it") from OSError("/srv/secret: no such file")
 
     response = await anonymous.get("/fail")
 
-    # then the answer says what the error's author wrote for the client, and nothing else
+    # then the answer has the error's message, and not its cause
     found = problem(response, kind.status, kind.code)
     assert found.detail == "what to do about it"
     assert "secret" not in response.text

@@ -1,4 +1,4 @@
-"""What is kept of the database, and for how long."""
+"""The cache of database reads."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Slow:
-    """Reads the next number of a key, once it may."""
+    """A read that counts per key and blocks until `may` is set."""
 
     def __init__(self) -> None:
         self.reads: Counter[str] = Counter()
@@ -96,18 +96,18 @@ async def test_a_value_is_read_again_after_forget(read: Slow) -> None:
 
 
 async def test_a_read_in_progress_during_forget_is_not_cached(read: Slow) -> None:
-    # given a read under way
+    # given a read in progress
     read.may.clear()
     kept = TtlCache(read)
     before = asyncio.create_task(kept.get("a"))
     await asyncio.to_thread(read.began.wait, 30)
 
-    # when something changes, and somebody asks after that
+    # when the cache is cleared, and then read again
     kept.forget()
     after = asyncio.create_task(kept.get("a"))
     read.may.set()
 
-    # then who asked before may hear of the past, and nobody else
+    # then only the earlier reader gets the old value
     assert (await before, await after) == ("a-1", "a-2")
     assert kept.peek("a") == "a-2"
 

@@ -1,4 +1,4 @@
-"""Where a request is wrong, and what a client is told about it."""
+"""Validation errors: where they are and what they say."""
 
 from typing import Any
 

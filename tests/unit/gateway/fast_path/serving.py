@@ -1,4 +1,4 @@
-"""The only place where tests put the gateway's connections on a real socket, in their own event loop."""
+"""The gateway's connections on a real socket, in the event loop of the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from services.gateway.serving.predictor import ModelQuery
 
 @asynccontextmanager
 async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application behind connections that `protocol` makes."""
+    """Serve an application over connections made by `protocol`; yields a client."""
     config, state = uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
 
     def connect() -> asyncio.Protocol:
@@ -28,7 +28,7 @@ async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncI
 
 
 async def warm(backends: Backends, secret: str, *queries: ModelQuery) -> None:
-    """Have the gateway know a key and models, as it does when they were asked a moment ago."""
+    """Put a key and models into the gateway's caches."""
     await backends.access.authenticate(f"Bearer {secret}")
     for query in queries:
         await backends.predictor.choose(query)
@@ -36,4 +36,4 @@ async def warm(backends: Backends, secret: str, *queries: ModelQuery) -> None:
 
 
 async def no_app(_: object, __: object, ___: object) -> None:
-    raise AssertionError("the request did not take the short way")
+    raise AssertionError("the request did not take the fast path")

@@ -1,4 +1,4 @@
-"""A connection's requests, as bytes: pieces, pipelines, and connections that are to be closed."""
+"""Requests as bytes on a connection: in pieces, pipelined, and with the connection closing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -99,7 +99,7 @@ async def test_requests_in_a_pipeline_are_answered_in_their_order(line: Line, me
 
     writer.write(message(b"a") + message(b"b", "POST /v1/jobs") + message(b"bad") + message(b"c"))
 
-    # what comes while another is under way goes through the application, which answers 204 here
+    # pipelined requests go to the application, which answers 204 here
     assert [await status_of(reader) for _ in range(4)] == [200, 204, 204, 204]
 
 
@@ -128,19 +128,19 @@ async def test_connection_close_closes_the_connection_after_the_answer(
 async def test_a_request_in_progress_is_answered_before_the_server_stops(
     line: Line, message: Callable[..., bytes], channel: MemoryChannel
 ) -> None:
-    # given a request under way
+    # given a request in progress
     reader, writer, state = line
     channel.held = True
     writer.write(message(b"a"))
     while not channel.sent:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when the server is told to stop
+    # when the server shuts down
     for connection in state.connections:
         connection.shutdown()
     await channel.answer(channel.sent[0])
 
-    # then it is answered, and its connection closed
+    # then the request is answered, and its connection is closed
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -154,7 +154,7 @@ async def test_a_request_whose_body_is_incomplete_is_not_sent(
     while not any(connection.cycle for connection in state.connections):  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when its client goes
+    # when the client disconnects
     writer.close()
     while state.connections:  # noqa: ASYNC110
         await asyncio.sleep(0)

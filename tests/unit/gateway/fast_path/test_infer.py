@@ -1,4 +1,4 @@
-"""The short way of the protocol's infer and its endpoint answer the same."""
+"""The fast path of the protocol's infer and its endpoint give the same answers."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-hea
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
+    """Keep cache entries fresh for the whole test."""
     monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
@@ -50,7 +50,7 @@ def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
 
 
 async def both(backends: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
-    """What the endpoint says, and then what the short way says."""
+    """The answer of the endpoint, and that of the fast path."""
     secret = backends.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "same"), ModelQuery(DEFAULT_PROJECT, "same", 1))
     await backends.plane.model_ready(DEFAULT_PROJECT, "same@1")

@@ -1,4 +1,4 @@
-"""The short way of a prediction and the documented endpoint answer the same."""
+"""The fast path of a prediction and its endpoint give the same answers."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ async def ask(client: httpx.AsyncClient, path: str, image: bytes, headers: dict[
 async def both(
     app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, image: bytes = b"image"
 ) -> list[dict[str, Any]]:
-    """What the endpoint says, and then what the short way says."""
+    """The answer of the endpoint, and that of the fast path."""
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     found = []
     for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
@@ -46,7 +46,7 @@ async def both(
 
 
 def told(response: httpx.Response) -> dict[str, Any]:
-    """An answer but for its times, which differ."""
+    """An answer without its times, which differ."""
     body = response.json()
     times = body.pop("timing_ms", {})
     assert all(isinstance(time, float) for time in times.values())
@@ -57,7 +57,7 @@ def told(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
+    """Keep cache entries fresh for the whole test."""
     monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
@@ -133,7 +133,7 @@ async def test_a_bug_in_the_gateway_gives_the_same_error(
 async def test_changes_through_this_gateway_apply_immediately(
     app: FastAPI, client: httpx.AsyncClient, backends: Backends, stores: Stores, headers: dict[str, str]
 ) -> None:
-    # given an alias that was asked a moment ago
+    # given an alias in the cache
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
@@ -141,10 +141,10 @@ async def test_changes_through_this_gateway_apply_immediately(
     async with serving(app, create_protocol(backends)) as fast:
         assert (await ask(fast, path, b"image", headers)).json()["version"] == 1
 
-        # when it is moved through this gateway
+        # when this gateway moves it
         await client.put("/v1/models/pet-cnn/aliases/production", json={"version": 2})
 
-        # then the next image goes there; and a key that is revoked is refused
+        # then the next image goes to the new version; and a revoked key is refused
         assert (await ask(fast, path, b"image", headers)).json()["version"] == 2
         for key in stores.keys.list():
             if key.name == "test" and key.scopes == (Scope.PREDICT,):

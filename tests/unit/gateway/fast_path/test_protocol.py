@@ -1,4 +1,4 @@
-"""What becomes of a request that takes the short way, or is too unusual for it."""
+"""Requests that take the fast path, and requests that go to the application."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ PREDICT = "/v1/models/pet-cnn/predict"
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
+    """Keep cache entries fresh for the whole test."""
     monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
@@ -43,13 +43,13 @@ def headers(secret: str) -> dict[str, str]:
 
 @pytest.fixture
 def passed_on() -> list[Scope]:
-    """The requests that did not take the short way."""
+    """The requests that went to the application."""
     return []
 
 
 @pytest.fixture
 async def fast(backends: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the short way, which knows the key and the model; everything else is answered by 204."""
+    """A client of the fast path, with the key and the model cached; the application answers 204."""
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
         passed_on.append(scope)
@@ -86,7 +86,7 @@ async def test_a_plain_request_takes_the_fast_path(
         ("/v1/models/pet-cnn/predict/", {}),
         ("/v1/models/UPPER/predict", {}),
         ("/v1/jobs", {}),
-        ("/v1/models/nobody-asked/predict", {}),
+        ("/v1/models/not-cached/predict", {}),
         (f"{PREDICT}?top_k=0", {}),
         (f"{PREDICT}?top_k=1001", {}),
         (f"{PREDICT}?top_k=1&top_k=2", {}),
@@ -166,18 +166,18 @@ async def test_a_refusal_is_logged_with_its_id(
 async def test_the_batch_of_a_client_that_disconnects_is_withdrawn(
     fast: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
 ) -> None:
-    # given a client whose image is with a replica that does not answer
+    # given a client whose image was sent to a replica that does not answer
     channel.held = True
     before = counted(499)
     waiting = asyncio.create_task(fast.post(PREDICT, content=b"image", headers=headers))
     while not channel.sent:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when it leaves
+    # when it disconnects
     waiting.cancel()
     while not channel.withdrawn:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # then its batch is taken back
+    # then its batch is withdrawn
     assert channel.withdrawn == channel.sent
     assert counted(499) == before + 1

@@ -1,4 +1,4 @@
-"""A submit that is one too many is refused the same way on the short way and by the application."""
+"""A submit over the limit is refused alike by the fast path and by the application."""
 
 import httpx
 import pytest

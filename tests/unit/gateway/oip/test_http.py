@@ -1,4 +1,4 @@
-"""/v2 as any HTTP client speaks it."""
+"""/v2 with a plain HTTP client."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2]}
 
 
 def refused(response: httpx.Response, status: int) -> str:
-    """The message of a refusal in the protocol's shape."""
+    """The message of a refusal in the protocol's format."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-request-id"]
@@ -149,7 +149,7 @@ async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> 
     await client.put("/v1/models/twice/aliases/production", json={"version": 1})
     body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [3]}]}
 
-    # then each name is answered by the version that it means
+    # then each name is answered by its version
     for path, version in (
         ("twice", "2"),
         ("twice/versions/1", "1"),

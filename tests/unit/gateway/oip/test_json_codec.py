@@ -1,4 +1,4 @@
-"""Tensors whose elements are JSON."""
+"""Tensors with JSON elements."""
 
 import ml_dtypes
 import msgspec

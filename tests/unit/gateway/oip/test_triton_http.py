@@ -50,7 +50,7 @@ def test_the_repository(client: triton.InferenceServerClient, world: World) -> N
     client.load_model("sums", headers=world.headers)
     assert [target.model for target in world.asker.asked] == ["sums"]
 
-    # when a model is unloaded, it stays ready, since a replica loads it again for the next question
+    # when a model is unloaded, it stays ready, because a replica loads it again for the next request
     client.unload_model("sums", headers=world.headers)
     assert client.is_model_ready("sums", headers=world.headers)
 

@@ -1,4 +1,4 @@
-"""Which version answers, and which one gets a copy."""
+"""Routing: which version answers, and which one gets a copy."""
 
 import random
 from collections import Counter
@@ -23,7 +23,7 @@ PNG = {"Content-Type": "image/png"}
 
 @pytest.fixture
 def second(stores: Stores) -> None:
-    """Another version of the model."""
+    """A second version of the model."""
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
 
 
@@ -84,7 +84,7 @@ async def test_a_moved_alias_applies_immediately(client: httpx.AsyncClient) -> N
 async def test_a_shadow_that_takes_no_images_does_not_affect_requests(
     client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
 ) -> None:
-    # given a shadow that does not say how to feed it images
+    # given a shadow that does not describe how to feed it images
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update={"preprocessing": None}))
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 

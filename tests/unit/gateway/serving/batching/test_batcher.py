@@ -1,4 +1,4 @@
-"""What comes of a question, whatever happens to its batch."""
+"""The outcome of a request, whatever happens to its batch."""
 
 import asyncio
 
@@ -107,7 +107,7 @@ async def test_a_second_reply_is_dropped() -> None:
     other = pool.ask("two")
     await settled()
 
-    # when the first batch, sent twice perhaps, is answered twice
+    # when the first batch is answered twice
     await pool.reply(0)
 
     assert await answer == "one"
@@ -182,7 +182,7 @@ async def test_an_abandoned_request_does_not_affect_its_batch() -> None:
 
 
 async def test_waiting_requests_are_counted_until_answered_or_abandoned() -> None:
-    # given one question under way, and two that gather
+    # given one request in flight, and two that wait
     pool = Pool(flights=1)
     answered, leaves, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
     assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)

@@ -1,4 +1,4 @@
-"""When requests leave, and with whom."""
+"""When requests are sent, and in which batches."""
 
 import asyncio
 from functools import partial
@@ -43,11 +43,11 @@ async def test_requests_gather_while_batches_are_in_flight() -> None:
         pool.ask(text)
     assert await pool.sent() == [["one"], ["two"]]
 
-    # then they leave with the next replies, whichever these are: beside a batch under way, with half of all requests
+    # then they leave with the next replies, whichever these are: with another batch in flight, half of all requests
     await pool.reply(1)
     assert await pool.sent() == [["one"], ["two"], ["three", "four"]]
 
-    # and with nothing under way, all that wait
+    # and with nothing in flight, all waiting requests
     await pool.reply(2)
     await pool.reply(0)
     assert (await pool.sent())[3:] == [["five"]]
@@ -65,7 +65,7 @@ async def test_a_small_batch_waits_for_more_while_another_is_in_flight() -> None
     pool.ask("six")
     assert len(await pool.sent()) == 1
 
-    # until they are as many as those under way
+    # until they are as many as those in flight
     pool.ask("seven")
     pool.ask("eight")
     assert (await pool.sent())[1:] == [["five", "six", "seven", "eight"]]
@@ -201,7 +201,7 @@ async def test_an_abandoned_request_frees_its_place() -> None:
     await settled()
     pool.ask("comes later")
 
-    # and nobody computes for who has left
+    # and nothing is computed for clients that left
     await pool.reply(0)
     assert await pool.sent() == [["flies"], ["comes later"]]
 
