@@ -75,31 +75,31 @@ def images() -> np.ndarray:
 
 def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http) as client:
-        asked = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
+        infer_input = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
         # the second request finds the model cached, and takes the fast path
         for _ in range(2):
-            answer = client.infer(model, [asked], headers=gateway.headers)
+            answer = client.infer(model, [infer_input], headers=gateway.headers)
             np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
 def test_grpc(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_grpc.InferenceServerClient(gateway.grpc) as client:
-        asked = triton_grpc.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
+        infer_input = triton_grpc.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
-        answer = client.infer(model, [asked], headers=gateway.headers)
+        answer = client.infer(model, [infer_input], headers=gateway.headers)
 
     np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
 def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
-        asked = [
+        infer_input = [
             triton_http.InferInput("images", [1, *images.shape[1:]], "FP32").set_data_from_numpy(image[None])
             for image in images
         ]
 
-        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in asked * 20]
+        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in infer_input * 20]
         answers = [each.get_result().as_numpy("logits") for each in under_way]
 
     np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(images), (20, 1)), rtol=1e-4)

@@ -61,8 +61,8 @@ def app(stores: Stores, channel: MemoryChannel, reports: MemoryReports) -> FastA
 
 @pytest.fixture
 def backends(app: FastAPI) -> Backends:
-    found: Backends = app.state.backends
-    return found
+    result: Backends = app.state.backends
+    return result
 
 
 @pytest.fixture

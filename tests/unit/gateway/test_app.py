@@ -31,8 +31,8 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def references(node: Any) -> set[str]:
     if isinstance(node, dict):
-        found = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
-        return found.union(*map(references, node.values()))
+        result = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return result.union(*map(references, node.values()))
     return set().union(*map(references, node)) if isinstance(node, list) else set()
 
 
@@ -58,7 +58,7 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
     (name, scheme), *_ = document["components"]["securitySchemes"].items()
 
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
-    for operation in (found for place, found in operations(document).items() if "/v1/" in place):
+    for operation in (result for place, result in operations(document).items() if "/v1/" in place):
         assert operation["security"] == [{name: []}]
         assert operation["description"]
 

@@ -127,8 +127,8 @@ async def test_data_sets_page_by_page(client: httpx.AsyncClient, stores: Stores)
     second = (await client.get("/v1/datasets", params={"limit": 2, "cursor": first["next"]})).json()
 
     # then each is seen once, by name
-    assert [found["name"] for found in first["items"]] == ["a", "b"]
-    assert [found["name"] for found in second["items"]] == ["c"]
+    assert [result["name"] for result in first["items"]] == ["a", "b"]
+    assert [result["name"] for result in second["items"]] == ["c"]
     assert second["next"] is None
 
 

@@ -59,9 +59,9 @@ def parsed(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
     blocks = [block for block in response.text.split("\r\n\r\n") if block and not block.startswith(":")]
-    found = [dict(line.split(": ", 1) for line in block.split("\r\n")) for block in blocks]
-    assert all(set(event) == {"id", "event", "data"} for event in found)
-    return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in found]
+    result = [dict(line.split(": ", 1) for line in block.split("\r\n")) for block in blocks]
+    assert all(set(event) == {"id", "event", "data"} for event in result)
+    return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in result]
 
 
 async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
@@ -69,12 +69,12 @@ async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, sto
     live(stores)
 
     # when
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
 
     # then the stream has all of them in order, and ends
-    assert [number for number, _, _ in found] == [1, 2, 3, 4, 5, 6]
-    assert [kind for _, kind, _ in found] == LIFE
-    assert [event["data"] for _, _, event in found] == [
+    assert [number for number, _, _ in result] == [1, 2, 3, 4, 5, 6]
+    assert [kind for _, kind, _ in result] == LIFE
+    assert [event["data"] for _, _, event in result] == [
         {"state": "queued", "attempt": 0},
         {"state": "running", "attempt": 1},
         {"epoch": 1, "train_loss": 0.5},
@@ -82,7 +82,7 @@ async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, sto
         {"fraction": 0.5, "message": "half"},
         {"state": "succeeded", "attempt": 1},
     ]
-    assert all(event["at"].endswith("Z") for _, _, event in found)
+    assert all(event["at"].endswith("Z") for _, _, event in result)
 
 
 @pytest.mark.parametrize(("last", "rest"), [("", 6), ("0", 6), ("2", 4), ("5", 1), ("6", 0), ("999999999", 0)])
@@ -91,9 +91,9 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(
 ) -> None:
     live(stores)
 
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
 
-    assert [kind for _, kind, _ in found] == LIFE[len(LIFE) - rest :]
+    assert [kind for _, kind, _ in result] == LIFE[len(LIFE) - rest :]
 
 
 async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
@@ -108,9 +108,9 @@ async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stor
     await asyncio.to_thread(live, stores)
 
     # then the stream ends with it
-    found = parsed(await asyncio.wait_for(reading, 30))
-    assert [number for number, _, _ in found] == sorted({number for number, _, _ in found})
-    assert found[-1][2]["data"]["state"] == "succeeded"
+    result = parsed(await asyncio.wait_for(reading, 30))
+    assert [number for number, _, _ in result] == sorted({number for number, _, _ in result})
+    assert result[-1][2]["data"]["state"] == "succeeded"
 
 
 async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
@@ -120,9 +120,9 @@ async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, st
         stores.leases.log(claim.lease, f"line {number}")
     stores.leases.finish(claim.lease, DATASET_MANIFEST)
 
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
 
-    assert [number for number, _, _ in found] == list(range(1, 254))
+    assert [number for number, _, _ in result] == list(range(1, 254))
 
 
 async def test_a_stream_continues_after_an_outage_of_the_database(

@@ -47,17 +47,17 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
 async def test_a_layer_list_that_cannot_take_the_images_is_refused(client: httpx.AsyncClient) -> None:
     architecture = {"layers": [{"conv": 8}, {"maxpool": 64}, {"flatten": {}}]}
 
-    found = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
+    result = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
 
-    assert "layers[1] (maxpool)" in found.detail
+    assert "layers[1] (maxpool)" in result.detail
 
 
 @pytest.mark.parametrize("reference", ["cars", "cars@1", "pets@2", "pets@newest"])
 @pytest.mark.usefixtures("dataset")
 async def test_a_data_set_that_does_not_exist(client: httpx.AsyncClient, reference: str) -> None:
-    found = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
+    result = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
 
-    assert reference.partition("@")[0] in found.detail
+    assert reference.partition("@")[0] in result.detail
 
 
 async def test_a_version_out_of_range(client: httpx.AsyncClient) -> None:
@@ -94,10 +94,10 @@ async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) 
     assert claim is not None
     stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
 
-    found = (await client.get(f"/v1/jobs/{job.id}")).json()
+    result = (await client.get(f"/v1/jobs/{job.id}")).json()
 
-    assert (found["state"], found["result"]) == ("failed", None)
-    assert found["error"] == {"code": "bad_archive", "message": "the file is not a zip archive"}
+    assert (result["state"], result["result"]) == ("failed", None)
+    assert result["error"] == {"code": "bad_archive", "message": "the file is not a zip archive"}
 
 
 async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> None:

@@ -16,10 +16,10 @@ MODEL = "/v1/models/pet-cnn"
 
 
 async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) -> None:
-    found = (await client.get(MODEL)).json()
+    result = (await client.get(MODEL)).json()
     version = (await client.get(f"{MODEL}/versions/1")).json()
 
-    assert (found["name"], found["versions"], found["aliases"]) == ("pet-cnn", [1], [])
+    assert (result["name"], result["versions"], result["aliases"]) == ("pet-cnn", [1], [])
     assert (version["job"], version["dataset"], version["labels"]) == (model.id, "pets@1", ["cat", "dog"])
     assert version["onnx"]["sha256"] == ONNX_FILE.sha256
     assert version["provider"] is None
@@ -61,8 +61,8 @@ async def test_an_alias_is_moved_and_deleted(client: httpx.AsyncClient, stores: 
     await client.put(alias, json={"version": 2})
 
     # then that is where it is seen, and only there
-    found = (await client.get(MODEL)).json()
-    assert [(seen["alias"], seen["version"]) for seen in found["aliases"]] == [("production", 2)]
+    result = (await client.get(MODEL)).json()
+    assert [(seen["alias"], seen["version"]) for seen in result["aliases"]] == [("production", 2)]
     assert (await client.get(f"{MODEL}/versions/1")).json()["aliases"] == []
     assert (await client.get(f"{MODEL}/versions/2")).json()["aliases"] == ["production"]
 
@@ -97,8 +97,8 @@ async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) ->
     first = (await client.get("/v1/models?limit=2")).json()
     second = (await client.get("/v1/models", params={"limit": 2, "cursor": first["next"]})).json()
 
-    assert [found["name"] for found in first["items"]] == ["a", "b"]
-    assert [found["name"] for found in second["items"]] == ["c"]
+    assert [result["name"] for result in first["items"]] == ["a", "b"]
+    assert [result["name"] for result in second["items"]] == ["c"]
     assert second["next"] is None
 
 

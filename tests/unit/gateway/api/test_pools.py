@@ -120,9 +120,9 @@ async def test_unknown_demand_is_503(client: httpx.AsyncClient, reports: MemoryR
 
 @pytest.mark.parametrize("path", ["", "/history", "/demand"])
 async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
-    found = problem(await client.get(f"/v1/pools/cats{path}"), 422, "invalid")
+    result = problem(await client.get(f"/v1/pools/cats{path}"), 422, "invalid")
 
-    assert all(name in found.detail for name in ("preprocess", "trainer", "inference"))
+    assert all(name in result.detail for name in ("preprocess", "trainer", "inference"))
 
 
 @pytest.mark.parametrize(

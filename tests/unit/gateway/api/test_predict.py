@@ -165,6 +165,6 @@ async def test_an_error_of_the_pool_is_passed_on(
 
     channel.respond = fail
 
-    found = problem(await client.post(PREDICT, content=b"image", headers=PNG), error.status, error.code)
+    result = problem(await client.post(PREDICT, content=b"image", headers=PNG), error.status, error.code)
 
-    assert found.detail == error.message
+    assert result.detail == error.message

@@ -75,6 +75,6 @@ async def test_a_file_over_the_limit_is_refused(client: httpx.AsyncClient) -> No
 async def test_an_announcement_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object]) -> None:
     (field,) = change
 
-    found = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")
+    result = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")
 
-    assert found.errors[0].where == field
+    assert result.errors[0].where == field

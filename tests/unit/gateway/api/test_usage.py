@@ -23,11 +23,11 @@ def used(stores: Stores) -> None:
 async def test_usage_is_by_day_by_default(client: httpx.AsyncClient, stores: Stores) -> None:
     today = stores.database.now().date()
 
-    found = (await client.get("/v1/usage")).json()
+    result = (await client.get("/v1/usage")).json()
 
-    assert (found["since"], found["until"], found["by"]) == (str(today - timedelta(days=29)), str(today), "day")
-    assert found["items"][-1]["key"] == str(today)
-    assert (found["items"][-1]["ready_s"], found["items"][-1]["online_s"]) == (20.0, 4.0)
+    assert (result["since"], result["until"], result["by"]) == (str(today - timedelta(days=29)), str(today), "day")
+    assert result["items"][-1]["key"] == str(today)
+    assert (result["items"][-1]["ready_s"], result["items"][-1]["online_s"]) == (20.0, 4.0)
 
 
 async def test_usage_by_model(client: httpx.AsyncClient) -> None:
@@ -37,9 +37,9 @@ async def test_usage_by_model(client: httpx.AsyncClient) -> None:
 
 
 async def test_usage_of_a_range_of_days(client: httpx.AsyncClient) -> None:
-    found = await client.get("/v1/usage?by=model&since=2020-01-01&until=2020-12-31")
+    result = await client.get("/v1/usage?by=model&since=2020-01-01&until=2020-12-31")
 
-    assert found.json()["items"] == []
+    assert result.json()["items"] == []
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ async def test_the_answer_to_a_bug_shows_only_the_request_id(
     response = await anonymous.get("/buggy", headers={"X-Request-ID": "r-1"})
 
     # then the client gets only the request id, and the log has the exception
-    found = problem(response, 500, "internal")
-    assert found.request_id == "r-1"
+    result = problem(response, 500, "internal")
+    assert result.request_id == "r-1"
     assert "secret" not in response.text
     assert "FileNotFound" not in response.text
     assert any(isinstance(line.get("exc_info"), FileNotFoundError) for line in logs)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
-    return [root, *(found for kind in root.__subclasses__() for found in _kinds(kind))]
+    return [root, *(result for kind in root.__subclasses__() for result in _kinds(kind))]
 
 
 @pytest.mark.parametrize("kind", _kinds(TidepoolError), ids=lambda kind: kind.__name__)
@@ -26,8 +26,8 @@ async def test_every_error_has_its_own_status_and_code(
     response = await anonymous.get("/fail")
 
     # then the answer has the error's message, and not its cause
-    found = problem(response, kind.status, kind.code)
-    assert found.detail == "what to do about it"
+    result = problem(response, kind.status, kind.code)
+    assert result.detail == "what to do about it"
     assert "secret" not in response.text
     assert (response.headers.get("retry-after") == "2") == (kind.status == 503)
     assert (response.headers.get("www-authenticate") == "Bearer") == (kind.status == 401)
@@ -63,9 +63,9 @@ async def test_json_that_is_sent_as_something_else(client: httpx.AsyncClient, me
 
 
 async def test_a_body_that_is_missing(client: httpx.AsyncClient) -> None:
-    found = problem(await client.post("/v1/keys"), 422, "invalid")
+    result = problem(await client.post("/v1/keys"), 422, "invalid")
 
-    assert [(fault.where, fault.message) for fault in found.errors] == [("body", "Field required")]
+    assert [(fault.where, fault.message) for fault in result.errors] == [("body", "Field required")]
 
 
 async def test_deeply_nested_json_is_refused(client: httpx.AsyncClient) -> None:

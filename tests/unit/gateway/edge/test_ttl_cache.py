@@ -79,9 +79,9 @@ async def test_a_cancelled_reader_does_not_cancel_the_shared_read(read: Slow) ->
 async def test_an_error_reaches_all_readers_and_is_not_cached(read: Slow) -> None:
     kept, read.error = TtlCache(read), ZeroDivisionError()
 
-    found = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
+    result = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
 
-    assert list(map(type, found)) == [ZeroDivisionError] * 2
+    assert list(map(type, result)) == [ZeroDivisionError] * 2
     read.error = None
     assert await kept.get("a") == "a-2"
 

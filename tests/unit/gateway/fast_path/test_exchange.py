@@ -73,8 +73,8 @@ async def connected(backends: Backends) -> AsyncIterator[Line]:
 async def status_of(reader: asyncio.StreamReader) -> int:
     """The status of the next answer, which is read to its end."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    _, found, length = head.partition(b"content-length: ")
-    await reader.readexactly(int(length.partition(b"\r\n")[0]) if found else 0)
+    _, result, length = head.partition(b"content-length: ")
+    await reader.readexactly(int(length.partition(b"\r\n")[0]) if result else 0)
     return int(head.split()[1])
 
 

@@ -55,13 +55,13 @@ async def both(backends: Backends, path: str, content: bytes, **headers: str) ->
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "same"), ModelQuery(DEFAULT_PROJECT, "same", 1))
     await backends.plane.model_ready(DEFAULT_PROJECT, "same@1")
     sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"} | headers
-    found = []
+    result = []
     for app, protocol in ((create_app(backends), HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(app, protocol) as client:
             response = await client.post(path, content=content, headers=sent)
         kept = {name: response.headers.get(name) for name in SAME_HEADERS}
-        found.append({"status": response.status_code, "body": response.content, "headers": kept})
-    return found
+        result.append({"status": response.status_code, "body": response.content, "headers": kept})
+    return result
 
 
 @pytest.mark.parametrize(

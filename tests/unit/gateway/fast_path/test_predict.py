@@ -38,11 +38,11 @@ async def both(
 ) -> list[dict[str, Any]]:
     """The answer of the endpoint, and that of the fast path."""
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
-    found = []
+    result = []
     for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(way, protocol) as client:
-            found.append(told(await ask(client, path, image, headers)))
-    return found
+            result.append(told(await ask(client, path, image, headers)))
+    return result
 
 
 def told(response: httpx.Response) -> dict[str, Any]:

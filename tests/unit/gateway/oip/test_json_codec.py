@@ -20,10 +20,10 @@ def raw(text: str) -> msgspec.Raw:
 def test_every_type_survives_the_round_trip(datatype: str) -> None:
     data = VALUES[datatype].tobytes()
 
-    found = plain_json(Tensor("x", datatype, (2, 2), data))
+    result = plain_json(Tensor("x", datatype, (2, 2), data))
 
-    assert found == VALUES[datatype].flatten().tolist()
-    assert packed_json("x", datatype, msgspec.Raw(msgspec.json.encode(found))) == data
+    assert result == VALUES[datatype].flatten().tolist()
+    assert packed_json("x", datatype, msgspec.Raw(msgspec.json.encode(result))) == data
 
 
 @pytest.mark.parametrize("value", [1.00390625, 1.01171875, 3.14159, -1e-40, 65504.0])

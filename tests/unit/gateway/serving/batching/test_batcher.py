@@ -228,7 +228,7 @@ async def test_an_error_of_the_whole_batch_fails_every_request() -> None:
 
     await pool.reply(0)
 
-    assert [type(found) for found in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
+    assert [type(result) for result in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
     # and the next question is asked as ever
     pool.channel.respond = echo
     again = pool.ask("three")
