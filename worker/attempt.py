@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, Outcome, PartDone
 from contract.errors import (
@@ -45,9 +46,10 @@ class Attempt:
         self.job = claim.job
         self.folder = folder
         self.objects: Artifacts = RetryingObjects(stores.objects, self.check_stop)
-        self.datasets = stores.datasets
-        self.models = stores.models
-        self.uploads = stores.uploads
+        project = stores.of(DEFAULT_PROJECT)
+        self.datasets = project.datasets
+        self.models = project.models
+        self.uploads = project.uploads
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts

@@ -1,4 +1,4 @@
-"""The gateway's bounds and address, read from the environment by its composition root."""
+"""The gateway's address and limits, read from the environment."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -7,7 +7,7 @@ from contract.pools import MOST_REPLICAS
 
 
 class GatewaySettings(BaseSettings):
-    """TIDEPOOL_HOST, TIDEPOOL_PORT and the limits on what a request may carry."""
+    """TIDEPOOL_HOST, TIDEPOOL_PORT, and the limits on requests, queues and replicas."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 

@@ -1,4 +1,4 @@
-"""The requests that the OpenAPI document shows."""
+"""The example requests in the OpenAPI document."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ JOB_REQUESTS: dict[str, Example] = {
 POOL_REQUESTS: dict[str, Example] = {
     "manual": {"summary": "Three replicas, whatever the load", "value": {"mode": "manual", "replicas": 3}},
     "auto": {
-        "summary": "Follow the load, and go to zero after a minute without any",
+        "summary": "Follow the load, and scale to zero after a minute without any",
         "value": {"mode": "auto", "min": 0, "max": 8, "idle_s": 60, "backlog_per_replica": 4},
     },
 }

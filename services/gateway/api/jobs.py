@@ -1,4 +1,4 @@
-"""/v1/jobs"""
+"""/v1/jobs: submit, list, read, cancel and retry jobs."""
 
 import asyncio
 import time
@@ -16,10 +16,11 @@ from contract.references import Noun, Reference, references_in, with_references
 from contract.training import ModelManifest
 from services.gateway.api.examples import JOB_REQUESTS
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit
+from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, StoresDep
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
+from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -33,17 +34,17 @@ NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 def submit(
     request: Annotated[JobRequest, Body(openapi_examples=JOB_REQUESTS)],
     response: Response,
-    behind: Behind,
+    stores: StoresDep,
     repeat: CanRepeat,
 ) -> Job:
-    """Accept a job. It is kept from here on, whatever dies."""
+    """Accept a job. It is stored durably before the answer."""
     once = repeat.once(request.model_dump_json())
-    return located(behind.jobs.create(pinned(request, behind), current_request_id(), once), response)
+    return located(stores.jobs.create(pinned(request, stores), current_request_id(), once), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
 def list_jobs(
-    behind: Behind,
+    stores: StoresDep,
     kind: JobKind | None = None,
     state: JobState | None = None,
     model: NameQuery = None,
@@ -53,35 +54,35 @@ def list_jobs(
 ) -> JobPage:
     """Jobs, newest first."""
     where = JobFilter(kind=kind, state=state, model=model, dataset=dataset)
-    return behind.jobs.list(where, limit, cursor)
+    return stores.jobs.list(where, limit, cursor)
 
 
 @router.get("/{job_id}", dependencies=MAY_READ, responses=documented(404))
 async def get_job(
     job_id: JobId,
-    behind: Behind,
+    stores: StoresDep,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the job's end.")] = 0,
 ) -> Job:
-    """A job; with `wait`, answers when it ends or after that many seconds."""
-    until = time.monotonic() + wait
+    """A job; with `wait`, the answer comes when the job ends, or after that many seconds."""
+    deadline = time.monotonic() + wait
     while True:
-        job = await run_in_threadpool(behind.jobs.get, job_id)
-        left = until - time.monotonic()
-        if job.state.terminal or left <= 0:
+        job = await run_in_threadpool(stores.jobs.get, job_id)
+        remaining = deadline - time.monotonic()
+        if job.state.terminal or remaining <= 0:
             return job
-        await asyncio.sleep(min(POLL_S, left))
+        await asyncio.sleep(min(POLL_S, remaining))
 
 
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
-def cancel_job(job_id: JobId, behind: Behind) -> Job:
+def cancel_job(job_id: JobId, stores: StoresDep) -> Job:
     """Cancel a job: at once while it waits, within seconds while it runs."""
-    return behind.jobs.cancel(job_id)
+    return stores.jobs.cancel(job_id)
 
 
 @router.post("/{job_id}/retry", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
-def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepeat) -> Job:
-    """Accept a job anew that has failed, was cancelled or has expired."""
-    return located(behind.jobs.retry(job_id, current_request_id(), repeat.once()), response)
+def retry_job(job_id: JobId, response: Response, stores: StoresDep, repeat: CanRepeat) -> Job:
+    """Accept again a job that has failed, was cancelled or has expired."""
+    return located(stores.jobs.retry(job_id, current_request_id(), repeat.once()), response)
 
 
 @router.get(
@@ -91,24 +92,24 @@ def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepe
     dependencies=MAY_READ,
     responses=documented(404, 409),
 )
-def get_output(job_id: JobId, behind: Behind) -> str:
+def get_output(job_id: JobId, backends: BackendsDep, stores: StoresDep) -> str:
     """Redirect to a presigned URL of a batch prediction's file."""
-    return behind.stores.objects.download_url(behind.jobs.output(job_id))
+    return backends.stores.objects.download_url(stores.jobs.output(job_id))
 
 
 def located(job: Job, response: Response) -> Job:
-    """The job, with its address in the answer's headers."""
+    """Set the answer's Location header to the job; return the job."""
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
-def pinned(request: JobRequest, behind: Backends) -> JobRequest:
+def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
     """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
     Raises NotFound for an unknown data set, model or upload, Conflict for an incomplete upload, BadModel for a
     rejected version, and what the spec's `check` raises.
     """
-    stores, pins = behind.stores, dict[tuple[Noun, str], str]()
+    pins = dict[tuple[Noun, str], str]()
     datasets, models = dict[str, DatasetManifest](), dict[str, ModelManifest]()
     for noun, text in references_in(request.spec):
         match noun:

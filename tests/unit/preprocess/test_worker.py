@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest, Split
 from contract.division import Outcome
 from contract.jobs import Job, JobKind, JobState
@@ -38,7 +39,7 @@ def preprocessed(
 
 
 def published(stores: Stores) -> DatasetManifest:
-    return stores.datasets.manifest(Reference.parse("pets@1"))[1]
+    return stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
 
 
 def test_upload_becomes_a_data_set(stores: Stores, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_poisoned_part_fails_the_job_with_its_reason(
 
     def forgetful(task: Task) -> Outcome:
         if task.part == {"start": 7, "stop": 14}:
-            stores.uploads.forget("upload-1")
+            stores.of(DEFAULT_PROJECT).uploads.forget("upload-1")
         return preprocess(task)
 
     # when it runs
@@ -105,4 +106,4 @@ def test_poisoned_part_fails_the_job_with_its_reason(
     assert job.error is not None
     assert (job.error.code, job.error.message) == ("not_found", "part 2: there is no such upload")
     assert len(attempts) == 3
-    assert stores.datasets.list(10).items == ()
+    assert stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
@@ -46,7 +47,7 @@ def result(job: Job) -> PredictResult:
 
 
 def output(stores: Stores, job: Job, folder: Path) -> Path:
-    return fetch(stores.objects, stores.jobs.output(job.id), folder / "output")
+    return fetch(stores.objects, stores.of(DEFAULT_PROJECT).jobs.output(job.id), folder / "output")
 
 
 def rows(stores: Stores, job: Job, folder: Path) -> list[PredictionRow]:
@@ -140,7 +141,9 @@ def test_a_split_with_a_class_unknown_to_the_model_has_no_metrics(stores: Stores
 
     assert result(job).metrics is None
     assert {row.label for row in rows(stores, job, tmp_path)} == {"cat", "dog", "emu"}
-    logged = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
+    logged = [
+        event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
+    ]
     assert logged == ["the data set has classes that the model does not know, so there are no metrics"]
 
 

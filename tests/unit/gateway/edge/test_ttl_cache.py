@@ -1,4 +1,4 @@
-"""What is kept of the database, and for how long."""
+"""The cache of database reads."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.gateway.edge import recent
-from services.gateway.edge.recent import Recent
+from services.gateway.edge import ttl_cache
+from services.gateway.edge.ttl_cache import TtlCache
 
 pytestmark = pytest.mark.anyio
 
 
 class Slow:
-    """Reads the next number of a key, once it may."""
+    """A read that counts per key and blocks until `may` is set."""
 
     def __init__(self) -> None:
         self.reads: Counter[str] = Counter()
@@ -41,8 +41,8 @@ def read() -> Iterator[Slow]:
 
 
 async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
-    kept = Recent(read)
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
+    kept = TtlCache(read)
     assert kept.peek("a") is None
 
     assert [await kept.get(key) for key in ("a", "a", "b")] == ["a-1", "a-1", "b-1"]
@@ -50,22 +50,22 @@ async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: p
     assert (kept.peek("a"), kept.peek("c")) == ("a-1", None)
 
 
-async def test_what_is_old_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "FRESH_S", -1.0)
-    kept = Recent(read)
+async def test_an_expired_value_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl_cache, "TTL_S", -1.0)
+    kept = TtlCache(read)
 
     assert [await kept.get("a"), kept.peek("a"), await kept.get("a")] == ["a-1", None, "a-2"]
 
 
-async def test_one_reads_for_all_who_ask_at_a_time(read: Slow) -> None:
-    kept = Recent(read)
+async def test_concurrent_readers_share_one_read(read: Slow) -> None:
+    kept = TtlCache(read)
 
     assert await asyncio.gather(*(kept.get("a") for _ in range(20))) == ["a-1"] * 20
 
 
-async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
+async def test_a_cancelled_reader_does_not_cancel_the_shared_read(read: Slow) -> None:
     read.may.clear()
-    kept = Recent(read)
+    kept = TtlCache(read)
     leaves, stays = asyncio.create_task(kept.get("a")), asyncio.create_task(kept.get("a"))
     await asyncio.to_thread(read.began.wait, 30)
 
@@ -76,18 +76,18 @@ async def test_who_leaves_does_not_stop_the_others(read: Slow) -> None:
     assert leaves.cancelled()
 
 
-async def test_an_error_reaches_all_and_is_not_kept(read: Slow) -> None:
-    kept, read.error = Recent(read), ZeroDivisionError()
+async def test_an_error_reaches_all_readers_and_is_not_cached(read: Slow) -> None:
+    kept, read.error = TtlCache(read), ZeroDivisionError()
 
-    found = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
+    result = await asyncio.gather(kept.get("a"), kept.get("a"), return_exceptions=True)
 
-    assert list(map(type, found)) == [ZeroDivisionError] * 2
+    assert list(map(type, result)) == [ZeroDivisionError] * 2
     read.error = None
     assert await kept.get("a") == "a-2"
 
 
-async def test_what_was_changed_is_read_anew(read: Slow) -> None:
-    kept = Recent(read)
+async def test_a_value_is_read_again_after_forget(read: Slow) -> None:
+    kept = TtlCache(read)
     await kept.get("a")
 
     kept.forget()
@@ -95,26 +95,26 @@ async def test_what_was_changed_is_read_anew(read: Slow) -> None:
     assert await kept.get("a") == "a-2"
 
 
-async def test_what_is_being_read_during_a_change_is_not_kept(read: Slow) -> None:
-    # given a read under way
+async def test_a_read_in_progress_during_forget_is_not_cached(read: Slow) -> None:
+    # given a read in progress
     read.may.clear()
-    kept = Recent(read)
+    kept = TtlCache(read)
     before = asyncio.create_task(kept.get("a"))
     await asyncio.to_thread(read.began.wait, 30)
 
-    # when something changes, and somebody asks after that
+    # when the cache is cleared, and then read again
     kept.forget()
     after = asyncio.create_task(kept.get("a"))
     read.may.set()
 
-    # then who asked before may hear of the past, and nobody else
+    # then only the earlier reader gets the old value
     assert (await before, await after) == ("a-1", "a-2")
     assert kept.peek("a") == "a-2"
 
 
-async def test_no_more_is_kept_than_there_is_room_for(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "MOST", 2)
-    kept = Recent(read)
+async def test_the_cache_holds_at_most_max_entries(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl_cache, "MAX_ENTRIES", 2)
+    kept = TtlCache(read)
 
     for key in ("a", "b", "c"):
         await kept.get(key)

@@ -1,4 +1,4 @@
-"""Where a request is wrong, and what a client is told about it."""
+"""Validation errors: where they are and what they say."""
 
 from typing import Any
 
@@ -67,7 +67,9 @@ def layers(*layers: Any) -> dict[str, Any]:
     ],
     ids=str,
 )
-async def test_a_fault_in_a_job(client: httpx.AsyncClient, body: Any, where: str, message: str) -> None:
+async def test_a_validation_error_in_a_job_names_the_field(
+    client: httpx.AsyncClient, body: Any, where: str, message: str
+) -> None:
     found = problem(await client.post("/v1/jobs", json=body), 422, "invalid")
 
     assert found.errors[0].where == where
@@ -76,7 +78,7 @@ async def test_a_fault_in_a_job(client: httpx.AsyncClient, body: Any, where: str
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-async def test_a_number_that_json_does_not_have(client: httpx.AsyncClient, number: str) -> None:
+async def test_nan_and_infinity_are_refused(client: httpx.AsyncClient, number: str) -> None:
     body = f'{{"kind": "train", "deadline_s": {number}, "spec": {{"dataset": "pets", "model": "pet-cnn"}}}}'
 
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -85,7 +87,7 @@ async def test_a_number_that_json_does_not_have(client: httpx.AsyncClient, numbe
 
 
 @pytest.mark.parametrize("field", ['"\\ud800": 1', '"kind": "\\ud800"', '"spec": {"model": "\\ud800"}', '"": 1'])
-async def test_text_that_utf_8_cannot_hold(client: httpx.AsyncClient, field: str) -> None:
+async def test_text_that_is_not_utf_8_is_refused(client: httpx.AsyncClient, field: str) -> None:
     body = f'{{"kind": "train", {field}}}'
 
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -111,5 +113,7 @@ async def test_text_that_utf_8_cannot_hold(client: httpx.AsyncClient, field: str
         (f"/v1/models/pet-cnn/versions/{2**31}", "path.version"),
     ],
 )
-async def test_a_fault_in_an_address(client: httpx.AsyncClient, path: str, where: str) -> None:
+async def test_a_validation_error_in_a_path_or_query_names_the_parameter(
+    client: httpx.AsyncClient, path: str, where: str
+) -> None:
     assert problem(await client.get(path), 422, "invalid").errors[0].where == where

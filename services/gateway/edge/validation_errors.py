@@ -1,4 +1,4 @@
-"""The only place that puts what pydantic finds wrong into a client's words: where it is, and what to change."""
+"""Translates pydantic's validation errors for clients: where the error is, and what to change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ class Fault(Frozen):
     message: str
 
 
-# Where pydantic speaks of Python. Everything else it says fits a client, too.
+# Replaces pydantic's messages that speak of Python types.
 _MESSAGES = {
     "value_error": "{error}",
     "too_short": "Array should have a length of at least {min_length}",
@@ -27,17 +27,17 @@ _MESSAGES = {
 }
 
 
-def fault(error: Mapping[str, Any], body: Any) -> Fault:
-    """The fault that one entry of `ValidationError.errors()` means in the parsed body."""
+def fault_of(error: Mapping[str, Any], body: Any) -> Fault:
+    """Convert one entry of `ValidationError.errors()`, with its place in the parsed body."""
     template = _MESSAGES.get(error["type"])
     message = template.format(**error.get("ctx", {})) if template else error["msg"]
-    return Fault(where=place(error["loc"], body, missing=error["type"] == "missing"), message=message)
+    return Fault(where=field_path(error["loc"], body, missing=error["type"] == "missing"), message=message)
 
 
-def place(location: Sequence[int | str], body: Any, missing: bool = False) -> str:
-    """Write a pydantic location as a path into the body, `spec.layers[1]`, without the tags of unions.
+def field_path(location: Sequence[int | str], body: Any, missing: bool = False) -> str:
+    """Format a pydantic location as a path into the body, `spec.layers[1]`, without the tags of unions.
 
-    `missing` says that the last part of the location is not in the body.
+    `missing` means that the last part of the location is not in the body.
     """
     origin, *path = location
     where, node = "" if origin == "body" else str(origin), body
@@ -50,7 +50,7 @@ def place(location: Sequence[int | str], body: Any, missing: bool = False) -> st
 
 
 def _is_field(node: Any, part: int | str, following: int | str | None, missing: bool) -> bool:
-    """Whether a part of a location is a field or an index, not the tag of a union's member."""
+    """Return whether a part of a location is a field or an index, not the tag of a union's member."""
     if following is None:
         return missing or _holds(node, part)
     if not _holds(node, part):
