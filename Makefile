@@ -24,7 +24,7 @@ demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and s
 test: check docs postgresql wrk ## Run everything that must pass: check, docs and all tests
 	@.venv/bin/python -m pytest
 
-# OMP_NUM_THREADS: each worker of pytest-xdist has one core. The two slowest files, about 20 s of CPU, are left to `make test`.
+# OMP_NUM_THREADS: each worker of pytest-xdist has one core. The two slowest files (18 s) are left to `make test`.
 test-fast: $(READY) ## Run the unit and contract tests in parallel, without servers or the two slowest files
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/unit tests/contract --numprocesses logical --maxprocesses 8 \
 		--dist worksteal --ignore tests/unit/gateway/oip/test_onnx_nodes.py --ignore tests/unit/storage/jobs/test_job_machine.py
