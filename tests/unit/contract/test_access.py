@@ -2,7 +2,7 @@
 
 import pytest
 
-from contract.keys import Scope
+from contract.access import Scope
 from tests.examples import API_KEY
 
 

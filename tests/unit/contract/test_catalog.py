@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contract.traffic import Traffic
+from contract.catalog import Traffic
 
 
 @pytest.mark.parametrize(("versions", "main"), [({1: 100}, 1), ({1: 10, 2: 90}, 2), ({3: 50, 1: 50}, 3)])
