@@ -69,10 +69,10 @@ class MemoryReports:
     """Reports set by a test; None is an outage."""
 
     def __init__(self) -> None:
-        self.said: Mapping[str, PoolReports] | None = {}
+        self.reported: Mapping[str, PoolReports] | None = {}
 
     def read(self) -> Mapping[str, PoolReports] | None:
-        return self.said
+        return self.reported
 
 
 class MemoryCordon:

@@ -76,7 +76,7 @@ IMAGE = ImageSpec(size=(32, 32), mode="RGB", resize="crop")
 PREPROCESSING = Preprocessing(image=IMAGE, mean=(0.5, 0.25, 0.125), std=(0.25, 0.25, 0.5))
 SHARD = Shard(count=4, images=IMAGES_FILE, labels=LABELS_FILE)
 COUNTS = Counts(train=4, val=0, test=2)
-REJECTED = Rejected(file="cat/notes.txt", reason="is no picture")
+REJECTED = Rejected(file="cat/notes.txt", reason="is not an image")
 THUMBNAIL = Thumbnail(label="cat", image="data:image/png;base64,iVBORw0KGgo=")
 DATASET_MANIFEST = DatasetManifest(
     classes=LABELS,
@@ -240,7 +240,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     PredictResult(count=2, failed=0, output=OUTPUT_INFO, metrics=METRICS),
     Division(parts=({"members": [0, 1]}, {"members": [2]})),
     PartDone(result={"count": 2}),
-    EventDraft(kind=EventKind.LOG, data={"message": "2 files are no pictures"}),
+    EventDraft(kind=EventKind.LOG, data={"message": "2 files are not images"}),
     JobEvent(id=3, at=WHEN, kind=EventKind.STATE, data={"state": "running", "attempt": 1}),
     # keys; one scope, because a set of several has no order
     NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),

@@ -29,7 +29,7 @@ class Running:
         return (self.home / "api-key").read_text().strip()
 
     def pid(self, role: str) -> int | None:
-        """Return the pid in its pid file; None if there is no file."""
+        """Return the pid from the pid file of a role, or None without a file."""
         file = self.home / "run" / f"{role}.pid"
         return int(file.read_text().split()[0]) if file.exists() else None
 

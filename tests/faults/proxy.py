@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 class Mode(StrEnum):
     PASS = "pass"
-    LATENCY = "latency"  # 0.3 s for each chunk, in both directions
+    LATENCY = "latency"  # 0.3 s for each chunk, in ends directions
     BLACK_HOLE = "black-hole"  # drops all data without closing connections
     STALE = "stale"  # a black hole for existing connections; new ones pass
     RESET = "reset"  # existing and new connections
@@ -54,7 +54,7 @@ class Proxy:
 
 @dataclass
 class _Relay:
-    """Relays connections; both directions check the current mode at every chunk."""
+    """Relays connections; ends directions check the current mode at every chunk."""
 
     target: int
     mode: Mode = Mode.PASS
@@ -80,16 +80,16 @@ class _Relay:
         except OSError:
             _reset(writer)
             return
-        both = {writer, upstream[1]}
-        self.writers |= both
+        ends = {writer, upstream[1]}
+        self.writers |= ends
         requests = asyncio.ensure_future(self._requests(reader, upstream[1], writer))
         replies = asyncio.ensure_future(self._replies(upstream[0], writer))
         await asyncio.wait({requests, replies}, return_when=asyncio.FIRST_COMPLETED)
         for task in (requests, replies):
             task.cancel()
-        for end in both:
+        for end in ends:
             end.close()
-        self.writers -= both
+        self.writers -= ends
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, back: asyncio.StreamWriter

@@ -14,19 +14,19 @@ from tidepool.stack.status import status_of
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embedded, Cluster]]:
+def stack_and_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embedded, Cluster]]:
     with embedded(tmp_path_factory.mktemp("stack") / "home") as running:
         yield running
 
 
 @pytest.fixture
-def stack(both: tuple[Embedded, Cluster]) -> Embedded:
-    return both[0]
+def stack(stack_and_cluster: tuple[Embedded, Cluster]) -> Embedded:
+    return stack_and_cluster[0]
 
 
 @pytest.fixture
-def driver(both: tuple[Embedded, Cluster]) -> Iterator[Driver]:
-    driver = Driver(both[1])
+def driver(stack_and_cluster: tuple[Embedded, Cluster]) -> Iterator[Driver]:
+    driver = Driver(stack_and_cluster[1])
     yield driver
     driver.close()
 

@@ -1,4 +1,4 @@
-"""The real servers behind the integration tests, started once a session."""
+"""The real servers of the integration tests, started once per session."""
 
 import shutil
 import tempfile
@@ -78,11 +78,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file, to be copied: that takes a fraction of the time."""
+    """A migrated SQLite file; copying it is much faster than migrating again."""
     file = tmp_path_factory.mktemp("migrated") / "tidepool.db"
-    found = Database.connect(f"sqlite:///{file}")
-    migrate(found)
-    found.engine.dispose()
+    database = Database.connect(f"sqlite:///{file}")
+    migrate(database)
+    database.engine.dispose()
     return file
 
 
@@ -92,15 +92,15 @@ def migrated_url(database_url: str, migrated_file: Path) -> str:
     if database_url.startswith("sqlite"):
         shutil.copyfile(migrated_file, database_url.removeprefix("sqlite:///"))
     else:
-        found = Database.connect(database_url)
-        migrate(found)
-        found.engine.dispose()
+        database = Database.connect(database_url)
+        migrate(database)
+        database.engine.dispose()
     return database_url
 
 
 @pytest.fixture
 def database(migrated_url: str) -> Iterator[Database]:
     """A migrated database."""
-    found = Database.connect(migrated_url)
-    yield found
-    found.engine.dispose()
+    database = Database.connect(migrated_url)
+    yield database
+    database.engine.dispose()

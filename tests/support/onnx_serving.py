@@ -24,14 +24,14 @@ class LocalAsker:
     """Answers each question with ONNX Runtime, or raises `error` if set."""
 
     def __init__(self, objects: MemoryObjects) -> None:
-        self.asked: list[Target] = []
+        self.targets: list[Target] = []
         self.within_s: list[float] = []
         self.error: TidepoolError | None = None
         self._objects = objects
         self._runners: dict[str, TensorRunner] = {}
 
     async def ask(self, target: Target, payload: Payload, within_s: float) -> BatchedAnswer:
-        self.asked.append(target)
+        self.targets.append(target)
         self.within_s.append(within_s)
         if self.error is not None:
             raise self.error

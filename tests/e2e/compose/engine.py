@@ -20,7 +20,7 @@ SERVERS = {
     "redis": "redis",
     "postgres": "postgres",
     "s3": "s3",
-}  # by service: the program's name of the replacement image
+}  # service: the name under which TIDEPOOL_ENGINE provides its image
 
 
 def run(*command: str | Path, seconds: float = COMMAND_S, check: bool = True, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""The Docker proxy on a real engine only allows to list, start and stop the workers of its project."""
+"""The Docker proxy on a real engine only allows listing, starting and stopping the workers of its project."""
 
 import json
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def proxy(up: Deployment) -> Iterator[Proxy]:
         up.compose("start", "autoscaler")
 
 
-def test_only_the_project_s_containers_are_listed(proxy: Proxy) -> None:
+def test_only_containers_of_the_project_are_listed(proxy: Proxy) -> None:
     foreign = "/v1.41/containers/json?filters=" + quote('{"name":["stranger"]}')
 
     for status, body in proxy.send(("GET", "/containers/json", ""), ("GET", foreign, "")):

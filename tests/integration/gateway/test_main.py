@@ -1,4 +1,4 @@
-"""The gateway's process: SIGTERM ends it, also while a client reads a stream."""
+"""SIGTERM ends the gateway's process, even while a client reads a stream."""
 
 import os
 import signal
@@ -31,11 +31,11 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def gateway(database: Database, database_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The process and its URL; the broker and the object store are down, which it tolerates."""
-    port, nowhere = free_port(), free_port()
+    port, unused_port = free_port(), free_port()
     environment = {
         "TIDEPOOL_DATABASE_URL": database_url,
-        "TIDEPOOL_BROKER_URL": f"redis://127.0.0.1:{nowhere}/0",
-        "TIDEPOOL_S3_ENDPOINT": f"http://127.0.0.1:{nowhere}",
+        "TIDEPOOL_BROKER_URL": f"redis://127.0.0.1:{unused_port}/0",
+        "TIDEPOOL_S3_ENDPOINT": f"http://127.0.0.1:{unused_port}",
         "TIDEPOOL_S3_ACCESS_KEY": "access",
         "TIDEPOOL_S3_SECRET_KEY": "secret",
         "TIDEPOOL_PORT": str(port),

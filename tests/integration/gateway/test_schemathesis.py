@@ -35,7 +35,7 @@ from tests.support.publication import publish
 from tests.support.servers import Server, free_port
 from tests.unit.gateway.backends import classify, gateway
 
-# made here and not in a fixture, as schemathesis makes a test of each operation while pytest collects
+# not a fixture, because schemathesis creates the tests while pytest collects
 DOCUMENT = gateway(Stores(Database.in_memory(), MemoryObjects()), MemoryChannel(classify)).openapi()
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -44,7 +44,7 @@ CONFIG = schemathesis.Config.from_dict(
         "checks": {
             # a deadline of a nanosecond passes
             "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "504"]},
-            # a schema cannot say that an upload is too large, or that layers do not fit to each other
+            # a schema cannot say that an upload is too large, or that layers do not fit together
             "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", "401", "404", "409", "413", "422", "504"]},
         },
     }
@@ -56,7 +56,7 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 @pytest.fixture(scope="module")
 def known(stores: Stores) -> dict[str, str | int]:
-    """Path parameters of existing things: a data set and a model, with the names in the document's examples."""
+    """Path parameters of existing resources, with the names from the examples of the document."""
     artifact = stores.objects.put(Bucket.JOBS, "model.onnx", linear())
     manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact})
     preparation = PREPROCESS_SPEC.model_copy(update={"dataset": "cifar10"})
@@ -93,7 +93,7 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
         )
     )
     thread = threading.Thread(target=server.run)
-    with capture_logs():  # of which there are many, rendered slowly
+    with capture_logs():  # rendering the many log lines is slow
         thread.start()
         while not server.started:
             time.sleep(0.01)
@@ -114,7 +114,7 @@ def test_every_answer_is_documented(
 ) -> None:
     case.call_and_validate(base_url=address, headers=headers)
 
-    # most names lead nowhere, so what should work is tried once more for what is there
+    # most generated names do not exist, so repeat valid requests with names that do
     if case.path_parameters and case.meta and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
         case.path_parameters = {name: known[name] for name in case.path_parameters}
         if case.method == "DELETE" and "version" in case.path_parameters:

@@ -73,7 +73,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(1).random((5, *CARD.preprocessing.image.shape), np.float32)
 
 
-def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
+def test_an_http_client_gets_the_logits(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http) as client:
         infer_input = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
@@ -83,7 +83,7 @@ def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
             np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
-def test_grpc(gateway: Gateway, model: str, images: np.ndarray) -> None:
+def test_a_grpc_client_gets_the_logits(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_grpc.InferenceServerClient(gateway.grpc) as client:
         infer_input = triton_grpc.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
@@ -94,13 +94,13 @@ def test_grpc(gateway: Gateway, model: str, images: np.ndarray) -> None:
 
 def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
-        infer_input = [
+        inputs = [
             triton_http.InferInput("images", [1, *images.shape[1:]], "FP32").set_data_from_numpy(image[None])
             for image in images
         ]
 
-        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in infer_input * 20]
-        answers = [each.get_result().as_numpy("logits") for each in under_way]
+        calls = [client.async_infer(model, [item], headers=gateway.headers) for item in inputs * 20]
+        answers = [call.get_result().as_numpy("logits") for call in calls]
 
     np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(images), (20, 1)), rtol=1e-4)
 

@@ -212,8 +212,8 @@ def test_questions_are_counted(replica: Replica) -> None:
 
 def test_two_batches_are_handled_in_parallel(replica: Replica) -> None:
     # given a handler that finishes a batch only when a second one has started
-    both = threading.Barrier(2, timeout=30)
-    replica.before = both.wait
+    barrier = threading.Barrier(2, timeout=30)
+    replica.before = barrier.wait
     replica.responder = Responder(
         replica.pool, replica.client, BatchHandler(replica.respond, at_once=2), WAKEUP, replica.busy
     )

@@ -1,4 +1,4 @@
-"""What a key allows."""
+"""The scopes that a key allows."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from tests.examples import API_KEY
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_key_allows_its_own_scopes_and_an_admin_key_all(scope: Scope) -> None:
-    mine = API_KEY.model_copy(update={"scopes": (Scope.READ,)})
-    admins = API_KEY.model_copy(update={"scopes": (Scope.ADMIN,)})
+def test_a_key_allows_its_scopes_and_an_admin_key_allows_all(scope: Scope) -> None:
+    reader = API_KEY.model_copy(update={"scopes": (Scope.READ,)})
+    admin = API_KEY.model_copy(update={"scopes": (Scope.ADMIN,)})
 
-    assert mine.allows(scope) == (scope == Scope.READ)
-    assert admins.allows(scope)
+    assert reader.allows(scope) == (scope == Scope.READ)
+    assert admin.allows(scope)

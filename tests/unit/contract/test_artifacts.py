@@ -1,4 +1,4 @@
-"""The key layout."""
+"""The object keys of attempts."""
 
 from contract.artifacts import attempt_prefix
 

@@ -1,4 +1,4 @@
-"""How strict every message is."""
+"""Strict validation of messages, and the shared field types."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from contract.training import Epoch
 from tests.examples import COUNTS, EPOCH
 
 
-def test_a_value_cannot_be_changed() -> None:
+def test_a_message_is_immutable() -> None:
     with pytest.raises(ValidationError):
         COUNTS.train = 5  # type: ignore[misc]
 
@@ -21,7 +21,7 @@ def test_a_value_cannot_be_changed() -> None:
     [{"extra": 1}, {"train": -1}, {"train": 1.0}, {"train": "1"}, {"train": True}, {"train": None}],
     ids=str,
 )
-def test_a_count_is_an_integer_of_at_least_zero(change: dict[str, Any]) -> None:
+def test_an_invalid_count_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Counts.model_validate(COUNTS.model_dump() | change)
 

@@ -1,4 +1,4 @@
-"""Percentages by version."""
+"""Validation of traffic, the percentages of requests by version."""
 
 from typing import Any
 

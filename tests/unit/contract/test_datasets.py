@@ -18,7 +18,7 @@ from contract.datasets import SplitSpec
     ],
     ids=str,
 )
-def test_shares_that_add_up_to_one(shares: dict[str, float]) -> None:
+def test_shares_that_add_up_to_one_are_accepted(shares: dict[str, float]) -> None:
     split = SplitSpec.model_validate(shares)
 
     assert split.train + split.val + split.test == pytest.approx(1)

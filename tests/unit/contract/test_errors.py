@@ -1,4 +1,4 @@
-"""Errors that travel as data."""
+"""Errors recreated from their codes."""
 
 import pytest
 

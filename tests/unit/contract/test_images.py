@@ -1,4 +1,4 @@
-"""The shape that an image specification asks for."""
+"""Image specifications and their shapes."""
 
 from typing import Any
 

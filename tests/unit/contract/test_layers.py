@@ -1,4 +1,4 @@
-"""The shapes that follow from a layer list."""
+"""Validation of layer lists, and the output shapes of their layers."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ IMAGE = (3, 32, 24)
 FLATTEN: dict[str, Any] = {"flatten": {}}
 
 
-def after(*layers: dict[str, Any], image: tuple[int, int, int] = IMAGE) -> list[Shape]:
+def output_shapes(*layers: dict[str, Any], image: tuple[int, int, int] = IMAGE) -> list[Shape]:
     return shapes(LISTS.validate_python(layers), image)
 
 
@@ -38,8 +38,8 @@ def after(*layers: dict[str, Any], image: tuple[int, int, int] = IMAGE) -> list[
     ],
     ids=str,
 )
-def test_the_output_shape_of_a_layer_on_an_image(layer: dict[str, Any], shape: Shape) -> None:
-    assert after(layer, FLATTEN)[0] == shape
+def test_a_layer_on_an_image_has_the_expected_output_shape(layer: dict[str, Any], shape: Shape) -> None:
+    assert output_shapes(layer, FLATTEN)[0] == shape
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_the_output_shape_of_a_layer_on_an_image(layer: dict[str, Any], shape: S
     ],
     ids=str,
 )
-def test_the_output_shape_of_a_layer_on_a_flat_vector(layer: dict[str, Any], shape: Shape) -> None:
-    assert after(FLATTEN, layer) == [(2304,), shape]
+def test_a_layer_on_a_flat_vector_has_the_expected_output_shape(layer: dict[str, Any], shape: Shape) -> None:
+    assert output_shapes(FLATTEN, layer) == [(2304,), shape]
 
 
-def test_global_pooling_keeps_only_the_channels() -> None:
-    assert after({"conv": 8}, {"globalavgpool": {}}) == [(8, 32, 24), (8,)]
+def test_global_pooling_removes_height_and_width() -> None:
+    assert output_shapes({"conv": 8}, {"globalavgpool": {}}) == [(8, 32, 24), (8,)]
 
 
 @pytest.mark.parametrize(
@@ -78,25 +78,25 @@ def test_global_pooling_keeps_only_the_channels() -> None:
     ],
     ids=str,
 )
-def test_an_error_names_the_wrong_layer(layers: list[dict[str, Any]], fault: str) -> None:
+def test_an_error_names_the_layer_that_does_not_fit(layers: list[dict[str, Any]], fault: str) -> None:
     with pytest.raises(BadModel, match=fault):
-        after(*layers)
+        output_shapes(*layers)
 
 
 def test_activations_are_limited() -> None:
     side = 128  # 4096 channels of 128 × 128 are 2 ** 26 values
 
-    assert after({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side))[1] == (MAX_VALUES,)
+    assert output_shapes({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side))[1] == (MAX_VALUES,)
     with pytest.raises(BadModel, match=r"layers\[0\] \(conv\) is too large"):
-        after({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side + 1))
+        output_shapes({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side + 1))
 
 
 def test_the_weights_of_a_dense_layer_are_limited() -> None:
     side = 128  # 1 × 128 × 128 inputs by 4096 outputs are 2 ** 26 weights
 
-    assert after(FLATTEN, {"dense": 4096}, image=(1, side, side))[1] == (4096,)
+    assert output_shapes(FLATTEN, {"dense": 4096}, image=(1, side, side))[1] == (4096,)
     with pytest.raises(BadModel, match=r"layers\[1\] \(dense\) is too large"):
-        after(FLATTEN, {"dense": 4096}, image=(1, side, side + 1))
+        output_shapes(FLATTEN, {"dense": 4096}, image=(1, side, side + 1))
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ def test_an_invalid_layer_is_rejected(layer: Any, reason: str) -> None:
     ("layer", "kind"),
     [({"kernel": 3, "conv": 8}, "conv"), ({"lstm": 1}, None), (LISTS.validate_python([FLATTEN])[0], "flatten")],
 )
-def test_the_kind_of_a_layer(layer: Any, kind: str | None) -> None:
+def test_the_kind_of_a_layer_is_recognized(layer: Any, kind: str | None) -> None:
     assert kind_of(layer) == kind

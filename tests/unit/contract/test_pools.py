@@ -43,9 +43,9 @@ def test_an_invalid_request_is_rejected(fields: dict[str, object]) -> None:
 def test_a_request_is_parsed_by_its_mode() -> None:
     assert REQUEST.validate_python({"mode": "manual", "replicas": 0}) == ManualPool(mode="manual", replicas=0)
     assert REQUEST.validate_python({"mode": "auto", "max": 3}) == auto(max=3)
-    for wrong in ({"replicas": 1}, {"mode": "manual"}, {"mode": "auto", "replicas": 1}, {"mode": "often"}):
+    for invalid in ({"replicas": 1}, {"mode": "manual"}, {"mode": "auto", "replicas": 1}, {"mode": "often"}):
         with pytest.raises(ValidationError):
-            REQUEST.validate_python(wrong)
+            REQUEST.validate_python(invalid)
 
 
 def test_the_schema_of_a_request_has_no_defaults() -> None:

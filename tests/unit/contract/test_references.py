@@ -57,17 +57,17 @@ NAMES = st.text("az09._-", max_size=62).map("a".__add__)
 
 
 @given(NAMES, st.none() | st.integers(1, 2**31 - 1) | NAMES)
-def test_a_formatted_reference_parses_to_the_same_value(name: str, which: int | str | None) -> None:
+def test_a_formatted_reference_parses_to_the_same_value(name: str, selector: int | str | None) -> None:
     reference = Reference(
         name=name,
-        version=which if isinstance(which, int) else None,
-        alias=which if isinstance(which, str) else None,
+        version=selector if isinstance(selector, int) else None,
+        alias=selector if isinstance(selector, str) else None,
     )
 
     assert Reference.parse(str(reference)) == reference
 
 
-def test_references_are_listed_from_marked_fields_also_of_nested_models() -> None:
+def test_references_of_marked_fields_are_listed_including_nested_models() -> None:
     assert list(references_in(PREDICT_SPEC)) == [("model", "pet-cnn@1"), ("dataset", "pets@1")]
     assert list(references_in(PREPROCESS_SPEC)) == [("upload", UPLOAD_ID)]
 

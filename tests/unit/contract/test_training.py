@@ -1,4 +1,4 @@
-"""What a training job's spec becomes when parts of it are left out, and what is refused."""
+"""Defaults and validation of training specs."""
 
 from contextlib import suppress
 from typing import Any
@@ -12,7 +12,7 @@ from contract.errors import BadModel
 from contract.kinds.train import TrainSpec
 from contract.training import Adam, Layers, ResNet18, Sgd
 
-LEAST: dict[str, Any] = {"dataset": "pets", "model": "mine"}
+MINIMAL: dict[str, Any] = {"dataset": "pets", "model": "mine"}
 WORDS = st.sampled_from(["name", "layers", "cnn", "mlp", "hidden", "sgd", "lr", "conv", "relu", "dropout", "kernel"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
@@ -23,16 +23,16 @@ LAYERS = {"layers": [{"conv": 8, "padding": "valid"}, {"flatten": {}}]}
 
 
 @pytest.mark.parametrize("architecture", [None, {"name": "cnn"}, {"name": "resnet18"}, ResNet18(name="resnet18")])
-def test_a_convolutional_network_gets_its_recipe(architecture: Any) -> None:
-    spec = TrainSpec.model_validate(LEAST | ({"architecture": architecture} if architecture else {}))
+def test_a_convolutional_network_gets_the_sgd_recipe(architecture: Any) -> None:
+    spec = TrainSpec.model_validate(MINIMAL | ({"architecture": architecture} if architecture else {}))
 
     assert (spec.optimizer, spec.schedule, spec.label_smoothing) == (Sgd(name="sgd", lr=0.3), "onecycle", 0.1)
     assert (spec.batch_size, spec.augment) == (128, True)
 
 
 @pytest.mark.parametrize("architecture", [{"name": "mlp"}, LAYERS])
-def test_other_networks_get_a_plain_recipe(architecture: dict[str, Any]) -> None:
-    spec = TrainSpec.model_validate(LEAST | {"architecture": architecture})
+def test_other_networks_get_the_adam_recipe(architecture: dict[str, Any]) -> None:
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": architecture})
 
     assert (spec.optimizer, spec.schedule, spec.label_smoothing) == (Adam(lr=1e-3), "onecycle", 0.0)
     assert (spec.batch_size, spec.augment) == (128, True)
@@ -41,7 +41,7 @@ def test_other_networks_get_a_plain_recipe(architecture: dict[str, Any]) -> None
 def test_fields_of_the_request_override_the_recipe() -> None:
     request = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
 
-    spec = TrainSpec.model_validate(LEAST | request)
+    spec = TrainSpec.model_validate(MINIMAL | request)
 
     assert (spec.optimizer, spec.schedule, spec.batch_size, spec.augment) == (Adam(), "constant", 32, False)
     assert spec.label_smoothing == 0.1
@@ -49,7 +49,7 @@ def test_fields_of_the_request_override_the_recipe() -> None:
 
 @pytest.mark.parametrize("architecture", [{"name": "mlp", "hidden": [5]}, {"name": "cnn"}, LAYERS])
 def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, Any]) -> None:
-    spec = TrainSpec.model_validate(LEAST | {"architecture": architecture})
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": architecture})
 
     assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec
 
@@ -81,11 +81,11 @@ def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, An
 )
 def test_an_invalid_spec_is_rejected(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
-        TrainSpec.model_validate(LEAST | fault)
+        TrainSpec.model_validate(MINIMAL | fault)
 
 
 def test_layers_must_fit_the_images() -> None:
-    spec = TrainSpec.model_validate(LEAST | {"architecture": LAYERS})
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": LAYERS})
     assert isinstance(spec.architecture, Layers)
 
     spec.check_shape((3, 3, 3))
@@ -95,14 +95,14 @@ def test_layers_must_fit_the_images() -> None:
 
 
 def test_a_named_network_takes_images_of_any_shape() -> None:
-    TrainSpec.model_validate(LEAST).check_shape((1, 1, 1))
+    TrainSpec.model_validate(MINIMAL).check_shape((1, 1, 1))
 
 
 ARCHITECTURES = st.fixed_dictionaries({"layers": st.lists(JSON, max_size=3)}) | JSON
 
 
 @given(st.fixed_dictionaries({}, optional={"architecture": ARCHITECTURES, "optimizer": JSON, "epochs": JSON}))
-def test_any_json_is_a_valid_spec_or_rejected(fields: dict[str, Any]) -> None:
-    with suppress(ValidationError):  # anything else that is raised is a bug
-        spec = TrainSpec.model_validate(LEAST | fields)
+def test_any_json_is_either_a_valid_spec_or_rejected(fields: dict[str, Any]) -> None:
+    with suppress(ValidationError):  # any other exception is a bug
+        spec = TrainSpec.model_validate(MINIMAL | fields)
         assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -1,4 +1,4 @@
-"""The gateway over in-memory twins, and its clients."""
+"""The gateway with in-memory servers, and its clients."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[EventDict]]:
-    """What the gateway logs, unformatted."""
+    """The log events of the gateway, unformatted."""
     with capture_logs([merge_contextvars]) as lines:
         yield lines
 
@@ -74,7 +74,7 @@ async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
-    """Creates clients whose keys have these scopes."""
+    """Return a function that creates a client whose key has these scopes."""
     async with AsyncExitStack() as open_clients:
 
         def make(*scopes: Scope) -> httpx.AsyncClient:

@@ -1,4 +1,4 @@
-"""Every way into the gateway refuses the same keys, with the same status and the same text."""
+"""Every interface of the gateway refuses the same keys, with the same status and message."""
 
 from collections.abc import Awaitable, Callable
 
@@ -74,7 +74,7 @@ async def over_grpc(backends: Backends, header: str | None) -> Refusal:
     return statuses[caught.value.code()], str(caught.value.details())
 
 
-@pytest.mark.parametrize("way", [over_rest, over_the_fast_path, over_oip_http, over_the_oip_fast_path, over_grpc])
+@pytest.mark.parametrize("interface", [over_rest, over_the_fast_path, over_oip_http, over_the_oip_fast_path, over_grpc])
 @pytest.mark.parametrize(
     ("header", "refusal"),
     [
@@ -88,17 +88,17 @@ async def over_grpc(backends: Backends, header: str | None) -> Refusal:
         ("BEARER {reader}", NO_SCOPE),
     ],
 )
-async def test_every_way_in_refuses_a_key_alike(
+async def test_every_interface_refuses_a_key_with_the_same_error(
     backends: Backends,
     stores: Stores,
-    way: Callable[[Backends, str | None], Awaitable[Refusal]],
+    interface: Callable[[Backends, str | None], Awaitable[Refusal]],
     header: str | None,
     refusal: Refusal,
 ) -> None:
     reader = stores.keys.create("reader", frozenset({Scope.READ})).secret
     await warm(backends, reader, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
 
-    assert await way(backends, header and header.replace("{reader}", reader)) == refusal
+    assert await interface(backends, header and header.replace("{reader}", reader)) == refusal
 
 
 async def test_a_caller_has_the_id_and_the_scopes_of_its_key(backends: Backends, stores: Stores) -> None:

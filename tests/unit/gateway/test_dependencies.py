@@ -65,7 +65,7 @@ SCOPES = {
 }
 
 
-SOME = {"version": "1", "pool": "trainer"}  # values of path parameters that not every word can be
+SOME = {"version": "1", "pool": "trainer"}  # path parameters for which "none" is not a valid value
 
 
 def request_of(operation: str) -> httpx.Request:
@@ -119,8 +119,8 @@ async def test_a_request_needs_a_key(empty: FastAPI, operation: str, header: str
     if header is not None:
         request.headers["Authorization"] = header
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(empty)) as anybody:
-        response = await anybody.send(request)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(empty)) as client:
+        response = await client.send(request)
 
     detail(response, 401, "unauthenticated")
     assert response.headers["www-authenticate"] == "Bearer"

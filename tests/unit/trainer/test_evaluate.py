@@ -21,7 +21,7 @@ def model(folder: Path) -> Path:
     return path
 
 
-def test_run_returns_logits_and_signature(tmp_path: Path) -> None:
+def test_run_returns_the_logits_and_the_signature(tmp_path: Path) -> None:
     images = pictures(7)
     np.save(tmp_path / "images.npy", images)
 
@@ -47,7 +47,7 @@ def test_metrics_cover_all_shards(tmp_path: Path) -> None:
     assert calls == ["shard"] * 2
 
 
-def test_empty_split_has_no_metrics(tmp_path: Path) -> None:
+def test_an_empty_split_has_no_metrics(tmp_path: Path) -> None:
     assert evaluate(model(tmp_path), [], CARD.labels, lambda: None) is None
 
 

@@ -35,21 +35,21 @@ def waiting(stores: Stores, dataset: Job) -> Job:
     return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 
-async def test_a_job_is_refused_and_told_when_to_come_back(client: httpx.AsyncClient, waiting: Job) -> None:
+async def test_a_full_queue_refuses_a_job_with_retry_after(client: httpx.AsyncClient, waiting: Job) -> None:
     response = await client.post("/v1/jobs", json=TRAIN)
 
     assert "1 jobs are waiting" in problem(response, 503, "overloaded").detail
     assert int(response.headers["Retry-After"]) > 0
 
 
-async def test_a_retry_is_refused(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
+async def test_a_full_queue_refuses_a_retry(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
     cancelled = stores.of(DEFAULT_PROJECT).jobs.cancel(waiting.id)
     stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     problem(await client.post(f"/v1/jobs/{cancelled.id}/retry"), 503, "overloaded")
 
 
-async def test_an_archive_is_refused_and_not_kept(
+async def test_a_full_queue_refuses_an_archive_and_does_not_keep_it(
     client: httpx.AsyncClient, stores: Stores, objects: MemoryObjects, waiting: Job
 ) -> None:
     problem(await client.post("/v1/datasets/pets/versions", files=ARCHIVE), 503, "overloaded")
@@ -58,7 +58,9 @@ async def test_an_archive_is_refused_and_not_kept(
     assert stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 10).items[0].id == waiting.id
 
 
-async def test_a_job_is_accepted_when_one_has_begun(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
+async def test_a_job_is_accepted_once_a_waiting_job_has_started(
+    client: httpx.AsyncClient, stores: Stores, waiting: Job
+) -> None:
     assert (await client.post("/v1/jobs", json=TRAIN)).status_code == 503
 
     stores.leases.claim(JobKind.PREPROCESS, "worker")

@@ -20,12 +20,14 @@ ARCHIVE = ("pets.zip", b"PK, an archive", "application/zip")
 VERSIONS = "/v1/datasets/pets/versions"
 
 
-async def test_an_archive_is_uploaded(client: httpx.AsyncClient, objects: MemoryObjects, stores: Stores) -> None:
-    # when an archive is sent with its preparation
+async def test_an_uploaded_archive_creates_a_preprocessing_job(
+    client: httpx.AsyncClient, objects: MemoryObjects, stores: Stores
+) -> None:
+    # when an archive is sent with a spec
     spec = '{"image": {"size": [8, 16], "mode": "L"}, "split": {"seed": 7}}'
     response = await client.post(VERSIONS, files={"archive": ARCHIVE}, data={"spec": spec})
 
-    # then a job will prepare it as asked
+    # then a job with this spec is queued
     assert response.status_code == 202
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -33,14 +35,14 @@ async def test_an_archive_is_uploaded(client: httpx.AsyncClient, objects: Memory
     assert job["spec"]["image"] == {"size": [8, 16], "mode": "L", "resize": "stretch"}
     assert job["spec"]["split"]["seed"] == 7
 
-    # and the bytes are kept as they came
+    # and the bytes are stored unchanged
     upload = stores.of(DEFAULT_PROJECT).uploads.get(job["spec"]["source"]["upload"])
     assert (upload.filename, upload.complete) == ("pets.zip", True)
     assert objects.content == {(Bucket.UPLOADS, upload.id): b"PK, an archive"}
 
 
 @pytest.mark.parametrize("spec", [None, "{}", ("spec.json", b"{}")], ids=["none", "text", "file"])
-async def test_the_preparation_has_defaults(client: httpx.AsyncClient, spec: object) -> None:
+async def test_the_spec_has_defaults(client: httpx.AsyncClient, spec: object) -> None:
     files = {"archive": ARCHIVE} | ({"spec": spec} if isinstance(spec, tuple) else {})
 
     response = await client.post(VERSIONS, files=files, data={"spec": spec} if isinstance(spec, str) else {})
@@ -58,7 +60,7 @@ async def test_the_preparation_has_defaults(client: httpx.AsyncClient, spec: obj
         ("[]", "spec", "object"),
     ],
 )
-async def test_a_preparation_that_is_wrong(client: httpx.AsyncClient, spec: str, where: str, message: str) -> None:
+async def test_an_invalid_spec_is_refused(client: httpx.AsyncClient, spec: str, where: str, message: str) -> None:
     response = await client.post(VERSIONS, files={"archive": ARCHIVE}, data={"spec": spec})
 
     (fault,) = problem(response, 422, "invalid").errors
@@ -78,9 +80,9 @@ async def test_a_preparation_that_is_wrong(client: httpx.AsyncClient, spec: str,
         {"content": b"PK", "headers": {"Content-Type": "multipart/form-data"}},
         {"content": b"PK", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
     ],
-    ids=["no JSON", "deep", "unknown part", "no file", "no archive", "two archives", "no boundary", "no parts"],
+    ids=["not JSON", "deep", "unknown part", "no file", "no archive", "two archives", "no boundary", "no parts"],
 )
-async def test_a_form_that_is_wrong(
+async def test_a_malformed_form_is_refused(
     client: httpx.AsyncClient, objects: MemoryObjects, request_: dict[str, object]
 ) -> None:
     problem(await client.post(VERSIONS, **request_), 400, "malformed")  # type: ignore[arg-type]
@@ -88,44 +90,44 @@ async def test_a_form_that_is_wrong(
     assert objects.content == {}
 
 
-async def test_a_form_with_too_many_files(client: httpx.AsyncClient) -> None:
+async def test_a_form_with_too_many_files_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.post(VERSIONS, files=[("archive", ARCHIVE)] * 3), 413, "too_large")
 
 
-async def test_a_body_that_is_no_form(client: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_a_form_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(VERSIONS, content=b"PK", headers={"Content-Type": "application/zip"})
 
     assert "multipart/form-data" in problem(response, 415, "unsupported_media").detail
 
 
-async def test_a_data_set_and_its_version(client: httpx.AsyncClient, dataset: Job) -> None:
+async def test_a_data_set_and_its_version_are_shown(client: httpx.AsyncClient, dataset: Job) -> None:
     pets = (await client.get("/v1/datasets/pets")).json()
     version = (await client.get(f"{VERSIONS}/1")).json()
 
     assert (pets["name"], pets["versions"]) == ("pets", [1])
     assert (version["name"], version["version"], version["job"]) == ("pets", 1, dataset.id)
     assert version["shape"] == [3, 32, 32]
-    assert version["rejected_files"] == [{"file": "cat/notes.txt", "reason": "is no picture"}]
+    assert version["rejected_files"] == [{"file": "cat/notes.txt", "reason": "is not an image"}]
     assert "shards" not in version
 
 
 @pytest.mark.usefixtures("dataset")
 @pytest.mark.parametrize("path", ["/v1/datasets/cars", "/v1/datasets/cars/versions/1", f"{VERSIONS}/2"])
-async def test_a_data_set_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_data_set_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.get(path), 404, "not_found")
 
 
-async def test_data_sets_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_data_sets_are_listed_in_pages(client: httpx.AsyncClient, stores: Stores) -> None:
     # given three data sets
     for name in ("b", "c", "a"):
         spec = PREPROCESS_REQUEST.spec.model_copy(update={"dataset": name})
         publish(stores, PREPROCESS_REQUEST.model_copy(update={"spec": spec}), DATASET_MANIFEST)
 
-    # when they are listed by two
+    # when they are listed in pages of two
     first = (await client.get("/v1/datasets?limit=2")).json()
     second = (await client.get("/v1/datasets", params={"limit": 2, "cursor": first["next"]})).json()
 
-    # then each is seen once, by name
+    # then each is listed once, sorted by name
     assert [result["name"] for result in first["items"]] == ["a", "b"]
     assert [result["name"] for result in second["items"]] == ["c"]
     assert second["next"] is None

@@ -31,7 +31,7 @@ LIFE = ["state", "state", "metrics", "log", "progress", "state"]
 
 @pytest.fixture
 def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
-    """On a file, because the in-memory database cannot read and write concurrently."""
+    """Stores on a file, because the in-memory database cannot read and write concurrently."""
     database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
     tables.metadata.create_all(database.engine)
     return Stores(database, objects)
@@ -42,7 +42,7 @@ def job(stores: Stores) -> Job:
     return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 
-def live(stores: Stores) -> None:
+def run_job(stores: Stores) -> None:
     """Run the job to its end, with one event of each kind."""
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
@@ -62,9 +62,11 @@ def parsed(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
     return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in result]
 
 
-async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
+async def test_the_stream_of_a_finished_job_has_all_its_events(
+    client: httpx.AsyncClient, stores: Stores, job: Job
+) -> None:
     # given
-    live(stores)
+    run_job(stores)
 
     # when
     result = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
@@ -84,10 +86,10 @@ async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, sto
 
 
 @pytest.mark.parametrize(("last", "rest"), [("", 6), ("0", 6), ("2", 4), ("5", 1), ("6", 0), ("999999999", 0)])
-async def test_a_reader_resumes_after_the_last_event_it_saw(
+async def test_a_reader_resumes_after_its_last_event(
     client: httpx.AsyncClient, stores: Stores, job: Job, last: str, rest: int
 ) -> None:
-    live(stores)
+    run_job(stores)
 
     result = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
 
@@ -96,14 +98,14 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(
 
 async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
     # given a client that reads the events of a waiting job
-    looked, loop = asyncio.Event(), asyncio.get_running_loop()
+    polled, loop = asyncio.Event(), asyncio.get_running_loop()
     reading = asyncio.create_task(client.get(f"/v1/jobs/{job.id}/events"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Events, "after", _telling(Events.after, lambda: loop.call_soon_threadsafe(looked.set)))
-        await asyncio.wait_for(looked.wait(), 30)
+        patch.setattr(Events, "after", _calling_before(Events.after, lambda: loop.call_soon_threadsafe(polled.set)))
+        await asyncio.wait_for(polled.wait(), 30)
 
-    # when the job goes on
-    await asyncio.to_thread(live, stores)
+    # when the job runs
+    await asyncio.to_thread(run_job, stores)
 
     # then the stream ends with it
     result = parsed(await asyncio.wait_for(reading, 30))
@@ -111,7 +113,9 @@ async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stor
     assert result[-1][2]["data"]["state"] == "succeeded"
 
 
-async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
+async def test_more_events_than_one_read_returns_are_streamed(
+    client: httpx.AsyncClient, stores: Stores, job: Job
+) -> None:
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     for number in range(250):
@@ -126,22 +130,22 @@ async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, st
 async def test_a_stream_continues_after_an_outage_of_the_database(
     client: httpx.AsyncClient, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a database that is away for the first two looks
-    live(stores)
+    # given a database that is unavailable for the first two reads
+    run_job(stores)
     away = [DatabaseUnavailable("away")] * 2
 
-    def look() -> None:
+    def fail_twice() -> None:
         if away:
             raise away.pop()
 
-    monkeypatch.setattr(Events, "after", _telling(Events.after, look))
+    monkeypatch.setattr(Events, "after", _calling_before(Events.after, fail_twice))
     monkeypatch.setattr(events, "POLL_S", 0.01)
 
     # then nothing is missing
     assert [kind for _, kind, _ in parsed(await client.get(f"/v1/jobs/{job.id}/events"))] == LIFE
 
 
-async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/jobs/none/events"), 404, "not_found")
 
 
@@ -155,7 +159,7 @@ async def test_an_invalid_event_id_is_refused(client: httpx.AsyncClient, job: Jo
 async def test_a_slow_reader_is_disconnected(
     app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a client that reads the headers and then nothing more
+    # given a client that stops reading after the headers
     monkeypatch.setattr(events, "SEND_TIMEOUT_S", 0.05)
     secret = stores.keys.create("test", frozenset({Scope.READ})).secret
     scope = {
@@ -165,28 +169,28 @@ async def test_a_slow_reader_is_disconnected(
         "query_string": b"",
         "headers": [(b"authorization", f"Bearer {secret}".encode())],
     }
-    asked = False
+    received = False
 
     async def receive() -> Message:
-        nonlocal asked
-        if asked:
+        nonlocal received
+        if received:
             await asyncio.Event().wait()
-        asked = True
+        received = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    # then it is let go of, though its job has not ended
+    # then it is disconnected, although its job has not ended
     async with asyncio.timeout(30):
         with pytest.raises(SendTimeoutError):
             await app(scope, receive, send)
 
 
-def _telling(after: Callable[..., tuple[JobEvent, ...]], tell: Callable[[], object]) -> Callable[..., object]:
-    def told(*arguments: Any) -> tuple[JobEvent, ...]:
-        tell()
+def _calling_before(after: Callable[..., tuple[JobEvent, ...]], hook: Callable[[], object]) -> Callable[..., object]:
+    def wrapper(*arguments: Any) -> tuple[JobEvent, ...]:
+        hook()
         return after(*arguments)
 
-    return told
+    return wrapper

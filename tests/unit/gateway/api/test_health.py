@@ -30,7 +30,7 @@ async def ask(app: FastAPI, path: str) -> httpx.Response:
         return await client.get(path)
 
 
-async def test_readyz_is_ready_if_every_server_answers(anonymous: httpx.AsyncClient) -> None:
+async def test_readyz_is_ready_if_every_server_responds(anonymous: httpx.AsyncClient) -> None:
     alive, ready = await anonymous.get("/livez"), await anonymous.get("/readyz")
 
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
@@ -38,7 +38,7 @@ async def test_readyz_is_ready_if_every_server_answers(anonymous: httpx.AsyncCli
     assert ready.json() == {"status": "ready", "database": "ok", "broker": "ok", "objects": "ok"}
 
 
-async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> None:
+async def test_the_gateway_is_ready_while_the_broker_and_the_object_store_are_down() -> None:
     stores = Stores(Database.in_memory(), LostObjects())
     app = gateway(stores, LostChannel(classify))
 
@@ -53,7 +53,7 @@ async def test_readyz_is_503_while_the_database_is_down() -> None:
     stores = Stores(Database.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"), MemoryObjects())
     app = gateway(stores, MemoryChannel(classify))
 
-    # then the gateway says so, and still lives
+    # then the gateway is not ready, but still alive
     response = await ask(app, "/readyz")
     problem(response, 503, "database_unavailable")
     assert response.headers["retry-after"] == "2"

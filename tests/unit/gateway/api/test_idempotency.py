@@ -24,7 +24,7 @@ KEYS = ["k", "x" * 255, '"quoted"', "ü"]
 
 @dataclass(frozen=True)
 class Call:
-    """A creating request, and how to make one that differs."""
+    """A request that creates something, and the arguments of a different one."""
 
     path: str
     arguments: dict[str, Any]
@@ -69,13 +69,13 @@ async def test_another_request_with_the_same_key_is_refused(client: httpx.AsyncC
     assert "Idempotency-Key" in problem(await call.send(client, "k", **call.other), 422, "invalid").detail
 
 
-async def test_the_same_body_to_another_address_is_another_request(client: httpx.AsyncClient) -> None:
+async def test_the_same_body_to_another_path_is_another_request(client: httpx.AsyncClient) -> None:
     call = CALLS["archive"]
     await call.send(client, "k")
 
-    elsewhere = Call("/v1/datasets/cars/versions", call.arguments, {})
+    other_path = Call("/v1/datasets/cars/versions", call.arguments, {})
 
-    problem(await elsewhere.send(client, "k"), 422, "invalid")
+    problem(await other_path.send(client, "k"), 422, "invalid")
 
 
 @pytest.mark.parametrize("path", [*sorted({call.path for call in CALLS.values()}), "/v1/jobs/none/retry", "/v1/keys"])
@@ -114,25 +114,25 @@ async def test_a_repetition_gets_the_first_answer_even_if_the_job_has_progressed
     assert claim is not None
     stores.leases.finish(claim.lease, DATASET_MANIFEST)
 
-    # when it is asked for again, then the answer is the one that was lost, and nothing runs anew
+    # when the request is repeated, then it gets the first answer, and no new job runs
     assert (await CALLS["preparation"].send(client, "k")).json() == first.json()
     assert stores.leases.claim(JobKind.PREPROCESS, "worker") is None
 
 
-async def test_an_archive_that_made_no_job_is_not_kept(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+async def test_an_archive_that_created_no_job_is_not_kept(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
     # given an archive that was accepted
     call = CALLS["archive"]
     kept = (await call.send(client, "k")).json()["spec"]["source"]["upload"]
 
-    # when it comes again, and when another comes with its key
+    # when it is sent again, and when another is sent with its key
     await call.send(client, "k")
     await call.send(client, "k", **call.other)
 
-    # then only the first is in the store
+    # then only the first is stored
     assert list(objects.content) == [(Bucket.UPLOADS, kept)]
 
 
-async def test_a_retry_makes_one_job(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_repeated_retry_creates_one_job(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two cancelled jobs
     cancelled = [
         stores.of(DEFAULT_PROJECT).jobs.cancel(stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id).id
@@ -157,10 +157,10 @@ async def test_a_secret_is_not_shown_again(client: httpx.AsyncClient, stores: St
     call = Call("/v1/keys", {"json": {"name": "laptop", "scopes": ["read", "write"]}}, {})
     first = await call.send(client, "k")
 
-    # when the answer was lost and the request is repeated, the scopes in another order
+    # when the request is repeated, with the scopes in another order
     again = await call.send(client, "k", json={"name": "laptop", "scopes": ["write", "read"]})
 
-    # then the key can be found and deleted, but its secret is nowhere
+    # then the answer names the key, but does not contain its secret
     assert first.status_code == 201
     assert first.json()["id"] in problem(again, 409, "conflict").detail
     assert [key.name for key in stores.keys.list()] == ["test", "laptop"]

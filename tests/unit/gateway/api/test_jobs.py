@@ -32,7 +32,7 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
     headers = {"X-Request-ID": "trace-1"}
     response = await client.post("/v1/jobs", json=train(epochs=3) | {"priority": 7, "deadline_s": 60}, headers=headers)
 
-    # then it is kept, for the version that is the newest now, with the recipe filled in
+    # then it is stored with the current version and the default recipe
     assert response.status_code == 202
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -44,7 +44,7 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
 
 
 @pytest.mark.usefixtures("dataset")
-async def test_a_layer_list_that_cannot_take_the_images_is_refused(client: httpx.AsyncClient) -> None:
+async def test_layers_that_do_not_fit_the_images_are_refused(client: httpx.AsyncClient) -> None:
     architecture = {"layers": [{"conv": 8}, {"maxpool": 64}, {"flatten": {}}]}
 
     result = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
@@ -54,13 +54,13 @@ async def test_a_layer_list_that_cannot_take_the_images_is_refused(client: httpx
 
 @pytest.mark.parametrize("reference", ["cars", "cars@1", "pets@2", "pets@newest"])
 @pytest.mark.usefixtures("dataset")
-async def test_a_data_set_that_does_not_exist(client: httpx.AsyncClient, reference: str) -> None:
+async def test_an_unknown_data_set_is_not_found(client: httpx.AsyncClient, reference: str) -> None:
     result = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
 
     assert reference.partition("@")[0] in result.detail
 
 
-async def test_a_version_out_of_range(client: httpx.AsyncClient) -> None:
+async def test_a_version_out_of_range_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/jobs", json=train(dataset="pets@99999999999")), 422, "invalid")
 
 
@@ -68,27 +68,27 @@ async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncCl
     def job(upload: str) -> dict[str, Any]:
         return {"kind": "preprocess", "spec": {"dataset": "pets", "source": {"upload": upload}}}
 
-    # given an upload that is only announced
+    # given an announced upload without a file
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then no job may use it, or one that was not announced
+    # then no job can use it, nor an unknown upload
     problem(await client.post("/v1/jobs", json=job(upload)), 409, "conflict")
     problem(await client.post("/v1/jobs", json=job("none")), 404, "not_found")
 
-    # until it is complete
+    # when it is complete, then a job can use it
     objects.put(Bucket.UPLOADS, upload, b"PK")
     await client.post(f"/v1/uploads/{upload}/complete")
     assert (await client.post("/v1/jobs", json=job(upload))).status_code == 202
 
 
-async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/jobs/none"), 404, "not_found")
     problem(await client.get("/v1/jobs/none?wait=60"), 404, "not_found")
     problem(await client.post("/v1/jobs/none/cancel"), 404, "not_found")
     problem(await client.post("/v1/jobs/none/retry"), 404, "not_found")
 
 
-async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_failed_job_shows_its_error(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
@@ -109,7 +109,7 @@ async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> 
     assert (again.status_code, again.json()["state"]) == (202, "cancelled")
 
 
-async def test_a_running_job_is_asked_to_stop(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_running_job_is_shown_as_cancelling(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(JobKind.PREPROCESS, "worker")
 
@@ -133,7 +133,7 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
     # when
     response = await client.post(f"/v1/jobs/{failed.id}/retry")
 
-    # then it is a new job that asks for the same
+    # then there is a new job with the same spec
     assert response.status_code == 202
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -142,15 +142,17 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
     assert (job["spec"], job["priority"]) == (failed.spec, 7)
 
 
-async def test_a_job_that_cannot_be_retried(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
+async def test_a_waiting_or_succeeded_job_cannot_be_retried(
+    client: httpx.AsyncClient, stores: Stores, dataset: Job
+) -> None:
     waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     for job in (waiting, dataset):
         problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
 
 
-async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
-    made = [stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
+async def test_jobs_are_listed_in_pages_newest_first(client: httpx.AsyncClient, stores: Stores) -> None:
+    created = [stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
 
     seen, cursor = [], None
     while True:
@@ -161,7 +163,7 @@ async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> N
         if cursor is None:
             break
 
-    assert seen == made[::-1]
+    assert seen == created[::-1]
 
 
 async def test_jobs_are_filtered_by_kind_state_model_and_data_set(
@@ -183,18 +185,18 @@ async def test_jobs_are_filtered_by_kind_state_model_and_data_set(
         assert {job["id"] for job in page["items"]} == ids, query
 
 
-async def test_waiting_for_a_job_that_has_ended(client: httpx.AsyncClient, dataset: Job) -> None:
+async def test_waiting_for_a_finished_job_returns_at_once(client: httpx.AsyncClient, dataset: Job) -> None:
     assert (await client.get(f"/v1/jobs/{dataset.id}?wait=60")).json()["state"] == "succeeded"
 
 
-async def test_waiting_ends_after_the_given_time(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_waiting_ends_after_the_requested_time(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     assert (await client.get(f"/v1/jobs/{job.id}?wait=0.01")).json()["state"] == "queued"
 
 
 class TestWaiting:
-    """On a file, because the in-memory database cannot read and write concurrently."""
+    """With stores on a file, because the in-memory database cannot read and write concurrently."""
 
     @pytest.fixture
     def stores(self, tmp_path: Path, objects: MemoryObjects) -> Stores:
@@ -202,24 +204,24 @@ class TestWaiting:
         tables.metadata.create_all(database.engine)
         return Stores(database, objects)
 
-    async def test_waiting_ends_with_the_job(self, client: httpx.AsyncClient, stores: Stores) -> None:
+    async def test_waiting_ends_when_the_job_ends(self, client: httpx.AsyncClient, stores: Stores) -> None:
         # given a client that waits for a queued job
-        looked, loop = asyncio.Event(), asyncio.get_running_loop()
+        polled, loop = asyncio.Event(), asyncio.get_running_loop()
 
         @event.listens_for(stores.database.engine, "after_cursor_execute")
         def look(_: Any, __: Any, statement: str, *___: Any) -> None:
             if "FROM jobs" in statement:
-                loop.call_soon_threadsafe(looked.set)
+                loop.call_soon_threadsafe(polled.set)
 
         job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
         waiting = asyncio.create_task(client.get(f"/v1/jobs/{job.id}?wait=60"))
-        await asyncio.wait_for(looked.wait(), 30)
+        await asyncio.wait_for(polled.wait(), 30)
 
         # when the job succeeds
         claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
         assert claim is not None
         stores.leases.finish(claim.lease, DATASET_MANIFEST)
 
-        # then the answer comes by itself
+        # then the request is answered
         response = await asyncio.wait_for(waiting, 30)
         assert (response.json()["state"], response.json()["result"]["dataset"]) == ("succeeded", "pets@1")

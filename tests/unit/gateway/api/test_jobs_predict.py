@@ -44,15 +44,15 @@ async def test_an_alias_is_pinned_to_its_current_version(client: httpx.AsyncClie
     assert response.json()["spec"]["model"] == "pet-cnn@1"
 
 
-async def test_a_prediction_of_an_upload_needs_it_complete(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
-    # given an upload that is only announced
+async def test_a_prediction_needs_a_complete_upload(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    # given an announced upload without a file
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then it cannot be predicted, nor can one that was not announced
+    # then no prediction can use it, nor an unknown upload
     problem(await client.post("/v1/jobs", json=predict(input={"upload": upload})), 409, "conflict")
     problem(await client.post("/v1/jobs", json=predict(input={"upload": "none"})), 404, "not_found")
 
-    # until it is complete
+    # when it is complete, then a prediction can use it
     objects.put(Bucket.UPLOADS, upload, b"PK")
     await client.post(f"/v1/uploads/{upload}/complete")
     response = await client.post("/v1/jobs", json=predict(input={"upload": upload}))
@@ -85,17 +85,17 @@ async def test_images_that_the_model_does_not_take_are_refused(client: httpx.Asy
     larger = DATASET_MANIFEST.model_copy(update={"image": ImageSpec(size=(64, 64))})
     publish(stores, PREPROCESS_REQUEST, larger)
 
-    found = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
+    result = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
 
-    assert "takes images as 32×32 RGB (crop), but the data set has them as 64×64 RGB (stretch)" in found.detail
+    assert "takes images as 32×32 RGB (crop), but the data set has them as 64×64 RGB (stretch)" in result.detail
 
 
-async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_predictions_are_filtered_by_model_and_data_set(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for query in ("model=pet-cnn", "dataset=pets"):
         page = (await client.get(f"/v1/jobs?kind=predict&{query}")).json()
-        assert [found["id"] for found in page["items"]] == [job.id]
+        assert [item["id"] for item in page["items"]] == [job.id]
 
 
 async def test_a_data_set_in_use_by_a_prediction_is_not_deleted(client: httpx.AsyncClient, stores: Stores) -> None:
@@ -111,7 +111,7 @@ async def test_the_output_redirects_to_the_object_store(client: httpx.AsyncClien
     # when
     response = await client.get(f"/v1/jobs/{job.id}/output")
 
-    # then the way there is given, and what is found there is in the result
+    # then the location is the object's URL, and the result describes the object
     assert response.status_code == 307
     assert response.headers["location"] == stores.objects.download_url(ROWS_FILE)
     result = (await client.get(f"/v1/jobs/{job.id}")).json()["result"]
@@ -119,7 +119,9 @@ async def test_the_output_redirects_to_the_object_store(client: httpx.AsyncClien
     assert result["output"] == {"size": ROWS_FILE.size, "sha256": ROWS_FILE.sha256}
 
 
-async def test_a_job_without_an_output(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
+async def test_the_output_of_a_job_without_one_is_refused(
+    client: httpx.AsyncClient, stores: Stores, dataset: Job
+) -> None:
     waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for job in (waiting, dataset):

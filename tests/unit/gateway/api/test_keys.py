@@ -19,18 +19,18 @@ async def test_me_returns_the_key_of_the_request(client_with: Callable[..., http
     assert "secret" not in response.json()
 
 
-async def test_a_key_is_made_and_works(client: httpx.AsyncClient) -> None:
-    # when a key is made
-    made = await client.post("/v1/keys", json={"name": "laptop", "scopes": ["read"]})
+async def test_a_created_key_has_its_scopes(client: httpx.AsyncClient) -> None:
+    # when a key is created
+    response = await client.post("/v1/keys", json={"name": "laptop", "scopes": ["read"]})
 
-    # then its secret opens what its scopes say
-    assert made.status_code == 201
-    key = made.json()
+    # then its secret permits what its scopes permit
+    assert response.status_code == 201
+    key = response.json()
     headers = {"Authorization": f"Bearer {key['secret']}"}
     assert (await client.get("/v1/jobs", headers=headers)).status_code == 200
     problem(await client.get("/v1/keys", headers=headers), 403, "forbidden")
 
-    # and is shown nowhere else
+    # and is not listed
     listed = (await client.get("/v1/keys")).json()
     assert [result["name"] for result in listed["items"]] == ["test", "laptop"]
     assert listed["next"] is None
@@ -48,7 +48,7 @@ async def test_a_key_is_revoked(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("scopes", [[], ["root"], ["read", "root"], "read", None])
-async def test_scopes_that_do_not_exist(client: httpx.AsyncClient, scopes: object) -> None:
+async def test_unknown_scopes_are_refused(client: httpx.AsyncClient, scopes: object) -> None:
     result = problem(await client.post("/v1/keys", json={"name": "laptop", "scopes": scopes}), 422, "invalid")
 
     assert result.errors[0].where.startswith("scopes")

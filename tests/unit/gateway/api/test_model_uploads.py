@@ -20,10 +20,12 @@ PREPROCESSING = '{"size": [8, 6], "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2
 METADATA = f'{{"labels": ["cat", "dog"], "preprocessing": {PREPROCESSING}}}'
 
 
-async def test_a_model_is_uploaded(client: httpx.AsyncClient, objects: MemoryObjects, stores: Stores) -> None:
+async def test_an_uploaded_model_creates_a_vetting_job(
+    client: httpx.AsyncClient, objects: MemoryObjects, stores: Stores
+) -> None:
     response = await client.post(VERSIONS, files={"model": FILE}, data={"metadata": METADATA})
 
-    # then a job will look at it
+    # then a vetting job is queued
     assert response.status_code == 202
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
@@ -32,13 +34,13 @@ async def test_a_model_is_uploaded(client: httpx.AsyncClient, objects: MemoryObj
     assert job["spec"]["preprocessing"]["size"] == [8, 6]
     assert [result["id"] for result in (await client.get("/v1/jobs?model=pet-vit")).json()["items"]] == [job["id"]]
 
-    # and the bytes are kept as they came
+    # and the bytes are stored unchanged
     upload = stores.of(DEFAULT_PROJECT).uploads.get(job["spec"]["source"]["upload"])
     assert (upload.filename, upload.complete) == ("vit.onnx", True)
     assert objects.content == {(Bucket.UPLOADS, upload.id): b"a graph"}
 
 
-async def test_metadata_may_be_missing(client: httpx.AsyncClient) -> None:
+async def test_metadata_is_optional(client: httpx.AsyncClient) -> None:
     spec = (await client.post(VERSIONS, files={"model": FILE})).json()["spec"]
 
     assert (spec["labels"], spec["preprocessing"]) == ([], None)
@@ -55,7 +57,7 @@ async def test_metadata_may_be_missing(client: httpx.AsyncClient) -> None:
         ("[]", "metadata"),
     ],
 )
-async def test_metadata_that_is_wrong(
+async def test_invalid_metadata_is_refused(
     client: httpx.AsyncClient, objects: MemoryObjects, metadata: str, where: str
 ) -> None:
     response = await client.post(VERSIONS, files={"model": FILE}, data={"metadata": metadata})
@@ -69,15 +71,15 @@ async def test_metadata_that_is_wrong(
     [{"archive": FILE}, {"model": (None, "text")}, {"model": FILE, "other": FILE}, {"metadata": (None, "{}")}],
     ids=["another name", "no file", "unknown part", "no model"],
 )
-async def test_a_form_that_is_wrong(client: httpx.AsyncClient, files: dict[str, object]) -> None:
+async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, files: dict[str, object]) -> None:
     problem(await client.post(VERSIONS, files=files), 400, "malformed")  # type: ignore[arg-type]
 
 
-async def test_metadata_that_is_no_json(client: httpx.AsyncClient) -> None:
+async def test_metadata_that_is_not_json_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.post(VERSIONS, files={"model": FILE}, data={"metadata": "{"}), 400, "malformed")
 
 
-async def test_a_large_model_may_be_as_large_as_an_upload(client: httpx.AsyncClient) -> None:
+async def test_a_model_may_be_as_large_as_an_upload(client: httpx.AsyncClient) -> None:
     large = ("vit.onnx", bytes(SETTINGS.max_json_bytes), "application/octet-stream")
     assert (await client.post(VERSIONS, files={"model": large})).status_code == 202
 
@@ -85,7 +87,7 @@ async def test_a_large_model_may_be_as_large_as_an_upload(client: httpx.AsyncCli
     problem(await client.post(VERSIONS, files={"model": larger}), 413, "too_large")
 
 
-async def test_a_repeated_upload_is_one_job(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+async def test_a_repeated_upload_creates_one_job(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
     headers = {"Idempotency-Key": "once"}
     first = await client.post(VERSIONS, files={"model": FILE}, headers=headers)
 
@@ -98,18 +100,18 @@ async def test_a_repeated_upload_is_one_job(client: httpx.AsyncClient, objects: 
 
 
 async def test_a_rejected_version_is_shown_with_its_reason(client: httpx.AsyncClient, stores: Stores) -> None:
-    # given an upload that was no model
+    # given an upload that is not a model
     await client.post(VERSIONS, files={"model": FILE})
     claim = stores.leases.claim(JobKind.VET, "worker")
     assert claim is not None
-    stores.leases.fail(claim.lease, BadModel("the file is no ONNX model"))
+    stores.leases.fail(claim.lease, BadModel("the file is not an ONNX model"))
 
     # then
     version = (await client.get(f"{VERSIONS}/1")).json()
-    assert (version["status"], version["reason"]) == ("rejected", "the file is no ONNX model")
+    assert (version["status"], version["reason"]) == ("rejected", "the file is not an ONNX model")
     assert (await client.get("/v1/models/pet-vit")).json()["rejected"] == [1]
 
-    # and nothing can be done with it
+    # and every use of it is refused
     for response in (
         await client.get(f"{VERSIONS}/1/artifact"),
         await client.put("/v1/models/pet-vit/aliases/live", json={"version": 1}),
@@ -117,14 +119,14 @@ async def test_a_rejected_version_is_shown_with_its_reason(client: httpx.AsyncCl
             "/v1/jobs", json={"kind": "predict", "spec": {"model": "pet-vit@1", "input": {"upload": "any"}}}
         ),
     ):
-        assert "was rejected: the file is no ONNX model" in problem(response, 422, "bad_model").detail
+        assert "was rejected: the file is not an ONNX model" in problem(response, 422, "bad_model").detail
 
 
 async def test_a_vetting_job_can_take_a_presigned_upload(client: httpx.AsyncClient, stores: Stores) -> None:
     upload = (await client.post(VERSIONS, files={"model": FILE})).json()["spec"]["source"]["upload"]
 
-    def asked(upload: str) -> dict[str, object]:
+    def vet(upload: str) -> dict[str, object]:
         return {"kind": "vet", "spec": {"model": "pet-vit", "source": {"upload": upload}}}
 
-    assert (await client.post("/v1/jobs", json=asked(upload))).status_code == 202
-    problem(await client.post("/v1/jobs", json=asked("none")), 404, "not_found")
+    assert (await client.post("/v1/jobs", json=vet(upload))).status_code == 202
+    problem(await client.post("/v1/jobs", json=vet("none")), 404, "not_found")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 MODEL = "/v1/models/pet-cnn"
 
 
-async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) -> None:
+async def test_a_model_and_its_version_are_shown(client: httpx.AsyncClient, model: Job) -> None:
     result = (await client.get(MODEL)).json()
     version = (await client.get(f"{MODEL}/versions/1")).json()
 
@@ -51,22 +51,22 @@ async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, meth
 
 
 async def test_an_alias_is_moved_and_deleted(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
-    # given two versions, and an alias at the first
+    # given two versions, and an alias of the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     alias = f"{MODEL}/aliases/production"
-    set_ = await client.put(alias, json={"version": 1})
-    assert (set_.status_code, set_.json()["alias"], set_.json()["version"]) == (200, "production", 1)
+    response = await client.put(alias, json={"version": 1})
+    assert (response.status_code, response.json()["alias"], response.json()["version"]) == (200, "production", 1)
 
     # when it moves to the second
     await client.put(alias, json={"version": 2})
 
-    # then that is where it is seen, and only there
+    # then only the second version has it
     result = (await client.get(MODEL)).json()
-    assert [(seen["alias"], seen["version"]) for seen in result["aliases"]] == [("production", 2)]
+    assert [(item["alias"], item["version"]) for item in result["aliases"]] == [("production", 2)]
     assert (await client.get(f"{MODEL}/versions/1")).json()["aliases"] == []
     assert (await client.get(f"{MODEL}/versions/2")).json()["aliases"] == ["production"]
 
-    # and when it is deleted, the version stays
+    # and when it is deleted, both versions remain
     assert (await client.delete(alias)).status_code == 204
     assert (await client.get(MODEL)).json()["versions"] == [2, 1]
 
@@ -83,13 +83,13 @@ async def test_a_version_with_an_alias_is_not_deleted(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("version", [0, -1, 2**31, "1", True, None, 1.5])
-async def test_an_alias_of_no_version(client: httpx.AsyncClient, version: object) -> None:
+async def test_an_alias_needs_a_valid_version(client: httpx.AsyncClient, version: object) -> None:
     response = await client.put(f"{MODEL}/aliases/production", json={"version": version})
 
     assert problem(response, 422, "invalid").errors[0].where == "version"
 
 
-async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_models_are_listed_in_pages(client: httpx.AsyncClient, stores: Stores) -> None:
     for name in ("b", "c", "a"):
         spec = TrainSpec(dataset="pets@1", model=name)
         publish(stores, TRAIN_REQUEST.model_copy(update={"spec": spec}), MODEL_MANIFEST)
@@ -102,14 +102,16 @@ async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) ->
     assert second["next"] is None
 
 
-async def test_an_alias_is_split_and_shadowed(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+async def test_an_alias_can_split_traffic_and_have_a_shadow(
+    client: httpx.AsyncClient, stores: Stores, model: Job
+) -> None:
     # given three versions
     for _ in range(2):
         publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
 
     # when
-    asked = {"versions": {"1": 90, "2": 10}, "shadow": 3}
-    alias = (await client.put(f"{MODEL}/aliases/production", json=asked)).json()
+    traffic = {"versions": {"1": 90, "2": 10}, "shadow": 3}
+    alias = (await client.put(f"{MODEL}/aliases/production", json=traffic)).json()
 
     # then
     assert (alias["version"], alias["versions"], alias["shadow"]) == (1, {"1": 90, "2": 10}, 3)
@@ -132,7 +134,7 @@ async def test_an_alias_is_split_and_shadowed(client: httpx.AsyncClient, stores:
     ],
     ids=str,
 )
-async def test_traffic_that_is_wrong(client: httpx.AsyncClient, target: object, where: str) -> None:
+async def test_invalid_traffic_is_refused(client: httpx.AsyncClient, target: object, where: str) -> None:
     response = await client.put(f"{MODEL}/aliases/production", json=target)
 
     assert problem(response, 422, "invalid").errors[0].where == where

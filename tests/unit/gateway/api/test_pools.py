@@ -18,12 +18,12 @@ from tests.support.problems import problem
 pytestmark = pytest.mark.anyio
 
 READY = ReplicaReport(job=False, busy=0.25, draining=False)
-GOING = ReplicaReport(job=True, busy=1.0, draining=True)
+DRAINING = ReplicaReport(job=True, busy=1.0, draining=True)
 
 
 async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
     stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
-    reports.said = {"preprocess": PoolReports(replicas={"a": READY, "b": GOING})}
+    reports.reported = {"preprocess": PoolReports(replicas={"a": READY, "b": DRAINING})}
 
     response = await client.get("/v1/pools")
 
@@ -46,7 +46,7 @@ async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, r
 async def test_fields_from_the_broker_are_null_while_it_is_down(
     client: httpx.AsyncClient, reports: MemoryReports
 ) -> None:
-    reports.said = None
+    reports.reported = None
 
     inference = (await client.get("/v1/pools/inference")).json()
     trainer = (await client.get("/v1/pools/trainer")).json()
@@ -56,8 +56,8 @@ async def test_fields_from_the_broker_are_null_while_it_is_down(
 
 
 async def test_a_pool_shows_how_many_replicas_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
-    seen = Measured(at=0.0, ready=1, waiting=0, running=0)
-    stores.pools.record_created(stores.pools.get("inference"), 3, seen, by_people=True)
+    measured = Measured(at=0.0, ready=1, waiting=0, running=0)
+    stores.pools.record_created(stores.pools.get("inference"), 3, measured, by_people=True)
 
     inference = (await client.get("/v1/pools/inference")).json()
 
@@ -72,10 +72,10 @@ async def test_a_pool_is_set_to_a_manual_size(client: httpx.AsyncClient) -> None
     assert (await client.get("/v1/pools/inference")).json() == response.json()
 
 
-async def test_a_pool_follows_its_load(client: httpx.AsyncClient) -> None:
-    wanted = {"mode": "auto", "min": 2, "max": 8, "idle_s": 30, "utilization": None}
+async def test_a_pool_is_set_to_scale_automatically(client: httpx.AsyncClient) -> None:
+    policy = {"mode": "auto", "min": 2, "max": 8, "idle_s": 30, "utilization": None}
 
-    response = await client.patch("/v1/pools/inference", json=wanted)
+    response = await client.patch("/v1/pools/inference", json=policy)
 
     assert response.status_code == 200
     pool = response.json()
@@ -85,22 +85,24 @@ async def test_a_pool_follows_its_load(client: httpx.AsyncClient) -> None:
     assert pool["policy"]["backlog_per_replica"] == 16
 
 
-async def test_the_history_says_why(client: httpx.AsyncClient, reports: MemoryReports) -> None:
-    reports.said = {"inference": PoolReports({"a": READY}, {"g": GatewayReport(waiting=2, per_minute=60.0)})}
+async def test_the_history_shows_the_reason_of_a_change(client: httpx.AsyncClient, reports: MemoryReports) -> None:
+    reports.reported = {"inference": PoolReports({"a": READY}, {"g": GatewayReport(waiting=2, per_minute=60.0)})}
     for count in (2, 3):
         await client.patch("/v1/pools/inference", json={"mode": "manual", "replicas": count})
 
     page = (await client.get("/v1/pools/inference/history?limit=1")).json()
     (change,) = page["items"]
-    rest = (await client.get("/v1/pools/inference/history", params={"cursor": page["next"]})).json()
+    second_page = (await client.get("/v1/pools/inference/history", params={"cursor": page["next"]})).json()
 
     assert (change["desired"], change["ready"], change["waiting"]) == (3, 1, 2)
     assert change["reason"] == "set by hand to 3"
-    assert [older["desired"] for older in rest["items"]] == [2]
-    assert rest["next"] is None
+    assert [older["desired"] for older in second_page["items"]] == [2]
+    assert second_page["next"] is None
 
 
-async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
+async def test_demand_is_the_number_of_waiting_and_running_jobs(
+    client: httpx.AsyncClient, stores: Stores, reports: MemoryReports
+) -> None:
     for _ in range(3):
         stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(PREPROCESS_REQUEST.kind, "worker")
@@ -111,21 +113,21 @@ async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, r
 
 
 async def test_unknown_demand_is_503(client: httpx.AsyncClient, reports: MemoryReports) -> None:
-    reports.said = None
+    reports.reported = None
 
     problem(await client.get("/v1/pools/inference/demand"), 503, "broker_unavailable")
     assert (await client.get("/v1/pools/trainer/demand")).json()["value"] == 0
 
 
 @pytest.mark.parametrize("path", ["", "/history", "/demand"])
-async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_pool_is_refused(client: httpx.AsyncClient, path: str) -> None:
     result = problem(await client.get(f"/v1/pools/cats{path}"), 422, "invalid")
 
     assert all(name in result.detail for name in ("preprocess", "trainer", "inference"))
 
 
 @pytest.mark.parametrize(
-    ("body", "where", "says"),
+    ("body", "where", "message"),
     [
         ({"mode": "manual", "replicas": 65}, "replicas", "at most 64"),
         ({"mode": "auto", "max": 65}, "max", "at most 64"),
@@ -140,12 +142,12 @@ async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) 
     ids=str,
 )
 async def test_an_invalid_policy_is_refused(
-    client: httpx.AsyncClient, body: dict[str, object], where: str, says: str
+    client: httpx.AsyncClient, body: dict[str, object], where: str, message: str
 ) -> None:
     detail = problem(await client.patch("/v1/pools/inference", json=body), 422, "invalid").detail
 
     assert where in detail
-    assert says in detail
+    assert message in detail
     assert (await client.get("/v1/pools/inference/history")).json()["items"] == []
 
 
@@ -154,10 +156,10 @@ async def test_the_stored_maximum_is_checked_against_the_settings(app: FastAPI, 
     app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_replicas": 2}))
 
     refused = problem(await client.patch("/v1/pools/inference", json={"mode": "auto"}), 422, "invalid")
-    given = await client.patch("/v1/pools/inference", json={"mode": "auto", "max": 2})
+    accepted = await client.patch("/v1/pools/inference", json={"mode": "auto", "max": 2})
 
     assert "max is 4" in refused.detail
-    assert given.json()["replicas"]["max"] == 2
+    assert accepted.json()["replicas"]["max"] == 2
 
 
 async def test_requests_per_minute_is_refused_for_a_job_pool(client: httpx.AsyncClient) -> None:

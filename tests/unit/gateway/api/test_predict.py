@@ -45,22 +45,22 @@ async def test_top_k_returns_the_best_classes(client: httpx.AsyncClient) -> None
 async def test_one_bad_image_does_not_fail_the_others(client: httpx.AsyncClient) -> None:
     response = await client.post(PREDICT, files=parts(b"one", b"bad", b"three"))
 
-    # then each has its own answer, in order
+    # then each image has its own result, in order
     assert response.status_code == 200
     one, bad, three = response.json()["results"]
     assert one == three == {"predictions": [{"label": "cat", "score": 0.75}], "error": None}
     assert bad == BAD_IMAGE.model_dump(mode="json")
 
 
-async def test_one_request_leaves_room_for_others(
+async def test_a_large_request_sends_a_few_images_at_a_time(
     client: httpx.AsyncClient, channel: MemoryChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a request of more images than may wait at once
+    # given a request with more images than are sent at a time
     monkeypatch.setattr(predictor, "MAX_CONCURRENT_IMAGES", 3)
 
     response = await client.post(PREDICT, files=parts(*[b"one"] * 10))
 
-    # then they go a few at a time
+    # then no batch has more than that
     assert len(response.json()["results"]) == 10
     assert max(len(batch.questions) for batch in channel.sent) == 3
 
@@ -96,9 +96,9 @@ async def test_too_many_images_in_one_request_are_refused(client: httpx.AsyncCli
         {"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
         {"content": b"--b--", "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
     ],
-    ids=["unknown part", "another part", "no file", "many fields", "no boundary", "no parts", "empty"],
+    ids=["unknown part", "extra part", "no file", "many fields", "no boundary", "no parts", "empty"],
 )
-async def test_a_form_that_is_wrong(client: httpx.AsyncClient, request_: dict[str, object]) -> None:
+async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, request_: dict[str, object]) -> None:
     problem(await client.post(PREDICT, **request_), 400, "malformed")  # type: ignore[arg-type]
 
 
@@ -110,29 +110,29 @@ async def test_another_media_type_is_refused(client: httpx.AsyncClient, media_ty
 
 
 async def test_the_version_is_the_newest_or_the_requested_one(client: httpx.AsyncClient, stores: Stores) -> None:
-    # given two versions, and an alias at the first
+    # given two versions, and an alias of the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
-    # then each request is answered by the version that it means
+    # then each request is answered by the version that it names
     for query, version in (("", 2), ("?version=1", 1), ("?version=2", 2), ("?alias=production", 1)):
         response = await client.post(PREDICT + query, content=b"image", headers=PNG)
         assert response.json()["version"] == version, query
 
 
-async def test_a_version_and_an_alias_contradict(client: httpx.AsyncClient) -> None:
+async def test_a_version_together_with_an_alias_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(f"{PREDICT}?version=1&alias=production", content=b"image", headers=PNG)
 
     problem(response, 422, "invalid")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/none/predict", f"{PREDICT}?version=2", f"{PREDICT}?alias=production"])
-async def test_a_model_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     problem(await client.post(path, content=b"image", headers=PNG), 404, "not_found")
 
 
 @pytest.mark.parametrize("query", ["top_k=0", "top_k=1001", "version=0", "version=x", "alias=UPPER"])
-async def test_a_query_that_is_wrong(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_query_is_refused(client: httpx.AsyncClient, query: str) -> None:
     response = await client.post(f"{PREDICT}?{query}", content=b"image", headers=PNG)
 
     assert problem(response, 422, "invalid").errors[0].where == f"query.{query.partition('=')[0]}"
@@ -142,15 +142,15 @@ async def test_a_request_without_an_answer_in_time_fails(client: httpx.AsyncClie
     # given no replica
     channel.held = True
 
-    # when the client does not want to wait for long
+    # when the client sets a short timeout
     response = await client.post(PREDICT, content=b"image", headers=PNG | {"X-Request-Timeout": "0.01"})
 
-    # then it hears so
+    # then the request fails
     problem(response, 504, "deadline_exceeded")
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "301", "nan", "inf", "soon"])
-async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str) -> None:
+async def test_an_invalid_timeout_is_refused(client: httpx.AsyncClient, seconds: str) -> None:
     response = await client.post(PREDICT, content=b"image", headers=PNG | {"X-Request-Timeout": seconds})
 
     assert problem(response, 422, "invalid").errors[0].where == "header.x-request-timeout"

@@ -16,7 +16,7 @@ ARCHIVE = b"PK, an archive"
 SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
 
 
-async def test_an_upload_is_announced_put_and_completed(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+async def test_an_announced_upload_is_completed_and_used(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
     # given an announced file
     announced = await client.post("/v1/uploads", json={"filename": "pets.zip", "size": len(ARCHIVE), "sha256": SHA256})
     assert announced.status_code == 201
@@ -24,11 +24,11 @@ async def test_an_upload_is_announced_put_and_completed(client: httpx.AsyncClien
     assert upload["complete"] is False
     assert upload["id"] in upload["url"]
 
-    # when it was put to the URL
+    # when the file is stored
     objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
     completed = await client.post(f"/v1/uploads/{upload['id']}/complete")
 
-    # then it is complete, and can be a job's source
+    # then it is complete, and a job can use it
     assert completed.status_code == 201
     assert (completed.json()["complete"], completed.json()["sha256"]) == (True, SHA256)
     assert "url" not in completed.json()
@@ -54,7 +54,7 @@ async def test_completing_an_upload_without_a_file_is_refused(client: httpx.Asyn
     problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 404, "not_found")
 
 
-async def test_an_upload_that_was_not_announced(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_upload_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/uploads/none/complete"), 404, "not_found")
 
 
@@ -72,7 +72,7 @@ async def test_a_file_over_the_limit_is_refused(client: httpx.AsyncClient) -> No
     [{"filename": ""}, {"filename": "x" * 256}, {"size": 0}, {"size": 1.5}, {"sha256": "A" * 64}, {"path": "/etc"}],
     ids=str,
 )
-async def test_an_announcement_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object]) -> None:
+async def test_an_invalid_announcement_is_refused(client: httpx.AsyncClient, change: dict[str, object]) -> None:
     (field,) = change
 
     result = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")

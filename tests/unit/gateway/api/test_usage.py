@@ -30,13 +30,13 @@ async def test_usage_is_by_day_by_default(client: httpx.AsyncClient, stores: Sto
     assert (result["items"][-1]["ready_s"], result["items"][-1]["online_s"]) == (20.0, 4.0)
 
 
-async def test_usage_by_model(client: httpx.AsyncClient) -> None:
+async def test_usage_is_grouped_by_model(client: httpx.AsyncClient) -> None:
     (line,) = (await client.get("/v1/usage?by=model")).json()["items"]
 
     assert (line["key"], line["online_s"], line["ready_s"], line["at_max_s"]) == ("pet-cnn", 4.0, None, None)
 
 
-async def test_usage_of_a_range_of_days(client: httpx.AsyncClient) -> None:
+async def test_usage_is_limited_to_a_range_of_days(client: httpx.AsyncClient) -> None:
     result = await client.get("/v1/usage?by=model&since=2020-01-01&until=2020-12-31")
 
     assert result.json()["items"] == []
@@ -53,7 +53,7 @@ async def test_usage_of_a_range_of_days(client: httpx.AsyncClient) -> None:
         "limit=0",
     ],
 )
-async def test_an_invalid_query_of_usage_is_refused(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_query_is_refused(client: httpx.AsyncClient, query: str) -> None:
     problem(await client.get(f"/v1/usage?{query}"), 422, "invalid")
 
 

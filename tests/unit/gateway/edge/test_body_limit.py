@@ -37,7 +37,7 @@ async def test_a_body_with_too_large_a_content_length_is_refused(
 
 @pytest.mark.usefixtures("model")
 @pytest.mark.parametrize(("method", "path", "media_type", "limit"), ROUTES)
-async def test_a_body_that_turns_out_to_be_too_much(
+async def test_a_streamed_body_over_the_limit_is_refused(
     client: httpx.AsyncClient, method: str, path: str, media_type: str, limit: int
 ) -> None:
     response = await client.request(method, path, content=_chunks(limit), headers={"Content-Type": media_type})

@@ -1,4 +1,4 @@
-"""The answer to an unexpected exception."""
+"""The response to an unexpected exception."""
 
 from collections.abc import Iterator
 
@@ -41,6 +41,6 @@ async def test_an_answer_that_has_started_is_cut_off(app: FastAPI, anonymous: ht
     def stream() -> StreamingResponse:
         return StreamingResponse(half())
 
-    # not ended as if it were whole
+    # the client must be able to detect that the body is incomplete
     with pytest.raises(ValueError, match="a bug"):
         await anonymous.get("/half")

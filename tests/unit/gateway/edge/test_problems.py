@@ -1,4 +1,4 @@
-"""The answer to every error class."""
+"""The response to every error class."""
 
 import httpx
 import pytest
@@ -33,7 +33,7 @@ async def test_every_error_has_its_own_status_and_code(
     assert (response.headers.get("www-authenticate") == "Bearer") == (kind.status == 401)
 
 
-async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/images"), 404, "no_such_path")
 
 
@@ -41,7 +41,9 @@ async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
     ("path", "methods"),
     [("/v1/me", "GET"), ("/v1/keys", "GET, POST"), ("/v1/models/a/versions/1", "DELETE, GET"), ("/docs", "GET, HEAD")],
 )
-async def test_a_method_that_a_path_does_not_have(client: httpx.AsyncClient, path: str, methods: str) -> None:
+async def test_a_method_that_the_path_does_not_support_is_refused(
+    client: httpx.AsyncClient, path: str, methods: str
+) -> None:
     response = await client.patch(path)
 
     problem(response, 405, "method_not_allowed")
@@ -49,20 +51,20 @@ async def test_a_method_that_a_path_does_not_have(client: httpx.AsyncClient, pat
 
 
 @pytest.mark.parametrize("body", [b"{", b"{'kind': 'train'}", b"\xff\xfe", b"[" * 1_500], ids=repr)
-async def test_a_body_that_is_not_json(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
 
     problem(response, 400, "malformed")
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])
-async def test_json_that_is_sent_as_something_else(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_json_with_another_media_type_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
     response = await client.post("/v1/keys", content=b'{"name": "a"}', headers={"Content-Type": media_type})
 
     assert "application/json" in problem(response, 415, "unsupported_media").detail
 
 
-async def test_a_body_that_is_missing(client: httpx.AsyncClient) -> None:
+async def test_a_missing_body_is_refused(client: httpx.AsyncClient) -> None:
     result = problem(await client.post("/v1/keys"), 422, "invalid")
 
     assert [(fault.where, fault.message) for fault in result.errors] == [("body", "Field required")]

@@ -1,4 +1,4 @@
-"""The id of a request, in its answer, its job and its log line."""
+"""The id of a request, in its response and its log line."""
 
 import httpx
 import pytest
@@ -17,16 +17,16 @@ async def test_the_answer_has_the_request_id_of_the_client(anonymous: httpx.Asyn
     assert problem(response, 401, "unauthenticated").request_id == "Trace-7.a_b"
 
 
-@pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, "{inject}", "é"])
-async def test_an_id_is_generated_if_the_client_sends_no_acceptable_one(
-    anonymous: httpx.AsyncClient, given: str | None
+@pytest.mark.parametrize("request_id", [None, "", "a b", "x" * 65, "{inject}", "é"])
+async def test_an_id_is_generated_if_the_client_sends_no_valid_one(
+    anonymous: httpx.AsyncClient, request_id: str | None
 ) -> None:
-    headers = [] if given is None else [(b"X-Request-ID", given.encode())]
+    headers = [] if request_id is None else [(b"X-Request-ID", request_id.encode())]
 
     ids = {(await anonymous.get("/livez", headers=headers)).headers["x-request-id"] for _ in range(2)}
 
     assert len(ids) == 2
-    assert all(len(made) == 32 and made.isalnum() for made in ids)
+    assert all(len(id_) == 32 and id_.isalnum() for id_ in ids)
 
 
 async def test_a_request_is_counted_and_logged_once(
@@ -37,7 +37,7 @@ async def test_a_request_is_counted_and_logged_once(
 
     await client.get(f"/v1/jobs/{dataset.id}")
 
-    # by its route, as every job would be a time series of its own
+    # the label is the route, because one time series per job would be too many
     assert REGISTRY.get_sample_value("tidepool_http_requests_total", labels) == before + 1
     (line,) = logs
     assert (line["method"], line["path"], line["status"]) == ("GET", f"/v1/jobs/{dataset.id}", 200)

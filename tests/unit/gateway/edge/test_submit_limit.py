@@ -1,4 +1,4 @@
-"""The limit on submits: a few at once, some waiting, the others refused."""
+"""The limit on submits: some run concurrently, some wait, the others are refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,17 +21,17 @@ SUBMITS = ["/v1/jobs", "/v1/jobs/", "/v1/jobs/some/retry"]
 
 @dataclass
 class Slow:
-    """An application that echoes the body once `let` is set."""
+    """An application that echoes the body once `release` is set."""
 
-    let: asyncio.Event = field(default_factory=asyncio.Event)
-    within: int = 0
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    running: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.within += 1
-        await self.let.wait()
+        self.running += 1
+        await self.release.wait()
         message = await receive()
         await JSONResponse(message["body"].decode())(scope, receive, send)
-        self.within -= 1
+        self.running -= 1
 
 
 @pytest.fixture
@@ -51,11 +51,13 @@ async def _settle() -> None:
 
 
 @pytest.mark.parametrize("path", SUBMITS)
-async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.AsyncClient, slow: Slow, path: str) -> None:
+async def test_submits_over_the_limit_are_refused_and_the_others_answered(
+    limited: httpx.AsyncClient, slow: Slow, path: str
+) -> None:
     # given the maximum of submits, none of which ends
     taken = [asyncio.create_task(limited.post(path, content=str(number))) for number in range(SETTINGS.max_submits)]
     await _settle()
-    assert slow.within == SETTINGS.submits_at_once
+    assert slow.running == SETTINGS.submits_at_once
 
     # when another arrives, then it is refused immediately
     response = await limited.post(path, content="more")
@@ -64,12 +66,12 @@ async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.Asyn
     assert response.headers["X-Request-ID"] == response.json()["request_id"] != ""
 
     # and the others get their own answers
-    slow.let.set()
+    slow.release.set()
     assert [(await one).json() for one in taken] == ["0", "1", "2", "3", "4"]
     assert (await limited.post(path, content="again")).json() == "again"
 
 
-async def test_a_client_that_disconnects_frees_its_place(limited: httpx.AsyncClient, slow: Slow) -> None:
+async def test_a_client_that_disconnects_frees_its_slot(limited: httpx.AsyncClient, slow: Slow) -> None:
     # given
     taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
     await _settle()
@@ -82,13 +84,13 @@ async def test_a_client_that_disconnects_frees_its_place(limited: httpx.AsyncCli
     # then two more submits are accepted, and a third is refused
     more = [asyncio.create_task(limited.post("/v1/jobs", content="y")) for _ in range(3)]
     await _settle()
-    slow.let.set()
+    slow.release.set()
     assert [(await one).status_code for one in more] == [200, 200, 503]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/jobs"), ("POST", "/v1/jobs/some/cancel"), ("GET", "/livez")])
 async def test_other_requests_are_not_counted(limited: httpx.AsyncClient, slow: Slow, method: str, path: str) -> None:
-    # given no room for submits
+    # given the maximum of submits
     taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
     await _settle()
 
@@ -97,13 +99,13 @@ async def test_other_requests_are_not_counted(limited: httpx.AsyncClient, slow: 
     await _settle()
 
     # then
-    assert slow.within == SETTINGS.submits_at_once + 1
-    slow.let.set()
+    assert slow.running == SETTINGS.submits_at_once + 1
+    slow.release.set()
     assert (await other).status_code == 200
     assert {(await one).status_code for one in taken} == {200}
 
 
-async def test_a_submit_whose_body_is_incomplete_takes_no_place(limited: httpx.AsyncClient, slow: Slow) -> None:
+async def test_a_submit_with_an_incomplete_body_takes_no_slot(limited: httpx.AsyncClient, slow: Slow) -> None:
     # given submits with incomplete bodies
     end = asyncio.Event()
 
@@ -115,7 +117,7 @@ async def test_a_submit_whose_body_is_incomplete_takes_no_place(limited: httpx.A
     await _settle()
 
     # when another submit is complete, then it is answered
-    slow.let.set()
+    slow.release.set()
     assert (await limited.post("/v1/jobs", content="quick")).json() == "quick"
     end.set()
     assert [(await one).json() for one in waiting] == ["slow"] * SETTINGS.max_submits

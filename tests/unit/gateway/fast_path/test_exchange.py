@@ -1,4 +1,4 @@
-"""Requests as bytes on a connection: in pieces, pipelined, and with the connection closing."""
+"""Requests on one connection: in pieces, pipelined, and while the connection closes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ async def secret(backends: Backends, stores: Stores, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def message(secret: str) -> Callable[..., bytes]:
-    """Makes the bytes of a request."""
+    """Return a function that encodes a request."""
 
     def make(image: bytes, start: str = PREDICT, more: str = "") -> bytes:
         head = f"{start} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Type: image/png\r\n{more}"
@@ -71,7 +71,7 @@ async def connected(backends: Backends) -> AsyncIterator[Line]:
 
 
 async def status_of(reader: asyncio.StreamReader) -> int:
-    """The status of the next answer, which is read to its end."""
+    """Read the next response to its end and return its status."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     _, result, length = head.partition(b"content-length: ")
     await reader.readexactly(int(length.partition(b"\r\n")[0]) if result else 0)

@@ -1,4 +1,4 @@
-"""The fast path of the protocol's infer and its endpoint give the same answers."""
+"""The fast path and the endpoint of inference give the same responses."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-hea
 
 
 @pytest.fixture(autouse=True)
-def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep cache entries fresh for the whole test."""
     monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
@@ -48,8 +48,8 @@ def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
     return json.dumps({"inputs": [tensor], **more}).encode()
 
 
-async def both(backends: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
-    """The answer of the endpoint, and that of the fast path."""
+async def endpoint_and_fast_path(backends: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
+    """Return the responses of the endpoint and of the fast path."""
     secret = backends.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "same"), ModelQuery(DEFAULT_PROJECT, "same", 1))
     await backends.plane.model_ready(DEFAULT_PROJECT, "same@1")
@@ -58,8 +58,8 @@ async def both(backends: Backends, path: str, content: bytes, **headers: str) ->
     for app, protocol in ((create_app(backends), HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(app, protocol) as client:
             response = await client.post(path, content=content, headers=sent)
-        kept = {name: response.headers.get(name) for name in SAME_HEADERS}
-        result.append({"status": response.status_code, "body": response.content, "headers": kept})
+        same_headers = {name: response.headers.get(name) for name in SAME_HEADERS}
+        result.append({"status": response.status_code, "body": response.content, "headers": same_headers})
     return result
 
 
@@ -76,7 +76,7 @@ async def both(backends: Backends, path: str, content: bytes, **headers: str) ->
     ],
 )
 async def test_tensors_get_the_same_answer(backends: Backends, path: str, content: bytes, status: int) -> None:
-    endpoint, fast = await both(backends, path, content)
+    endpoint, fast = await endpoint_and_fast_path(backends, path, content)
 
     assert endpoint == fast
     assert fast["status"] == status
@@ -85,7 +85,7 @@ async def test_tensors_get_the_same_answer(backends: Backends, path: str, conten
 async def test_an_unreachable_pool_gives_the_same_error(backends: Backends, asker: LocalAsker) -> None:
     asker.error = BrokerUnavailable("the broker does not answer")
 
-    endpoint, fast = await both(backends, INFER, body())
+    endpoint, fast = await endpoint_and_fast_path(backends, INFER, body())
 
     assert endpoint == fast
     assert fast["status"] == 503

@@ -1,4 +1,4 @@
-"""The fast path of a prediction and its endpoint give the same answers."""
+"""The fast path and the endpoint of predictions give the same responses."""
 
 from typing import Any
 
@@ -32,20 +32,20 @@ async def ask(client: httpx.AsyncClient, path: str, image: bytes, headers: dict[
     return await client.post(path, content=image, headers=sent)
 
 
-async def both(
+async def endpoint_and_fast_path(
     app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, image: bytes = b"image"
 ) -> list[dict[str, Any]]:
-    """The answer of the endpoint, and that of the fast path."""
+    """Return the responses of the endpoint and of the fast path."""
     await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     result = []
-    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
-        async with serving(way, protocol) as client:
-            result.append(told(await ask(client, path, image, headers)))
+    for served, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
+        async with serving(served, protocol) as client:
+            result.append(comparable(await ask(client, path, image, headers)))
     return result
 
 
-def told(response: httpx.Response) -> dict[str, Any]:
-    """An answer without its times, which differ."""
+def comparable(response: httpx.Response) -> dict[str, Any]:
+    """The response without its timings, which differ."""
     body = response.json()
     times = body.pop("timing_ms", {})
     assert all(isinstance(time, float) for time in times.values())
@@ -55,7 +55,7 @@ def told(response: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep cache entries fresh for the whole test."""
     monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
@@ -81,7 +81,7 @@ async def test_an_image_gets_the_same_answer(
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
-    endpoint, fast = await both(app, backends, headers, path)
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers, path)
 
     assert endpoint == fast
     assert fast["status"] == status
@@ -91,7 +91,7 @@ async def test_an_image_gets_the_same_answer(
 async def test_bodies_of_any_content_get_the_same_answer(
     app: FastAPI, backends: Backends, headers: dict[str, str], image: bytes, status: int
 ) -> None:
-    endpoint, fast = await both(app, backends, headers, image=image)
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers, image=image)
 
     assert endpoint == fast
     assert fast["status"] == status
@@ -108,7 +108,7 @@ async def test_a_failing_pool_gives_the_same_error(
 
     channel.respond = fail
 
-    endpoint, fast = await both(app, backends, headers)
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers)
 
     assert endpoint == fast
     assert fast["status"] == getattr(error, "status", 500)
@@ -122,7 +122,7 @@ async def test_a_bug_in_the_gateway_gives_the_same_error(
 
     monkeypatch.setattr(backends.predictor.asker, "post", buggy)
 
-    endpoint, fast = await both(app, backends, headers)
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers)
 
     assert endpoint == fast
     assert fast["status"] == 500

@@ -1,4 +1,4 @@
-"""A submit over the limit is refused alike by the fast path and by the application."""
+"""Submits over the limit, on the fast path and in the application."""
 
 import httpx
 import pytest
@@ -27,20 +27,24 @@ async def submit(client: httpx.AsyncClient, headers: dict[str, str]) -> httpx.Re
     return await client.post("/v1/jobs", json={"kind": "train"}, headers=headers)
 
 
-async def test_one_too_many(app: FastAPI, backends: Backends, headers: dict[str, str]) -> None:
+async def test_a_submit_over_the_limit_gets_the_same_refusal(
+    app: FastAPI, backends: Backends, headers: dict[str, str]
+) -> None:
     # given
     backends.submits.taken = backends.submits.limit
 
     # when
     async with serving(app, HttpToolsProtocol) as client:
-        usual = await submit(client, headers)
+        by_application = await submit(client, headers)
     async with serving(no_app, create_protocol(backends)) as client:
-        short = await submit(client, headers)
+        by_fast_path = await submit(client, headers)
 
     # then
-    assert int(short.headers["Retry-After"]) > 0
-    assert problem(short, 503, "overloaded") == problem(usual, 503, "overloaded")
-    assert [short.headers.get(name) for name in SAME_HEADERS] == [usual.headers.get(name) for name in SAME_HEADERS]
+    assert int(by_fast_path.headers["Retry-After"]) > 0
+    assert problem(by_fast_path, 503, "overloaded") == problem(by_application, 503, "overloaded")
+    assert [by_fast_path.headers.get(name) for name in SAME_HEADERS] == [
+        by_application.headers.get(name) for name in SAME_HEADERS
+    ]
 
 
 async def test_a_submit_is_passed_on_if_there_is_room(

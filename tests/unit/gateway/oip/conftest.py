@@ -48,7 +48,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """With identity-<datatype> of (batch, 2) for each type, and what onnx_graphs makes."""
+    """A gateway with identity-<datatype> of shape (batch, 2) for each type, and the models of onnx_graphs."""
     objects = MemoryObjects()
     stores = Stores(Database.in_memory(), objects)
     for datatype, kind in ONNX_TYPES.items():
@@ -67,10 +67,10 @@ def world() -> World:
 
 
 @pytest.fixture(autouse=True)
-def calm(world: World) -> None:
+def reset(world: World) -> None:
     """Reset the pool, and clear the gateway's caches."""
     world.asker.error = None
-    world.asker.asked.clear()
+    world.asker.targets.clear()
     world.asker.within_s.clear()
     world.backends.forget_models()
 
@@ -99,5 +99,5 @@ def address(world: World) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def grpc_address(address: str) -> str:
-    """The address of its gRPC server."""
+    """The address of the gRPC server of the same application."""
     return f"127.0.0.1:{SETTINGS.grpc_port}"

@@ -21,7 +21,7 @@ BODY = b"x" * LIMIT
         ("identity", BODY),
     ],
 )
-def test_a_body_of_the_largest_size(encoding: str, body: bytes) -> None:
+def test_a_body_of_exactly_the_limit_is_decompressed(encoding: str, body: bytes) -> None:
     assert inflate(body, encoding, LIMIT) == BODY
 
 
@@ -38,6 +38,6 @@ def test_a_body_of_the_largest_size(encoding: str, body: bytes) -> None:
         ("gzip, gzip", BODY, UnsupportedMedia),
     ],
 )
-def test_a_body_that_is_refused(encoding: str, body: bytes, error: type[TidepoolError]) -> None:
+def test_an_invalid_or_too_large_body_is_refused(encoding: str, body: bytes, error: type[TidepoolError]) -> None:
     with pytest.raises(error):
         inflate(body, encoding, LIMIT)

@@ -25,7 +25,7 @@ def refused(response: httpx.Response, status: int) -> str:
     return str(body["error"])
 
 
-async def test_json_inputs_and_outputs(client: httpx.AsyncClient) -> None:
+async def test_json_inputs_give_json_outputs(client: httpx.AsyncClient) -> None:
     response = await client.post(INFER, json={"id": "7", "inputs": [X], "parameters": {"mine": 1}})
 
     assert response.json() == {
@@ -36,7 +36,7 @@ async def test_json_inputs_and_outputs(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_raw_inputs_and_outputs(client: httpx.AsyncClient) -> None:
+async def test_raw_inputs_and_outputs_are_supported(client: httpx.AsyncClient) -> None:
     head = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}],'
     head += b'"parameters":{"binary_data_output":true}}'
 
@@ -51,7 +51,7 @@ async def test_raw_inputs_and_outputs(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"name": "z"}, "no input 'z'; its inputs are 'x'"),
         ({"datatype": "FP64"}, "'FP64'; send it as FP32"),
@@ -72,14 +72,14 @@ async def test_raw_inputs_and_outputs(client: httpx.AsyncClient) -> None:
         ({"parameters": {"shared_memory_region": "r"}}, "shared memory"),
     ],
 )
-async def test_an_input_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object], says: str) -> None:
+async def test_an_invalid_input_is_refused(client: httpx.AsyncClient, change: dict[str, object], message: str) -> None:
     response = await client.post(INFER, json={"inputs": [X | change]})
 
-    assert says in refused(response, 400)
+    assert message in refused(response, 400)
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ({"inputs": []}, "each input of the model once: 'x'"),
         ({"inputs": [X, X]}, "each input of the model once"),
@@ -93,8 +93,8 @@ async def test_an_input_that_is_wrong(client: httpx.AsyncClient, change: dict[st
         ({"inputs": [X], "id": 7}, "id"),
     ],
 )
-async def test_a_request_that_is_wrong(client: httpx.AsyncClient, body: object, says: str) -> None:
-    assert says in refused(await client.post(INFER, json=body), 400)
+async def test_an_invalid_request_is_refused(client: httpx.AsyncClient, body: object, message: str) -> None:
+    assert message in refused(await client.post(INFER, json=body), 400)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"inputs":[{"name":"\xff"}]}', b"\x00"])
@@ -103,18 +103,18 @@ async def test_a_body_that_is_not_json_is_refused(client: httpx.AsyncClient, con
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 30, "100"])
-async def test_a_header_length_that_is_wrong(client: httpx.AsyncClient, length: str) -> None:
+async def test_an_invalid_header_length_is_refused(client: httpx.AsyncClient, length: str) -> None:
     response = await client.post(INFER, content=b"{}", headers={"Inference-Header-Content-Length": length})
 
     assert "Inference-Header-Content-Length" in refused(response, 400)
 
 
-async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
+async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient) -> None:
     refused(await client.post(INFER, content=b" " * (SETTINGS.max_predict_bytes + 1)), 413)
     refused(await client.post("/v2/repository/index", content=b" " * (SETTINGS.max_json_bytes + 1)), 413)
 
 
-async def test_a_large_request_in_json(client: httpx.AsyncClient) -> None:
+async def test_a_large_json_request_is_answered(client: httpx.AsyncClient) -> None:
     rows = 30_000
 
     response = await client.post(INFER, json={"inputs": [X | {"shape": [rows, 2], "data": [[0.5, 2.0]] * rows}]})
@@ -133,23 +133,23 @@ async def test_a_large_request_in_json(client: httpx.AsyncClient) -> None:
         "/v2/models/sums/versions/-1/infer",
     ],
 )
-async def test_a_model_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     refused(await client.post(path, json={"inputs": [X]}), 404)
 
 
-async def test_paths_and_methods_that_do_not_exist(client: httpx.AsyncClient) -> None:
+async def test_unknown_paths_and_methods_are_refused(client: httpx.AsyncClient) -> None:
     refused(await client.get("/v2/nothing"), 404)
     refused(await client.get(INFER), 405)
 
 
-async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> None:
-    # given two versions, and an alias at the first
+async def test_versions_and_aliases_select_the_version(client: httpx.AsyncClient, world: World) -> None:
+    # given two versions, and an alias of the first
     for _ in range(2):
         serve(world.stores, "twice", lookup())
     await client.put("/v1/models/twice/aliases/production", json={"version": 1})
     body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [3]}]}
 
-    # then each name is answered by its version
+    # then each path is answered by the version that it names
     for path, version in (
         ("twice", "2"),
         ("twice/versions/1", "1"),
@@ -161,7 +161,7 @@ async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> 
     assert (await client.get("/v2/models/twice")).json()["versions"] == ["1", "2"]
     assert (await client.get("/v2/models/twice@production")).json()["versions"] == ["1"]
 
-    # and when the alias moves, the next request follows
+    # and when the alias moves, the next request goes to the new version
     await client.put("/v1/models/twice/aliases/production", json={"version": 2})
     assert (await client.post("/v2/models/twice@production/infer", json=body)).json()["model_version"] == "2"
 
@@ -189,13 +189,13 @@ async def test_an_error_of_the_pool_is_passed_on(client: httpx.AsyncClient, worl
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "301", "nan", "soon"])
-async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str) -> None:
+async def test_an_invalid_timeout_is_refused(client: httpx.AsyncClient, seconds: str) -> None:
     response = await client.post(INFER, json={"inputs": [X]}, headers={"X-Request-Timeout": seconds})
 
     assert "X-Request-Timeout" in refused(response, 400)
 
 
-async def test_the_clients_deadline(client: httpx.AsyncClient, world: World) -> None:
+async def test_the_timeout_header_sets_the_deadline(client: httpx.AsyncClient, world: World) -> None:
     await client.post(INFER, json={"inputs": [X]}, headers={"X-Request-Timeout": "1.5"})
     await client.post(INFER, json={"inputs": [X]})
 
@@ -216,12 +216,12 @@ async def test_the_clients_deadline(client: httpx.AsyncClient, world: World) -> 
         ("POST", INFER, Scope.PREDICT),
     ],
 )
-async def test_the_key_and_its_scope(
+async def test_a_request_needs_a_key_with_the_scope(
     client: httpx.AsyncClient, world: World, method: str, path: str, scope: Scope | None
 ) -> None:
     refused(await client.request(method, path, headers={"Authorization": ""}), 401)
-    lacking = world.stores.keys.create("writer", frozenset({Scope.WRITE})).secret
-    response = await client.request(method, path, headers={"Authorization": f"Bearer {lacking}"})
+    secret = world.stores.keys.create("writer", frozenset({Scope.WRITE})).secret
+    response = await client.request(method, path, headers={"Authorization": f"Bearer {secret}"})
     assert response.status_code == (403 if scope else 200)
 
 

@@ -32,7 +32,7 @@ def test_bfloat16_is_rounded_to_the_nearest_even(value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["[1,2,3,4]", "[[1,2],[3,4]]", "[[[1],[2]],[[3],[4]]]", "[[1,2,3,4]]"])
-def test_nested_or_flat(text: str) -> None:
+def test_data_may_be_nested_or_flat(text: str) -> None:
     assert packed_json("x", "INT16", raw(text)) == np.array([1, 2, 3, 4], "<i2").tobytes()
 
 
@@ -52,7 +52,7 @@ def test_nested_or_flat(text: str) -> None:
         ("FP32", "{}"),
     ],
 )
-def test_values_that_the_type_cannot_hold(datatype: str, text: str) -> None:
+def test_values_that_the_type_cannot_hold_are_refused(datatype: str, text: str) -> None:
     with pytest.raises(Invalid, match="the data of 'x' must be an array of values that"):
         packed_json("x", datatype, raw(text))
 
@@ -63,10 +63,8 @@ def test_data_that_is_not_json_is_refused() -> None:
 
 
 def test_nan_and_infinity_become_null() -> None:
-    # given NaN and infinity
     tensor = Tensor("y", "FP32", (2,), np.array([np.nan, np.inf], np.float32).tobytes())
 
-    # then they become null
     assert msgspec.json.encode(plain_json(tensor)) == b"[null,null]"
 
 

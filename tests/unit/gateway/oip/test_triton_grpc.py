@@ -20,8 +20,8 @@ from tests.unit.gateway.oip.values import VALUES
 
 @pytest.fixture(scope="module")
 def client(grpc_address: str) -> Iterator[triton.InferenceServerClient]:
-    with triton.InferenceServerClient(grpc_address) as found:
-        yield found
+    with triton.InferenceServerClient(grpc_address) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -30,36 +30,36 @@ def stub(grpc_address: str) -> Iterator[GRPCInferenceServiceStub]:
         yield GRPCInferenceServiceStub(channel)
 
 
-def given(name: str, array: np.ndarray) -> triton.InferInput:
-    found = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-    return found.set_data_from_numpy(array)
+def infer_input(name: str, array: np.ndarray) -> triton.InferInput:
+    result = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    return result.set_data_from_numpy(array)
 
 
-def test_the_server(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_server_is_live_and_ready(client: triton.InferenceServerClient, world: World) -> None:
     assert client.is_server_live(headers=world.metadata)
     assert client.is_server_ready(headers=world.metadata)
     assert client.get_server_metadata(headers=world.metadata).name == "tidepool"
 
 
-def test_a_model(client: triton.InferenceServerClient, world: World) -> None:
+def test_a_model_has_metadata(client: triton.InferenceServerClient, world: World) -> None:
     assert client.is_model_ready("sums", "1", headers=world.metadata)
     assert not client.is_model_ready("none", headers=world.metadata)
     metadata = client.get_model_metadata("sums", headers=world.metadata)
     assert (metadata.name, list(metadata.versions)) == ("sums", ["1"])
-    assert [(found.name, found.datatype, list(found.shape)) for found in metadata.inputs] == [
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in metadata.inputs] == [
         ("a", "FP32", [-1, 3]),
         ("b", "FP32", [-1, 3]),
     ]
 
 
-def test_the_repository(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_repository_lists_and_loads_models(client: triton.InferenceServerClient, world: World) -> None:
     index = client.get_model_repository_index(headers=world.metadata).models
-    assert ("sums", "1", "READY") in {(found.name, found.version, found.state) for found in index}
+    assert ("sums", "1", "READY") in {(version.name, version.version, version.state) for version in index}
 
     client.load_model("sums", headers=world.metadata)
     client.unload_model("sums", headers=world.metadata)
 
-    assert [target.model for target in world.asker.asked] == ["sums"]
+    assert [target.model for target in world.asker.targets] == ["sums"]
     assert client.is_model_ready("sums", headers=world.metadata)
     with pytest.raises(InferenceServerException, match="send no parameters"):
         client.load_model("sums", config="{}", headers=world.metadata)
@@ -69,17 +69,23 @@ def test_the_repository(client: triton.InferenceServerClient, world: World) -> N
 def test_every_type_survives_the_round_trip(client: triton.InferenceServerClient, world: World, datatype: str) -> None:
     array = VALUES[datatype]
 
-    found = client.infer(f"identity-{datatype.lower()}", [given("x", array)], headers=world.metadata).as_numpy("y")
+    output = client.infer(f"identity-{datatype.lower()}", [infer_input("x", array)], headers=world.metadata).as_numpy(
+        "y"
+    )
 
-    assert found.tolist() == array.tolist()
+    assert output.tolist() == array.tolist()
 
 
 def test_the_requested_outputs_and_the_id_are_returned(client: triton.InferenceServerClient, world: World) -> None:
     a, b = np.full((2, 3), 5, np.float32), np.full((2, 3), 3, np.float32)
-    wanted = [triton.InferRequestedOutput("difference")]
+    outputs = [triton.InferRequestedOutput("difference")]
 
     result = client.infer(
-        "sums@1", [given("a", a), given("b", b)], outputs=wanted, request_id="call-7", headers=world.metadata
+        "sums@1",
+        [infer_input("a", a), infer_input("b", b)],
+        outputs=outputs,
+        request_id="call-7",
+        headers=world.metadata,
     )
 
     assert (result.get_response().id, result.get_response().model_version) == ("call-7", "1")
@@ -99,7 +105,7 @@ def test_concurrent_requests_get_their_own_answers(client: triton.InferenceServe
     for number in range(20):
         client.async_infer(
             "identity-fp32",
-            [given("x", np.full((1, 2), number, np.float32))],
+            [infer_input("x", np.full((1, 2), number, np.float32))],
             lambda result, error, number=number: note(number, result),
             headers=world.metadata,
         )
@@ -109,7 +115,7 @@ def test_concurrent_requests_get_their_own_answers(client: triton.InferenceServe
 
 
 @pytest.mark.parametrize("datatype", [name for name in DATATYPES if name not in {"FP16", "BF16"}])
-def test_typed_inputs_and_outputs(stub: GRPCInferenceServiceStub, world: World, datatype: str) -> None:
+def test_typed_inputs_give_typed_outputs(stub: GRPCInferenceServiceStub, world: World, datatype: str) -> None:
     request = ModelInferRequest(model_name=f"identity-{datatype.lower()}")
     tensor = request.inputs.add(name="x", datatype=datatype, shape=[2, 2])
     field = {"B": "bool", "U": "uint", "I": "int", "F": "fp32"}[datatype[0]]
@@ -119,8 +125,8 @@ def test_typed_inputs_and_outputs(stub: GRPCInferenceServiceStub, world: World, 
     response: ModelInferResponse = stub.ModelInfer(request, metadata=tuple(world.metadata.items()))
 
     assert not response.raw_output_contents
-    found = getattr(response.outputs[0].contents, f"{field}_contents")
-    assert list(found) == VALUES[datatype].flatten().tolist()
+    contents = getattr(response.outputs[0].contents, f"{field}_contents")
+    assert list(contents) == VALUES[datatype].flatten().tolist()
 
 
 def _int8(request: ModelInferRequest) -> None:
@@ -128,7 +134,7 @@ def _int8(request: ModelInferRequest) -> None:
     request.inputs.add(name="x", datatype="INT8", shape=[1, 2]).contents.int_contents.extend([300, 0])
 
 
-def _half(request: ModelInferRequest) -> None:
+def _typed_half(request: ModelInferRequest) -> None:
     request.inputs.add(name="x", datatype="FP16", shape=[1, 2])
 
 
@@ -137,40 +143,42 @@ def _raw_for_one(request: ModelInferRequest) -> None:
     request.raw_input_contents.extend([b"", b""])
 
 
-def _both(request: ModelInferRequest) -> None:
+def _raw_and_typed(request: ModelInferRequest) -> None:
     request.inputs.add(name="x", datatype="FP32", shape=[1, 2]).contents.fp32_contents.extend([1, 2])
     request.raw_input_contents.append(b"12345678")
 
 
-def _negative(request: ModelInferRequest) -> None:
+def _negative_axis(request: ModelInferRequest) -> None:
     request.inputs.add(name="x", datatype="FP32", shape=[-1, 2])
     request.raw_input_contents.append(b"12345678")
 
 
-def _nothing(request: ModelInferRequest) -> None:
+def _no_data(request: ModelInferRequest) -> None:
     request.inputs.add(name="x", datatype="FP32", shape=[1, 2])
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("add_fault", "message"),
     [
         (_int8, "values that INT8 cannot hold"),
-        (_half, "send it as raw_input_contents"),
+        (_typed_half, "send it as raw_input_contents"),
         (_raw_for_one, "for every input, or for none"),
-        (_both, "send one of them"),
-        (_negative, "negative axis"),
-        (_nothing, "0 bytes of data; FP32 [1, 2] has 8"),
+        (_raw_and_typed, "send one of them"),
+        (_negative_axis, "negative axis"),
+        (_no_data, "0 bytes of data; FP32 [1, 2] has 8"),
     ],
 )
-def test_a_request_that_is_wrong(stub: GRPCInferenceServiceStub, world: World, spoil: object, says: str) -> None:
+def test_an_invalid_request_is_refused(
+    stub: GRPCInferenceServiceStub, world: World, add_fault: object, message: str
+) -> None:
     request = ModelInferRequest(model_name="identity-fp32")
-    spoil(request)  # type: ignore[operator]
+    add_fault(request)  # type: ignore[operator]
 
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(request, metadata=tuple(world.metadata.items()))
 
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert says in caught.value.details()
+    assert message in caught.value.details()
 
 
 @pytest.mark.parametrize(
@@ -187,30 +195,30 @@ def test_an_error_of_the_pool_is_passed_on(
     world.asker.error = error
 
     with pytest.raises(InferenceServerException) as caught:
-        client.infer("identity-fp32", [given("x", VALUES["FP32"])], headers=world.metadata)
+        client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], headers=world.metadata)
 
     assert (caught.value.status(), caught.value.message()) == (f"StatusCode.{code}", error.message)
 
 
-def test_a_model_that_does_not_exist(client: triton.InferenceServerClient, world: World) -> None:
+def test_an_unknown_model_is_not_found(client: triton.InferenceServerClient, world: World) -> None:
     with pytest.raises(InferenceServerException, match="there is no model none") as caught:
-        client.infer("none", [given("x", VALUES["FP32"])], headers=world.metadata)
+        client.infer("none", [infer_input("x", VALUES["FP32"])], headers=world.metadata)
 
     assert caught.value.status() == "StatusCode.NOT_FOUND"
 
 
-def test_the_clients_deadline(client: triton.InferenceServerClient, world: World) -> None:
-    client.infer("identity-fp32", [given("x", VALUES["FP32"])], client_timeout=20, headers=world.metadata)
-    client.infer("identity-fp32", [given("x", VALUES["FP32"])], timeout=2_500_000, headers=world.metadata)
+def test_client_timeouts_set_the_deadline(client: triton.InferenceServerClient, world: World) -> None:
+    client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], client_timeout=20, headers=world.metadata)
+    client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], timeout=2_500_000, headers=world.metadata)
 
     assert 15 < world.asker.within_s[0] < 25
     assert world.asker.within_s[1] == 2.5
 
 
-def test_the_key_and_its_scope(client: triton.InferenceServerClient, world: World) -> None:
-    lacking = world.stores.keys.create("reader", frozenset({Scope.READ})).secret
+def test_inference_needs_a_key_with_the_scope(client: triton.InferenceServerClient, world: World) -> None:
+    secret = world.stores.keys.create("reader", frozenset({Scope.READ})).secret
 
-    for headers, code in (({}, "UNAUTHENTICATED"), ({"authorization": f"Bearer {lacking}"}, "PERMISSION_DENIED")):
+    for headers, code in (({}, "UNAUTHENTICATED"), ({"authorization": f"Bearer {secret}"}, "PERMISSION_DENIED")):
         with pytest.raises(InferenceServerException) as caught:
-            client.infer("identity-fp32", [given("x", VALUES["FP32"])], headers=headers)
+            client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], headers=headers)
         assert caught.value.status() == f"StatusCode.{code}"

@@ -14,17 +14,17 @@ from tests.unit.gateway.oip.values import VALUES
 
 @pytest.fixture(scope="module")
 def client(address: str) -> Iterator[triton.InferenceServerClient]:
-    found = triton.InferenceServerClient(address, concurrency=4)
-    yield found
-    found.close()
+    client = triton.InferenceServerClient(address, concurrency=4)
+    yield client
+    client.close()
 
 
-def given(name: str, array: np.ndarray, binary: bool = True) -> triton.InferInput:
-    found = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-    return found.set_data_from_numpy(array, binary_data=binary)
+def infer_input(name: str, array: np.ndarray, binary: bool = True) -> triton.InferInput:
+    result = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+    return result.set_data_from_numpy(array, binary_data=binary)
 
 
-def test_the_server(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_server_is_live_and_ready(client: triton.InferenceServerClient, world: World) -> None:
     assert client.is_server_live(headers=world.headers)
     assert client.is_server_ready(headers=world.headers)
     metadata = client.get_server_metadata(headers=world.headers)
@@ -32,7 +32,7 @@ def test_the_server(client: triton.InferenceServerClient, world: World) -> None:
     assert {"binary_tensor_data", "model_repository"} <= set(metadata["extensions"])
 
 
-def test_a_model(client: triton.InferenceServerClient, world: World) -> None:
+def test_a_model_has_metadata(client: triton.InferenceServerClient, world: World) -> None:
     assert client.is_model_ready("sums", headers=world.headers)
     assert client.is_model_ready("sums", "1", headers=world.headers)
     assert not client.is_model_ready("sums", "2", headers=world.headers)
@@ -43,12 +43,12 @@ def test_a_model(client: triton.InferenceServerClient, world: World) -> None:
     assert [output["name"] for output in metadata["outputs"]] == ["sum", "difference"]
 
 
-def test_the_repository(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_repository_lists_and_loads_models(client: triton.InferenceServerClient, world: World) -> None:
     index = client.get_model_repository_index(headers=world.headers)
     assert {"name": "sums", "version": "1", "state": "READY", "reason": ""} in index
 
     client.load_model("sums", headers=world.headers)
-    assert [target.model for target in world.asker.asked] == ["sums"]
+    assert [target.model for target in world.asker.targets] == ["sums"]
 
     # when a model is unloaded, it stays ready, because a replica loads it again for the next request
     client.unload_model("sums", headers=world.headers)
@@ -65,43 +65,45 @@ def test_every_type_survives_the_round_trip(
     client: triton.InferenceServerClient, world: World, datatype: str, binary_in: bool, binary_out: bool
 ) -> None:
     array = VALUES[datatype]
-    binary_in = binary_in or datatype == "BF16"  # which the client sends in no other way
+    binary_in = binary_in or datatype == "BF16"  # the client can send BF16 only as binary data
 
     result = client.infer(
         f"identity-{datatype.lower()}",
-        [given("x", array, binary_in)],
+        [infer_input("x", array, binary_in)],
         outputs=[triton.InferRequestedOutput("y", binary_data=binary_out)],
         headers=world.headers,
     )
 
-    found = result.as_numpy("y")
+    output = result.as_numpy("y")
     assert result.get_output("y")["datatype"] == datatype
     if datatype == "BYTES":
-        found = np.array([one if isinstance(one, bytes) else one.encode() for one in found.flat]).reshape(found.shape)
-    assert found.tolist() == array.tolist()
+        output = np.array([item if isinstance(item, bytes) else item.encode() for item in output.flat]).reshape(
+            output.shape
+        )
+    assert output.tolist() == array.tolist()
 
 
 @pytest.mark.parametrize("model", ["scalar", "matrix", "free"])
-def test_models_without_a_batch_axis(client: triton.InferenceServerClient, world: World, model: str) -> None:
+def test_models_without_a_batch_axis_are_served(client: triton.InferenceServerClient, world: World, model: str) -> None:
     array = np.array(7, np.float32) if model == "scalar" else np.arange(6, dtype=np.float32).reshape(2, 3)
 
-    found = client.infer(model, [given("x", array)], headers=world.headers).as_numpy("y")
+    output = client.infer(model, [infer_input("x", array)], headers=world.headers).as_numpy("y")
 
-    assert found.shape == array.shape
-    assert (found == array).all()
-    assert not world.asker.asked[0].batched
+    assert output.shape == array.shape
+    assert (output == array).all()
+    assert not world.asker.targets[0].batched
 
 
-def test_a_model_without_inputs(client: triton.InferenceServerClient, world: World) -> None:
+def test_a_model_without_inputs_is_served(client: triton.InferenceServerClient, world: World) -> None:
     assert client.infer("constant", [], headers=world.headers).as_numpy("y") == 3
 
 
 def test_the_requested_outputs_and_the_id_are_returned(client: triton.InferenceServerClient, world: World) -> None:
     a, b = np.full((2, 3), 5, np.float32), np.full((2, 3), 3, np.float32)
-    wanted = [triton.InferRequestedOutput("difference"), triton.InferRequestedOutput("sum", binary_data=False)]
+    outputs = [triton.InferRequestedOutput("difference"), triton.InferRequestedOutput("sum", binary_data=False)]
 
     result = client.infer(
-        "sums", [given("a", a), given("b", b, binary=False)], "1", wanted, "call-7", headers=world.headers
+        "sums", [infer_input("a", a), infer_input("b", b, binary=False)], "1", outputs, "call-7", headers=world.headers
     )
 
     response = result.get_response()
@@ -109,25 +111,25 @@ def test_the_requested_outputs_and_the_id_are_returned(client: triton.InferenceS
     assert [output["name"] for output in response["outputs"]] == ["difference", "sum"]
     assert result.as_numpy("difference").tolist() == (a - b).tolist()
     assert result.as_numpy("sum").tolist() == (a + b).tolist()
-    only = client.infer("sums", [given("a", a), given("b", b)], outputs=wanted[:1], headers=world.headers)
+    only = client.infer("sums", [infer_input("a", a), infer_input("b", b)], outputs=outputs[:1], headers=world.headers)
     assert only.as_numpy("sum") is None
 
 
 def test_concurrent_requests_get_their_own_answers(client: triton.InferenceServerClient, world: World) -> None:
     arrays = [np.full((1, 2), number, np.float32) for number in range(20)]
 
-    calls = [client.async_infer("identity-fp32", [given("x", array)], headers=world.headers) for array in arrays]
+    calls = [client.async_infer("identity-fp32", [infer_input("x", array)], headers=world.headers) for array in arrays]
 
     assert [call.get_result().as_numpy("y").tolist() for call in calls] == [array.tolist() for array in arrays]
 
 
 @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
-def test_a_compressed_request(client: triton.InferenceServerClient, world: World, algorithm: str) -> None:
+def test_a_compressed_request_is_answered(client: triton.InferenceServerClient, world: World, algorithm: str) -> None:
     array = np.arange(2000, dtype=np.float32).reshape(1000, 2)
 
     result = client.infer(
         "identity-fp32",
-        [given("x", array)],
+        [infer_input("x", array)],
         headers=world.headers,
         request_compression_algorithm=algorithm,
         response_compression_algorithm=algorithm,
@@ -137,15 +139,15 @@ def test_a_compressed_request(client: triton.InferenceServerClient, world: World
 
 
 def test_the_timeout_parameter_is_in_microseconds(client: triton.InferenceServerClient, world: World) -> None:
-    client.infer("identity-fp32", [given("x", VALUES["FP32"])], timeout=2_500_000, headers=world.headers)
+    client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], timeout=2_500_000, headers=world.headers)
 
     assert world.asker.within_s == [2.5]
 
 
 def test_an_error_message_says_what_to_change(client: triton.InferenceServerClient, world: World) -> None:
-    wrong = given("x", np.zeros((1, 3), np.float32))
+    too_wide = infer_input("x", np.zeros((1, 3), np.float32))
 
     with pytest.raises(InferenceServerException, match=r"the shape \[1, 3\]; the model takes \[-1, 2\]") as caught:
-        client.infer("identity-fp32", [wrong], headers=world.headers)
+        client.infer("identity-fp32", [too_wide], headers=world.headers)
 
     assert caught.value.status() == "400"

@@ -1,4 +1,4 @@
-"""Routing: which version answers, and which one gets a copy."""
+"""Routing of requests to versions, and copies to shadows."""
 
 import random
 from collections import Counter
@@ -84,7 +84,7 @@ async def test_a_moved_alias_applies_immediately(client: httpx.AsyncClient) -> N
 async def test_a_shadow_that_takes_no_images_does_not_affect_requests(
     client: httpx.AsyncClient, stores: Stores, channel: MemoryChannel
 ) -> None:
-    # given a shadow that does not describe how to feed it images
+    # given a shadow whose manifest has no preprocessing
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update={"preprocessing": None}))
     stores.of(DEFAULT_PROJECT).models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
 

@@ -34,7 +34,7 @@ def test_jsonl_holds_the_rows(tmp_path: Path) -> None:
     assert list(read_lines(path)) == ROWS
 
 
-def test_csv_with_one_prediction_per_row(tmp_path: Path) -> None:
+def test_csv_can_have_one_prediction_per_row(tmp_path: Path) -> None:
     path = written(tmp_path, "csv", Table(top_k=1, numbered=False), ROWS)
 
     assert path.read_bytes() == (
@@ -42,7 +42,7 @@ def test_csv_with_one_prediction_per_row(tmp_path: Path) -> None:
     )
 
 
-def test_csv_with_several_predictions_per_row(tmp_path: Path) -> None:
+def test_csv_can_have_several_predictions_per_row(tmp_path: Path) -> None:
     path = written(
         tmp_path, "csv", Table(top_k=2, numbered=True), [PredictionRow.of(7, None, ImageResult(predictions=BEST))]
     )
@@ -70,7 +70,7 @@ def test_parquet_columns_have_their_types_even_without_predictions(
     assert table.column("predicted").null_count == 3
 
 
-def test_parquet_with_several_predictions_per_row(tmp_path: Path) -> None:
+def test_parquet_can_have_several_predictions_per_row(tmp_path: Path) -> None:
     path = written(tmp_path, "parquet", Table(top_k=2, numbered=False), ROWS)
 
     first, second = pq.read_table(path).to_pylist()

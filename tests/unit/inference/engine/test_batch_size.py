@@ -1,4 +1,4 @@
-"""The choice of a batch size from given timings."""
+"""The choice of a batch size by measured time."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from services.inference.engine.batch_size import batch_sizes, best_batch, time_b
 
 
 @pytest.mark.parametrize(
-    ("most", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (48, (1, 2, 4, 8, 16, 32, 48))]
+    ("largest", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (8, (1, 2, 4, 8)), (48, (1, 2, 4, 8, 16, 32, 48))]
 )
-def test_sizes_double_up_to_the_largest(most: int, sizes: tuple[int, ...]) -> None:
-    assert batch_sizes(most) == sizes
+def test_sizes_double_up_to_the_largest(largest: int, sizes: tuple[int, ...]) -> None:
+    assert batch_sizes(largest) == sizes
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_sizes_double_up_to_the_largest(most: int, sizes: tuple[int, ...]) -> No
     [
         ({1: 1.0, 2: 1.0, 4: 1.0, 8: 1.0}, 8),  # a batch costs as much as one image
         ({1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0}, 1),  # batching gains nothing
-        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 7.7}, 4),  # the last batch_sizes gain less than 5 %
+        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 7.7}, 4),  # the larger batches gain less than 5 %
         ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.9, 16: 9.0}, 4),  # the largest is even slower
         ({1: 0.0, 2: 0.0}, 2),  # too fast for the clock
     ],

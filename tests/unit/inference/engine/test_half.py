@@ -28,7 +28,7 @@ def test_half_precision_gives_nearly_the_same_logits() -> None:
     np.testing.assert_allclose(half, logits(MODEL), rtol=0, atol=1e-2)
 
 
-def test_weights_become_float16_and_metadata_stays() -> None:
+def test_weights_become_float16_and_metadata_is_kept() -> None:
     before, after = onnx.load_from_string(MODEL), onnx.load_from_string(to_half_precision(MODEL, None))
 
     assert [weights.data_type for weights in after.graph.initializer] == [TensorProto.FLOAT16]
@@ -45,7 +45,7 @@ def test_the_result_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", bytes(4000)])
-def test_a_damaged_result_is_made_again(damage: bytes, tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_is_replaced(damage: bytes, tmp_path: Path) -> None:
     first = to_half_precision(MODEL, tmp_path)
     (cached,) = tmp_path.iterdir()
     whole = cached.read_bytes()

@@ -17,7 +17,9 @@ RANDOM = np.random.default_rng(0)
 def sum_and_difference(kind: int = TensorProto.FLOAT, *shape: int | str) -> bytes:
     nodes = [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
     values = {name: helper.make_tensor_value_info(name, kind, shape) for name in ("a", "b", "sum", "difference")}
-    graph = helper.make_graph(nodes, "both", [values["a"], values["b"]], [values["sum"], values["difference"]])
+    graph = helper.make_graph(
+        nodes, "sum_and_difference", [values["a"], values["b"]], [values["sum"], values["difference"]]
+    )
     return onnx_file(graph, None)
 
 

@@ -52,7 +52,7 @@ def test_a_model_is_fetched_once() -> None:
 def test_the_same_bytes_under_another_key_are_the_same_model() -> None:
     models = cache(Store())
 
-    assert models.get(A) is models.get(A.model_copy(update={"key": "elsewhere"}))
+    assert models.get(A) is models.get(A.model_copy(update={"key": "another-key"}))
 
 
 @pytest.mark.parametrize(("capacity", "count"), [(3 * COST, 3), (3 * COST - 1, 2), (COST, 1), (1, 1)])
@@ -105,18 +105,18 @@ def test_concurrent_calls_share_one_load() -> None:
 
 
 def test_a_slow_load_does_not_block_other_models() -> None:
-    begun, release, store = threading.Event(), threading.Event(), Store()
+    started, release, store = threading.Event(), threading.Event(), Store()
 
     def slow_for_b(artifact: ObjectRef) -> bytes:
         if artifact == B:
-            begun.set()
+            started.set()
             release.wait(10)
         return store(artifact)
 
     models = cache(slow_for_b)
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(models.get, B)
-        assert begun.wait(10)
+        assert started.wait(10)
         try:
             pool.submit(models.get, A).result(timeout=10)
             assert not slow.done()

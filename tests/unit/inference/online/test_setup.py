@@ -45,7 +45,7 @@ def test_a_batch_is_answered(objects: MemoryObjects, respond: Respond) -> None:
 def test_the_number_of_concurrent_batches_is_configurable(
     objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, value: str, at_once: int
 ) -> None:
-    # the default is one on a CPU, whose cores replicas fill
+    # the default is 1 on a CPU, because replicas already use all cores
     monkeypatch.setenv("TIDEPOOL_INFERENCE_BATCHES_AT_ONCE", value)
 
     assert setup.setup(Stores(database=Database.in_memory(), objects=objects)).at_once == at_once

@@ -64,17 +64,17 @@ def endless() -> bytes:
     """Return a model with a loop of 2^62 iterations."""
     body = helper.make_graph(
         [
-            helper.make_node("Identity", ["going"], ["goes"]),
+            helper.make_node("Identity", ["condition"], ["condition_out"]),
             helper.make_node("Sin", ["value"], ["sine"]),
         ],
         "body",
         [
             helper.make_tensor_value_info("round", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("condition", TensorProto.BOOL, []),
             helper.make_tensor_value_info("value", FLOAT, None),
         ],
         [
-            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("condition_out", TensorProto.BOOL, []),
             helper.make_tensor_value_info("sine", FLOAT, None),
         ],
     )

@@ -44,7 +44,7 @@ def test_an_empty_deployment_is_measured(world: World) -> None:
 
 
 def test_draining_replicas_are_not_ready(world: World) -> None:
-    world.reports.said = {"trainer": PoolReports(replicas={"a": IDLE, "b": BUSY, "c": DRAINING})}
+    world.reports.reported = {"trainer": PoolReports(replicas={"a": IDLE, "b": BUSY, "c": DRAINING})}
 
     measured = world.demand.measure()["trainer"]
 
@@ -54,7 +54,7 @@ def test_draining_replicas_are_not_ready(world: World) -> None:
 
 def test_waiting_requests_count_for_the_inference_pool(world: World) -> None:
     gateways = {"a": GatewayReport(waiting=4, per_minute=30.0), "b": GatewayReport(waiting=1, per_minute=15.0)}
-    world.reports.said = {"inference": PoolReports(replicas={"a": BUSY}, gateways=gateways)}
+    world.reports.reported = {"inference": PoolReports(replicas={"a": BUSY}, gateways=gateways)}
 
     measured = world.demand.measure()["inference"]
 
@@ -63,7 +63,7 @@ def test_waiting_requests_count_for_the_inference_pool(world: World) -> None:
 
 
 def test_without_the_broker_only_jobs_are_measured(world: World) -> None:
-    world.reports.said = None
+    world.reports.reported = None
 
     measured = world.demand.measure()
 

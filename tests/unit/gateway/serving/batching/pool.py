@@ -1,4 +1,4 @@
-"""A batcher over a pool that answers when the test says so."""
+"""A batcher over a pool whose replies the test triggers."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ PATIENCE_S = 60.0
 
 
 def echo(_: Target, questions: tuple[Question, ...], max_batch: int = 64) -> BatchAnswers:
-    """Return each file as the best label, or a failure for a file that asks for one."""
+    """Return each file as the best label, or a failure for the file `bad`."""
     return BatchAnswers([_echoed(question) for question in questions], 1.5, "CPUExecutionProvider", max_batch)
 
 
@@ -31,7 +31,7 @@ def text_of(question: Question) -> str:
 
 
 class Pool:
-    """A batcher whose batches are held; `refuses` is an outage."""
+    """A batcher whose batches are held; set `channel.refuses` for an outage."""
 
     def __init__(self, replicas: int = 1, **bounds: int) -> None:
         self.channel = FragileChannel(echo)

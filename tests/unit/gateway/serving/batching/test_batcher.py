@@ -1,4 +1,4 @@
-"""The outcome of a request, whatever happens to its batch."""
+"""The outcome of each request when its batch is answered, lost, withdrawn or abandoned."""
 
 import asyncio
 
@@ -84,20 +84,20 @@ async def test_a_batch_that_may_be_lost_is_sent_once_more() -> None:
 
 async def test_a_batch_that_is_lost_twice_fails() -> None:
     pool = Pool(flights=1)
-    unlucky = pool.ask("unlucky")
+    lost = pool.ask("lost")
     await settled()
     pool.batcher.lost()
-    waits = pool.ask("waits")
+    waiting = pool.ask("waiting")
     await settled()
 
     pool.batcher.lost()
 
     with pytest.raises(Unavailable):
-        await unlucky
-    # and its place is another's
-    assert (await pool.sent())[2:] == [["waits"]]
+        await lost
+    # and the waiting request takes its slot
+    assert (await pool.sent())[2:] == [["waiting"]]
     await pool.reply(2)
-    assert await waits == "waits"
+    assert await waiting == "waiting"
 
 
 async def test_a_second_reply_is_dropped() -> None:
@@ -118,17 +118,17 @@ async def test_a_second_reply_is_dropped() -> None:
 
 async def test_a_reply_to_a_withdrawn_batch_is_dropped() -> None:
     pool = Pool(flights=1)
-    left = pool.ask("leaves")
+    abandoned = pool.ask("abandoned")
     await settled()
-    left.cancel()
-    stays = pool.ask("stays")
+    abandoned.cancel()
+    remaining = pool.ask("remaining")
     await settled()
 
     await pool.reply(0)
 
-    assert not stays.done()
+    assert not remaining.done()
     await pool.reply(1)
-    assert await stays == "stays"
+    assert await remaining == "remaining"
 
 
 async def test_a_reply_to_an_unknown_batch_is_dropped() -> None:
@@ -171,23 +171,23 @@ async def test_an_outage_during_the_second_sending_fails_the_requests() -> None:
 
 async def test_an_abandoned_request_does_not_affect_its_batch() -> None:
     pool = Pool()
-    leaves, stays = pool.ask("leaves"), pool.ask("stays")
+    abandoned, remaining = pool.ask("abandoned"), pool.ask("remaining")
     await settled()
 
-    leaves.cancel()
+    abandoned.cancel()
     await pool.reply(0)
 
-    assert await stays == "stays"
-    assert leaves.cancelled()
+    assert await remaining == "remaining"
+    assert abandoned.cancelled()
 
 
 async def test_waiting_requests_are_counted_until_answered_or_abandoned() -> None:
     # given one request in flight, and two that wait
     pool = Pool(flights=1)
-    answered, leaves, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
+    answered, abandoned, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
     assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)
 
-    leaves.cancel()
+    abandoned.cancel()
     await settled()
     assert pool.batcher.report().waiting == 2
 
@@ -229,7 +229,7 @@ async def test_an_error_of_the_whole_batch_fails_every_request() -> None:
     await pool.reply(0)
 
     assert [type(result) for result in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
-    # and the next question is asked as ever
+    # and the next request is answered
     pool.channel.respond = echo
     again = pool.ask("three")
     await pool.reply(1)

@@ -27,34 +27,34 @@ class History:
     """A pool, and the requests sent to it."""
 
     pool: Pool = field(default_factory=lambda: Pool(batch=BATCH, waiting=WAITING, flights=1))
-    asked: list["asyncio.Task[str]"] = field(default_factory=list)
-    left: set[int] = field(default_factory=set)
+    tasks: list["asyncio.Task[str]"] = field(default_factory=list)
+    abandoned: set[int] = field(default_factory=set)
     losses: int = 0
 
     async def step(self, kind: str, number: int) -> None:
         sent = self.pool.channel.sent
         match kind:
             case "ask":
-                self.asked += [self.pool.ask(str(len(self.asked) + index)) for index in range(number)]
+                self.tasks += [self.pool.ask(str(len(self.tasks) + index)) for index in range(number)]
             case "reply" if sent:
                 self.reply(sent[number % len(sent)])
             case "lose":
                 self.losses += 1
                 self.pool.batcher.lost()
-            case "leave" if self.asked:
-                self.left.add(number % len(self.asked))
-                self.asked[number % len(self.asked)].cancel()
+            case "leave" if self.tasks:
+                self.abandoned.add(number % len(self.tasks))
+                self.tasks[number % len(self.tasks)].cancel()
             case "replicas":
                 self.pool.channel.replicas = frozenset(map(str, range(number)))
         await settled()
 
     def reply(self, batch: Batch) -> None:
-        """Send batches again that may be lost."""
+        """Reply to a batch with the text of each question."""
         answers = tuple(Scores(((text, 1.0),)) for text in texts(batch))
         self.pool.batcher.replied(Reply(batch.id, answers, 1.0, "CPUExecutionProvider", 64))
 
     async def end(self) -> None:
-        """Answer everything."""
+        """Reply to every batch that was sent."""
         replied = 0
         while replied < len(self.pool.channel.sent):
             self.reply(self.pool.channel.sent[replied])
@@ -75,10 +75,10 @@ def test_no_answer_is_lost_or_mixed_up(steps: list[tuple[str, int]]) -> None:
     async def check() -> None:
         history = await run(steps)
 
-        for index, task in enumerate(history.asked):
+        for index, task in enumerate(history.tasks):
             assert task.done()
             if task.cancelled():
-                assert index in history.left
+                assert index in history.abandoned
             elif (error := task.exception()) is not None:
                 assert (type(error) is Unavailable and history.losses > 1) or type(error) is Overloaded
             else:
@@ -95,7 +95,7 @@ def test_only_requests_beyond_the_limit_are_refused(count: int) -> None:
     async def check() -> None:
         history = await run([("ask", count)])
 
-        refused = [task for task in history.asked if task.exception() is not None]
+        refused = [task for task in history.tasks if task.exception() is not None]
         assert len(refused) == count - WAITING
 
     asyncio.run(check())

@@ -12,7 +12,7 @@ from tests.unit.gateway.serving.batching.pool import ARTIFACT, TARGET, Pool, ech
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_request_that_finds_room_leaves_at_once() -> None:
+async def test_a_request_is_sent_at_once_if_there_is_room() -> None:
     pool = Pool()
 
     answer = pool.ask("one")
@@ -22,7 +22,7 @@ async def test_a_request_that_finds_room_leaves_at_once() -> None:
     assert await answer == "one"
 
 
-async def test_requests_that_have_arrived_leave_together() -> None:
+async def test_requests_that_arrive_together_share_a_batch() -> None:
     pool = Pool()
 
     for text in ("one", "two", "three"):
@@ -31,23 +31,23 @@ async def test_requests_that_have_arrived_leave_together() -> None:
     assert await pool.sent() == [["one", "two", "three"]]
 
 
-async def test_requests_gather_while_batches_are_in_flight() -> None:
-    # given as many flights as there may be
+async def test_requests_accumulate_while_batches_are_in_flight() -> None:
+    # given the maximum of batches in flight
     pool = Pool(flights=2)
     for text in ("one", "two"):
         pool.ask(text)
         await settled()
 
-    # when more requests come
+    # when more requests arrive
     for text in ("three", "four", "five"):
         pool.ask(text)
     assert await pool.sent() == [["one"], ["two"]]
 
-    # then they leave with the next replies, whichever these are: with another batch in flight, half of all requests
+    # then each reply sends some of them: half of all requests while another batch is in flight
     await pool.reply(1)
     assert await pool.sent() == [["one"], ["two"], ["three", "four"]]
 
-    # and with nothing in flight, all waiting requests
+    # and all waiting requests if nothing is in flight
     await pool.reply(2)
     await pool.reply(0)
     assert (await pool.sent())[3:] == [["five"]]
@@ -60,18 +60,18 @@ async def test_a_small_batch_waits_for_more_while_another_is_in_flight() -> None
         pool.ask(text)
     assert await pool.sent() == [["one", "two", "three", "four"]]
 
-    # when few others come, then they wait
+    # when fewer requests arrive, then they wait
     pool.ask("five")
     pool.ask("six")
     assert len(await pool.sent()) == 1
 
-    # until they are as many as those in flight
+    # when they are as many as those in flight, then they are sent
     pool.ask("seven")
     pool.ask("eight")
     assert (await pool.sent())[1:] == [["five", "six", "seven", "eight"]]
 
 
-async def test_waiting_requests_leave_when_the_replica_is_idle() -> None:
+async def test_waiting_requests_are_sent_when_the_replica_is_idle() -> None:
     pool = Pool(flights=2)
     for text in ("one", "two", "three", "four"):
         pool.ask(text)
@@ -149,13 +149,13 @@ async def test_a_larger_batch_of_the_replica_does_not_raise_the_limit() -> None:
 
 
 async def test_a_model_without_a_batch_axis_gets_batches_of_one() -> None:
-    # given one whose replica speaks of batches
+    # given a model without a batch axis, whose replica reports a larger maximum
     pool = Pool(flights=1)
     target = Target("pet-cnn", 1, ARTIFACT, batched=False)
     for text in ("one", "two", "three"):
         pool.ask(text, target)
 
-    # then no question shares a flight
+    # then each request is sent alone
     for number in range(3):
         await pool.reply(number)
     assert await pool.sent() == [["one"], ["two"], ["three"]]
@@ -177,67 +177,67 @@ async def test_versions_have_separate_batches_and_limits() -> None:
 async def test_a_request_beyond_the_limit_is_refused() -> None:
     pool = Pool(flights=1, waiting=2)
     answers = []
-    for text in ("flies", "waits", "waits too"):
+    for text in ("in flight", "waiting", "also waiting"):
         answers.append(pool.ask(text))
         await settled()
 
     with pytest.raises(Overloaded):
         await pool.ask("too many")
 
-    # and those who were let in are answered
+    # and the accepted requests are answered
     await pool.reply(0)
     await pool.reply(1)
-    assert await asyncio.gather(*answers) == ["flies", "waits", "waits too"]
+    assert await asyncio.gather(*answers) == ["in flight", "waiting", "also waiting"]
 
 
-async def test_an_abandoned_request_frees_its_place() -> None:
+async def test_an_abandoned_request_frees_its_slot() -> None:
     pool = Pool(flights=1, waiting=1)
-    pool.ask("flies")
+    pool.ask("in flight")
     await settled()
-    left = pool.ask("leaves")
+    abandoned = pool.ask("abandoned")
     await settled()
 
-    left.cancel()
+    abandoned.cancel()
     await settled()
-    pool.ask("comes later")
+    pool.ask("later")
 
-    # and nothing is computed for clients that left
+    # and the abandoned request is not sent
     await pool.reply(0)
-    assert await pool.sent() == [["flies"], ["comes later"]]
+    assert await pool.sent() == [["in flight"], ["later"]]
 
 
-async def test_an_expired_request_frees_its_place() -> None:
+async def test_an_expired_request_frees_its_slot() -> None:
     pool = Pool(flights=1, waiting=1)
-    pool.ask("flies")
+    pool.ask("in flight")
     await settled()
     with pytest.raises(DeadlineExceeded):
-        await pool.ask("is late", within_s=0.001)
+        await pool.ask("expired", within_s=0.001)
 
-    pool.ask("comes later")
+    pool.ask("later")
 
     await pool.reply(0)
-    assert await pool.sent() == [["flies"], ["comes later"]]
+    assert await pool.sent() == [["in flight"], ["later"]]
 
 
 async def test_a_batch_of_abandoned_requests_is_withdrawn() -> None:
-    # given a flight of two, and one who waits for its place
+    # given a batch of two in flight, and a waiting request
     pool = Pool(flights=1)
-    gone = [pool.ask("one"), pool.ask("two")]
+    abandoned = [pool.ask("one"), pool.ask("two")]
     await settled()
-    waits = pool.ask("three")
+    waiting_request = pool.ask("three")
     await settled()
 
-    # when one of the two leaves, the other still wants an answer
-    gone[0].cancel()
+    # when one of the two is abandoned, then the batch stays in flight
+    abandoned[0].cancel()
     await settled()
     assert pool.channel.withdrawn == []
 
-    # and when both have left, their place is free
-    gone[1].cancel()
+    # and when both are abandoned, then the waiting request is sent
+    abandoned[1].cancel()
     assert await pool.sent() == [["one", "two"], ["three"]]
     assert pool.channel.withdrawn == pool.channel.sent[:1]
     await pool.reply(1)
-    assert await waits == "three"
+    assert await waiting_request == "three"
 
 
 async def test_a_batch_of_expired_requests_is_withdrawn() -> None:
@@ -251,12 +251,12 @@ async def test_a_batch_of_expired_requests_is_withdrawn() -> None:
 
 async def test_nothing_is_sent_if_all_requests_are_abandoned() -> None:
     pool = Pool(flights=1)
-    pool.ask("flies")
+    pool.ask("in flight")
     await settled()
-    left = pool.ask("leaves")
+    abandoned = pool.ask("abandoned")
     await settled()
-    left.cancel()
+    abandoned.cancel()
 
     await pool.reply(0)
 
-    assert await pool.sent() == [["flies"]]
+    assert await pool.sent() == [["in flight"]]

@@ -35,7 +35,7 @@ async def test_batches_and_requests_are_counted() -> None:
 async def test_refusals_are_counted() -> None:
     before = value("tidepool_requests_refused_total")
     pool = Pool(waiting=1, flights=1)
-    for text in ("flies", "waits"):
+    for text in ("in flight", "waiting"):
         pool.ask(text, TARGET)
         await settled()
 
