@@ -6,7 +6,7 @@ import zlib
 import pytest
 
 from contract.errors import Malformed, TidepoolError, TooLarge, UnsupportedMedia
-from services.gateway.oip.compression import inflate
+from services.gateway.oip.infer import inflate
 
 LIMIT = 1000
 BODY = b"x" * LIMIT
