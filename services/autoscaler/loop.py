@@ -16,7 +16,7 @@ from services.autoscaler.policy import DECIDE_S, decide
 from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 
 WAKE_S = 0.2  # while a pool that follows its load is at zero, since its first request waits for this
 
@@ -33,7 +33,7 @@ class Autoscaler:
         self,
         pools: Pools,
         demand: Demand,
-        holders: Holders,
+        holders: JobHolders,
         driver: Driver,
         surplus: Cordon,
         clock: Callable[[], float] = time.monotonic,

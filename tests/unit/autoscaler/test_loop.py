@@ -19,7 +19,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 from tests.examples import TRAIN_REQUEST
 from tests.support.clock import FakeClock
 
@@ -44,7 +44,7 @@ class World:
 
     def another(self) -> Autoscaler:
         demand = Demand(self.pools, self.reports, lambda: self.now)
-        holders = Holders(self.database)
+        holders = JobHolders(self.database)
         return Autoscaler(self.pools, demand, holders, self.driver, self.surplus, lambda: self.now)
 
     def auto(self, pool: PoolName, **policy: float | None) -> None:
