@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def driver_of(name: DriverName) -> Driver:
-    """The driver with the settings that only it has."""
+    """Create the driver and read its settings from the environment."""
     if name is DriverName.DOCKER:
         docker = DockerSettings()
         return DockerDriver(Engine(docker.docker_url, docker.project))

@@ -56,7 +56,8 @@ class Preparation:
         """Decode and measure the images of a slice, write their shards to `folder` and `store` them.
 
         Unusable files are skipped and listed; the first slice includes what `opened` read and rejected. Raise
-        BadArchive if the archive is unusable. Call `on_step(fraction, message)` about every 0.2 s; its exceptions pass through.
+        BadArchive if the archive is unusable. `on_step(fraction, message)` is called about every 0.2 s; its exceptions
+        pass through.
         """
         rejections = Rejections()
         inflated_before = self.archive.inflated if part.start else 0
