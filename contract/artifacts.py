@@ -1,4 +1,4 @@
-"""Where bytes live: buckets, the key layout, and references that carry a SHA-256."""
+"""Objects in the object store: buckets, keys, and references with size and SHA-256."""
 
 from enum import StrEnum
 
@@ -6,12 +6,12 @@ from contract.base import Frozen, Sha256, Whole
 
 
 class Bucket(StrEnum):
-    UPLOADS = "uploads"  # archives as they came
-    JOBS = "jobs"  # what attempts wrote: shards, checkpoints, models
+    UPLOADS = "uploads"  # archives and models, unchanged
+    JOBS = "jobs"  # written by attempts: shards, checkpoints, models
 
 
 class ObjectRef(Frozen):
-    """One immutable object, with the size in bytes and the hash that every read is checked against."""
+    """An immutable object; every read is checked against its size (bytes) and hash."""
 
     bucket: Bucket
     key: str
@@ -24,5 +24,5 @@ def upload_key(upload_id: str) -> str:
 
 
 def attempt_prefix(job_id: str, fence: int) -> str:
-    """The folder of one attempt; nothing in it is visible until the job's row points at it."""
+    """The key prefix of one attempt; its objects are invisible until the job's row refers to them."""
     return f"{job_id}/attempts/{fence}/"

@@ -1,4 +1,4 @@
-"""The only place that says how strict every message of Tidepool is."""
+"""Base class and field types of every message."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Frozen(BaseModel):
-    """An immutable value that refuses unknown fields, NaN and infinity."""
+    """An immutable value that rejects unknown fields, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

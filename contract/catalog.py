@@ -1,4 +1,4 @@
-"""Data sets and models as anybody may see them."""
+"""Data sets, models and uploads as the REST API shows them."""
 
 from datetime import datetime
 
@@ -7,14 +7,14 @@ from pydantic import Field
 from contract.base import Frozen, Name, Positive, Version, Whole
 from contract.datasets import Counts, Label, Rejected, Split, Thumbnail
 from contract.images import ImageSpec, Preprocessing
+from contract.kinds.vet import Status
 from contract.references import ReferenceText
 from contract.traffic import Weights
 from contract.training import EvaluationMetrics, OnnxInfo, TensorSignature
-from contract.vetting import Status
 
 
 class Dataset(Frozen):
-    """A data set and the versions it has, newest first."""
+    """A data set and its versions, newest first."""
 
     name: Name
     versions: tuple[Version, ...]
@@ -41,7 +41,7 @@ class DatasetVersion(Frozen):
 
 
 class Alias(Frozen):
-    """`versions` are percentages of the requests, of which `version` gets the most; `shadow` gets copies of them."""
+    """`versions` are percentages of the requests and `version` gets the most; `shadow` gets a copy of each request."""
 
     alias: Name
     version: Version
@@ -51,7 +51,7 @@ class Alias(Frozen):
 
 
 class Model(Frozen):
-    """A model with its aliases and versions, newest first; those that were `rejected` can only be looked at."""
+    """A model with its aliases and versions, newest first; `rejected` versions cannot serve."""
 
     name: Name
     versions: tuple[Version, ...]
@@ -63,7 +63,7 @@ class Model(Frozen):
 class ModelVersion(Frozen):
     """One version with its lineage (job, data set); `provider` is the execution provider that last loaded it.
 
-    What was not trained here has no data set and no metrics, and what was rejected has little but a reason.
+    A model that was uploaded has no data set and no metrics; a rejected one has little more than a reason.
     """
 
     name: Name
@@ -74,7 +74,9 @@ class ModelVersion(Frozen):
     dataset: ReferenceText | None = None
     created_at: datetime
     labels: tuple[Label, ...] = ()
-    aliases: tuple[Name, ...] = Field(default=(), description="Those that send it requests or copies of them.")
+    aliases: tuple[Name, ...] = Field(
+        default=(), description="Aliases that send this version requests or copies of them."
+    )
     preprocessing: Preprocessing | None = None
     inputs: tuple[TensorSignature, ...] = ()
     outputs: tuple[TensorSignature, ...] = ()
@@ -88,7 +90,7 @@ class ModelVersion(Frozen):
 
 
 class Upload(Frozen):
-    """An archive on its way in, or there."""
+    """An uploaded file, complete or not."""
 
     id: str
     filename: str

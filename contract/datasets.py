@@ -1,4 +1,4 @@
-"""What a data set is once it is prepared."""
+"""A prepared data set: splits, shards and the manifest of a version."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Positive, Whole
+from contract.division import Outcome
 from contract.images import ImageSpec
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -20,7 +21,7 @@ class Split(StrEnum):
 
 
 class SplitSpec(Frozen):
-    """The shares of pictures that come without a split; stratified, and the same for the same seed."""
+    """The shares of images that the archive does not assign to a split; stratified, deterministic for a seed."""
 
     train: Share = 0.8
     val: Share = 0.1
@@ -37,7 +38,7 @@ class SplitSpec(Frozen):
 
 
 class Rejected(Frozen):
-    """A file of the archive that is not in the data set, and why."""
+    """A file of the archive that was left out of the data set, and the reason."""
 
     file: str
     reason: str
@@ -49,7 +50,7 @@ class Thumbnail(Frozen):
 
 
 class Shard(Frozen):
-    """A piece of a split as two .npy files: images uint8 (count, channels, height, width), labels int64 (count,)."""
+    """A part of a split as two .npy files: images uint8 (count, channels, height, width), labels int64 (count,)."""
 
     count: Positive
     images: ObjectRef
@@ -62,8 +63,8 @@ class Counts(Frozen):
     test: Whole
 
 
-class DatasetManifest(Frozen):
-    """Everything a trainer or a person needs to know of one version of a data set.
+class DatasetManifest(Outcome):
+    """Describes one version of a data set completely.
 
     `mean` and `std` are per channel over the training split, of pixels scaled to 0..1.
     """
@@ -76,5 +77,5 @@ class DatasetManifest(Frozen):
     counts_by_class: dict[Split, dict[Label, Whole]]
     shards: dict[Split, tuple[Shard, ...]]
     rejected: Whole
-    rejected_files: tuple[Rejected, ...] = Field(description="The first 1000 of them.")
+    rejected_files: tuple[Rejected, ...] = Field(description="The first 1000 rejected files.")
     thumbnails: tuple[Thumbnail, ...]

@@ -1,4 +1,4 @@
-"""The data types of the Open Inference Protocol: what others call them, and how their elements lie in raw data."""
+"""The data types of the Open Inference Protocol: their numpy and ONNX Runtime names, and their raw layout."""
 
 import struct
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from contract.errors import Invalid
 
 
 class Datatype(NamedTuple):
-    """A type by its name in the protocol and in numpy.
+    """A data type with its names in the protocol and in numpy.
 
-    An element has `size` bytes, 0 where each has its own; `code` is its letter in the struct module, if it has one.
+    An element has `size` bytes, 0 if the size varies; `code` is its struct format character, if there is one.
     """
 
     name: str
@@ -20,8 +20,8 @@ class Datatype(NamedTuple):
 
 
 DATATYPES = {
-    found.name: found
-    for found in (
+    datatype.name: datatype
+    for datatype in (
         Datatype("BOOL", "bool", 1, "?"),
         Datatype("UINT8", "uint8", 1, "B"),
         Datatype("UINT16", "uint16", 2, "H"),
@@ -39,8 +39,8 @@ DATATYPES = {
     )
 }
 
-# TensorSignature writes numpy's names, ONNX Runtime the others
-_NAMED = {found.numpy: found for found in DATATYPES.values()} | {
+# TensorSignature uses numpy's names, ONNX Runtime uses the others
+_NAMED = {datatype.numpy: datatype for datatype in DATATYPES.values()} | {
     "float": DATATYPES["FP32"],
     "double": DATATYPES["FP64"],
     "string": DATATYPES["BYTES"],
@@ -50,7 +50,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def datatype_of(dtype: str) -> Datatype | None:
-    """The protocol's type for a `TensorSignature.dtype`, or for what is inside ONNX Runtime's `tensor(...)`."""
+    """The protocol's type for a `TensorSignature.dtype` or the element type in ONNX Runtime's `tensor(...)`."""
     return _NAMED.get(dtype)
 
 
@@ -60,14 +60,14 @@ def packed(elements: Iterable[bytes]) -> bytes:
 
 
 def unpacked(data: bytes) -> list[bytes]:
-    """The BYTES elements of raw data; raises Invalid where their lengths do not add up to it."""
-    found, at = [], 0
+    """Split raw data into BYTES elements; raises Invalid if their lengths do not add up to its size."""
+    elements, at = [], 0
     while at < len(data):
         start = at + _LENGTH.size
         if start > len(data):
             break
         at = start + _LENGTH.unpack_from(data, start - _LENGTH.size)[0]
-        found.append(data[start:at])
+        elements.append(data[start:at])
     if at != len(data):
         raise Invalid("raw BYTES need the length of each element before it, as a little-endian 32-bit number")
-    return found
+    return elements

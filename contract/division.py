@@ -1,4 +1,4 @@
-"""How a job whose work divides says so: parts that every replica takes, and what each of them came to."""
+"""What a handler returns: the outcome of a job, a division into parts, or the result of one part."""
 
 from typing import Any
 
@@ -7,13 +7,17 @@ from pydantic import Field
 from contract.base import Frozen
 
 
-class Division(Frozen):
-    """What to do in each part; the job goes on when all are done."""
+class Outcome(Frozen):
+    """Base of everything that a handler may return. Each kind publishes an outcome of its own."""
+
+
+class Division(Outcome):
+    """Divide the job into parts that any replica may run; the job continues when all of them are done."""
 
     parts: tuple[dict[str, Any], ...] = Field(min_length=1)
 
 
-class PartDone(Frozen):
-    """What one part came to, for the attempt that puts the parts together."""
+class PartDone(Outcome):
+    """The result of one part, for the attempt that combines the parts."""
 
     result: dict[str, Any]

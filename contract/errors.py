@@ -1,7 +1,7 @@
-"""The one error tree. A `message` is written for the client; nothing else of an error is shown.
+"""The tree of errors. Clients see the `message` and the `code`, nothing else.
 
 TidepoolError
-├── Refused                    the request is at fault; the message says what to change
+├── Refused                    the request is wrong; the message says what to change
 │   ├── Malformed              400  cannot be parsed at all
 │   ├── Unauthenticated        401  no key, or a wrong one
 │   ├── Forbidden              403  the key lacks a scope
@@ -9,21 +9,21 @@ TidepoolError
 │   ├── Conflict               409  the state forbids it
 │   ├── TooLarge               413  over a limit
 │   ├── UnsupportedMedia       415
-│   └── Invalid                422  well-formed, and wrong
+│   └── Invalid                422  well-formed, but wrong
 │       ├── BadArchive              not a zip we accept
 │       ├── BadDataset              a zip without a usable data set
-│       ├── BadImage                bytes that are not one picture
+│       ├── BadImage                bytes that are not one image
 │       └── BadModel                a layer list or an ONNX graph that cannot work
-├── Unavailable                503  an outage, healed without help; worth another try
+├── Unavailable                503  a temporary outage; retry later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable
 │   ├── ObjectsUnavailable
-│   ├── Corrupt                     bytes read are not the bytes written
-│   └── Overloaded                  a bound is reached
+│   ├── Corrupt                     bytes read differ from the bytes written
+│   └── Overloaded                  a limit is reached
 ├── DeadlineExceeded           504
-├── JobFailed                  500  a job's attempt failed for a reason of ours
-│   └── WorkerLost                  the process that ran it is gone
-└── Interrupted                     not a failure: the harness takes the job from its handler
+├── JobFailed                  500  an attempt failed because of an internal error
+│   └── WorkerLost                  the process that ran it died
+└── Interrupted                     not a failure: the worker stops the handler
     ├── Cancelled
     ├── Draining
     └── LeaseLost
@@ -33,7 +33,7 @@ from typing import ClassVar
 
 
 class TidepoolError(Exception):
-    """The root: a stable `code`, an HTTP `status`, and whether another attempt may succeed."""
+    """Base class: a stable `code`, an HTTP `status`, and whether a retry may succeed."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
@@ -162,7 +162,7 @@ class LeaseLost(Interrupted):
 
 
 def error_of(code: str, message: str) -> TidepoolError:
-    """The error with this code, for one that travelled as data."""
+    """Recreate an error from its code; an unknown code gives TidepoolError."""
     kinds: list[type[TidepoolError]] = [TidepoolError]
     for kind in kinds:
         if kind.code == code:

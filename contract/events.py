@@ -1,4 +1,4 @@
-"""What happens to a job, as it happens: the events that its stream carries."""
+"""The events of a job's stream."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,14 +15,14 @@ class EventKind(StrEnum):
 
 
 class EventDraft(Frozen):
-    """An event that has no number yet."""
+    """An event without a number."""
 
     kind: EventKind
     data: dict[str, Any]
 
 
 class JobEvent(EventDraft):
-    """`id` counts up within a job; a reader resumes after the last one it saw."""
+    """`id` counts from 1 within a job; readers resume after the last one they have."""
 
     id: Positive
     at: datetime

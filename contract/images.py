@@ -1,4 +1,4 @@
-"""How pictures become arrays: asked for by a data set, repeated by every model trained on it."""
+"""How images become arrays: configured for a data set, repeated for every model trained on it."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 
 
 class ImageSpec(Frozen):
-    """The size, mode and resize that every picture is normalised to."""
+    """The size, mode and resize method that every image is normalized to."""
 
     size: tuple[Side, Side] = Field(default=(32, 32), description="Height and width in pixels.")
     mode: Mode = "RGB"
@@ -34,7 +34,7 @@ class ImageSpec(Frozen):
 
 
 class Preprocessing(Frozen):
-    """What turns uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""
+    """Converts uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""
 
     image: ImageSpec
     mean: tuple[float, ...]

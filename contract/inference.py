@@ -1,6 +1,6 @@
-"""The messages of the online path: a batch of questions for one model version, and the one reply that answers it.
+"""The messages of online inference: a batch of questions for one model version, and its reply.
 
-They are msgspec structs, since every request passes through them.
+They are msgspec structs for speed: every request passes through them.
 """
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from msgspec import Struct
 class Tensor(Struct, frozen=True, array_like=True):
     """A tensor with a data type of the Open Inference Protocol; `data` is row-major and little-endian.
 
-    BYTES elements each have their length before them, as an unsigned 32-bit number.
+    Each BYTES element is preceded by its length as an unsigned 32-bit integer.
     """
 
     name: str
@@ -19,33 +19,33 @@ class Tensor(Struct, frozen=True, array_like=True):
 
 
 class EncodedImage(Struct, frozen=True, array_like=True, tag=True):
-    """An encoded picture as the client sent it; asks for its `top_k` best classes."""
+    """An encoded image as the client sent it; requests its `top_k` best classes."""
 
     file: bytes
     top_k: int = 1
 
 
 class Tensors(Struct, frozen=True, array_like=True, tag=True):
-    """Inputs of any model; asks for the named outputs, or for all where none is named."""
+    """Inputs of any model; requests the named outputs, or all if none is named."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...] = ()
 
 
 class Scores(Struct, frozen=True, array_like=True, tag=True):
-    """A picture's best classes, best first, each with its softmax probability."""
+    """An image's best classes, best first, each with its softmax probability."""
 
     best: tuple[tuple[str, float], ...]
 
 
 class Outputs(Struct, frozen=True, array_like=True, tag=True):
-    """What a model made of Tensors, in the order asked for."""
+    """The outputs for Tensors, in the requested order."""
 
     tensors: tuple[Tensor, ...]
 
 
 class Failure(Struct, frozen=True, array_like=True, tag=True):
-    """Why one question has no answer, by the code of an error of contract.errors."""
+    """Why a question has no answer; `code` is that of an error in contract.errors."""
 
     code: str
     message: str
@@ -56,7 +56,7 @@ Answer = Scores | Outputs | Failure
 
 
 class Question(Struct, frozen=True, array_like=True):
-    """One request's part of a batch; after `deadline` (Unix time, seconds) nobody waits for it."""
+    """One request's part of a batch; after `deadline` (Unix time, seconds) no client waits for it."""
 
     payload: Payload
     deadline: float
@@ -64,7 +64,7 @@ class Question(Struct, frozen=True, array_like=True):
 
 
 class Artifact(Struct, frozen=True, array_like=True):
-    """The ONNX file of a version: an ObjectRef without its checks."""
+    """The ONNX file of a version: an ObjectRef without validation."""
 
     bucket: str
     key: str
@@ -73,7 +73,7 @@ class Artifact(Struct, frozen=True, array_like=True):
 
 
 class Target(Struct, frozen=True, array_like=True):
-    """The model version that a question is for; `batched` if the first axis is a batch, which questions may share."""
+    """The model version of a question; `batched` if the first axis is a batch, which questions may share."""
 
     model: str
     version: int
@@ -91,9 +91,9 @@ class Batch(Struct, frozen=True, array_like=True):
 
 
 class Reply(Struct, frozen=True, array_like=True):
-    """Answers in the order of the batch's questions, and who computed them.
+    """Answers in the order of the batch's questions, and the execution provider that computed them.
 
-    `max_batch` is the largest batch that the replica runs this version on at once.
+    `max_batch` is the largest batch that the replica runs this version with.
     """
 
     id: str

@@ -1,35 +1,100 @@
-"""Jobs: kinds, states and their transitions, specs and results."""
+"""Jobs: kinds, states and their transitions, requests, and the public view."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
-from contract.base import Frozen, Name, Positive, Whole
-from contract.batches import PredictSpec
-from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
-from contract.images import ImageSpec
-from contract.references import Reference, ReferenceText
-from contract.training import Epoch, EvaluationMetrics, ModelManifest, OnnxInfo, TrainSpec
-from contract.uploads import UploadSource
-from contract.vetting import VetSpec
+from contract.base import Frozen, Positive, Whole
+from contract.kinds.kind import JobSpec, Kind, KindRequest
+from contract.kinds.registry import all_kinds, find_kind
 
 
-class JobKind(StrEnum):
-    PREPROCESS = "preprocess"
-    TRAIN = "train"
-    PREDICT = "predict"
-    VET = "vet"
+class _OpenEnumeration(type):
+    """`JobKind.TRAIN` and iteration, over the kinds that are registered at that moment."""
+
+    def __getattr__(cls, name: str) -> "JobKind":
+        if name.startswith("_") or find_kind(name.lower()) is None:
+            raise AttributeError(f"there is no job kind {name}")
+        return JobKind(name.lower())
+
+    def __iter__(cls) -> "Iterator[JobKind]":
+        return (JobKind(kind.name) for kind in all_kinds())
 
 
-POOLS: dict[JobKind, str] = {
-    JobKind.PREPROCESS: "preprocess",
-    JobKind.TRAIN: "trainer",
-    JobKind.PREDICT: "inference",
-    JobKind.VET: "inference",
-}
-"""The pool of workers, and so the queue, of each kind."""
+class JobKind(str, metaclass=_OpenEnumeration):
+    """The name of a registered job kind; any other name raises ValueError."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: str) -> "JobKind":
+        if find_kind(name) is None:
+            raise ValueError(f"{name!r} is not a job kind")
+        return super().__new__(cls, name)
+
+    @property
+    def definition(self) -> Kind:
+        kind = find_kind(self)
+        assert kind is not None  # noqa: S101  __new__ has looked it up
+        return kind
+
+    @property
+    def pool(self) -> str:
+        """The pool of workers, and so the queue, of this kind."""
+        return self.definition.pool
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(
+            _parse_kind, core_schema.str_schema(), ref="contract.jobs.JobKind:0"
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        reference = handler(schema)
+        handler.resolve_ref_schema(reference).update({"enum": [str(kind) for kind in cls], "title": cls.__name__})
+        return reference
+
+
+def _parse_kind(name: str) -> JobKind:
+    try:
+        return JobKind(name)
+    except ValueError:
+        *others, last = (f"'{kind}'" for kind in JobKind)
+        raise PydanticKnownError("enum", {"expected": f"{', '.join(others)} or {last}"}) from None
+
+
+class _RequestByKind:
+    """Validates a request with the model of its `kind`, and lists all of them in the JSON schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(_parse_request)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        # inside of `definitions`, or the handler would inline a model that has no definitions of its own
+        schemas = (core_schema.definitions_schema(kind.request.__pydantic_core_schema__, []) for kind in all_kinds())
+        return {"oneOf": [handler(request) for request in schemas]}
+
+
+def _parse_request(value: Any) -> KindRequest:
+    if isinstance(value, KindRequest):
+        return value
+    name = value.get("kind") if isinstance(value, dict) else None
+    kind = find_kind(name) if isinstance(name, str) else None
+    if kind is None:
+        raise PydanticCustomError("unknown_kind", f"kind must be one of {', '.join(JobKind)}")
+    return kind.request.model_validate(value)
+
+
+if TYPE_CHECKING:
+    JobRequest = KindRequest
+else:
+    JobRequest = Annotated[Any, _RequestByKind()]  # FastAPI would document the fields of a model
+"""A request of any registered kind, including kinds registered after a model or a route has used this type."""
 
 
 class JobState(StrEnum):
@@ -58,65 +123,6 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 LIVE = tuple(state for state in JobState if not state.terminal)
 
 
-class PreprocessSpec(Frozen):
-    """Turn an uploaded archive into the next version of a data set."""
-
-    dataset: Name
-    source: UploadSource
-    image: ImageSpec = ImageSpec()
-    split: SplitSpec = SplitSpec()
-
-
-class JobOptions(Frozen):
-    priority: Annotated[int, Field(strict=True, ge=-100, le=100)] = 0
-    deadline_s: Annotated[float, Field(strict=True, gt=0, le=30 * 86400)] | None = Field(
-        default=None, description="Seconds from now after which the job expires."
-    )
-
-
-class PreprocessRequest(JobOptions):
-    kind: Literal[JobKind.PREPROCESS]
-    spec: PreprocessSpec
-
-
-class TrainRequest(JobOptions):
-    kind: Literal[JobKind.TRAIN]
-    spec: TrainSpec
-
-
-class PredictRequest(JobOptions):
-    kind: Literal[JobKind.PREDICT]
-    spec: PredictSpec
-
-
-class VetRequest(JobOptions):
-    kind: Literal[JobKind.VET]
-    spec: VetSpec
-
-
-def _kind(request: Any) -> Any:
-    return request.get("kind") if isinstance(request, dict) else getattr(request, "kind", None)
-
-
-JobRequest = Annotated[
-    Annotated[PreprocessRequest, Tag("preprocess")]
-    | Annotated[TrainRequest, Tag("train")]
-    | Annotated[PredictRequest, Tag("predict")]
-    | Annotated[VetRequest, Tag("vet")],
-    Discriminator(
-        _kind, custom_error_type="unknown_kind", custom_error_message=f"kind must be one of {', '.join(JobKind)}"
-    ),
-]
-JobSpec = PreprocessSpec | TrainSpec | PredictSpec | VetSpec
-
-SPECS: dict[JobKind, type[PreprocessSpec] | type[TrainSpec] | type[PredictSpec] | type[VetSpec]] = {
-    JobKind.PREPROCESS: PreprocessSpec,
-    JobKind.TRAIN: TrainSpec,
-    JobKind.PREDICT: PredictSpec,
-    JobKind.VET: VetSpec,
-}
-
-
 class Progress(Frozen):
     fraction: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
     message: str = ""
@@ -127,46 +133,8 @@ class JobError(Frozen):
     message: str
 
 
-class PreprocessResult(Frozen):
-    dataset: ReferenceText
-    classes: tuple[Label, ...]
-    counts: Counts
-    rejected: Whole
-    shape: tuple[int, int, int] = Field(description="(channels, height, width)")
-
-    @classmethod
-    def of(cls, reference: Reference, manifest: DatasetManifest) -> "PreprocessResult":
-        return cls(
-            dataset=str(reference),
-            classes=manifest.classes,
-            counts=manifest.counts,
-            rejected=manifest.rejected,
-            shape=manifest.image.shape,
-        )
-
-
-class TrainResult(Frozen):
-    model: ReferenceText
-    metrics: EvaluationMetrics
-    epochs: tuple[Epoch, ...]
-    best_epoch: Positive
-    onnx: OnnxInfo
-
-    @classmethod
-    def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
-        if manifest.metrics is None or manifest.best_epoch is None:
-            raise TypeError("a training job publishes what it has measured")
-        return cls(
-            model=str(reference),
-            metrics=manifest.metrics,
-            epochs=manifest.epochs,
-            best_epoch=manifest.best_epoch,
-            onnx=manifest.onnx,
-        )
-
-
 class Job(Frozen):
-    """A job as anybody may see it."""
+    """The public view of a job."""
 
     id: str
     kind: JobKind
@@ -184,4 +152,4 @@ class Job(Frozen):
     deadline_at: datetime | None
 
     def parsed_spec(self) -> JobSpec:
-        return SPECS[self.kind].model_validate(self.spec)
+        return self.kind.definition.spec.model_validate(self.spec)

@@ -1,4 +1,4 @@
-"""API keys and what they allow."""
+"""API keys and their scopes."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Scope(StrEnum):
     READ = "read"  # see data sets, jobs and models
     WRITE = "write"  # upload, train, promote, delete
     PREDICT = "predict"
-    ADMIN = "admin"  # keys, and everything else
+    ADMIN = "admin"  # manage keys, and everything else
 
 
 class NewKeyRequest(Frozen):

@@ -1,4 +1,4 @@
-"""The layer list a person may write instead of naming an architecture, and the shapes that follow from it."""
+"""Layer lists, an alternative to a named architecture, and the shapes of their layers."""
 
 from typing import Annotated, Any, Literal
 
@@ -112,7 +112,7 @@ _KINDS = {next(iter(layer.model_fields)): layer for layer in _LAYERS}
 
 
 def kind_of(layer: Any) -> str | None:
-    """The word that says which layer this is (`conv`, `dense`, …), of a raw dict or a parsed layer."""
+    """The kind (`conv`, `dense`, …) of a layer, given as a raw dict or parsed; None if unknown."""
     names = layer if isinstance(layer, dict) else getattr(type(layer), "model_fields", ())
     return next((name for name in names if name in _KINDS), None)
 
@@ -136,12 +136,12 @@ Layer = Annotated[
 ]
 
 
-MAX_VALUES = 2**26  # activations of one picture, or weights of one dense layer: 256 MiB of float32
+MAX_VALUES = 2**26  # activations of one image, or weights of one dense layer: 256 MiB of float32
 
 
 def shapes(layers: tuple[Layer, ...], image: tuple[int, int, int]) -> list[Shape]:
-    """The shape after each layer, without the batch axis; raises BadModel that names the layer at fault."""
-    found: list[Shape] = []
+    """The shape after each layer, without the batch axis; raises BadModel that names the wrong layer."""
+    outputs: list[Shape] = []
     shape: Shape = image
     for index, layer in enumerate(layers):
         where = f"layers[{index}] ({kind_of(layer)})"
@@ -152,8 +152,8 @@ def shapes(layers: tuple[Layer, ...], image: tuple[int, int, int]) -> list[Shape
         weights = after[0] * shape[0] if isinstance(layer, Dense) else 0
         if max(Flatten(flatten=Empty()).out(after)[0], weights) > MAX_VALUES:
             raise BadModel(f"{where} is too large: over {MAX_VALUES} values")
-        found.append(after)
+        outputs.append(after)
         shape = after
     if len(shape) != 1:
         raise BadModel("the layers end in an image; end with {'flatten': {}} or {'globalavgpool': {}}")
-    return found
+    return outputs

@@ -1,4 +1,4 @@
-"""The card that travels inside an ONNX file, so that the file alone is enough to serve it."""
+"""The model card stored in an ONNX file, so that the file alone is enough to serve it."""
 
 from contract.base import Frozen
 from contract.datasets import Label
@@ -8,7 +8,7 @@ METADATA_KEY = "tidepool"  # the key in the ONNX file's metadata_props; its valu
 
 
 class ModelCard(Frozen):
-    """How to feed an image classifier, and what its logits mean, in order."""
+    """How to preprocess images for a classifier, and the labels of its logits, in order."""
 
     labels: tuple[Label, ...]
     preprocessing: Preprocessing

@@ -1,4 +1,4 @@
-"""Pools of workers: what people set, what is measured, and what is decided from both."""
+"""Pools of workers: settings, measurements, and the scaling decisions made from both."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -22,20 +22,22 @@ class PoolMode(StrEnum):
 
 
 class ScalingPolicy(Frozen):
-    """Bounds and targets of a pool that follows its load; of several targets the largest answer wins."""
+    """Bounds and targets of a pool that scales with its load; of several targets the largest result wins."""
 
     min: Replicas = 1
     max: Replicas = 1
     idle_s: Seconds = Field(default=60.0, description="Seconds without work after which the pool may go to zero.")
-    quiet_s: Seconds = Field(default=60.0, description="Seconds that a lower answer must hold before replicas go.")
+    quiet_s: Seconds = Field(
+        default=60.0, description="Seconds that a lower result must persist before replicas are removed."
+    )
     backlog_per_replica: Annotated[float, Field(strict=True, gt=0)] | None = Field(
-        default=None, description="Waiting and running jobs, or waiting requests, that one replica is meant to have."
+        default=None, description="Target for waiting and running jobs, or waiting requests, per replica."
     )
     utilization: Annotated[float, Field(strict=True, gt=0, le=1)] | None = Field(
-        default=None, description="Share of the time that a replica is meant to be busy, of its GPU where it has one."
+        default=None, description="Target share of the time that a replica is busy, or its GPU if it has one."
     )
     requests_per_minute: Annotated[float, Field(strict=True, gt=0)] | None = Field(
-        default=None, description="Requests that one replica is meant to answer in a minute."
+        default=None, description="Target for requests per minute and replica."
     )
 
     @model_validator(mode="after")
@@ -46,13 +48,13 @@ class ScalingPolicy(Frozen):
 
 
 class Measured(Frozen):
-    """What was seen of a pool at one moment; None is what could not be measured."""
+    """Measurements of a pool at one moment; None if a value could not be measured."""
 
     at: Annotated[float, Field(ge=0, description="Seconds of the clock that decisions are made by.")]
     ready: Whole | None
     waiting: Whole | None
     running: Whole | None
-    draining: Whole | None = Field(default=None, description="Replicas that were told to go and still work.")
+    draining: Whole | None = Field(default=None, description="Replicas that were told to stop and are still working.")
     oldest_s: float = Field(default=0.0, ge=0, description="Age of the job that waits longest.")
     busy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of the last seconds in which the ready replicas computed, on average."
@@ -61,7 +63,7 @@ class Measured(Frozen):
 
 
 class Decision(Frozen):
-    """How many replicas a pool should have, and why, in words for people."""
+    """How many replicas a pool should have, and the reason as text."""
 
     replicas: Replicas
     reason: str
@@ -80,7 +82,7 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 
 class AutoPool(ScalingPolicy):
-    """A request to have a pool follow its load; what it leaves out stays as it is, and a target that is null goes."""
+    """A request to scale a pool with its load; omitted fields keep their values, and null removes a target."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
@@ -88,12 +90,12 @@ class AutoPool(ScalingPolicy):
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
-        return self  # one of them may be left out; `onto` sees both
+        return self  # one of them may be omitted; `onto` checks both
 
     def onto(self, policy: ScalingPolicy) -> ScalingPolicy:
-        """The policy with what was given instead of its own; raises ValueError when min is then larger than max."""
-        given = self.model_dump(exclude={"mode"}, exclude_unset=True)
-        return ScalingPolicy.model_validate(policy.model_dump() | given)
+        """Apply the fields that were sent to a policy; raises ValueError if min is then larger than max."""
+        changes = self.model_dump(exclude={"mode"}, exclude_unset=True)
+        return ScalingPolicy.model_validate(policy.model_dump() | changes)
 
 
 def _mode(request: Any) -> Any:
@@ -109,12 +111,12 @@ PoolRequest = Annotated[
 
 
 class ReplicaCounts(Frozen):
-    """`ready` and `draining` are None while the replicas cannot be asked."""
+    """`ready` and `draining` are None while no report can be read."""
 
     desired: Replicas
     created: Whole | None = Field(
         default=None,
-        description="How many there are to start: containers that Compose has created, or room for processes.",
+        description="How many can be started: containers that Compose has created, or slots for processes.",
     )
     ready: Whole | None
     draining: Whole | None
@@ -123,7 +125,7 @@ class ReplicaCounts(Frozen):
 
 
 class Queue(Frozen):
-    """Jobs, their parts counted, and for inference the requests that have no answer yet; None where unknown."""
+    """Jobs, including parts, and for inference also unanswered requests; None if unknown."""
 
     waiting: Whole | None
     running: Whole | None
@@ -131,7 +133,7 @@ class Queue(Frozen):
 
 
 class Pool(Frozen):
-    """A pool as people see it."""
+    """A pool as the REST API shows it."""
 
     name: PoolName
     mode: PoolMode
@@ -141,7 +143,7 @@ class Pool(Frozen):
 
 
 class PoolChange(Frozen):
-    """One line of a pool's history: a change of the desired count, and the load that it was made for."""
+    """An entry of a pool's history: a change of the desired count, and the load at that time."""
 
     at: datetime
     desired: Replicas

@@ -1,4 +1,4 @@
-"""What is said of a picture, in answers and in files of predictions."""
+"""Predictions for one image, in responses and in files of predictions."""
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ class Prediction(Frozen):
 
 
 class ImageResult(Frozen):
-    """One picture's predictions, best first, or the reason why it has none."""
+    """An image's predictions, best first, or the error."""
 
     predictions: tuple[Prediction, ...] | None = None
     error: JobError | None = None

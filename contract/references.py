@@ -1,9 +1,11 @@
-"""References to what has versions: `name`, `name@7` or `name@alias`."""
+"""References: `name`, `name@7` or `name@alias`, and the fields of a spec that hold them."""
 
 import re
-from typing import Annotated, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid
@@ -12,6 +14,19 @@ _NAME = NAME_PATTERN.strip("^$")
 REFERENCE_PATTERN = rf"^{_NAME}(@{_NAME})?$"
 
 ReferenceText = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
+Noun = Literal["dataset", "model", "upload"]
+
+
+@dataclass(frozen=True)
+class RefersTo:
+    """Marks a field, by `Annotated`, as a reference to something that exists."""
+
+    noun: Noun
+
+
+DatasetReference = Annotated[ReferenceText, RefersTo("dataset")]
+ModelReference = Annotated[ReferenceText, RefersTo("model")]
+UploadId = Annotated[str, Field(min_length=1, max_length=64), RefersTo("upload")]
 
 
 class Reference(Frozen):
@@ -38,3 +53,30 @@ class Reference(Frozen):
     def __str__(self) -> str:
         which = self.version or self.alias
         return f"{self.name}@{which}" if which else self.name
+
+
+Model = TypeVar("Model", bound=Frozen)
+
+
+def references_in(value: Frozen) -> Iterator[tuple[Noun, str]]:
+    """The references that a model holds in marked fields, also in the fields of nested models; no tuples or dicts."""
+    for name, field in type(value).model_fields.items():
+        child = getattr(value, name)
+        marks = [mark for mark in field.metadata if isinstance(mark, RefersTo)]
+        if marks and child is not None:
+            yield marks[0].noun, child
+        elif isinstance(child, Frozen):
+            yield from references_in(child)
+
+
+def with_references(value: Model, replacements: Mapping[tuple[Noun, str], str]) -> Model:
+    """The model with references that have a replacement replaced by it."""
+    changes: dict[str, object] = {}
+    for name, field in type(value).model_fields.items():
+        child = getattr(value, name)
+        marks = [mark for mark in field.metadata if isinstance(mark, RefersTo)]
+        if marks and child is not None:
+            changes[name] = replacements.get((marks[0].noun, child), child)
+        elif isinstance(child, Frozen):
+            changes[name] = with_references(child, replacements)
+    return value.model_copy(update={name: new for name, new in changes.items() if new != getattr(value, name)})

@@ -1,4 +1,4 @@
-"""What replicas and gateways report about themselves every second; scaling and `/v1/pools` are decided from it."""
+"""What replicas and gateways report about themselves every second; used for scaling and `/v1/pools`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import msgspec
 
 
 class ReplicaReport(msgspec.Struct, frozen=True):
-    """`job` while it runs one, `busy` the share of the last seconds that it computed, `draining` once it is to go."""
+    """`job`: runs a job; `busy`: share of the last seconds spent computing; `draining`: is about to stop."""
 
     job: bool
     busy: float
@@ -16,7 +16,7 @@ class ReplicaReport(msgspec.Struct, frozen=True):
 
 
 class GatewayReport(msgspec.Struct, frozen=True):
-    """Requests that have no answer yet, and how many a minute got one of late."""
+    """Unanswered requests, and the recent rate of answered ones."""
 
     waiting: int
     per_minute: float
@@ -24,14 +24,14 @@ class GatewayReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class PoolReports:
-    """What was said about a pool by those who live, by their names."""
+    """The latest reports of a pool's live replicas and gateways, by name."""
 
     replicas: Mapping[str, ReplicaReport] = field(default_factory=dict)
     gateways: Mapping[str, GatewayReport] = field(default_factory=dict)
 
 
 class Reports(Protocol):
-    """`RedisReports` is the real one, `MemoryReports` its twin."""
+    """Implemented by `RedisReports`, and by `MemoryReports` for tests."""
 
     def read(self) -> Mapping[str, PoolReports] | None:
-        """By pool, what its replicas and its gateways said last; None while the broker is away."""
+        """The latest reports by pool; None while the broker is unavailable."""

@@ -1,4 +1,4 @@
-"""What a supervisor of replicas and who scales them tell each other: which shall run, and what each of them does."""
+"""Messages between the supervisor and the autoscaler: desired replicas, and the state of each component."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,20 +12,20 @@ class State(StrEnum):
     WAITING = "waiting"  # for an earlier stage
     STARTING = "starting"  # its probe does not answer yet
     READY = "ready"
-    RESTARTING = "restarting"  # it died; its back-off runs
-    DRAINING = "draining"  # it was told to go, and has its grace to finish what it is at
-    STOPPED = "stopped"  # a replica that is not wanted now
-    FINISHED = "finished"  # it had to run once, and did
-    FAILED = "failed"  # it had to run once, and ended with an error
+    RESTARTING = "restarting"  # it died and waits out its back-off
+    DRAINING = "draining"  # told to stop; finishes its work within the grace period
+    STOPPED = "stopped"  # a replica that is not desired now
+    FINISHED = "finished"  # a one-time command that succeeded
+    FAILED = "failed"  # a one-time command that failed
 
     @property
     def settled(self) -> bool:
-        """Whether nobody has to wait for it."""
+        """Whether waiting for it is over."""
         return self in {State.READY, State.DRAINING, State.STOPPED, State.FINISHED}
 
 
 class Report(Frozen):
-    """What the supervisor says of one component."""
+    """The state of one component."""
 
     name: str
     role: str
@@ -36,7 +36,7 @@ class Report(Frozen):
 
 
 DesiredReplicas = Mapping[str, tuple[Positive, ...]]
-"""By role, the indices of the replicas that shall run; of a role that is not named, all."""
+"""By role, the indices of the replicas to run; all replicas of a role that is missing."""
 
 REPORTS = TypeAdapter(tuple[Report, ...])
 DESIRED: TypeAdapter[DesiredReplicas] = TypeAdapter(DesiredReplicas)

@@ -1,15 +1,16 @@
-"""What a person may ask of a training job, and what it answers."""
+"""Architectures, optimizers and recipes of training, and the manifest of a model."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag
 
 from contract.artifacts import ObjectRef
-from contract.base import Frozen, Name, Positive, Whole
+from contract.base import Frozen, Positive, Whole
 from contract.datasets import Label
+from contract.division import Outcome
 from contract.errors import Invalid
 from contract.images import Preprocessing
-from contract.layers import Layer, Width, shapes
+from contract.layers import Layer, Width
 from contract.models import ModelCard
 from contract.references import ReferenceText
 
@@ -28,7 +29,7 @@ class Cnn(Frozen):
 
 
 class ResNet18(Frozen):
-    """He et al., "Deep Residual Learning for Image Recognition", 2015, with a stem for small pictures."""
+    """He et al., "Deep Residual Learning for Image Recognition", 2015, with a stem for small images."""
 
     name: Literal["resnet18"]
 
@@ -39,7 +40,7 @@ class Layers(Frozen):
     layers: tuple[Layer, ...] = Field(min_length=1, max_length=64)
 
 
-def _which(value: Any) -> str | None:
+def architecture_name(value: Any) -> str | None:
     if isinstance(value, dict):
         return "layers" if "layers" in value else value.get("name")
     return "layers" if isinstance(value, Layers) else getattr(value, "name", None)
@@ -51,7 +52,7 @@ Architecture = Annotated[
     | Annotated[ResNet18, Tag("resnet18")]
     | Annotated[Layers, Tag("layers")],
     Discriminator(
-        _which,
+        architecture_name,
         custom_error_type="unknown_architecture",
         custom_error_message="is no known architecture; name mlp, cnn or resnet18, or give a layers list",
     ),
@@ -79,7 +80,7 @@ class Sgd(Frozen):
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
 
-# What a training uses where the person said nothing; shown in the job's spec. Chosen by validation accuracy on CIFAR-10
+# Defaults for fields that a request omits; shown in the job's spec. Chosen by validation accuracy on CIFAR-10
 # and a tenth of it, so that two cores train the default network on the tenth in about a minute.
 _CONV_RECIPE: dict[str, Any] = {
     "epochs": 40,
@@ -105,39 +106,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-class TrainSpec(Frozen):
-    """A training job; what is left out is filled in with the recipe of the architecture."""
-
-    dataset: ReferenceText
-    model: Name
-    architecture: Architecture = Cnn()
-    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 40
-    batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
-    optimizer: Optimizer = Sgd(name="sgd")
-    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.1
-    augment: Annotated[bool, Field(strict=True)] = True
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_the_recipe(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        which = _which(value.get("architecture", Cnn()))
-        return RECIPES.get(which or "", {}) | value if isinstance(which, str) else value
-
-    def check_shape(self, image: tuple[int, int, int]) -> None:
-        """Raise BadModel if the layer list cannot take pictures of (channels, height, width)."""
-        if isinstance(self.architecture, Layers):
-            shapes(self.architecture.layers, image)
-
-
 class Epoch(Frozen):
     """One pass over the training split, then one over the validation split, if there is one.
 
-    Losses are mean cross-entropy in nats, in training of the augmented pictures and smoothed labels; seconds are wall
-    time.
+    Losses are mean cross-entropy in nats, in training over augmented images and smoothed labels; seconds are
+    wall time.
     """
 
     epoch: Positive
@@ -155,7 +128,7 @@ class ClassMetrics(Frozen):
 
 
 class Metrics(Frozen):
-    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts pictures of class i taken for class j."""
+    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts images of class i predicted as class j."""
 
     accuracy: float
     top5_accuracy: float
@@ -165,14 +138,14 @@ class Metrics(Frozen):
 
 
 class EvaluationMetrics(Frozen):
-    """By split; a data set without a validation or test split has none there."""
+    """By split; None for a split that the data set does not have."""
 
     val: Metrics | None
     test: Metrics | None
 
 
 class TensorSignature(Frozen):
-    """A model's input or output; a free axis of the shape is a name, -1 where it has none."""
+    """A model's input or output; a dynamic axis of the shape is its name, or -1 without one."""
 
     name: str
     dtype: str
@@ -180,9 +153,9 @@ class TensorSignature(Frozen):
 
 
 class OnnxInfo(Frozen):
-    """The ONNX file; parity is the largest absolute difference of logits to PyTorch on validation pictures.
+    """The ONNX file; parity is the largest absolute difference of logits to PyTorch on validation images.
 
-    A model that was not trained here has none.
+    An uploaded model has no parity.
     """
 
     sha256: str
@@ -191,11 +164,11 @@ class OnnxInfo(Frozen):
     parity_max_abs_diff: float | None
 
 
-class ModelManifest(Frozen):
-    """Everything that serving or a person needs to know of one version of a model.
+class ModelManifest(Outcome):
+    """Describes one version of a model completely.
 
-    `batched` if the first axis of every input and output is a batch of rows that do not depend on each other. A model
-    that was not trained here has neither data set, metrics nor epochs, and perhaps no labels and no preprocessing.
+    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no data
+    set, metrics or epochs, and may have no labels and no preprocessing.
     """
 
     artifact: ObjectRef
@@ -214,10 +187,10 @@ class ModelManifest(Frozen):
 
     @property
     def card(self) -> ModelCard:
-        """How to ask it about pictures; raises Invalid for a model that came without."""
+        """The card for classifying images; raises Invalid if the model has no labels or no preprocessing."""
         if self.preprocessing is None or not self.labels:
             raise Invalid(
-                "the model does not say how to feed it pictures; upload it again with labels and preprocessing in its "
-                "metadata, or ask it through /v2, with tensors"
+                "the model has no labels or no preprocessing for images; upload it again with both in its metadata, or "
+                "send tensors to /v2"
             )
         return ModelCard(labels=self.labels, preprocessing=self.preprocessing)

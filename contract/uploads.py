@@ -1,11 +1,8 @@
-"""An uploaded archive as a job's source."""
-
-from typing import Annotated
-
-from pydantic import Field
+"""An uploaded file as the source of a job."""
 
 from contract.base import Frozen
+from contract.references import UploadId
 
 
 class UploadSource(Frozen):
-    upload: Annotated[str, Field(min_length=1, max_length=64)]
+    upload: UploadId

@@ -1,4 +1,4 @@
-"""What was used: seconds of replicas, by what they were used for."""
+"""Usage: seconds of replicas, by purpose."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +13,7 @@ UsedSeconds = Annotated[float, Field(ge=0)]
 
 
 class Purpose(StrEnum):
-    """What a replica's second was for; `ready` counts all of them, so also those of the other two."""
+    """The purpose of a replica's seconds; `ready` counts all of them, including those of the other two."""
 
     READY = "ready"
     JOB = "job"
@@ -22,7 +22,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True)
 class Use:
-    """What a second of a replica was for; what does not apply is empty."""
+    """The key that a replica's seconds are counted under; fields that do not apply are empty."""
 
     purpose: Purpose
     model: str = ""
@@ -40,11 +40,11 @@ class UsageLine(Frozen):
     """Replica-seconds of one day, pool, model or job."""
 
     key: str
-    ready_s: UsedSeconds | None = Field(description="Replicas ready, at work or not; null for a model and for a job.")
+    ready_s: UsedSeconds | None = Field(description="Ready replicas, busy or idle; null for a model or a job.")
     jobs_s: UsedSeconds = Field(description="Attempts at jobs, from claim to end.")
     online_s: UsedSeconds = Field(description="Batches of online predictions.")
-    gpu_s: UsedSeconds = Field(description="Of replicas with a GPU: ready, or at work for a model or a job.")
-    at_max_s: UsedSeconds | None = Field(description="What as many replicas as there may be would have come to.")
+    gpu_s: UsedSeconds = Field(description="Seconds of replicas with a GPU: ready, or busy with a model or a job.")
+    at_max_s: UsedSeconds | None = Field(description="The seconds that the maximum number of replicas would have used.")
 
 
 class Usage(Frozen):

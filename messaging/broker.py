@@ -11,7 +11,7 @@ from kombu.exceptions import InconsistencyError, KombuError
 from kombu.utils.json import dumps
 
 from contract.errors import BrokerUnavailable
-from contract.jobs import POOLS, JobKind
+from contract.jobs import JobKind
 from messaging.settings import BrokerSettings
 
 RUN_JOB = "tidepool.run_job"
@@ -71,7 +71,7 @@ class Broker:
 
     def wake(self, kind: JobKind, job_id: str) -> None:
         """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent."""
-        self._send(RUN_JOB, [job_id], POOLS[kind])
+        self._send(RUN_JOB, [job_id], kind.pool)
 
     def wakeup_message(self, queue: str) -> bytes:
         """Return the message, as Celery encodes it on a Redis list, that wakes a replica to answer batches."""

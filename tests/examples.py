@@ -1,31 +1,21 @@
-"""One example of every public value of the contract: a made-up run over pictures of cats and dogs."""
+"""One example of every public value of the contract: an invented run over images of cats and dogs."""
 
 from datetime import UTC, datetime
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.base import Frozen
-from contract.batches import OutputInfo, PredictionOutput, PredictResult, PredictSpec, SplitInput
 from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Upload
 from contract.datasets import Counts, DatasetManifest, Rejected, Shard, Split, SplitSpec, Thumbnail
 from contract.division import Division, PartDone
 from contract.events import EventDraft, EventKind, JobEvent
 from contract.images import ImageSpec, Preprocessing
-from contract.jobs import (
-    Job,
-    JobError,
-    JobKind,
-    JobOptions,
-    JobState,
-    PredictRequest,
-    PreprocessRequest,
-    PreprocessResult,
-    PreprocessSpec,
-    Progress,
-    TrainRequest,
-    TrainResult,
-    VetRequest,
-)
+from contract.jobs import Job, JobError, JobKind, JobState, Progress
 from contract.keys import ApiKey, NewApiKey, NewKeyRequest, Scope
+from contract.kinds.kind import JobOptions
+from contract.kinds.predict import OutputInfo, PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
+from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
+from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
+from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
 from contract.layers import (
     AvgPool,
     BatchNorm,
@@ -70,11 +60,9 @@ from contract.training import (
     ResNet18,
     Sgd,
     TensorSignature,
-    TrainSpec,
 )
 from contract.uploads import UploadSource
 from contract.usage import Usage, UsageBy, UsageLine
-from contract.vetting import ImageInput, ModelMetadata, VetResult, VetSpec
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
@@ -142,8 +130,8 @@ PREDICT_SPEC = PredictSpec(
     model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
 )
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
-PICTURE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
-VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=PICTURE_INPUT)
+IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 VETTED_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
@@ -240,7 +228,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
     ModelMetadata(labels=LABELS),
-    PICTURE_INPUT,
+    IMAGE_INPUT,
     PROGRESS,
     JOB_ERROR,
     PREPROCESS_RESULT,

@@ -11,8 +11,9 @@ from typing import Any
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.division import Division, PartDone
+from contract.division import Division, Outcome, PartDone
 from contract.errors import (
     Cancelled,
     DatabaseUnavailable,
@@ -31,7 +32,7 @@ from services.storage.objects import Artifacts
 from services.storage.stores import Stores
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
-from worker.task import Handler, Outcome
+from worker.task import Handler
 
 BEAT_S = 5.0
 
@@ -45,9 +46,10 @@ class Attempt:
         self.job = claim.job
         self.folder = folder
         self.objects: Artifacts = RetryingObjects(stores.objects, self.check_stop)
-        self.datasets = stores.datasets
-        self.models = stores.models
-        self.uploads = stores.uploads
+        project = stores.of(DEFAULT_PROJECT)
+        self.datasets = project.datasets
+        self.models = project.models
+        self.uploads = project.uploads
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts

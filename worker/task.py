@@ -4,17 +4,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from contract.artifacts import ObjectRef
-from contract.batches import PredictionOutput
-from contract.datasets import DatasetManifest
-from contract.division import Division, PartDone
+from contract.division import Outcome
 from contract.jobs import Job
-from contract.training import ModelManifest
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
 from services.storage.objects import Artifacts
-
-Outcome = DatasetManifest | ModelManifest | PredictionOutput | Division | PartDone
 
 
 class Task(Protocol):

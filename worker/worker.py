@@ -10,11 +10,10 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from contract.errors import DatabaseUnavailable
-from contract.jobs import POOLS, JobKind
+from contract.jobs import JobKind
 from contract.usage import Purpose, Use
 from messaging.busy import Busy
 from services.storage.jobs.claims import Claim
-from services.storage.jobs.rows import subject_of
 from services.storage.stores import Stores
 from worker.attempt import run_attempt
 from worker.task import Handler
@@ -99,7 +98,7 @@ class Worker:
             ATTEMPT_SECONDS.labels(kind).time(),
         ):
             ours, theirs = self._processes.Pipe()
-            arguments = (self._handlers[kind], claim, POOLS[kind], theirs)
+            arguments = (self._handlers[kind], claim, kind.pool, theirs)
             process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
             theirs.close()
@@ -109,5 +108,5 @@ class Worker:
 
 def _use(claim: Claim) -> Use:
     """What the attempt's seconds are charged to: the root job, and the model it is about."""
-    model = subject_of(claim.job.parsed_spec())["model"]
+    model = claim.job.parsed_spec().subject.model
     return Use(Purpose.JOB, model or "", claim.lease.root)

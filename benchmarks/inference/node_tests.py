@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope
 from messaging.in_memory import MemoryReports
 from services.gateway.app import create_app
@@ -22,7 +23,9 @@ async def main() -> None:
     objects = MemoryObjects()
     stores = Stores(Database.in_memory(), objects)
     demand = Demand(stores.pools, MemoryReports())
-    app = create_app(Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.models), demand))
+    app = create_app(
+        Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.of(DEFAULT_PROJECT).models), demand)
+    )
     secret = stores.keys.create("nodes", frozenset({Scope.ADMIN})).secret
     headers = {"Authorization": f"Bearer {secret}"}
     right = wrong = other = 0

@@ -1,4 +1,4 @@
-"""The FastAPI application: routers, problems, and the middlewares around them."""
+"""The FastAPI application: routers, error handlers and middlewares; and the connection protocol in front of it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,18 +28,18 @@ from services.gateway.edge.request_id import RequestId
 from services.gateway.edge.submit_limit import SubmitLimit
 from services.gateway.fast_path.infer import InferShortcut
 from services.gateway.fast_path.predict import PredictShortcut
-from services.gateway.fast_path.protocol import HotProtocol
+from services.gateway.fast_path.protocol import FastPathProtocol
 from services.gateway.fast_path.submit import SubmitShortcut
 from services.gateway.oip import http as oip
 from services.gateway.oip.grpc import serving_grpc
 from services.gateway.oip.refusals import Refusals
 
-DESCRIPTION = """Upload labelled pictures, train, promote, predict.
+DESCRIPTION = """Upload labelled images, train, promote, predict.
 Every error is `application/problem+json` with a stable `code` and a `request_id`."""
 
 
 class Api(FastAPI):
-    """FastAPI whose OpenAPI document holds the schemas of problems, too."""
+    """FastAPI whose OpenAPI document also has the schemas of problems."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
@@ -48,7 +48,7 @@ class Api(FastAPI):
 
 
 def create_app(backends: Backends) -> FastAPI:
-    """The whole REST API over the given backends."""
+    """Return the application over the given backends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,11 +66,11 @@ def create_app(backends: Backends) -> FastAPI:
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)
     app.add_middleware(RequestId)
-    app.add_middleware(SubmitLimit, submits=backends.submits, largest=backends.settings.max_json_bytes)
+    app.add_middleware(SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes)
     return app
 
 
-def create_protocol(backends: Backends) -> "partial[HotProtocol]":
-    """What makes a connection's protocol, with the short ways in front of the application; for uvicorn's `http`."""
+def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
+    """Return the factory of connection protocols, with the fast path; for uvicorn's `http` setting."""
     shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
-    return partial(HotProtocol, backends.settings.max_predict_bytes, shortcuts)
+    return partial(FastPathProtocol, backends.settings.max_predict_bytes, shortcuts)

@@ -1,92 +1,97 @@
-"""What endpoints are given: the backends, and the key that allows the request."""
+"""The dependencies of endpoints: the backends, the caller, and the stores of the caller's project."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 
+from contract.access import Caller
 from contract.base import NAME_PATTERN
-from contract.errors import Forbidden, Unauthenticated
-from contract.keys import ApiKey, Scope
-from services.gateway.edge.recent import Recent
+from contract.keys import Scope
+from services.gateway.edge.access import Access, require
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
-from services.storage.jobs.jobs import Jobs
 from services.storage.pools.demand import Demand
-from services.storage.stores import Stores
+from services.storage.stores import ProjectStores, Stores
 
 
 @dataclass(frozen=True)
 class Backends:
-    """Everything behind the gateway, made in its composition root."""
+    """The services that the gateway uses, made in its composition root."""
 
     settings: GatewaySettings
     stores: Stores
     predictor: Predictor
     demand: Demand
 
-    @property
-    def jobs(self) -> Jobs:
-        """The clients' jobs, with the bound on how many may wait."""
-        return Jobs(self.stores.database, self.settings.max_queued_jobs)
-
     @cached_property
-    def keys(self) -> Recent[str, ApiKey]:
-        """API keys by their secrets, so that no request waits for the database just to be let in."""
-        return Recent(self.stores.keys.authenticate)
+    def access(self) -> Access:
+        """Authentication by API key."""
+        return Access(self.stores.keys.authenticate)
 
     @cached_property
     def submits(self) -> Submits:
-        """The submits that this gateway has taken."""
+        """The submits in progress in this gateway."""
         return Submits(self.settings)
 
     @cached_property
     def plane(self) -> DataPlane:
         """The models through the Open Inference Protocol."""
-        return DataPlane(self.stores.models, self.predictor.asker, self.settings.predict_timeout_s)
+        return DataPlane(self.stores, self.predictor.asker, self.settings.predict_timeout_s)
+
+    def stores_of(self, caller: Caller) -> ProjectStores:
+        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""
+        return self.stores.of(caller.project, self.settings.max_queued_jobs)
 
     def forget_models(self) -> None:
-        """A version or an alias has changed."""
+        """Drop what is cached of versions and aliases, because one has changed."""
         self.predictor.forget()
         self.plane.forget()
 
 
-async def backends(request: Request) -> Backends:  # here and below: what is not async costs a turn of a thread
-    found: Backends = request.app.state.backends
-    return found
+# These are async because FastAPI runs other dependencies in a thread, which costs a switch for each.
 
 
+async def get_backends(request: Request) -> Backends:
+    backends: Backends = request.app.state.backends
+    return backends
+
+
+BackendsDep = Annotated[Backends, Depends(get_backends)]
+
+# Only documents the header; `Access` reads it.
 _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer tp_…`")
 
 
-async def key(
-    behind: Annotated[Backends, Depends(backends)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> ApiKey:
-    """The key of the request; raises Unauthenticated."""
-    if credentials is None:
-        raise Unauthenticated("send an API key: Authorization: Bearer <key>")
-    return await behind.keys.get(credentials.credentials)
+async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
+    """Return the caller of the request; raises Unauthenticated."""
+    return await backends.access.authenticate(request.headers.get("authorization"))
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+async def get_stores(backends: BackendsDep, caller: CallerDep) -> ProjectStores:
+    """Return the stores of the caller's project."""
+    return backends.stores_of(caller)
+
+
+StoresDep = Annotated[ProjectStores, Depends(get_stores)]
 
 
 class Needs:
-    """A dependency that lets a request through only with a scope."""
+    """A dependency that raises Forbidden if the caller's key lacks a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def __call__(self, found: Annotated[ApiKey, Depends(key)]) -> None:
-        """Raises Forbidden."""
-        if not found.allows(self._scope):
-            raise Forbidden(f"this key lacks the scope {self._scope!s}; use one that has it")
+    async def __call__(self, caller: CallerDep) -> None:
+        require(caller, self._scope)
 
-
-Behind = Annotated[Backends, Depends(backends)]
-Key = Annotated[ApiKey, Depends(key)]
 
 MAY_READ = [Depends(Needs(Scope.READ))]
 MAY_WRITE = [Depends(Needs(Scope.WRITE))]

@@ -1,4 +1,4 @@
-"""The gateway process; its composition root."""
+"""The gateway process: its composition root."""
 
 import gc
 
@@ -12,7 +12,7 @@ from messaging.telemetry import start_telemetry
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
@@ -26,9 +26,9 @@ def main() -> None:
     bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     demand = Demand(stores.pools, RedisReports(broker))
-    backends = Backends(settings, stores, Predictor(batcher, stores.models), demand)
+    backends = Backends(settings, stores, Predictor(batcher, stores), demand)
     app, protocol = create_app(backends), create_protocol(backends)
-    gc.freeze()  # a full collection would look at the whole application for 80 ms, again and again under load
+    gc.freeze()  # otherwise each full collection scans the whole application, for 80 ms
     uvicorn.run(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called

@@ -15,7 +15,7 @@ from PIL import Image
 
 from contract.datasets import Shard, Split, Thumbnail
 from contract.images import ImageSpec
-from contract.jobs import PreprocessSpec
+from contract.kinds.preprocess import PreprocessSpec
 from media.archives.archive import Archive
 from media.archives.decoding import decoded
 from media.archives.limits import Limits

@@ -2,7 +2,7 @@
 
 from contract.datasets import DatasetManifest, Shard
 from contract.division import Division, PartDone
-from contract.jobs import PreprocessSpec
+from contract.kinds.preprocess import PreprocessSpec
 from media.archives.limits import Limits
 from services.preprocess.parts import PreparedPart, merge_parts
 from services.preprocess.pipeline import opened

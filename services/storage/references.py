@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import Connection, delete
+from sqlalchemy import ColumnElement, Connection, Select, String, cast, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import Bucket
-from services.storage.tables import object_references
+from contract.jobs import LIVE
+from services.storage.tables import dataset_versions, jobs, model_versions, object_references
 
 
 class Owner(StrEnum):
@@ -45,6 +46,30 @@ def drop_references(connection: Connection, owner: Owner, *owner_ids: str) -> No
     """Remove all references of these owners, which need not have any."""
     table = object_references.c
     connection.execute(delete(object_references).where(table.owner_kind == owner, table.owner_id.in_(owner_ids)))
+
+
+def register_missing(connection: Connection) -> None:
+    """Register what replicas of a release without the registry published after the migration had filled it.
+
+    They may run on for a while during a rolling upgrade; an owner that has no row at all is theirs.
+    """
+    for owner, versions in ((Owner.DATASET_VERSION, dataset_versions), (Owner.MODEL_VERSION, model_versions)):
+        reference = versions.c.name + "@" + cast(versions.c.version, String)
+        query = select(reference.label("id"), versions.c.manifest.label("document"))
+        _register(connection, owner, reference, query.where(versions.c.manifest.is_not(None)))
+    output = select(jobs.c.id, jobs.c.output.label("document")).where(jobs.c.output.is_not(None))
+    _register(connection, Owner.JOB_OUTPUT, jobs.c.id, output)
+    checkpoint = select(jobs.c.id, jobs.c.checkpoint.label("document")).where(jobs.c.checkpoint.is_not(None))
+    _register(connection, Owner.JOB_CHECKPOINT, jobs.c.id, checkpoint.where(jobs.c.state.in_(LIVE)))
+    parts = select(jobs.c.parent_id.label("id"), jobs.c.result.label("document")).where(jobs.c.result.is_not(None))
+    live = select(jobs.c.id).where(jobs.c.state.in_(LIVE), jobs.c.parts_total.is_not(None)).scalar_subquery()
+    _register(connection, Owner.JOB_PARTS, jobs.c.parent_id, parts.where(jobs.c.parent_id.in_(live)))
+
+
+def _register(connection: Connection, owner: Owner, owner_id: ColumnElement[str], query: Select[Any]) -> None:
+    registered = exists().where(object_references.c.owner_kind == owner, object_references.c.owner_id == owner_id)
+    for row in connection.execute(query.where(~registered)).all():
+        add_references(connection, owner, row.id, row.document)
 
 
 def _objects(document: Any) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,9 @@
-"""The state as one value, opened from the environment by composition roots."""
+"""The stores over the database and the object store: those of the instance, and those of a project."""
 
 from dataclasses import dataclass
 
+from contract.access import DEFAULT_PROJECT
+from contract.errors import NotFound
 from services.storage.access.keys import Keys
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
@@ -18,35 +20,20 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings
 
 
 @dataclass(frozen=True)
-class Stores:
-    """The database and the object store behind every service."""
+class ProjectStores:
+    """What belongs to one project; at most `max_queued_jobs` jobs wait to run, any number if it is None."""
 
+    project: str
     database: Database
-    objects: Objects
-
-    @classmethod
-    def from_environment(cls) -> "Stores":
-        """Nothing connects until the first query."""
-        return cls(
-            database=Database.connect(DatabaseSettings().url.get_secret_value()),
-            objects=S3Objects(ObjectsSettings()),
-        )
+    max_queued_jobs: int | None = None
 
     @property
     def jobs(self) -> Jobs:
-        return Jobs(self.database)
+        return Jobs(self.database, self.max_queued_jobs)
 
     @property
     def events(self) -> Events:
         return Events(self.database)
-
-    @property
-    def parts(self) -> Parts:
-        return Parts(self.database)
-
-    @property
-    def leases(self) -> Leases:
-        return Leases(self.database)
 
     @property
     def datasets(self) -> Datasets:
@@ -59,6 +46,36 @@ class Stores:
     @property
     def uploads(self) -> Uploads:
         return Uploads(self.database)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What belongs to the whole instance; `of` gives the stores of a project."""
+
+    database: Database
+    objects: Objects
+
+    @classmethod
+    def from_environment(cls) -> "Stores":
+        """Connect as the environment says; the first connection is made by the first query."""
+        return cls(
+            database=Database.connect(DatabaseSettings().url.get_secret_value()),
+            objects=S3Objects(ObjectsSettings()),
+        )
+
+    def of(self, project: str, max_queued_jobs: int | None = None) -> ProjectStores:
+        """Return the stores of a project; raises NotFound for one that does not exist."""
+        if project != DEFAULT_PROJECT:
+            raise NotFound(f"there is no project {project[:80]!r}")
+        return ProjectStores(project, self.database, max_queued_jobs)
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(self.database)
+
+    @property
+    def leases(self) -> Leases:
+        return Leases(self.database)
 
     @property
     def keys(self) -> Keys:

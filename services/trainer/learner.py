@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from contract.training import Epoch, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint, Weights
 from services.trainer.data import TrainingData
 from services.trainer.device import Device, make_deterministic

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from contract.errors import Invalid
-from contract.training import Epoch, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.learner import Learner

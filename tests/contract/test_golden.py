@@ -1,4 +1,4 @@
-"""Every message of the contract keeps its JSON."""
+"""The JSON of the contract's messages does not change."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from tests.examples import EXAMPLES
 
 
 @pytest.mark.parametrize("name", sorted(goldens()))
-def test_the_json_is_the_golden_one(name: str) -> None:
+def test_the_json_equals_the_golden_file(name: str) -> None:
     assert (FOLDER / name).read_bytes() == goldens()[name].encode()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
-def test_the_golden_json_means_the_same_value(example: Frozen) -> None:
+def test_the_golden_json_parses_to_the_example(example: Frozen) -> None:
     kind = type(example)
 
     assert kind.model_validate_json((FOLDER / f"{kind.__name__}.json").read_text()) == example
@@ -26,7 +26,7 @@ def test_every_type_has_one_example() -> None:
     assert names == [kind.__name__ for kind in public(Frozen)]
 
 
-def test_no_golden_is_left_of_a_type_that_went() -> None:
+def test_every_golden_file_belongs_to_a_type() -> None:
     assert {path.name for path in FOLDER.iterdir()} == set(goldens())
 
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from contract.jobs import JobState, PreprocessResult
+from contract.jobs import JobState
+from contract.kinds.preprocess import PreprocessResult
 from tests.e2e.running import Running, started
 from tests.support.images import class_folders, png, zipped
 from tests.support.onnx_models import CARD, linear

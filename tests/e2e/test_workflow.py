@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contract.jobs import JobState, PreprocessResult, TrainResult
+from contract.jobs import JobState
+from contract.kinds.preprocess import PreprocessResult
+from contract.kinds.train import TrainResult
 from tests.e2e.running import TIDEPOOL, Running, started
 from tests.support.images import class_folders, png, zipped
 from tidepool.client import Client

@@ -3,13 +3,13 @@
 import time
 
 from contract.datasets import Counts, DatasetManifest, Shard, Split
-from contract.division import Division, PartDone
+from contract.division import Division, Outcome, PartDone
 from contract.errors import BadDataset, Corrupt, Interrupted
 from contract.images import ImageSpec
 from contract.jobs import JobKind
 from contract.training import ModelManifest
 from tests.examples import MODEL_MANIFEST
-from worker.task import Outcome, Task
+from worker.task import Task
 
 EPOCHS = 4
 PARTS = 4

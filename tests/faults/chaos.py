@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import redis
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import TidepoolError
 from tests.faults.clients import Calls, Client, preprocess
 from tests.faults.cluster import Cluster
@@ -64,7 +65,7 @@ def _begin(target: Cluster, recorder: Recorder) -> None:
             raise TimeoutError(target.logs())
         time.sleep(0.3)
     calls.close()
-    while not target.stores.datasets.list(1).items:
+    while not target.stores.of(DEFAULT_PROJECT).datasets.list(1).items:
         if time.monotonic() > deadline:
             raise TimeoutError(target.logs())
         time.sleep(0.1)

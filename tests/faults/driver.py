@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from contract.access import DEFAULT_PROJECT
 from contract.jobs import Job
 from tests.faults.cluster import Cluster
 from tests.faults.nemesis import held_by
@@ -45,8 +46,8 @@ class Driver:
 
     def until(self, job: Job, condition: Callable[[Job], bool], within_s: float = TIMEOUT_S) -> Job:
         """Wait until the job meets a condition and return it."""
-        self.wait(lambda: condition(self.cluster.stores.jobs.get(job.id)), within_s)
-        return self.cluster.stores.jobs.get(job.id)
+        self.wait(lambda: condition(self.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)), within_s)
+        return self.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
 
     def wait(self, condition: Callable[[], object], within_s: float = TIMEOUT_S) -> None:
         """Wait for a condition; fails with the logs after `within_s` seconds."""

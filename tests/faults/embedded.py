@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from services.storage.database import Database
 from services.storage.objects import S3Objects
@@ -73,7 +74,7 @@ def embedded(folder: Path) -> Iterator[tuple[Embedded, Cluster]]:
                 dialect="sqlite",
                 redis_url="",
                 stores=stores,
-                upload=stores.uploads.add("archive.zip", archive).id,
+                upload=stores.of(DEFAULT_PROJECT).uploads.add("archive.zip", archive).id,
                 disk=Disk(home.scratch, can_be_full=False),
                 proxies={},
                 processes={},

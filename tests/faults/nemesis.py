@@ -76,7 +76,7 @@ def age_leases(cluster: Cluster, living: bool = True) -> None:
         live = select(jobs.c.id, jobs.c.worker, *times).where(jobs.c.state.in_(LIVE))
         for row in connection.execute(live).mappings().all():
             if row["lease_until"] is None or str(row["worker"]).rpartition(":")[2] not in pids:
-                earlier = {time.key: row[time.key] - jump for time in times if row[time.key] is not None}
+                earlier = {time: row[time] - jump for time in times if row[time] is not None}
                 connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(earlier))
 
 

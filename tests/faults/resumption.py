@@ -6,8 +6,10 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
+from contract.access import DEFAULT_PROJECT
 from contract.events import EventKind
-from contract.jobs import Job, TrainResult
+from contract.jobs import Job
+from contract.kinds.train import TrainResult
 from tests.faults.driver import Driver, ended
 from tests.faults.nemesis import age_leases
 from tests.faults.process import signal_all
@@ -70,5 +72,5 @@ def _train(driver: Driver, model: str, dataset: str) -> Job:
 
 
 def _reported(driver: Driver, job: Job) -> tuple[int, ...]:
-    events = driver.cluster.stores.events.after(job.id, 0)
+    events = driver.cluster.stores.of(DEFAULT_PROJECT).events.after(job.id, 0)
     return tuple(event.data["epoch"] for event in events if event.kind == EventKind.METRICS)

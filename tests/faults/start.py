@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
 from services.storage.access.keys import new_token
@@ -106,7 +107,7 @@ class _Start:
             dialect=self._dialect,
             redis_url=f"redis://:{password}@127.0.0.1:{ports['redis']}/0",
             stores=stores,
-            upload=stores.uploads.add("archive.zip", archive).id,
+            upload=stores.of(DEFAULT_PROJECT).uploads.add("archive.zip", archive).id,
             disk=self._disk,
             proxies=self._proxies,
             processes=processes,

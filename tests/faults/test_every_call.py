@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from torch import nn
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.datasets import Split
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, TrainRequest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.predict import PredictRequest
+from contract.kinds.preprocess import PreprocessRequest
+from contract.kinds.train import TrainRequest
 from contract.models import ModelCard
 from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess
@@ -122,8 +126,8 @@ def _state(world: World, job: Job) -> dict[str, Any]:
     folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
         "result": _without_seconds(job.result),
-        "datasets": [dataset.versions for dataset in world.stores.datasets.list(10).items],
-        "models": [model.versions for model in world.stores.models.list(10).items],
+        "datasets": [dataset.versions for dataset in world.stores.of(DEFAULT_PROJECT).datasets.list(10).items],
+        "models": [model.versions for model in world.stores.of(DEFAULT_PROJECT).models.list(10).items],
         "epochs": world.epochs(job),
         "attempts": sum(len(objects.prefixes(Bucket.JOBS, folder)) for folder in folders),
     }

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import httpx
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Conflict
 from tests.faults.clients import preprocess
 from tests.faults.driver import Driver
@@ -23,7 +24,7 @@ def test_each_submit_of_a_burst_is_accepted_or_rejected_and_none_is_lost(driver:
     assert {response.status_code for response in responses} <= {202, 429, 503}
     for job in accepted:
         with suppress(Conflict):  # it has already succeeded
-            driver.cluster.stores.jobs.cancel(job)
+            driver.cluster.stores.of(DEFAULT_PROJECT).jobs.cancel(job)
 
 
 async def _burst(driver: Driver) -> list[httpx.Response]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, attempt_prefix
 from contract.jobs import Job, JobState
 from tests.faults.driver import Driver, ended, stepping
@@ -113,4 +114,4 @@ def test_sigterm_of_the_gateway_loses_no_accepted_job(driver: Driver) -> None:
 
     # then every accepted job exists
     for job in accepted:
-        driver.cluster.stores.jobs.get(job.id)
+        driver.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)

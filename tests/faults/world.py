@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable, TidepoolError
 from contract.events import EventKind
 from contract.jobs import Job, JobKind, JobRequest
@@ -33,18 +34,18 @@ class World:
 
     def run(self, request: JobRequest, handler: Handler, folder: Path) -> Job:
         """Run attempts until the job ends; the clock advances by a minute after each."""
-        job = self.stores.jobs.create(request)
+        job = self.stores.of(DEFAULT_PROJECT).jobs.create(request)
         while not job.state.terminal:
             with self.injector.arm():
                 self._attempt(request.kind, handler, folder)
             self.clock.tick(LEASE_S)
             Reconciler(self.stores.database).repair()
-            job = self.stores.jobs.get(job.id)
+            job = self.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
         return job
 
     def epochs(self, job: Job) -> list[int]:
         """Return the epochs reported in the job's events."""
-        events = self.stores.events.after(job.id, 0)
+        events = self.stores.of(DEFAULT_PROJECT).events.after(job.id, 0)
         return [event.data["epoch"] for event in events if event.kind == EventKind.METRICS]
 
     def _attempt(self, kind: JobKind, handler: Handler, folder: Path) -> None:

@@ -7,7 +7,7 @@ from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 
 
 @asynccontextmanager

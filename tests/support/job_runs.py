@@ -3,6 +3,7 @@
 from multiprocessing import Pipe
 from pathlib import Path
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
 from contract.jobs import Job, JobRequest
@@ -20,18 +21,18 @@ def memory_stores() -> Stores:
 
 def uploaded(stores: Stores, file: Path) -> str:
     """Store a file as a complete upload and return its id."""
-    return stores.uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, "upload-1", file)).id
+    return stores.of(DEFAULT_PROJECT).uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, "upload-1", file)).id
 
 
 def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> tuple[Job, list[Claim]]:
     """Run attempts until none is due; returns the job and the claims of its attempts."""
-    job, claims = stores.jobs.create(request), []
+    job, claims = stores.of(DEFAULT_PROJECT).jobs.create(request), []
     while (claim := stores.leases.claim(request.kind, "replica")) is not None:
         claims.append(claim)
         scratch = folder / f"attempt-{len(claims)}"
         scratch.mkdir(parents=True)
         _attempt(stores, claim, handler, scratch)
-    return stores.jobs.get(job.id), claims
+    return stores.of(DEFAULT_PROJECT).jobs.get(job.id), claims
 
 
 def _attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:

@@ -9,9 +9,10 @@ from contract.artifacts import Bucket
 from contract.errors import TidepoolError, error_of
 from contract.inference import Failure, Payload, Target, Tensors
 from contract.jobs import Job
-from contract.training import TensorSignature, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import TensorSignature
 from services.gateway.serving.batching.batcher import Leave
-from services.gateway.serving.batching.request import Answered, Then
+from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.inference.engine.tensors import TensorRunner
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
@@ -29,7 +30,7 @@ class LocalAsker:
         self._objects = objects
         self._runners: dict[str, TensorRunner] = {}
 
-    async def ask(self, target: Target, payload: Payload, within_s: float) -> Answered:
+    async def ask(self, target: Target, payload: Payload, within_s: float) -> BatchedAnswer:
         self.asked.append(target)
         self.within_s.append(within_s)
         if self.error is not None:
@@ -38,7 +39,7 @@ class LocalAsker:
         (answer,) = await asyncio.to_thread(self._runner(target).answer, [payload])
         if isinstance(answer, Failure):
             raise error_of(answer.code, answer.message)
-        return Answered(answer, 0.0, 0.0, 1, "CPUExecutionProvider")
+        return BatchedAnswer(answer, 0.0, 0.0, 1, "CPUExecutionProvider")
 
     def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
         async def ask() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from contract.artifacts import Bucket
 from contract.datasets import DatasetManifest, Shard, Split, SplitSpec
 from contract.images import ImageSpec
-from contract.jobs import PreprocessSpec
+from contract.kinds.preprocess import PreprocessSpec
 from contract.uploads import UploadSource
 from media.archives.limits import Limits
 from services.preprocess.parts import merge_parts

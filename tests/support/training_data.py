@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from services.trainer.data import ShardedImages, ShardFiles, TrainingData
 
 MEAN = 0.5

@@ -11,7 +11,6 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from contract.jobs import POOLS
 from contract.supervision import Report, State
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
@@ -97,7 +96,7 @@ def _explain(console: Console, home: Home, error: UserFacingError) -> None:
 def _failed_component(error: UserFacingError) -> str:
     """Return the component whose log most likely shows the cause."""
     if isinstance(error, JobUnsuccessful):
-        return POOLS[error.job.kind]
+        return error.job.kind.pool
     if isinstance(error, ApiError) and error.request_id is None:
         return "supervisor"
     return "gateway"

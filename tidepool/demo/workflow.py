@@ -8,7 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from contract.catalog import DatasetVersion, ModelVersion
-from contract.jobs import Job, PreprocessResult, TrainResult
+from contract.jobs import Job
+from contract.kinds.preprocess import PreprocessResult
+from contract.kinds.train import TrainResult
 from contract.references import Reference
 from tidepool.client import Client
 from tidepool.demo.images import SampleImage, sample_images

@@ -1,4 +1,4 @@
-"""/v1/datasets"""
+"""/v1/datasets: uploads of archives, and the versions made from them."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobRequest, PreprocessRequest, PreprocessSpec
+from contract.jobs import Job, JobRequest
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
-from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.api.jobs import located
-from services.gateway.api.submission import submitted
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit, NamePath, VersionPath
+from services.gateway.api.submission import Submission, SubmissionDep
+from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath
 from services.gateway.edge.forms import MULTIPART, json_part, parts, two_parts
 from services.gateway.edge.problems import COMPONENTS, documented
 from services.storage.catalog.datasets import DatasetPage
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["data"])
 
 
 class Preparation(Frozen):
-    """How an archive's pictures are normalised and split."""
+    """How an archive's images are normalised and split."""
 
     image: ImageSpec = ImageSpec()
     split: SplitSpec = SplitSpec()
@@ -64,44 +64,42 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MU
     responses=documented(409, 413, 415),
     openapi_extra=REQUEST_BODY,
 )
-async def upload_version(
-    name: NamePath, request: Request, response: Response, behind: Behind, repeat: CanRepeat
-) -> Job:
+async def upload_version(name: NamePath, request: Request, response: Response, submission: SubmissionDep) -> Job:
     """Upload an archive; a preprocessing job turns it into the next version of the data set."""
-    # the endpoint reads the body, not the framework, which would before it has looked at the key
+    # read here, because the framework would read the body before it checks the key
     async with parts(request, max_files=2) as form:
         archive, spec = await two_parts(form, "archive", "spec")
         preparation = json_part(Preparation, "spec", spec)
-        return located(await run_in_threadpool(_accept, name, archive, preparation, behind, repeat), response)
+        return located(await run_in_threadpool(_accept, name, archive, preparation, submission), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
-def list_datasets(behind: Behind, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
+def list_datasets(stores: StoresDep, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
     """Data sets, by name."""
-    return behind.stores.datasets.list(limit, cursor)
+    return stores.datasets.list(limit, cursor)
 
 
 @router.get("/{name}", dependencies=MAY_READ, responses=documented(404))
-def get_dataset(name: NamePath, behind: Behind) -> Dataset:
+def get_dataset(name: NamePath, stores: StoresDep) -> Dataset:
     """A data set and its versions."""
-    return behind.stores.datasets.named(name)
+    return stores.datasets.named(name)
 
 
 @router.get("/{name}/versions/{version}", dependencies=MAY_READ, responses=documented(404))
-def get_version(name: NamePath, version: VersionPath, behind: Behind) -> DatasetVersion:
+def get_version(name: NamePath, version: VersionPath, stores: StoresDep) -> DatasetVersion:
     """Classes, counts by split and class, shape, mean and std, rejected files with reasons, thumbnails."""
-    return behind.stores.datasets.get(Reference(name=name, version=version))
+    return stores.datasets.get(Reference(name=name, version=version))
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))
-def delete_version(name: NamePath, version: VersionPath, behind: Behind) -> None:
+def delete_version(name: NamePath, version: VersionPath, stores: StoresDep) -> None:
     """Delete a version that no live job uses."""
-    behind.stores.datasets.delete(Reference(name=name, version=version))
+    stores.datasets.delete(Reference(name=name, version=version))
 
 
-def _accept(name: str, archive: UploadFile, preparation: Preparation, behind: Backends, repeat: Repeatable) -> Job:
-    def wanted(source: UploadSource) -> JobRequest:
-        work = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
-        return PreprocessRequest(kind=JobKind.PREPROCESS, spec=work)
+def _accept(name: str, archive: UploadFile, preparation: Preparation, submission: Submission) -> Job:
+    def request_for(source: UploadSource) -> JobRequest:
+        spec = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
+        return PreprocessRequest(kind="preprocess", spec=spec)
 
-    return submitted(archive, wanted, preparation.model_dump_json(), behind, repeat)
+    return submission.submit(archive, request_for, preparation.model_dump_json())

@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/events: what happens to a job, as it happens, as Server-Sent Events."""
+"""/v1/jobs/{id}/events: the events of a job as Server-Sent Events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from starlette.concurrency import run_in_threadpool
 from contract.errors import DatabaseUnavailable
 from contract.events import EventKind
 from services.gateway.api.jobs import JobId
-from services.gateway.dependencies import MAY_READ, Behind
+from services.gateway.dependencies import MAY_READ, StoresDep
 from services.gateway.edge.problems import documented
-from services.storage.stores import Stores
+from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 POLL_S = 0.5
-SEND_WITHIN_S = 10  # a reader that takes longer to take an event is dropped; it may resume
+SEND_TIMEOUT_S = 10  # a client that does not take an event in this time is disconnected; it may resume
 _EVENT = {
     "type": "object",
     "required": ["id", "event", "data"],
@@ -41,26 +41,26 @@ STREAM: dict[int | str, dict[str, Any]] = {
 )
 async def stream_events(
     job_id: JobId,
-    behind: Behind,
+    stores: StoresDep,
     last_event_id: Annotated[str, Header(pattern="^[0-9]{0,9}$", description="Resume after this event.")] = "",
 ) -> EventSourceResponse:
     """`state`, `progress`, `metrics` and `log` events, from the first or after Last-Event-ID, until the job ends."""
-    await run_in_threadpool(behind.stores.jobs.get, job_id)
-    stream = _until_the_end(behind.stores, job_id, int(last_event_id or 0))
-    return EventSourceResponse(stream, ping=15, send_timeout=SEND_WITHIN_S)
+    await run_in_threadpool(stores.jobs.get, job_id)
+    stream = _events(stores, job_id, int(last_event_id or 0))
+    return EventSourceResponse(stream, ping=15, send_timeout=SEND_TIMEOUT_S)
 
 
-async def _until_the_end(stores: Stores, job_id: str, last: int) -> AsyncIterator[ServerSentEvent]:
+async def _events(stores: ProjectStores, job_id: str, last: int) -> AsyncIterator[ServerSentEvent]:
     while True:
         try:
-            over = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
-            found = await run_in_threadpool(stores.events.after, job_id, last)
+            ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
+            events = await run_in_threadpool(stores.events.after, job_id, last)
         except DatabaseUnavailable:
-            over, found = False, ()  # an outage is a pause
-        for event in found:
+            ended, events = False, ()  # poll on through an outage
+        for event in events:
             last = event.id
             yield ServerSentEvent(event.model_dump_json(include={"at", "data"}), id=str(event.id), event=event.kind)
-        if over and not found:
+        if ended and not events:
             return
-        if not found:
+        if not events:
             await asyncio.sleep(POLL_S)

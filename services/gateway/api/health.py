@@ -1,4 +1,4 @@
-"""/livez and /readyz"""
+"""/livez and /readyz: the health of the process and of the servers that it needs."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.base import Frozen
 from contract.errors import TidepoolError, Unavailable
-from services.gateway.dependencies import Behind
+from services.gateway.dependencies import BackendsDep
 from services.gateway.edge.problems import documented
 
 router = APIRouter(tags=["health"])
@@ -21,7 +21,7 @@ class Liveness(Frozen):
 
 
 class Readiness(Frozen):
-    """Ready while the database answers: jobs are accepted then, also when the broker or the object store is away."""
+    """Ready while the database answers: jobs are accepted even if the broker or the object store is down."""
 
     status: Literal["ready", "degraded"]
     database: Health
@@ -36,12 +36,12 @@ def live() -> Liveness:
 
 
 @router.get("/readyz", responses={503: documented()[503]})
-async def ready(behind: Behind) -> Readiness:
-    """200 while jobs can be accepted; says which of the servers behind it answer."""
-    await run_in_threadpool(behind.stores.database.ping)
-    objects = await run_in_threadpool(_health, behind.stores.objects.ping)
+async def ready(backends: BackendsDep) -> Readiness:
+    """200 while jobs can be accepted; tells which servers answer."""
+    await run_in_threadpool(backends.stores.database.ping)
+    objects = await run_in_threadpool(_health, backends.stores.objects.ping)
     try:
-        await behind.predictor.asker.ping()
+        await backends.predictor.asker.ping()
         broker: Health = "ok"
     except Unavailable:
         broker = "unavailable"

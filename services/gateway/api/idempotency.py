@@ -1,4 +1,4 @@
-"""The only place that reads Idempotency-Key."""
+"""The Idempotency-Key header of creating requests."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from contract.errors import Malformed
-from services.gateway.dependencies import Key
+from services.gateway.dependencies import CallerDep
 from services.storage.jobs.idempotency import IdempotencyKey
 
-LONGEST = 255
+MAX_LENGTH = 255
 
 
 @dataclass(frozen=True)
 class Repeatable:
-    """What a creating request knows of its own repetition."""
+    """What identifies a creating request when it is repeated; `key` is None if it has no Idempotency-Key."""
 
     owner: str
     key: str | None
     path: str
 
     def once(self, *content: str) -> IdempotencyKey | None:
-        """The promise that the key makes about a request of this `content`; None without a key."""
+        """Return the key with a digest of the request's path and `content`; None without a key."""
         if self.key is None:
             return None
         digest = hashlib.sha256("\0".join((self.path, *content)).encode()).hexdigest()
@@ -31,19 +31,19 @@ class Repeatable:
 
 async def repeatable(
     request: Request,
-    key: Key,
+    caller: CallerDep,
     idempotency_key: Annotated[
         str | None,
         Header(
             description="The same key and the same request within 24 h get the first answer again.",
-            json_schema_extra={"minLength": 1, "maxLength": LONGEST},
+            json_schema_extra={"minLength": 1, "maxLength": MAX_LENGTH},
         ),
     ] = None,
 ) -> Repeatable:
-    """Raises Malformed for a key that cannot be one."""
-    if idempotency_key is not None and not 1 <= len(idempotency_key) <= LONGEST:
-        raise Malformed(f"Idempotency-Key must have 1 to {LONGEST} characters")
-    return Repeatable(key.id, idempotency_key, request.url.path)
+    """Raises Malformed for a key of a wrong length."""
+    if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_LENGTH:
+        raise Malformed(f"Idempotency-Key must have 1 to {MAX_LENGTH} characters")
+    return Repeatable(caller.key_id, idempotency_key, request.url.path)
 
 
 CanRepeat = Annotated[Repeatable, Depends(repeatable)]

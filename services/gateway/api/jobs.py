@@ -1,4 +1,4 @@
-"""/v1/jobs"""
+"""/v1/jobs: submit, list, read, cancel and retry jobs."""
 
 import asyncio
 import time
@@ -9,17 +9,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from contract.base import NAME_PATTERN
-from contract.batches import PredictSpec, check_images
-from contract.errors import Invalid
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, PreprocessRequest, VetRequest
-from contract.references import Reference
-from contract.uploads import UploadSource
+from contract.datasets import DatasetManifest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.kind import Manifests
+from contract.references import Noun, Reference, references_in, with_references
+from contract.training import ModelManifest
 from services.gateway.api.examples import JOB_REQUESTS
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, Backends, Behind, Cursor, Limit
+from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, StoresDep
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
+from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -33,17 +34,17 @@ NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 def submit(
     request: Annotated[JobRequest, Body(openapi_examples=JOB_REQUESTS)],
     response: Response,
-    behind: Behind,
+    stores: StoresDep,
     repeat: CanRepeat,
 ) -> Job:
-    """Accept a job. It is kept from here on, whatever dies."""
+    """Accept a job. It is stored durably before the answer."""
     once = repeat.once(request.model_dump_json())
-    return located(behind.jobs.create(pinned(request, behind), current_request_id(), once), response)
+    return located(stores.jobs.create(pinned(request, stores), current_request_id(), once), response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
 def list_jobs(
-    behind: Behind,
+    stores: StoresDep,
     kind: JobKind | None = None,
     state: JobState | None = None,
     model: NameQuery = None,
@@ -53,35 +54,35 @@ def list_jobs(
 ) -> JobPage:
     """Jobs, newest first."""
     where = JobFilter(kind=kind, state=state, model=model, dataset=dataset)
-    return behind.jobs.list(where, limit, cursor)
+    return stores.jobs.list(where, limit, cursor)
 
 
 @router.get("/{job_id}", dependencies=MAY_READ, responses=documented(404))
 async def get_job(
     job_id: JobId,
-    behind: Behind,
+    stores: StoresDep,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the job's end.")] = 0,
 ) -> Job:
-    """A job; with `wait`, answers when it ends or after that many seconds."""
-    until = time.monotonic() + wait
+    """A job; with `wait`, the answer comes when the job ends, or after that many seconds."""
+    deadline = time.monotonic() + wait
     while True:
-        job = await run_in_threadpool(behind.jobs.get, job_id)
-        left = until - time.monotonic()
-        if job.state.terminal or left <= 0:
+        job = await run_in_threadpool(stores.jobs.get, job_id)
+        remaining = deadline - time.monotonic()
+        if job.state.terminal or remaining <= 0:
             return job
-        await asyncio.sleep(min(POLL_S, left))
+        await asyncio.sleep(min(POLL_S, remaining))
 
 
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
-def cancel_job(job_id: JobId, behind: Behind) -> Job:
+def cancel_job(job_id: JobId, stores: StoresDep) -> Job:
     """Cancel a job: at once while it waits, within seconds while it runs."""
-    return behind.jobs.cancel(job_id)
+    return stores.jobs.cancel(job_id)
 
 
 @router.post("/{job_id}/retry", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
-def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepeat) -> Job:
-    """Accept a job anew that has failed, was cancelled or has expired."""
-    return located(behind.jobs.retry(job_id, current_request_id(), repeat.once()), response)
+def retry_job(job_id: JobId, response: Response, stores: StoresDep, repeat: CanRepeat) -> Job:
+    """Accept again a job that has failed, was cancelled or has expired."""
+    return located(stores.jobs.retry(job_id, current_request_id(), repeat.once()), response)
 
 
 @router.get(
@@ -91,43 +92,35 @@ def retry_job(job_id: JobId, response: Response, behind: Behind, repeat: CanRepe
     dependencies=MAY_READ,
     responses=documented(404, 409),
 )
-def get_output(job_id: JobId, behind: Behind) -> str:
+def get_output(job_id: JobId, backends: BackendsDep, stores: StoresDep) -> str:
     """Redirect to a presigned URL of a batch prediction's file."""
-    return behind.stores.objects.download_url(behind.jobs.output(job_id))
+    return backends.stores.objects.download_url(stores.jobs.output(job_id))
 
 
 def located(job: Job, response: Response) -> Job:
-    """The job, with its address in the answer's headers."""
+    """Set the answer's Location header to the job; return the job."""
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
 
-def pinned(request: JobRequest, behind: Backends) -> JobRequest:
-    """The request with what it refers to looked up, so that later versions change nothing for it.
+def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
+    """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
-    Raises NotFound for an unknown data set, model or upload, Conflict for an unfinished upload, Invalid for an empty
-    split or pictures that the model does not take, BadModel for a rejected version or a layer list that cannot take
-    the data set's.
+    Raises NotFound for an unknown data set, model or upload, Conflict for an incomplete upload, BadModel for a
+    rejected version, and what the spec's `check` raises.
     """
-    if isinstance(request, PreprocessRequest | VetRequest):
-        behind.stores.uploads.ref(request.spec.source.upload)
-        return request
-    if isinstance(request, PredictRequest):
-        return request.model_copy(update={"spec": _pinned_batch(request.spec, behind)})
-    reference, manifest = behind.stores.datasets.manifest(Reference.parse(request.spec.dataset))
-    request.spec.check_shape(manifest.image.shape)
-    return request.model_copy(update={"spec": request.spec.model_copy(update={"dataset": str(reference)})})
-
-
-def _pinned_batch(spec: PredictSpec, behind: Backends) -> PredictSpec:
-    model, manifest = behind.stores.models.manifest(Reference.parse(spec.model))
-    wanted = manifest.card.preprocessing.image
-    source = spec.input
-    if isinstance(source, UploadSource):
-        behind.stores.uploads.ref(source.upload)
-        return spec.model_copy(update={"model": str(model)})
-    dataset, pictures = behind.stores.datasets.manifest(Reference.parse(source.dataset))
-    check_images(wanted, pictures.image)
-    if not pictures.shards.get(source.split):
-        raise Invalid(f"the data set {dataset} has no {source.split} split")
-    return spec.model_copy(update={"model": str(model), "input": source.model_copy(update={"dataset": str(dataset)})})
+    pins = dict[tuple[Noun, str], str]()
+    datasets, models = dict[str, DatasetManifest](), dict[str, ModelManifest]()
+    for noun, text in references_in(request.spec):
+        match noun:
+            case "upload":
+                stores.uploads.ref(text)
+            case "dataset":
+                reference, dataset = stores.datasets.manifest(Reference.parse(text))
+                pins[noun, text], datasets[str(reference)] = str(reference), dataset
+            case "model":
+                reference, model = stores.models.manifest(Reference.parse(text))
+                pins[noun, text], models[str(reference)] = str(reference), model
+    spec = with_references(request.spec, pins)
+    spec.check(Manifests(datasets, models))
+    return request.model_copy(update={"spec": spec})

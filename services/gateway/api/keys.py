@@ -1,4 +1,4 @@
-"""/v1/me and /v1/keys"""
+"""/v1/me and /v1/keys: API keys."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from contract.base import Frozen
 from contract.keys import ApiKey, NewApiKey, NewKeyRequest
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_ADMIN, Behind, Key
+from services.gateway.dependencies import MAY_ADMIN, BackendsDep, CallerDep
 from services.gateway.edge.problems import documented
 
 router = APIRouter(prefix="/v1", tags=["keys"])
@@ -19,26 +19,26 @@ class KeyList(Frozen):
 
 
 @router.get("/me", responses=documented())
-def me(key: Key) -> ApiKey:
+def me(caller: CallerDep) -> ApiKey:
     """The key that this request was sent with."""
-    return key
+    return caller.key
 
 
 @router.get("/keys", dependencies=MAY_ADMIN, responses=documented())
-def list_keys(behind: Behind) -> KeyList:
+def list_keys(backends: BackendsDep) -> KeyList:
     """Every key, without its secret."""
-    return KeyList(items=behind.stores.keys.list())
+    return KeyList(items=backends.stores.keys.list())
 
 
 @router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(409, 413, 415))
-def create_key(request: NewKeyRequest, behind: Behind, repeat: CanRepeat) -> NewApiKey:
-    """Make a key; its secret is in this answer only, so a repetition is answered 409."""
+def create_key(request: NewKeyRequest, backends: BackendsDep, repeat: CanRepeat) -> NewApiKey:
+    """Create a key. Only this answer has its secret, so a repetition is answered 409."""
     once = repeat.once(request.name, *sorted(request.scopes))
-    return behind.stores.keys.create(request.name, request.scopes, once=once)
+    return backends.stores.keys.create(request.name, request.scopes, once=once)
 
 
 @router.delete("/keys/{key_id}", status_code=204, dependencies=MAY_ADMIN, responses=documented(404))
-def delete_key(key_id: Annotated[str, Path(max_length=64)], behind: Behind) -> None:
-    """Revoke a key at once."""
-    behind.stores.keys.delete(key_id)
-    behind.keys.forget()
+def delete_key(key_id: Annotated[str, Path(max_length=64)], backends: BackendsDep) -> None:
+    """Revoke a key immediately."""
+    backends.stores.keys.delete(key_id)
+    backends.access.forget()

@@ -1,4 +1,4 @@
-"""/v1/models/{name}/versions: any ONNX model, brought by a person."""
+"""/v1/models/{name}/versions: uploads of ONNX models."""
 
 from typing import Any
 
@@ -6,13 +6,12 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from contract.jobs import Job, JobKind, JobRequest, VetRequest
+from contract.jobs import Job, JobRequest
+from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
 from contract.uploads import UploadSource
-from contract.vetting import ImageInput, ModelMetadata, VetSpec
-from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.api.jobs import located
-from services.gateway.api.submission import submitted
-from services.gateway.dependencies import MAY_WRITE, Backends, Behind, NamePath
+from services.gateway.api.submission import Submission, SubmissionDep
+from services.gateway.dependencies import MAY_WRITE, NamePath
 from services.gateway.edge.forms import MULTIPART, json_part, parts, two_parts
 from services.gateway.edge.problems import COMPONENTS, documented
 
@@ -31,7 +30,7 @@ _PARTS = {
                 "labels": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 128}},
                 "preprocessing": {"$ref": COMPONENTS + ImageInput.__name__},
             },
-            "description": "With both, the model can be asked about pictures.",
+            "description": "With both, the model can classify images.",
             "examples": [
                 {
                     "labels": ["cat", "dog"],
@@ -52,19 +51,17 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MU
     responses=documented(409, 413, 415),
     openapi_extra=REQUEST_BODY,
 )
-async def upload_version(
-    name: NamePath, request: Request, response: Response, behind: Behind, repeat: CanRepeat
-) -> Job:
+async def upload_version(name: NamePath, request: Request, response: Response, submission: SubmissionDep) -> Job:
     """Upload an ONNX model; a vetting job makes it the next version, ready or rejected with a reason."""
-    # the endpoint reads the body, not the framework, which would before it has looked at the key
+    # read here, because the framework would read the body before it checks the key
     async with parts(request, max_files=2) as form:
-        model, said = await two_parts(form, "model", "metadata")
-        metadata = json_part(ModelMetadata, "metadata", said)
-        return located(await run_in_threadpool(_accept, name, model, metadata, behind, repeat), response)
+        model, text = await two_parts(form, "model", "metadata")
+        metadata = json_part(ModelMetadata, "metadata", text)
+        return located(await run_in_threadpool(_accept, name, model, metadata, submission), response)
 
 
-def _accept(name: str, model: UploadFile, metadata: ModelMetadata, behind: Backends, repeat: Repeatable) -> Job:
-    def wanted(source: UploadSource) -> JobRequest:
-        return VetRequest(kind=JobKind.VET, spec=VetSpec(model=name, source=source, **dict(metadata)))
+def _accept(name: str, model: UploadFile, metadata: ModelMetadata, submission: Submission) -> Job:
+    def request_for(source: UploadSource) -> JobRequest:
+        return VetRequest(kind="vet", spec=VetSpec(model=name, source=source, **dict(metadata)))
 
-    return submitted(model, wanted, metadata.model_dump_json(), behind, repeat)
+    return submission.submit(model, request_for, metadata.model_dump_json())

@@ -1,4 +1,4 @@
-"""/v1/pools: what the pools of replicas are meant to be, what they are, and why."""
+"""/v1/pools: the desired and the actual size of each pool of replicas, its policy and its history."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -9,7 +9,7 @@ from contract.base import Frozen, Whole
 from contract.errors import BrokerUnavailable, Invalid
 from contract.pools import ManualPool, Measured, Pool, PoolName, PoolRequest, Queue, ReplicaCounts, Replicas
 from services.gateway.api.examples import POOL_REQUESTS
-from services.gateway.dependencies import MAY_ADMIN, MAY_READ, Behind, Cursor, Limit
+from services.gateway.dependencies import MAY_ADMIN, MAY_READ, BackendsDep, Cursor, Limit
 from services.gateway.edge.problems import documented
 from services.storage.pools.demand import ONLINE
 from services.storage.pools.history import PoolChangePage
@@ -24,7 +24,7 @@ class PoolList(Frozen):
 
 
 class PoolDemand(Frozen):
-    """`value` is what waits and what runs; a scaler that is to do as Tidepool says reads `desired`."""
+    """`value` is the sum of waiting and running; a scaler that follows Tidepool's own policy reads `desired`."""
 
     value: Whole
     waiting: Whole
@@ -33,53 +33,53 @@ class PoolDemand(Frozen):
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
-def list_pools(behind: Behind) -> PoolList:
-    """Every pool. While the broker is away, what only it knows is null."""
-    measured = behind.demand.measure()
-    return PoolList(items=tuple(_seen(setting, measured[setting.name]) for setting in behind.stores.pools.list()))
+def list_pools(backends: BackendsDep) -> PoolList:
+    """Every pool. While the broker is down, the fields that come from it are null."""
+    measured = backends.demand.measure()
+    return PoolList(items=tuple(_pool(setting, measured[setting.name]) for setting in backends.stores.pools.list()))
 
 
 @router.get("/{pool}", dependencies=MAY_READ, responses=documented(404))
-def get_pool(pool: PoolName, behind: Behind) -> Pool:
-    """How many replicas there should be, how many there are, and what waits for them."""
-    return _seen(behind.stores.pools.get(pool), behind.demand.measure()[pool])
+def get_pool(pool: PoolName, backends: BackendsDep) -> Pool:
+    """The desired and the actual number of replicas, and their queue."""
+    return _pool(backends.stores.pools.get(pool), backends.demand.measure()[pool])
 
 
 @router.patch("/{pool}", dependencies=MAY_ADMIN, responses=documented(404, 409, 413, 415))
 def set_pool(
-    pool: PoolName, request: Annotated[PoolRequest, Body(openapi_examples=POOL_REQUESTS)], behind: Behind
+    pool: PoolName, request: Annotated[PoolRequest, Body(openapi_examples=POOL_REQUESTS)], backends: BackendsDep
 ) -> Pool:
-    """Keep a pool at one size, or let it follow its load; what is left out of a policy stays as it is."""
-    measured = behind.demand.measure()[pool]
-    most = behind.settings.max_replicas
+    """Fix the size of a pool, or let it follow its load; fields left out of a policy keep their values."""
+    measured = backends.demand.measure()[pool]
+    limit = backends.settings.max_replicas
     if isinstance(request, ManualPool):
-        _require_allowed({"replicas": request.replicas}, most)
-        return _seen(behind.stores.pools.set_manual(pool, request.replicas, measured), measured)
+        _require_allowed({"replicas": request.replicas}, limit)
+        return _pool(backends.stores.pools.set_manual(pool, request.replicas, measured), measured)
     if request.requests_per_minute is not None and pool != ONLINE:
-        raise Invalid(f"requests_per_minute is measured of {ONLINE} only; {pool} has jobs")
-    policy = behind.stores.pools.get(pool).policy.model_dump() | request.model_dump(exclude_unset=True)
-    _require_allowed({"min": policy["min"], "max": policy["max"]}, most)
-    return _seen(behind.stores.pools.set_auto(pool, request, measured), measured)
+        raise Invalid(f"requests_per_minute only applies to {ONLINE}; {pool} runs jobs")
+    policy = backends.stores.pools.get(pool).policy.model_dump() | request.model_dump(exclude_unset=True)
+    _require_allowed({"min": policy["min"], "max": policy["max"]}, limit)
+    return _pool(backends.stores.pools.set_auto(pool, request, measured), measured)
 
 
 @router.get("/{pool}/history", dependencies=MAY_READ, responses=documented(404))
-def get_history(pool: PoolName, behind: Behind, limit: Limit = 50, cursor: Cursor = None) -> PoolChangePage:
-    """The last thousand changes of what a pool is meant to be, newest first, each with its load and its reason."""
-    return behind.stores.pools.history(pool, limit, cursor)
+def get_history(pool: PoolName, backends: BackendsDep, limit: Limit = 50, cursor: Cursor = None) -> PoolChangePage:
+    """The last thousand changes of the desired size, newest first, each with the load and the reason."""
+    return backends.stores.pools.history(pool, limit, cursor)
 
 
 @router.get("/{pool}/demand", dependencies=MAY_READ, responses=documented(404))
-def get_demand(pool: PoolName, behind: Behind) -> PoolDemand:
-    """One number for a scaler outside, as KEDA's metrics-api; 503 while it cannot be measured."""
-    measured = behind.demand.measure()[pool]
+def get_demand(pool: PoolName, backends: BackendsDep) -> PoolDemand:
+    """The demand for an external scaler, such as KEDA's metrics-api; 503 while it cannot be measured."""
+    measured = backends.demand.measure()[pool]
     if measured.waiting is None or measured.running is None:
-        raise BrokerUnavailable("the broker does not answer, so what waits is not known; try again soon")
-    desired = behind.stores.pools.get(pool).desired
+        raise BrokerUnavailable("the broker does not answer, so the queue length is unknown; try again soon")
+    desired = backends.stores.pools.get(pool).desired
     value = measured.waiting + measured.running
     return PoolDemand(value=value, waiting=measured.waiting, running=measured.running, desired=desired)
 
 
-def _seen(setting: Setting, measured: Measured) -> Pool:
+def _pool(setting: Setting, measured: Measured) -> Pool:
     return Pool(
         name=setting.name,
         mode=setting.mode,
@@ -96,8 +96,8 @@ def _seen(setting: Setting, measured: Measured) -> Pool:
     )
 
 
-def _require_allowed(wanted: Mapping[str, int], most: int) -> None:
-    """Raises Invalid for more replicas than the gateway's settings allow."""
-    for name, count in wanted.items():
-        if count > most:
-            raise Invalid(f"{name} is {count}; this deployment allows at most {most} replicas of a pool")
+def _require_allowed(sizes: Mapping[str, int], limit: int) -> None:
+    """Raise Invalid for more replicas than the gateway's settings allow."""
+    for name, count in sizes.items():
+        if count > limit:
+            raise Invalid(f"{name} is {count}; this deployment allows at most {limit} replicas of a pool")

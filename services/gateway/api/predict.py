@@ -1,30 +1,38 @@
-"""/v1/models/{name}/predict: one picture or several, answered by the inference pool."""
+"""/v1/models/{name}/predict: one image or several, answered by the inference pool."""
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 
 from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
 from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
-from services.gateway.dependencies import MAY_PREDICT, Backends, Behind, NamePath
+from services.gateway.dependencies import MAY_PREDICT, Backends, BackendsDep, CallerDep, NamePath
 from services.gateway.edge.forms import MULTIPART, media_type, parts
 from services.gateway.edge.problems import documented
-from services.gateway.serving.batching.request import Answered
-from services.gateway.serving.predictor import Wanted, best, timing
+from services.gateway.serving.batching.request import BatchedAnswer
+from services.gateway.serving.predictor import ModelQuery, TimingMs, timing, top_classes
 
 router = APIRouter(prefix="/v1/models", tags=["predict"])
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 
 
-class TimingMs(Frozen):
-    queue: float
-    inference: float
-    total: float
+class PredictQuery(BaseModel):
+    """The query parameters; the fast path parses them by the same rules."""
+
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    alias: str | None = Field(default=None, pattern=NAME_PATTERN)
+    top_k: int = Field(default=1, ge=1, le=1000)
+
+    def model_query(self, project: str, name: str) -> ModelQuery:
+        """Return the model that the request asks for; raises Invalid."""
+        if self.version is not None and self.alias is not None:
+            raise Invalid("give version or alias, not both")
+        return ModelQuery(project, name, self.version, self.alias)
 
 
 class SinglePrediction(Frozen):
@@ -58,50 +66,45 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CO
 async def predict(
     name: NamePath,
     request: Request,
-    behind: Behind,
-    version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-    alias: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
-    top_k: Annotated[int, Query(ge=1, le=1000)] = 1,
+    backends: BackendsDep,
+    caller: CallerDep,
+    query: Annotated[PredictQuery, Query()],
     x_request_timeout: Annotated[float | None, Header(gt=0, le=300, description="Seconds.")] = None,
 ) -> SinglePrediction | ManyPredictions:
-    """Classify the picture in the body, or every `image` part of a multipart body."""
-    if version is not None and alias is not None:
-        raise Invalid("give version or alias, not both")
-    chosen = await behind.predictor.choose(Wanted(name, version, alias))
-    images, several = await _images(request, behind)
-    within_s = x_request_timeout or behind.settings.predict_timeout_s
-    found = await behind.predictor.classify_all(chosen, images, top_k, within_s)
-    answered = [each for each in found if isinstance(each, Answered)]
-    timing_ms = TimingMs(**asdict(timing(answered)))
-    if several:
-        results = tuple(_result(each) for each in found)
-        return ManyPredictions(model=name, version=chosen.target.version, results=results, timing_ms=timing_ms)
-    (one,) = found
-    if isinstance(one, TidepoolError):
-        raise one
-    return SinglePrediction(
-        model=name, version=chosen.target.version, predictions=_predictions(one), timing_ms=timing_ms
-    )
+    """Classify the image in the body, or every `image` part of a multipart body."""
+    chosen = await backends.predictor.choose(query.model_query(caller.project, name))
+    images, multipart = await _images(request, backends)
+    within_s = x_request_timeout or backends.settings.predict_timeout_s
+    outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s)
+    timing_ms = timing([outcome for outcome in outcomes if isinstance(outcome, BatchedAnswer)])
+    version = chosen.target.version
+    if multipart:
+        results = tuple(_result(outcome) for outcome in outcomes)
+        return ManyPredictions(model=name, version=version, results=results, timing_ms=timing_ms)
+    (outcome,) = outcomes
+    if isinstance(outcome, TidepoolError):
+        raise outcome
+    return SinglePrediction(model=name, version=version, predictions=_predictions(outcome), timing_ms=timing_ms)
 
 
-def _result(found: Answered | TidepoolError) -> ImageResult:
-    if isinstance(found, TidepoolError):
-        return ImageResult(error=JobError(code=found.code, message=found.message))
-    return ImageResult(predictions=_predictions(found))
+def _result(outcome: BatchedAnswer | TidepoolError) -> ImageResult:
+    if isinstance(outcome, TidepoolError):
+        return ImageResult(error=JobError(code=outcome.code, message=outcome.message))
+    return ImageResult(predictions=_predictions(outcome))
 
 
-def _predictions(answered: Answered) -> tuple[Prediction, ...]:
-    return tuple(Prediction(label=label, score=score) for label, score in best(answered))
+def _predictions(answer: BatchedAnswer) -> tuple[Prediction, ...]:
+    return tuple(Prediction(label=label, score=score) for label, score in top_classes(answer))
 
 
-async def _images(request: Request, behind: Backends) -> tuple[list[bytes], bool]:
-    """The encoded pictures of a body, and whether it may hold several."""
+async def _images(request: Request, backends: Backends) -> tuple[list[bytes], bool]:
+    """Return the encoded images of a body, and whether it is multipart."""
     kind = media_type(request)
     if kind in IMAGE_TYPES:
         return [await request.body()], False
     if kind != MULTIPART:
         raise UnsupportedMedia(f"send {', '.join(IMAGE_TYPES)}, or {MULTIPART} with `image` parts")
-    async with parts(request, behind.settings.max_images) as form:
+    async with parts(request, backends.settings.max_images) as form:
         images = form.getlist("image")
         if not images or len(images) != len(form.multi_items()):
             raise Malformed("a multipart body needs one or more parts called `image`, and no others")

@@ -1,4 +1,4 @@
-"""/v1/uploads: large archives go straight to the object store."""
+"""/v1/uploads: presigned URLs, by which clients put large files directly into the object store."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from contract.base import Frozen, Positive, Sha256
 from contract.catalog import Upload
 from contract.errors import TooLarge
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_WRITE, Behind
+from services.gateway.dependencies import MAY_WRITE, BackendsDep, StoresDep
 from services.gateway.edge.problems import documented
 from services.storage.catalog.uploads import new_upload_id
 
@@ -28,19 +28,19 @@ class NewUpload(Upload):
 
 
 @router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(409, 413, 415))
-def announce(request: NewUploadRequest, behind: Behind, repeat: CanRepeat) -> NewUpload:
-    """Announce a file and get a presigned URL to put it to."""
-    if request.size > behind.settings.max_upload_bytes:
-        raise TooLarge(f"an upload may have at most {behind.settings.max_upload_bytes} bytes")
+def announce(request: NewUploadRequest, backends: BackendsDep, stores: StoresDep, repeat: CanRepeat) -> NewUpload:
+    """Announce a file and get a presigned URL for it."""
+    if request.size > backends.settings.max_upload_bytes:
+        raise TooLarge(f"an upload may have at most {backends.settings.max_upload_bytes} bytes")
     once = repeat.once(request.model_dump_json())
-    upload = behind.stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256, once)
-    url = behind.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id))
+    upload = stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256, once)
+    url = backends.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id))
     return NewUpload(**upload.model_dump(), url=url)
 
 
 @router.post("/{upload_id}/complete", status_code=201, dependencies=MAY_WRITE, responses=documented(404, 409))
-def complete(upload_id: Annotated[str, Path(max_length=64)], behind: Behind) -> Upload:
-    """Check what was put against what was announced; then it can be a job's source."""
-    behind.stores.uploads.get(upload_id)
-    found = behind.stores.objects.adopt(Bucket.UPLOADS, upload_key(upload_id))
-    return behind.stores.uploads.complete(upload_id, found)
+def complete(upload_id: Annotated[str, Path(max_length=64)], backends: BackendsDep, stores: StoresDep) -> Upload:
+    """Check the uploaded file against its announcement; after that a job can use it."""
+    stores.uploads.get(upload_id)
+    ref = backends.stores.objects.adopt(Bucket.UPLOADS, upload_key(upload_id))
+    return stores.uploads.complete(upload_id, ref)

@@ -1,4 +1,4 @@
-"""No body is read beyond its bound, whatever its Content-Length says."""
+"""Limits the size of request bodies, also of those with a wrong or no Content-Length."""
 
 import re
 
@@ -14,7 +14,7 @@ _PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for what announces or turns out to be too much."""
+    """ASGI middleware that answers 413 if a body is announced as too large, or turns out to be."""
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
@@ -25,11 +25,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._limit(scope["path"])
-        announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdecimal():
+        content_length = Headers(scope=scope).get("content-length", "0")
+        if not content_length.isdecimal():
             await answer(400, Malformed.code, "Content-Length is not a number")(scope, receive, send)
             return
-        if int(announced) > limit:
+        if int(content_length) > limit:
             await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
             return
         received, refused = 0, False
@@ -44,7 +44,7 @@ class BodyLimit:
             return message
 
         async def unless_refused(message: Message) -> None:
-            if not refused:  # else the framework answers that it could not parse the body, which helps nobody
+            if not refused:  # else the client would get the framework's "could not parse the body"
                 await send(message)
 
         await self._app(scope, counted, unless_refused)

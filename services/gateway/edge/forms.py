@@ -1,4 +1,4 @@
-"""The only place that reads the parts of a multipart body."""
+"""Reads the parts of multipart bodies."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,16 +19,16 @@ Value = TypeVar("Value", bound=Frozen)
 
 
 def media_type(request: Request) -> str:
-    """The Content-Type without its parameters, in lower case."""
+    """Return the Content-Type without its parameters, in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 @asynccontextmanager
 async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
-    """The parts of a request's body; its files live on disk until the block ends.
+    """Parse a request's body into parts; its files stay on disk until the block ends.
 
-    Raises UnsupportedMedia for another body, TooLarge for more than `max_files` files, and what the framework raises
-    for a body that it cannot parse.
+    Raises UnsupportedMedia for another media type, TooLarge for more than `max_files` files, and the framework's
+    HTTPException for a body that it cannot parse.
     """
     if media_type(request) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
@@ -45,22 +45,22 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
 
 
 async def two_parts(form: FormData, file: str, document: str) -> tuple[UploadFile, str | bytes]:
-    """The one file of a form, and the JSON beside it, `{}` where there is none; raises Malformed for anything else."""
-    found, said = form.get(file), form.get(document, "{}")
+    """Return the one file of a form, and its JSON part, `{}` if it has none; raises Malformed for any other form."""
+    upload, text = form.get(file), form.get(document, "{}")
     if len(form.multi_items()) != len(form) or not {file} <= set(form) <= {file, document}:
         raise Malformed(f"a multipart body needs a part `{file}`, may have a part `{document}`, and no others")
-    if not isinstance(found, UploadFile):
+    if not isinstance(upload, UploadFile):
         raise Malformed(f"the part `{file}` must be a file, with a filename")
-    return found, await said.read() if isinstance(said, UploadFile) else said
+    return upload, await text.read() if isinstance(text, UploadFile) else text
 
 
 def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
-    """The value that a part's JSON describes; raises Malformed, or the framework's error for what is wrong in it."""
+    """Parse a JSON part; raises Malformed if it is not JSON, RequestValidationError if it is not valid."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        if found[0]["type"] == "json_invalid":
+        errors = error.errors(include_url=False)
+        if errors[0]["type"] == "json_invalid":
             raise Malformed(f"the part `{name}` is not JSON") from error
-        faults = [{**fault, "loc": ("body", name, *fault["loc"])} for fault in found]
-        raise RequestValidationError(faults) from error
+        located = [{**detail, "loc": ("body", name, *detail["loc"])} for detail in errors]
+        raise RequestValidationError(located) from error

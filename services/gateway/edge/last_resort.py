@@ -1,4 +1,4 @@
-"""The only place that answers for an exception that nobody expected."""
+"""The answer to an unexpected exception."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ from services.gateway.edge.problems import problem_of
 
 
 class LastResort:
-    """ASGI middleware: 500 with the request's id, which the framework's own last resort is outside of."""
+    """ASGI middleware that answers 500 with the request's id; the framework's own handler runs outside of RequestId."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -17,14 +17,14 @@ class LastResort:
             return
         started = False
 
-        async def noted(message: Message) -> None:
+        async def track_start(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, track_start)
         except Exception as error:
             if started:
-                raise  # too late for another answer: the server cuts the connection, so that nobody takes it for whole
+                raise  # too late for another status; the server closes the connection, which truncates the answer
             await problem_of(error)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The only place where an error becomes an answer: RFC 9457 problem+json with a stable code."""
+"""Errors as answers: RFC 9457 problem+json with a stable code."""
 
 import http
 from typing import Any
@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from contract.base import Frozen
 from contract.errors import Invalid, Malformed, Overloaded, TidepoolError, UnsupportedMedia
-from services.gateway.edge.faults import Fault, fault
 from services.gateway.edge.request_id import current_request_id
+from services.gateway.edge.validation_errors import Fault, fault_of
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Problem(Frozen):
 
 
 def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> JSONResponse:
-    """A problem as a response."""
+    """Return a problem as a response."""
     title = http.HTTPStatus(status).phrase
     problem = Problem(
         title=title, status=status, code=code, detail=detail, request_id=current_request_id(), errors=errors
@@ -46,7 +46,7 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
 
 
 def problem_of(error: Exception) -> JSONResponse:
-    """What an error says to the client; what is nobody's plan is logged with its trace, and says nothing."""
+    """Convert an error to a response; an unexpected one is logged with its traceback, and its text is not shown."""
     if not isinstance(error, TidepoolError):
         log.error("request failed", code=TidepoolError.code, exc_info=error)
         return answer(500, TidepoolError.code, "an internal error; the gateway's log has it under this request_id")
@@ -65,12 +65,12 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
         return answer(400, Malformed.code, "the body is not JSON")
     if isinstance(error.body, bytes):  # the framework parses nothing that is not declared as JSON
         return answer(415, UnsupportedMedia.code, "send the body as application/json")
-    faults = tuple(fault(e, error.body) for e in error.errors()[:20])
+    faults = tuple(fault_of(e, error.body) for e in error.errors()[:20])
     return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
 
 
 def on_http_error(request: Request, error: Exception) -> JSONResponse:
-    """What the framework itself refuses: unknown paths and methods, bodies it cannot parse."""
+    """Convert an error of the framework: an unknown path or method, a body that it cannot parse."""
     assert isinstance(error, HTTPException)  # noqa: S101
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: Malformed.code}
     response = answer(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
@@ -81,21 +81,21 @@ def on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """The methods of every route at the request's path; the framework knows those of the first one only."""
+    """Return the methods of every route at the request's path; the framework only returns those of the first."""
     routes = (route for route in iter_route_contexts(request.app.routes) if isinstance(route.original_route, Route))
-    here = (route for route in routes if route.path_regex.match(request.url.path))
-    return set().union(*(route.methods or set() for route in here))
+    matching = (route for route in routes if route.path_regex.match(request.url.path))
+    return set().union(*(route.methods or set() for route in matching))
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Register a handler for everything that endpoints and the framework raise on purpose."""
+    """Register handlers for the errors that endpoints and the framework raise on purpose."""
     app.add_exception_handler(TidepoolError, on_tidepool_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_error)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route documents besides the ones that any route may answer."""
+    """Return the OpenAPI responses for these problems, and for those that any route may answer."""
     content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + Problem.__name__}}}
     return {
         status: {"description": http.HTTPStatus(status).phrase, "content": content}
@@ -104,7 +104,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_schemas() -> dict[str, Any]:
-    """The schemas that `documented` points at, for the components of the OpenAPI document."""
-    _, found = models_json_schema([(Problem, "serialization")], ref_template=COMPONENTS + "{model}")
-    schemas: dict[str, Any] = found["$defs"]
+    """Return the schemas that `documented` refers to, for the components of the OpenAPI document."""
+    _, document = models_json_schema([(Problem, "serialization")], ref_template=COMPONENTS + "{model}")
+    schemas: dict[str, Any] = document["$defs"]
     return schemas

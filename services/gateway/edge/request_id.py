@@ -1,4 +1,4 @@
-"""Every request gets an id: taken from X-Request-ID or made here, in the answer, the logs and the metrics' log line."""
+"""The id of a request, from X-Request-ID or generated, for its answer and its log lines; and the HTTP metrics."""
 
 import itertools
 import re
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -20,26 +21,25 @@ SECONDS = Histogram("tidepool_http_request_seconds", "Time from the first byte t
 
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-
 _CURRENT: ContextVar[str] = ContextVar("request_id", default="")
-_FIRST_HALF = secrets.token_hex(8)  # of the ids made by this process
+_FIRST_HALF = secrets.token_hex(8)  # of the ids that this process generates
 _count = itertools.count(secrets.randbits(32))
 
 
 def current_request_id() -> str:
-    """The id of the request that is being answered."""
+    """Return the id of the current request, "" outside of one."""
     return _CURRENT.get()
 
 
-def request_id_of(given: bytes | None) -> str:
-    """The client's id, or a new one where there is none that could be used."""
-    text = given.decode("latin-1") if given else ""
+def request_id_of(header: bytes | None) -> str:
+    """Return the client's id if it is acceptable, else a new one."""
+    text = header.decode("latin-1") if header else ""
     return text if _ACCEPTABLE.fullmatch(text) else f"{_FIRST_HALF}{next(_count):016x}"
 
 
 @contextmanager
 def named(request_id: str) -> Iterator[None]:
-    """Make an id the one of the request that is being answered, in answers and in logs."""
+    """Make this the id of the current request, in answers and in logs."""
     token = _CURRENT.set(request_id)
     try:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -48,8 +48,24 @@ def named(request_id: str) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+def record(method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request and its time; `route` has placeholders, so that there are few label values."""
+    _counter(method, route, status).inc()
+    _histogram(method, route).observe(seconds)
+
+
+@cache
+def _counter(method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(method, route, status)
+
+
+@cache
+def _histogram(method: str, route: str) -> Histogram:
+    return SECONDS.labels(method, route)
+
+
 class RequestId:
-    """ASGI middleware: binds the id, counts, and logs one line a request."""
+    """ASGI middleware that binds the request's id, records the metrics, and logs one line per request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -73,9 +89,8 @@ class RequestId:
                 await self._app(scope, receive, send_with_id)
             finally:
                 seconds = time.perf_counter() - started
-                route = getattr(scope.get("route"), "path", "unknown")  # never the raw path: labels must stay few
-                REQUESTS.labels(scope["method"], route, status).inc()
-                SECONDS.labels(scope["method"], route).observe(seconds)
+                route = getattr(scope.get("route"), "path", "unknown")
+                record(scope["method"], route, status, seconds)
                 log.info(
                     "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1e3, 1)
                 )

@@ -1,83 +1,85 @@
-"""The only place that bounds how many submits a gateway works on, and how many wait for their turn."""
+"""Limits the submits of jobs that a gateway works on, and those that wait for their turn."""
 
 import asyncio
 import re
+import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import Overloaded
 from services.gateway.edge.problems import answer
-from services.gateway.edge.request_id import REQUESTS, named, request_id_of
+from services.gateway.edge.request_id import named, record, request_id_of
 from services.gateway.settings import GatewaySettings
 
 _SUBMIT = re.compile(r"/v1/jobs(/[^/]+/retry)?/?")
 
 
 class Submits:
-    """The submits that a gateway has taken: those that it works on, and those in line."""
+    """The submits in progress: `taken` counts those that are being worked on and those that wait."""
 
     def __init__(self, settings: GatewaySettings) -> None:
-        self.most = settings.max_submits
+        self.limit = settings.max_submits
         self.taken = 0
-        self.turn = asyncio.Semaphore(settings.submits_at_once)
+        self.semaphore = asyncio.Semaphore(settings.submits_at_once)
 
     @property
     def refusal(self) -> Overloaded | None:
-        """What to tell another one, if it is one too many."""
-        if self.taken < self.most:
+        """The error for one more submit; None if there is room for it."""
+        if self.taken < self.limit:
             return None
-        return Overloaded(f"{self.most} submits are being worked on already; try again soon")
+        return Overloaded(f"{self.limit} submits are being worked on already; try again soon")
 
 
 class SubmitLimit:
-    """ASGI middleware: a few at once, some in line, and 503 at once for what would wait until its client has left.
+    """ASGI middleware that runs a few submits at once, lets some wait, and answers 503 to the others immediately.
 
-    More at once would get no more done: Python runs one thread at a time, and SQLite writes for one client at a time.
-    A submit counts from when its body is there, so that slow clients take nobody's place. It stands in front of all
-    other middlewares, because what a refusal costs is taken from the submits that are let in.
+    More concurrency would not get more done: Python runs one thread at a time, and SQLite has one writer at a time.
+    A submit counts once its body has arrived, so slow clients take no place. The middleware is the outermost, because
+    the cost of a refusal is taken from the submits that are accepted.
     """
 
-    def __init__(self, app: ASGIApp, submits: Submits, largest: int) -> None:
-        """A body of more than `largest` bytes is refused by others, and not read to its end here."""
+    def __init__(self, app: ASGIApp, submits: Submits, max_body: int) -> None:
+        """A body of more than `max_body` bytes is passed on unread; BodyLimit refuses it."""
         self._app = app
         self._submits = submits
-        self._largest = largest
+        self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or not (submit := _SUBMIT.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive, self._largest)
+        since = time.perf_counter()
+        messages = await _read_body(receive, self._max_body)
         if (refusal := self._submits.refusal) is not None:
+            await _refuse(refusal, scope, receive, send)
             route = "/v1/jobs/{job_id}/retry" if submit[1] else "/v1/jobs"
-            await _refuse(refusal, route, scope, receive, send)
+            record("POST", route, refusal.status, time.perf_counter() - since)
             return
 
-        async def again() -> Message:
-            return body.pop(0) if body else await receive()
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
 
         self._submits.taken += 1
         try:
-            async with self._submits.turn:
-                await self._app(scope, again, send)
+            async with self._submits.semaphore:
+                await self._app(scope, replay, send)
         finally:
             self._submits.taken -= 1
 
 
-async def _refuse(refusal: Overloaded, route: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(refusal: Overloaded, scope: Scope, receive: Receive, send: Send) -> None:
     request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
     with named(request_id):
         response = answer(refusal.status, refusal.code, refusal.message)
     response.headers["X-Request-ID"] = request_id
-    REQUESTS.labels("POST", route, refusal.status).inc()
     await response(scope, receive, send)
 
 
-async def _whole(receive: Receive, most: int) -> list[Message]:
-    """The messages of a body, or the first ones of one that is too large and will be refused for that."""
+async def _read_body(receive: Receive, max_body: int) -> list[Message]:
+    """Return the messages of a body; of one that is too large, only the first ones."""
     messages = [await receive()]
     size = len(messages[0].get("body", b""))
-    while messages[-1].get("more_body") and size <= most:
+    while messages[-1].get("more_body") and size <= max_body:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
     return messages

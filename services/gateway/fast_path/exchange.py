@@ -1,29 +1,27 @@
-"""One request of a short way on its connection, and the answer to it."""
+"""One request of the fast path on its connection, and the answer to it."""
 
 import time
 from collections.abc import Callable
-from functools import cache
 
 import structlog
-from prometheus_client import Counter, Histogram
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from contract.errors import Overloaded
-from services.gateway.edge.request_id import REQUESTS, SECONDS, named
+from services.gateway.edge.request_id import named, record
 from services.gateway.fast_path.shortcut import Call
-from services.gateway.serving.batching.request import Answered
+from services.gateway.serving.batching.request import BatchedAnswer
 
 log = structlog.get_logger()
 
-LARGE = 1 << 16  # bytes; a smaller body comes in few pieces, mostly in one
-CLIENT_LEFT = 499  # as nginx counts them
+LARGE = 1 << 16  # bytes; a smaller body mostly arrives in one piece, so appending to bytes is cheap
+CLIENT_LEFT = 499  # nginx's status for a client that closed the connection
 
 
 class Exchange:
-    """Takes the place of uvicorn's RequestResponseCycle in a connection, without a task, a scope and a coroutine.
+    """Replaces uvicorn's RequestResponseCycle in a connection, without a task, a scope and a coroutine.
 
     The connection writes `body`, `more_body`, `keep_alive` and `disconnected`, and calls `message_event.set()` when
-    any of them has news.
+    one of them has changed.
     """
 
     __slots__ = ("_call", "_connection", "_leave", "_since", "body", "disconnected", "keep_alive", "more_body",
@@ -46,7 +44,7 @@ class Exchange:
         return self
 
     def set(self) -> None:
-        """There is news of the client."""
+        """Handle a change: more of the body, or a client that left."""
         if self.response_complete:
             return
         if self.disconnected:
@@ -59,24 +57,24 @@ class Exchange:
     def _begin(self) -> None:
         try:
             self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
-        except Exception as error:  # noqa: BLE001  as LastResort does
+        except Exception as error:  # noqa: BLE001  like LastResort
             self._refuse(error)
 
-    def _settle(self, outcome: Answered | Exception) -> None:
+    def _settle(self, outcome: BatchedAnswer | Exception) -> None:
         if isinstance(outcome, Exception):
             self._refuse(outcome)
             return
         try:
-            found = self._call.found(outcome)
-        except Exception as error:  # noqa: BLE001  as LastResort does
+            rendered = self._call.render(outcome)
+        except Exception as error:  # noqa: BLE001  like LastResort
             self._refuse(error)
         else:
-            self._write(200, found.headers, found.body)
+            self._write(200, rendered.headers, rendered.body)
 
     def _refuse(self, error: Exception) -> None:
         with named(self.request_id):
             response = self._call.refuse(error)
-            if not isinstance(error, Overloaded):  # of which there are thousands when there are any; they are counted
+            if not isinstance(error, Overloaded):  # an overload has thousands per second; the metrics count them
                 log.info("request", method="POST", route=self._call.route, status=response.status_code)
         self._write(response.status_code, response.raw_headers, bytes(response.body))
 
@@ -101,15 +99,4 @@ class Exchange:
 
     def _end(self, status: int) -> None:
         self.response_complete = True
-        _count(self._call.route, status).inc()
-        _seconds(self._call.route).observe(time.perf_counter() - self._since)
-
-
-@cache
-def _seconds(route: str) -> Histogram:
-    return SECONDS.labels("POST", route)
-
-
-@cache
-def _count(route: str, status: int) -> Counter:
-    return REQUESTS.labels("POST", route, status)
+        record("POST", self._call.route, status, time.perf_counter() - self._since)

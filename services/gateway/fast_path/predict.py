@@ -1,103 +1,96 @@
-"""The short way of POST /v1/models/{name}/predict: one picture and a plain query."""
+"""The fast path of POST /v1/models/{name}/predict: one image and a plain query."""
 
 import re
+from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from contract.base import NAME_PATTERN
-from services.gateway.api.predict import IMAGE_TYPES
+from contract.errors import Invalid
+from contract.keys import Scope
+from contract.predictions import Prediction
+from services.gateway.api.predict import IMAGE_TYPES, PredictQuery, SinglePrediction
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
-from services.gateway.fast_path.shortcut import Call, Found, Headers, may_predict
+from services.gateway.fast_path.shortcut import Call, Headers, Rendered
 from services.gateway.serving.batching.batcher import Leave
-from services.gateway.serving.batching.request import Answered, Then
-from services.gateway.serving.predictor import Chosen, Wanted, best, timing
+from services.gateway.serving.batching.request import BatchedAnswer, Then
+from services.gateway.serving.predictor import Chosen, timing, top_classes
 
 _PATH = re.compile(rf"/v1/models/({NAME_PATTERN[1:-1]})/predict")
-_TYPES = frozenset(kind.encode() for kind in IMAGE_TYPES)
+_TYPES = frozenset(image_type.encode() for image_type in IMAGE_TYPES)
 _JSON = (b"content-type", b"application/json")
-_PLAIN = {
-    "version": re.compile(r"[1-9][0-9]{0,8}"),
-    "alias": re.compile(NAME_PATTERN),
-    "top_k": re.compile(r"[1-9][0-9]{0,2}"),
-}
 
 
-class _Prediction(msgspec.Struct):
-    label: str
-    score: float
+def _struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
+    """Return a struct with the model's fields, in its order; it is created and encoded much faster."""
+    return msgspec.defstruct(model.__name__, [(name, Any) for name in model.model_fields])
 
 
-class _Timing(msgspec.Struct):
-    queue: float
-    inference: float
-    total: float
-
-
-class _Answer(msgspec.Struct):
-    """SinglePrediction of the documented endpoint, field by field."""
-
-    model: str
-    version: int
-    predictions: list[_Prediction]
-    timing_ms: _Timing
-
-
+_Answer, _Prediction = _struct_of(SinglePrediction), _struct_of(Prediction)
 _encode = msgspec.json.Encoder().encode
 
 
 class PredictShortcut:
-    """Takes what has one picture and a plain query, for a model that was asked a moment ago."""
+    """Takes requests with one image and a plain query, if their key and their model are cached."""
 
-    def __init__(self, behind: Backends) -> None:
-        self._behind = behind
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
-        found = _PATH.fullmatch(path)
-        if found is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
+        match = _PATH.fullmatch(path)
+        if match is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
             return None
-        asked = _query(query)
-        if asked is None or not may_predict(self._behind, headers):
+        parameters = plain_query(query)
+        if parameters is None:
             return None
-        version = int(asked["version"]) if "version" in asked else None
-        chosen = self._behind.predictor.peek(Wanted(found[1], version, asked.get("alias")))
-        return None if chosen is None else PredictCall(self._behind, chosen, int(asked.get("top_k", "1")))
+        caller = self._backends.access.peek(headers.get(b"authorization"), Scope.PREDICT)
+        if caller is None:
+            return None
+        chosen = self._backends.predictor.peek(parameters.model_query(caller.project, match[1]))
+        return None if chosen is None else PredictCall(self._backends, chosen, parameters.top_k)
 
 
 class PredictCall:
-    """Answers as the endpoint does."""
+    """One prediction."""
 
-    __slots__ = ("_behind", "_chosen", "_top_k")
+    __slots__ = ("_backends", "_chosen", "_top_k")
 
     route = "/v1/models/{name}/predict"
 
-    def __init__(self, behind: Backends, chosen: Chosen, top_k: int) -> None:
-        self._behind = behind
+    def __init__(self, backends: Backends, chosen: Chosen, top_k: int) -> None:
+        self._backends = backends
         self._chosen = chosen
         self._top_k = top_k
 
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
-        within_s = self._behind.settings.predict_timeout_s
-        return self._behind.predictor.post(self._chosen, body, self._top_k, within_s, request_id, then)
+        within_s = self._backends.settings.predict_timeout_s
+        return self._backends.predictor.post(self._chosen, body, self._top_k, within_s, request_id, then)
 
-    def found(self, answered: Answered) -> Found:
-        target, spent = self._chosen.target, timing([answered])
-        predictions = [_Prediction(label, score) for label, score in best(answered)]
-        timing_ms = _Timing(spent.queue, spent.inference, spent.total)
-        body = _encode(_Answer(target.model, target.version, predictions, timing_ms))
-        return Found([_JSON, (b"content-length", b"%d" % len(body))], body)
+    def render(self, answer: BatchedAnswer) -> Rendered:
+        target = self._chosen.target
+        predictions = [_Prediction(label, score) for label, score in top_classes(answer)]
+        body = _encode(_Answer(target.model, target.version, predictions, timing([answer])))
+        return Rendered([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:
         return problem_of(error)
 
 
-def _query(raw: bytes) -> dict[str, str] | None:
-    """The query's fields if each is there once and plain."""
-    if not raw:
-        return {}
+@lru_cache(4096)
+def plain_query(raw: bytes) -> PredictQuery | None:
+    """Parse a query string; None if the endpoint would refuse it, or if a parameter is repeated or unknown."""
     pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True)
-    asked = dict(pairs)
-    plain = len(pairs) == len(asked) and all(name in _PLAIN and _PLAIN[name].fullmatch(asked[name]) for name in asked)
-    return asked if plain and not {"version", "alias"} <= asked.keys() else None
+    values = dict(pairs)
+    if len(pairs) != len(values) or not values.keys() <= PredictQuery.model_fields.keys():
+        return None
+    try:
+        query = PredictQuery.model_validate(values)
+        query.model_query("", "")
+    except (ValidationError, Invalid):
+        return None
+    return query

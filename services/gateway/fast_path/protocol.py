@@ -1,4 +1,4 @@
-"""The only place that decides which requests take a short way, in front of the framework; see docs/adr/0020."""
+"""The HTTP protocol that answers plain requests in the connection, before the framework; see docs/adr/0020."""
 
 from typing import Any, cast
 
@@ -6,20 +6,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
-from services.gateway.fast_path.shortcut import BEARER, Call, Headers, Shortcut
+from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
 
 
-class HotProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which answers what a shortcut matches, and passes everything else to the application.
+class FastPathProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol; it answers requests that a shortcut matches, and passes all others to the application.
 
-    Whatever is unusual about a request, a wrong query for example, is for the endpoint to refuse; what is not known
-    without a look into the database is for the endpoint to look up.
+    Everything unusual, such as an invalid query or a key that is not cached, goes to the application, so that the
+    endpoints alone decide about errors.
     """
 
-    def __init__(self, largest: int, shortcuts: tuple[Shortcut, ...], **given: Any) -> None:
-        """A short way takes bodies of at most `largest` bytes."""
-        super().__init__(**given)
-        self._largest = largest
+    def __init__(self, max_body: int, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
+        """Shortcuts get bodies of at most `max_body` bytes; `arguments` are uvicorn's."""
+        super().__init__(**arguments)
+        self._max_body = max_body
         self._shortcuts = shortcuts
 
     def on_message_begin(self) -> None:
@@ -44,13 +44,12 @@ class HotProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _plain(self, headers: Headers) -> bool:
-        """Whether the request comes alone and has a key, and a body that is announced and not too large."""
+        """Return whether it is a POST that is not pipelined, with a body of a known and acceptable size."""
         length = headers.get(b"content-length", b"")
         return (
             self.parser.get_method() == b"POST"
-            and headers.get(b"authorization", b"").startswith(BEARER)
             and length.isdigit()
-            and 0 < int(length) <= self._largest
+            and 0 < int(length) <= self._max_body
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and not (self.expect_100_continue or self.parser.should_upgrade() or self.flow.write_paused)

@@ -1,29 +1,29 @@
-"""The short way to refuse POST /v1/jobs: in an overload, refusals are most of what a gateway does."""
+"""Refuses POST /v1/jobs in an overload, when refusals are most of what a gateway does."""
 
 from starlette.responses import Response
 
 from contract.errors import Overloaded
 from services.gateway.edge.problems import problem_of
 from services.gateway.edge.submit_limit import Submits
-from services.gateway.fast_path.shortcut import Call, Found, Headers
+from services.gateway.fast_path.shortcut import Call, Headers, Rendered
 from services.gateway.serving.batching.batcher import Leave
-from services.gateway.serving.batching.request import Answered, Then
+from services.gateway.serving.batching.request import BatchedAnswer, Then
 
 
 class SubmitShortcut:
-    """Takes submits that are one too many; SubmitLimit would refuse them, too."""
+    """Takes submits that SubmitLimit would refuse; see docs/adr/0022 for what that is worth."""
 
     def __init__(self, submits: Submits) -> None:
         self._submits = submits
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
-        if path != Refused.route or (refusal := self._submits.refusal) is None:
+        if path != RefusedSubmit.route or (refusal := self._submits.refusal) is None:
             return None
-        return Refused(refusal)
+        return RefusedSubmit(refusal)
 
 
-class Refused:
-    """A submit that is read to its end and refused."""
+class RefusedSubmit:
+    """A submit whose body is read and which is then refused."""
 
     __slots__ = ("_refusal",)
 
@@ -35,7 +35,7 @@ class Refused:
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
         raise self._refusal
 
-    def found(self, answered: Answered) -> Found:
+    def render(self, answer: BatchedAnswer) -> Rendered:
         raise self._refusal
 
     def refuse(self, error: Exception) -> Response:

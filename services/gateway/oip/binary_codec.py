@@ -1,4 +1,4 @@
-"""The only place that reads and writes an infer body: JSON, and after it the raw tensors of the binary extension."""
+"""The body of an infer request and its answer: JSON, followed by the raw tensors of the binary extension."""
 
 import re
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from services.gateway.serving.dataplane import Inferred
 _decode = msgspec.json.Decoder(InferRequest).decode
 _encode = msgspec.json.Encoder().encode
 
-_PLACE = re.compile(r"`\$\.?(?P<path>[^`]*)`$")
+_PATH = re.compile(r"`\$\.?(?P<path>[^`]*)`$")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A parsed request: what to ask, and the shape of the answer; `binary` by output, None is every other one."""
+class ParsedRequest:
+    """A parsed request; `binary` tells which outputs are sent raw, by name, None is the default for the others."""
 
     tensors: Tensors
     id: str
@@ -29,63 +29,63 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An answer's headers, as ASGI wants them, and its body."""
+    """An answer's headers, in ASGI's form, and its body."""
 
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
-def decode(body: bytes, json_size: int | None) -> Wanted:
-    """Read a request of which the first `json_size` bytes are JSON, all of them where it is None.
+def decode(body: bytes, json_size: int | None) -> ParsedRequest:
+    """Parse a request whose first `json_size` bytes are JSON, all if it is None.
 
-    Raises Malformed, and Invalid for what the protocol does not allow; shapes are checked by the data plane.
+    Raises Malformed, and Invalid for what the protocol does not allow; the data plane checks the shapes.
     """
     if json_size is not None and json_size > len(body):
         raise Malformed("Inference-Header-Content-Length is larger than the body")
     try:
         request = _decode(body if json_size is None else memoryview(body)[:json_size])
     except msgspec.ValidationError as error:
-        place = _PLACE.search(str(error))
-        where = (place and place["path"]) or "its top level"
-        raise Invalid(f"the request is not as the inference protocol has it at {where}") from error
+        match = _PATH.search(str(error))
+        where = (match and match["path"]) or "its top level"
+        raise Invalid(f"the request does not follow the inference protocol at {where}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("the body, or its part that Inference-Header-Content-Length tells, is not JSON") from error
-    at = len(body) if json_size is None else json_size
+        raise Malformed("the body, or its first Inference-Header-Content-Length bytes, is not JSON") from error
+    offset = len(body) if json_size is None else json_size
     inputs = []
     for tensor in request.inputs:
         size = tensor.parameters.binary_data_size
         if size is None:
             data = _from_json(tensor)
         else:
-            data = body[at : at + size]
-            at += size
+            data = body[offset : offset + size]
+            offset += size
         inputs.append(Tensor(tensor.name, tensor.datatype, tensor.shape, data))
-    if at != len(body):
+    if offset != len(body):
         raise Malformed("the sizes binary_data_size of the inputs do not add up to the bytes after the JSON")
     binary: dict[str | None, bool] = {None: request.parameters.binary_data_output}
     for output in request.outputs:
         parameters = output.parameters
         if parameters.classification or parameters.shared_memory_region is not None:
-            raise Invalid("classification and shared memory are not offered; ask for the plain output")
+            raise Invalid("classification and shared memory are not supported; request the plain output")
         if parameters.binary_data is not None:
             binary[output.name] = parameters.binary_data
     timeout = request.parameters.timeout
     names = tuple(output.name for output in request.outputs)
-    return Wanted(Tensors(tuple(inputs), names), request.id, timeout / 1e6 if timeout else None, binary)
+    return ParsedRequest(Tensors(tuple(inputs), names), request.id, timeout / 1e6 if timeout else None, binary)
 
 
-def encode(inferred: Inferred, wanted: Wanted) -> Encoded:
-    """Write an answer with each output in the form asked for; raises Invalid for BYTES that JSON cannot hold."""
+def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
+    """Format an answer, each output in the requested form; raises Invalid for BYTES that JSON cannot hold."""
     outputs, raw = [], []
-    otherwise = wanted.binary[None]
+    default = request.binary[None]
     for tensor in inferred.tensors:
-        described = (tensor.name, tensor.datatype, tensor.shape)
-        if wanted.binary.get(tensor.name, otherwise):
-            outputs.append(OutputTensor(*described, parameters={"binary_data_size": len(tensor.data)}))
+        description = (tensor.name, tensor.datatype, tensor.shape)
+        if request.binary.get(tensor.name, default):
+            outputs.append(OutputTensor(*description, parameters={"binary_data_size": len(tensor.data)}))
             raw.append(tensor.data)
         else:
-            outputs.append(OutputTensor(*described, data=plain_json(tensor)))
-    header = _encode(InferResponse(inferred.model, str(inferred.version), outputs, wanted.id))
+            outputs.append(OutputTensor(*description, data=plain_json(tensor)))
+    header = _encode(InferResponse(inferred.model, str(inferred.version), outputs, request.id))
     if not raw:
         return Encoded([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(header))], header)
     body = b"".join((header, *raw))
@@ -99,7 +99,7 @@ def encode(inferred: Inferred, wanted: Wanted) -> Encoded:
 
 def _from_json(tensor: InputTensor) -> bytes:
     if tensor.parameters.shared_memory_region is not None:
-        raise Invalid("shared memory is not offered; send the tensor in the request")
+        raise Invalid("shared memory is not supported; send the tensor in the request")
     if tensor.data is msgspec.UNSET:
         raise Invalid(f"the input {tensor.name[:80]!r} has neither data nor binary_data_size")
     return packed_json(tensor.name, tensor.datatype, tensor.data)

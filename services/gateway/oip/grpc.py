@@ -10,25 +10,25 @@ import structlog
 from contract.errors import Invalid
 from services.gateway.dependencies import Backends
 from services.gateway.oip.grpc_codec import decode, encode
-from services.gateway.oip.guard import Guard
+from services.gateway.oip.guard import Guard, current_project
 from services.gateway.oip.proto import inference_pb2 as messages
 from services.gateway.oip.proto.inference_pb2_grpc import (
     GRPCInferenceServiceServicer,
     add_GRPCInferenceServiceServicer_to_server,
 )
 from services.gateway.serving.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
-from services.gateway.serving.signature import Signature
+from services.gateway.serving.signature import ServedTensor
 
 log = structlog.get_logger()
 
-GRACE_S = 20.0  # as the HTTP server has
-MOST_S = 300.0  # no deadline of a client is longer
+GRACE_S = 20.0  # the same as the HTTP server's
+MAX_TIMEOUT_S = 300.0
 
 Tensor = messages.ModelMetadataResponse.TensorMetadata
 
 
 class InferenceService(GRPCInferenceServiceServicer):
-    """Each call of the service as one of the data plane; what they raise is for the guard."""
+    """Translates each call to one of the data plane; the guard handles their errors."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
@@ -44,30 +44,33 @@ class InferenceService(GRPCInferenceServiceServicer):
     ) -> messages.ServerMetadataResponse:
         return messages.ServerMetadataResponse(name=NAME, version=VERSION, extensions=EXTENSIONS)
 
-    async def ModelReady(self, asked: messages.ModelReadyRequest, _: Any) -> messages.ModelReadyResponse:  # noqa: N802
-        return messages.ModelReadyResponse(ready=await self._plane.model_ready(asked.name, asked.version))
+    async def ModelReady(self, request: messages.ModelReadyRequest, _: Any) -> messages.ModelReadyResponse:  # noqa: N802
+        return messages.ModelReadyResponse(
+            ready=await self._plane.model_ready(current_project(), request.name, request.version)
+        )
 
     async def ModelMetadata(  # noqa: N802
-        self, asked: messages.ModelMetadataRequest, _: Any
+        self, request: messages.ModelMetadataRequest, _: Any
     ) -> messages.ModelMetadataResponse:
-        found = await self._plane.model_metadata(asked.name, asked.version)
+        metadata = await self._plane.model_metadata(current_project(), request.name, request.version)
         return messages.ModelMetadataResponse(
-            name=found.served.target.model,
-            versions=map(str, found.versions),
+            name=metadata.served.target.model,
+            versions=map(str, metadata.versions),
             platform=PLATFORM,
-            inputs=_described(found.served.inputs.values()),
-            outputs=_described(found.served.outputs.values()),
+            inputs=_described(metadata.served.inputs.values()),
+            outputs=_described(metadata.served.outputs.values()),
         )
 
-    async def ModelInfer(self, asked: messages.ModelInferRequest, context: Any) -> messages.ModelInferResponse:  # noqa: N802
+    async def ModelInfer(self, request: messages.ModelInferRequest, context: Any) -> messages.ModelInferResponse:  # noqa: N802
         left: float | None = context.time_remaining()
-        if "timeout" in asked.parameters:  # microseconds, as in Triton's schedule policy extension
-            timeout = asked.parameters["timeout"]
-            left = min(left or MOST_S, (timeout.int64_param or timeout.uint64_param) / 1e6) or left
+        if "timeout" in request.parameters:  # microseconds, as in Triton's schedule policy extension
+            timeout = request.parameters["timeout"]
+            left = min(left or MAX_TIMEOUT_S, (timeout.int64_param or timeout.uint64_param) / 1e6) or left
+        within_s = None if left is None else min(left, MAX_TIMEOUT_S)
         inferred = await self._plane.infer(
-            asked.model_name, asked.model_version, decode(asked), None if left is None else min(left, MOST_S)
+            current_project(), request.model_name, request.model_version, decode(request), within_s
         )
-        return encode(inferred, asked)
+        return encode(inferred, request)
 
     async def RepositoryIndex(  # noqa: N802
         self, _: messages.RepositoryIndexRequest, __: Any
@@ -75,48 +78,48 @@ class InferenceService(GRPCInferenceServiceServicer):
         return messages.RepositoryIndexResponse(
             models=[
                 messages.RepositoryIndexResponse.ModelIndex(
-                    name=found.name, version=str(found.version), state=found.state
+                    name=version.name, version=str(version.version), state=version.state
                 )
-                for found in await self._plane.index()
+                for version in await self._plane.index(current_project())
             ]
         )
 
     async def RepositoryModelLoad(  # noqa: N802
-        self, asked: messages.RepositoryModelLoadRequest, _: Any
+        self, request: messages.RepositoryModelLoadRequest, _: Any
     ) -> messages.RepositoryModelLoadResponse:
-        if asked.parameters:
+        if request.parameters:
             raise Invalid("a model is published with its configuration; send no parameters")
-        await self._plane.load(asked.model_name)
+        await self._plane.load(current_project(), request.model_name)
         return messages.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(  # noqa: N802
-        self, asked: messages.RepositoryModelUnloadRequest, _: Any
+        self, request: messages.RepositoryModelUnloadRequest, _: Any
     ) -> messages.RepositoryModelUnloadResponse:
-        await self._plane.unload(asked.model_name)
+        await self._plane.unload(current_project(), request.model_name)
         return messages.RepositoryModelUnloadResponse()
 
 
 @asynccontextmanager
-async def serving_grpc(behind: Backends) -> AsyncIterator[None]:
-    """A server on the settings' `grpc_port` while inside; none where that is 0."""
-    port = behind.settings.grpc_port
+async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
+    """Run a server on the settings' `grpc_port`; none if the port is 0."""
+    port = backends.settings.grpc_port
     if port == 0:
         yield
         return
     limits = [
-        ("grpc.max_receive_message_length", behind.settings.max_predict_bytes),
+        ("grpc.max_receive_message_length", backends.settings.max_predict_bytes),
         ("grpc.max_send_message_length", -1),
     ]
-    server = grpc.aio.server(interceptors=[Guard(behind.keys)], options=limits)
-    add_GRPCInferenceServiceServicer_to_server(InferenceService(behind.plane), server)  # type: ignore[no-untyped-call]
-    server.add_insecure_port(f"{behind.settings.host}:{port}")
+    server = grpc.aio.server(interceptors=[Guard(backends.access)], options=limits)
+    add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane), server)  # type: ignore[no-untyped-call]
+    server.add_insecure_port(f"{backends.settings.host}:{port}")
     await server.start()
-    log.info("grpc listens", port=port)
+    log.info("gRPC server started", port=port)
     try:
         yield
     finally:
         await server.stop(GRACE_S)
 
 
-def _described(signatures: Iterable[Signature]) -> list[Tensor]:
-    return [Tensor(name=found.name, datatype=found.datatype.name, shape=found.shape) for found in signatures]
+def _described(tensors: Iterable[ServedTensor]) -> list[Tensor]:
+    return [Tensor(name=tensor.name, datatype=tensor.datatype.name, shape=tensor.shape) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""The only place that reads and writes the tensors of a gRPC infer: raw contents, or contents of their type."""
+"""The tensors of a gRPC infer request and its answer, as raw or typed contents."""
 
 import struct
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from contract.inference import Tensor, Tensors
 from services.gateway.oip.proto.inference_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from services.gateway.serving.dataplane import Inferred
 
-# FP16 and BF16 have no contents of their own: the protocol carries them raw.
+# FP16 and BF16 have no typed contents: the protocol carries them raw.
 _CONTENTS = {
     "BOOL": "bool_contents",
     "UINT8": "uint_contents",
@@ -27,7 +27,7 @@ _CONTENTS = {
 
 
 def decode(request: ModelInferRequest) -> Tensors:
-    """What a request asks; raises Invalid, and leaves it to the data plane to check names and shapes."""
+    """Parse a request; raises Invalid. The data plane checks names and shapes."""
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise Invalid("send raw_input_contents for every input, or for none")
@@ -35,21 +35,21 @@ def decode(request: ModelInferRequest) -> Tensors:
     for index, tensor in enumerate(request.inputs):
         name, datatype = tensor.name, tensor.datatype
         if "shared_memory_region" in tensor.parameters:
-            raise Invalid("shared memory is not offered; send the tensor in the request")
+            raise Invalid("shared memory is not supported; send the tensor in the request")
         if raw and tensor.HasField("contents"):
             raise Invalid(f"the input {name[:80]!r} has contents and raw_input_contents; send one of them")
         if any(axis < 0 for axis in tensor.shape):
-            raise Invalid(f"the input {name[:80]!r} has a negative axis; a tensor that is sent has none")
+            raise Invalid(f"the input {name[:80]!r} has a negative axis; send its actual shape")
         data = raw[index] if raw else _pack(name, datatype, tensor.contents)
         inputs.append(Tensor(name, datatype, tuple(tensor.shape), data))
     for output in request.outputs:
         if output.parameters.keys() & {"classification", "shared_memory_region"}:
-            raise Invalid("classification and shared memory are not offered; ask for the plain output")
+            raise Invalid("classification and shared memory are not supported; request the plain output")
     return Tensors(tuple(inputs), tuple(output.name for output in request.outputs))
 
 
 def encode(inferred: Inferred, request: ModelInferRequest) -> ModelInferResponse:
-    """An answer, typed if the question was and every output can be, else raw."""
+    """Format an answer: typed if the request was typed and every output can be, else raw."""
     response = ModelInferResponse(model_name=inferred.model, model_version=str(inferred.version), id=request.id)
     typed = any(tensor.HasField("contents") for tensor in request.inputs)
     typed = typed and all(tensor.datatype in _CONTENTS for tensor in inferred.tensors)

@@ -1,7 +1,8 @@
-"""The only place that lets gRPC calls in, by their key, and answers for what they raise."""
+"""Authentication, request ids, errors and metrics of gRPC calls."""
 
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -10,9 +11,10 @@ import grpc.aio
 import structlog
 from prometheus_client import Histogram
 
-from contract.errors import Forbidden, Overloaded, TidepoolError, Unauthenticated
-from contract.keys import ApiKey, Scope
-from services.gateway.edge.recent import Recent
+from contract.access import Caller
+from contract.errors import Overloaded, TidepoolError
+from contract.keys import Scope
+from services.gateway.edge.access import Access
 from services.gateway.edge.request_id import named, request_id_of
 
 log = structlog.get_logger()
@@ -36,13 +38,19 @@ _CODES = {
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_project() -> str:
+    """Return the project of the current call's caller."""
+    return _CALLER.get().project
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Asks every call for `authorization: Bearer <key>` in its metadata, and gives it a request id, as HTTP does."""
+    """Requires `authorization: Bearer <key>` in the metadata of every call, and gives each call a request id."""
 
-    def __init__(self, keys: Recent[str, ApiKey]) -> None:
-        self._keys = keys
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
@@ -57,7 +65,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             context.set_trailing_metadata((("x-request-id", request_id),))
             try:
                 with named(request_id):
-                    await self._admit(metadata.get("authorization", ""), SCOPES.get(method))
+                    _CALLER.set(await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method)))
                     return await handler.unary_unary(request, context)
             except TidepoolError as error:
                 if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -76,12 +84,3 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
-
-    async def _admit(self, authorization: str | bytes, scope: Scope | None) -> None:
-        """Raises Unauthenticated, Forbidden."""
-        kind, _, secret = str(authorization).partition(" ")
-        if kind.lower() != "bearer" or not secret:
-            raise Unauthenticated("send an API key in the metadata: authorization: Bearer <key>")
-        key = await self._keys.get(secret)
-        if scope is not None and not key.allows(scope):
-            raise Forbidden(f"this key lacks the scope {scope!s}; use one that has it")

@@ -1,4 +1,4 @@
-"""The only place where the elements of a tensor are JSON: flat or nested arrays in, flat arrays out."""
+"""The elements of a tensor as JSON: reads flat or nested arrays, writes flat arrays."""
 
 import itertools
 import struct
@@ -19,9 +19,9 @@ _FLAT: dict[str, Callable[[bytes], list[Any]]] = {
 
 
 def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
-    """The raw form of a JSON array of numbers, booleans or strings, nested or not; raises Invalid."""
+    """Convert a JSON array of numbers, booleans or strings, nested or not, to raw bytes; raises Invalid, Malformed."""
     if datatype not in DATATYPES:
-        raise Invalid(f"{datatype[:20]!r} is no data type of the protocol; use one of {', '.join(DATATYPES)}")
+        raise Invalid(f"{datatype[:20]!r} is not a data type of the protocol; use one of {', '.join(DATATYPES)}")
     try:
         return _pack(datatype, _elements(datatype, bytes(data)))
     except (msgspec.ValidationError, struct.error, OverflowError) as error:
@@ -31,16 +31,16 @@ def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
 
 
 def plain_json(tensor: Tensor) -> list[Any]:
-    """The elements of a tensor, row-major, for JSON; raises Invalid for BYTES that are no text.
+    """Return the elements of a tensor, row-major, for JSON; raises Invalid for BYTES that are not UTF-8.
 
-    JSON has no word for NaN and the infinities, which become null.
+    NaN and the infinities become null, because JSON cannot represent them.
     """
     datatype = DATATYPES[tensor.datatype]
     if datatype.name == "BYTES":
         try:
             return [element.decode() for element in unpacked(tensor.data)]
         except UnicodeDecodeError as error:
-            raise Invalid(f"the output {tensor.name!r} is no UTF-8 text; ask for binary data") from error
+            raise Invalid(f"the output {tensor.name!r} is not UTF-8 text; request binary data") from error
     if datatype.name == "BF16":
         halves = struct.unpack(f"<{len(tensor.data) // 2}H", tensor.data)
         return list(
@@ -57,10 +57,10 @@ def _elements(datatype: str, data: bytes) -> list[Any]:
         return msgspec.convert(_flat(msgspec.json.decode(data)), list[kind])  # type: ignore[valid-type]
 
 
-def _flat(found: Any) -> list[Any]:
-    while isinstance(found, list) and found and all(isinstance(one, list) for one in found):
-        found = list(itertools.chain.from_iterable(found))
-    return found if isinstance(found, list) else [found]
+def _flat(value: Any) -> list[Any]:
+    while isinstance(value, list) and value and all(isinstance(element, list) for element in value):
+        value = list(itertools.chain.from_iterable(value))
+    return value if isinstance(value, list) else [value]
 
 
 def _pack(datatype: str, elements: Iterable[Any]) -> bytes:
@@ -77,5 +77,5 @@ def _bits(values: list[float]) -> tuple[int, ...]:
 
 
 def _upper_half(bits: int) -> int:
-    """A float32 as bfloat16, rounded to nearest, ties to even; JSON holds no NaN, which this would break."""
+    """Round a float32 to bfloat16, ties to even; NaN would break, but JSON has none."""
     return (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16

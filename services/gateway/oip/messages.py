@@ -1,4 +1,4 @@
-"""The JSON of the Open Inference Protocol's requests and answers, as msgspec structs, checked as they are parsed."""
+"""The JSON messages of the Open Inference Protocol as msgspec structs, which validate while they parse."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ Axis = Annotated[int, Meta(ge=0, le=2**40)]
 
 
 class TensorParameters(Struct, frozen=True):
-    """What the binary tensor extension says of a tensor, and what we refuse to do with one."""
+    """Parameters of the binary tensor extension, and those that are refused: classification and shared memory."""
 
     binary_data_size: Annotated[int, Meta(ge=0)] | None = None
     binary_data: bool | None = None
@@ -19,7 +19,7 @@ class TensorParameters(Struct, frozen=True):
 
 
 class InputTensor(Struct, frozen=True):
-    """An input; its `data` stays JSON until the data type is known."""
+    """An input; its `data` stays unparsed until the data type is known."""
 
     name: str
     datatype: str
@@ -48,7 +48,7 @@ class InferRequest(Struct, frozen=True):
 
 
 class OutputTensor(Struct, frozen=True):
-    """An output with its data here, or with its size in the binary part."""
+    """An output with its data, or with its size in the binary part."""
 
     name: str
     datatype: str
@@ -69,7 +69,7 @@ class LoadRequest(Struct, frozen=True):
 
 
 def read_load(body: bytes) -> None:
-    """Raises Malformed, or Invalid for one that would override how a model is published."""
+    """Check the body of a load request; raises Malformed, and Invalid if it overrides the model's configuration."""
     try:
         request = json.decode(body or b"{}", type=LoadRequest)
     except (DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The only place where a refusal takes the protocol's shape: {"error": what to change}."""
+"""Errors in the protocol's format: {"error": message}."""
 
 import json
 from http import HTTPStatus
@@ -12,24 +12,24 @@ _PROBLEM = "application/problem+json"
 
 
 def status_of(status: int) -> int:
-    """The protocol's status for one of /v1: what is well-formed and wrong is a bad request, too."""
+    """Convert a status of /v1 to the protocol's: 422 becomes 400."""
     return HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status
 
 
 def refusal(message: str) -> bytes:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return json.dumps({"error": message}).encode()
 
 
 def refusal_of(problem: JSONResponse) -> Response:
-    """A problem as a refusal."""
+    """Convert a problem to a refusal."""
     body = refusal(json.loads(bytes(problem.body))["detail"])
     kept = {name: value for name, value in problem.headers.items() if name in {"retry-after", "www-authenticate"}}
     return Response(body, status_of(problem.status_code), kept, "application/json")
 
 
 class Refusals:
-    """ASGI middleware: under /v2 every problem, whoever found it, becomes a refusal."""
+    """ASGI middleware that converts every problem under /v2 to a refusal."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

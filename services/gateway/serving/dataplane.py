@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, without a transport: what HTTP and gRPC are two faces of."""
+"""The Open Inference Protocol, version 2, without a transport; HTTP and gRPC both call it."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from starlette.concurrency import run_in_threadpool
 from contract.catalog import Model
 from contract.errors import BadModel, Invalid, NotFound, TidepoolError
 from contract.inference import Outputs, Target, Tensor, Tensors
-from services.gateway.edge.recent import Recent
-from services.gateway.serving.batching.batcher import Asker
-from services.gateway.serving.batching.request import Answered
+from services.gateway.edge.ttl_cache import TtlCache
+from services.gateway.serving.batching.batcher import Asker, Leave
+from services.gateway.serving.batching.request import BatchedAnswer, Then
+from services.gateway.serving.routing import Routing, Shadows
 from services.gateway.serving.served import Served, reference_to
-from services.gateway.serving.traffic import Shadows, Traffic
-from services.storage.catalog.models import Models
+from services.storage.stores import Stores
 
 NAME = "tidepool"
 VERSION = "1"
@@ -24,7 +24,7 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A model's answer, and which version gave it."""
+    """A model's outputs, and the version that computed them."""
 
     model: str
     version: int
@@ -32,8 +32,8 @@ class Inferred:
 
 
 @dataclass(frozen=True, slots=True)
-class Metadata:
-    """A model's versions, and the signature of the one that was asked for."""
+class ServedMetadata:
+    """A model's versions, and the signature of the requested one."""
 
     versions: tuple[int, ...]
     served: Served
@@ -49,101 +49,115 @@ class Indexed:
 
 
 class DataPlane:
-    """Every published version is ready: replicas load on demand and let go of what is not used.
+    """The protocol's operations on the models of a project.
 
-    So `load` asks a replica to load now, and `unload` is granted and changes nothing; neither hides a model, which
-    DELETE /v1/models does. Names are those of /v1; a version is a number or an alias, and none is the newest.
+    Every published version is ready, because replicas load models on demand and evict unused ones. So `load` makes a
+    replica load the model now, and `unload` succeeds without any effect; neither hides a model, only
+    DELETE /v1/models does. Names are those of /v1; a version is a number or an alias, and "" is the newest version.
     """
 
-    def __init__(self, models: Models, asker: Asker, within_s: float) -> None:
-        """A question may take `within_s` seconds where it does not say how long."""
-        self._models = models
+    def __init__(self, stores: Stores, asker: Asker, within_s: float) -> None:
+        """`within_s` is the timeout, in seconds, of requests that give none."""
+        self._stores = stores
         self.asker = asker
         self.within_s = within_s
         self._shadows = Shadows(asker)
-        self._traffic: Recent[tuple[str, str], Traffic[Served]] = Recent(
-            lambda asked: Traffic.of(models.route(reference_to(*asked)), Served.of)
-        )
+
+        def read(key: tuple[str, str, str]) -> Routing[Served]:
+            project, model, version = key
+            return Routing.of(stores.of(project).models.route(reference_to(model, version)), Served.of)
+
+        self._routings: TtlCache[tuple[str, str, str], Routing[Served]] = TtlCache(read)
 
     def forget(self) -> None:
-        """A version or an alias has changed."""
-        self._traffic.forget()
+        """Drop cached routings, because a version or an alias has changed."""
+        self._routings.forget()
 
     async def ready(self) -> bool:
-        """Whether the way to the pool is open."""
+        """Return whether the broker answers."""
         try:
             await self.asker.ping()
         except TidepoolError:
             return False
         return True
 
-    async def model_ready(self, model: str, version: str = "") -> bool:
-        """Whether there is such a version; raises DatabaseUnavailable."""
+    async def model_ready(self, project: str, model: str, version: str = "") -> bool:
+        """Return whether the version exists; raises DatabaseUnavailable."""
         try:
-            await self._find(model, version)
+            await self._find(project, model, version)
         except (NotFound, Invalid):
             return False
         return True
 
-    async def model_metadata(self, model: str, version: str = "") -> Metadata:
+    async def model_metadata(self, project: str, model: str, version: str = "") -> ServedMetadata:
         """Raises NotFound, Invalid, BadModel."""
-        served = (await self._find(model, version)).versions[0]
+        served = (await self._find(project, model, version)).versions[0]
         if version or "@" in model:
-            return Metadata((served.target.version,), served)
-        found = await run_in_threadpool(self._models.named, model)
-        return Metadata(tuple(sorted(found.versions)), served)
+            return ServedMetadata((served.target.version,), served)
+        row = await run_in_threadpool(self._stores.of(project).models.named, model)
+        return ServedMetadata(tuple(sorted(row.versions)), served)
 
-    async def infer(self, model: str, version: str, asked: Tensors, within_s: float | None = None) -> Inferred:
-        """Ask a version for the named outputs, or for all of them.
+    async def infer(
+        self, project: str, model: str, version: str, tensors: Tensors, within_s: float | None = None
+    ) -> Inferred:
+        """Run a version and return the requested outputs, or all of them.
 
         Raises NotFound, Invalid for tensors that the model does not take, and what `Asker.ask` raises.
         """
         within_s = within_s or self.within_s
-        target = self.pin(await self._find(model, version), asked, within_s)
-        return inferred(target, await self.asker.ask(target, asked, within_s))
+        target = self._choose(await self._find(project, model, version), tensors, within_s)
+        return inferred(target, await self.asker.ask(target, tensors, within_s))
 
-    def peek(self, model: str, version: str) -> Traffic[Served] | None:
-        """Who answers for a model, if it is known without a look into the database."""
-        return self._traffic.peek((model, version))
+    def peek(self, project: str, model: str, version: str) -> Routing[Served] | None:
+        """Return a model's routing if it is cached."""
+        return self._routings.peek((project, model, version))
 
-    def pin(self, traffic: Traffic[Served], asked: Tensors, within_s: float) -> Target:
-        """The version that answers these tensors; its shadow gets a copy. Raises Invalid if it does not take them."""
-        served = traffic.choose()
-        served.check(asked)
-        if traffic.shadow is not None:
-            self._shadows.copy(traffic.shadow.target, asked, within_s)
-        return served.target
+    def post(
+        self, routing: Routing[Served], tensors: Tensors, within_s: float | None, request_id: str, then: Then
+    ) -> tuple[Target, Leave]:
+        """Callback form of `infer` for a known routing; creates no Future. Raises Invalid, Overloaded."""
+        within_s = within_s or self.within_s
+        target = self._choose(routing, tensors, within_s)
+        return target, self.asker.post(target, tensors, within_s, request_id, then)
 
-    async def index(self) -> list[Indexed]:
-        """Every version of every model, by name, oldest version first."""
-        found: list[Model] = []
+    async def index(self, project: str) -> list[Indexed]:
+        """Return every version of every model, by name, oldest version first."""
+        models: list[Model] = []
         cursor: str | None = None
         while True:
-            page = await run_in_threadpool(self._models.list, PAGE, cursor)
-            found.extend(page.items)
+            page = await run_in_threadpool(self._stores.of(project).models.list, PAGE, cursor)
+            models.extend(page.items)
             cursor = page.next
             if cursor is None:
-                return [Indexed(model.name, version) for model in found for version in sorted(model.versions)]
+                return [Indexed(model.name, version) for model in models for version in sorted(model.versions)]
 
-    async def load(self, model: str) -> None:
-        """Have a replica load the version that the name means; raises NotFound, BadModel, and what `ask` raises."""
-        served = (await self._find(model)).versions[0]
+    async def load(self, project: str, model: str) -> None:
+        """Make a replica load the model; raises NotFound, BadModel, and what `Asker.ask` raises."""
+        served = (await self._find(project, model)).versions[0]
         try:
             await self.asker.ask(served.target, Tensors(()), self.within_s)
         except BadModel:
             raise
-        except Invalid:  # it is loaded, and wants inputs
+        except Invalid:  # the model is loaded, and its inputs are missing
             return
 
-    async def unload(self, model: str) -> None:
+    async def unload(self, project: str, model: str) -> None:
         """Raises NotFound."""
-        await self._find(model)
+        await self._find(project, model)
 
-    async def _find(self, model: str, version: str = "") -> Traffic[Served]:
-        return await self._traffic.get((model, version))
+    async def _find(self, project: str, model: str, version: str = "") -> Routing[Served]:
+        return await self._routings.get((project, model, version))
+
+    def _choose(self, routing: Routing[Served], tensors: Tensors, within_s: float) -> Target:
+        """Choose the version that answers, and send its shadow a copy; raises Invalid for tensors it does not take."""
+        served = routing.choose()
+        served.check(tensors)
+        if routing.shadow is not None:
+            self._shadows.copy(routing.shadow.target, tensors, within_s)
+        return served.target
 
 
-def inferred(target: Target, answered: Answered) -> Inferred:
-    """What the pool answered for a version, in the protocol's terms."""
-    assert isinstance(answered.answer, Outputs)  # noqa: S101  Tensors are not answered otherwise
-    return Inferred(target.model, target.version, answered.answer.tensors)
+def inferred(target: Target, answer: BatchedAnswer) -> Inferred:
+    """Convert the pool's answer to the protocol's terms."""
+    assert isinstance(answer.answer, Outputs)  # noqa: S101  Tensors are only answered by Outputs
+    return Inferred(target.model, target.version, answer.answer.tensors)

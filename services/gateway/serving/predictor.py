@@ -1,34 +1,37 @@
-"""The way from an endpoint to a model: a reference is resolved, and the batcher is asked."""
+"""Predictions for images: resolve a model reference, then ask the batcher."""
 
 import asyncio
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydantic import ConfigDict
+
 from contract.errors import TidepoolError
 from contract.inference import EncodedImage, Scores, Target
 from contract.references import Reference
-from services.gateway.edge.recent import Recent
+from services.gateway.edge.ttl_cache import TtlCache
 from services.gateway.serving.batching.batcher import Asker, Leave
-from services.gateway.serving.batching.request import Answered, Then
-from services.gateway.serving.traffic import Shadows, Traffic, target_of
-from services.storage.catalog.models import Models
+from services.gateway.serving.batching.request import BatchedAnswer, Then
+from services.gateway.serving.routing import Routing, Shadows, target_of
 from services.storage.catalog.routes import Share
+from services.storage.stores import Stores
 
-AT_ONCE = 64  # pictures of one request that wait for replicas; with more it would leave the others no room
+MAX_CONCURRENT_IMAGES = 64  # of one request; more would leave other requests no room
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of one prediction."""
-
+@dataclass(slots=True)
+class TimingMs:  # a dataclass: the endpoint and the fast path both encode it, and the latter creates one per request
     queue: float
     inference: float
     total: float
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
-class Wanted(NamedTuple):
-    """A Reference whose parts were checked before."""
 
+class ModelQuery(NamedTuple):
+    """The model that a request names, in a project; validated by the caller."""
+
+    project: str
     name: str
     version: int | None = None
     alias: str | None = None
@@ -36,85 +39,90 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The version that answers, and the one that gets a copy of the request."""
+    """The version that answers, and the shadow that gets a copy of the request."""
 
     target: Target
     shadow: Target | None
 
 
 class Predictor:
-    """Asks the pool about pictures."""
+    """Sends images to the inference pool."""
 
-    def __init__(self, asker: Asker, models: Models) -> None:
+    def __init__(self, asker: Asker, stores: Stores) -> None:
         self.asker = asker
         self._shadows = Shadows(asker)
-        self._traffic: Recent[Wanted, Traffic[Target]] = Recent(
-            lambda wanted: Traffic.of(models.route(Reference(**wanted._asdict())), _target)
-        )
 
-    async def choose(self, wanted: Wanted) -> Chosen:
-        """The version that answers a request, which is pinned to it; raises NotFound, BadModel for a rejected one."""
-        traffic = await self._traffic.get(wanted)
-        return Chosen(traffic.choose(), traffic.shadow)
+        def read(query: ModelQuery) -> Routing[Target]:
+            reference = Reference(name=query.name, version=query.version, alias=query.alias)
+            return Routing.of(stores.of(query.project).models.route(reference), _image_target)
+
+        self._routings: TtlCache[ModelQuery, Routing[Target]] = TtlCache(read)
+
+    async def choose(self, query: ModelQuery) -> Chosen:
+        """Return the version that answers a request; raises NotFound, and BadModel for a rejected version."""
+        routing = await self._routings.get(query)
+        return Chosen(routing.choose(), routing.shadow)
 
     def forget(self) -> None:
-        """A version or an alias has changed."""
-        self._traffic.forget()
+        """Drop cached routings, because a version or an alias has changed."""
+        self._routings.forget()
 
-    def peek(self, wanted: Wanted) -> Chosen | None:
-        """As `choose`, if it is known without a look into the database."""
-        traffic = self._traffic.peek(wanted)
-        return None if traffic is None else Chosen(traffic.choose(), traffic.shadow)
+    def peek(self, query: ModelQuery) -> Chosen | None:
+        """Like `choose`, but return None if the routing is not cached."""
+        routing = self._routings.peek(query)
+        return None if routing is None else Chosen(routing.choose(), routing.shadow)
 
-    async def classify(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> Answered:
-        """The best classes of one picture; raises what Asker.ask raises."""
-        return await self.asker.ask(chosen.target, self._picture(chosen, file, top_k, within_s), within_s)
+    async def classify(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> BatchedAnswer:
+        """Return the best classes of one image; raises what Asker.ask raises."""
+        return await self.asker.ask(chosen.target, self._image(chosen, file, top_k, within_s), within_s)
 
     def post(self, chosen: Chosen, file: bytes, top_k: int, within_s: float, request_id: str, then: Then) -> Leave:
-        """As `classify`, for who cannot afford a future; raises Overloaded."""
-        picture = self._picture(chosen, file, top_k, within_s)
-        return self.asker.post(chosen.target, picture, within_s, request_id, then)
+        """Callback form of `classify`; creates no Future. Raises Overloaded."""
+        image = self._image(chosen, file, top_k, within_s)
+        return self.asker.post(chosen.target, image, within_s, request_id, then)
 
-    def _picture(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> EncodedImage:
-        picture = EncodedImage(file, top_k)
+    def _image(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> EncodedImage:
+        image = EncodedImage(file, top_k)
         if chosen.shadow is not None:
-            self._shadows.copy(chosen.shadow, picture, within_s)
-        return picture
+            self._shadows.copy(chosen.shadow, image, within_s)
+        return image
 
     async def classify_all(
         self, chosen: Chosen, files: list[bytes], top_k: int, within_s: float
-    ) -> list[Answered | TidepoolError]:
-        """The best classes of each picture, or its own error; raises what is no picture's fault."""
-        loop, turn = asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
-        until = loop.time() + within_s
+    ) -> list[BatchedAnswer | TidepoolError]:
+        """Return for each image its best classes or its own error; raises errors that are not specific to one image."""
+        loop, semaphore = asyncio.get_running_loop(), asyncio.Semaphore(MAX_CONCURRENT_IMAGES)
+        deadline = loop.time() + within_s
 
-        async def classify(file: bytes) -> Answered:
-            async with turn:
-                return await self.classify(chosen, file, top_k, max(0.0, until - loop.time()))
+        async def classify(file: bytes) -> BatchedAnswer:
+            async with semaphore:
+                return await self.classify(chosen, file, top_k, max(0.0, deadline - loop.time()))
 
-        found = await asyncio.gather(*map(classify, files), return_exceptions=True)
-        answers: list[Answered | TidepoolError] = []
-        for each in found:
-            if isinstance(each, BaseException) and not (isinstance(each, TidepoolError) and each.status == 422):
-                raise each
-            answers.append(each)
-        return answers
-
-
-def best(answered: Answered) -> tuple[tuple[str, float], ...]:
-    """The labels and scores of an answer to a picture."""
-    assert isinstance(answered.answer, Scores)  # noqa: S101  a picture is never answered by tensors
-    return answered.answer.best
+        outcomes = await asyncio.gather(*map(classify, files), return_exceptions=True)
+        results: list[BatchedAnswer | TidepoolError] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not (
+                isinstance(outcome, TidepoolError) and outcome.status == 422
+            ):
+                raise outcome
+            results.append(outcome)
+        return results
 
 
-def timing(answered: list[Answered]) -> Timing:
-    """Of answers that were waited for together."""
-    queue = max((each.queue_ms for each in answered), default=0.0)
-    inference = max((each.inference_ms for each in answered), default=0.0)
-    return Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
+def top_classes(answer: BatchedAnswer) -> tuple[tuple[str, float], ...]:
+    """Return the labels and scores of an image, best first."""
+    assert isinstance(answer.answer, Scores)  # noqa: S101  an image is never answered by tensors
+    return answer.answer.best
 
 
-def _target(share: Share) -> Target:
-    """Where pictures for a version go; raises Invalid for one that does not say how to feed them."""
+def timing(answers: list[BatchedAnswer]) -> TimingMs:
+    """Return the times of answers that were awaited together: the slowest of them."""
+    queue = max((answer.queue_ms for answer in answers), default=0.0)
+    inference = max((answer.inference_ms for answer in answers), default=0.0)
+    return TimingMs(round(queue, 3), round(inference, 3), round(queue + inference, 3))
+
+
+def _image_target(share: Share) -> Target:
+    """Return the target of a version that takes images; raises Invalid if it does not describe how to feed them."""
     _ = share.manifest.card
     return target_of(share)

@@ -1,54 +1,56 @@
-"""The only place that makes a published version ready to be asked through the protocol."""
+"""A published version as the Open Inference Protocol serves it: its target and its tensor signatures."""
 
 from dataclasses import dataclass
 
 from contract.errors import Invalid, NotFound
 from contract.inference import Target, Tensors
 from contract.references import Reference
-from services.gateway.serving.signature import Signature
-from services.gateway.serving.traffic import target_of
+from services.gateway.serving.routing import target_of
+from services.gateway.serving.signature import ServedTensor
 from services.storage.catalog.routes import Share
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One version: where its questions go, and what they must look like."""
+    """One version: the target of its requests, and the tensors that it takes and returns."""
 
     target: Target
-    inputs: dict[str, Signature]
-    outputs: dict[str, Signature]
+    inputs: dict[str, ServedTensor]
+    outputs: dict[str, ServedTensor]
 
     @classmethod
     def of(cls, share: Share) -> "Served":
-        """From what the catalog says; raises BadModel for a model that the protocol cannot carry."""
+        """Build from the catalog; raises BadModel for a model whose types the protocol cannot carry."""
         return cls(
             target=target_of(share),
-            inputs={found.name: Signature.of(found) for found in share.manifest.inputs},
-            outputs={found.name: Signature.of(found) for found in share.manifest.outputs},
+            inputs={tensor.name: ServedTensor.of(tensor) for tensor in share.manifest.inputs},
+            outputs={tensor.name: ServedTensor.of(tensor) for tensor in share.manifest.outputs},
         )
 
-    def check(self, asked: Tensors) -> None:
-        """Raises Invalid, saying what to change, unless the model can be asked this."""
-        for tensor in asked.inputs:
+    def check(self, tensors: Tensors) -> None:
+        """Raise Invalid, with what to change, if the model cannot take this request."""
+        for tensor in tensors.inputs:
             signature = self.inputs.get(tensor.name)
             if signature is None:
                 raise Invalid(f"the model has no input {tensor.name[:80]!r}; its inputs are {_listed(self.inputs)}")
             signature.check(tensor)
-        if len(asked.inputs) != len(self.inputs) or len({tensor.name for tensor in asked.inputs}) != len(self.inputs):
+        names = {tensor.name for tensor in tensors.inputs}
+        if len(tensors.inputs) != len(self.inputs) or len(names) != len(self.inputs):
             raise Invalid(f"send each input of the model once: {_listed(self.inputs)}")
-        for name in asked.outputs:
+        for name in tensors.outputs:
             if name not in self.outputs:
                 raise Invalid(f"the model has no output {name[:80]!r}; its outputs are {_listed(self.outputs)}")
-        if len(set(asked.outputs)) != len(asked.outputs):
+        if len(set(tensors.outputs)) != len(tensors.outputs):
             raise Invalid("ask for each output once")
 
 
-def _listed(signatures: dict[str, Signature]) -> str:
-    return ", ".join(map(repr, signatures)) or "none"
+def no_such_model(model: str, version: str) -> NotFound:
+    """Return the error for an unknown model or version; the names are cut to 80 characters."""
+    return NotFound(f"there is no model {model[:80]!r}{f' of the version {version[:80]!r}' if version else ''}")
 
 
 def reference_to(model: str, version: str) -> Reference:
-    """What a model's name and version in a request mean, each as a person writes it; raises Invalid, NotFound.
+    """Parse a model's name and version from a request; raises Invalid, NotFound.
 
     The version may be an alias, and the name may be a whole reference, `name@alias`; without either it is the newest.
     """
@@ -57,6 +59,8 @@ def reference_to(model: str, version: str) -> Reference:
     try:
         return Reference.parse(f"{model}@{version}" if version else model)
     except Invalid:
-        raise NotFound(
-            f"there is no model {model[:80]!r}{f' of the version {version[:80]!r}' if version else ''}"
-        ) from None
+        raise no_such_model(model, version) from None
+
+
+def _listed(signatures: dict[str, ServedTensor]) -> str:
+    return ", ".join(map(repr, signatures)) or "none"

@@ -1,4 +1,4 @@
-"""The only place that checks tensors against what a model takes."""
+"""Checks tensors against the inputs of a model."""
 
 import math
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ from contract.training import TensorSignature
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """A model's input or output; a free axis of the shape is -1."""
+class ServedTensor:
+    """A model's input or output; a dynamic axis of the shape is -1."""
 
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, found: TensorSignature) -> "Signature":
-        """Raises BadModel for a type that the protocol has no name for."""
-        datatype = datatype_of(found.dtype)
+    def of(cls, tensor: TensorSignature) -> "ServedTensor":
+        """Build from the manifest; raises BadModel for a type that the protocol has no name for."""
+        datatype = datatype_of(tensor.dtype)
         if datatype is None:
-            raise BadModel(f"{found.name!r} is of the type {found.dtype}, which the inference protocol cannot carry")
-        return cls(found.name, datatype, tuple(axis if isinstance(axis, int) else -1 for axis in found.shape))
+            raise BadModel(f"{tensor.name!r} is of the type {tensor.dtype}, which the inference protocol cannot carry")
+        return cls(tensor.name, datatype, tuple(axis if isinstance(axis, int) else -1 for axis in tensor.shape))
 
     def check(self, tensor: Tensor) -> None:
-        """Raises Invalid, saying what to change, unless a tensor is of this type and shape and its data fits both."""
+        """Raise Invalid, with what to change, if a tensor's type, shape or amount of data does not match."""
         if tensor.datatype != self.datatype.name:
             hint = (
                 self.datatype.name if tensor.datatype in DATATYPES else f"{self.datatype.name}, a type of the protocol"
@@ -36,7 +36,7 @@ class Signature:
         shape = tensor.shape
         if shape != self.shape and (
             len(shape) != len(self.shape)
-            or any(wanted not in (-1, axis) for wanted, axis in zip(self.shape, shape, strict=True))
+            or any(expected not in (-1, axis) for expected, axis in zip(self.shape, shape, strict=True))
         ):
             raise Invalid(
                 f"the input {self.name!r} has the shape {written(shape)}; the model takes {written(self.shape)}"
@@ -48,10 +48,10 @@ class Signature:
                     f"the input {self.name!r} has {len(tensor.data)} bytes of data; "
                     f"{self.datatype.name} {written(shape)} has {count * self.datatype.size}"
                 )
-        elif (found := len(unpacked(tensor.data))) != count:
-            raise Invalid(f"the input {self.name!r} has {found} elements; the shape {written(shape)} has {count}")
+        elif (elements := len(unpacked(tensor.data))) != count:
+            raise Invalid(f"the input {self.name!r} has {elements} elements; the shape {written(shape)} has {count}")
 
 
 def written(shape: Sequence[int]) -> str:
-    """A shape in a message; a client's may be long."""
+    """Format a shape for a message; only its first 16 axes."""
     return f"[{', '.join(map(str, shape[:16]))}{', …' if len(shape) > 16 else ''}]"

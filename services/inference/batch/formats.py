@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contract.batches import Format
+from contract.kinds.predict import Format
 from services.inference.batch.rows import PredictionRow, write_lines
 
 _GROUP_CELLS = 2**18  # per row group of a Parquet file; a group is held in memory

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from contract.artifacts import ObjectRef
-from contract.batches import PredictionOutput, PredictSpec, SplitInput, check_images
 from contract.division import Division, PartDone
 from contract.errors import Invalid
+from contract.kinds.predict import PredictionOutput, PredictSpec, SplitInput, check_images
 from contract.references import Reference
 from contract.training import ModelManifest
 from contract.uploads import UploadSource

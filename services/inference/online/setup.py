@@ -2,6 +2,7 @@
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.inference import Question, Target
 from messaging.responder import BatchAnswers, BatchHandler
@@ -52,7 +53,7 @@ def setup(stores: Stores) -> BatchHandler:
     loader = ModelLoader.of(settings)
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = OnlinePredictor(models, settings.decode_threads)
-    announcer = ProviderAnnouncer(stores.models)
+    announcer = ProviderAnnouncer(stores.of(DEFAULT_PROJECT).models)
 
     def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         answers = predictor.respond(target, questions)

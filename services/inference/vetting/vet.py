@@ -1,8 +1,8 @@
 """The handler of vetting jobs: examine an uploaded ONNX file and publish it as a model version."""
 
 from contract.errors import BadModel
+from contract.kinds.vet import VetSpec
 from contract.training import ModelManifest, OnnxInfo
-from contract.vetting import VetSpec
 from services.inference.settings import InferenceSettings
 from services.inference.vetting.findings import ExaminerRequest, Findings
 from services.inference.vetting.process import run_examiner

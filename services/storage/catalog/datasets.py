@@ -7,9 +7,9 @@ from sqlalchemy import Connection, select
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
-from contract.errors import Conflict, NotFound
-from contract.jobs import LIVE
+from contract.errors import NotFound
 from contract.references import Reference
+from services.storage.catalog.in_use import require_unused
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
@@ -19,7 +19,7 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
-from services.storage.tables import datasets, jobs
+from services.storage.tables import datasets
 
 
 class DatasetPage(Frozen):
@@ -76,12 +76,8 @@ class Datasets:
         """Delete a version; raises NotFound, or Conflict while a live job uses it."""
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
-            used = select(jobs.c.spec).where(jobs.c.dataset == reference.name, jobs.c.state.in_(LIVE))
-            used = used.where(jobs.c.parent_id.is_(None))  # the spec of a part names no data set
             pinned = Reference(name=row["name"], version=row["version"])
-            for spec in connection.execute(used).scalars():
-                if str(pinned) in {spec.get("dataset"), spec.get("input", {}).get("dataset")}:
-                    raise Conflict(f"a job that has not ended uses {pinned}; cancel it or wait")
+            require_unused(connection, "dataset", str(pinned))
             delete_version(connection, DATASETS, pinned)
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, RowMapping, select, update
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion
 from contract.errors import Conflict, Invalid, NotFound
-from contract.jobs import LIVE, JobKind
 from contract.references import Reference
 from contract.traffic import Traffic
 from contract.training import ModelManifest
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
+from services.storage.catalog.in_use import require_unused
 from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
     MODELS,
@@ -23,7 +23,7 @@ from services.storage.catalog.versions import (
     names_of,
 )
 from services.storage.database import Database
-from services.storage.tables import jobs, model_versions, models
+from services.storage.tables import model_versions, models
 
 
 class ModelPage(Frozen):
@@ -90,17 +90,14 @@ class Models:
             return _model(connection, name)
 
     def delete(self, reference: Reference) -> None:
-        """Delete a version; raises NotFound, or Conflict while an alias or a live batch prediction uses it."""
+        """Delete a version; raises NotFound, or Conflict while an alias or a live job uses it."""
         with self._database.write() as connection:
             row = find_version(connection, MODELS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
             for alias in aliases_of(connection, row["name"]):
                 if points_at(alias, row["version"]):
                     raise Conflict(f"the alias {alias.alias!r} points at {pinned}; move or delete it first")
-            predicts = (jobs.c.kind == JobKind.PREDICT) & jobs.c.state.in_(LIVE) & jobs.c.parent_id.is_(None)
-            used = select(jobs.c.spec).where(predicts, jobs.c.model == reference.name)
-            if any(spec["model"] == str(pinned) for spec in connection.execute(used).scalars()):
-                raise Conflict(f"a batch prediction uses {pinned}; cancel it or wait")
+            require_unused(connection, "model", str(pinned))
             delete_version(connection, MODELS, pinned)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
 
 from contract.artifacts import ObjectRef
-from contract.jobs import Job, JobKind, JobState
+from contract.jobs import Job, JobState
 from services.storage.jobs.rows import LEASE, Lease, job_of
 from services.storage.jobs.states import record_state
 from services.storage.tables import jobs
@@ -28,7 +28,7 @@ class Claim:
     parts: tuple[dict[str, Any], ...] | None = None
 
 
-def take(connection: Connection, kinds: Collection[JobKind], worker: str, now: datetime) -> Claim | None:
+def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
     """Claim the best due job of these kinds, queued or running with an expired lease; None if there is none.
 
     The best job has the highest priority; among equals it is the oldest. A part counts as old as its job.

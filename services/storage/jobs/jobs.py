@@ -13,7 +13,7 @@ from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
-from services.storage.jobs.rows import ended, fresh, job_of, subject_of
+from services.storage.jobs.rows import ended, fresh, job_of
 from services.storage.jobs.states import record_state
 from services.storage.tables import jobs, outbox
 
@@ -63,7 +63,7 @@ class Jobs:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            job = self._accept(connection, values | subject_of(request.spec), now)
+            job = self._accept(connection, values | request.spec.subject._asdict(), now)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 

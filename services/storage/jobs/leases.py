@@ -7,14 +7,15 @@ from typing import Any
 from sqlalchemy import RowMapping, update
 
 from contract.artifacts import ObjectRef
+from contract.division import Outcome
 from contract.errors import Cancelled, TidepoolError
 from contract.events import EventDraft, EventKind
-from contract.jobs import Job, JobKind, JobState, Progress
+from contract.jobs import Job, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
 from services.storage.jobs.events import add_events
 from services.storage.jobs.parts import fail_parent
-from services.storage.jobs.publication import Manifest, publish, reject
+from services.storage.jobs.publication import publish, reject
 from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
 from services.storage.jobs.states import record_state
 from services.storage.references import Owner, add_references, drop_references
@@ -30,9 +31,9 @@ class Leases:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, kinds: JobKind | Collection[JobKind], worker: str) -> Claim | None:
+    def claim(self, kinds: str | Collection[str], worker: str) -> Claim | None:
         """Claim the best due job of one or several kinds; None if no job is due."""
-        kinds = {kinds} if isinstance(kinds, JobKind) else kinds
+        kinds = {kinds} if isinstance(kinds, str) else kinds
         with self._database.write() as connection:
             return take(connection, kinds, worker, self._database.now())
 
@@ -74,14 +75,14 @@ class Leases:
             draft = EventDraft(kind=EventKind.LOG, data={"message": message})
             add_events(connection, lease.root, [draft], self._database.now())
 
-    def finish(self, lease: Lease, manifest: Manifest) -> Job:
+    def finish(self, lease: Lease, outcome: Outcome) -> Job:
         """Publish the attempt's result and end the job as succeeded in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
             row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
-            published = publish(connection, job_of(row), manifest, now)
+            published = publish(connection, job_of(row), outcome, now)
             add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
             values = published | {"progress": 1.0, "progress_message": "done"}
             values |= {"error_code": None, "error_message": None}  # of an earlier attempt

@@ -1,53 +1,70 @@
-"""What becomes visible when a job ends, inside the transaction that ends it."""
+"""Publish the outcome of a job inside the transaction that ends it. Each kind registers how."""
 
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from contract.batches import OutputInfo, PredictionOutput, PredictResult, PredictSpec
-from contract.datasets import DatasetManifest
-from contract.errors import BadModel, TidepoolError
-from contract.jobs import Job, JobKind, PreprocessResult, PreprocessSpec, TrainResult
-from contract.training import ModelManifest, TrainSpec
-from contract.vetting import VetResult, VetSpec
-from services.storage.catalog.datasets import register_dataset
-from services.storage.catalog.models import register_model, register_rejected
+from contract.division import Outcome
+from contract.errors import TidepoolError
+from contract.jobs import Job
+from services.storage import publications
 
-Manifest = DatasetManifest | ModelManifest | PredictionOutput
+Columns = dict[str, Any]
+"""Columns of the job's row to change: `result`, and `output` if the job wrote a file that clients download."""
 
 
-def publish(connection: Connection, job: Job, manifest: Manifest, now: datetime) -> dict[str, Any]:
-    """Register what the job made; the columns of its row that say so."""
-    match job.parsed_spec(), manifest:
-        case PreprocessSpec() as spec, DatasetManifest():
-            reference = register_dataset(connection, spec.dataset, manifest, job.id, now)
-            return {"result": PreprocessResult.of(reference, manifest).model_dump(mode="json")}
-        case TrainSpec() as spec, ModelManifest():
-            reference = register_model(connection, spec.model, manifest, job.id, now)
-            return {"result": TrainResult.of(reference, manifest).model_dump(mode="json")}
-        case VetSpec() as spec, ModelManifest():
-            reference = register_model(connection, spec.model, manifest, job.id, now)
-            return {"result": VetResult(model=str(reference), status="ready").model_dump(mode="json")}
-        case PredictSpec(), PredictionOutput():
-            artifact = manifest.artifact
-            result = PredictResult(
-                count=manifest.count,
-                failed=manifest.failed,
-                output=OutputInfo(size=artifact.size, sha256=artifact.sha256),
-                metrics=manifest.metrics,
-            )
-            return {"result": result.model_dump(mode="json"), "output": artifact.model_dump(mode="json")}
-    raise TypeError(f"a {job.kind} job cannot publish a {type(manifest).__name__}")
+def _reject_nothing(_connection: Connection, _job: Job, _error: TidepoolError, _now: datetime) -> Columns:
+    return {}
 
 
-def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> dict[str, Any]:
-    """Register the version that a job for good found to be a bad model; the columns of its row that say so.
+@dataclass(frozen=True)
+class Publication:
+    """How jobs of one kind end: `publish` on success, `reject` when one has failed for good."""
 
-    Any other failure leaves nothing behind.
-    """
-    if job.kind != JobKind.VET or not isinstance(error, BadModel):
-        return {}
-    spec = VetSpec.model_validate(job.spec)
-    reference = register_rejected(connection, spec.model, error.message, job.id, now)
-    return {"result": VetResult(model=str(reference), status="rejected").model_dump(mode="json")}
+    kind: str
+    publish: Callable[[Connection, Job, Any, datetime], Columns]
+    reject: Callable[[Connection, Job, TidepoolError, datetime], Columns] = _reject_nothing
+
+
+_PUBLICATIONS: dict[str, Publication] = {}
+
+
+def register(publication: Publication) -> None:
+    """Add the publication of a kind; raises ValueError if the kind has another one."""
+    if _PUBLICATIONS.setdefault(publication.kind, publication) != publication:
+        raise ValueError(f"there are two publications for the job kind {publication.kind}")
+
+
+def unregister(kind: str) -> None:
+    """Remove a publication that a test has registered."""
+    del _PUBLICATIONS[kind]
+
+
+def publication_of(kind: str) -> Publication:
+    """Raise KeyError if the kind has none."""
+    _discover()
+    return _PUBLICATIONS[kind]
+
+
+def publish(connection: Connection, job: Job, outcome: Outcome, now: datetime) -> Columns:
+    """Register what the job produced; returns the columns of its row to change."""
+    if type(outcome) is not job.kind.definition.outcome:
+        raise TypeError(f"a {job.kind} job cannot publish a {type(outcome).__name__}")
+    return publication_of(job.kind).publish(connection, job, outcome, now)
+
+
+def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> Columns:
+    """Register what a finally failed job leaves behind; returns the columns of its row to change, often none."""
+    return publication_of(job.kind).reject(connection, job, error, now)
+
+
+@functools.cache
+def _discover() -> None:
+    for module in pkgutil.iter_modules(publications.__path__, f"{publications.__name__}."):
+        importlib.import_module(module.name)

@@ -7,12 +7,8 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import Connection, RowMapping, Update, select, update
 
-from contract.batches import PredictSpec, SplitInput
 from contract.errors import LeaseLost
-from contract.jobs import Job, JobError, JobSpec, JobState, PreprocessSpec, Progress
-from contract.references import Reference
-from contract.training import TrainSpec
-from contract.vetting import VetSpec
+from contract.jobs import Job, JobError, JobState, Progress
 from services.storage.tables import jobs
 
 LEASE = timedelta(seconds=60)
@@ -54,21 +50,6 @@ def fresh(now: datetime) -> dict[str, Any]:
         "progress_message": "",
         "created_at": now,
     }
-
-
-def subject_of(spec: JobSpec) -> dict[str, Any]:
-    """The names of the data set and the model that a job is about, for filters."""
-    match spec:
-        case PreprocessSpec():
-            return {"dataset": spec.dataset, "model": None}
-        case TrainSpec():
-            return {"dataset": Reference.parse(spec.dataset).name, "model": spec.model}
-        case PredictSpec():
-            source = spec.input
-            dataset = Reference.parse(source.dataset).name if isinstance(source, SplitInput) else None
-            return {"dataset": dataset, "model": Reference.parse(spec.model).name}
-        case VetSpec():
-            return {"dataset": None, "model": spec.model}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from contract.jobs import POOLS, JobKind, JobState
+from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, PoolName, Queue
 from services.storage.database import Database
 from services.storage.tables import jobs
@@ -21,10 +21,10 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     rows = connection.execute(counts.group_by(jobs.c.kind, jobs.c.state)).all()
 
     def total(pool: PoolName, state: JobState) -> int:
-        return sum(count for kind, its_state, count, _ in rows if (POOLS[JobKind(kind)], its_state) == (pool, state))
+        return sum(count for kind, its_state, count, _ in rows if (JobKind(kind).pool, its_state) == (pool, state))
 
     def oldest(pool: PoolName) -> float:
-        since = [at for kind, state, _, at in rows if POOLS[JobKind(kind)] == pool and state == JobState.QUEUED]
+        since = [at for kind, state, _, at in rows if JobKind(kind).pool == pool and state == JobState.QUEUED]
         return (now - min(since)).total_seconds() if since else 0.0
 
     return {

@@ -9,6 +9,7 @@ from contract.artifacts import Bucket, attempt_prefix
 from contract.jobs import LIVE
 from services.storage.database import Database
 from services.storage.objects import Objects
+from services.storage.references import register_missing
 from services.storage.tables import jobs, object_references
 
 BATCH = 1000  # objects
@@ -34,15 +35,20 @@ class Collector:
             for entry in self._objects.entries(Bucket.JOBS)
             if entry.modified_at <= latest and _attempt_of(entry.key)
         ]
-        return sum(self._collect(keys[start : start + BATCH]) for start in range(0, len(keys), BATCH))
+        # The order matters: an attempt that starts after the listing was not listed, one that is running is kept, and
+        # one that has published before it could be seen running is in the registry by the time that is read.
+        with self._database.read() as connection:
+            running = _running(connection)
+        with self._database.write() as connection:
+            register_missing(connection)
+        candidates = [key for key in keys if _attempt_of(key) not in running]
+        return sum(self._delete(candidates[start : start + BATCH]) for start in range(0, len(candidates), BATCH))
 
-    def _collect(self, keys: list[str]) -> int:
-        # Read after the listing, in one snapshot: an attempt that published in between is seen to have published, and
-        # the objects of one that started in between were not listed.
+    def _delete(self, keys: list[str]) -> int:
+        """Delete those of the keys that the registry does not name."""
         with self._database.read() as connection:
             referenced = _referenced(connection, keys)
-            running = _running(connection, {key.split("/")[0] for key in keys})
-        unused = [key for key in keys if key not in referenced and _attempt_of(key) not in running]
+        unused = [key for key in keys if key not in referenced]
         self._objects.remove(Bucket.JOBS, unused)
         return len(unused)
 
@@ -54,9 +60,9 @@ def _referenced(connection: Connection, keys: Collection[str]) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def _running(connection: Connection, job_ids: Collection[str]) -> set[str]:
-    """The folders of the attempts of these jobs that may still be writing."""
-    query = select(jobs.c.id, jobs.c.fence).where(jobs.c.state.in_(LIVE), jobs.c.id.in_(job_ids))
+def _running(connection: Connection) -> set[str]:
+    """The folders of the attempts that may still be writing."""
+    query = select(jobs.c.id, jobs.c.fence).where(jobs.c.state.in_(LIVE))
     return {attempt_prefix(job_id, fence) for job_id, fence in connection.execute(query)}
 
 

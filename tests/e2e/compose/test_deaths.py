@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.jobs import Job, JobState, TrainResult
+from contract.jobs import Job, JobState
+from contract.kinds.train import TrainResult
 from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import until
 from tests.support.images import png

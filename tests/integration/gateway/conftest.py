@@ -1,4 +1,4 @@
-"""A stack's servers, its empty state, and a process that answers predictions."""
+"""The servers of a stack, its empty state, and a process that answers predictions."""
 
 import os
 import subprocess

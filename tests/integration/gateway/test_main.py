@@ -1,4 +1,4 @@
-"""The gateway's process: it goes when it is told to, also while somebody reads."""
+"""The gateway's process: SIGTERM ends it, also while a client reads a stream."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def database_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def gateway(database: Database, database_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The process and its URL; the broker and the object store are away, which it can live with."""
+    """The process and its URL; the broker and the object store are down, which it tolerates."""
     port, nowhere = free_port(), free_port()
     environment = {
         "TIDEPOOL_DATABASE_URL": database_url,
@@ -69,10 +69,10 @@ def job(database: Database) -> Job:
     return Jobs(database).create(PREPROCESS_REQUEST)
 
 
-def test_sigterm_ends_open_streams_and_then_the_process(
+def test_sigterm_closes_open_streams_and_ends_the_process(
     gateway: tuple[subprocess.Popen[bytes], str], client: httpx.Client, job: Job
 ) -> None:
-    # given somebody who reads the events of a job that goes on
+    # given a client that reads the events of a job
     process, _ = gateway
     with client.stream("GET", f"/v1/jobs/{job.id}/events") as response:
         lines = response.iter_lines()
@@ -81,7 +81,7 @@ def test_sigterm_ends_open_streams_and_then_the_process(
         # when
         process.send_signal(signal.SIGTERM)
 
-        # then the stream is cut, so that its reader resumes elsewhere, and the process is gone
+        # then the stream is cut, so that the client resumes elsewhere, and the process has ended
         with pytest.raises(httpx.RemoteProtocolError):
             list(lines)
         assert process.wait(GRACE_S) in {0, -signal.SIGTERM}

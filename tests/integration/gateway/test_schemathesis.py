@@ -1,4 +1,4 @@
-"""The OpenAPI document and the gateway agree: schemathesis makes requests of the one and checks the other's answers."""
+"""The gateway follows its OpenAPI document: schemathesis generates requests from it and checks the answers."""
 
 import threading
 import time
@@ -10,9 +10,10 @@ import schemathesis
 import uvicorn
 from structlog.testing import capture_logs
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, upload_key
 from contract.keys import Scope
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.in_memory import MemoryChannel
@@ -21,7 +22,7 @@ from messaging.settings import BrokerSettings
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.catalog.uploads import new_upload_id
@@ -56,7 +57,7 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 
 @pytest.fixture(scope="module")
 def known(stores: Stores) -> dict[str, str | int]:
-    """Path parameters that lead somewhere: to a data set and a model, of the name that the document's examples use."""
+    """Path parameters of existing things: a data set and a model, with the names in the document's examples."""
     artifact = stores.objects.put(Bucket.JOBS, "model.onnx", linear())
     manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact})
     preparation = PREPROCESS_SPEC.model_copy(update={"dataset": "cifar10"})
@@ -64,8 +65,8 @@ def known(stores: Stores) -> dict[str, str | int]:
     for _ in range(2):
         job = publish(stores, PREPROCESS_REQUEST.model_copy(update={"spec": preparation}), DATASET_MANIFEST)
         publish(stores, TRAIN_REQUEST.model_copy(update={"spec": training}), manifest)
-    stores.models.set_alias("cifar10", "production", 1)
-    upload = stores.uploads.expect(new_upload_id(), "pets.zip", 2, None)
+    stores.of(DEFAULT_PROJECT).models.set_alias("cifar10", "production", 1)
+    upload = stores.of(DEFAULT_PROJECT).uploads.expect(new_upload_id(), "pets.zip", 2, None)
     stores.objects.put(Bucket.UPLOADS, upload_key(upload.id), b"PK")
     key = stores.keys.create("victim", frozenset({Scope.READ}))
     return {
@@ -85,7 +86,7 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
     demand = Demand(stores.pools, RedisReports(broker))
-    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores.models), demand)
+    backends = Backends(GatewaySettings(), stores, Predictor(batcher, stores), demand)
     port = free_port()
     server = uvicorn.Server(
         uvicorn.Config(
@@ -104,7 +105,7 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def headers(stores: Stores) -> dict[str, str]:
-    """A key that may do everything, and that no test revokes."""
+    """An admin key that no test revokes."""
     return {"Authorization": f"Bearer {stores.keys.create('tester', frozenset({Scope.ADMIN})).secret}"}
 
 

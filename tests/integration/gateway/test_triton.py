@@ -25,7 +25,7 @@ WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.floa
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where the process listens, and the key that lets a client in."""
+    """The addresses of the process, and an API key."""
 
     http: str
     grpc: str
@@ -33,7 +33,7 @@ class Gateway:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of one call; the client writes into them."""
+        """The headers of one call; the client modifies them."""
         return {"authorization": f"Bearer {self.secret}"}
 
 
@@ -63,47 +63,47 @@ def _wait_for(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def model(stores: Stores) -> str:
-    """A model of three classes, for pictures of 8 by 6."""
+    """A model of three classes, for images of 8 by 6."""
     serve(stores, "linear", linear(weights=WEIGHTS))
     return "linear"
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(1).random((5, *CARD.preprocessing.image.shape), np.float32)
 
 
-def test_http(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_http(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http) as client:
-        asked = triton_http.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+        infer_input = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
-        # the second time it is no news to the gateway, and takes the short way
+        # the second request finds the model cached, and takes the fast path
         for _ in range(2):
-            answer = client.infer(model, [asked], headers=gateway.headers)
-            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+            answer = client.infer(model, [infer_input], headers=gateway.headers)
+            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
-def test_grpc(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_grpc(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_grpc.InferenceServerClient(gateway.grpc) as client:
-        asked = triton_grpc.InferInput("images", list(pictures.shape), "FP32").set_data_from_numpy(pictures)
+        infer_input = triton_grpc.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
 
-        answer = client.infer(model, [asked], headers=gateway.headers)
+        answer = client.infer(model, [infer_input], headers=gateway.headers)
 
-    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(pictures), rtol=1e-4)
+    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
-def test_many_at_once(gateway: Gateway, model: str, pictures: np.ndarray) -> None:
+def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
-        asked = [
-            triton_http.InferInput("images", [1, *pictures.shape[1:]], "FP32").set_data_from_numpy(picture[None])
-            for picture in pictures
+        infer_input = [
+            triton_http.InferInput("images", [1, *images.shape[1:]], "FP32").set_data_from_numpy(image[None])
+            for image in images
         ]
 
-        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in asked * 20]
+        under_way = [client.async_infer(model, [one], headers=gateway.headers) for one in infer_input * 20]
         answers = [each.get_result().as_numpy("logits") for each in under_way]
 
-    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(pictures), (20, 1)), rtol=1e-4)
+    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(images), (20, 1)), rtol=1e-4)
 
 
-def _logits(pictures: np.ndarray) -> np.ndarray:
-    return pictures.reshape(len(pictures), -1) @ WEIGHTS
+def _logits(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1) @ WEIGHTS

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
-from contract.batches import PredictSpec, SplitInput
-from contract.jobs import Job, JobKind, JobRequest, JobState, PredictRequest, VetRequest
+from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.predict import PredictRequest, PredictSpec, SplitInput
+from contract.kinds.vet import VetRequest, VetSpec
 from contract.uploads import UploadSource
-from contract.vetting import VetSpec
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.objects import S3Objects
@@ -35,14 +36,14 @@ def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server
 
 
 def ended(replicas: Replicas, request: JobRequest) -> Job:
-    job = replicas.stores.jobs.create(request)
-    replicas.until(lambda: replicas.stores.jobs.get(job.id).state.terminal)
-    return replicas.stores.jobs.get(job.id)
+    job = replicas.stores.of(DEFAULT_PROJECT).jobs.create(request)
+    replicas.until(lambda: replicas.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state.terminal)
+    return replicas.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
 
 
 def vetting(replicas: Replicas, file: bytes) -> VetRequest:
     ref = replicas.stores.objects.put(Bucket.UPLOADS, new_upload_id(), file)
-    source = UploadSource(upload=replicas.stores.uploads.add("model.onnx", ref).id)
+    source = UploadSource(upload=replicas.stores.of(DEFAULT_PROJECT).uploads.add("model.onnx", ref).id)
     return VetRequest(kind=JobKind.VET, spec=VetSpec(model="mine", source=source))
 
 

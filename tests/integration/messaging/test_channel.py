@@ -39,8 +39,8 @@ def log(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture
 async def client(redis: Server, log: Path) -> AsyncIterator[Batcher]:
     """A batcher whose pool has one replica."""
-    async with batcher("echo", redis.url) as batcher_:
-        yield batcher_
+    async with batcher("echo", redis.url) as gateway:
+        yield gateway
 
 
 async def test_each_of_many_questions_gets_its_own_answer(client: Batcher) -> None:

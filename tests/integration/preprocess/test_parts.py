@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
-from contract.jobs import JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.jobs import JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from services.storage.database import Database
 from services.storage.objects import S3Objects
@@ -39,18 +41,18 @@ def test_a_replica_that_joins_claims_parts(replicas: Replicas, tmp_path: Path) -
     # given a replica that prepares the first parts
     stores = replicas.stores
     archive = stores.objects.put(Bucket.UPLOADS, "upload-1", zipped(tmp_path / "pets.zip", class_folders(count=PARTS)))
-    stores.uploads.add("pets.zip", archive)
+    stores.of(DEFAULT_PROJECT).uploads.add("pets.zip", archive)
     replicas.start("preprocess", **SMALL)
     spec = PreprocessSpec(dataset="pets", source=UploadSource(upload="upload-1"))
-    job = stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
     replicas.until(lambda: parts_by_worker(stores).total() > 0)
 
     # when another replica joins
     replicas.start("preprocess", **SMALL)
 
     # then both have finished parts, each part ran once, and no image is missing
-    replicas.until(lambda: stores.jobs.get(job.id).state.terminal)
-    finished = stores.jobs.get(job.id)
+    replicas.until(lambda: stores.of(DEFAULT_PROJECT).jobs.get(job.id).state.terminal)
+    finished = stores.of(DEFAULT_PROJECT).jobs.get(job.id)
     assert (finished.state, finished.attempt) == (JobState.SUCCEEDED, 1)
     assert finished.result is not None
     assert sum(finished.result["counts"].values()) == 2 * PARTS

@@ -10,9 +10,10 @@ from sqlalchemy import select
 from contract.artifacts import Bucket, ObjectRef
 from contract.division import Division
 from contract.errors import BadArchive
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest
+from contract.kinds.train import TrainSpec
 from contract.references import Reference
-from contract.training import TrainSpec
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.jobs import Jobs

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import JSON, Column, update
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.batches import PredictionOutput
 from contract.datasets import Shard, Split
 from contract.errors import NotFound
 from contract.jobs import JobKind
+from contract.kinds.predict import PredictionOutput
 from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models

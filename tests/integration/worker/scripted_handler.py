@@ -5,10 +5,10 @@ import signal
 import time
 
 from contract.datasets import Counts, DatasetManifest
-from contract.division import Division, PartDone
+from contract.division import Division, Outcome, PartDone
 from contract.errors import BadDataset, Corrupt
 from contract.images import ImageSpec
-from worker.task import Outcome, Task
+from worker.task import Task
 
 MANIFEST = DatasetManifest(
     classes=("cat", "dog"),

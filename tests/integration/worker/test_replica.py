@@ -17,7 +17,7 @@ from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from tests.integration.worker.echo_client import TIMEOUT_S, ask, ask_all, replica, until_answered
 from tests.support.batcher import batcher
 from tests.support.servers import Server, redis_server

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.inference import Answer, Artifact, EncodedImage, Scores, Target
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.uploads import UploadSource
 from contract.usage import UsageBy
 from messaging import redis_keys
@@ -55,7 +57,7 @@ class Harness:
 
     def submit(self, behaviour: str) -> Job:
         spec = PreprocessSpec(dataset=behaviour, source=UploadSource(upload="none"))
-        job = self.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+        job = self.stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
         Reconciler(self.stores.database).relay(self._broker.wake)
         return job
 
@@ -73,7 +75,7 @@ class Harness:
         while not condition(job):
             assert time.monotonic() < deadline, f"{job}\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
-            job = self.stores.jobs.get(job.id)
+            job = self.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
         return job
 
 
@@ -116,7 +118,7 @@ def test_jobs_succeed_or_fail_and_an_internal_error_stays_in_the_log(harness: Ha
     assert good.state == JobState.SUCCEEDED
     assert good.result is not None
     assert good.result["dataset"] == "good@1"
-    assert harness.stores.datasets.named("good").versions == (1,)
+    assert harness.stores.of(DEFAULT_PROJECT).datasets.named("good").versions == (1,)
     assert (bad.state, bad.error and bad.error.code) == (JobState.FAILED, "bad_dataset")
     assert buggy.error is not None
     assert "secret" not in buggy.error.message
@@ -138,10 +140,10 @@ def test_an_attempt_that_is_killed_counts_as_failed_and_is_retried(harness: Harn
 def test_a_running_job_is_cancelled(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 
-    harness.stores.jobs.cancel(job.id)
+    harness.stores.of(DEFAULT_PROJECT).jobs.cancel(job.id)
 
     assert harness.until(job, ended).state == JobState.CANCELLED
-    assert harness.stores.datasets.list(10).items == ()
+    assert harness.stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()
 
 
 def test_a_worker_reports_its_work_and_writes_its_usage(harness: Harness) -> None:
@@ -189,7 +191,7 @@ def test_a_cordoned_worker_finishes_its_job_and_claims_no_other(harness: Harness
     assert after_beats(running).state == JobState.RUNNING
 
     # and then claims no other
-    harness.stores.jobs.cancel(running.id)
+    harness.stores.of(DEFAULT_PROJECT).jobs.cancel(running.id)
     harness.until(running, ended)
     other = harness.submit("good")
     assert after_beats(other).state == JobState.QUEUED
@@ -207,7 +209,11 @@ def test_a_job_is_divided_and_its_parts_are_combined(harness: Harness) -> None:
     assert job.state == JobState.SUCCEEDED
     assert job.result is not None
     assert job.result["rejected"] == 0 + 1 + 4 + 9
-    lines = [event.data["message"] for event in harness.stores.events.after(job.id, 0) if event.kind == "log"]
+    lines = [
+        event.data["message"]
+        for event in harness.stores.of(DEFAULT_PROJECT).events.after(job.id, 0)
+        if event.kind == "log"
+    ]
     assert sorted(lines) == [f"part {number} started" for number in range(4)]
 
 
@@ -216,14 +222,14 @@ def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
 
     assert harness.ask(b"abc", times=20) == [Scores((("cba", 1.0),))] * 20
 
-    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+    assert harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING
 
 
 def test_an_idle_worker_finds_a_job_without_a_wake_up_message(harness: Harness) -> None:
     harness.until(harness.submit("good"), ended)
     spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
 
-    job = harness.stores.jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
+    job = harness.stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
 
     assert harness.until(job, ended).state == JobState.SUCCEEDED
 
@@ -237,7 +243,7 @@ def test_sigterm_releases_the_job_and_another_replica_resumes_it(harness: Harnes
 
     # then it exits in time, the attempt does not count, and the next replica resumes from the checkpoint
     harness.process.wait(30)
-    waiting = harness.stores.jobs.get(job.id)
+    waiting = harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
     assert (waiting.state, waiting.error) == (JobState.QUEUED, None)
     harness.start()
     Reconciler(harness.stores.database).repair()
@@ -261,7 +267,7 @@ def test_the_attempt_of_a_killed_worker_exits(harness: Harness) -> None:
     while _running("tests.integration.worker.scripted_worker"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert harness.stores.jobs.get(job.id).state == JobState.RUNNING
+    assert harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING
     harness.start()
 
 

@@ -21,29 +21,29 @@ def test_a_value_cannot_be_changed() -> None:
     [{"extra": 1}, {"train": -1}, {"train": 1.0}, {"train": "1"}, {"train": True}, {"train": None}],
     ids=str,
 )
-def test_a_count_is_a_whole_number_and_nothing_else(change: dict[str, Any]) -> None:
+def test_a_count_is_an_integer_of_at_least_zero(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Counts.model_validate(COUNTS.model_dump() | change)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_no_number_is_nan_or_infinite(number: float) -> None:
+def test_nan_and_infinity_are_rejected(number: float) -> None:
     with pytest.raises(ValidationError):
         Epoch.model_validate(EPOCH.model_dump() | {"train_loss": number})
 
 
 @pytest.mark.parametrize("name", ["a", "7", "cifar10", "a.b-c_d", "x" * 63])
-def test_a_name(name: str) -> None:
+def test_a_valid_name_is_accepted(name: str) -> None:
     assert TypeAdapter(Name).validate_python(name) == name
 
 
 @pytest.mark.parametrize("text", ["", "A", ".a", "-a", "_a", "a b", "a/b", "a@b", "ä", "a\n", "x" * 64])
-def test_no_name(text: str) -> None:
+def test_an_invalid_name_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Name).validate_python(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n"])
-def test_no_sha256(text: str) -> None:
+def test_an_invalid_sha256_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Sha256).validate_python(text)

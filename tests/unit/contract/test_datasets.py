@@ -36,6 +36,6 @@ def test_shares_that_add_up_to_one(shares: dict[str, float]) -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(fault: dict[str, Any], reason: str) -> None:
+def test_an_invalid_split_spec_is_rejected(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         SplitSpec.model_validate(fault)

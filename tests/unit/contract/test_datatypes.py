@@ -9,12 +9,12 @@ from contract.errors import Invalid
 
 
 @given(st.lists(st.binary(max_size=20)))
-def test_bytes_there_and_back(elements: list[bytes]) -> None:
+def test_packed_bytes_unpack_to_the_same_elements(elements: list[bytes]) -> None:
     assert unpacked(packed(elements)) == elements
 
 
 @pytest.mark.parametrize("data", [b"\1", b"\1\0\0\0", b"\2\0\0\0a", b"\0\0\0\0\xff\xff\xff\xff"])
-def test_bytes_whose_lengths_do_not_add_up(data: bytes) -> None:
+def test_raw_bytes_with_wrong_lengths_are_rejected(data: bytes) -> None:
     with pytest.raises(Invalid):
         unpacked(data)
 
@@ -23,9 +23,9 @@ def test_bytes_whose_lengths_do_not_add_up(data: bytes) -> None:
     ("dtype", "name"),
     [("float32", "FP32"), ("float", "FP32"), ("double", "FP64"), ("bool", "BOOL"), ("string", "BYTES")],
 )
-def test_what_others_call_a_type(dtype: str, name: str) -> None:
+def test_numpy_and_onnx_runtime_names_map_to_the_protocol(dtype: str, name: str) -> None:
     assert datatype_of(dtype) == DATATYPES[name]
 
 
-def test_a_type_that_the_protocol_does_not_have() -> None:
+def test_a_type_outside_the_protocol_is_none() -> None:
     assert datatype_of("complex64") is None

@@ -23,6 +23,6 @@ def test_the_shape_is_channels_height_width(spec: ImageSpec, shape: tuple[int, i
 @pytest.mark.parametrize(
     "fault", [{"size": (0, 1)}, {"size": (1, 1025)}, {"size": (1, 1, 1)}, {"mode": "CMYK"}, {"resize": "zoom"}], ids=str
 )
-def test_what_is_refused(fault: dict[str, Any]) -> None:
+def test_an_invalid_image_spec_is_rejected(fault: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ImageSpec.model_validate(fault)

@@ -1,11 +1,11 @@
-"""Job states, and what a request must look like."""
+"""Job states, and the validation of requests."""
 
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from contract.jobs import LIVE, POOLS, SPECS, TRANSITIONS, JobKind, JobRequest, JobState
+from contract.jobs import LIVE, TRANSITIONS, JobRequest, JobState
 from tests.examples import (
     DATASET_MANIFEST,
     JOB,
@@ -19,7 +19,7 @@ from tests.examples import (
 REQUESTS: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
 
 
-def test_terminal_states_absorb_and_the_others_lead_to_one() -> None:
+def test_terminal_states_are_final_and_every_other_state_leads_to_one() -> None:
     terminal = {state for state in JobState if state.terminal}
 
     assert terminal == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
@@ -32,14 +32,10 @@ def test_a_queued_job_succeeds_or_fails_only_by_running() -> None:
     assert TRANSITIONS[JobState.QUEUED] == {JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED}
 
 
-def test_every_kind_has_a_pool_and_a_spec() -> None:
-    assert set(POOLS) == set(SPECS) == set(JobKind)
-
-
 @pytest.mark.parametrize(
     "request_", [PREPROCESS_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST, VET_REQUEST], ids=lambda request_: request_.kind
 )
-def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
+def test_a_request_is_parsed_by_its_kind(request_: JobRequest) -> None:
     assert REQUESTS.validate_json(request_.model_dump_json()) == request_
     assert REQUESTS.validate_python(request_) == request_
 
@@ -60,16 +56,16 @@ def test_the_kind_says_which_request_it_is(request_: JobRequest) -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(change: dict[str, Any], reason: str) -> None:
+def test_an_invalid_request_is_rejected(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         REQUESTS.validate_python(PREPROCESS_REQUEST.model_dump() | change)
 
 
-def test_a_job_gives_its_spec_back() -> None:
+def test_a_job_parses_its_spec() -> None:
     assert JOB.parsed_spec() == PREPROCESS_SPEC
 
 
-def test_a_result_says_what_was_published() -> None:
+def test_a_result_describes_the_published_version() -> None:
     assert JOB.result == {
         "dataset": "pets@1",
         "classes": ["cat", "dog"],

@@ -38,7 +38,7 @@ def after(*layers: dict[str, Any], image: tuple[int, int, int] = IMAGE) -> list[
     ],
     ids=str,
 )
-def test_a_layer_on_an_image(layer: dict[str, Any], shape: Shape) -> None:
+def test_the_output_shape_of_a_layer_on_an_image(layer: dict[str, Any], shape: Shape) -> None:
     assert after(layer, FLATTEN)[0] == shape
 
 
@@ -54,11 +54,11 @@ def test_a_layer_on_an_image(layer: dict[str, Any], shape: Shape) -> None:
     ],
     ids=str,
 )
-def test_a_layer_on_a_flat_vector(layer: dict[str, Any], shape: Shape) -> None:
+def test_the_output_shape_of_a_layer_on_a_flat_vector(layer: dict[str, Any], shape: Shape) -> None:
     assert after(FLATTEN, layer) == [(2304,), shape]
 
 
-def test_global_pooling_leaves_the_channels() -> None:
+def test_global_pooling_keeps_only_the_channels() -> None:
     assert after({"conv": 8}, {"globalavgpool": {}}) == [(8, 32, 24), (8,)]
 
 
@@ -78,12 +78,12 @@ def test_global_pooling_leaves_the_channels() -> None:
     ],
     ids=str,
 )
-def test_an_error_names_the_layer_at_fault(layers: list[dict[str, Any]], fault: str) -> None:
+def test_an_error_names_the_wrong_layer(layers: list[dict[str, Any]], fault: str) -> None:
     with pytest.raises(BadModel, match=fault):
         after(*layers)
 
 
-def test_the_largest_activation_that_fits() -> None:
+def test_activations_are_limited() -> None:
     side = 128  # 4096 channels of 128 × 128 are 2 ** 26 values
 
     assert after({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side))[1] == (MAX_VALUES,)
@@ -91,7 +91,7 @@ def test_the_largest_activation_that_fits() -> None:
         after({"conv": 4096, "kernel": 1}, FLATTEN, image=(3, side, side + 1))
 
 
-def test_the_largest_dense_layer_that_fits() -> None:
+def test_the_weights_of_a_dense_layer_are_limited() -> None:
     side = 128  # 1 × 128 × 128 inputs by 4096 outputs are 2 ** 26 weights
 
     assert after(FLATTEN, {"dense": 4096}, image=(1, side, side))[1] == (4096,)
@@ -117,7 +117,7 @@ def test_the_largest_dense_layer_that_fits() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_layer(layer: Any, reason: str) -> None:
+def test_an_invalid_layer_is_rejected(layer: Any, reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         LISTS.validate_python([layer])
 

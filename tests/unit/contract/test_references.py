@@ -1,4 +1,4 @@
-"""References as people write them."""
+"""Parsing and formatting of references, and the fields that hold them."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from contract.errors import Invalid
-from contract.references import Reference, ReferenceText
+from contract.references import Reference, ReferenceText, references_in, with_references
+from tests.examples import PREDICT_SPEC, PREPROCESS_SPEC, UPLOAD_ID
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from contract.references import Reference, ReferenceText
         ("x" * 63 + "@" + "y" * 63, Reference(name="x" * 63, alias="y" * 63)),
     ],
 )
-def test_a_reference_is_read_and_written(text: str, reference: Reference) -> None:
+def test_a_reference_is_parsed_and_formatted(text: str, reference: Reference) -> None:
     assert Reference.parse(text) == reference
     assert str(reference) == text
     assert TypeAdapter(ReferenceText).validate_python(text) == text
@@ -32,7 +33,7 @@ def test_a_reference_is_read_and_written(text: str, reference: Reference) -> Non
     "text",
     ["", "@", "a@", "@1", "a@b@c", "a@1@2", "A", "a b", "a@B", "a@-1", "a@+1", "a@٣", "a@1\n", "a/b", "../a", "x" * 64],
 )
-def test_what_is_no_reference(text: str) -> None:
+def test_text_that_is_not_a_reference_is_rejected(text: str) -> None:
     with pytest.raises(Invalid, match="is not a reference"):
         Reference.parse(text)
     with pytest.raises(ValidationError):
@@ -40,12 +41,12 @@ def test_what_is_no_reference(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a@0", "a@000", "a@2147483648", "a@" + "9" * 63])
-def test_what_names_no_version(text: str) -> None:
+def test_a_version_out_of_range_is_rejected(text: str) -> None:
     with pytest.raises(Invalid, match="names no version"):
         Reference.parse(text)
 
 
-def test_a_complaint_about_a_long_text_is_short() -> None:
+def test_the_error_about_a_long_text_is_short() -> None:
     with pytest.raises(Invalid) as caught:
         Reference.parse("?" * 10_000)
 
@@ -56,7 +57,7 @@ NAMES = st.text("az09._-", max_size=62).map("a".__add__)
 
 
 @given(NAMES, st.none() | st.integers(1, 2**31 - 1) | NAMES)
-def test_what_is_written_is_read_again(name: str, which: int | str | None) -> None:
+def test_a_formatted_reference_parses_to_the_same_value(name: str, which: int | str | None) -> None:
     reference = Reference(
         name=name,
         version=which if isinstance(which, int) else None,
@@ -64,3 +65,15 @@ def test_what_is_written_is_read_again(name: str, which: int | str | None) -> No
     )
 
     assert Reference.parse(str(reference)) == reference
+
+
+def test_references_are_listed_from_marked_fields_also_of_nested_models() -> None:
+    assert list(references_in(PREDICT_SPEC)) == [("model", "pet-cnn@1"), ("dataset", "pets@1")]
+    assert list(references_in(PREPROCESS_SPEC)) == [("upload", UPLOAD_ID)]
+
+
+def test_references_are_replaced_by_noun_and_text() -> None:
+    pinned = with_references(PREDICT_SPEC, {("dataset", "pets@1"): "pets@7", ("model", "pets@1"): "wrong@1"})
+
+    assert list(references_in(pinned)) == [("model", "pet-cnn@1"), ("dataset", "pets@7")]
+    assert (pinned.top_k, pinned.format) == (PREDICT_SPEC.top_k, PREDICT_SPEC.format)

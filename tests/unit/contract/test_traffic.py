@@ -9,11 +9,11 @@ from contract.traffic import Traffic
 
 
 @pytest.mark.parametrize(("versions", "main"), [({1: 100}, 1), ({1: 10, 2: 90}, 2), ({3: 50, 1: 50}, 3)])
-def test_the_main_version_gets_the_most(versions: dict[int, int], main: int) -> None:
+def test_the_main_version_has_the_largest_share(versions: dict[int, int], main: int) -> None:
     assert Traffic(versions=versions).main == main
 
 
-def test_json_has_text_for_keys() -> None:
+def test_versions_are_strings_in_json() -> None:
     assert Traffic.model_validate_json('{"versions": {"1": 90, "2": 10}}') == Traffic(versions={1: 90, 2: 10})
 
 
@@ -32,6 +32,6 @@ def test_json_has_text_for_keys() -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(value: dict[str, Any]) -> None:
+def test_invalid_traffic_is_rejected(value: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Traffic.model_validate(value)

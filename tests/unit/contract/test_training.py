@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contract.errors import BadModel
-from contract.training import Adam, Layers, ResNet18, Sgd, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import Adam, Layers, ResNet18, Sgd
 
 LEAST: dict[str, Any] = {"dataset": "pets", "model": "mine"}
 WORDS = st.sampled_from(["name", "layers", "cnn", "mlp", "hidden", "sgd", "lr", "conv", "relu", "dropout", "kernel"])
@@ -37,17 +38,17 @@ def test_other_networks_get_a_plain_recipe(architecture: dict[str, Any]) -> None
     assert (spec.batch_size, spec.augment) == (128, True)
 
 
-def test_what_a_person_says_goes_before_the_recipe() -> None:
-    said = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
+def test_fields_of_the_request_override_the_recipe() -> None:
+    request = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
 
-    spec = TrainSpec.model_validate(LEAST | said)
+    spec = TrainSpec.model_validate(LEAST | request)
 
     assert (spec.optimizer, spec.schedule, spec.batch_size, spec.augment) == (Adam(), "constant", 32, False)
     assert spec.label_smoothing == 0.1
 
 
 @pytest.mark.parametrize("architecture", [{"name": "mlp", "hidden": [5]}, {"name": "cnn"}, LAYERS])
-def test_a_filled_in_spec_stays_as_it_is(architecture: dict[str, Any]) -> None:
+def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, Any]) -> None:
     spec = TrainSpec.model_validate(LEAST | {"architecture": architecture})
 
     assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec
@@ -78,12 +79,12 @@ def test_a_filled_in_spec_stays_as_it_is(architecture: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(fault: dict[str, Any], reason: str) -> None:
+def test_an_invalid_spec_is_rejected(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         TrainSpec.model_validate(LEAST | fault)
 
 
-def test_layers_must_fit_the_pictures() -> None:
+def test_layers_must_fit_the_images() -> None:
     spec = TrainSpec.model_validate(LEAST | {"architecture": LAYERS})
     assert isinstance(spec.architecture, Layers)
 
@@ -93,7 +94,7 @@ def test_layers_must_fit_the_pictures() -> None:
         spec.check_shape((3, 2, 3))
 
 
-def test_a_named_network_takes_any_pictures() -> None:
+def test_a_named_network_takes_images_of_any_shape() -> None:
     TrainSpec.model_validate(LEAST).check_shape((1, 1, 1))
 
 
@@ -101,7 +102,7 @@ ARCHITECTURES = st.fixed_dictionaries({"layers": st.lists(JSON, max_size=3)}) | 
 
 
 @given(st.fixed_dictionaries({}, optional={"architecture": ARCHITECTURES, "optimizer": JSON, "epochs": JSON}))
-def test_any_json_is_a_spec_or_refused(fields: dict[str, Any]) -> None:
+def test_any_json_is_a_valid_spec_or_rejected(fields: dict[str, Any]) -> None:
     with suppress(ValidationError):  # anything else that is raised is a bug
         spec = TrainSpec.model_validate(LEAST | fields)
         assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -1,4 +1,4 @@
-"""The only place that says what stands behind the gateway in its unit tests."""
+"""The backends of the gateway in unit tests."""
 
 from contextlib import suppress
 
@@ -15,7 +15,7 @@ from messaging.responder import BatchAnswers
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Asker, Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
@@ -28,21 +28,21 @@ SETTINGS = GatewaySettings(max_json_bytes=2_000, max_upload_bytes=4_000, max_pre
 
 def gateway(stores: Stores, channel: Channel, reports: Reports | None = None) -> FastAPI:
     """The application with small limits."""
-    return create_app(backends(stores, Batcher(channel, Bounds()), reports=reports))
+    return create_app(make_backends(stores, Batcher(channel, Bounds()), reports=reports))
 
 
-def backends(
+def make_backends(
     stores: Stores, asker: Asker, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
 ) -> Backends:
-    """The stores with their pools, of which nothing is heard unless `reports` say something."""
+    """Backends over the stores; pools have no reports unless `reports` has some."""
     with suppress(DatabaseUnavailable):  # some tests begin with an outage
         stores.pools.ensure()
     demand = Demand(stores.pools, reports or MemoryReports())
-    return Backends(settings, stores, Predictor(asker, stores.models), demand)
+    return Backends(settings, stores, Predictor(asker, stores), demand)
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-    """What an inference replica answers, if a picture that starts with `bad` is damaged and any other shows a cat."""
+    """Answer as an inference replica: an image that starts with `bad` is damaged, any other shows a cat."""
     return BatchAnswers([_answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
 
 

@@ -60,9 +60,9 @@ def app(stores: Stores, channel: MemoryChannel, reports: MemoryReports) -> FastA
 
 
 @pytest.fixture
-def behind(app: FastAPI) -> Backends:
-    found: Backends = app.state.backends
-    return found
+def backends(app: FastAPI) -> Backends:
+    result: Backends = app.state.backends
+    return result
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def anonymous(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..., httpx.AsyncClient]]:
-    """Makes clients whose key has these scopes."""
+    """Creates clients whose keys have these scopes."""
     async with AsyncExitStack() as open_clients:
 
         def make(*scopes: Scope) -> httpx.AsyncClient:
@@ -92,7 +92,7 @@ async def client_with(app: FastAPI, stores: Stores) -> AsyncIterator[Callable[..
 
 @pytest.fixture
 async def client(client_with: Callable[..., httpx.AsyncClient]) -> httpx.AsyncClient:
-    """A client whose key may do everything."""
+    """A client with an admin key."""
     return client_with(Scope.ADMIN)
 
 

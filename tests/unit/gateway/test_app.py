@@ -1,4 +1,4 @@
-"""The OpenAPI document, as a client's generator reads it."""
+"""The OpenAPI document, as client generators read it."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def references(node: Any) -> set[str]:
     if isinstance(node, dict):
-        found = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
-        return found.union(*map(references, node.values()))
+        result = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return result.union(*map(references, node.values()))
     return set().union(*map(references, node)) if isinstance(node, list) else set()
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_schema_reference_resolves(document: dict[str, Any]) -> None:
     schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
 
     assert references(document) <= schemas
@@ -58,7 +58,7 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
     (name, scheme), *_ = document["components"]["securitySchemes"].items()
 
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
-    for operation in (found for place, found in operations(document).items() if "/v1/" in place):
+    for operation in (result for place, result in operations(document).items() if "/v1/" in place):
         assert operation["security"] == [{name: []}]
         assert operation["description"]
 
@@ -70,7 +70,7 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
         ("patch /v1/pools/{pool}", {"manual", "auto"}),
     ],
 )
-def test_the_examples_are_right(document: dict[str, Any], operation: str, examples: set[str]) -> None:
+def test_the_examples_are_valid_requests(document: dict[str, Any], operation: str, examples: set[str]) -> None:
     content = operations(document)[operation]["requestBody"]["content"]["application/json"]
     validator = jsonschema_rs.validator_for(content["schema"] | {"components": document["components"]})
 

@@ -1,4 +1,4 @@
-"""Which key may do what."""
+"""The scopes that each route requires."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -69,7 +69,7 @@ SOME = {"version": "1", "pool": "trainer"}  # values of path parameters that not
 
 
 def request_of(operation: str) -> httpx.Request:
-    """A request that is wrong in nothing but that there is no such thing."""
+    """A valid request for something that does not exist."""
     method, path = operation.split()
     path = re.sub(r"{(\w+)}", lambda part: SOME.get(part[1], "none"), path)
     bodies = {
@@ -88,7 +88,7 @@ async def send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Respo
 
 
 def detail(response: httpx.Response, status: int, code: str) -> str:
-    """What a refusal says, in the form that its path has."""
+    """The message of a refusal, in the format of its path."""
     if response.request.url.path.startswith("/v2"):
         assert response.status_code == status
         return str(response.json()["error"])
@@ -108,7 +108,7 @@ def test_every_route_is_in_the_table(app: FastAPI) -> None:
 
 @pytest.fixture(scope="module")
 def empty() -> FastAPI:
-    """A gateway for requests without a key: they find nothing, and leave it so."""
+    """An empty gateway; requests without a key do not change it."""
     return gateway(Stores(Database.in_memory(), MemoryObjects()), MemoryChannel(classify))
 
 
@@ -165,5 +165,5 @@ async def test_a_large_body_is_not_read_without_a_key(anonymous: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("path", sorted(NO_KEY))
-async def test_a_route_for_everybody(anonymous: httpx.AsyncClient, path: str) -> None:
+async def test_public_routes_need_no_key(anonymous: httpx.AsyncClient, path: str) -> None:
     assert (await anonymous.get(path)).status_code == 200

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest, Split
-from contract.jobs import Job, JobKind, JobState, PreprocessRequest, PreprocessSpec
+from contract.division import Outcome
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference
 from contract.uploads import UploadSource
 from services.preprocess.worker import preprocess
@@ -15,7 +18,7 @@ from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
 from tests.support.images import Files, class_folders, zipped
 from tests.support.job_runs import memory_stores, run, uploaded
-from worker.task import Handler, Outcome, Task
+from worker.task import Handler, Task
 
 FILES = class_folders() | {"cat/bad.png": b"text"}
 
@@ -36,7 +39,7 @@ def preprocessed(
 
 
 def published(stores: Stores) -> DatasetManifest:
-    return stores.datasets.manifest(Reference.parse("pets@1"))[1]
+    return stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
 
 
 def test_an_upload_becomes_a_dataset(stores: Stores, tmp_path: Path) -> None:
@@ -92,7 +95,7 @@ def test_a_failing_part_fails_the_job_with_its_reason(
 
     def deletes_upload(task: Task) -> Outcome:
         if task.part == {"start": 7, "stop": 14}:
-            stores.uploads.forget("upload-1")
+            stores.of(DEFAULT_PROJECT).uploads.forget("upload-1")
         return preprocess(task)
 
     # when it runs
@@ -103,4 +106,4 @@ def test_a_failing_part_fails_the_job_with_its_reason(
     assert job.error is not None
     assert (job.error.code, job.error.message) == ("not_found", "part 2: there is no such upload")
     assert len(attempts) == 3
-    assert stores.datasets.list(10).items == ()
+    assert stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from contract.errors import Cancelled, Invalid
-from contract.training import Epoch, TrainSpec
+from contract.kinds.train import TrainSpec
+from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, ShardedImages, TrainingData
 from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, best_of, train

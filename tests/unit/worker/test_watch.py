@@ -12,6 +12,7 @@ from threading import Event
 import pytest
 from sqlalchemy import Connection as DatabaseConnection
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
@@ -67,7 +68,7 @@ def stores() -> Stores:
 
 @pytest.fixture
 def claim(stores: Stores) -> Claim:
-    stores.jobs.create(PREPROCESS_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     return claim
@@ -93,7 +94,7 @@ def watched(stores: Stores, claim: Claim, drain: Event) -> Iterator[Watched]:
         started.append(process)
         theirs.close()
         Watch(process, ours, stores, claim.lease, drain).run()
-        return stores.jobs.get(claim.job.id)
+        return stores.of(DEFAULT_PROJECT).jobs.get(claim.job.id)
 
     yield run
     assert [process for process in started if process.is_alive()] == []
@@ -123,7 +124,7 @@ def test_an_attempt_that_hangs_is_killed_and_counts_as_failed(
 def test_a_cancel_stops_the_attempt(
     watched: Watched, stores: Stores, claim: Claim, behaviour: Callable[[Connection], None]
 ) -> None:
-    stores.jobs.cancel(claim.job.id)
+    stores.of(DEFAULT_PROJECT).jobs.cancel(claim.job.id)
 
     assert watched(behaviour).state == JobState.CANCELLED
 
@@ -170,14 +171,14 @@ def test_progress_is_published(
 
     # then
     assert job.progress.fraction == PROGRESS.fraction
-    assert stores.events.after(claim.job.id, 2)[0].data == PROGRESS.model_dump()
+    assert stores.of(DEFAULT_PROJECT).events.after(claim.job.id, 2)[0].data == PROGRESS.model_dump()
 
 
 def test_an_attempt_survives_an_outage_shorter_than_its_lease(
     watched: Watched, stores: Stores, claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a cancelled job, and a database that fails the first three writes
-    stores.jobs.cancel(claim.job.id)
+    stores.of(DEFAULT_PROJECT).jobs.cancel(claim.job.id)
     outages = [DatabaseUnavailable("away")] * 3
     write = stores.database.write
 

@@ -1,4 +1,4 @@
-"""The edge batcher: requests gather while the pool is busy, and leave as one batch; see docs/adr/0012."""
+"""The batcher: requests gather while the pool is busy, and leave as one batch; see docs/adr/0012."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,45 +10,44 @@ from contract.reports import GatewayReport
 from messaging.channel import Channel
 from messaging.rate import Rate
 from services.gateway.edge.request_id import current_request_id
-from services.gateway.serving.batching.bounds import Bounds
-from services.gateway.serving.batching.lane import Lane
-from services.gateway.serving.batching.request import Answered, Request, Then
+from services.gateway.serving.batching.lane import Bounds, Lane
+from services.gateway.serving.batching.request import BatchedAnswer, Request, Then
 
-LANES = 256  # kept for models that nobody asks at the moment, because a new one costs more than a request
+MAX_LANES = 256  # idle lanes are kept up to here, because creating one costs more than a request
 
 Leave = Callable[[], None]
-"""To be called when nobody waits for the outcome any more."""
+"""Call it when the outcome is no longer needed."""
 
 
 class Asker(Protocol):
-    """What endpoints need of the batcher."""
+    """The interface of the batcher that endpoints use."""
 
-    async def ask(self, target: Target, payload: Payload, within_s: float) -> Answered:
-        """The answer to one question.
+    async def ask(self, target: Target, payload: Payload, within_s: float) -> BatchedAnswer:
+        """Return the answer to one request.
 
-        Raises Overloaded at the bound, DeadlineExceeded after `within_s` seconds, BrokerUnavailable, or what the
-        replica answered instead.
+        Raises Overloaded if too many wait, DeadlineExceeded after `within_s` seconds, BrokerUnavailable, or the
+        error that the replica sent.
         """
 
     def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
-        """As `ask`, for who cannot afford a future: `then` is told what `ask` returns or raises; raises Overloaded."""
+        """Callback form of `ask`, without a Future: `then` gets what `ask` returns or raises. Raises Overloaded."""
 
     async def open(self) -> None:
-        """Begin to listen for replies."""
+        """Start listening for replies."""
 
     async def ping(self) -> None:
-        """Raise BrokerUnavailable unless the way to the pool is open."""
+        """Raise BrokerUnavailable if the broker does not answer."""
 
     async def close(self) -> None:
         """Stop listening."""
 
 
 class Batcher:
-    """Batch while busy: a request that finds room leaves at once, and each reply sends all that gathered meanwhile.
+    """Batches while the pool is busy: a request leaves at once if there is room, else with the next reply.
 
-    The law of group commit (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984): no
-    timer, so latency when idle and throughput when loaded. Predictions are pure, so a batch that may be lost with a
-    replica is sent once more.
+    This is group commit (DeWitt et al., "Implementation Techniques for Main Memory Database Systems", 1984): no timer,
+    so latency is low when idle and throughput is high under load. Predictions are pure, so a batch that may be lost
+    with its replica is sent once more.
     """
 
     def __init__(self, channel: Channel, bounds: Bounds) -> None:
@@ -63,21 +62,21 @@ class Batcher:
     async def open(self) -> None:
         await self._channel.open()
 
-    async def ask(self, target: Target, payload: Payload, within_s: float) -> Answered:
-        outcome: asyncio.Future[Answered | Exception] = asyncio.get_running_loop().create_future()
+    async def ask(self, target: Target, payload: Payload, within_s: float) -> BatchedAnswer:
+        future: asyncio.Future[BatchedAnswer | Exception] = asyncio.get_running_loop().create_future()
 
-        def then(found: Answered | Exception) -> None:
-            if not outcome.done():  # its task may have been cancelled a moment ago
-                outcome.set_result(found)
+        def then(outcome: BatchedAnswer | Exception) -> None:
+            if not future.done():  # the task may just have been cancelled
+                future.set_result(outcome)
 
         leave = self.post(target, payload, within_s, current_request_id(), then)
         try:
-            found = await outcome
+            outcome = await future
         finally:
             leave()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def post(self, target: Target, payload: Payload, within_s: float, request_id: str, then: Then) -> Leave:
         lane = self._lanes.get(target) or self._open_lane(target)
@@ -86,19 +85,19 @@ class Batcher:
         return partial(lane.release, request)
 
     def replied(self, reply: Reply) -> None:
-        """Give the answers to those who wait; a reply to a batch that was answered before is dropped."""
+        """Pass the answers to their requests; drop a second reply to the same batch."""
         lane = self._lane_of.pop(reply.id, None)
         if lane is not None:
             self._answered += len(reply.answers)
             lane.land(reply)
 
     def lost(self) -> None:
-        """Send every batch again that may be lost, if it was not before."""
+        """Send every batch again that may be lost; a batch that was already sent twice fails."""
         for lane in set(self._lane_of.values()):
             lane.send_again()
 
     def report(self) -> GatewayReport:
-        """What waits now, and how many answers came a minute of late."""
+        """Return how many requests wait now, and the recent answers per minute."""
         waiting = sum(lane.outstanding for lane in self._lanes.values())
         return GatewayReport(waiting=waiting, per_minute=60 * self._rate.of(self._answered))
 
@@ -109,7 +108,7 @@ class Batcher:
         await self._channel.close()
 
     def _open_lane(self, target: Target) -> Lane:
-        if len(self._lanes) >= LANES:
+        if len(self._lanes) >= MAX_LANES:
             self._lanes = {target: lane for target, lane in self._lanes.items() if not lane.idle}
         lane = self._lanes[target] = Lane(target, self._channel, self._bounds, self._lane_of)
         return lane

@@ -1,23 +1,31 @@
-"""The requests of one model version: those that wait, and the batches that are under way."""
+"""The requests of one model version: those that wait, and the batches in flight."""
 
 import asyncio
 import itertools
 import time
 from collections import deque
+from dataclasses import dataclass
 
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
 from contract.inference import Batch, Failure, Reply, Target
 from messaging.channel import Channel
-from services.gateway.serving.batching.bounds import Bounds
-from services.gateway.serving.batching.flight import Flight
 from services.gateway.serving.batching.metrics import LaneMetrics
-from services.gateway.serving.batching.request import Answered, Request
+from services.gateway.serving.batching.request import BatchedAnswer, Flight, Request
 
 _ids = itertools.count()
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """At most `waiting` requests per model version, `batch` requests per batch, and `flights` batches per replica."""
+
+    waiting: int = 512
+    batch: int = 32
+    flights: int = 2
+
+
 class Lane:
-    """Admits requests, sends them in batches, and hands out the answers."""
+    """Admits requests, sends them in batches, and distributes the answers."""
 
     def __init__(self, target: Target, channel: Channel, bounds: Bounds, lane_of: "dict[str, Lane]") -> None:
         self._target = target
@@ -27,7 +35,7 @@ class Lane:
         self._largest = bounds.batch if target.batched else 1
         self._waiting: deque[Request] = deque()
         self._flights: dict[str, Flight] = {}
-        self._under_way = 0  # requests
+        self._in_flight = 0  # requests
         self._scheduled = False
         self._metrics = LaneMetrics.of(target)
 
@@ -37,35 +45,35 @@ class Lane:
 
     @property
     def outstanding(self) -> int:
-        """How many requests have no answer yet."""
+        """The number of requests without an answer."""
         sent = (request for flight in self._flights.values() for request in flight.requests)
         return sum(not request.done for request in itertools.chain(self._waiting, sent))
 
     def admit(self, request: Request, within_s: float) -> None:
-        """Take a request in; raises Overloaded."""
+        """Queue a request; raises Overloaded."""
         if len(self._waiting) >= self._bounds.waiting:
-            self._forget_the_gone()
+            self._drop_done()
         if len(self._waiting) >= self._bounds.waiting:
             self._metrics.refused.inc()
             raise Overloaded(f"{len(self._waiting)} requests already wait for this model; try again soon")
         request.expire_in(within_s)
         self._waiting.append(request)
         if not self._scheduled and len(self._flights) < self._room():
-            # not now: what the event loop has already received leaves together
+            # not now, so that requests which the event loop has already received leave together
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._depart)
 
     def release(self, request: Request) -> None:
-        """Nobody waits for the request any more; a batch for which that is true of all gives its place up."""
+        """Abandon a request; withdraw its batch if all requests of the batch are done."""
         request.leave()
         flight = request.flight
-        if flight is not None and not flight.over and all(each.done for each in flight.requests):
+        if flight is not None and not flight.over and all(member.done for member in flight.requests):
             self._end(flight)
             self._channel.withdraw(flight.batch)
             self._depart()
 
     def land(self, reply: Reply) -> None:
-        """Answer the requests of a batch, and let those leave that gathered meanwhile."""
+        """Settle the requests of a batch, and send those that have gathered since."""
         flight = self._flights[reply.id]
         self._end(flight)
         if reply.max_batch and self._target.batched:
@@ -78,10 +86,10 @@ class Lane:
                 request.settle(error_of(answer.code, answer.message))
             else:
                 queue_ms = max(0.0, (now - request.since) * 1e3 - inference_ms)
-                request.settle(Answered(answer, queue_ms, inference_ms, size, reply.provider))
+                request.settle(BatchedAnswer(answer, queue_ms, inference_ms, size, reply.provider))
 
     def send_again(self) -> None:
-        """Send what may be lost once more; what is lost twice fails."""
+        """Send every batch once more; fail the requests of batches that were already sent twice."""
         for flight in list(self._flights.values()):
             if flight.again:
                 self._end(flight)
@@ -99,15 +107,15 @@ class Lane:
         return max(1, len(self._channel.replicas))
 
     def _size(self) -> int:
-        """How many requests should leave together now; fewer should wait for more.
+        """Return the size of the next batch; fewer requests wait for more to arrive.
 
-        Those that wait are divided among the replicas that have nothing to do. Where all are busy, a batch is worth
-        its way when it has its share of all requests: a smaller one costs as much, and waits behind the others.
+        Waiting requests are divided among the idle replicas. If all replicas are busy, a batch has an equal share of
+        all requests, waiting and in flight: a smaller one costs as much, and waits behind the others.
         """
         idle = self._replicas() - len(self._flights)
         if idle > 0:
             return min(self._largest, -(-len(self._waiting) // idle))
-        return min(self._largest, -(-(len(self._waiting) + self._under_way) // self._room()))
+        return min(self._largest, -(-(len(self._waiting) + self._in_flight) // self._room()))
 
     def _depart(self) -> None:
         self._scheduled = False
@@ -127,7 +135,7 @@ class Lane:
             )
             flight = self._flights[batch.id] = Flight(batch, requests)
             self._lane_of[batch.id] = self
-            self._under_way += len(requests)
+            self._in_flight += len(requests)
             for request in requests:
                 request.flight = flight
             self._send(flight)
@@ -141,14 +149,14 @@ class Lane:
                 request.settle(error)
         else:
             if not self._channel.replicas:
-                self._channel.announce()  # so that one is started for these, and soon
+                self._channel.announce()  # so that the autoscaler starts one soon
 
     def _end(self, flight: Flight) -> None:
         flight.over = True
-        self._under_way -= len(flight.requests)
+        self._in_flight -= len(flight.requests)
         del self._flights[flight.batch.id]
         self._lane_of.pop(flight.batch.id, None)
 
-    def _forget_the_gone(self) -> None:
-        """Free the places of requests that are too late or whose client has left."""
+    def _drop_done(self) -> None:
+        """Remove requests that have expired or whose client has left."""
         self._waiting = deque(request for request in self._waiting if not request.done)

@@ -1,4 +1,4 @@
-"""The only place that names what the batcher measures."""
+"""The metrics of the batcher."""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ REFUSED = Counter("tidepool_requests_refused_total", "Requests refused since too
 
 @dataclass(frozen=True)
 class LaneMetrics:
-    """The metrics of one model version, looked up once."""
+    """The metrics of one model version, with their labels resolved once."""
 
     queue: Histogram
     total: Histogram
@@ -40,7 +40,7 @@ class LaneMetrics:
         return cls(queue, total, inference, size, REFUSED.labels(*labels))
 
     def landed(self, requests: list[Request], reply: Reply) -> None:
-        """Count a batch that was answered just now."""
+        """Record a batch that was answered just now."""
         now, inference = time.perf_counter(), reply.inference_ms / 1e3
         self.inference.observe(inference)
         self.size.observe(len(requests))

@@ -1,4 +1,4 @@
-"""One request on its way through the batcher."""
+"""A request in the batcher, and the batch that carries it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from contract.errors import DeadlineExceeded
-from contract.inference import Outputs, Payload, Question, Scores
-
-if TYPE_CHECKING:
-    from services.gateway.serving.batching.flight import Flight
+from contract.inference import Batch, Outputs, Payload, Question, Scores
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The answer to one question, with the milliseconds it waited and was computed, and who shared its batch."""
+class BatchedAnswer:
+    """One request's answer, with its milliseconds in the queue and in the model, and the size of its batch."""
 
     answer: Scores | Outputs
     queue_ms: float
@@ -26,14 +22,14 @@ class Answered:
     provider: str
 
 
-Then = Callable[[Answered | Exception], None]
-"""What is told the outcome, once; it must not raise."""
+Then = Callable[[BatchedAnswer | Exception], None]
+"""Receives the outcome, once; it must not raise."""
 
 
 class Request:
-    """A question and who is told the outcome; done when it is answered, too late, or nobody waits any more.
+    """A question and the callback for its outcome; done once it is answered, expired or abandoned.
 
-    There is a callback and no future, since a future costs a turn of the event loop for every request.
+    It uses a callback because a Future costs a turn of the event loop per request.
     """
 
     __slots__ = ("_then", "_timer", "done", "flight", "question", "since")
@@ -48,24 +44,36 @@ class Request:
 
     @classmethod
     def of(cls, payload: Payload, within_s: float, request_id: str, then: Then) -> Request:
-        """A question that fails with DeadlineExceeded after `within_s` seconds from the moment it is admitted."""
+        """Create a request that expires `within_s` seconds after it is admitted."""
         return cls(Question(payload, time.time() + within_s, request_id), then)
 
     def expire_in(self, seconds: float) -> None:
-        """Fail with DeadlineExceeded after so long."""
+        """Settle with DeadlineExceeded after this time."""
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expire, seconds)
 
-    def settle(self, outcome: Answered | Exception) -> None:
-        """Tell the outcome to who waits for it, if anybody does."""
+    def settle(self, outcome: BatchedAnswer | Exception) -> None:
+        """Call back with the outcome, unless the request is done."""
         if not self.done:
             self.leave()
             self._then(outcome)
 
     def leave(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Abandon the request: its callback will not be called."""
         self.done = True
         if self._timer is not None:
             self._timer.cancel()
 
     def _expire(self, seconds: float) -> None:
         self.settle(DeadlineExceeded(f"no replica answered within {seconds:g} s; try again"))
+
+
+class Flight:
+    """A batch that was sent: `again` after it was sent twice, `over` once nothing waits for its reply."""
+
+    __slots__ = ("again", "batch", "over", "requests")
+
+    def __init__(self, batch: Batch, requests: list[Request]) -> None:
+        self.batch = batch
+        self.requests = requests
+        self.again = False
+        self.over = False

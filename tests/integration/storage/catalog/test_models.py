@@ -132,7 +132,7 @@ def test_a_version_that_a_batch_prediction_uses_cannot_be_deleted(database: Data
     spec = PREDICT_REQUEST.spec.model_copy(update={"model": "cnn@1"})
     job = Jobs(database).create(PREDICT_REQUEST.model_copy(update={"spec": spec}))
     models.delete(SECOND)
-    with pytest.raises(Conflict, match="batch prediction"):
+    with pytest.raises(Conflict, match="a job that has not ended uses"):
         models.delete(FIRST)
 
     Jobs(database).cancel(job.id)

@@ -1,6 +1,7 @@
 """Which job a worker claims."""
 
-from contract.jobs import JobKind, JobState, PreprocessRequest
+from contract.jobs import JobKind, JobState
+from contract.kinds.preprocess import PreprocessRequest
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases

@@ -5,9 +5,9 @@ import threading
 import pytest
 from sqlalchemy import text, update
 
-from contract.batches import PredictResult
 from contract.errors import Conflict, DatabaseUnavailable, NotFound, Refused
 from contract.jobs import JobKind, JobState
+from contract.kinds.predict import PredictResult
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter, Jobs

@@ -15,7 +15,9 @@ from contract.errors import (
     TidepoolError,
     WorkerLost,
 )
-from contract.jobs import Job, JobError, JobKind, JobState, PreprocessResult, Progress, TrainResult
+from contract.jobs import Job, JobError, JobKind, JobState, Progress
+from contract.kinds.preprocess import PreprocessResult
+from contract.kinds.train import TrainResult
 from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models

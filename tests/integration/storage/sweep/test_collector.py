@@ -4,14 +4,14 @@ from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, func, select
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.batches import PredictionOutput
 from contract.datasets import DatasetManifest, Shard, Split
 from contract.division import Division, PartDone
 from contract.errors import BadArchive, BadImage
 from contract.jobs import JobKind
+from contract.kinds.predict import PredictionOutput
 from contract.references import Reference
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
@@ -23,6 +23,7 @@ from services.storage.jobs.rows import LEASE, Lease
 from services.storage.memory_objects import MemoryObjects
 from services.storage.sweep import collector as module
 from services.storage.sweep.collector import Collector
+from services.storage.tables import object_references
 from tests.examples import (
     DATASET_MANIFEST,
     MODEL_MANIFEST,
@@ -194,23 +195,79 @@ def test_the_results_of_parts_are_kept_when_their_job_publishes_them(
     assert collector.collect() == 0
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before running attempts are read", "after"])
 def test_a_job_that_publishes_during_a_collection_keeps_its_objects(
-    jobs: Jobs, leases: Leases, objects: MemoryObjects, database: Database, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs,
+    leases: Leases,
+    objects: MemoryObjects,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,
 ) -> None:
     jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases, JobKind.PREPROCESS).lease
     made = wrote(objects, lease)
+    read_running, read_referenced = module._running, module._referenced
 
-    running = module._running
-
-    def finished_meanwhile(connection: Connection, job_ids: Collection[str]) -> set[str]:
+    def publish() -> None:
         leases.finish(lease, dataset_of(made, made))
-        return running(connection, job_ids)
 
-    monkeypatch.setattr(module, "_running", finished_meanwhile)
-    Collector(database, objects, timedelta()).collect()
+    def running(connection: Connection) -> set[str]:
+        if before:
+            publish()
+        return read_running(connection)
+
+    monkeypatch.setattr(module, "_running", running)
+
+    def referenced(connection: Connection, keys: Collection[str]) -> set[str]:
+        keys_in_registry = read_referenced(connection, keys)
+        if not before:
+            publish()
+        return keys_in_registry
+
+    monkeypatch.setattr(module, "_referenced", referenced)
+    # an object of nobody, so that the registry is read in both cases
+    objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
+
+    assert Collector(database, objects, timedelta()).collect() == 1
 
     assert objects.read(made) == b"x"
+
+
+def test_what_an_older_release_published_without_the_registry_is_registered_and_kept(
+    jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, database: Database
+) -> None:
+    # given a data set, a model, a file of predictions, a checkpoint and a part's result that are not registered
+    jobs.create(PREPROCESS_REQUEST)
+    lease = claimed(leases, JobKind.PREPROCESS).lease
+    kept = [wrote(objects, lease)]
+    leases.finish(lease, dataset_of(kept[0], kept[0]))
+    jobs.create(TRAIN_REQUEST)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    kept.append(wrote(objects, lease))
+    leases.finish(lease, MODEL_MANIFEST.model_copy(update={"artifact": kept[1]}))
+    jobs.create(PREDICT_REQUEST)
+    lease = claimed(leases, JobKind.PREDICT).lease
+    kept.append(wrote(objects, lease))
+    leases.finish(lease, PredictionOutput(artifact=kept[2], count=1, failed=0, metrics=None))
+    jobs.create(TRAIN_REQUEST)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    kept.append(wrote(objects, lease))
+    leases.save_checkpoint(lease, kept[3])
+    leases.release(lease)
+    jobs.create(PREPROCESS_REQUEST)
+    Parts(database).divide(claimed(leases, JobKind.PREPROCESS).lease, Division(parts=({"part": 1}, {"part": 2})))
+    lease = claimed(leases, JobKind.PREPROCESS).lease
+    kept.append(wrote(objects, lease))
+    Parts(database).finish(lease, PartDone(result=kept[4].model_dump(mode="json")))
+    with database.write() as connection:
+        assert connection.execute(delete(object_references)).rowcount >= len(kept)
+
+    assert collector.collect() == 0
+
+    # and by the next collection nothing has to be registered again
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(object_references)).scalar_one() == len(kept)
 
 
 def test_objects_stay_for_a_grace_period_after_they_were_written(

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from contract.artifacts import Bucket, attempt_prefix
 from contract.errors import Unauthenticated
-from contract.jobs import POOLS, JobKind, JobState
+from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
 from services.storage.access.keys import Keys, new_token
 from services.storage.access.rights import OBJECTS, object_policy
@@ -29,7 +29,7 @@ from tests.support.servers import S3Server, Server, free_port
 
 TOKEN = new_token()
 UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
-QUEUE = POOLS[JobKind.PREPROCESS]
+QUEUE = JobKind.PREPROCESS.pool
 
 
 class Passes(threading.Event):

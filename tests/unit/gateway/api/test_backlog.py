@@ -1,4 +1,4 @@
-"""A queue of jobs that is full: refused by 503, until there is room."""
+"""A full queue of jobs: 503 until there is room."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import Job, JobKind
 from services.storage.jobs.jobs import JobFilter
@@ -22,16 +23,16 @@ ARCHIVE = {"archive": ("a.zip", b"PK")}
 
 @pytest.fixture
 def app(app: FastAPI) -> FastAPI:
-    """The gateway with room for one job that waits."""
-    behind = app.state.backends
-    app.state.backends = replace(behind, settings=behind.settings.model_copy(update={"max_queued_jobs": 1}))
+    """The gateway with room for one waiting job."""
+    backends = app.state.backends
+    app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_queued_jobs": 1}))
     return app
 
 
 @pytest.fixture
 def waiting(stores: Stores, dataset: Job) -> Job:
-    """The job that waits, younger than the one that published the data set."""
-    return stores.jobs.create(PREPROCESS_REQUEST)
+    """The waiting job, newer than the one that published the data set."""
+    return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 
 async def test_a_job_is_refused_and_told_when_to_come_back(client: httpx.AsyncClient, waiting: Job) -> None:
@@ -42,8 +43,8 @@ async def test_a_job_is_refused_and_told_when_to_come_back(client: httpx.AsyncCl
 
 
 async def test_a_retry_is_refused(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:
-    cancelled = stores.jobs.cancel(waiting.id)
-    stores.jobs.create(PREPROCESS_REQUEST)
+    cancelled = stores.of(DEFAULT_PROJECT).jobs.cancel(waiting.id)
+    stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     problem(await client.post(f"/v1/jobs/{cancelled.id}/retry"), 503, "overloaded")
 
@@ -54,7 +55,7 @@ async def test_an_archive_is_refused_and_not_kept(
     problem(await client.post("/v1/datasets/pets/versions", files=ARCHIVE), 503, "overloaded")
 
     assert [bucket for bucket, _ in objects.content if bucket == Bucket.UPLOADS] == []
-    assert stores.jobs.list(JobFilter(), 10).items[0].id == waiting.id
+    assert stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 10).items[0].id == waiting.id
 
 
 async def test_a_job_is_accepted_when_one_has_begun(client: httpx.AsyncClient, stores: Stores, waiting: Job) -> None:

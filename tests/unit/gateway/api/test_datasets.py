@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import Job
 from contract.keys import Scope
@@ -34,7 +35,7 @@ async def test_an_archive_is_uploaded(client: httpx.AsyncClient, objects: Memory
     assert job["spec"]["split"]["seed"] == 7
 
     # and the bytes are kept as they came
-    upload = stores.uploads.get(job["spec"]["source"]["upload"])
+    upload = stores.of(DEFAULT_PROJECT).uploads.get(job["spec"]["source"]["upload"])
     assert (upload.filename, upload.complete) == ("pets.zip", True)
     assert objects.content == {(Bucket.UPLOADS, upload.id): b"PK, an archive"}
 
@@ -126,8 +127,8 @@ async def test_data_sets_page_by_page(client: httpx.AsyncClient, stores: Stores)
     second = (await client.get("/v1/datasets", params={"limit": 2, "cursor": first["next"]})).json()
 
     # then each is seen once, by name
-    assert [found["name"] for found in first["items"]] == ["a", "b"]
-    assert [found["name"] for found in second["items"]] == ["c"]
+    assert [result["name"] for result in first["items"]] == ["a", "b"]
+    assert [result["name"] for result in second["items"]] == ["c"]
     assert second["next"] is None
 
 
@@ -142,8 +143,8 @@ async def test_a_version_is_deleted(client_with: Callable[..., httpx.AsyncClient
 
 
 @pytest.mark.usefixtures("dataset")
-async def test_a_version_that_a_job_uses_stays(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.jobs.create(TRAIN_REQUEST)
+async def test_a_version_in_use_by_a_job_is_not_deleted(client: httpx.AsyncClient, stores: Stores) -> None:
+    stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
 
     problem(await client.delete(f"{VERSIONS}/1"), 409, "conflict")
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.events import JobEvent
 from contract.jobs import Job, JobKind, Progress
@@ -32,7 +33,7 @@ LIFE = ["state", "state", "metrics", "log", "progress", "state"]
 
 @pytest.fixture
 def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
-    """On a file, for streams read while others write, which the in-memory database cannot do."""
+    """On a file, because the in-memory database cannot read and write concurrently."""
     database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
     tables.metadata.create_all(database.engine)
     return Stores(database, objects)
@@ -40,11 +41,11 @@ def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
 
 @pytest.fixture
 def job(stores: Stores) -> Job:
-    return stores.jobs.create(PREPROCESS_REQUEST)
+    return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 
 def live(stores: Stores) -> None:
-    """See the job through, with one event of each kind on the way."""
+    """Run the job to its end, with one event of each kind."""
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.save_checkpoint(claim.lease, ONNX_FILE, {"epoch": 1, "train_loss": 0.5})
@@ -58,9 +59,9 @@ def parsed(response: httpx.Response) -> list[tuple[int, str, dict[str, Any]]]:
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
     blocks = [block for block in response.text.split("\r\n\r\n") if block and not block.startswith(":")]
-    found = [dict(line.split(": ", 1) for line in block.split("\r\n")) for block in blocks]
-    assert all(set(event) == {"id", "event", "data"} for event in found)
-    return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in found]
+    result = [dict(line.split(": ", 1) for line in block.split("\r\n")) for block in blocks]
+    assert all(set(event) == {"id", "event", "data"} for event in result)
+    return [(int(event["id"]), event["event"], json.loads(event["data"])) for event in result]
 
 
 async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
@@ -68,12 +69,12 @@ async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, sto
     live(stores)
 
     # when
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
 
     # then the stream has all of them in order, and ends
-    assert [number for number, _, _ in found] == [1, 2, 3, 4, 5, 6]
-    assert [kind for _, kind, _ in found] == LIFE
-    assert [event["data"] for _, _, event in found] == [
+    assert [number for number, _, _ in result] == [1, 2, 3, 4, 5, 6]
+    assert [kind for _, kind, _ in result] == LIFE
+    assert [event["data"] for _, _, event in result] == [
         {"state": "queued", "attempt": 0},
         {"state": "running", "attempt": 1},
         {"epoch": 1, "train_loss": 0.5},
@@ -81,7 +82,7 @@ async def test_the_events_of_a_job_that_has_ended(client: httpx.AsyncClient, sto
         {"fraction": 0.5, "message": "half"},
         {"state": "succeeded", "attempt": 1},
     ]
-    assert all(event["at"].endswith("Z") for _, _, event in found)
+    assert all(event["at"].endswith("Z") for _, _, event in result)
 
 
 @pytest.mark.parametrize(("last", "rest"), [("", 6), ("0", 6), ("2", 4), ("5", 1), ("6", 0), ("999999999", 0)])
@@ -90,13 +91,13 @@ async def test_a_reader_resumes_after_the_last_event_it_saw(
 ) -> None:
     live(stores)
 
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last}))
 
-    assert [kind for _, kind, _ in found] == LIFE[len(LIFE) - rest :]
+    assert [kind for _, kind, _ in result] == LIFE[len(LIFE) - rest :]
 
 
 async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
-    # given somebody who reads the events of a waiting job
+    # given a client that reads the events of a waiting job
     looked, loop = asyncio.Event(), asyncio.get_running_loop()
     reading = asyncio.create_task(client.get(f"/v1/jobs/{job.id}/events"))
     with pytest.MonkeyPatch.context() as patch:
@@ -107,9 +108,9 @@ async def test_a_reader_follows_a_job_to_its_end(client: httpx.AsyncClient, stor
     await asyncio.to_thread(live, stores)
 
     # then the stream ends with it
-    found = parsed(await asyncio.wait_for(reading, 30))
-    assert [number for number, _, _ in found] == sorted({number for number, _, _ in found})
-    assert found[-1][2]["data"]["state"] == "succeeded"
+    result = parsed(await asyncio.wait_for(reading, 30))
+    assert [number for number, _, _ in result] == sorted({number for number, _, _ in result})
+    assert result[-1][2]["data"]["state"] == "succeeded"
 
 
 async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, stores: Stores, job: Job) -> None:
@@ -119,12 +120,12 @@ async def test_more_events_than_are_read_at_a_time(client: httpx.AsyncClient, st
         stores.leases.log(claim.lease, f"line {number}")
     stores.leases.finish(claim.lease, DATASET_MANIFEST)
 
-    found = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
+    result = parsed(await client.get(f"/v1/jobs/{job.id}/events"))
 
-    assert [number for number, _, _ in found] == list(range(1, 254))
+    assert [number for number, _, _ in result] == list(range(1, 254))
 
 
-async def test_an_outage_of_the_database_is_a_pause(
+async def test_a_stream_continues_after_an_outage_of_the_database(
     client: httpx.AsyncClient, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a database that is away for the first two looks
@@ -147,17 +148,17 @@ async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "1234567890"])
-async def test_an_event_id_that_is_none(client: httpx.AsyncClient, job: Job, last: str) -> None:
+async def test_an_invalid_event_id_is_refused(client: httpx.AsyncClient, job: Job, last: str) -> None:
     response = await client.get(f"/v1/jobs/{job.id}/events", headers={"Last-Event-ID": last})
 
     assert problem(response, 422, "invalid").errors[0].where == "header.last-event-id"
 
 
-async def test_a_slow_reader_is_dropped(
+async def test_a_slow_reader_is_disconnected(
     app: FastAPI, stores: Stores, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a reader that takes the headers and then nothing more
-    monkeypatch.setattr(events, "SEND_WITHIN_S", 0.05)
+    # given a client that reads the headers and then nothing more
+    monkeypatch.setattr(events, "SEND_TIMEOUT_S", 0.05)
     secret = stores.keys.create("test", frozenset({Scope.READ})).secret
     scope = {
         "type": "http",

@@ -30,7 +30,7 @@ async def ask(app: FastAPI, path: str) -> httpx.Response:
         return await client.get(path)
 
 
-async def test_all_is_well(anonymous: httpx.AsyncClient) -> None:
+async def test_readyz_is_ready_if_every_server_answers(anonymous: httpx.AsyncClient) -> None:
     alive, ready = await anonymous.get("/livez"), await anonymous.get("/readyz")
 
     assert (alive.status_code, alive.json()) == (200, {"status": "alive"})
@@ -48,7 +48,7 @@ async def test_jobs_are_accepted_while_the_broker_and_the_objects_are_away() -> 
     assert ready.json() == {"status": "degraded", "database": "ok", "broker": "unavailable", "objects": "unavailable"}
 
 
-async def test_nothing_is_accepted_while_the_database_is_away() -> None:
+async def test_readyz_is_503_while_the_database_is_down() -> None:
     # given a database that refuses connections
     stores = Stores(Database.connect("postgresql+psycopg://nobody@127.0.0.1:1/none"), MemoryObjects())
     app = gateway(stores, MemoryChannel(classify))

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is sent again makes nothing new."""
+"""Idempotency-Key: a repeated request creates nothing new."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import JobKind
 from contract.keys import Scope
@@ -24,7 +25,7 @@ KEYS = ["k", "x" * 255, '"quoted"', "ü"]
 
 @dataclass(frozen=True)
 class Call:
-    """A creating request, and how the one that differs from it is made."""
+    """A creating request, and how to make one that differs."""
 
     path: str
     arguments: dict[str, Any]
@@ -80,20 +81,24 @@ async def test_the_same_body_to_another_address_is_another_request(client: httpx
 
 @pytest.mark.parametrize("path", [*sorted({call.path for call in CALLS.values()}), "/v1/jobs/none/retry", "/v1/keys"])
 @pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "long"])
-async def test_a_key_that_cannot_be_one(client: httpx.AsyncClient, path: str, key: str) -> None:
+async def test_an_idempotency_key_of_a_wrong_length_is_refused(client: httpx.AsyncClient, path: str, key: str) -> None:
     response = await client.post(path, headers={"Idempotency-Key": key})
 
     assert "1 to 255" in problem(response, 400, "malformed").detail
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-async def test_without_a_key_every_request_counts(client: httpx.AsyncClient, call: Call) -> None:
+async def test_without_an_idempotency_key_every_request_creates_something(
+    client: httpx.AsyncClient, call: Call
+) -> None:
     first, second = [(await client.post(call.path, **call.arguments)).json() for _ in range(2)]
 
     assert first["id"] != second["id"]
 
 
-async def test_a_key_of_one_client_means_nothing_to_another(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_idempotency_keys_of_different_clients_are_independent(
+    client_with: Callable[..., httpx.AsyncClient],
+) -> None:
     clients = [client_with(Scope.WRITE) for _ in range(2)]
 
     first, second = [(await CALLS["job"].send(client, "k")).json() for client in clients]
@@ -101,8 +106,10 @@ async def test_a_key_of_one_client_means_nothing_to_another(client_with: Callabl
     assert first["id"] != second["id"]
 
 
-async def test_the_first_answer_stays_as_the_job_goes_on(client: httpx.AsyncClient, stores: Stores) -> None:
-    # given a job that was asked for and ran
+async def test_a_repetition_gets_the_first_answer_even_if_the_job_has_progressed(
+    client: httpx.AsyncClient, stores: Stores
+) -> None:
+    # given a job that was submitted and has run
     first = await CALLS["preparation"].send(client, "k")
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
@@ -128,8 +135,11 @@ async def test_an_archive_that_made_no_job_is_not_kept(client: httpx.AsyncClient
 
 async def test_a_retry_makes_one_job(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two cancelled jobs
-    cancelled = [stores.jobs.cancel(stores.jobs.create(PREPROCESS_REQUEST).id).id for _ in range(2)]
-    before = len(stores.jobs.list(JobFilter(), 100).items)
+    cancelled = [
+        stores.of(DEFAULT_PROJECT).jobs.cancel(stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id).id
+        for _ in range(2)
+    ]
+    before = len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 100).items)
 
     # when one is retried twice under one key, and the other under the same
     first, again, other = [
@@ -140,7 +150,7 @@ async def test_a_retry_makes_one_job(client: httpx.AsyncClient, stores: Stores) 
     # then
     assert (first.status_code, again.json()) == (202, first.json())
     problem(other, 422, "invalid")
-    assert len(stores.jobs.list(JobFilter(), 100).items) == before + 1
+    assert len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 100).items) == before + 1
 
 
 async def test_a_secret_is_not_shown_again(client: httpx.AsyncClient, stores: Stores) -> None:

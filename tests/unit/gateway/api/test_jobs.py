@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import BadArchive
 from contract.jobs import Job, JobKind
@@ -43,20 +44,20 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
 
 
 @pytest.mark.usefixtures("dataset")
-async def test_a_layer_list_that_cannot_take_the_pictures(client: httpx.AsyncClient) -> None:
+async def test_a_layer_list_that_cannot_take_the_images_is_refused(client: httpx.AsyncClient) -> None:
     architecture = {"layers": [{"conv": 8}, {"maxpool": 64}, {"flatten": {}}]}
 
-    found = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
+    result = problem(await client.post("/v1/jobs", json=train(architecture=architecture)), 422, "bad_model")
 
-    assert "layers[1] (maxpool)" in found.detail
+    assert "layers[1] (maxpool)" in result.detail
 
 
 @pytest.mark.parametrize("reference", ["cars", "cars@1", "pets@2", "pets@newest"])
 @pytest.mark.usefixtures("dataset")
 async def test_a_data_set_that_does_not_exist(client: httpx.AsyncClient, reference: str) -> None:
-    found = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
+    result = problem(await client.post("/v1/jobs", json=train(dataset=reference)), 404, "not_found")
 
-    assert reference.partition("@")[0] in found.detail
+    assert reference.partition("@")[0] in result.detail
 
 
 async def test_a_version_out_of_range(client: httpx.AsyncClient) -> None:
@@ -70,7 +71,7 @@ async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncCl
     # given an upload that is only announced
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then no job may use it, or one that nobody announced
+    # then no job may use it, or one that was not announced
     problem(await client.post("/v1/jobs", json=job(upload)), 409, "conflict")
     problem(await client.post("/v1/jobs", json=job("none")), 404, "not_found")
 
@@ -88,19 +89,19 @@ async def test_a_job_that_does_not_exist(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_failed_job_says_why(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
 
-    found = (await client.get(f"/v1/jobs/{job.id}")).json()
+    result = (await client.get(f"/v1/jobs/{job.id}")).json()
 
-    assert (found["state"], found["result"]) == ("failed", None)
-    assert found["error"] == {"code": "bad_archive", "message": "the file is not a zip archive"}
+    assert (result["state"], result["result"]) == ("failed", None)
+    assert result["error"] == {"code": "bad_archive", "message": "the file is not a zip archive"}
 
 
 async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     first, again = [await client.post(f"/v1/jobs/{job.id}/cancel") for _ in range(2)]
 
@@ -109,7 +110,7 @@ async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> 
 
 
 async def test_a_running_job_is_asked_to_stop(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(JobKind.PREPROCESS, "worker")
 
     response = await client.post(f"/v1/jobs/{job.id}/cancel")
@@ -124,7 +125,7 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClien
 
 async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
     # given
-    failed = stores.jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
+    failed = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
     stores.leases.fail(claim.lease, BadArchive("the file is not a zip archive"))
@@ -142,14 +143,14 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
 
 
 async def test_a_job_that_cannot_be_retried(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
-    waiting = stores.jobs.create(PREPROCESS_REQUEST)
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     for job in (waiting, dataset):
         problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
 
 
 async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> None:
-    made = [stores.jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
+    made = [stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id for _ in range(5)]
 
     seen, cursor = [], None
     while True:
@@ -163,8 +164,10 @@ async def test_jobs_page_by_page(client: httpx.AsyncClient, stores: Stores) -> N
     assert seen == made[::-1]
 
 
-async def test_jobs_by_what_they_are(client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job) -> None:
-    waiting = stores.jobs.create(TRAIN_REQUEST)
+async def test_jobs_are_filtered_by_kind_state_model_and_data_set(
+    client: httpx.AsyncClient, stores: Stores, dataset: Job, model: Job
+) -> None:
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
     expected = {
         "": {dataset.id, model.id, waiting.id},
         "kind=train": {model.id, waiting.id},
@@ -184,14 +187,14 @@ async def test_waiting_for_a_job_that_has_ended(client: httpx.AsyncClient, datas
     assert (await client.get(f"/v1/jobs/{dataset.id}?wait=60")).json()["state"] == "succeeded"
 
 
-async def test_waiting_ends_with_the_time_given(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREPROCESS_REQUEST)
+async def test_waiting_ends_after_the_given_time(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     assert (await client.get(f"/v1/jobs/{job.id}?wait=0.01")).json()["state"] == "queued"
 
 
 class TestWaiting:
-    """Reads and writes at a time, which the in-memory database cannot do."""
+    """On a file, because the in-memory database cannot read and write concurrently."""
 
     @pytest.fixture
     def stores(self, tmp_path: Path, objects: MemoryObjects) -> Stores:
@@ -200,7 +203,7 @@ class TestWaiting:
         return Stores(database, objects)
 
     async def test_waiting_ends_with_the_job(self, client: httpx.AsyncClient, stores: Stores) -> None:
-        # given somebody who waits, and has seen the job in the queue
+        # given a client that waits for a queued job
         looked, loop = asyncio.Event(), asyncio.get_running_loop()
 
         @event.listens_for(stores.database.engine, "after_cursor_execute")
@@ -208,7 +211,7 @@ class TestWaiting:
             if "FROM jobs" in statement:
                 loop.call_soon_threadsafe(looked.set)
 
-        job = stores.jobs.create(PREPROCESS_REQUEST)
+        job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
         waiting = asyncio.create_task(client.get(f"/v1/jobs/{job.id}?wait=60"))
         await asyncio.wait_for(looked.wait(), 30)
 

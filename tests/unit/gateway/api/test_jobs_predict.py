@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.images import ImageSpec
 from contract.jobs import Job
@@ -21,7 +22,7 @@ def predict(**spec: Any) -> dict[str, Any]:
     return {"kind": "predict", "spec": {"model": "pet-cnn", "input": {"dataset": "pets", "split": "train"}} | spec}
 
 
-async def test_a_prediction_of_a_split_is_accepted_for_the_versions_of_now(client: httpx.AsyncClient) -> None:
+async def test_a_prediction_of_a_split_is_pinned_to_the_current_versions(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/jobs", json=predict(format="parquet"))
 
     assert response.status_code == 202
@@ -35,8 +36,8 @@ async def test_a_prediction_of_a_split_is_accepted_for_the_versions_of_now(clien
     }
 
 
-async def test_an_alias_means_the_version_that_it_points_at_now(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.models.set_alias("pet-cnn", "production", 1)
+async def test_an_alias_is_pinned_to_its_current_version(client: httpx.AsyncClient, stores: Stores) -> None:
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
     response = await client.post("/v1/jobs", json=predict(model="pet-cnn@production"))
 
@@ -47,7 +48,7 @@ async def test_a_prediction_of_an_upload_needs_it_complete(client: httpx.AsyncCl
     # given an upload that is only announced
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 2})).json()["id"]
 
-    # then it cannot be predicted, nor can one that nobody announced
+    # then it cannot be predicted, nor can one that was not announced
     problem(await client.post("/v1/jobs", json=predict(input={"upload": upload})), 409, "conflict")
     problem(await client.post("/v1/jobs", json=predict(input={"upload": "none"})), 404, "not_found")
 
@@ -70,40 +71,40 @@ async def test_a_prediction_of_an_upload_needs_it_complete(client: httpx.AsyncCl
     ],
     ids=str,
 )
-async def test_what_does_not_exist(client: httpx.AsyncClient, spec: dict[str, Any], name: str) -> None:
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, spec: dict[str, Any], name: str) -> None:
     assert name in problem(await client.post("/v1/jobs", json=predict(**spec)), 404, "not_found").detail
 
 
-async def test_a_split_without_pictures(client: httpx.AsyncClient) -> None:
+async def test_a_split_without_images_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/jobs", json=predict(input={"dataset": "pets", "split": "val"}))
 
     assert "no val split" in problem(response, 422, "invalid").detail
 
 
-async def test_pictures_that_the_model_does_not_take(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_images_that_the_model_does_not_take_are_refused(client: httpx.AsyncClient, stores: Stores) -> None:
     larger = DATASET_MANIFEST.model_copy(update={"image": ImageSpec(size=(64, 64))})
     publish(stores, PREPROCESS_REQUEST, larger)
 
     found = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
 
-    assert "takes pictures as 32×32 RGB (crop), and the data set has them as 64×64 RGB (stretch)" in found.detail
+    assert "takes images as 32×32 RGB (crop), but the data set has them as 64×64 RGB (stretch)" in found.detail
 
 
 async def test_a_prediction_is_found_by_its_model_and_its_data_set(client: httpx.AsyncClient, stores: Stores) -> None:
-    job = stores.jobs.create(PREDICT_REQUEST)
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for query in ("model=pet-cnn", "dataset=pets"):
         page = (await client.get(f"/v1/jobs?kind=predict&{query}")).json()
         assert [found["id"] for found in page["items"]] == [job.id]
 
 
-async def test_a_data_set_that_is_predicted_stays(client: httpx.AsyncClient, stores: Stores) -> None:
-    stores.jobs.create(PREDICT_REQUEST)
+async def test_a_data_set_in_use_by_a_prediction_is_not_deleted(client: httpx.AsyncClient, stores: Stores) -> None:
+    stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     problem(await client.delete("/v1/datasets/pets/versions/1"), 409, "conflict")
 
 
-async def test_the_output_is_elsewhere(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_the_output_redirects_to_the_object_store(client: httpx.AsyncClient, stores: Stores) -> None:
     # given
     job = publish(stores, PREDICT_REQUEST, PREDICTION_OUTPUT)
 
@@ -119,7 +120,7 @@ async def test_the_output_is_elsewhere(client: httpx.AsyncClient, stores: Stores
 
 
 async def test_a_job_without_an_output(client: httpx.AsyncClient, stores: Stores, dataset: Job) -> None:
-    waiting = stores.jobs.create(PREDICT_REQUEST)
+    waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for job in (waiting, dataset):
         problem(await client.get(f"/v1/jobs/{job.id}/output"), 409, "conflict")

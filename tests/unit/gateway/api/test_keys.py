@@ -11,7 +11,7 @@ from tests.support.problems import problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_whose_key_this_is(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_me_returns_the_key_of_the_request(client_with: Callable[..., httpx.AsyncClient]) -> None:
     response = await client_with(Scope.READ, Scope.PREDICT).get("/v1/me")
 
     assert response.status_code == 200
@@ -32,7 +32,7 @@ async def test_a_key_is_made_and_works(client: httpx.AsyncClient) -> None:
 
     # and is shown nowhere else
     listed = (await client.get("/v1/keys")).json()
-    assert [found["name"] for found in listed["items"]] == ["test", "laptop"]
+    assert [result["name"] for result in listed["items"]] == ["test", "laptop"]
     assert listed["next"] is None
     assert key["secret"] not in str(listed)
 
@@ -49,6 +49,6 @@ async def test_a_key_is_revoked(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("scopes", [[], ["root"], ["read", "root"], "read", None])
 async def test_scopes_that_do_not_exist(client: httpx.AsyncClient, scopes: object) -> None:
-    found = problem(await client.post("/v1/keys", json={"name": "laptop", "scopes": scopes}), 422, "invalid")
+    result = problem(await client.post("/v1/keys", json={"name": "laptop", "scopes": scopes}), 422, "invalid")
 
-    assert found.errors[0].where.startswith("scopes")
+    assert result.errors[0].where.startswith("scopes")

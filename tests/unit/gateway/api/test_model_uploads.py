@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import BadModel
 from contract.jobs import JobKind
@@ -29,10 +30,10 @@ async def test_a_model_is_uploaded(client: httpx.AsyncClient, objects: MemoryObj
     assert (job["kind"], job["state"], job["spec"]["model"]) == ("vet", "queued", "pet-vit")
     assert job["spec"]["labels"] == ["cat", "dog"]
     assert job["spec"]["preprocessing"]["size"] == [8, 6]
-    assert [found["id"] for found in (await client.get("/v1/jobs?model=pet-vit")).json()["items"]] == [job["id"]]
+    assert [result["id"] for result in (await client.get("/v1/jobs?model=pet-vit")).json()["items"]] == [job["id"]]
 
     # and the bytes are kept as they came
-    upload = stores.uploads.get(job["spec"]["source"]["upload"])
+    upload = stores.of(DEFAULT_PROJECT).uploads.get(job["spec"]["source"]["upload"])
     assert (upload.filename, upload.complete) == ("vit.onnx", True)
     assert objects.content == {(Bucket.UPLOADS, upload.id): b"a graph"}
 

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from contract.jobs import Job
-from contract.training import TrainSpec
+from contract.kinds.train import TrainSpec
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, ONNX_FILE, TRAIN_REQUEST
 from tests.support.problems import problem
@@ -16,10 +16,10 @@ MODEL = "/v1/models/pet-cnn"
 
 
 async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) -> None:
-    found = (await client.get(MODEL)).json()
+    result = (await client.get(MODEL)).json()
     version = (await client.get(f"{MODEL}/versions/1")).json()
 
-    assert (found["name"], found["versions"], found["aliases"]) == ("pet-cnn", [1], [])
+    assert (result["name"], result["versions"], result["aliases"]) == ("pet-cnn", [1], [])
     assert (version["job"], version["dataset"], version["labels"]) == (model.id, "pets@1", ["cat", "dog"])
     assert version["onnx"]["sha256"] == ONNX_FILE.sha256
     assert version["provider"] is None
@@ -27,7 +27,7 @@ async def test_a_model_and_its_version(client: httpx.AsyncClient, model: Job) ->
 
 
 @pytest.mark.usefixtures("model")
-async def test_the_file_is_somewhere_else(client: httpx.AsyncClient) -> None:
+async def test_the_artifact_redirects_to_the_object_store(client: httpx.AsyncClient) -> None:
     response = await client.get(f"{MODEL}/versions/1/artifact")
 
     assert response.status_code == 307
@@ -46,11 +46,11 @@ async def test_the_file_is_somewhere_else(client: httpx.AsyncClient) -> None:
         ("DELETE", f"{MODEL}/aliases/production"),
     ],
 )
-async def test_what_does_not_exist(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
     problem(await client.request(method, path, json={"version": 2} if method == "PUT" else None), 404, "not_found")
 
 
-async def test_an_alias_moves_and_goes(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
+async def test_an_alias_is_moved_and_deleted(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
     # given two versions, and an alias at the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
     alias = f"{MODEL}/aliases/production"
@@ -61,8 +61,8 @@ async def test_an_alias_moves_and_goes(client: httpx.AsyncClient, stores: Stores
     await client.put(alias, json={"version": 2})
 
     # then that is where it is seen, and only there
-    found = (await client.get(MODEL)).json()
-    assert [(seen["alias"], seen["version"]) for seen in found["aliases"]] == [("production", 2)]
+    result = (await client.get(MODEL)).json()
+    assert [(seen["alias"], seen["version"]) for seen in result["aliases"]] == [("production", 2)]
     assert (await client.get(f"{MODEL}/versions/1")).json()["aliases"] == []
     assert (await client.get(f"{MODEL}/versions/2")).json()["aliases"] == ["production"]
 
@@ -97,8 +97,8 @@ async def test_models_page_by_page(client: httpx.AsyncClient, stores: Stores) ->
     first = (await client.get("/v1/models?limit=2")).json()
     second = (await client.get("/v1/models", params={"limit": 2, "cursor": first["next"]})).json()
 
-    assert [found["name"] for found in first["items"]] == ["a", "b"]
-    assert [found["name"] for found in second["items"]] == ["c"]
+    assert [result["name"] for result in first["items"]] == ["a", "b"]
+    assert [result["name"] for result in second["items"]] == ["c"]
     assert second["next"] is None
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope
 from contract.pools import Measured
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
@@ -22,7 +23,7 @@ GOING = ReplicaReport(job=True, busy=1.0, draining=True)
 
 
 async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
-    stores.jobs.create(PREPROCESS_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     reports.said = {"preprocess": PoolReports(replicas={"a": READY, "b": GOING})}
 
     response = await client.get("/v1/pools")
@@ -43,7 +44,9 @@ async def test_every_pool_is_listed(client: httpx.AsyncClient, stores: Stores, r
     assert (await client.get("/v1/pools/preprocess")).json()["replicas"] == pools[0]["replicas"]
 
 
-async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.AsyncClient, reports: MemoryReports) -> None:
+async def test_fields_from_the_broker_are_null_while_it_is_down(
+    client: httpx.AsyncClient, reports: MemoryReports
+) -> None:
     reports.said = None
 
     inference = (await client.get("/v1/pools/inference")).json()
@@ -53,7 +56,7 @@ async def test_without_the_broker_what_only_it_knows_is_null(client: httpx.Async
     assert (inference["queue"]["waiting"], trainer["queue"]["waiting"]) == (None, 0)
 
 
-async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_a_pool_shows_how_many_replicas_compose_has_created(client: httpx.AsyncClient, stores: Stores) -> None:
     seen = Measured(at=0.0, ready=1, waiting=0, running=0)
     stores.pools.record_created(stores.pools.get("inference"), 3, seen, by_people=True)
 
@@ -62,7 +65,7 @@ async def test_how_many_compose_has_created(client: httpx.AsyncClient, stores: S
     assert (inference["replicas"]["desired"], inference["replicas"]["created"]) == (3, 3)
 
 
-async def test_a_pool_is_set_by_hand(client: httpx.AsyncClient) -> None:
+async def test_a_pool_is_set_to_a_manual_size(client: httpx.AsyncClient) -> None:
     response = await client.patch("/v1/pools/inference", json={"mode": "manual", "replicas": 3})
 
     assert response.status_code == 200
@@ -100,7 +103,7 @@ async def test_the_history_says_why(client: httpx.AsyncClient, reports: MemoryRe
 
 async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, reports: MemoryReports) -> None:
     for _ in range(3):
-        stores.jobs.create(PREPROCESS_REQUEST)
+        stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(PREPROCESS_REQUEST.kind, "worker")
 
     response = await client.get("/v1/pools/preprocess/demand")
@@ -108,7 +111,7 @@ async def test_demand_is_one_number(client: httpx.AsyncClient, stores: Stores, r
     assert response.json() == {"value": 3, "waiting": 2, "running": 1, "desired": 1}
 
 
-async def test_demand_that_is_not_known_is_no_number(client: httpx.AsyncClient, reports: MemoryReports) -> None:
+async def test_unknown_demand_is_503(client: httpx.AsyncClient, reports: MemoryReports) -> None:
     reports.said = None
 
     problem(await client.get("/v1/pools/inference/demand"), 503, "broker_unavailable")
@@ -117,9 +120,9 @@ async def test_demand_that_is_not_known_is_no_number(client: httpx.AsyncClient, 
 
 @pytest.mark.parametrize("path", ["", "/history", "/demand"])
 async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
-    found = problem(await client.get(f"/v1/pools/cats{path}"), 422, "invalid")
+    result = problem(await client.get(f"/v1/pools/cats{path}"), 422, "invalid")
 
-    assert all(name in found.detail for name in ("preprocess", "trainer", "inference"))
+    assert all(name in result.detail for name in ("preprocess", "trainer", "inference"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,9 @@ async def test_a_pool_that_does_not_exist(client: httpx.AsyncClient, path: str) 
     ],
     ids=str,
 )
-async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object], where: str, says: str) -> None:
+async def test_an_invalid_policy_is_refused(
+    client: httpx.AsyncClient, body: dict[str, object], where: str, says: str
+) -> None:
     detail = problem(await client.patch("/v1/pools/inference", json=body), 422, "invalid").detail
 
     assert where in detail
@@ -145,9 +150,9 @@ async def test_what_cannot_be(client: httpx.AsyncClient, body: dict[str, object]
     assert (await client.get("/v1/pools/inference/history")).json()["items"] == []
 
 
-async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client: httpx.AsyncClient) -> None:
-    behind = app.state.backends
-    app.state.backends = replace(behind, settings=behind.settings.model_copy(update={"max_replicas": 2}))
+async def test_the_stored_maximum_is_checked_against_the_settings(app: FastAPI, client: httpx.AsyncClient) -> None:
+    backends = app.state.backends
+    app.state.backends = replace(backends, settings=backends.settings.model_copy(update={"max_replicas": 2}))
 
     refused = problem(await client.patch("/v1/pools/inference", json={"mode": "auto"}), 422, "invalid")
     given = await client.patch("/v1/pools/inference", json={"mode": "auto", "max": 2})
@@ -156,17 +161,19 @@ async def test_bounds_that_were_there_before_are_bounds_too(app: FastAPI, client
     assert given.json()["replicas"]["max"] == 2
 
 
-async def test_a_target_that_is_measured_of_requests_only(client: httpx.AsyncClient) -> None:
+async def test_requests_per_minute_is_refused_for_a_job_pool(client: httpx.AsyncClient) -> None:
     target = {"mode": "auto", "requests_per_minute": 60}
 
     detail = problem(await client.patch("/v1/pools/trainer", json=target), 422, "invalid").detail
 
-    assert "requests_per_minute is measured of inference only" in detail
+    assert "requests_per_minute only applies to inference" in detail
     assert (await client.patch("/v1/pools/trainer", json=target | {"requests_per_minute": None})).status_code == 200
     assert (await client.patch("/v1/pools/inference", json=target)).status_code == 200
 
 
-async def test_who_may_look_and_who_may_set(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_reading_a_pool_needs_read_and_setting_it_needs_admin(
+    client_with: Callable[..., httpx.AsyncClient],
+) -> None:
     reader, writer = client_with(Scope.READ), client_with(Scope.WRITE)
 
     assert (await reader.get("/v1/pools")).status_code == 200

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable, TidepoolError
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
@@ -20,12 +21,12 @@ PNG = {"Content-Type": "image/png"}
 
 
 def parts(*images: bytes) -> list[tuple[str, tuple[str, bytes]]]:
-    return [("image", ("picture", image)) for image in images]
+    return [("image", ("image", image)) for image in images]
 
 
 @pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp", "image/bmp", "IMAGE/PNG; q=1"])
-async def test_one_picture(client: httpx.AsyncClient, media_type: str) -> None:
-    response = await client.post(PREDICT, content=b"picture", headers={"Content-Type": media_type})
+async def test_one_image_is_classified(client: httpx.AsyncClient, media_type: str) -> None:
+    response = await client.post(PREDICT, content=b"image", headers={"Content-Type": media_type})
 
     assert response.status_code == 200
     answer = response.json()
@@ -35,13 +36,13 @@ async def test_one_picture(client: httpx.AsyncClient, media_type: str) -> None:
     assert answer["timing_ms"]["total"] >= answer["timing_ms"]["queue"] >= 0
 
 
-async def test_the_best_of_a_picture(client: httpx.AsyncClient) -> None:
-    response = await client.post(f"{PREDICT}?top_k=1000", content=b"picture", headers=PNG)
+async def test_top_k_returns_the_best_classes(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{PREDICT}?top_k=1000", content=b"image", headers=PNG)
 
     assert [guess["label"] for guess in response.json()["predictions"]] == ["cat", "dog"]
 
 
-async def test_several_pictures_of_which_one_is_bad(client: httpx.AsyncClient) -> None:
+async def test_one_bad_image_does_not_fail_the_others(client: httpx.AsyncClient) -> None:
     response = await client.post(PREDICT, files=parts(b"one", b"bad", b"three"))
 
     # then each has its own answer, in order
@@ -54,8 +55,8 @@ async def test_several_pictures_of_which_one_is_bad(client: httpx.AsyncClient) -
 async def test_one_request_leaves_room_for_others(
     client: httpx.AsyncClient, channel: MemoryChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a request of more pictures than may wait at once
-    monkeypatch.setattr(predictor, "AT_ONCE", 3)
+    # given a request of more images than may wait at once
+    monkeypatch.setattr(predictor, "MAX_CONCURRENT_IMAGES", 3)
 
     response = await client.post(PREDICT, files=parts(*[b"one"] * 10))
 
@@ -64,18 +65,18 @@ async def test_one_request_leaves_room_for_others(
     assert max(len(batch.questions) for batch in channel.sent) == 3
 
 
-async def test_a_form_of_one_picture_has_a_list_of_results(client: httpx.AsyncClient) -> None:
+async def test_a_form_with_one_image_returns_a_list_of_results(client: httpx.AsyncClient) -> None:
     assert len((await client.post(PREDICT, files=parts(b"one"))).json()["results"]) == 1
 
 
-async def test_a_bad_picture_alone(client: httpx.AsyncClient) -> None:
+async def test_a_single_bad_image_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(PREDICT, content=b"bad", headers=PNG)
 
     assert problem(response, 422, "bad_image").detail == "the file is damaged"
 
 
 @pytest.mark.parametrize("extra", [1, 2, 20])
-async def test_more_pictures_than_one_request_may_carry(client: httpx.AsyncClient, extra: int) -> None:
+async def test_too_many_images_in_one_request_are_refused(client: httpx.AsyncClient, extra: int) -> None:
     most = SETTINGS.max_images
 
     assert len((await client.post(PREDICT, files=parts(*[b""] * most))).json()["results"]) == most
@@ -87,7 +88,7 @@ async def test_more_pictures_than_one_request_may_carry(client: httpx.AsyncClien
 @pytest.mark.parametrize(
     "request_",
     [
-        {"files": {"picture": b"one"}},
+        {"files": {"photo": b"one"}},
         {"files": [*parts(b"one"), ("label", (None, "cat"))]},
         {"files": {"image": (None, "text")}},
         {"files": [("image", (None, "text"))] * 9},
@@ -102,47 +103,47 @@ async def test_a_form_that_is_wrong(client: httpx.AsyncClient, request_: dict[st
 
 
 @pytest.mark.parametrize("media_type", ["image/gif", "application/json", "text/plain", ""])
-async def test_another_kind_of_body(client: httpx.AsyncClient, media_type: str) -> None:
+async def test_another_media_type_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
     response = await client.post(PREDICT, content=b"x", headers={"Content-Type": media_type})
 
     assert "image/png" in problem(response, 415, "unsupported_media").detail
 
 
-async def test_the_version_is_the_newest_or_as_asked(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_the_version_is_the_newest_or_the_requested_one(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two versions, and an alias at the first
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
     # then each request is answered by the version that it means
     for query, version in (("", 2), ("?version=1", 1), ("?version=2", 2), ("?alias=production", 1)):
-        response = await client.post(PREDICT + query, content=b"picture", headers=PNG)
+        response = await client.post(PREDICT + query, content=b"image", headers=PNG)
         assert response.json()["version"] == version, query
 
 
 async def test_a_version_and_an_alias_contradict(client: httpx.AsyncClient) -> None:
-    response = await client.post(f"{PREDICT}?version=1&alias=production", content=b"picture", headers=PNG)
+    response = await client.post(f"{PREDICT}?version=1&alias=production", content=b"image", headers=PNG)
 
     problem(response, 422, "invalid")
 
 
 @pytest.mark.parametrize("path", ["/v1/models/none/predict", f"{PREDICT}?version=2", f"{PREDICT}?alias=production"])
 async def test_a_model_that_does_not_exist(client: httpx.AsyncClient, path: str) -> None:
-    problem(await client.post(path, content=b"picture", headers=PNG), 404, "not_found")
+    problem(await client.post(path, content=b"image", headers=PNG), 404, "not_found")
 
 
 @pytest.mark.parametrize("query", ["top_k=0", "top_k=1001", "version=0", "version=x", "alias=UPPER"])
 async def test_a_query_that_is_wrong(client: httpx.AsyncClient, query: str) -> None:
-    response = await client.post(f"{PREDICT}?{query}", content=b"picture", headers=PNG)
+    response = await client.post(f"{PREDICT}?{query}", content=b"image", headers=PNG)
 
     assert problem(response, 422, "invalid").errors[0].where == f"query.{query.partition('=')[0]}"
 
 
-async def test_nobody_answers_in_time(client: httpx.AsyncClient, channel: MemoryChannel) -> None:
+async def test_a_request_without_an_answer_in_time_fails(client: httpx.AsyncClient, channel: MemoryChannel) -> None:
     # given no replica
     channel.held = True
 
     # when the client does not want to wait for long
-    response = await client.post(PREDICT, content=b"picture", headers=PNG | {"X-Request-Timeout": "0.01"})
+    response = await client.post(PREDICT, content=b"image", headers=PNG | {"X-Request-Timeout": "0.01"})
 
     # then it hears so
     problem(response, 504, "deadline_exceeded")
@@ -150,18 +151,20 @@ async def test_nobody_answers_in_time(client: httpx.AsyncClient, channel: Memory
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "301", "nan", "inf", "soon"])
 async def test_a_deadline_that_is_wrong(client: httpx.AsyncClient, seconds: str) -> None:
-    response = await client.post(PREDICT, content=b"picture", headers=PNG | {"X-Request-Timeout": seconds})
+    response = await client.post(PREDICT, content=b"image", headers=PNG | {"X-Request-Timeout": seconds})
 
     assert problem(response, 422, "invalid").errors[0].where == "header.x-request-timeout"
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("the broker does not answer"), TidepoolError("an internal error")])
-async def test_the_pool_fails(client: httpx.AsyncClient, channel: MemoryChannel, error: TidepoolError) -> None:
+async def test_an_error_of_the_pool_is_passed_on(
+    client: httpx.AsyncClient, channel: MemoryChannel, error: TidepoolError
+) -> None:
     def fail(*_: object) -> BatchAnswers:
         raise error
 
     channel.respond = fail
 
-    found = problem(await client.post(PREDICT, content=b"picture", headers=PNG), error.status, error.code)
+    result = problem(await client.post(PREDICT, content=b"image", headers=PNG), error.status, error.code)
 
-    assert found.detail == error.message
+    assert result.detail == error.message

@@ -36,7 +36,9 @@ async def test_an_upload_is_announced_put_and_completed(client: httpx.AsyncClien
     assert (await client.post("/v1/jobs", json=job)).status_code == 202
 
 
-async def test_what_was_put_is_not_what_was_announced(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+async def test_a_file_that_differs_from_its_announcement_is_refused(
+    client: httpx.AsyncClient, objects: MemoryObjects
+) -> None:
     longer = {"filename": "a.zip", "size": len(ARCHIVE) + 1}
     other = {"filename": "a.zip", "size": len(ARCHIVE), "sha256": "0" * 64}
 
@@ -46,7 +48,7 @@ async def test_what_was_put_is_not_what_was_announced(client: httpx.AsyncClient,
         problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 422, "invalid")
 
 
-async def test_nothing_was_put(client: httpx.AsyncClient) -> None:
+async def test_completing_an_upload_without_a_file_is_refused(client: httpx.AsyncClient) -> None:
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()
 
     problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 404, "not_found")
@@ -56,7 +58,7 @@ async def test_an_upload_that_was_not_announced(client: httpx.AsyncClient) -> No
     problem(await client.post("/v1/uploads/none/complete"), 404, "not_found")
 
 
-async def test_a_file_over_the_bound(client: httpx.AsyncClient) -> None:
+async def test_a_file_over_the_limit_is_refused(client: httpx.AsyncClient) -> None:
     size = SETTINGS.max_upload_bytes
 
     assert (await client.post("/v1/uploads", json={"filename": "a.zip", "size": size})).status_code == 201
@@ -73,6 +75,6 @@ async def test_a_file_over_the_bound(client: httpx.AsyncClient) -> None:
 async def test_an_announcement_that_is_wrong(client: httpx.AsyncClient, change: dict[str, object]) -> None:
     (field,) = change
 
-    found = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")
+    result = problem(await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1} | change), 422, "invalid")
 
-    assert found.errors[0].where == field
+    assert result.errors[0].where == field

@@ -16,30 +16,30 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def used(stores: Stores) -> None:
-    """Some seconds of today."""
+    """Some replica-seconds of today."""
     stores.ledger.add("inference", False, {Use(Purpose.READY): 20.0, Use(Purpose.ONLINE, "pet-cnn"): 4.0})
 
 
-async def test_by_day_when_nothing_else_is_said(client: httpx.AsyncClient, stores: Stores) -> None:
+async def test_usage_is_by_day_by_default(client: httpx.AsyncClient, stores: Stores) -> None:
     today = stores.database.now().date()
 
-    found = (await client.get("/v1/usage")).json()
+    result = (await client.get("/v1/usage")).json()
 
-    assert (found["since"], found["until"], found["by"]) == (str(today - timedelta(days=29)), str(today), "day")
-    assert found["items"][-1]["key"] == str(today)
-    assert (found["items"][-1]["ready_s"], found["items"][-1]["online_s"]) == (20.0, 4.0)
+    assert (result["since"], result["until"], result["by"]) == (str(today - timedelta(days=29)), str(today), "day")
+    assert result["items"][-1]["key"] == str(today)
+    assert (result["items"][-1]["ready_s"], result["items"][-1]["online_s"]) == (20.0, 4.0)
 
 
-async def test_by_model(client: httpx.AsyncClient) -> None:
+async def test_usage_by_model(client: httpx.AsyncClient) -> None:
     (line,) = (await client.get("/v1/usage?by=model")).json()["items"]
 
     assert (line["key"], line["online_s"], line["ready_s"], line["at_max_s"]) == ("pet-cnn", 4.0, None, None)
 
 
-async def test_other_days(client: httpx.AsyncClient) -> None:
-    found = await client.get("/v1/usage?by=model&since=2020-01-01&until=2020-12-31")
+async def test_usage_of_a_range_of_days(client: httpx.AsyncClient) -> None:
+    result = await client.get("/v1/usage?by=model&since=2020-01-01&until=2020-12-31")
 
-    assert found.json()["items"] == []
+    assert result.json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ async def test_other_days(client: httpx.AsyncClient) -> None:
         "limit=0",
     ],
 )
-async def test_what_cannot_be_asked(client: httpx.AsyncClient, query: str) -> None:
+async def test_an_invalid_query_of_usage_is_refused(client: httpx.AsyncClient, query: str) -> None:
     problem(await client.get(f"/v1/usage?{query}"), 422, "invalid")
 
 
-async def test_who_may_ask(client_with: Callable[..., httpx.AsyncClient]) -> None:
+async def test_usage_needs_the_read_scope(client_with: Callable[..., httpx.AsyncClient]) -> None:
     problem(await client_with(Scope.PREDICT).get("/v1/usage"), 403, "forbidden")

@@ -1,4 +1,4 @@
-"""Bodies that are larger than their bound, announced or not."""
+"""Bodies over the size limit, with and without a Content-Length."""
 
 from collections.abc import AsyncIterator
 
@@ -27,7 +27,7 @@ async def _chunks(size: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize(("method", "path", "media_type", "limit"), ROUTES)
-async def test_a_body_that_announces_too_much(
+async def test_a_body_with_too_large_a_content_length_is_refused(
     client: httpx.AsyncClient, method: str, path: str, media_type: str, limit: int
 ) -> None:
     response = await client.request(method, path, content=b" " * (limit + 1), headers={"Content-Type": media_type})
@@ -45,7 +45,7 @@ async def test_a_body_that_turns_out_to_be_too_much(
     assert str(limit) in problem(response, 413, "too_large").detail
 
 
-async def test_a_body_at_the_bound_is_read(client: httpx.AsyncClient) -> None:
+async def test_a_body_of_exactly_the_limit_is_read(client: httpx.AsyncClient) -> None:
     body = b'{"name": "a", "scopes": ["read"]}'.ljust(SETTINGS.max_json_bytes)
 
     response = await client.post("/v1/keys", content=body, headers={"Content-Type": "application/json"})
@@ -54,7 +54,7 @@ async def test_a_body_at_the_bound_is_read(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "ten", "1e9", ""])
-async def test_a_length_that_is_no_number(client: httpx.AsyncClient, length: str) -> None:
+async def test_a_content_length_that_is_not_a_number_is_refused(client: httpx.AsyncClient, length: str) -> None:
     response = await client.post("/v1/keys", content=b"{}", headers={"Content-Length": length})
 
     problem(response, 400, "malformed")

@@ -1,4 +1,4 @@
-"""Every error of the tree as an answer."""
+"""The answer to every error class."""
 
 import httpx
 import pytest
@@ -11,30 +11,30 @@ pytestmark = pytest.mark.anyio
 
 
 def _kinds(root: type[TidepoolError]) -> list[type[TidepoolError]]:
-    return [root, *(found for kind in root.__subclasses__() for found in _kinds(kind))]
+    return [root, *(result for kind in root.__subclasses__() for result in _kinds(kind))]
 
 
 @pytest.mark.parametrize("kind", _kinds(TidepoolError), ids=lambda kind: kind.__name__)
-async def test_every_error_has_its_own_answer(
+async def test_every_error_has_its_own_status_and_code(
     app: FastAPI, anonymous: httpx.AsyncClient, kind: type[TidepoolError]
 ) -> None:
-    # given an endpoint that fails, for a cause of ours that is nobody's business
+    # given an endpoint that fails with an internal cause
     @app.get("/fail")
     def fail() -> None:
         raise kind("what to do about it") from OSError("/srv/secret: no such file")
 
     response = await anonymous.get("/fail")
 
-    # then the answer says what the error's author wrote for the client, and nothing else
-    found = problem(response, kind.status, kind.code)
-    assert found.detail == "what to do about it"
+    # then the answer has the error's message, and not its cause
+    result = problem(response, kind.status, kind.code)
+    assert result.detail == "what to do about it"
     assert "secret" not in response.text
     assert (response.headers.get("retry-after") == "2") == (kind.status == 503)
     assert (response.headers.get("www-authenticate") == "Bearer") == (kind.status == 401)
 
 
 async def test_an_unknown_path(client: httpx.AsyncClient) -> None:
-    problem(await client.get("/v1/pictures"), 404, "no_such_path")
+    problem(await client.get("/v1/images"), 404, "no_such_path")
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ async def test_json_that_is_sent_as_something_else(client: httpx.AsyncClient, me
 
 
 async def test_a_body_that_is_missing(client: httpx.AsyncClient) -> None:
-    found = problem(await client.post("/v1/keys"), 422, "invalid")
+    result = problem(await client.post("/v1/keys"), 422, "invalid")
 
-    assert [(fault.where, fault.message) for fault in found.errors] == [("body", "Field required")]
+    assert [(fault.where, fault.message) for fault in result.errors] == [("body", "Field required")]
 
 
-async def test_nesting_that_json_can_hardly_hold(client: httpx.AsyncClient) -> None:
+async def test_deeply_nested_json_is_refused(client: httpx.AsyncClient) -> None:
     body = b"[" * 900 + b"]" * 900
 
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
@@ -76,7 +76,7 @@ async def test_nesting_that_json_can_hardly_hold(client: httpx.AsyncClient) -> N
     problem(response, 422, "invalid")
 
 
-async def test_many_faults_are_cut_short(client: httpx.AsyncClient) -> None:
+async def test_at_most_twenty_validation_errors_are_listed(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/keys", json={f"field{index}": 1 for index in range(100)})
 
     assert len(problem(response, 422, "invalid").errors) == 20

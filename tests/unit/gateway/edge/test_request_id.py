@@ -11,14 +11,16 @@ from tests.support.problems import problem
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_clients_own_id_comes_back(anonymous: httpx.AsyncClient) -> None:
+async def test_the_answer_has_the_request_id_of_the_client(anonymous: httpx.AsyncClient) -> None:
     response = await anonymous.get("/v1/me", headers={"X-Request-ID": "Trace-7.a_b"})
 
     assert problem(response, 401, "unauthenticated").request_id == "Trace-7.a_b"
 
 
 @pytest.mark.parametrize("given", [None, "", "a b", "x" * 65, "{inject}", "é"])
-async def test_without_one_that_is_acceptable_it_is_made(anonymous: httpx.AsyncClient, given: str | None) -> None:
+async def test_an_id_is_generated_if_the_client_sends_no_acceptable_one(
+    anonymous: httpx.AsyncClient, given: str | None
+) -> None:
     headers = [] if given is None else [(b"X-Request-ID", given.encode())]
 
     ids = {(await anonymous.get("/livez", headers=headers)).headers["x-request-id"] for _ in range(2)}

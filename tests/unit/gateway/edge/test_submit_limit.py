@@ -1,4 +1,4 @@
-"""Submits in numbers: a few at once, some in line, the others refused."""
+"""The limit on submits: a few at once, some waiting, the others refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ SUBMITS = ["/v1/jobs", "/v1/jobs/", "/v1/jobs/some/retry"]
 
 @dataclass
 class Slow:
-    """An application that answers only when it is let, with the body that it was sent."""
+    """An application that echoes the body once `let` is set."""
 
     let: asyncio.Event = field(default_factory=asyncio.Event)
     within: int = 0
@@ -52,34 +52,34 @@ async def _settle() -> None:
 
 @pytest.mark.parametrize("path", SUBMITS)
 async def test_a_few_at_once_some_in_line_the_others_refused(limited: httpx.AsyncClient, slow: Slow, path: str) -> None:
-    # given as many submits as may be, and nothing goes on
+    # given the maximum of submits, none of which ends
     taken = [asyncio.create_task(limited.post(path, content=str(number))) for number in range(SETTINGS.max_submits)]
     await _settle()
     assert slow.within == SETTINGS.submits_at_once
 
-    # when another comes, then it is told at once to come back
+    # when another arrives, then it is refused immediately
     response = await limited.post(path, content="more")
     assert "5 submits" in problem(response, 503, "overloaded").detail
     assert int(response.headers["Retry-After"]) > 0
     assert response.headers["X-Request-ID"] == response.json()["request_id"] != ""
 
-    # and the others are answered, each with its own
+    # and the others get their own answers
     slow.let.set()
     assert [(await one).json() for one in taken] == ["0", "1", "2", "3", "4"]
     assert (await limited.post(path, content="again")).json() == "again"
 
 
-async def test_a_client_that_leaves_makes_room(limited: httpx.AsyncClient, slow: Slow) -> None:
+async def test_a_client_that_disconnects_frees_its_place(limited: httpx.AsyncClient, slow: Slow) -> None:
     # given
     taken = [asyncio.create_task(limited.post("/v1/jobs", content="x")) for _ in range(SETTINGS.max_submits)]
     await _settle()
 
-    # when one that is worked on and one that waits are gone
+    # when the client of a running and the client of a waiting submit disconnect
     for gone in (taken[0], taken[-1]):
         gone.cancel()
     await _settle()
 
-    # then two others may come, and one more may not
+    # then two more submits are accepted, and a third is refused
     more = [asyncio.create_task(limited.post("/v1/jobs", content="y")) for _ in range(3)]
     await _settle()
     slow.let.set()
@@ -103,8 +103,8 @@ async def test_other_requests_are_not_counted(limited: httpx.AsyncClient, slow: 
     assert {(await one).status_code for one in taken} == {200}
 
 
-async def test_a_slow_body_takes_nobodys_place(limited: httpx.AsyncClient, slow: Slow) -> None:
-    # given submits whose bodies do not come to their end
+async def test_a_submit_whose_body_is_incomplete_takes_no_place(limited: httpx.AsyncClient, slow: Slow) -> None:
+    # given submits with incomplete bodies
     end = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -114,7 +114,7 @@ async def test_a_slow_body_takes_nobodys_place(limited: httpx.AsyncClient, slow:
     waiting = [asyncio.create_task(limited.post("/v1/jobs", content=body())) for _ in range(SETTINGS.max_submits)]
     await _settle()
 
-    # when another has its own together, then it is answered
+    # when another submit is complete, then it is answered
     slow.let.set()
     assert (await limited.post("/v1/jobs", content="quick")).json() == "quick"
     end.set()

@@ -1,4 +1,4 @@
-"""The only place where tests put the gateway's connections on a real socket, in their own event loop."""
+"""The gateway's connections on a real socket, in the event loop of the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,12 +10,12 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from services.gateway.dependencies import Backends
-from services.gateway.serving.predictor import Wanted
+from services.gateway.serving.predictor import ModelQuery
 
 
 @asynccontextmanager
 async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application behind connections that `protocol` makes."""
+    """Serve an application over connections made by `protocol`; yields a client."""
     config, state = uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
 
     def connect() -> asyncio.Protocol:
@@ -27,13 +27,13 @@ async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncI
         yield client
 
 
-async def warm(behind: Backends, secret: str, *wanted: Wanted) -> None:
-    """Have the gateway know a key and models, as it does when they were asked a moment ago."""
-    await behind.keys.get(secret)
-    for each in wanted:
-        await behind.predictor.choose(each)
-        await behind.plane.model_metadata(each.name, str(each.version or ""))
+async def warm(backends: Backends, secret: str, *queries: ModelQuery) -> None:
+    """Put a key and models into the gateway's caches."""
+    await backends.access.authenticate(f"Bearer {secret}")
+    for query in queries:
+        await backends.predictor.choose(query)
+        await backends.plane.model_metadata(query.project, query.name, str(query.version or ""))
 
 
 async def no_app(_: object, __: object, ___: object) -> None:
-    raise AssertionError("the request did not take the short way")
+    raise AssertionError("the request did not take the fast path")

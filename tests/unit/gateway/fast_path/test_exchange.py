@@ -1,4 +1,4 @@
-"""A connection's requests, as bytes: pieces, pipelines, and connections that are to be closed."""
+"""Requests as bytes on a connection: in pieces, pipelined, and with the connection closing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,13 +9,14 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.fast_path.protocol import HotProtocol
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.fast_path.protocol import FastPathProtocol
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.unit.gateway.fast_path.serving import warm
 
@@ -26,10 +27,10 @@ Line = tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]
 
 
 @pytest.fixture
-async def secret(behind: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+async def secret(backends: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
     secret = stores.keys.create("test", frozenset({KeyScope.PREDICT})).secret
-    await warm(behind, secret, Wanted("pet-cnn"))
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
     return secret
 
 
@@ -37,30 +38,30 @@ async def secret(behind: Backends, stores: Stores, monkeypatch: pytest.MonkeyPat
 def message(secret: str) -> Callable[..., bytes]:
     """Makes the bytes of a request."""
 
-    def make(picture: bytes, start: str = PREDICT, more: str = "") -> bytes:
+    def make(image: bytes, start: str = PREDICT, more: str = "") -> bytes:
         head = f"{start} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nContent-Type: image/png\r\n{more}"
-        return f"{head}Content-Length: {len(picture)}\r\n\r\n".encode() + picture
+        return f"{head}Content-Length: {len(image)}\r\n\r\n".encode() + image
 
     return make
 
 
 @pytest.fixture
-async def line(behind: Backends) -> AsyncIterator[Line]:
-    async with connected(behind) as line:
+async def line(backends: Backends) -> AsyncIterator[Line]:
+    async with connected(backends) as line:
         yield line
 
 
 @asynccontextmanager
-async def connected(behind: Backends) -> AsyncIterator[Line]:
+async def connected(backends: Backends) -> AsyncIterator[Line]:
     """One connection to the gateway, whose application answers 204 to everything."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    make, config, state = create_protocol(behind), uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
+    make, config, state = create_protocol(backends), uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
 
-    def connect() -> HotProtocol:
+    def connect() -> FastPathProtocol:
         return make(config=config, server_state=state, app_state={})
 
     async with await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0) as server:
@@ -72,12 +73,14 @@ async def connected(behind: Backends) -> AsyncIterator[Line]:
 async def status_of(reader: asyncio.StreamReader) -> int:
     """The status of the next answer, which is read to its end."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    _, found, length = head.partition(b"content-length: ")
-    await reader.readexactly(int(length.partition(b"\r\n")[0]) if found else 0)
+    _, result, length = head.partition(b"content-length: ")
+    await reader.readexactly(int(length.partition(b"\r\n")[0]) if result else 0)
     return int(head.split()[1])
 
 
-async def test_a_body_in_pieces(line: Line, message: Callable[..., bytes], channel: MemoryChannel) -> None:
+async def test_a_body_that_arrives_in_pieces_is_reassembled(
+    line: Line, message: Callable[..., bytes], channel: MemoryChannel
+) -> None:
     reader, writer, _ = line
     whole = message(b"x" * 7_000)
 
@@ -96,11 +99,11 @@ async def test_requests_in_a_pipeline_are_answered_in_their_order(line: Line, me
 
     writer.write(message(b"a") + message(b"b", "POST /v1/jobs") + message(b"bad") + message(b"c"))
 
-    # what comes while another is under way goes through the application, which answers 204 here
+    # pipelined requests go to the application, which answers 204 here
     assert [await status_of(reader) for _ in range(4)] == [200, 204, 204, 204]
 
 
-async def test_one_connection_is_used_again(line: Line, message: Callable[..., bytes]) -> None:
+async def test_a_connection_is_reused(line: Line, message: Callable[..., bytes]) -> None:
     reader, writer, state = line
 
     for number in range(3):
@@ -110,7 +113,9 @@ async def test_one_connection_is_used_again(line: Line, message: Callable[..., b
     assert (len(state.connections), state.total_requests) == (1, 3)
 
 
-async def test_a_client_that_wants_no_more_is_closed(line: Line, message: Callable[..., bytes]) -> None:
+async def test_connection_close_closes_the_connection_after_the_answer(
+    line: Line, message: Callable[..., bytes]
+) -> None:
     reader, writer, _ = line
 
     writer.write(message(b"a", more="Connection: close\r\n"))
@@ -120,26 +125,26 @@ async def test_a_client_that_wants_no_more_is_closed(line: Line, message: Callab
     assert b"connection: close\r\n" in answer
 
 
-async def test_a_server_that_stops_answers_first(
+async def test_a_request_in_progress_is_answered_before_the_server_stops(
     line: Line, message: Callable[..., bytes], channel: MemoryChannel
 ) -> None:
-    # given a request under way
+    # given a request in progress
     reader, writer, state = line
     channel.held = True
     writer.write(message(b"a"))
     while not channel.sent:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when the server is told to stop
+    # when the server shuts down
     for connection in state.connections:
         connection.shutdown()
     await channel.answer(channel.sent[0])
 
-    # then it is answered, and its connection closed
+    # then the request is answered, and its connection is closed
     assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_body_asks_nothing(
+async def test_a_request_whose_body_is_incomplete_is_not_sent(
     line: Line, message: Callable[..., bytes], channel: MemoryChannel
 ) -> None:
     # given half a request
@@ -149,7 +154,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_asks_nothing(
     while not any(connection.cycle for connection in state.connections):  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when its client goes
+    # when the client disconnects
     writer.close()
     while state.connections:  # noqa: ASYNC110
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The short way of the protocol's infer and its endpoint answer the same."""
+"""The fast path of the protocol's infer and its endpoint give the same answers."""
 
 import json
 from typing import Any
@@ -7,17 +7,18 @@ import pytest
 from onnx import TensorProto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable
 from contract.keys import Scope
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.support.onnx_graphs import identity
 from tests.support.onnx_serving import LocalAsker, serve
-from tests.unit.gateway.backends import backends
+from tests.unit.gateway.backends import make_backends
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
 pytestmark = pytest.mark.anyio
@@ -28,8 +29,8 @@ SAME_HEADERS = ("content-type", "content-length", "x-request-id", "inference-hea
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    """Keep cache entries fresh for the whole test."""
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def asker(objects: MemoryObjects) -> LocalAsker:
 
 
 @pytest.fixture
-def behind(stores: Stores, asker: LocalAsker) -> Backends:
+def backends(stores: Stores, asker: LocalAsker) -> Backends:
     serve(stores, "same", identity(TensorProto.FLOAT))
-    return backends(stores, asker)
+    return make_backends(stores, asker)
 
 
 def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
@@ -48,19 +49,19 @@ def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
     return json.dumps({"inputs": [tensor], **more}).encode()
 
 
-async def both(behind: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
-    """What the endpoint says, and then what the short way says."""
-    secret = behind.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
-    await warm(behind, secret, Wanted("same"), Wanted("same", 1))
-    await behind.plane.model_ready("same@1")
+async def both(backends: Backends, path: str, content: bytes, **headers: str) -> list[dict[str, Any]]:
+    """The answer of the endpoint, and that of the fast path."""
+    secret = backends.stores.keys.create("test", frozenset({Scope.PREDICT})).secret
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "same"), ModelQuery(DEFAULT_PROJECT, "same", 1))
+    await backends.plane.model_ready(DEFAULT_PROJECT, "same@1")
     sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "trace-7"} | headers
-    found = []
-    for app, protocol in ((create_app(behind), HttpToolsProtocol), (no_app, create_protocol(behind))):
+    result = []
+    for app, protocol in ((create_app(backends), HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(app, protocol) as client:
             response = await client.post(path, content=content, headers=sent)
         kept = {name: response.headers.get(name) for name in SAME_HEADERS}
-        found.append({"status": response.status_code, "body": response.content, "headers": kept})
-    return found
+        result.append({"status": response.status_code, "body": response.content, "headers": kept})
+    return result
 
 
 @pytest.mark.parametrize(
@@ -75,17 +76,17 @@ async def both(behind: Backends, path: str, content: bytes, **headers: str) -> l
         (INFER, b"[", 400),
     ],
 )
-async def test_a_tensor(behind: Backends, path: str, content: bytes, status: int) -> None:
-    endpoint, hot = await both(behind, path, content)
+async def test_tensors_get_the_same_answer(backends: Backends, path: str, content: bytes, status: int) -> None:
+    endpoint, fast = await both(backends, path, content)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
-async def test_a_pool_that_is_away(behind: Backends, asker: LocalAsker) -> None:
+async def test_an_unreachable_pool_gives_the_same_error(backends: Backends, asker: LocalAsker) -> None:
     asker.error = BrokerUnavailable("the broker does not answer")
 
-    endpoint, hot = await both(behind, INFER, body())
+    endpoint, fast = await both(backends, INFER, body())
 
-    assert endpoint == hot
-    assert hot["status"] == 503
+    assert endpoint == fast
+    assert fast["status"] == 503

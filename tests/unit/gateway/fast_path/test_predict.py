@@ -1,4 +1,4 @@
-"""The short way of a prediction and the documented endpoint answer the same."""
+"""The fast path of a prediction and its endpoint give the same answers."""
 
 from typing import Any
 
@@ -7,14 +7,15 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.keys import Scope
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish
@@ -23,29 +24,29 @@ from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
 PREDICT = "/v1/models/pet-cnn/predict"
-KNOWN = (Wanted("pet-cnn"), Wanted("pet-cnn", 1))
+KNOWN = (ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
 SAME_HEADERS = ("content-type", "content-length", "x-request-id", "retry-after", "www-authenticate")
 
 
-async def ask(client: httpx.AsyncClient, path: str, picture: bytes, headers: dict[str, str]) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, path: str, image: bytes, headers: dict[str, str]) -> httpx.Response:
     sent = {"Content-Type": "image/png", "X-Request-ID": "trace-7"} | headers
-    return await client.post(path, content=picture, headers=sent)
+    return await client.post(path, content=image, headers=sent)
 
 
 async def both(
-    app: FastAPI, behind: Backends, headers: dict[str, str], path: str = PREDICT, picture: bytes = b"picture"
+    app: FastAPI, backends: Backends, headers: dict[str, str], path: str = PREDICT, image: bytes = b"image"
 ) -> list[dict[str, Any]]:
-    """What the endpoint says, and then what the short way says."""
-    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
-    found = []
-    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(behind))):
+    """The answer of the endpoint, and that of the fast path."""
+    await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    result = []
+    for way, protocol in ((app, HttpToolsProtocol), (no_app, create_protocol(backends))):
         async with serving(way, protocol) as client:
-            found.append(told(await ask(client, path, picture, headers)))
-    return found
+            result.append(told(await ask(client, path, image, headers)))
+    return result
 
 
 def told(response: httpx.Response) -> dict[str, Any]:
-    """An answer but for its times, which differ."""
+    """An answer without its times, which differ."""
     body = response.json()
     times = body.pop("timing_ms", {})
     assert all(isinstance(time, float) for time in times.values())
@@ -56,8 +57,8 @@ def told(response: httpx.Response) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    """Keep cache entries fresh for the whole test."""
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
@@ -75,75 +76,77 @@ def headers(stores: Stores) -> dict[str, str]:
         (f"{PREDICT}?alias=production&top_k=2", 200),
     ],
 )
-async def test_a_picture(
-    app: FastAPI, behind: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
+async def test_an_image_gets_the_same_answer(
+    app: FastAPI, backends: Backends, stores: Stores, headers: dict[str, str], path: str, status: int
 ) -> None:
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
 
-    endpoint, hot = await both(app, behind, headers, path)
+    endpoint, fast = await both(app, backends, headers, path)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
-@pytest.mark.parametrize(("picture", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
-async def test_its_bytes(app: FastAPI, behind: Backends, headers: dict[str, str], picture: bytes, status: int) -> None:
-    endpoint, hot = await both(app, behind, headers, picture=picture)
+@pytest.mark.parametrize(("image", "status"), [(b"x", 200), (b"bad", 422), (b"x" * 8000, 200)])
+async def test_bodies_of_any_content_get_the_same_answer(
+    app: FastAPI, backends: Backends, headers: dict[str, str], image: bytes, status: int
+) -> None:
+    endpoint, fast = await both(app, backends, headers, image=image)
 
-    assert endpoint == hot
-    assert hot["status"] == status
+    assert endpoint == fast
+    assert fast["status"] == status
 
 
 @pytest.mark.parametrize(
     "error", [BrokerUnavailable("away"), DeadlineExceeded("too late"), FileNotFoundError("/srv/secret")], ids=repr
 )
-async def test_a_pool_that_fails(
-    app: FastAPI, behind: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
+async def test_a_failing_pool_gives_the_same_error(
+    app: FastAPI, backends: Backends, channel: MemoryChannel, headers: dict[str, str], error: Exception
 ) -> None:
     def fail(*_: object) -> BatchAnswers:
         raise error
 
     channel.respond = fail
 
-    endpoint, hot = await both(app, behind, headers)
+    endpoint, fast = await both(app, backends, headers)
 
-    assert endpoint == hot
-    assert hot["status"] == getattr(error, "status", 500)
+    assert endpoint == fast
+    assert fast["status"] == getattr(error, "status", 500)
 
 
-async def test_a_bug_of_the_gateway(
-    app: FastAPI, behind: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+async def test_a_bug_in_the_gateway_gives_the_same_error(
+    app: FastAPI, backends: Backends, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def buggy(*_: object) -> None:
         raise FileNotFoundError("/srv/secret")
 
-    monkeypatch.setattr(behind.predictor.asker, "post", buggy)
+    monkeypatch.setattr(backends.predictor.asker, "post", buggy)
 
-    endpoint, hot = await both(app, behind, headers)
+    endpoint, fast = await both(app, backends, headers)
 
-    assert endpoint == hot
-    assert hot["status"] == 500
-    assert "secret" not in str(hot["body"])
+    assert endpoint == fast
+    assert fast["status"] == 500
+    assert "secret" not in str(fast["body"])
 
 
-async def test_what_this_gateway_changes_counts_at_once(
-    app: FastAPI, client: httpx.AsyncClient, behind: Backends, stores: Stores, headers: dict[str, str]
+async def test_changes_through_this_gateway_apply_immediately(
+    app: FastAPI, client: httpx.AsyncClient, backends: Backends, stores: Stores, headers: dict[str, str]
 ) -> None:
-    # given an alias that was asked a moment ago
+    # given an alias in the cache
     publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
-    stores.models.set_alias("pet-cnn", "production", 1)
-    await warm(behind, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
+    stores.of(DEFAULT_PROJECT).models.set_alias("pet-cnn", "production", 1)
+    await warm(backends, headers["Authorization"].removeprefix("Bearer "), *KNOWN)
     path = f"{PREDICT}?alias=production"
-    async with serving(app, create_protocol(behind)) as hot:
-        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 1
+    async with serving(app, create_protocol(backends)) as fast:
+        assert (await ask(fast, path, b"image", headers)).json()["version"] == 1
 
-        # when it is moved through this gateway
+        # when this gateway moves it
         await client.put("/v1/models/pet-cnn/aliases/production", json={"version": 2})
 
-        # then the next picture goes there; and a key that is revoked is refused
-        assert (await ask(hot, path, b"picture", headers)).json()["version"] == 2
+        # then the next image goes to the new version; and a revoked key is refused
+        assert (await ask(fast, path, b"image", headers)).json()["version"] == 2
         for key in stores.keys.list():
             if key.name == "test" and key.scopes == (Scope.PREDICT,):
                 await client.delete(f"/v1/keys/{key.id}")
-        assert (await ask(hot, path, b"picture", headers)).status_code == 401
+        assert (await ask(fast, path, b"image", headers)).status_code == 401

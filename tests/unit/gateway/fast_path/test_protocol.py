@@ -1,4 +1,4 @@
-"""What becomes of a request that takes the short way, or is too unusual for it."""
+"""Requests that take the fast path, and requests that go to the application."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,12 +10,13 @@ from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 from structlog.typing import EventDict
 
+from contract.access import DEFAULT_PROJECT
 from contract.keys import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import recent
-from services.gateway.serving.predictor import Wanted
+from services.gateway.edge import ttl_cache
+from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.unit.gateway.fast_path.serving import serving, warm
 
@@ -26,8 +27,8 @@ PREDICT = "/v1/models/pet-cnn/predict"
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, what is known stays known."""
-    monkeypatch.setattr(recent, "FRESH_S", 3600.0)
+    """Keep cache entries fresh for the whole test."""
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def headers(secret: str) -> dict[str, str]:
 
 @pytest.fixture
 def passed_on() -> list[Scope]:
-    """The requests that did not take the short way."""
+    """The requests that went to the application."""
     return []
 
 
 @pytest.fixture
-async def hot(behind: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the short way, which knows the key and the model; everything else is answered by 204."""
+async def fast(backends: Backends, passed_on: list[Scope], secret: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the fast path, with the key and the model cached; the application answers 204."""
 
     async def note(scope: Scope, receive: Receive, send: Send) -> None:
         passed_on.append(scope)
@@ -57,9 +58,9 @@ async def hot(behind: Backends, passed_on: list[Scope], secret: str) -> AsyncIte
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    await behind.predictor.asker.open()
-    await warm(behind, secret, Wanted("pet-cnn"), Wanted("pet-cnn", 1))
-    async with serving(note, create_protocol(behind)) as client:
+    await backends.predictor.asker.open()
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
+    async with serving(note, create_protocol(backends)) as client:
         yield client
 
 
@@ -70,10 +71,10 @@ def counted(status: int) -> float:
 
 @pytest.mark.parametrize("query", ["", "?top_k=2", "?version=1", "?version=1&top_k=999"])
 @pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/webp", "image/bmp"])
-async def test_what_is_usual_takes_the_short_way(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], query: str, kind: str
+async def test_a_plain_request_takes_the_fast_path(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], query: str, kind: str
 ) -> None:
-    response = await hot.post(PREDICT + query, content=b"picture", headers=headers | {"Content-Type": kind})
+    response = await fast.post(PREDICT + query, content=b"image", headers=headers | {"Content-Type": kind})
 
     assert (response.status_code, response.json()["predictions"][0]["label"]) == (200, "cat")
     assert passed_on == []
@@ -85,9 +86,9 @@ async def test_what_is_usual_takes_the_short_way(
         ("/v1/models/pet-cnn/predict/", {}),
         ("/v1/models/UPPER/predict", {}),
         ("/v1/jobs", {}),
-        ("/v1/models/nobody-asked/predict", {}),
+        ("/v1/models/not-cached/predict", {}),
         (f"{PREDICT}?top_k=0", {}),
-        (f"{PREDICT}?top_k=1000", {}),
+        (f"{PREDICT}?top_k=1001", {}),
         (f"{PREDICT}?top_k=1&top_k=2", {}),
         (f"{PREDICT}?top_k=", {}),
         (f"{PREDICT}?surprise=1", {}),
@@ -102,81 +103,81 @@ async def test_what_is_usual_takes_the_short_way(
         (PREDICT, {"X-Request-Timeout": "1"}),
     ],
 )
-async def test_what_is_unusual_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], path: str, changed: dict[str, str]
+async def test_an_unusual_request_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], path: str, changed: dict[str, str]
 ) -> None:
-    response = await hot.post(path, content=b"picture", headers=headers | changed)
+    response = await fast.post(path, content=b"image", headers=headers | changed)
 
     assert response.status_code == 204
     (scope,) = passed_on
     assert (scope["method"], scope["path"]) == ("POST", path.partition("?")[0])
-    assert dict(scope["headers"])[b"content-length"] == b"7"
+    assert dict(scope["headers"])[b"content-length"] == b"5"
 
 
-@pytest.mark.parametrize("picture", [b"", b"x" * 8001], ids=["none", "too large"])
-async def test_a_body_of_an_unusual_size_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], picture: bytes
+@pytest.mark.parametrize("image", [b"", b"x" * 8001], ids=["none", "too large"])
+async def test_an_empty_or_too_large_body_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str], image: bytes
 ) -> None:
-    await hot.post(PREDICT, content=picture, headers=headers)
+    await fast.post(PREDICT, content=image, headers=headers)
 
     assert len(passed_on) == 1
 
 
-async def test_a_body_without_its_length_is_passed_on(
-    hot: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
+async def test_a_body_without_content_length_goes_to_the_application(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
 ) -> None:
     async def chunks() -> Any:
-        yield b"picture"
+        yield b"image"
 
-    await hot.post(PREDICT, content=chunks(), headers=headers)
+    await fast.post(PREDICT, content=chunks(), headers=headers)
 
     assert len(passed_on) == 1
 
 
-async def test_a_key_that_may_not_is_for_the_endpoint(
-    hot: httpx.AsyncClient, behind: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
+async def test_a_key_without_the_scope_goes_to_the_application(
+    fast: httpx.AsyncClient, backends: Backends, stores: Stores, passed_on: list[Scope], headers: dict[str, str]
 ) -> None:
     secret = stores.keys.create("reader", frozenset({KeyScope.READ})).secret
-    await behind.keys.get(secret)
+    await backends.access.authenticate(f"Bearer {secret}")
 
-    await hot.post(PREDICT, content=b"picture", headers=headers | {"Authorization": f"Bearer {secret}"})
+    await fast.post(PREDICT, content=b"image", headers=headers | {"Authorization": f"Bearer {secret}"})
 
     assert len(passed_on) == 1
 
 
-async def test_a_request_is_counted_and_has_an_id(hot: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_a_request_is_counted_and_has_an_id(fast: httpx.AsyncClient, headers: dict[str, str]) -> None:
     before = counted(200)
 
-    response = await hot.post(PREDICT, content=b"picture", headers=headers | {"X-Request-ID": "trace-7"})
+    response = await fast.post(PREDICT, content=b"image", headers=headers | {"X-Request-ID": "trace-7"})
 
     assert response.headers["x-request-id"] == "trace-7"
     assert counted(200) == before + 1
 
 
 async def test_a_refusal_is_logged_with_its_id(
-    hot: httpx.AsyncClient, headers: dict[str, str], logs: list[EventDict]
+    fast: httpx.AsyncClient, headers: dict[str, str], logs: list[EventDict]
 ) -> None:
-    response = await hot.post(PREDICT, content=b"bad", headers=headers | {"X-Request-ID": "trace-7"})
+    response = await fast.post(PREDICT, content=b"bad", headers=headers | {"X-Request-ID": "trace-7"})
 
     assert response.json()["request_id"] == "trace-7"
     assert [(line["event"], line["status"], line["request_id"]) for line in logs] == [("request", 422, "trace-7")]
 
 
-async def test_a_client_that_leaves_frees_its_place(
-    hot: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
+async def test_the_batch_of_a_client_that_disconnects_is_withdrawn(
+    fast: httpx.AsyncClient, channel: MemoryChannel, headers: dict[str, str]
 ) -> None:
-    # given a client whose picture is with a replica that does not answer
+    # given a client whose image was sent to a replica that does not answer
     channel.held = True
     before = counted(499)
-    waiting = asyncio.create_task(hot.post(PREDICT, content=b"picture", headers=headers))
+    waiting = asyncio.create_task(fast.post(PREDICT, content=b"image", headers=headers))
     while not channel.sent:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # when it leaves
+    # when it disconnects
     waiting.cancel()
     while not channel.withdrawn:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
-    # then its batch is taken back
+    # then its batch is withdrawn
     assert channel.withdrawn == channel.sent
     assert counted(499) == before + 1

@@ -1,4 +1,4 @@
-"""A submit that is one too many is refused the same way on the short way and by the application."""
+"""A submit over the limit is refused alike by the fast path and by the application."""
 
 import httpx
 import pytest
@@ -27,14 +27,14 @@ async def submit(client: httpx.AsyncClient, headers: dict[str, str]) -> httpx.Re
     return await client.post("/v1/jobs", json={"kind": "train"}, headers=headers)
 
 
-async def test_one_too_many(app: FastAPI, behind: Backends, headers: dict[str, str]) -> None:
+async def test_one_too_many(app: FastAPI, backends: Backends, headers: dict[str, str]) -> None:
     # given
-    behind.submits.taken = behind.submits.most
+    backends.submits.taken = backends.submits.limit
 
     # when
     async with serving(app, HttpToolsProtocol) as client:
         usual = await submit(client, headers)
-    async with serving(no_app, create_protocol(behind)) as client:
+    async with serving(no_app, create_protocol(backends)) as client:
         short = await submit(client, headers)
 
     # then
@@ -43,6 +43,8 @@ async def test_one_too_many(app: FastAPI, behind: Backends, headers: dict[str, s
     assert [short.headers.get(name) for name in SAME_HEADERS] == [usual.headers.get(name) for name in SAME_HEADERS]
 
 
-async def test_one_that_there_is_room_for(app: FastAPI, behind: Backends, headers: dict[str, str]) -> None:
-    async with serving(app, create_protocol(behind)) as client:
+async def test_a_submit_is_passed_on_if_there_is_room(
+    app: FastAPI, backends: Backends, headers: dict[str, str]
+) -> None:
+    async with serving(app, create_protocol(backends)) as client:
         assert (await submit(client, headers)).status_code == 422

@@ -1,4 +1,4 @@
-"""A gateway in front of models that run in this process, and its address for real clients."""
+"""A gateway over models that run in this process, and its addresses for real clients."""
 
 import threading
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from services.storage.stores import Stores
 from tests.support.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
 from tests.support.onnx_serving import LocalAsker, serve
 from tests.support.servers import free_port
-from tests.unit.gateway.backends import backends
+from tests.unit.gateway.backends import make_backends
 
 SETTINGS = GatewaySettings(max_json_bytes=2_000, max_predict_bytes=2_000_000, grpc_port=free_port())
 
 
 @dataclass(frozen=True)
 class World:
-    """The parts of a gateway, and the key that may do everything."""
+    """The parts of a gateway, and an admin key."""
 
     stores: Stores
     asker: LocalAsker
@@ -37,12 +37,12 @@ class World:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The key; a new one each time, since tritonclient writes into what it is given."""
+        """The key's headers; a new dict each time, because tritonclient modifies it."""
         return {"Authorization": f"Bearer {self.secret}"}
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The key as gRPC takes it: lower-case."""
+        """The key as gRPC metadata, with a lower-case name."""
         return {"authorization": f"Bearer {self.secret}"}
 
 
@@ -61,14 +61,14 @@ def world() -> World:
     three = helper.make_node("Constant", [], ["y"], value_float=3.0)
     serve(stores, "constant", graph([three], {}, {"y": (TensorProto.FLOAT, ())}))
     asker = LocalAsker(objects)
-    behind = backends(stores, asker, SETTINGS)
+    backends = make_backends(stores, asker, SETTINGS)
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    return World(stores, asker, behind, create_app(behind), secret)
+    return World(stores, asker, backends, create_app(backends), secret)
 
 
 @pytest.fixture(autouse=True)
 def calm(world: World) -> None:
-    """A pool that answers, and a gateway that remembers nothing."""
+    """Reset the pool, and clear the gateway's caches."""
     world.asker.error = None
     world.asker.asked.clear()
     world.asker.within_s.clear()
@@ -77,7 +77,7 @@ def calm(world: World) -> None:
 
 @pytest.fixture
 async def client(world: World) -> httpx.AsyncClient:
-    """A client whose key may do everything."""
+    """A client with an admin key."""
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(world.app), base_url="http://tidepool", headers=world.headers
     )
@@ -85,7 +85,7 @@ async def client(world: World) -> httpx.AsyncClient:
 
 @pytest.fixture(scope="module")
 def address(world: World) -> Iterator[str]:
-    """Where the gateway truly listens."""
+    """The address of a real HTTP server."""
     server = uvicorn.Server(uvicorn.Config(world.app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -99,5 +99,5 @@ def address(world: World) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def grpc_address(address: str) -> str:
-    """Where it listens for gRPC."""
+    """The address of its gRPC server."""
     return f"127.0.0.1:{SETTINGS.grpc_port}"

@@ -1,4 +1,4 @@
-"""Request bodies that are compressed."""
+"""Compressed request bodies."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""/v2 as any HTTP client speaks it."""
+"""/v2 with a plain HTTP client."""
 
 import httpx
 import pytest
@@ -16,7 +16,7 @@ X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.5, 2]}
 
 
 def refused(response: httpx.Response, status: int) -> str:
-    """The message of a refusal in the protocol's shape."""
+    """The message of a refusal in the protocol's format."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-request-id"]
@@ -25,7 +25,7 @@ def refused(response: httpx.Response, status: int) -> str:
     return str(body["error"])
 
 
-async def test_json_both_ways(client: httpx.AsyncClient) -> None:
+async def test_json_inputs_and_outputs(client: httpx.AsyncClient) -> None:
     response = await client.post(INFER, json={"id": "7", "inputs": [X], "parameters": {"mine": 1}})
 
     assert response.json() == {
@@ -36,7 +36,7 @@ async def test_json_both_ways(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_raw_data_both_ways(client: httpx.AsyncClient) -> None:
+async def test_raw_inputs_and_outputs(client: httpx.AsyncClient) -> None:
     head = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}],'
     head += b'"parameters":{"binary_data_output":true}}'
 
@@ -55,7 +55,7 @@ async def test_raw_data_both_ways(client: httpx.AsyncClient) -> None:
     [
         ({"name": "z"}, "no input 'z'; its inputs are 'x'"),
         ({"datatype": "FP64"}, "'FP64'; send it as FP32"),
-        ({"datatype": "float"}, "no data type of the protocol"),
+        ({"datatype": "float"}, "not a data type of the protocol"),
         ({"shape": [2]}, "the model takes [-1, 2]"),
         ({"shape": [1, 3]}, "the model takes [-1, 2]"),
         ({"shape": [2, 2]}, "8 bytes of data; FP32 [2, 2] has 16"),
@@ -98,7 +98,7 @@ async def test_a_request_that_is_wrong(client: httpx.AsyncClient, body: object, 
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"inputs":[{"name":"\xff"}]}', b"\x00"])
-async def test_a_body_that_is_no_json(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
     assert "not JSON" in refused(await client.post(INFER, content=content), 400)
 
 
@@ -149,7 +149,7 @@ async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> 
     await client.put("/v1/models/twice/aliases/production", json={"version": 1})
     body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [3]}]}
 
-    # then each name is answered by the version that it means
+    # then each name is answered by its version
     for path, version in (
         ("twice", "2"),
         ("twice/versions/1", "1"),
@@ -166,7 +166,7 @@ async def test_versions_and_aliases(client: httpx.AsyncClient, world: World) -> 
     assert (await client.post("/v2/models/twice@production/infer", json=body)).json()["model_version"] == "2"
 
 
-async def test_values_that_the_model_cannot_take(client: httpx.AsyncClient) -> None:
+async def test_values_that_the_model_cannot_take_are_refused(client: httpx.AsyncClient) -> None:
     body = {"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [99]}]}
 
     message = refused(await client.post("/v2/models/lookup/infer", json=body), 400)
@@ -178,7 +178,7 @@ async def test_values_that_the_model_cannot_take(client: httpx.AsyncClient) -> N
     "error",
     [Overloaded("full"), DeadlineExceeded("late"), BrokerUnavailable("away"), TidepoolError("an internal error")],
 )
-async def test_the_pool_fails(client: httpx.AsyncClient, world: World, error: TidepoolError) -> None:
+async def test_an_error_of_the_pool_is_passed_on(client: httpx.AsyncClient, world: World, error: TidepoolError) -> None:
     world.asker.error = error
 
     response = await client.post(INFER, json={"inputs": [X]})

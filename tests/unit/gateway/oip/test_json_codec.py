@@ -1,4 +1,4 @@
-"""Tensors whose elements are JSON."""
+"""Tensors with JSON elements."""
 
 import ml_dtypes
 import msgspec
@@ -17,13 +17,13 @@ def raw(text: str) -> msgspec.Raw:
 
 
 @pytest.mark.parametrize("datatype", [name for name in DATATYPES if name != "BYTES"])
-def test_every_type_there_and_back(datatype: str) -> None:
+def test_every_type_survives_the_round_trip(datatype: str) -> None:
     data = VALUES[datatype].tobytes()
 
-    found = plain_json(Tensor("x", datatype, (2, 2), data))
+    result = plain_json(Tensor("x", datatype, (2, 2), data))
 
-    assert found == VALUES[datatype].flatten().tolist()
-    assert packed_json("x", datatype, msgspec.Raw(msgspec.json.encode(found))) == data
+    assert result == VALUES[datatype].flatten().tolist()
+    assert packed_json("x", datatype, msgspec.Raw(msgspec.json.encode(result))) == data
 
 
 @pytest.mark.parametrize("value", [1.00390625, 1.01171875, 3.14159, -1e-40, 65504.0])
@@ -57,12 +57,12 @@ def test_values_that_the_type_cannot_hold(datatype: str, text: str) -> None:
         packed_json("x", datatype, raw(text))
 
 
-def test_data_that_is_no_json() -> None:
+def test_data_that_is_not_json_is_refused() -> None:
     with pytest.raises(Malformed):
         packed_json("x", "FP32", raw("[1"))
 
 
-def test_what_json_has_no_word_for() -> None:
+def test_nan_and_infinity_become_null() -> None:
     # given NaN and infinity
     tensor = Tensor("y", "FP32", (2,), np.array([np.nan, np.inf], np.float32).tobytes())
 
@@ -70,6 +70,6 @@ def test_what_json_has_no_word_for() -> None:
     assert msgspec.json.encode(plain_json(tensor)) == b"[null,null]"
 
 
-def test_bytes_that_are_no_text() -> None:
-    with pytest.raises(Invalid, match="ask for binary data"):
+def test_bytes_that_are_not_utf_8_are_refused() -> None:
+    with pytest.raises(Invalid, match="request binary data"):
         plain_json(Tensor("y", "BYTES", (1,), packed([b"\xff"])))

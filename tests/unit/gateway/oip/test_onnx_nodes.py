@@ -1,4 +1,4 @@
-"""A sample of ONNX's own node tests through /v2; benchmarks/inference/node_tests.py asks them all."""
+"""A sample of ONNX's own node tests through /v2; benchmarks/inference/node_tests.py runs all of them."""
 
 import httpx
 import pytest
@@ -11,12 +11,12 @@ pytestmark = pytest.mark.anyio
 EVERY = 11
 
 
-async def test_what_onnx_runtime_runs_is_served(client: httpx.AsyncClient, world: World) -> None:
+async def test_models_that_onnx_runtime_runs_are_served(client: httpx.AsyncClient, world: World) -> None:
     # given the cases that raw ONNX Runtime runs
     cases = [case for test in node_tests()[::EVERY] if isinstance(case := runnable(test), Case)]
     assert len(cases) >= 100
 
-    # then each is answered the same through the protocol
+    # then each gives the same result through the protocol
     faults = {case.name: await ask(client, world.stores, f"node-{number}", case) for number, case in enumerate(cases)}
 
     assert {name: fault for name, fault in faults.items() if fault} == {}

@@ -66,7 +66,7 @@ def test_the_repository(client: triton.InferenceServerClient, world: World) -> N
 
 
 @pytest.mark.parametrize("datatype", DATATYPES)
-def test_every_type_there_and_back(client: triton.InferenceServerClient, world: World, datatype: str) -> None:
+def test_every_type_survives_the_round_trip(client: triton.InferenceServerClient, world: World, datatype: str) -> None:
     array = VALUES[datatype]
 
     found = client.infer(f"identity-{datatype.lower()}", [given("x", array)], headers=world.metadata).as_numpy("y")
@@ -74,7 +74,7 @@ def test_every_type_there_and_back(client: triton.InferenceServerClient, world: 
     assert found.tolist() == array.tolist()
 
 
-def test_the_outputs_asked_for_and_the_id(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_requested_outputs_and_the_id_are_returned(client: triton.InferenceServerClient, world: World) -> None:
     a, b = np.full((2, 3), 5, np.float32), np.full((2, 3), 3, np.float32)
     wanted = [triton.InferRequestedOutput("difference")]
 
@@ -87,7 +87,7 @@ def test_the_outputs_asked_for_and_the_id(client: triton.InferenceServerClient, 
     assert result.as_numpy("sum") is None
 
 
-def test_many_at_once(client: triton.InferenceServerClient, world: World) -> None:
+def test_concurrent_requests_get_their_own_answers(client: triton.InferenceServerClient, world: World) -> None:
     answers: dict[int, np.ndarray] = {}
     done = threading.Semaphore(0)
 
@@ -109,7 +109,7 @@ def test_many_at_once(client: triton.InferenceServerClient, world: World) -> Non
 
 
 @pytest.mark.parametrize("datatype", [name for name in DATATYPES if name not in {"FP16", "BF16"}])
-def test_typed_contents_both_ways(stub: GRPCInferenceServiceStub, world: World, datatype: str) -> None:
+def test_typed_inputs_and_outputs(stub: GRPCInferenceServiceStub, world: World, datatype: str) -> None:
     request = ModelInferRequest(model_name=f"identity-{datatype.lower()}")
     tensor = request.inputs.add(name="x", datatype=datatype, shape=[2, 2])
     field = {"B": "bool", "U": "uint", "I": "int", "F": "fp32"}[datatype[0]]
@@ -181,7 +181,9 @@ def test_a_request_that_is_wrong(stub: GRPCInferenceServiceStub, world: World, s
         (TidepoolError("an internal error"), "INTERNAL"),
     ],
 )
-def test_the_pool_fails(client: triton.InferenceServerClient, world: World, error: TidepoolError, code: str) -> None:
+def test_an_error_of_the_pool_is_passed_on(
+    client: triton.InferenceServerClient, world: World, error: TidepoolError, code: str
+) -> None:
     world.asker.error = error
 
     with pytest.raises(InferenceServerException) as caught:

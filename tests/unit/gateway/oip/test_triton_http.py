@@ -50,7 +50,7 @@ def test_the_repository(client: triton.InferenceServerClient, world: World) -> N
     client.load_model("sums", headers=world.headers)
     assert [target.model for target in world.asker.asked] == ["sums"]
 
-    # when a model is unloaded, it stays ready, since a replica loads it again for the next question
+    # when a model is unloaded, it stays ready, because a replica loads it again for the next request
     client.unload_model("sums", headers=world.headers)
     assert client.is_model_ready("sums", headers=world.headers)
 
@@ -61,7 +61,7 @@ def test_the_repository(client: triton.InferenceServerClient, world: World) -> N
 @pytest.mark.parametrize("datatype", DATATYPES)
 @pytest.mark.parametrize("binary_in", [True, False])
 @pytest.mark.parametrize("binary_out", [True, False])
-def test_every_type_there_and_back(
+def test_every_type_survives_the_round_trip(
     client: triton.InferenceServerClient, world: World, datatype: str, binary_in: bool, binary_out: bool
 ) -> None:
     array = VALUES[datatype]
@@ -96,7 +96,7 @@ def test_a_model_without_inputs(client: triton.InferenceServerClient, world: Wor
     assert client.infer("constant", [], headers=world.headers).as_numpy("y") == 3
 
 
-def test_the_outputs_asked_for_and_the_id(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_requested_outputs_and_the_id_are_returned(client: triton.InferenceServerClient, world: World) -> None:
     a, b = np.full((2, 3), 5, np.float32), np.full((2, 3), 3, np.float32)
     wanted = [triton.InferRequestedOutput("difference"), triton.InferRequestedOutput("sum", binary_data=False)]
 
@@ -113,7 +113,7 @@ def test_the_outputs_asked_for_and_the_id(client: triton.InferenceServerClient, 
     assert only.as_numpy("sum") is None
 
 
-def test_many_at_once(client: triton.InferenceServerClient, world: World) -> None:
+def test_concurrent_requests_get_their_own_answers(client: triton.InferenceServerClient, world: World) -> None:
     arrays = [np.full((1, 2), number, np.float32) for number in range(20)]
 
     calls = [client.async_infer("identity-fp32", [given("x", array)], headers=world.headers) for array in arrays]
@@ -136,13 +136,13 @@ def test_a_compressed_request(client: triton.InferenceServerClient, world: World
     assert (result.as_numpy("y") == array).all()
 
 
-def test_microseconds_as_the_clients_deadline(client: triton.InferenceServerClient, world: World) -> None:
+def test_the_timeout_parameter_is_in_microseconds(client: triton.InferenceServerClient, world: World) -> None:
     client.infer("identity-fp32", [given("x", VALUES["FP32"])], timeout=2_500_000, headers=world.headers)
 
     assert world.asker.within_s == [2.5]
 
 
-def test_an_error_says_what_to_change(client: triton.InferenceServerClient, world: World) -> None:
+def test_an_error_message_says_what_to_change(client: triton.InferenceServerClient, world: World) -> None:
     wrong = given("x", np.zeros((1, 3), np.float32))
 
     with pytest.raises(InferenceServerException, match=r"the shape \[1, 3\]; the model takes \[-1, 2\]") as caught:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contract.batches import Format
 from contract.errors import BadImage
+from contract.kinds.predict import Format
 from contract.predictions import ImageResult, Prediction
 from services.inference.batch import formats
 from services.inference.batch.formats import Table

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from contract.batches import PredictResult, PredictSpec
+from contract.access import DEFAULT_PROJECT
 from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobState, PredictRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
 from contract.training import Metrics
 from media.classification import Tally
 from services.inference.batch.predict import predict
@@ -46,7 +47,7 @@ def result(job: Job) -> PredictResult:
 
 
 def output(stores: Stores, job: Job, folder: Path) -> Path:
-    return fetch(stores.objects, stores.jobs.output(job.id), folder / "output")
+    return fetch(stores.objects, stores.of(DEFAULT_PROJECT).jobs.output(job.id), folder / "output")
 
 
 def rows(stores: Stores, job: Job, folder: Path) -> list[PredictionRow]:
@@ -140,7 +141,9 @@ def test_a_split_with_a_class_unknown_to_the_model_has_no_metrics(stores: Stores
 
     assert result(job).metrics is None
     assert {row.label for row in rows(stores, job, tmp_path)} == {"cat", "dog", "emu"}
-    logged = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
+    logged = [
+        event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
+    ]
     assert logged == ["the data set has classes that the model does not know, so there are no metrics"]
 
 
@@ -152,7 +155,7 @@ def test_a_split_with_other_image_preprocessing_is_rejected(stores: Stores, tmp_
     assert job.state == JobState.FAILED
     assert job.error is not None
     assert job.error.code == "invalid"
-    assert "takes pictures as 8×6 RGB (stretch), and the data set has them as 8×6 RGB (pad)" in job.error.message
+    assert "takes images as 8×6 RGB (stretch), but the data set has them as 8×6 RGB (pad)" in job.error.message
 
 
 def test_an_empty_split_is_rejected(stores: Stores, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Cancelled
-from contract.jobs import Job, JobKind, JobState, VetRequest
+from contract.jobs import Job, JobKind, JobState
+from contract.kinds.vet import ImageInput, VetRequest, VetSpec
 from contract.models import ModelCard
 from contract.references import Reference
 from contract.uploads import UploadSource
-from contract.vetting import ImageInput, VetSpec
 from services.inference.engine.loader import ModelLoader
 from services.inference.vetting.findings import ExaminerRequest
 from services.inference.vetting.process import run_examiner
@@ -46,11 +47,13 @@ def test_a_file_without_metadata_is_published_unchanged(stores: Stores, tmp_path
     job = vetted(stores, tmp_path, file)
 
     assert job.state == JobState.SUCCEEDED, job.error
-    _, manifest = stores.models.manifest(VERSION)
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
     assert stores.objects.read(manifest.artifact) == file
     assert (manifest.batched, manifest.labels, manifest.preprocessing) == (True, (), None)
     assert (manifest.onnx.size, manifest.onnx.opset) == (len(file), 18)
-    lines = [event.data["message"] for event in stores.events.after(job.id, 0) if event.kind == "log"]
+    lines = [
+        event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
+    ]
     assert lines == [
         "the model takes tensors through /v2; to classify images it needs labels and preprocessing in its metadata"
     ]
@@ -62,7 +65,7 @@ def test_metadata_of_the_job_becomes_the_card_in_the_file(
 ) -> None:
     vetted(stores, tmp_path, linear(card), labels=LABELS, preprocessing=IMAGE_INPUT)
 
-    _, manifest = stores.models.manifest(VERSION)
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
     loaded = ModelLoader().load(stores.objects.read(manifest.artifact))
     assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=IMAGE_INPUT.preprocessing)
 
@@ -70,7 +73,7 @@ def test_metadata_of_the_job_becomes_the_card_in_the_file(
 def test_the_card_in_the_file_is_used_without_metadata(stores: Stores, tmp_path: Path) -> None:
     vetted(stores, tmp_path, linear(CARD))
 
-    assert stores.models.manifest(VERSION)[1].card == CARD
+    assert stores.of(DEFAULT_PROJECT).models.manifest(VERSION)[1].card == CARD
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def test_unsafe_files_are_rejected_with_a_reason(stores: Stores, tmp_path: Path,
     job = vetted(stores, tmp_path, file)
 
     assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_model")
-    version = stores.models.get(VERSION)
+    version = stores.of(DEFAULT_PROJECT).models.get(VERSION)
     assert version.status == "rejected"
     assert reason in (version.reason or "")
 
@@ -97,7 +100,7 @@ def test_an_endless_loop_is_rejected(stores: Stores, tmp_path: Path, monkeypatch
 
     vetted(stores, tmp_path, models.endless())
 
-    assert "took more than 3 s of CPU" in (stores.models.get(VERSION).reason or "")
+    assert "took more than 3 s of CPU" in (stores.of(DEFAULT_PROJECT).models.get(VERSION).reason or "")
 
 
 def test_a_file_that_is_too_large_is_rejected(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +108,7 @@ def test_a_file_that_is_too_large_is_rejected(stores: Stores, tmp_path: Path, mo
 
     vetted(stores, tmp_path, linear())
 
-    assert "can have at most 100" in (stores.models.get(VERSION).reason or "")
+    assert "can have at most 100" in (stores.of(DEFAULT_PROJECT).models.get(VERSION).reason or "")
 
 
 def test_cancelling_the_job_ends_the_process(tmp_path: Path) -> None:

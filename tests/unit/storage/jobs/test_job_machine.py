@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.events import EventKind
-from contract.jobs import JobKind, JobState, PreprocessRequest, Progress
+from contract.jobs import JobKind, JobState, Progress
+from contract.kinds.preprocess import PreprocessRequest
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.events import Events

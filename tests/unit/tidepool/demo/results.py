@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from contract.catalog import DatasetVersion, ModelVersion
 from contract.datasets import Counts
 from contract.images import ImageSpec, Preprocessing
-from contract.jobs import TrainResult
+from contract.kinds.train import TrainResult
 from contract.training import ClassMetrics, Epoch, EvaluationMetrics, Metrics, OnnxInfo
 from tidepool.demo.workflow import BatchResult, DemoResult, SamplePrediction
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from contract.jobs import Counts, PreprocessResult
+from contract.datasets import Counts
+from contract.kinds.preprocess import PreprocessResult
 from tests.unit.tidepool.demo.results import demo_result
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay

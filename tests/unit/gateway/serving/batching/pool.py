@@ -1,4 +1,4 @@
-"""The only place that puts a batcher over a pool that answers when the test says so."""
+"""A batcher over a pool that answers when the test says so."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from contract.inference import Artifact, Batch, EncodedImage, Failure, Question,
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.serving.batching.batcher import Batcher
-from services.gateway.serving.batching.bounds import Bounds
+from services.gateway.serving.batching.lane import Bounds
 
 ARTIFACT = Artifact("jobs", "model.onnx", 1, "0" * 64)
 TARGET = Target("pet-cnn", 1, ARTIFACT)
@@ -16,7 +16,7 @@ PATIENCE_S = 60.0
 
 
 def echo(_: Target, questions: tuple[Question, ...], max_batch: int = 64) -> BatchAnswers:
-    """Each file as the best label, or a failure for one that is called so."""
+    """Return each file as the best label, or a failure for a file that asks for one."""
     return BatchAnswers([_echoed(question) for question in questions], 1.5, "CPUExecutionProvider", max_batch)
 
 
@@ -40,16 +40,16 @@ class Pool:
         self.batcher = Batcher(self.channel, Bounds(**bounds))
 
     def ask(self, text: str, target: Target = TARGET, within_s: float = PATIENCE_S) -> "asyncio.Task[str]":
-        """A question whose answer is its own text."""
+        """Ask a question whose answer is its own text."""
         return asyncio.create_task(self._ask(text, target, within_s))
 
     async def sent(self) -> list[list[str]]:
-        """What every batch so far carries, once the event loop has nothing left to do."""
+        """The contents of every batch so far, once the event loop is idle."""
         await settled()
         return [texts(batch) for batch in self.channel.sent]
 
     async def reply(self, number: int) -> None:
-        """Answer the batch that was sent so many sends ago, counted from 0."""
+        """Answer the batch with this index, in the order of sending."""
         await settled()
         await self.channel.answer(self.channel.sent[number])
         await settled()
@@ -60,7 +60,7 @@ class Pool:
 
 
 class FragileChannel(MemoryChannel):
-    """Its twin, with outages."""
+    """An in-memory channel with outages."""
 
     refuses = False
 
@@ -79,6 +79,6 @@ def texts(batch: Batch) -> list[str]:
 
 
 async def settled() -> None:
-    """Let everything run that can."""
+    """Run the event loop until it is idle."""
     for _ in range(10):
         await asyncio.sleep(0)

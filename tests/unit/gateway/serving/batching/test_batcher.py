@@ -1,4 +1,4 @@
-"""What comes of a question, whatever happens to its batch."""
+"""The outcome of a request, whatever happens to its batch."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.unit.gateway.serving.batching.pool import PATIENCE_S, TARGET, Pool, e
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_answer_tells_who_computed_it_and_with_whom() -> None:
+async def test_an_answer_has_its_provider_and_batch_size() -> None:
     pool = Pool()
     pool.channel.held = False
 
@@ -52,7 +52,7 @@ async def test_replies_in_another_order_are_not_mixed_up() -> None:
     assert await asyncio.gather(*answers) == ["one", "two", "three"]
 
 
-async def test_a_failure_is_one_questions_own() -> None:
+async def test_a_failure_affects_only_its_own_request() -> None:
     pool = Pool()
     pool.channel.held = False
 
@@ -63,14 +63,14 @@ async def test_a_failure_is_one_questions_own() -> None:
     assert bad.message == "the file is damaged"
 
 
-async def test_nobody_answers_in_time() -> None:
+async def test_a_request_without_an_answer_in_time_fails() -> None:
     pool = Pool()
 
     with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
         await pool.ask("one", within_s=0.01)
 
 
-async def test_what_may_be_lost_is_sent_once_more() -> None:
+async def test_a_batch_that_may_be_lost_is_sent_once_more() -> None:
     pool = Pool()
     answers = [pool.ask("one"), pool.ask("two")]
     await settled()
@@ -82,7 +82,7 @@ async def test_what_may_be_lost_is_sent_once_more() -> None:
     assert await asyncio.gather(*answers) == ["one", "two"]
 
 
-async def test_what_is_lost_twice_fails() -> None:
+async def test_a_batch_that_is_lost_twice_fails() -> None:
     pool = Pool(flights=1)
     unlucky = pool.ask("unlucky")
     await settled()
@@ -107,7 +107,7 @@ async def test_a_second_reply_is_dropped() -> None:
     other = pool.ask("two")
     await settled()
 
-    # when the first batch, sent twice perhaps, is answered twice
+    # when the first batch is answered twice
     await pool.reply(0)
 
     assert await answer == "one"
@@ -116,7 +116,7 @@ async def test_a_second_reply_is_dropped() -> None:
     assert await other == "two"
 
 
-async def test_a_reply_to_what_was_withdrawn_is_dropped() -> None:
+async def test_a_reply_to_a_withdrawn_batch_is_dropped() -> None:
     pool = Pool(flights=1)
     left = pool.ask("leaves")
     await settled()
@@ -131,7 +131,7 @@ async def test_a_reply_to_what_was_withdrawn_is_dropped() -> None:
     assert await stays == "stays"
 
 
-async def test_a_reply_of_another_life_is_dropped() -> None:
+async def test_a_reply_to_an_unknown_batch_is_dropped() -> None:
     pool = Pool()
     pool.ask("one")
     await settled()
@@ -141,7 +141,7 @@ async def test_a_reply_of_another_life_is_dropped() -> None:
     assert await pool.sent() == [["one"]]
 
 
-async def test_an_outage_is_told_at_once_and_is_over_when_it_is_over() -> None:
+async def test_an_outage_fails_requests_immediately_until_it_ends() -> None:
     pool = Pool()
     pool.channel.refuses = True
     with pytest.raises(BrokerUnavailable):
@@ -157,7 +157,7 @@ async def test_an_outage_is_told_at_once_and_is_over_when_it_is_over() -> None:
     assert await answer == "two"
 
 
-async def test_an_outage_while_it_is_sent_again() -> None:
+async def test_an_outage_during_the_second_sending_fails_the_requests() -> None:
     pool = Pool()
     answer = pool.ask("one")
     await settled()
@@ -169,7 +169,7 @@ async def test_an_outage_while_it_is_sent_again() -> None:
         await answer
 
 
-async def test_a_client_that_leaves_takes_nobody_along() -> None:
+async def test_an_abandoned_request_does_not_affect_its_batch() -> None:
     pool = Pool()
     leaves, stays = pool.ask("leaves"), pool.ask("stays")
     await settled()
@@ -181,8 +181,8 @@ async def test_a_client_that_leaves_takes_nobody_along() -> None:
     assert leaves.cancelled()
 
 
-async def test_what_waits_is_counted_until_it_is_answered_or_left() -> None:
-    # given one question under way, and two that gather
+async def test_waiting_requests_are_counted_until_answered_or_abandoned() -> None:
+    # given one request in flight, and two that wait
     pool = Pool(flights=1)
     answered, leaves, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
     assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)
@@ -198,7 +198,7 @@ async def test_what_waits_is_counted_until_it_is_answered_or_left() -> None:
     assert report.per_minute > 0
 
 
-async def test_where_no_replica_lives_what_is_sent_is_told_of_at_once() -> None:
+async def test_a_batch_without_replicas_is_announced_immediately() -> None:
     pool = Pool(replicas=0, flights=1)
 
     for text in ("one", "two"):
@@ -208,7 +208,7 @@ async def test_where_no_replica_lives_what_is_sent_is_told_of_at_once() -> None:
     assert pool.channel.announced == [2]
 
 
-async def test_where_a_replica_lives_nothing_is_told_in_haste() -> None:
+async def test_a_batch_with_replicas_is_not_announced() -> None:
     pool = Pool(replicas=1)
 
     pool.ask("one")
@@ -217,7 +217,7 @@ async def test_where_a_replica_lives_nothing_is_told_in_haste() -> None:
     assert pool.channel.announced == []
 
 
-async def test_a_pool_that_fails_as_a_whole() -> None:
+async def test_an_error_of_the_whole_batch_fails_every_request() -> None:
     pool = Pool()
 
     def fail(*_: object) -> None:
@@ -228,7 +228,7 @@ async def test_a_pool_that_fails_as_a_whole() -> None:
 
     await pool.reply(0)
 
-    assert [type(found) for found in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
+    assert [type(result) for result in await asyncio.gather(*answers, return_exceptions=True)] == [BadImage] * 2
     # and the next question is asked as ever
     pool.channel.respond = echo
     again = pool.ask("three")

@@ -1,4 +1,4 @@
-"""Whatever arrives, is answered, is lost or leaves in whatever order, each question gets its own answer or a reason."""
+"""Requests, replies, losses and disconnects in any order: each request gets its own answer or an error."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ BATCH, WAITING = 3, 6
 
 @dataclass
 class History:
-    """A pool, and what was asked of it."""
+    """A pool, and the requests sent to it."""
 
     pool: Pool = field(default_factory=lambda: Pool(batch=BATCH, waiting=WAITING, flights=1))
     asked: list["asyncio.Task[str]"] = field(default_factory=list)
@@ -49,7 +49,7 @@ class History:
         await settled()
 
     def reply(self, batch: Batch) -> None:
-        """Once more, perhaps."""
+        """Send batches again that may be lost."""
         answers = tuple(Scores(((text, 1.0),)) for text in texts(batch))
         self.pool.batcher.replied(Reply(batch.id, answers, 1.0, "CPUExecutionProvider", 64))
 
@@ -91,7 +91,7 @@ def test_no_answer_is_lost_or_mixed_up(steps: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("count", [WAITING, WAITING + 1])
-def test_only_those_beyond_the_bound_are_refused(count: int) -> None:
+def test_only_requests_beyond_the_limit_are_refused(count: int) -> None:
     async def check() -> None:
         history = await run([("ask", count)])
 

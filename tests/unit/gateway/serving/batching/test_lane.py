@@ -1,4 +1,4 @@
-"""When requests leave, and with whom."""
+"""When requests are sent, and in which batches."""
 
 import asyncio
 from functools import partial
@@ -22,7 +22,7 @@ async def test_a_request_that_finds_room_leaves_at_once() -> None:
     assert await answer == "one"
 
 
-async def test_what_has_arrived_leaves_together() -> None:
+async def test_requests_that_have_arrived_leave_together() -> None:
     pool = Pool()
 
     for text in ("one", "two", "three"):
@@ -31,7 +31,7 @@ async def test_what_has_arrived_leaves_together() -> None:
     assert await pool.sent() == [["one", "two", "three"]]
 
 
-async def test_requests_gather_while_the_flights_are_under_way() -> None:
+async def test_requests_gather_while_batches_are_in_flight() -> None:
     # given as many flights as there may be
     pool = Pool(flights=2)
     for text in ("one", "two"):
@@ -43,17 +43,17 @@ async def test_requests_gather_while_the_flights_are_under_way() -> None:
         pool.ask(text)
     assert await pool.sent() == [["one"], ["two"]]
 
-    # then they leave with the next replies, whichever these are: beside a batch under way, with half of all requests
+    # then they leave with the next replies, whichever these are: with another batch in flight, half of all requests
     await pool.reply(1)
     assert await pool.sent() == [["one"], ["two"], ["three", "four"]]
 
-    # and with nothing under way, all that wait
+    # and with nothing in flight, all waiting requests
     await pool.reply(2)
     await pool.reply(0)
     assert (await pool.sent())[3:] == [["five"]]
 
 
-async def test_beside_a_batch_under_way_a_small_one_waits_for_more() -> None:
+async def test_a_small_batch_waits_for_more_while_another_is_in_flight() -> None:
     # given a replica that is busy with many requests
     pool = Pool(flights=2)
     for text in ("one", "two", "three", "four"):
@@ -65,13 +65,13 @@ async def test_beside_a_batch_under_way_a_small_one_waits_for_more() -> None:
     pool.ask("six")
     assert len(await pool.sent()) == 1
 
-    # until they are as many as those under way
+    # until they are as many as those in flight
     pool.ask("seven")
     pool.ask("eight")
     assert (await pool.sent())[1:] == [["five", "six", "seven", "eight"]]
 
 
-async def test_what_waits_for_more_leaves_when_the_replica_is_free() -> None:
+async def test_waiting_requests_leave_when_the_replica_is_idle() -> None:
     pool = Pool(flights=2)
     for text in ("one", "two", "three", "four"):
         pool.ask(text)
@@ -83,7 +83,7 @@ async def test_what_waits_for_more_leaves_when_the_replica_is_free() -> None:
     assert (await pool.sent())[1:] == [["five"]]
 
 
-async def test_a_batch_holds_no_more_than_it_may() -> None:
+async def test_a_batch_has_at_most_the_maximum_size() -> None:
     pool = Pool(flights=1, batch=2)
     pool.ask("one")
     await settled()
@@ -105,7 +105,7 @@ async def test_requests_are_divided_among_the_idle_replicas() -> None:
     assert [len(batch) for batch in await pool.sent()] == [3, 2, 2]
 
 
-async def test_more_replicas_have_more_batches_under_way() -> None:
+async def test_more_replicas_have_more_batches_in_flight() -> None:
     pool = Pool(replicas=3, flights=2)
 
     for number in range(10):
@@ -115,7 +115,7 @@ async def test_more_replicas_have_more_batches_under_way() -> None:
     assert await pool.sent() == [[str(number)] for number in range(6)]
 
 
-async def test_a_pool_without_replicas_is_sent_something_all_the_same() -> None:
+async def test_a_pool_without_replicas_still_gets_batches() -> None:
     pool = Pool(replicas=0)
 
     pool.ask("one")
@@ -137,7 +137,7 @@ async def test_the_largest_batch_is_learned_from_the_replies() -> None:
     assert (await pool.sent())[1:] == [["four", "five"]]
 
 
-async def test_a_replica_that_could_take_more_changes_no_bound() -> None:
+async def test_a_larger_batch_of_the_replica_does_not_raise_the_limit() -> None:
     pool = Pool(flights=1, batch=2)
     pool.ask("one")
     await pool.reply(0)
@@ -148,7 +148,7 @@ async def test_a_replica_that_could_take_more_changes_no_bound() -> None:
     assert (await pool.sent())[1:] == [["two", "three"]]
 
 
-async def test_a_model_without_a_batch_axis_is_asked_one_by_one() -> None:
+async def test_a_model_without_a_batch_axis_gets_batches_of_one() -> None:
     # given one whose replica speaks of batches
     pool = Pool(flights=1)
     target = Target("pet-cnn", 1, ARTIFACT, batched=False)
@@ -161,7 +161,7 @@ async def test_a_model_without_a_batch_axis_is_asked_one_by_one() -> None:
     assert await pool.sent() == [["one"], ["two"], ["three"]]
 
 
-async def test_versions_share_no_batch_and_no_room() -> None:
+async def test_versions_have_separate_batches_and_limits() -> None:
     pool = Pool(flights=1)
     other = Target("pet-cnn", 2, ARTIFACT)
 
@@ -174,7 +174,7 @@ async def test_versions_share_no_batch_and_no_room() -> None:
     assert await asyncio.gather(*answers) == ["a", "b", "c", "d"]
 
 
-async def test_nobody_waits_beyond_the_bound() -> None:
+async def test_a_request_beyond_the_limit_is_refused() -> None:
     pool = Pool(flights=1, waiting=2)
     answers = []
     for text in ("flies", "waits", "waits too"):
@@ -190,7 +190,7 @@ async def test_nobody_waits_beyond_the_bound() -> None:
     assert await asyncio.gather(*answers) == ["flies", "waits", "waits too"]
 
 
-async def test_the_place_of_a_client_that_left_is_free() -> None:
+async def test_an_abandoned_request_frees_its_place() -> None:
     pool = Pool(flights=1, waiting=1)
     pool.ask("flies")
     await settled()
@@ -201,12 +201,12 @@ async def test_the_place_of_a_client_that_left_is_free() -> None:
     await settled()
     pool.ask("comes later")
 
-    # and nobody computes for who has left
+    # and nothing is computed for clients that left
     await pool.reply(0)
     assert await pool.sent() == [["flies"], ["comes later"]]
 
 
-async def test_the_place_of_a_request_that_is_too_late_is_free() -> None:
+async def test_an_expired_request_frees_its_place() -> None:
     pool = Pool(flights=1, waiting=1)
     pool.ask("flies")
     await settled()
@@ -219,7 +219,7 @@ async def test_the_place_of_a_request_that_is_too_late_is_free() -> None:
     assert await pool.sent() == [["flies"], ["comes later"]]
 
 
-async def test_a_flight_that_nobody_waits_for_is_withdrawn() -> None:
+async def test_a_batch_of_abandoned_requests_is_withdrawn() -> None:
     # given a flight of two, and one who waits for its place
     pool = Pool(flights=1)
     gone = [pool.ask("one"), pool.ask("two")]
@@ -240,7 +240,7 @@ async def test_a_flight_that_nobody_waits_for_is_withdrawn() -> None:
     assert await waits == "three"
 
 
-async def test_a_flight_whose_requests_are_too_late_is_withdrawn() -> None:
+async def test_a_batch_of_expired_requests_is_withdrawn() -> None:
     pool = Pool()
 
     with pytest.raises(DeadlineExceeded):
@@ -249,7 +249,7 @@ async def test_a_flight_whose_requests_are_too_late_is_withdrawn() -> None:
     assert pool.channel.withdrawn == pool.channel.sent != []
 
 
-async def test_where_all_have_left_nothing_is_sent() -> None:
+async def test_nothing_is_sent_if_all_requests_are_abandoned() -> None:
     pool = Pool(flights=1)
     pool.ask("flies")
     await settled()

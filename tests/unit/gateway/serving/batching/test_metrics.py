@@ -1,4 +1,4 @@
-"""What operators see of the batcher."""
+"""The metrics of the batcher."""
 
 import pytest
 from prometheus_client import REGISTRY

@@ -1,0 +1,79 @@
+"""Which version answers a request, and which one gets a copy of it."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Generic, TypeVar
+
+import structlog
+
+from contract.errors import TidepoolError
+from contract.inference import Artifact, Payload, Target
+from services.gateway.serving.batching.batcher import Asker
+from services.storage.catalog.routes import Route, Share
+
+log = structlog.get_logger()
+
+MAX_COPIES = 256  # in flight; a shadow that is slower than the traffic misses the rest
+
+T = TypeVar("T")
+
+
+def target_of(share: Share) -> Target:
+    """Return the batcher's target for a version."""
+    artifact = Artifact(**share.manifest.artifact.model_dump(mode="json"))
+    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched)
+
+
+@dataclass(frozen=True)
+class Routing(Generic[T]):
+    """Versions with the running sums of their percentages, and their shadow."""
+
+    versions: tuple[T, ...]
+    sums: tuple[int, ...]
+    shadow: T | None = None
+
+    @classmethod
+    def of(cls, route: Route, make: Callable[[Share], T]) -> "Routing[T]":
+        """Convert each share of a route by `make`; raises what `make` raises, except for the shadow."""
+        sums = tuple(accumulate(share.weight for share in route.shares))
+        return cls(tuple(make(share) for share in route.shares), sums, _shadow(route, make))
+
+    def choose(self) -> T:
+        """Return a random version, weighted by the percentages."""
+        if len(self.versions) == 1:
+            return self.versions[0]
+        return random.choices(self.versions, cum_weights=self.sums)[0]  # noqa: S311  no secret
+
+
+def _shadow(route: Route, make: Callable[[Share], T]) -> T | None:
+    if route.shadow is None:
+        return None
+    try:
+        return make(route.shadow)
+    except TidepoolError as error:  # it does not take this kind of request; the other versions still answer
+        log.info("shadow left out", shadow=str(route.shadow.reference), code=error.code)
+        return None
+
+
+class Shadows:
+    """Sends copies of requests to shadow versions and drops the answers."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._copies: set[asyncio.Task[None]] = set()
+
+    def copy(self, target: Target, payload: Payload, within_s: float) -> None:
+        """Send a copy in the background; its failure does not affect the request."""
+        if len(self._copies) < MAX_COPIES:
+            task = asyncio.ensure_future(self._ask(target, payload, within_s))
+            self._copies.add(task)
+            task.add_done_callback(self._copies.discard)
+
+    async def _ask(self, target: Target, payload: Payload, within_s: float) -> None:
+        try:
+            await self._asker.ask(target, payload, within_s)
+        except TidepoolError as error:
+            log.info("shadow failed", model=target.model, version=target.version, code=error.code)

@@ -1,0 +1,23 @@
+"""A predict job publishes its file of predictions, for download."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from contract.jobs import Job
+from contract.kinds.predict import OutputInfo, PredictionOutput, PredictResult
+from services.storage.jobs.publication import Columns, Publication, register
+
+
+def publish(_connection: Connection, _job: Job, output: PredictionOutput, _now: datetime) -> Columns:
+    artifact = output.artifact
+    result = PredictResult(
+        count=output.count,
+        failed=output.failed,
+        output=OutputInfo(size=artifact.size, sha256=artifact.sha256),
+        metrics=output.metrics,
+    )
+    return {"result": result.model_dump(mode="json"), "output": artifact.model_dump(mode="json")}
+
+
+register(Publication("predict", publish))
