@@ -8,27 +8,28 @@ from services.autoscaler.drivers.driver import RUNNING, Replica
 
 
 class Changes(NamedTuple):
-    """`rest` are those that must not take another job, so that they can go."""
+    """The replicas to start, to stop, and to cordon: those finish the current job, claim no more, and stop later."""
 
     start: tuple[Replica, ...] = ()
     stop: tuple[Replica, ...] = ()
-    rest: tuple[Replica, ...] = ()
+    cordon: tuple[Replica, ...] = ()
 
 
-def changes(replicas: Sequence[Replica], desired: int, holders: Collection[str]) -> Changes:
-    """What brings a pool's replicas, in the order of their numbers, as near to `desired` as can be.
+def changes(replicas: Sequence[Replica], desired: int, busy_workers: Collection[str]) -> Changes:
+    """Return the changes that bring a pool as close to `desired` running replicas as possible.
 
-    The lowest numbers come first; who drains can come when it is gone. Those that only start go first, then the highest
-    numbers; who is one of `holders`, the workers that hold jobs, finishes its job first.
+    `replicas` is ordered by number. Start the lowest numbers; a draining replica cannot be started until it is stopped.
+    Stop replicas that are still starting first, then the highest numbers. Replicas of `busy_workers`, the workers that
+    hold jobs, are not stopped but cordoned, and only if there are not enough others.
     """
     running = [replica for replica in replicas if replica.state in RUNNING]
     if len(running) <= desired:
         stopped = [replica for replica in replicas if replica.state is State.STOPPED]
         return Changes(start=tuple(stopped[: desired - len(running)]))
-    busy = {replica for replica in running if replica.holds_one_of(holders)}
+    busy = {replica for replica in running if replica.is_one_of(busy_workers)}
     running.sort(key=lambda replica: (replica in busy, replica.state is State.READY, -replica.number))
-    going = running[: len(running) - desired]
+    excess = running[: len(running) - desired]
     return Changes(
-        stop=tuple(replica for replica in going if replica not in busy),
-        rest=tuple(replica for replica in going if replica in busy),
+        stop=tuple(replica for replica in excess if replica not in busy),
+        cordon=tuple(replica for replica in excess if replica in busy),
     )

@@ -16,35 +16,36 @@ from services.autoscaler.policy import DECIDE_S, decide
 from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 
-WAKE_S = 0.2  # while a pool that follows its load is at zero, since its first request waits for this
+WAKE_S = 0.2  # interval while an auto pool is at zero, since its first request waits this long
 
 log = structlog.get_logger()
 
 
 class Autoscaler:
-    """Several may run: what one decides counts only if the pool is still what the decision was made for.
+    """Scales the pools in auto mode and drives the replicas of all pools.
 
-    What cannot be measured or reached now is left as it is, and looked at again.
+    Several autoscalers may run: a decision applies only if the pool has not changed since it was read. If something
+    cannot be measured or reached, it stays unchanged until the next step.
     """
 
     def __init__(
         self,
         pools: Pools,
         demand: Demand,
-        holders: Holders,
+        job_holders: JobHolders,
         driver: Driver,
-        surplus: Cordon,
+        cordon: Cordon,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pools = pools
         self._demand = demand
-        self._holders = holders
+        self._job_holders = job_holders
         self._driver = driver
-        self._surplus = surplus
+        self._cordon = cordon
         self._clock = clock
-        self._states: dict[PoolName, tuple[int, PolicyState]] = {}  # with the revision of the pool
+        self._states: dict[PoolName, tuple[int, PolicyState]] = {}  # with the pool's revision
 
     def run(self, stop: threading.Event) -> None:
         """Step every second until `stop` is set."""
@@ -55,76 +56,79 @@ class Autoscaler:
                 if self.step():
                     pause = WAKE_S
             except TidepoolError as error:
-                log.warning("pools left as they are", code=error.code)
+                log.warning("pools not scaled", code=error.code)
 
     def step(self) -> bool:
-        """Once for every pool; whether one of them may have to wake soon. Raises DatabaseUnavailable."""
-        settings, measured, holders = self._pools.list(), self._demand.measure(), self._holders.names()
+        """Scale every pool once; return whether an auto pool is at zero. Raise DatabaseUnavailable."""
+        settings, measured, busy_workers = self._pools.list(), self._demand.measure(), self._job_holders.names()
         replicas = self._replicas()
         if replicas:
-            settings = tuple(self._found(one, len(replicas[one.name]), measured[one.name]) for one in settings)
-        holding = [self._decided(setting, measured[setting.name]) for setting in settings]
+            settings = tuple(
+                self._record_created(setting, len(replicas[setting.name]), measured[setting.name])
+                for setting in settings
+            )
+        settings = tuple(self._decide(setting, measured[setting.name]) for setting in settings)
         if replicas:
-            self._drive(holding, replicas, holders)
-        return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in holding)
+            self._drive(settings, replicas, busy_workers)
+        return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in settings)
 
-    def _found(self, seen: Setting, created: int, measured: Measured) -> Setting:
-        return self._pools.record_created(seen, created, measured, by_people=self._driver.created_by_people)
+    def _record_created(self, setting: Setting, created: int, measured: Measured) -> Setting:
+        return self._pools.record_created(setting, created, measured, by_people=self._driver.created_by_people)
 
-    def _decided(self, seen: Setting, measured: Measured) -> Setting:
-        """The pool as it is meant to be from now on."""
-        if seen.mode is not PoolMode.AUTO:
-            return seen
+    def _decide(self, before: Setting, measured: Measured) -> Setting:
+        """Decide for a pool in auto mode; return the setting that now applies."""
+        if before.mode is not PoolMode.AUTO:
+            return before
         now = self._clock()
-        revision, state = self._states.get(seen.name, (None, None))
-        if state is None or revision != seen.revision:  # the pool was changed elsewhere
-            state = PolicyState.initial(seen.desired, now)
-        decision, state = decide(measured, seen.policy, state, now)
-        if decision.replicas == seen.desired:
-            self._states[seen.name] = (seen.revision, state)
-            return seen
-        after = self._pools.decide(seen, decision, measured)
-        if (after.revision, after.desired) == (seen.revision + 1, decision.replicas):
-            self._states[seen.name] = (after.revision, state)
-            count_decision(seen.name, seen.desired, after.desired)
-            log.info("pool changed", pool=seen.name, desired=after.desired, reason=decision.reason)
+        revision, state = self._states.get(before.name, (None, None))
+        if state is None or revision != before.revision:  # the pool was changed elsewhere
+            state = PolicyState.initial(before.desired, now)
+        decision, state = decide(measured, before.policy, state, now)
+        if decision.replicas == before.desired:
+            self._states[before.name] = (before.revision, state)
+            return before
+        after = self._pools.decide(before, decision, measured)
+        if (after.revision, after.desired) == (before.revision + 1, decision.replicas):
+            self._states[before.name] = (after.revision, state)
+            count_decision(before.name, before.desired, after.desired)
+            log.info("pool scaled", pool=before.name, desired=after.desired, reason=decision.reason)
         return after
 
     def _replicas(self) -> Mapping[PoolName, Sequence[Replica]] | None:
-        """None while the driver cannot tell, when pools are still decided."""
+        """Return the replicas of every pool, or None if the driver is unavailable; decisions go on without them."""
         try:
             return self._driver.replicas()
         except TidepoolError as error:
-            log.warning("replicas unknown", code=error.code, reason=error.message)
+            log.warning("replicas not listed", code=error.code, reason=error.message)
             return None
 
     def _drive(
         self,
         settings: Sequence[Setting],
         replicas: Mapping[PoolName, Sequence[Replica]],
-        holders: frozenset[str],
+        busy_workers: frozenset[str],
     ) -> None:
         try:
-            resting: dict[PoolName, set[str]] = {}
+            cordoned: dict[PoolName, set[str]] = {}
             for setting in settings:
                 show_replicas(setting.name, setting.desired, replicas[setting.name])
-                rest = self._apply(setting, replicas[setting.name], holders)
-                resting[setting.name] = {replica.worker for replica in rest}
-            self._surplus.publish(resting)
+                cordoned_replicas = self._apply(setting, replicas[setting.name], busy_workers)
+                cordoned[setting.name] = {replica.worker for replica in cordoned_replicas}
+            self._cordon.publish(cordoned)
         except TidepoolError as error:
-            log.warning("replicas left as they are", code=error.code, reason=error.message)
+            log.warning("replicas not changed", code=error.code, reason=error.message)
 
-    def _apply(self, setting: Setting, replicas: Sequence[Replica], holders: frozenset[str]) -> Sequence[Replica]:
-        """Those that go when their jobs are done.
+    def _apply(self, setting: Setting, replicas: Sequence[Replica], busy_workers: frozenset[str]) -> Sequence[Replica]:
+        """Start and stop replicas of a pool; return those to cordon, which stop after their current job.
 
-        Jobs are interrupted, to go on from their checkpoints elsewhere, only where a person wants no replicas.
+        Only a manual setting of zero interrupts jobs; they resume from their checkpoints on another replica.
         """
-        by_hand_to_zero = setting.mode is PoolMode.MANUAL and setting.desired == 0
-        start, stop, rest = changes(replicas, setting.desired, frozenset() if by_hand_to_zero else holders)
+        manual_zero = setting.mode is PoolMode.MANUAL and setting.desired == 0
+        start, stop, cordon = changes(replicas, setting.desired, frozenset() if manual_zero else busy_workers)
         for replica in start:
             self._driver.start(replica)
         for replica in stop:
             self._driver.stop(replica)
         if start or stop:
-            log.info("pool moves", pool=setting.name, desired=setting.desired, start=len(start), stop=len(stop))
-        return rest
+            log.info("replicas changed", pool=setting.name, desired=setting.desired, start=len(start), stop=len(stop))
+        return cordon

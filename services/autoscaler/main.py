@@ -17,7 +17,7 @@ from services.autoscaler.settings import AutoscalerSettings, DockerSettings, Dri
 from services.storage.database import Database
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 from services.storage.settings import DatabaseSettings
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     pools = Pools(database)
     broker = BrokerSettings()
     demand, driver = Demand(pools, RedisReports(broker)), driver_of(AutoscalerSettings().driver)
-    autoscaler = Autoscaler(pools, demand, Holders(database), driver, RedisCordon(broker))
+    autoscaler = Autoscaler(pools, demand, JobHolders(database), driver, RedisCordon(broker))
     stop = threading.Event()
 
     def finish(_: int, __: FrameType | None) -> None:
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def driver_of(name: DriverName) -> Driver:
-    """The driver with the settings that only it has."""
+    """Create the driver and read its settings from the environment."""
     if name is DriverName.DOCKER:
         docker = DockerSettings()
         return DockerDriver(Engine(docker.docker_url, docker.project))

@@ -11,8 +11,8 @@ from services.autoscaler.drivers.driver import Replica
 
 STATES = (State.STARTING, State.READY, State.DRAINING, State.STOPPED)
 
-REPLICAS = Gauge("tidepool_pool_replicas", "Replicas of a pool, as its driver sees them.", ["pool", "state"])
-DESIRED = Gauge("tidepool_pool_desired", "Replicas that a pool is meant to have.", ["pool"])
+REPLICAS = Gauge("tidepool_pool_replicas", "Replicas of a pool, as its driver reports them.", ["pool", "state"])
+DESIRED = Gauge("tidepool_pool_desired", "Desired replicas of a pool.", ["pool"])
 DECISIONS = Counter("tidepool_scaling_decisions_total", "Changes of the desired count.", ["pool", "direction"])
 
 

@@ -22,7 +22,7 @@ def decide(measured: Measured, policy: ScalingPolicy, state: PolicyState, now: f
     state = state.advanced_to(now)
     lacking = missing(measured, policy)
     if now - measured.at > STALE_S:
-        lacking, proposed = [f"anything for {now - measured.at:.0f} s"], []
+        lacking, proposed = [f"everything for {now - measured.at:.0f} s"], []
     else:
         proposed = proposals(measured, policy, state.desired)
     # the last of equal ones, whose reason is more specific than "there is work"
@@ -40,17 +40,17 @@ def _chosen(recommended: Proposal, policy: ScalingPolicy, state: PolicyState, le
     desired, largest = state.desired, state.largest_recommendation
     if recommended.replicas > desired:
         step = max(2 * desired, desired + 4, leases)
-        limited = Proposal(step, f"{recommended.reason}, but one step goes no further")
+        limited = Proposal(step, f"{recommended.reason}, limited to one step")
         return recommended if recommended.replicas <= step else limited
     if policy.min == 0 and state.idle_since is not None and state.at - state.idle_since >= policy.idle_s:
         return Proposal(0, f"no work for {policy.idle_s:g} s")
     if recommended.replicas == desired:
         return recommended
     if largest >= desired:
-        return Proposal(desired, f"{recommended.reason}, but {largest} were wanted within {policy.quiet_s:g} s")
+        return Proposal(desired, f"{recommended.reason}, but {largest} were needed within {policy.quiet_s:g} s")
     if largest == 0 and policy.min == 0:
         return Proposal(1, f"no work, but not for {policy.idle_s:g} s yet")
-    return Proposal(largest, f"{recommended.reason}, and no more than {largest} were wanted for {policy.quiet_s:g} s")
+    return Proposal(largest, f"{recommended.reason}, and at most {largest} were needed for {policy.quiet_s:g} s")
 
 
 def _reason(before: int, after: int, chosen: Proposal) -> str:

@@ -1,4 +1,4 @@
-"""The driver that starts and stops replicas, read from the environment."""
+"""Settings of the autoscaler and its drivers, from the environment."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ class AutoscalerSettings(BaseSettings):
 
 
 class ProcessSettings(BaseSettings):
-    """TIDEPOOL_REPLICAS_FILE and TIDEPOOL_STATE_FILE: what the supervisor reads and what it writes."""
+    """TIDEPOOL_REPLICAS_FILE, which the supervisor reads, and TIDEPOOL_STATE_FILE, which it writes."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
@@ -30,7 +30,7 @@ class ProcessSettings(BaseSettings):
 
 
 class DockerSettings(BaseSettings):
-    """TIDEPOOL_DOCKER_URL: `tcp://host:port`, never the engine's socket; TIDEPOOL_PROJECT: Compose's project name."""
+    """TIDEPOOL_DOCKER_URL: `tcp://host:port`, not the engine's socket; TIDEPOOL_PROJECT: the Compose project."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 

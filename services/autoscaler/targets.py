@@ -30,10 +30,10 @@ def proposals(measured: Measured, policy: ScalingPolicy, desired: int) -> list[P
 def missing(measured: Measured, policy: ScalingPolicy) -> list[str]:
     """Name the measurements that the policy needs and does not have."""
     absent = {
-        "what waits": measured.waiting is None,
-        "what runs": measured.running is None,
-        "how busy the replicas are": policy.utilization and measured.ready != 0 and measured.busy is None,
-        "the requests a minute": policy.requests_per_minute and measured.requests_per_minute is None,
+        "waiting work": measured.waiting is None,
+        "running work": measured.running is None,
+        "utilization": policy.utilization and measured.ready != 0 and measured.busy is None,
+        "requests per minute": policy.requests_per_minute and measured.requests_per_minute is None,
     }
     return [name for name, is_absent in absent.items() if is_absent]
 
@@ -47,7 +47,7 @@ def _needed(measured: Measured) -> Iterator[Proposal]:
     """Propose one replica if there is work, as KEDA's activation does, and one per lease to keep its work."""
     yield Proposal(1, "there is work") if has_work(measured) else Proposal(0, "there is no work")
     if measured.running:
-        yield Proposal(_whole(measured.running), f"{measured.running} jobs run")
+        yield Proposal(_whole(measured.running), f"{measured.running} jobs running")
 
 
 def _backlog(measured: Measured, policy: ScalingPolicy) -> Iterator[Proposal]:
@@ -56,7 +56,7 @@ def _backlog(measured: Measured, policy: ScalingPolicy) -> Iterator[Proposal]:
     if target is None and policy.utilization is None and policy.requests_per_minute is None:
         target = DEFAULT_BACKLOG
     if target is not None and measured.waiting is not None and measured.running is not None:
-        reason = f"{measured.waiting} wait and {measured.running} run, {target:g} a replica"
+        reason = f"{measured.waiting} waiting and {measured.running} running, {target:g} per replica"
         yield Proposal(_whole((measured.waiting + measured.running) / target), reason)
 
 
@@ -70,9 +70,9 @@ def _busy(measured: Measured, policy: ScalingPolicy, desired: int) -> Iterator[P
         return
     if measured.ready == 0:
         if desired:
-            yield Proposal(desired, "none is ready yet")
+            yield Proposal(desired, "no replica is ready yet")
     elif measured.ready is not None and measured.busy is not None:
-        reason = f"busy {measured.busy:.0%} of the time, {policy.utilization:.0%} is meant"
+        reason = f"utilization {measured.busy:.0%}, target {policy.utilization:.0%}"
         exact = measured.ready * measured.busy / policy.utilization
         if measured.busy < (1 - TOLERANCE) * policy.utilization:
             yield Proposal(_whole(exact), reason)
@@ -81,10 +81,10 @@ def _busy(measured: Measured, policy: ScalingPolicy, desired: int) -> Iterator[P
 
 
 def _requests(measured: Measured, policy: ScalingPolicy, desired: int) -> Iterator[Proposal]:
-    """The HPA's AverageValue: ceil(requests a minute / target), with its tolerance."""
+    """The HPA's AverageValue: ceil(requests per minute / target), with its tolerance."""
     rate, target = measured.requests_per_minute, policy.requests_per_minute
     if target is not None and rate is not None:
-        yield Proposal(_tolerant(rate / target, desired), f"{rate:.0f} requests a minute, {target:g} a replica")
+        yield Proposal(_tolerant(rate / target, desired), f"{rate:.0f} requests per minute, {target:g} per replica")
 
 
 def _tolerant(exact: float, desired: int) -> int:

@@ -13,7 +13,7 @@ _NAMES = ("manifest.csv", "labels.csv")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a manifest as it is written, without the white space around its cells; `split` may be empty."""
+    """A line of a manifest, its cells stripped of white space; `split` may be empty."""
 
     path: str
     label: str
@@ -21,13 +21,16 @@ class Row:
 
 
 def find(names: Collection[str]) -> str | None:
-    """The manifest among the names: `manifest.csv`, `labels.csv` or the only CSV file outside of any folder."""
+    """Return the manifest among the names: `manifest.csv`, `labels.csv` or the only CSV file outside of any folder."""
     tables = [name for name in names if "/" not in name and name.lower().endswith(".csv")]
     return next((name for name in _NAMES if name in tables), tables[0] if len(tables) == 1 else None)
 
 
 def rows(name: str, data: bytes, most: int) -> Iterator[Row]:
-    """The rows of a UTF-8 CSV (a byte order mark is fine); raises BadDataset where it cannot be read or is too long."""
+    """Yield the rows of a UTF-8 CSV file, with or without a byte order mark.
+
+    Raise BadDataset if it cannot be read or has more than `most` rows.
+    """
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restval="")
         columns = {str(column).strip().lower(): column for column in reader.fieldnames or ()}

@@ -1,5 +1,6 @@
 """The class and split of every image, from the layout of the archive."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from contract.errors import BadDataset, BadImage
 from media.archives import names
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
-from services.preprocess import csv_manifest, labels
+from services.preprocess import csv_manifest
 
 SPLITS = {
     "train": Split.TRAIN,
@@ -18,12 +19,16 @@ SPLITS = {
     "test": Split.TEST,
 }
 MOST_CLASSES = 1000
+MAX_LABEL_LENGTH = 128
 _NO_CLASS = "has no class folder"
+# Control, format, private use and surrogate characters, line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # used in emoji and Persian
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that may be an image, its class, and its split if the archive gives one."""
+    """A file that may be an image, with its class, and its split if the archive gives one."""
 
     name: str
     label: str
@@ -34,11 +39,11 @@ Read = Callable[[str], bytes]
 
 
 def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[ImageFile, ...]:
-    """What is to be decoded, of an archive's clean names; raises BadDataset where that is no data set.
+    """Return the files to decode, from an archive's clean names. Raise BadDataset if they make no dataset.
 
     With a CSV manifest only its rows count. Otherwise the first folder names the class, however deep a file lies
-    in it; but where every folder is called train, val, valid, validation or test, that is the split, and the next
-    folder is the class. One folder around all of it is seen through.
+    in it. If every top folder is called train, val, valid, validation or test, it names the split, and the next
+    folder names the class. A single folder around everything is skipped.
     """
     inner = _unwrapped(files, rejections)
     table = csv_manifest.find(inner)
@@ -51,14 +56,14 @@ def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Reje
         raise BadDataset(f"the archive has no image with a class{rejections.summary()}")
     if len(classes) < 2:
         only = shown(next(iter(classes)))
-        raise BadDataset(f"a data set needs at least two classes, and this has only {only!r}{rejections.summary()}")
+        raise BadDataset(f"a dataset needs at least two classes, and this has only {only!r}{rejections.summary()}")
     if len(classes) > MOST_CLASSES:
         raise BadDataset(f"the archive has {len(classes)} classes; the limit is {MOST_CLASSES}")
     return images
 
 
 def _unwrapped(files: tuple[str, ...], rejections: Rejections) -> dict[str, str]:
-    """The files by their names inside of the wrapping folder, if there is one."""
+    """Return the files by their names relative to the wrapping folder, if there is one."""
     top = {name.split("/")[0] for name in files if "/" in name}
     wrapper = f"{next(iter(top))}/" if len(top) == 1 and csv_manifest.find(files) is None else ""
     inside = [name.removeprefix(wrapper) for name in files if name.startswith(wrapper)]
@@ -79,8 +84,8 @@ def _by_folder(inner: Mapping[str, str], rejections: Rejections) -> Iterator[Ima
         if len(folders) <= depth:
             rejections.add(file, _NO_CLASS)
             continue
-        label = labels.normalised(folders[depth])
-        if reason := labels.fault(label):
+        label = normalised_label(folders[depth])
+        if reason := label_fault(label):
             rejections.add(file, reason)
         else:
             yield ImageFile(file, label, SPLITS[folders[0].lower()] if depth else None)
@@ -96,7 +101,7 @@ def _by_manifest(
     listed = {table}
     for row in csv_manifest.rows(table, data, limits.members):
         name = names.clean(row.path)
-        label = labels.normalised(row.label)
+        label = normalised_label(row.label)
         if reason := _row_fault(row, name, label, inner, listed):
             rejections.add(row.path, reason)
         else:
@@ -114,4 +119,22 @@ def _row_fault(row: csv_manifest.Row, name: str, label: str, inner: Mapping[str,
         return "in the manifest more than once"
     if row.split and row.split.lower() not in SPLITS:
         return f"{shown(row.split)!r} is no split; write train, val or test"
-    return labels.fault(label)
+    return label_fault(label)
+
+
+def normalised_label(text: str) -> str:
+    """Return the label in Unicode's NFC, stripped of white space, so that equal words are one class."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def label_fault(label: str) -> str | None:
+    """Return why a normalised label is rejected, or None."""
+    if not label:
+        return "its class name is empty"
+    if len(label) > MAX_LABEL_LENGTH:
+        return f"its class name is over {MAX_LABEL_LENGTH} characters"
+    if label in (".", ".."):
+        return f"{label!r} cannot be a class name"
+    if any(unicodedata.category(c) in _UNPRINTABLE and c not in _JOINERS for c in label):
+        return "its class name has unprintable characters"
+    return None

@@ -21,7 +21,7 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Gathers images of one split in memory, one shard at a time, and writes each that is full."""
+    """Buffers images of one split in memory and writes a shard whenever the buffer is full."""
 
     def __init__(
         self, folder: Path, split: Split, shape: tuple[int, int, int], *, shard_bytes: int = SHARD_BYTES
@@ -34,7 +34,7 @@ class ShardWriter:
         self._written: list[ShardFile] = []
 
     def add(self, image: np.ndarray, label: int) -> None:
-        """Append one image, uint8 (channels, height, width), and the index of its class."""
+        """Add one image, uint8 (channels, height, width), and the index of its class."""
         self._images[self._count] = image
         self._labels[self._count] = label
         self._count += 1
@@ -42,7 +42,7 @@ class ShardWriter:
             self._write()
 
     def finish(self) -> tuple[ShardFile, ...]:
-        """Write what is left, and say what was written, in order."""
+        """Write the last shard, if any, and return all shards in order."""
         if self._count:
             self._write()
         return tuple(self._written)

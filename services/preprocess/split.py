@@ -9,12 +9,12 @@ from services.preprocess.layout import ImageFile
 
 
 def assign_splits(images: Iterable[ImageFile], spec: SplitSpec) -> dict[Split, tuple[ImageFile, ...]]:
-    """Every image in one split, each split shuffled; the same for the same names, classes and seed.
+    """Assign every image to one split and shuffle each split; deterministic for the same names, classes and seed.
 
-    Pictures that the archive puts in a split stay there; the others are divided class by class by the shares of
-    `spec`, by largest remainder. Where that leaves none for validation, because the archive names only train and test,
-    the training images are divided once more, class by class, as train to val. Every class keeps an image for
-    training. The order is that of SHA-256 over seed and name, so a zip may be packed in any order.
+    Images that the archive puts in a split stay there. The others are divided within each class by the shares of
+    `spec`, by largest remainder. If that leaves none for validation, because the archive has only train and test, the
+    training images are divided again within each class, in the ratio of train to val. Every class keeps a training
+    image. The order is that of SHA-256 over seed and name, so the order of files in the zip does not matter.
     """
     ordered = sorted(images, key=lambda image: _shuffled(image.name, spec.seed))
     free = [image for image in ordered if image.split is None]
@@ -38,14 +38,14 @@ def _stratified(images: Sequence[ImageFile], shares: dict[Split, float]) -> dict
     chosen: dict[str, Split] = {}
     for members in by_class.values():
         sizes = _largest_remainder(len(members), list(shares.values()))
-        sizes = _with_one_in_front(sizes)
+        sizes = _with_first_nonzero(sizes)
         splits = [split for split, size in zip(shares, sizes, strict=True) for _ in range(size)]
         chosen |= {image.name: split for image, split in zip(members, splits, strict=True)}
     return chosen
 
 
 def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
-    """Hamilton's method: whole quotas first, what is left to the largest fractions, to the first of equal ones."""
+    """Round by Hamilton's method: whole quotas first, the rest by largest fraction, the first among equal ones."""
     quotas = [count * share for share in shares]
     sizes = [int(quota) for quota in quotas]
     by_fraction = sorted(range(len(shares)), key=lambda index: sizes[index] - quotas[index])
@@ -54,7 +54,7 @@ def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
     return sizes
 
 
-def _with_one_in_front(sizes: list[int]) -> list[int]:
+def _with_first_nonzero(sizes: list[int]) -> list[int]:
     if sizes[0] == 0:
         sizes[sizes.index(max(sizes))] -= 1
         sizes[0] = 1

@@ -1,4 +1,4 @@
-"""The mean and standard deviation that a data set is normalized with."""
+"""The mean and standard deviation that normalize a dataset."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 
 from contract.base import Frozen, Whole
 
-STD_FLOOR = 1 / 255  # one grey level: a channel that never changes is divided by this, not by zero
+STD_FLOOR = 1 / 255  # one grey level; avoids dividing a constant channel by zero
 _BLOCK_VALUES = 2**20
 
 
 class Moments(Frozen):
-    """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; of none, no channel.
+    """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; empty without pixels.
 
-    Whole numbers, so nothing is lost to rounding, whatever the number of images and in whatever order they are added.
+    The sums are integers, so they are exact for any number of images in any order.
     """
 
     count: Whole = 0
@@ -24,7 +24,7 @@ class Moments(Frozen):
 
     @classmethod
     def of(cls, shards: Iterable[Path]) -> Self:
-        """Over all pixels of .npy files of uint8 (count, channels, height, width), mapped and read in blocks."""
+        """Sum all pixels of .npy files of uint8 (count, channels, height, width), memory-mapped and read in blocks."""
         total = cls()
         for shard in shards:
             images = np.load(shard, mmap_mode="r")
@@ -52,7 +52,7 @@ class Moments(Frozen):
         )
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Per channel of pixels scaled to 0..1; the population standard deviation, at least STD_FLOOR."""
+        """Return both per channel of pixels scaled to 0..1; the population standard deviation, at least STD_FLOOR."""
         mean = (total / (255 * self.count) for total in self.sums)
         variance = (
             (self.count * square - total**2) / (255 * self.count) ** 2

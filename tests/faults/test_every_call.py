@@ -29,7 +29,7 @@ from tests.faults.injector import How
 from tests.faults.world import World
 from tests.support.images import class_folders, zipped
 from tests.support.job_runs import uploaded
-from tests.support.onnx_models import pictures
+from tests.support.onnx_models import random_images
 from tests.support.prediction_data import publish_model, publish_split, stored_shards
 from tests.support.publication import publish
 from tests.support.training_data import separable
@@ -55,7 +55,7 @@ def training(world: World, folder: Path) -> JobRequest:
 
 def prediction(world: World, folder: Path) -> JobRequest:
     publish_model(world.stores)
-    publish_split(world.stores, pictures(8), np.arange(8) % 3)
+    publish_split(world.stores, random_images(8), np.arange(8) % 3)
     spec = {"model": "pet-cnn@1", "input": {"dataset": "pets@1", "split": "test"}}
     return PredictRequest.model_validate({"kind": JobKind.PREDICT, "spec": spec})
 

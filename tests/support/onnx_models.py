@@ -47,15 +47,15 @@ def onnx_file(graph: onnx.GraphProto, card: ModelCard | None) -> bytes:
     return file
 
 
-def pictures(count: int, card: ModelCard = CARD, seed: int = 0) -> NDArray[np.uint8]:
-    """Random images for the card's model, uint8 (count, channels, height, width)."""
+def random_images(count: int, card: ModelCard = CARD, seed: int = 0) -> NDArray[np.uint8]:
+    """Make random images for the card's model, uint8 (count, channels, height, width)."""
     return np.random.default_rng(seed).integers(0, 256, (count, *card.preprocessing.image.shape), np.uint8)
 
 
 def expected_logits(
     images: NDArray[np.uint8], weights: NDArray[np.float32], card: ModelCard = CARD
 ) -> NDArray[np.float64]:
-    """The expected output of `linear`, float64 (n, classes), computed from the definition of its preprocessing."""
+    """Compute the expected output of `linear`, float64 (n, classes), from the definition of its preprocessing."""
     mean = np.array(card.preprocessing.mean).reshape(-1, 1, 1)
     std = np.array(card.preprocessing.std).reshape(-1, 1, 1)
     logits: NDArray[np.float64] = ((images / 255 - mean) / std).reshape(len(images), -1) @ weights.astype(np.float64)

@@ -12,7 +12,7 @@ from contract.images import ImageSpec
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import UploadSource
 from media.archives.limits import Limits
-from services.preprocess.assembly import assembled
+from services.preprocess.parts import merge_parts
 from services.preprocess.pipeline import OnStep, opened
 from services.preprocess.shards import ShardFile
 from services.storage.memory_objects import MemoryObjects
@@ -46,12 +46,12 @@ class Workshop:
         """Prepare a zip of the files in parts of at most `most` images."""
         path = zipped(self._new_folder() / "upload.zip", files)
         with opened(path, spec, limits) as preparation:
-            parts = sliced(len(preparation.whole), most).parts
-        pieces = []
-        for part in parts:  # each opens the archive again, like another replica
+            slices = sliced(len(preparation.whole), most).parts
+        parts = []
+        for item in slices:  # each opens the archive again, like another replica
             with opened(path, spec, limits) as preparation:
-                pieces.append(preparation.piece(Slice.model_validate(part), self._new_folder(), self._store, on_step))
-        return assembled(pieces, spec.image, limits)
+                parts.append(preparation.prepare(Slice.model_validate(item), self._new_folder(), self._store, on_step))
+        return merge_parts(parts, spec.image, limits)
 
     def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Load all images (n, channels, height, width) and labels (n,) of a split."""

@@ -1,4 +1,4 @@
-"""The driver of Docker Compose: it starts and stops the containers that Compose has created for the pools."""
+"""The driver for Docker Compose, which starts and stops the containers that Compose has created for the pools."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ from services.autoscaler.drivers.engine import Container, Engine
 log = structlog.get_logger()
 
 STATES = {"running": State.READY, "paused": State.READY, "restarting": State.STARTING}
-BEYOND = frozenset({"removing", "dead"})  # cannot be started
+UNUSABLE = frozenset({"removing", "dead"})  # cannot be started
 
 
 class DockerDriver:
-    """Only `docker compose up --scale` creates containers: a pool has as many replicas as that made, at most."""
+    """Creates no containers; a pool has at most as many replicas as `docker compose up --scale` has created."""
 
     created_by_people = True
 
@@ -28,10 +28,10 @@ class DockerDriver:
         self._stopping: set[str] = set()
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
-        usable = [one for one in self._engine.containers() if one.state not in BEYOND]
-        found = {pool: _numbered(one for one in usable if one.service == pool) for pool in POOL_NAMES}
-        self._names = {(pool, one.number): one.name for pool in POOL_NAMES for one in found[pool]}
-        return {pool: tuple(self._replica(pool, one) for one in found[pool]) for pool in POOL_NAMES}
+        usable = [container for container in self._engine.containers() if container.state not in UNUSABLE]
+        by_pool = {pool: _one_per_number(item for item in usable if item.service == pool) for pool in POOL_NAMES}
+        self._names = {(pool, item.number): item.name for pool, items in by_pool.items() for item in items}
+        return {pool: tuple(self._replica(pool, item) for item in items) for pool, items in by_pool.items()}
 
     def start(self, replica: Replica) -> None:
         self._engine.start(self._name(replica))
@@ -40,8 +40,8 @@ class DockerDriver:
         name = self._name(replica)
         grace_s = self._engine.grace_s(name)
         self._stopping.add(name)
-        # the engine answers only when the container is gone
-        threading.Thread(target=self._until_gone, args=[name, grace_s], name=f"stop {name}", daemon=True).start()
+        # the engine responds only after the container has stopped
+        threading.Thread(target=self._stop_and_wait, args=[name, grace_s], name=f"stop {name}", daemon=True).start()
 
     def _name(self, replica: Replica) -> str:
         return self._names[replica.pool, replica.number]
@@ -55,8 +55,8 @@ class DockerDriver:
         state = STATES.get(container.state, State.STOPPED)
         return State.STARTING if state is State.READY and "health: starting" in container.status else state
 
-    def _until_gone(self, name: str, grace_s: int) -> None:
-        log.info("container drains", container=name, grace_s=grace_s)
+    def _stop_and_wait(self, name: str, grace_s: int) -> None:
+        log.info("container draining", container=name, grace_s=grace_s)
         try:
             self._engine.stop(name, grace_s)
         except Unavailable as error:
@@ -65,10 +65,10 @@ class DockerDriver:
             self._stopping.discard(name)
 
 
-def _numbered(containers: Iterable[Container]) -> list[Container]:
-    """One for each number, by rising number.
+def _one_per_number(containers: Iterable[Container]) -> list[Container]:
+    """Return one container for each number, in ascending order.
 
-    While Compose replaces a container, the new one has the number of the old one, and for a while a longer name.
+    While Compose replaces a container, the new one has the same number and, temporarily, a longer name.
     """
     longest_first = sorted(containers, key=lambda container: -len(container.name))
     by_number = {container.number: container for container in longest_first}

@@ -12,9 +12,9 @@ RUNNING = frozenset({State.STARTING, State.READY})
 
 @dataclass(frozen=True)
 class Replica:
-    """One that runs, goes, or can be started: STARTING, READY, DRAINING or STOPPED.
+    """A replica in state STARTING, READY, DRAINING or STOPPED; a stopped one can be started.
 
-    `worker` is the name under which its worker claims jobs, `host:pid`, or the host alone where it has one of its own.
+    `worker` is the name under which its worker claims jobs, `host:pid`, or only the host if it is the replica's own.
     """
 
     pool: PoolName
@@ -22,24 +22,24 @@ class Replica:
     state: State
     worker: str
 
-    def holds_one_of(self, holders: Collection[str]) -> bool:
-        """Whether its worker is one of these."""
-        return any(holder == self.worker or holder.startswith(f"{self.worker}:") for holder in holders)
+    def is_one_of(self, workers: Collection[str]) -> bool:
+        """Return whether the replica's worker is one of the named workers (`host:pid`)."""
+        return any(worker == self.worker or worker.startswith(f"{self.worker}:") for worker in workers)
 
 
 class Driver(Protocol):
-    """`ProcessDriver` and `DockerDriver` are the real ones, `MemoryDriver` is their twin.
+    """Implemented by `ProcessDriver` and `DockerDriver`, and by `MemoryDriver` for tests.
 
-    `created_by_people`: whether a person says by creating replicas how many are meant.
+    `created_by_people`: whether people create the replicas, and so set the size of manual pools.
     """
 
     created_by_people: bool
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
-        """All that there can be, by rising number; raises Unavailable."""
+        """Return all replicas of every pool, also stopped ones, in ascending order of number. Raise Unavailable."""
 
     def start(self, replica: Replica) -> None:
-        """Have one run that is STOPPED; returns before it is ready. Raises Unavailable."""
+        """Start a STOPPED replica; return before it is ready. Raise Unavailable."""
 
     def stop(self, replica: Replica) -> None:
-        """Let one go that runs; returns at once, while it drains. Raises Unavailable."""
+        """Stop a running replica; return immediately, while it drains. Raise Unavailable."""

@@ -1,4 +1,4 @@
-"""A client of the Docker Engine API: list, inspect, start and stop the containers of one Compose project."""
+"""A client of the Docker Engine API that lists, inspects, starts and stops the containers of one Compose project."""
 
 import http.client
 import json
@@ -11,12 +11,12 @@ from contract.errors import Unavailable
 
 LABEL = "com.docker.compose."
 TIMEOUT_S = 10.0
-GRACE_S = 40  # where Compose's file says nothing of it; a worker needs 35 s at most
+GRACE_S = 40  # if the Compose file sets no grace period; a worker needs at most 35 s
 
 
 @dataclass(frozen=True)
 class Container:
-    """One of the project's, as the engine lists it: `state` is `running`, `exited`, …, `status` says it in words."""
+    """A container as the engine lists it: `state` is `running`, `exited`, …, `status` describes it in words."""
 
     name: str
     service: str
@@ -27,50 +27,50 @@ class Container:
 
 
 class Engine:
-    """The Engine API over HTTP; every method raises Unavailable, also where a proxy forbids what it asks for."""
+    """The Engine API over HTTP. Every method raises Unavailable, also if a proxy forbids the request."""
 
     def __init__(self, url: str, project: str) -> None:
-        at = urlsplit(url)
-        self._address = (at.hostname or "localhost", at.port or 2375)
+        parts = urlsplit(url)
+        self._address = (parts.hostname or "localhost", parts.port or 2375)
         self._project = project
 
     def containers(self) -> list[Container]:
-        """Those of the project's services, running or not, without those of `docker compose run`.
+        """Return the containers of the project's services, running or not, except those of `docker compose run`.
 
-        Images have labels of Compose, too, and `docker run` gives them to its containers, but no number.
+        Images also have Compose's labels and pass them to containers of `docker run`, but without a number.
         """
         filters = json.dumps({"label": [f"{LABEL}project={self._project}"]})
-        found = self._ask("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}")
-        labelled = [(one, one.get("Labels") or {}) for one in found]
+        response = self._request("GET", f"/containers/json?{urlencode({'all': '1', 'filters': filters})}")
+        labelled = [(container, container.get("Labels") or {}) for container in response]
         return [
             Container(
-                name=one["Names"][0].removeprefix("/"),
+                name=container["Names"][0].removeprefix("/"),
                 service=labels[f"{LABEL}service"],
                 number=int(labels[f"{LABEL}container-number"]),
-                state=one["State"],
-                status=one.get("Status", ""),
-                hostname=one["Id"][:12],  # what Docker calls it where Compose's file does not
+                state=container["State"],
+                status=container.get("Status", ""),
+                hostname=container["Id"][:12],  # Docker's default, if the Compose file sets none
             )
-            for one, labels in labelled
+            for container, labels in labelled
             if labels.get(f"{LABEL}project") == self._project
             and labels.get(f"{LABEL}oneoff") != "True"
             and f"{LABEL}container-number" in labels
         ]
 
     def grace_s(self, name: str) -> int:
-        """Seconds from SIGTERM to SIGKILL, as Compose has set them."""
-        grace = self._ask("GET", f"/containers/{quote(name)}/json")["Config"].get("StopTimeout")
+        """Return the seconds from SIGTERM to SIGKILL that Compose has set for the container."""
+        grace = self._request("GET", f"/containers/{quote(name)}/json")["Config"].get("StopTimeout")
         return GRACE_S if grace is None else int(grace)
 
     def start(self, name: str) -> None:
-        """Also of one that runs already."""
-        self._ask("POST", f"/containers/{quote(name)}/start")
+        """Start a container; does nothing if it is running."""
+        self._request("POST", f"/containers/{quote(name)}/start")
 
     def stop(self, name: str, grace_s: int) -> None:
-        """Return when it has ended, by itself or killed after its grace."""
-        self._ask("POST", f"/containers/{quote(name)}/stop?t={grace_s}", TIMEOUT_S + grace_s)
+        """Stop a container, killing it after the grace period; return when it has stopped."""
+        self._request("POST", f"/containers/{quote(name)}/stop?t={grace_s}", TIMEOUT_S + grace_s)
 
-    def _ask(self, method: str, path: str, timeout: float = TIMEOUT_S) -> Any:
+    def _request(self, method: str, path: str, timeout: float = TIMEOUT_S) -> Any:
         connection = http.client.HTTPConnection(*self._address, timeout=timeout)
         try:
             connection.request(method, path)

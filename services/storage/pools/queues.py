@@ -33,7 +33,7 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     }
 
 
-class Holders:
+class JobHolders:
     """The workers that hold a lease."""
 
     def __init__(self, database: Database) -> None:

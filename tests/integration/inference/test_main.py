@@ -17,12 +17,12 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from tests.support.batcher import batcher
 from tests.support.images import encoded
-from tests.support.onnx_models import CARD, pictures
+from tests.support.onnx_models import CARD, random_images
 from tests.support.prediction_data import fetch, publish_model, publish_split
 from tests.support.replicas import Replicas
 from tests.support.servers import S3Server, Server
 
-IMAGES = pictures(24)
+IMAGES = random_images(24)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from contract.references import UploadSource
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.objects import S3Objects
-from tests.support.onnx_models import linear, pictures
+from tests.support.onnx_models import linear, random_images
 from tests.support.prediction_data import publish_split
 from tests.support.replicas import Replicas
 from tests.support.servers import S3Server, Server
@@ -29,7 +29,7 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
     replicas = Replicas(database, objects, redis, s3, tmp_path)
-    publish_split(replicas.stores, pictures(4), np.arange(4) % 3)
+    publish_split(replicas.stores, random_images(4), np.arange(4) % 3)
     with replicas.swept():
         yield replicas
     replicas.stop()

@@ -1,4 +1,4 @@
-"""Replicas share the parts of one job, also one that joins in the middle."""
+"""Replicas share the parts of one job, including a replica that joins in the middle."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -37,8 +37,8 @@ def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server
     replicas.stop()
 
 
-def test_a_replica_that_joins_takes_parts(replicas: Replicas, tmp_path: Path) -> None:
-    # given one replica that is busy with the first parts
+def test_a_replica_that_joins_claims_parts(replicas: Replicas, tmp_path: Path) -> None:
+    # given a replica that prepares the first parts
     stores = replicas.stores
     archive = stores.objects.put(Bucket.UPLOADS, "upload-1", zipped(tmp_path / "pets.zip", class_folders(count=PARTS)))
     stores.of(DEFAULT_PROJECT).uploads.add("pets.zip", archive)
@@ -47,10 +47,10 @@ def test_a_replica_that_joins_takes_parts(replicas: Replicas, tmp_path: Path) ->
     job = stores.of(DEFAULT_PROJECT).jobs.create(PreprocessRequest(kind=JobKind.PREPROCESS, spec=spec))
     replicas.until(lambda: parts_by_worker(stores).total() > 0)
 
-    # when another one joins
+    # when another replica joins
     replicas.start("preprocess", **SMALL)
 
-    # then both have done parts at the end, each part was done once, and nothing is missing
+    # then both have finished parts, each part ran once, and no image is missing
     replicas.until(lambda: stores.of(DEFAULT_PROJECT).jobs.get(job.id).state.terminal)
     finished = stores.of(DEFAULT_PROJECT).jobs.get(job.id)
     assert (finished.state, finished.attempt) == (JobState.SUCCEEDED, 1)
@@ -62,7 +62,7 @@ def test_a_replica_that_joins_takes_parts(replicas: Replicas, tmp_path: Path) ->
 
 
 def parts_by_worker(stores: Stores) -> Counter[str]:
-    """How many parts each worker has finished."""
+    """Count the finished parts of each worker."""
     query = select(jobs.c.worker).where(jobs.c.parent_id.is_not(None), jobs.c.state == JobState.SUCCEEDED)
     with stores.database.read() as connection:
         return Counter(connection.execute(query).scalars())

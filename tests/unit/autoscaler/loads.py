@@ -1,4 +1,4 @@
-"""Random load traces, and the decisions that come of them."""
+"""Random load traces and the decisions that they cause."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from services.autoscaler.policy_state import PolicyState
 
 
 @dataclass(frozen=True)
-class Look:
-    """One look at a pool, `after` seconds after the one before, at measurements that are `age` seconds old."""
+class Observation:
+    """Measurements of a pool, `age` seconds old, `after` seconds after the previous observation."""
 
     after: float
     age: float
-    ready: int | None  # None is as many as were decided
+    ready: int | None  # None: as many as decided
     waiting: int | None
     running: int | None
     busy: float | None
@@ -26,7 +26,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Step:
-    """What was seen and decided at one moment."""
+    """The measurements and the decision at one moment."""
 
     at: float
     measured: Measured
@@ -38,19 +38,19 @@ class Step:
         return self.decision.replicas
 
 
-def walk(policy: ScalingPolicy, looks: Sequence[Look], desired: int = 0) -> list[Step]:
-    """Decide at every look."""
+def walk(policy: ScalingPolicy, observations: Sequence[Observation], desired: int = 0) -> list[Step]:
+    """Decide at every observation."""
     now, steps = 1000.0, []
     state = PolicyState.initial(desired, now)
-    for look in looks:
-        now += look.after
+    for observation in observations:
+        now += observation.after
         measured = Measured(
-            at=now - look.age,
-            ready=state.desired if look.ready is None else look.ready,
-            waiting=look.waiting,
-            running=look.running,
-            busy=look.busy,
-            requests_per_minute=look.requests_per_minute,
+            at=now - observation.age,
+            ready=state.desired if observation.ready is None else observation.ready,
+            waiting=observation.waiting,
+            running=observation.running,
+            busy=observation.busy,
+            requests_per_minute=observation.requests_per_minute,
         )
         before = state.desired
         decision, state = decide(measured, policy, state, now)
@@ -76,11 +76,11 @@ def policies(draw: st.DrawFn) -> ScalingPolicy:
     )
 
 
-def looks(*, missing: bool = True, most: int = 80) -> st.SearchStrategy[Look]:
-    """Any measurements; with `missing`, also such that are too old or not there."""
+def observations(*, missing: bool = True, most: int = 80) -> st.SearchStrategy[Observation]:
+    """Generate any measurements; with `missing`, also outdated or absent ones."""
     whole = st.sampled_from([0, 0, 1]) | st.integers(0, most)
     return st.builds(
-        Look,
+        Observation,
         after=st.sampled_from([0.5, 1.0, 2.0, 5.0, 10.0] + [40.0] * missing),
         age=st.sampled_from([0.0, 1.0] + [9.0] * missing),
         ready=st.none() | st.integers(0, most),
@@ -91,9 +91,9 @@ def looks(*, missing: bool = True, most: int = 80) -> st.SearchStrategy[Look]:
     )
 
 
-def traces(*, missing: bool = True) -> st.SearchStrategy[list[Look]]:
-    """Load over time: looks, some of which hold for a while."""
-    spans = st.tuples(looks(missing=missing), st.sampled_from([1, 1, 2, 8]))
+def traces(*, missing: bool = True) -> st.SearchStrategy[list[Observation]]:
+    """Generate a load over time: observations, some of which repeat."""
+    spans = st.tuples(observations(missing=missing), st.sampled_from([1, 1, 2, 8]))
     return st.lists(spans, min_size=1, max_size=25).map(
-        lambda spans: [look for look, times in spans for _ in range(times)]
+        lambda spans: [observation for observation, times in spans for _ in range(times)]
     )

@@ -1,4 +1,4 @@
-"""What the autoscaler makes of load, of what people say, and of outages."""
+"""The autoscaler's reaction to load, manual settings and outages."""
 
 import threading
 
@@ -19,16 +19,16 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, Setting
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 from tests.examples import TRAIN_REQUEST
 from tests.support.clock import FakeClock
 
-UNSEEN = Measured(at=0.0, ready=None, waiting=None, running=None)
+UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
 IDLE = ReplicaReport(job=False, busy=0.0, draining=False)
 
 
 class World:
-    """A deployment whose clock, load and replicas the test moves."""
+    """A deployment whose clock, load and replicas the test controls."""
 
     def __init__(self, **counts: int) -> None:
         self.now = 1000.0
@@ -39,19 +39,19 @@ class World:
         self.leases: dict[str, Lease] = {}
         self.reports = MemoryReports()
         self.driver = MemoryDriver({"preprocess": 1, "trainer": 1, "inference": 1} | counts)  # type: ignore[arg-type]
-        self.surplus = MemoryCordon()
-        self.autoscaler = self.another()
+        self.cordon = MemoryCordon()
+        self.autoscaler = self.new_autoscaler()
 
-    def another(self) -> Autoscaler:
+    def new_autoscaler(self) -> Autoscaler:
         demand = Demand(self.pools, self.reports, lambda: self.now)
-        holders = Holders(self.database)
-        return Autoscaler(self.pools, demand, holders, self.driver, self.surplus, lambda: self.now)
+        job_holders = JobHolders(self.database)
+        return Autoscaler(self.pools, demand, job_holders, self.driver, self.cordon, lambda: self.now)
 
     def auto(self, pool: PoolName, **policy: float | None) -> None:
-        self.pools.set_auto(pool, AutoPool.model_validate({"mode": "auto", **policy}), UNSEEN)
+        self.pools.set_auto(pool, AutoPool.model_validate({"mode": "auto", **policy}), UNMEASURED)
 
     def requests(self, waiting: int, per_minute: float = 0.0) -> None:
-        """So many requests wait, and the replicas that run say that they are there."""
+        """Report waiting requests, and the running replicas as idle."""
         running = {f"inference-{number}": IDLE for number in self.driver.running["inference"]}
         gateways = {"gateway": GatewayReport(waiting=waiting, per_minute=per_minute)}
         self.reports.said = {"inference": PoolReports(replicas=running, gateways=gateways)}
@@ -61,15 +61,15 @@ class World:
         self.clock.tick(seconds)
         return self.autoscaler.step()
 
-    def hold(self, worker: str) -> None:
-        """A worker takes a job."""
+    def claim(self, worker: str) -> None:
+        """Let a worker claim a job."""
         Jobs(self.database).create(TRAIN_REQUEST)
         claim = Leases(self.database).claim(JobKind.TRAIN, worker)
         assert claim
         self.leases[worker] = claim.lease
 
-    def through(self, worker: str) -> None:
-        """A worker has no job any more."""
+    def release(self, worker: str) -> None:
+        """Let a worker release its job."""
         Leases(self.database).release(self.leases.pop(worker))
 
     def running(self, pool: PoolName) -> set[int]:
@@ -84,32 +84,32 @@ def world() -> World:
     return World()
 
 
-def test_a_pool_set_by_hand_is_what_was_said(world: World) -> None:
-    world.pools.set_manual("inference", 3, UNSEEN)
+def test_a_manual_setting_is_applied(world: World) -> None:
+    world.pools.set_manual("inference", 3, UNMEASURED)
     world.step()
     assert world.running("inference") == {1, 2, 3}
 
-    world.pools.set_manual("inference", 1, UNSEEN)
+    world.pools.set_manual("inference", 1, UNMEASURED)
     world.step()
     assert world.running("inference") == {1}
 
 
-def test_from_zero_with_the_first_request_and_back_after_idleness(world: World) -> None:
+def test_a_pool_starts_with_the_first_request_and_returns_to_zero_when_idle(world: World) -> None:
     # given
     world.auto("inference", min=0, max=4, idle_s=5, quiet_s=3, utilization=None)
     world.requests(0)
     for _ in range(7):
-        asleep = world.step()
-    assert (world.running("inference"), asleep) == (set(), True)
+        at_zero = world.step()
+    assert (world.running("inference"), at_zero) == (set(), True)
 
     # when
     world.requests(1)
-    asleep = world.step(0.2)
+    at_zero = world.step(0.2)
 
     # then
-    assert (world.running("inference"), asleep) == ({1}, False)
+    assert (world.running("inference"), at_zero) == ({1}, False)
 
-    # and when it was answered
+    # and when the request was answered
     for second in range(5):
         world.requests(0)
         world.step()
@@ -121,7 +121,7 @@ def test_from_zero_with_the_first_request_and_back_after_idleness(world: World) 
     assert world.running("inference") == set()
 
 
-def test_more_for_a_backlog_within_bounds(world: World) -> None:
+def test_a_backlog_scales_up_within_the_bounds(world: World) -> None:
     world.auto("inference", min=1, max=3, backlog_per_replica=4, utilization=None)
     world.requests(100)
     world.step()
@@ -129,58 +129,58 @@ def test_more_for_a_backlog_within_bounds(world: World) -> None:
     assert world.reasons("inference")[0].startswith("Up from 1 to 3")
 
 
-def test_who_trains_stays(world: World) -> None:
+def test_a_training_replica_is_not_stopped(world: World) -> None:
     # given
-    world.pools.set_manual("trainer", 3, UNSEEN)
+    world.pools.set_manual("trainer", 3, UNMEASURED)
     world.step()
-    world.hold("trainer-3")
+    world.claim("trainer-3")
 
     # when
-    world.pools.set_manual("trainer", 1, UNSEEN)
+    world.pools.set_manual("trainer", 1, UNMEASURED)
     world.step()
 
     # then
     assert world.running("trainer") == {3}
 
 
-def test_who_is_too_many_takes_no_other_job_and_goes(world: World) -> None:
+def test_an_excess_busy_replica_is_cordoned_and_then_stopped(world: World) -> None:
     # given
-    world.pools.set_manual("trainer", 2, UNSEEN)
+    world.pools.set_manual("trainer", 2, UNMEASURED)
     world.step()
     for worker in ("trainer-1", "trainer-2"):
-        world.hold(worker)
+        world.claim(worker)
 
     # when
-    world.pools.set_manual("trainer", 1, UNSEEN)
+    world.pools.set_manual("trainer", 1, UNMEASURED)
     world.step()
 
     # then
     assert world.running("trainer") == {1, 2}
-    assert world.surplus.published["trainer"] == {"trainer-2"}
+    assert world.cordon.published["trainer"] == {"trainer-2"}
 
-    # and when the other one is through before it, that goes instead
-    world.through("trainer-1")
+    # and when the other replica finishes first, it is stopped instead
+    world.release("trainer-1")
     world.step()
     assert world.running("trainer") == {2}
     world.step()
-    assert world.surplus.published["trainer"] == set()
+    assert world.cordon.published["trainer"] == set()
 
 
-def test_who_trains_goes_where_a_person_wants_nobody(world: World) -> None:
-    world.hold("trainer-1")
-    world.pools.set_manual("trainer", 0, UNSEEN)
+def test_a_manual_setting_of_zero_stops_a_training_replica(world: World) -> None:
+    world.claim("trainer-1")
+    world.pools.set_manual("trainer", 0, UNMEASURED)
     world.step()
     assert world.running("trainer") == set()
 
 
-def test_bounds_of_zero_interrupt_no_job(world: World) -> None:
-    world.hold("trainer-1")
+def test_bounds_of_zero_do_not_interrupt_a_job(world: World) -> None:
+    world.claim("trainer-1")
     world.auto("trainer", min=0, max=0)
     world.step()
     assert world.running("trainer") == {1}
 
 
-def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) -> None:
+def test_without_the_broker_no_pool_scales_down_and_manual_settings_apply(world: World) -> None:
     # given
     world.auto("inference", min=0, max=4, idle_s=2, quiet_s=1)
     world.requests(0)
@@ -188,7 +188,7 @@ def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) 
 
     # when
     world.reports.said = None
-    world.pools.set_manual("trainer", 2, UNSEEN)
+    world.pools.set_manual("trainer", 2, UNMEASURED)
     for _ in range(10):
         world.step()
 
@@ -196,7 +196,7 @@ def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) 
     assert world.running("inference") == {1}
     assert world.running("trainer") == {1, 2}
 
-    # and when it is back, idleness counts from then on
+    # and when the broker is back, idleness counts from then on
     world.requests(0)
     world.step()
     assert world.running("inference") == {1}
@@ -205,7 +205,7 @@ def test_without_the_broker_nothing_shrinks_and_people_are_obeyed(world: World) 
     assert world.running("inference") == set()
 
 
-def test_what_compose_creates_of_a_pool_that_nobody_has_set_is_meant(world: World) -> None:
+def test_containers_that_compose_creates_set_the_size_of_an_unset_pool(world: World) -> None:
     world.driver.created_by_people = True
     for created in (3, 1, 2):
         world.driver.most["inference"] = created
@@ -217,23 +217,22 @@ def test_what_compose_creates_of_a_pool_that_nobody_has_set_is_meant(world: Worl
         assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (created, created)
 
 
-def test_what_compose_has_created_is_what_a_person_chooses_from(world: World) -> None:
-    # given three that Compose has made
+def test_a_manual_setting_applies_to_the_containers_that_compose_created(world: World) -> None:
+    # given three containers that Compose has created
     world.driver.created_by_people = True
     world.driver.most["inference"] = 3
     world.step()
 
     # when
-    world.pools.set_manual("inference", 2, UNSEEN)
-    another = world.another()
-    another.step()
+    world.pools.set_manual("inference", 2, UNMEASURED)
+    world.new_autoscaler().step()
 
     # then
     assert world.running("inference") == {1, 2}
     assert world.pools.get("inference").desired == 2
 
 
-def test_a_pool_that_follows_its_load_only_knows_how_many_there_are(world: World) -> None:
+def test_created_containers_do_not_change_the_desired_count_of_an_auto_pool(world: World) -> None:
     world.driver.created_by_people = True
     world.auto("inference", min=1, max=4, backlog_per_replica=4, utilization=None)
     world.requests(100)
@@ -245,14 +244,14 @@ def test_a_pool_that_follows_its_load_only_knows_how_many_there_are(world: World
     assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (4, 2)
 
 
-def test_a_stack_has_room_for_more_than_is_meant(world: World) -> None:
+def test_replicas_that_could_start_are_recorded_as_created(world: World) -> None:
     world.step()
 
     assert world.running("inference") == {1}
     assert (world.pools.get("inference").desired, world.pools.get("inference").created) == (1, 8)
 
 
-def test_without_its_driver_the_pool_is_what_was_decided_later(world: World) -> None:
+def test_decisions_made_without_the_driver_are_applied_later(world: World) -> None:
     world.driver.away = True
     world.auto("inference", min=2, max=4)
     world.step()
@@ -263,17 +262,17 @@ def test_without_its_driver_the_pool_is_what_was_decided_later(world: World) -> 
     assert world.running("inference") == {1, 2}
 
 
-def test_what_a_person_said_in_between_stands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given a person who speaks while the autoscaler decides
+def test_a_manual_setting_made_during_a_decision_wins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a manual setting made while the autoscaler decides
     world.auto("inference", min=1, max=4, backlog_per_replica=4, utilization=None)
     world.requests(100)
     decide = loop.decide
 
-    def late(*arguments: object) -> object:
-        world.pools.set_manual("inference", 2, UNSEEN)
+    def decide_late(*arguments: object) -> object:
+        world.pools.set_manual("inference", 2, UNMEASURED)
         return decide(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "decide", late)
+    monkeypatch.setattr(loop, "decide", decide_late)
 
     # when
     world.step()
@@ -283,10 +282,10 @@ def test_what_a_person_said_in_between_stands(world: World, monkeypatch: pytest.
     assert world.reasons("inference")[0] == "set by hand to 2"
 
 
-def test_two_autoscalers_make_one_change(world: World) -> None:
+def test_two_autoscalers_make_a_change_only_once(world: World) -> None:
     world.auto("inference", min=1, max=4, backlog_per_replica=4, utilization=None)
     world.requests(8)
-    other = world.another()
+    other = world.new_autoscaler()
     for _ in range(3):
         world.step()
         other.step()
@@ -294,7 +293,7 @@ def test_two_autoscalers_make_one_change(world: World) -> None:
     assert len(world.reasons("inference")) == 2
 
 
-def test_metrics(world: World) -> None:
+def test_decisions_and_replicas_are_exported_as_metrics(world: World) -> None:
     decisions = {"pool": "inference", "direction": "up"}
     before = REGISTRY.get_sample_value("tidepool_scaling_decisions_total", decisions) or 0
     world.auto("inference", min=1, max=3, backlog_per_replica=4, utilization=None)
@@ -309,17 +308,17 @@ def test_metrics(world: World) -> None:
     assert REGISTRY.get_sample_value("tidepool_pool_replicas", ready) == 3
 
 
-def test_it_goes_on_after_an_outage_of_the_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_continues_after_an_outage_of_the_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    world.pools.set_manual("trainer", 2, UNSEEN)
-    stop, calls, listed = threading.Event(), [], world.pools.list
+    world.pools.set_manual("trainer", 2, UNMEASURED)
+    stop, calls, list_pools = threading.Event(), [], world.pools.list
 
     def failing_once() -> tuple[Setting, ...]:
         calls.append(1)
         if len(calls) == 1:
             raise DatabaseUnavailable("away")
         stop.set()
-        return listed()
+        return list_pools()
 
     monkeypatch.setattr(world.pools, "list", failing_once)
     monkeypatch.setattr(loop, "DECIDE_S", 0.0)

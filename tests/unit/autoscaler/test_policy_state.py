@@ -13,13 +13,13 @@ def test_recommendations_expire_after_the_window() -> None:
     assert state.advanced_to(30).with_recommendation(1, within_s=15, idle=False).largest_recommendation == 3
 
 
-def test_the_edge_of_the_window_belongs_to_it() -> None:
+def test_the_window_includes_its_edge() -> None:
     state = PolicyState.initial(5, now=0).advanced_to(15)
     assert state.with_recommendation(1, within_s=15, idle=False).largest_recommendation == 5
     assert state.with_recommendation(1, within_s=14, idle=False).largest_recommendation == 1
 
 
-def test_idleness_begins_when_it_is_seen_and_ends_with_work() -> None:
+def test_idleness_begins_when_it_is_measured_and_ends_with_work() -> None:
     state = PolicyState.initial(1, now=0).advanced_to(5).with_recommendation(0, 60, idle=True)
     later = state.advanced_to(20).with_recommendation(0, 60, idle=True)
     assert (state.idle_since, later.idle_since) == (5, 5)

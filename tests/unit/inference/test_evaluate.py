@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from services.inference import evaluate
-from tests.support.onnx_models import expected_logits, linear, pictures
+from tests.support.onnx_models import expected_logits, linear, random_images
 
 
 def test_the_command_writes_logits_and_the_signature(tmp_path: Path) -> None:
-    images, weights = pictures(10), np.linspace(-1, 1, 144 * 3, dtype=np.float32).reshape(144, 3)
+    images, weights = random_images(10), np.linspace(-1, 1, 144 * 3, dtype=np.float32).reshape(144, 3)
     (tmp_path / "model.onnx").write_bytes(linear(weights=weights))
     np.save(tmp_path / "images.npy", images)
 
@@ -36,7 +36,7 @@ def test_a_broken_input_file_fails_with_an_error_message(
     broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(linear())
-    np.save(tmp_path / "images.npy", pictures(2))
+    np.save(tmp_path / "images.npy", random_images(2))
     (tmp_path / broken).write_bytes(b"garbage")
 
     status = evaluate.main([str(tmp_path / name) for name in ("model.onnx", "images.npy", "logits.npy")])

@@ -1,4 +1,4 @@
-"""What the tests of prepared archives share."""
+"""Fixtures that prepare archives and load the result."""
 
 from pathlib import Path
 

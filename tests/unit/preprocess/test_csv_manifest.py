@@ -1,4 +1,4 @@
-"""A CSV manifest is found and read, or refused with what to change."""
+"""A CSV manifest is found and read, or rejected with what to change."""
 
 import pytest
 
@@ -16,28 +16,28 @@ def read(text: str | bytes, most: int = 100) -> list[Row]:
     [
         (["labels.csv", "manifest.csv", "1.png"], "manifest.csv"),
         (["other.csv", "labels.csv"], "labels.csv"),
-        (["Pictures.CSV", "cat/other.csv"], "Pictures.CSV"),
+        (["Images.CSV", "cat/other.csv"], "Images.CSV"),
         (["one.csv", "two.csv"], None),
         (["cat/manifest.csv"], None),
         (["1.png"], None),
     ],
 )
-def test_find(names: list[str], expected: str | None) -> None:
+def test_the_manifest_is_found_by_its_name(names: list[str], expected: str | None) -> None:
     assert csv_manifest.find(names) == expected
 
 
-def test_rows_with_split() -> None:
+def test_rows_may_have_a_split() -> None:
     assert read("path,label,split\n1.png,cat,train\n2.png, dog ,\n") == [
         Row("1.png", "cat", "train"),
         Row("2.png", "dog", ""),
     ]
 
 
-def test_rows_without_split() -> None:
+def test_rows_may_have_no_split() -> None:
     assert read("path,label\n1.png,cat\n") == [Row("1.png", "cat", "")]
 
 
-def test_byte_order_mark_and_windows_line_ends_are_fine() -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted() -> None:
     assert read(b"\xef\xbb\xbfpath,label\r\n1.png,caf\xc3\xa9\r\n") == [Row("1.png", "café", "")]
 
 
@@ -45,27 +45,27 @@ def test_columns_are_found_by_name() -> None:
     assert read('id, Label ,PATH\n7,"a, b",1.png\n') == [Row("1.png", "a, b", "")]
 
 
-def test_short_and_empty_rows() -> None:
+def test_missing_cells_are_empty_and_empty_rows_are_skipped() -> None:
     assert read("path,label\n1.png\n\n2.png,cat\n") == [Row("1.png", "", ""), Row("2.png", "cat", "")]
 
 
 @pytest.mark.parametrize("text", ["", "1.png,cat\n", "path;label\n1.png;cat\n", "file,class\n"])
-def test_header_is_required(text: str) -> None:
+def test_a_header_is_required(text: str) -> None:
     with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
         read(text)
 
 
-def test_other_encodings_are_refused() -> None:
+def test_encodings_other_than_utf_8_are_rejected() -> None:
     with pytest.raises(BadDataset, match="not UTF-8"):
         read("path,label\n1.png,café\n".encode("latin-1"))
 
 
-def test_endless_cell_is_refused() -> None:
+def test_a_huge_cell_is_rejected() -> None:
     with pytest.raises(BadDataset, match="not a readable CSV"):
         read("path,label\n1.png," + "x" * 200_000)
 
 
-def test_rows_are_limited() -> None:
+def test_the_number_of_rows_is_limited() -> None:
     assert len(read("path,label\n" + "a,b\n" * 3, most=3)) == 3
     with pytest.raises(BadDataset, match="over 3 rows"):
         read("path,label\n" + "a,b\n" * 4, most=3)

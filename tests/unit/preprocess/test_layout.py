@@ -1,4 +1,4 @@
-"""The layout of an archive says the class and the split of every picture."""
+"""The class and split of every image, from the layout of the archive."""
 
 from collections.abc import Iterable
 
@@ -8,35 +8,35 @@ from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from services.preprocess.layout import ImageFile, arrange
+from services.preprocess.layout import ImageFile, arrange, label_fault, normalised_label
 
 
 def arranged(names: Iterable[str], csv: str = "") -> tuple[set[ImageFile], dict[str, str]]:
-    """The pictures, and why files were rejected; every file's content is the CSV."""
+    """Return the images and the reasons of rejected files; every file contains the CSV."""
     rejections = Rejections()
-    pictures = arrange(tuple(names), lambda _: csv.encode(), Limits(), rejections)
-    assert len(set(pictures)) == len(pictures)
-    return set(pictures), {item.file: item.reason for item in rejections.first()}
+    images = arrange(tuple(names), lambda _: csv.encode(), Limits(), rejections)
+    assert len(set(images)) == len(images)
+    return set(images), {item.file: item.reason for item in rejections.first()}
 
 
-def test_class_folders() -> None:
-    pictures, rejected = arranged(["cat/1.png", "dog/1.png"])
+def test_folders_name_the_classes() -> None:
+    images, rejected = arranged(["cat/1.png", "dog/1.png"])
 
-    assert pictures == {ImageFile("cat/1.png", "cat", None), ImageFile("dog/1.png", "dog", None)}
+    assert images == {ImageFile("cat/1.png", "cat", None), ImageFile("dog/1.png", "dog", None)}
     assert not rejected
 
 
-def test_first_folder_is_the_class_however_deep() -> None:
-    pictures, _ = arranged(["cat/siam/2024/1.png", "dog/1.png"])
+def test_the_first_folder_is_the_class_of_all_files_below_it() -> None:
+    images, _ = arranged(["cat/siam/2024/1.png", "dog/1.png"])
 
-    assert ImageFile("cat/siam/2024/1.png", "cat", None) in pictures
+    assert ImageFile("cat/siam/2024/1.png", "cat", None) in images
 
 
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
-def test_split_folders(val: str) -> None:
-    pictures, rejected = arranged(["train/cat/1.png", f"{val}/dog/2.png", "test/dog/deep/3.png"])
+def test_folders_called_train_val_and_test_name_the_splits(val: str) -> None:
+    images, rejected = arranged(["train/cat/1.png", f"{val}/dog/2.png", "test/dog/deep/3.png"])
 
-    assert pictures == {
+    assert images == {
         ImageFile("train/cat/1.png", "cat", Split.TRAIN),
         ImageFile(f"{val}/dog/2.png", "dog", Split.VAL),
         ImageFile("test/dog/deep/3.png", "dog", Split.TEST),
@@ -44,24 +44,24 @@ def test_split_folders(val: str) -> None:
     assert not rejected
 
 
-def test_picture_in_a_split_needs_a_class() -> None:
+def test_an_image_in_a_split_needs_a_class() -> None:
     _, rejected = arranged(["train/cat/1.png", "train/dog/1.png", "test/1.png"])
 
     assert rejected == {"test/1.png": "has no class folder"}
 
 
-def test_class_may_be_called_train_beside_other_classes() -> None:
-    pictures, _ = arranged(["train/1.png", "plane/1.png"])
+def test_a_class_may_be_called_train_beside_other_classes() -> None:
+    images, _ = arranged(["train/1.png", "plane/1.png"])
 
-    assert ImageFile("train/1.png", "train", None) in pictures
+    assert ImageFile("train/1.png", "train", None) in images
 
 
-def test_manifest() -> None:
+def test_a_manifest_gives_classes_and_splits() -> None:
     csv = "path,label,split\nimages/a/1.png,cat,train\n./images\\2.png,dog,valid\n3.png,dog,\n"
 
-    pictures, rejected = arranged(["manifest.csv", "images/a/1.png", "images/2.png", "3.png"], csv)
+    images, rejected = arranged(["manifest.csv", "images/a/1.png", "images/2.png", "3.png"], csv)
 
-    assert pictures == {
+    assert images == {
         ImageFile("images/a/1.png", "cat", Split.TRAIN),
         ImageFile("images/2.png", "dog", Split.VAL),
         ImageFile("3.png", "dog", None),
@@ -69,13 +69,13 @@ def test_manifest() -> None:
     assert not rejected
 
 
-def test_manifest_rows_that_do_not_fit_are_rejected() -> None:
+def test_manifest_rows_that_match_no_file_or_split_are_rejected() -> None:
     rows = ["1.png,cat,", "2.png,dog,", "1.png,dog,", "gone.png,cat,", "3.png,cat,holdout", "4.png,..,"]
     files = ["labels.csv", *(f"{number}.png" for number in range(1, 6))]
 
-    pictures, rejected = arranged(files, "\n".join(["path,label,split", *rows]))
+    images, rejected = arranged(files, "\n".join(["path,label,split", *rows]))
 
-    assert {picture.name for picture in pictures} == {"1.png", "2.png"}
+    assert {image.name for image in images} == {"1.png", "2.png"}
     assert rejected == {
         "1.png": "in the manifest more than once",
         "gone.png": "in the manifest, but not in the archive",
@@ -85,7 +85,7 @@ def test_manifest_rows_that_do_not_fit_are_rejected() -> None:
     }
 
 
-def test_manifest_that_cannot_be_read_is_named() -> None:
+def test_an_unreadable_manifest_is_named_in_the_error() -> None:
     def read(_: str) -> bytes:
         raise BadImage("damaged in the archive")
 
@@ -101,24 +101,24 @@ def test_manifest_that_cannot_be_read_is_named() -> None:
         ["data/train/cat/1.png", "data/train/dog/1.png", "data/test/cat/2.png"],
     ],
 )
-def test_wrapping_folder_is_seen_through(names: list[str]) -> None:
-    pictures, rejected = arranged(names)
+def test_a_wrapping_folder_is_skipped(names: list[str]) -> None:
+    images, rejected = arranged(names)
 
-    assert {picture.label for picture in pictures} == {"cat", "dog"}
-    assert {picture.name for picture in pictures} | rejected.keys() == set(names)
+    assert {image.label for image in images} == {"cat", "dog"}
+    assert {image.name for image in images} | rejected.keys() == set(names)
     assert set(rejected.values()) <= {"has no class folder"}
 
 
-def test_wrapped_manifest_is_found() -> None:
-    pictures, _ = arranged(["data/labels.csv", "data/1.png", "data/2.png"], "path,label\n1.png,cat\n2.png,dog\n")
+def test_a_manifest_in_a_wrapping_folder_is_found() -> None:
+    images, _ = arranged(["data/labels.csv", "data/1.png", "data/2.png"], "path,label\n1.png,cat\n2.png,dog\n")
 
-    assert pictures == {ImageFile("data/1.png", "cat", None), ImageFile("data/2.png", "dog", None)}
+    assert images == {ImageFile("data/1.png", "cat", None), ImageFile("data/2.png", "dog", None)}
 
 
-def test_training_folder_alone_is_a_split_and_no_wrapper() -> None:
-    pictures, _ = arranged(["train/cat/1.png", "train/dog/1.png"])
+def test_a_single_training_folder_is_a_split_and_not_a_wrapper() -> None:
+    images, _ = arranged(["train/cat/1.png", "train/dog/1.png"])
 
-    assert {picture.split for picture in pictures} == {Split.TRAIN}
+    assert {image.split for image in images} == {Split.TRAIN}
 
 
 def test_files_without_a_class_are_rejected() -> None:
@@ -128,17 +128,17 @@ def test_files_without_a_class_are_rejected() -> None:
 
 
 def test_labels_are_normalised_and_emoji_accepted() -> None:
-    pictures, _ = arranged(["cafe\N{COMBINING ACUTE ACCENT} /1.png", "café/2.png", "😀/1.png"])
+    images, _ = arranged(["cafe\N{COMBINING ACUTE ACCENT} /1.png", "café/2.png", "😀/1.png"])
 
-    assert {picture.label for picture in pictures} == {"café", "😀"}
+    assert {image.label for image in images} == {"café", "😀"}
 
 
-def test_too_long_label_rejects_its_files() -> None:
+def test_a_too_long_label_rejects_its_files() -> None:
     long = "x" * 300
 
-    pictures, rejected = arranged(["cat/1.png", "dog/1.png", f"{long}/1.png"])
+    images, rejected = arranged(["cat/1.png", "dog/1.png", f"{long}/1.png"])
 
-    assert {picture.label for picture in pictures} == {"cat", "dog"}
+    assert {image.label for image in images} == {"cat", "dog"}
     assert list(rejected.values()) == ["its class name is over 128 characters"]
 
 
@@ -153,14 +153,46 @@ def test_too_long_label_rejects_its_files() -> None:
         ([], "no image with a class$"),
     ],
 )
-def test_no_data_set(names: list[str], reason: str) -> None:
+def test_an_archive_without_two_classes_is_rejected(names: list[str], reason: str) -> None:
     with pytest.raises(BadDataset, match=reason):
         arranged(names)
 
 
-def test_classes_are_limited() -> None:
+def test_the_number_of_classes_is_limited() -> None:
     names = [f"{label}/1.png" for label in range(1001)]
 
     assert len(arranged(names[:1000])[0]) == 1000
     with pytest.raises(BadDataset, match="1001 classes; the limit is 1000"):
         arranged(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("  cat ", "cat"), ("e\N{COMBINING ACUTE ACCENT}te", "éte"), ("\u00a0two words\n", "two words")],
+)
+def test_labels_are_normalised_to_nfc_and_stripped(text: str, expected: str) -> None:
+    assert normalised_label(text) == expected
+
+
+@pytest.mark.parametrize("label", ["cat", "two words", "猫", "😀", "👩‍🚀", "🫨", "x" * 128, "..."])
+def test_printable_labels_are_accepted(label: str) -> None:
+    assert label_fault(label) is None
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("", "empty"),
+        (".", "cannot be a class name"),
+        ("..", "cannot be a class name"),
+        ("x" * 300, "over 128 characters"),
+        ("a\tb", "unprintable"),
+        ("a\u202eb", "unprintable"),
+        ("a\ud800b", "unprintable"),
+    ],
+)
+def test_labels_that_cannot_be_class_names_are_rejected(label: str, reason: str) -> None:
+    fault = label_fault(label)
+
+    assert fault is not None
+    assert reason in fault

@@ -1,5 +1,6 @@
-"""An archive becomes a data set, or an error that says what is wrong with it."""
+"""An archive becomes a dataset, or an error that says what is wrong with it."""
 
+import base64
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from contract.datasets import Split
 from contract.errors import BadArchive, BadDataset, Cancelled
 from contract.images import ImageSpec
 from media.archives.limits import Limits
-from services.preprocess.pipeline import opened
+from media.images import decode
+from services.preprocess.pipeline import data_uri, opened
 from tests.support.images import Files, class_folders, encoded, noise, png, png_header
 from tests.support.preparation import DEFAULT, SPEC, Load, Prepare
 
@@ -18,7 +20,7 @@ SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
 TRAINED = class_folders(under="train/")
 
 
-def test_class_folders_become_a_data_set(prepared: Prepare, loaded: Load) -> None:
+def test_class_folders_become_a_dataset(prepared: Prepare, loaded: Load) -> None:
     files = class_folders(["dog", "cat"], count=20)
 
     data = prepared(files)
@@ -35,7 +37,7 @@ def test_class_folders_become_a_data_set(prepared: Prepare, loaded: Load) -> Non
     assert np.bincount(labels).tolist() == [16, 16]
 
 
-def test_every_picture_keeps_its_label(prepared: Prepare, loaded: Load) -> None:
+def test_every_image_keeps_its_label(prepared: Prepare, loaded: Load) -> None:
     shades = {"black": 0, "grey": 100, "white": 255}
     flat = {label: encoded(np.full((8, 8, 3), shade, np.uint8)) for label, shade in shades.items()}
 
@@ -46,7 +48,7 @@ def test_every_picture_keeps_its_label(prepared: Prepare, loaded: Load) -> None:
         assert np.array_equal(images[:, 0, 0, 0], np.array([0, 100, 255])[labels])
 
 
-def test_same_names_give_the_same_bytes_in_any_order(prepared: Prepare) -> None:
+def test_the_same_names_give_the_same_bytes_in_any_order(prepared: Prepare) -> None:
     files = class_folders(count=30)
 
     one, other = prepared(files), prepared(dict(reversed(files.items())))
@@ -57,14 +59,14 @@ def test_same_names_give_the_same_bytes_in_any_order(prepared: Prepare) -> None:
     assert one.thumbnails == other.thumbnails
 
 
-def test_grey_data_set(prepared: Prepare, loaded: Load) -> None:
+def test_a_dataset_can_be_grey(prepared: Prepare, loaded: Load) -> None:
     data = prepared(class_folders(), SPEC.model_copy(update={"image": ImageSpec(size=(4, 6), mode="L")}))
 
     assert loaded(data, Split.TRAIN)[0].shape == (16, 1, 4, 6)
     assert len(data.mean) == len(data.std) == 1
 
 
-def test_manifest_with_a_byte_order_mark_in_a_wrapping_folder(prepared: Prepare) -> None:
+def test_a_manifest_may_have_a_byte_order_mark_and_a_wrapping_folder(prepared: Prepare) -> None:
     rows = [
         f"images/{number}.png,{'cat' if number % 2 else 'dog'},{'test' if number > 7 else ''}" for number in range(10)
     ]
@@ -108,14 +110,14 @@ def test_rejected_files_are_all_counted_and_a_thousand_listed(prepared: Prepare)
     assert data.rejected_files[-1].file == "cat/x0999.png"
 
 
-def test_twenty_thumbnails_of_the_first_classes(prepared: Prepare) -> None:
+def test_the_first_twenty_classes_have_a_thumbnail(prepared: Prepare) -> None:
     data = prepared(class_folders([f"{number:02d}" for number in range(25)], count=2))
 
     assert [thumbnail.label for thumbnail in data.thumbnails] == [f"{number:02d}" for number in range(20)]
     assert all(thumbnail.image.startswith("data:image/png;base64,") for thumbnail in data.thumbnails)
 
 
-def test_emoji_class(prepared: Prepare) -> None:
+def test_a_class_name_may_be_an_emoji(prepared: Prepare) -> None:
     assert prepared(class_folders(["😀", "cat"])).classes == ("cat", "😀")
 
 
@@ -124,7 +126,7 @@ def test_emoji_class(prepared: Prepare) -> None:
     [
         pytest.param(class_folders(["cat"]), "at least two classes", id="one class"),
         pytest.param({"cat/": b"", "dog/": b""}, "no image with a class", id="only folders"),
-        pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, "can be used; rejected: 'cat/1.png'", id="no picture"),
+        pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, "can be used; rejected: 'cat/1.png'", id="no image"),
         pytest.param(
             class_folders() | {"owl/1.png": b""}, r"'owl' .*; rejected: 'owl/1.png' \(not a", id="empty class"
         ),
@@ -132,24 +134,24 @@ def test_emoji_class(prepared: Prepare) -> None:
         pytest.param(class_folders(under="test/"), "no training image can be used$", id="no training"),
     ],
 )
-def test_no_data_set(prepared: Prepare, files: Files, reason: str) -> None:
+def test_an_archive_without_usable_classes_is_rejected(prepared: Prepare, files: Files, reason: str) -> None:
     with pytest.raises(BadDataset, match=reason):
         prepared(files)
 
 
-def test_no_archive(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "upload.zip").write_bytes(b"not a zip")
 
     with pytest.raises(BadArchive, match="not a zip file"), opened(tmp_path / "upload.zip", SPEC, DEFAULT):
         pass
 
 
-def test_archive_at_fault_ends_it(prepared: Prepare) -> None:
+def test_an_archive_over_its_limits_is_rejected(prepared: Prepare) -> None:
     with pytest.raises(BadArchive, match="inflates to over 3000 bytes"):
         prepared(class_folders(), limits=Limits(total_bytes=3000))
 
 
-def test_steps_end_with_all_of_it(prepared: Prepare) -> None:
+def test_progress_is_reported_to_the_end(prepared: Prepare) -> None:
     steps: list[tuple[float, str]] = []
 
     prepared(class_folders(), on_step=lambda fraction, message: steps.append((fraction, message)))
@@ -159,7 +161,7 @@ def test_steps_end_with_all_of_it(prepared: Prepare) -> None:
     assert steps == sorted(steps)
 
 
-def test_what_a_step_raises_ends_it(prepared: Prepare) -> None:
+def test_an_error_raised_in_on_step_passes_through(prepared: Prepare) -> None:
     def cancel(*_: object) -> None:
         raise Cancelled("cancelled")
 
@@ -167,7 +169,7 @@ def test_what_a_step_raises_ends_it(prepared: Prepare) -> None:
         prepared(class_folders(), on_step=cancel)
 
 
-def test_slice_of_the_sample(prepared: Prepare, loaded: Load) -> None:
+def test_a_tenth_of_the_sample_is_prepared(prepared: Prepare, loaded: Load) -> None:
     with zipfile.ZipFile(SAMPLE) as sample:
         names = sorted(sample.namelist())[::10]
         files = {name: sample.read(name) for name in names}
@@ -180,3 +182,26 @@ def test_slice_of_the_sample(prepared: Prepare, loaded: Load) -> None:
     assert loaded(data, Split.TRAIN)[0].shape == (data.counts.train, 3, 32, 32)
     assert data.mean == pytest.approx((0.491, 0.482, 0.447), abs=0.03)  # of the whole of CIFAR-10
     assert data.std == pytest.approx((0.247, 0.243, 0.262), abs=0.03)
+
+
+def thumbnail_pixels(uri: str, spec: ImageSpec) -> np.ndarray:
+    head, data = uri.split(",")
+    assert head == "data:image/png;base64"
+    return decode(base64.b64decode(data), spec)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
+def test_the_thumbnail_of_a_small_image_has_its_pixels(mode: str, channels: int) -> None:
+    pixels = noise(20, 30, channels).reshape(20, 30, channels).transpose(2, 0, 1)
+
+    assert np.array_equal(thumbnail_pixels(data_uri(pixels), ImageSpec(size=(20, 30), mode=mode)), pixels)
+
+
+def test_the_thumbnail_of_a_large_image_has_at_most_64_pixels_a_side() -> None:
+    pixels = np.full((3, 200, 100), 90, np.uint8)
+
+    uri = data_uri(pixels)
+
+    header = base64.b64decode(uri.split(",")[1])[16:24]
+    assert (int.from_bytes(header[:4]), int.from_bytes(header[4:])) == (32, 64)
+    assert np.array_equal(thumbnail_pixels(uri, ImageSpec(size=(64, 32))), np.full((3, 64, 32), 90))

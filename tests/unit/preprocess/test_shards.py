@@ -1,4 +1,4 @@
-"""A split's pictures come back from its shards, mapped, in order."""
+"""Shards hold a split's images in order and can be memory-mapped."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import numpy as np
 from contract.datasets import Split
 from services.preprocess.shards import ShardWriter
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 5), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 5), np.uint8)
 
 
-def test_shards_are_full_but_the_last(tmp_path: Path) -> None:
+def test_all_shards_but_the_last_are_full(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.TRAIN, (3, 4, 5), shard_bytes=3 * 60 + 59)
-    for label, picture in enumerate(PICTURES):
-        writer.add(picture, label)
+    for label, image in enumerate(IMAGES):
+        writer.add(image, label)
 
     shards = writer.finish()
 
@@ -23,26 +23,26 @@ def test_shards_are_full_but_the_last(tmp_path: Path) -> None:
     images = [np.load(shard.images, mmap_mode="r") for shard in shards]
     labels = [np.load(shard.labels, mmap_mode="r") for shard in shards]
     assert all(isinstance(array, np.memmap) for array in images + labels)
-    assert np.array_equal(np.concatenate(images), PICTURES)
+    assert np.array_equal(np.concatenate(images), IMAGES)
     assert np.array_equal(np.concatenate(labels), np.arange(7))
     assert {array.dtype.str for array in images} | {array.dtype.str for array in labels} == {"|u1", "<i8"}
 
 
-def test_full_last_shard_leaves_no_empty_one(tmp_path: Path) -> None:
+def test_a_full_last_shard_is_not_followed_by_an_empty_one(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.VAL, (3, 4, 5), shard_bytes=60)
-    writer.add(PICTURES[0], 1)
+    writer.add(IMAGES[0], 1)
 
     assert [shard.count for shard in writer.finish()] == [1]
 
 
-def test_picture_over_the_shard_size_has_its_own_shard(tmp_path: Path) -> None:
+def test_an_image_over_the_shard_size_has_its_own_shard(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.TEST, (3, 4, 5), shard_bytes=1)
-    for picture in PICTURES:
-        writer.add(picture, 0)
+    for image in IMAGES:
+        writer.add(image, 0)
 
     assert [shard.count for shard in writer.finish()] == [1] * 7
 
 
-def test_split_without_pictures_has_no_shard(tmp_path: Path) -> None:
+def test_a_split_without_images_has_no_shard(tmp_path: Path) -> None:
     assert ShardWriter(tmp_path, Split.TEST, (3, 4, 5)).finish() == ()
     assert not list(tmp_path.iterdir())

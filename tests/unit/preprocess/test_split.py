@@ -13,7 +13,7 @@ from services.preprocess.layout import ImageFile
 from services.preprocess.split import assign_splits
 
 
-def pictures(counts: dict[str, int], split: Split | None = None) -> list[ImageFile]:
+def image_files(counts: dict[str, int], split: Split | None = None) -> list[ImageFile]:
     prefix = f"{split}/" if split else ""
     return [
         ImageFile(f"{prefix}{label}/{number}.png", label, split)
@@ -23,7 +23,7 @@ def pictures(counts: dict[str, int], split: Split | None = None) -> list[ImageFi
 
 
 def sizes(splits: dict[Split, tuple[ImageFile, ...]]) -> dict[Split, Counter[str]]:
-    return {split: Counter(picture.label for picture in members) for split, members in splits.items()}
+    return {split: Counter(image.label for image in members) for split, members in splits.items()}
 
 
 @st.composite
@@ -38,18 +38,18 @@ def specs(draw: st.DrawFn) -> SplitSpec:
     spec=specs(),
     order=st.randoms(use_true_random=False),
 )
-def test_every_picture_is_in_one_split_by_the_shares(
+def test_every_image_is_in_one_split_according_to_the_shares(
     counts: dict[str, int], spec: SplitSpec, order: random.Random
 ) -> None:
-    given_pictures = pictures(counts)
-    shuffled = order.sample(given_pictures, len(given_pictures))
+    images = image_files(counts)
+    shuffled = order.sample(images, len(images))
 
-    splits = assign_splits(given_pictures, spec)
+    splits = assign_splits(images, spec)
 
     assert assign_splits(shuffled, spec) == splits
-    together = [picture for split in Split for picture in splits[split]]
-    assert len(together) == len(given_pictures)
-    assert set(together) == set(given_pictures)
+    assigned = [image for split in Split for image in splits[split]]
+    assert len(assigned) == len(images)
+    assert set(assigned) == set(images)
     for label, count in counts.items():
         assert sizes(splits)[Split.TRAIN][label] >= 1
         for split in Split:
@@ -57,75 +57,75 @@ def test_every_picture_is_in_one_split_by_the_shares(
             assert difference < 1.001 or sizes(splits)[Split.TRAIN][label] == 1
 
 
-def test_shares_of_ten_are_exact() -> None:
-    splits = sizes(assign_splits(pictures({"cat": 10, "dog": 30}), SplitSpec()))
+def test_the_shares_of_ten_images_are_exact() -> None:
+    splits = sizes(assign_splits(image_files({"cat": 10, "dog": 30}), SplitSpec()))
 
     assert splits[Split.TRAIN] == {"cat": 8, "dog": 24}
     assert splits[Split.VAL] == splits[Split.TEST] == {"cat": 1, "dog": 3}
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, (1, 0, 0)), (2, (2, 0, 0)), (3, (3, 0, 0)), (5, (4, 1, 0))])
-def test_largest_remainder(count: int, expected: tuple[int, int, int]) -> None:
-    splits = assign_splits(pictures({"cat": count}), SplitSpec())
+def test_images_are_divided_by_largest_remainder(count: int, expected: tuple[int, int, int]) -> None:
+    splits = assign_splits(image_files({"cat": count}), SplitSpec())
 
     assert tuple(len(splits[split]) for split in Split) == expected
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_every_class_keeps_a_training_picture(count: int) -> None:
-    splits = assign_splits(pictures({"cat": count}), SplitSpec(train=0.1, val=0.1, test=0.8))
+def test_every_class_keeps_a_training_image(count: int) -> None:
+    splits = assign_splits(image_files({"cat": count}), SplitSpec(train=0.1, val=0.1, test=0.8))
 
     assert len(splits[Split.TRAIN]) == 1
 
 
-def test_seed_changes_the_choice_and_nothing_else() -> None:
-    given_pictures = pictures({"cat": 50, "dog": 50})
+def test_the_seed_changes_the_choice_but_not_the_sizes() -> None:
+    images = image_files({"cat": 50, "dog": 50})
 
-    one, other = (assign_splits(given_pictures, SplitSpec(seed=seed)) for seed in (0, 1))
+    one, other = (assign_splits(images, SplitSpec(seed=seed)) for seed in (0, 1))
 
     assert set(one[Split.TEST]) != set(other[Split.TEST])
     assert sizes(one) == sizes(other)
 
 
-def test_classes_are_mixed_in_a_split() -> None:
-    training = assign_splits(pictures({"cat": 100, "dog": 100}), SplitSpec())[Split.TRAIN]
+def test_the_classes_of_a_split_are_shuffled() -> None:
+    training = assign_splits(image_files({"cat": 100, "dog": 100}), SplitSpec())[Split.TRAIN]
 
     changes = sum(one.label != next_one.label for one, next_one in pairwise(training))
     assert 50 < changes < 110
 
 
-def test_splits_of_the_archive_are_kept() -> None:
-    given_pictures = [
-        *pictures({"cat": 5}, Split.TRAIN),
-        *pictures({"cat": 3}, Split.VAL),
-        *pictures({"cat": 2}, Split.TEST),
+def test_the_archives_own_splits_are_kept() -> None:
+    images = [
+        *image_files({"cat": 5}, Split.TRAIN),
+        *image_files({"cat": 3}, Split.VAL),
+        *image_files({"cat": 2}, Split.TEST),
     ]
 
-    splits = assign_splits(given_pictures, SplitSpec(train=0.2, val=0.2, test=0.6))
+    splits = assign_splits(images, SplitSpec(train=0.2, val=0.2, test=0.6))
 
-    assert all(picture.split is split for split in Split for picture in splits[split])
+    assert all(image.split is split for split in Split for image in splits[split])
 
 
-def test_validation_is_carved_from_training_where_the_archive_has_none() -> None:
-    given_pictures = [*pictures({"cat": 90, "dog": 45}, Split.TRAIN), *pictures({"cat": 7}, Split.TEST)]
+def test_validation_is_taken_from_training_if_the_archive_has_none() -> None:
+    images = [*image_files({"cat": 90, "dog": 45}, Split.TRAIN), *image_files({"cat": 7}, Split.TEST)]
 
-    splits = assign_splits(given_pictures, SplitSpec())
+    splits = assign_splits(images, SplitSpec())
 
     assert sizes(splits) == {
         Split.TRAIN: {"cat": 80, "dog": 40},
         Split.VAL: {"cat": 10, "dog": 5},
         Split.TEST: {"cat": 7},
     }
-    assert all(picture.split is Split.TEST for picture in splits[Split.TEST])
+    assert all(image.split is Split.TEST for image in splits[Split.TEST])
 
 
-def test_nothing_is_carved_where_no_validation_is_wanted() -> None:
-    splits = assign_splits(pictures({"cat": 10}, Split.TRAIN), SplitSpec(train=0.9, val=0, test=0.1))
+def test_nothing_is_taken_from_training_if_the_share_of_validation_is_zero() -> None:
+    splits = assign_splits(image_files({"cat": 10}, Split.TRAIN), SplitSpec(train=0.9, val=0, test=0.1))
 
     assert len(splits[Split.TRAIN]) == 10
 
 
-def test_pictures_without_a_split_are_divided_beside_those_with_one() -> None:
-    splits = assign_splits([*pictures({"cat": 4}, Split.TEST), *pictures({"cat": 10})], SplitSpec())
+def test_images_without_a_split_are_divided_among_the_splits() -> None:
+    splits = assign_splits([*image_files({"cat": 4}, Split.TEST), *image_files({"cat": 10})], SplitSpec())
 
     assert sizes(splits) == {Split.TRAIN: {"cat": 8}, Split.VAL: {"cat": 1}, Split.TEST: {"cat": 5}}

@@ -1,4 +1,4 @@
-"""Mean and standard deviation are numpy's, over files in blocks."""
+"""Mean and standard deviation equal numpy's, computed over files in blocks."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def saved(folder: Path, *shards: np.ndarray) -> list[Path]:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_like_numpy(tmp_path: Path, channels: int) -> None:
+def test_results_equal_numpys(tmp_path: Path, channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (700, channels, 40, 30), np.uint8)
 
     mean, std = Moments.of(saved(tmp_path, images[:400], images[400:])).mean_and_std()
@@ -26,7 +26,7 @@ def test_like_numpy(tmp_path: Path, channels: int) -> None:
     assert std == pytest.approx(scaled.std(axis=(0, 2, 3)), rel=1e-12)
 
 
-def test_nearly_constant_bright_pixels_lose_no_digits(tmp_path: Path) -> None:
+def test_nearly_constant_bright_pixels_keep_full_precision(tmp_path: Path) -> None:
     images = np.full((100, 1, 100, 100), 255, np.uint8)
     images[:50] = 252
 
@@ -36,7 +36,7 @@ def test_nearly_constant_bright_pixels_lose_no_digits(tmp_path: Path) -> None:
     assert std == pytest.approx((1.5 / 255,), rel=1e-14)
 
 
-def test_constant_channel_has_the_floor(tmp_path: Path) -> None:
+def test_a_constant_channel_has_the_smallest_standard_deviation(tmp_path: Path) -> None:
     images = np.zeros((2, 3, 4, 4), np.uint8)
     images[0, 0] = 255
 
@@ -46,7 +46,7 @@ def test_constant_channel_has_the_floor(tmp_path: Path) -> None:
     assert std == (0.5, STD_FLOOR, STD_FLOOR)
 
 
-def test_moments_of_parts_add_up_to_those_of_the_whole(tmp_path: Path) -> None:
+def test_moments_of_parts_add_up_to_the_moments_of_the_whole(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (9, 3, 4, 5), np.uint8)
     (whole, *parts) = saved(tmp_path, images, images[:2], images[2:])
 

@@ -1,4 +1,4 @@
-"""A preprocessing job's upload becomes a data set whose shards are stored, in one attempt or in parts."""
+"""A preprocessing job turns its upload into a dataset with stored shards, in one attempt or in parts."""
 
 import io
 from pathlib import Path
@@ -30,7 +30,7 @@ def stores() -> Stores:
 def preprocessed(
     stores: Stores, folder: Path, files: Files = FILES, handler: Handler = preprocess
 ) -> tuple[Job, list[Claim]]:
-    """The job for a zip of the files, run to its end, and the attempts at it."""
+    """Run a job for a zip of the files to its end; return it and its attempts."""
     folder.mkdir(exist_ok=True)
     source = UploadSource(upload=uploaded(stores, zipped(folder / "pets.zip", files)))
     request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PreprocessSpec(dataset="pets", source=source))
@@ -41,7 +41,7 @@ def published(stores: Stores) -> DatasetManifest:
     return stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
 
 
-def test_upload_becomes_a_data_set(stores: Stores, tmp_path: Path) -> None:
+def test_an_upload_becomes_a_dataset(stores: Stores, tmp_path: Path) -> None:
     job, attempts = preprocessed(stores, tmp_path)
 
     manifest = published(stores)
@@ -57,19 +57,19 @@ def test_upload_becomes_a_data_set(stores: Stores, tmp_path: Path) -> None:
         assert len(labels) == shard.count == getattr(manifest.counts, split)
 
 
-def test_large_upload_is_divided_and_becomes_the_same(
+def test_a_large_upload_is_divided_and_becomes_the_same_dataset(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given a data set that was made at once
+    # given a dataset that was prepared in one attempt
     preprocessed(stores, tmp_path / "whole")
     whole = published(stores)
 
-    # when an attempt takes eight pictures at most
+    # when a part has at most eight images
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
     divided = memory_stores()
     job, attempts = preprocessed(divided, tmp_path / "divided")
 
-    # then one attempt divides, three do a part each, one puts them together, and nobody can tell
+    # then one attempt divides, three prepare a part each, one merges them, and the dataset is the same
     assert job.state == JobState.SUCCEEDED
     assert [attempt.part for attempt in attempts[1:-1]] == [
         {"start": start, "stop": start + 7} for start in range(0, 21, 7)
@@ -78,7 +78,7 @@ def test_large_upload_is_divided_and_becomes_the_same(
     assert published(divided).model_dump(exclude={"shards"}) == whole.model_dump(exclude={"shards"})
 
 
-def test_empty_archive_is_the_clients_fault(stores: Stores, tmp_path: Path) -> None:
+def test_an_empty_archive_fails_the_job_with_bad_archive(stores: Stores, tmp_path: Path) -> None:
     job, _ = preprocessed(stores, tmp_path, {})
 
     assert job.state == JobState.FAILED
@@ -86,21 +86,21 @@ def test_empty_archive_is_the_clients_fault(stores: Stores, tmp_path: Path) -> N
     assert job.error.code == "bad_archive"
 
 
-def test_poisoned_part_fails_the_job_with_its_reason(
+def test_a_failing_part_fails_the_job_with_its_reason(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an archive that a part of the job cannot find any more
+    # given an archive that is deleted before the second part reads it
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
 
-    def forgetful(task: Task) -> Outcome:
+    def deletes_upload(task: Task) -> Outcome:
         if task.part == {"start": 7, "stop": 14}:
             stores.of(DEFAULT_PROJECT).uploads.forget("upload-1")
         return preprocess(task)
 
     # when it runs
-    job, attempts = preprocessed(stores, tmp_path, handler=forgetful)
+    job, attempts = preprocessed(stores, tmp_path, handler=deletes_upload)
 
-    # then the job fails for that part's reason, the third part is never begun, and nothing is published
+    # then the job fails with that part's error, the third part never starts, and nothing is published
     assert job.state == JobState.FAILED
     assert job.error is not None
     assert (job.error.code, job.error.message) == ("not_found", "part 2: there is no such upload")

@@ -9,7 +9,7 @@ from contract.errors import JobFailed
 from contract.training import TensorSignature
 from media.classification import Tally
 from services.trainer.evaluate import evaluate, run
-from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 from tests.support.training_data import stored
 
 WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (144, 3)).astype(np.float32)
@@ -21,8 +21,8 @@ def model(folder: Path) -> Path:
     return path
 
 
-def test_run_returns_the_logits_and_the_signature(tmp_path: Path) -> None:
-    images = pictures(7)
+def test_run_returns_logits_and_signature(tmp_path: Path) -> None:
+    images = random_images(7)
     np.save(tmp_path / "images.npy", images)
 
     logits, signature = run(model(tmp_path), tmp_path / "images.npy")
@@ -33,7 +33,7 @@ def test_run_returns_the_logits_and_the_signature(tmp_path: Path) -> None:
 
 
 def test_metrics_cover_all_shards(tmp_path: Path) -> None:
-    images, labels = pictures(9), np.arange(9) % 3
+    images, labels = random_images(9), np.arange(9) % 3
     calls: list[str] = []
 
     metrics = evaluate(
@@ -55,7 +55,7 @@ def test_a_model_that_does_not_run_fails_the_job_and_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(b"garbage")
-    np.save(tmp_path / "images.npy", pictures(1))
+    np.save(tmp_path / "images.npy", random_images(1))
 
     with pytest.raises(JobFailed, match="does not run"):
         run(tmp_path / "model.onnx", tmp_path / "images.npy")

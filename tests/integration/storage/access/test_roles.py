@@ -24,7 +24,7 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.migrate import migrate
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
-from services.storage.pools.queues import Holders
+from services.storage.pools.queues import JobHolders
 from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
@@ -115,7 +115,7 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
     pools = Pools(database)
 
     Demand(pools, MemoryReports()).measure()
-    Holders(database).names()
+    JobHolders(database).names()
     (seen, *_) = pools.list()
     pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
 

@@ -1,4 +1,4 @@
-"""A Docker engine that keeps its containers in memory, and speaks the part of its HTTP API that the driver needs."""
+"""An in-memory Docker engine with the part of the HTTP API that the driver uses."""
 
 import json
 import re
@@ -44,18 +44,18 @@ class FakeContainer:
 
 @dataclass
 class FakeEngine:
-    """`calls` are the changes that were asked for; stops are answered once `let_go` is set, `broken` gives a 500."""
+    """`calls` are the requested changes. Stops wait for `stops_allowed`; with `broken`, lists respond with 500."""
 
     containers: list[FakeContainer]
     calls: list[str] = field(default_factory=list)
     queries: list[dict[str, list[str]]] = field(default_factory=list)
-    let_go: threading.Event = field(default_factory=threading.Event)
+    stops_allowed: threading.Event = field(default_factory=threading.Event)
     broken: bool = False
     url: str = ""
 
     @contextmanager
     def served(self) -> Iterator[None]:
-        """Over HTTP, at `url`."""
+        """Serve over HTTP at `url`."""
         engine = self
 
         class Engine(Handler):
@@ -73,30 +73,30 @@ class FakeEngine:
             try:
                 yield
             finally:
-                self.let_go.set()
+                self.stops_allowed.set()
 
     def get(self, path: str) -> tuple[int, Any]:
-        at = urlsplit(path)
+        parts = urlsplit(path)
         if self.broken:
             return 500, {"message": "broken"}
-        if at.path == "/containers/json":
-            self.queries.append(parse_qs(at.query))
+        if parts.path == "/containers/json":
+            self.queries.append(parse_qs(parts.query))
             return 200, [container.listed() for container in self.containers]
-        found = CONTAINER.match(at.path)
-        if found is None or found[2] != "json":
+        match = CONTAINER.match(parts.path)
+        if match is None or match[2] != "json":
             return 403, None
-        container = self._named(found[1])
+        container = self._named(match[1])
         return 200, {"Config": {"Hostname": container.id[:12], "StopTimeout": container.stop_timeout}}
 
     def post(self, path: str) -> tuple[int, Any]:
-        found = CONTAINER.match(urlsplit(path).path)
-        if found is None or found[2] == "json":
+        match = CONTAINER.match(urlsplit(path).path)
+        if match is None or match[2] == "json":
             return 403, None
         self.calls.append(path)
-        container = self._named(found[1])
-        if found[2] == "stop":
-            self.let_go.wait(10)
-        container.state = "running" if found[2] == "start" else "exited"
+        container = self._named(match[1])
+        if match[2] == "stop":
+            self.stops_allowed.wait(10)
+        container.state = "running" if match[2] == "start" else "exited"
         return 204, None
 
     def _named(self, name: str) -> FakeContainer:

@@ -1,4 +1,4 @@
-"""The containers that the driver of Docker Compose sees, starts and stops, on an engine that is not there."""
+"""The driver for Docker Compose lists, starts and stops containers of a fake engine."""
 
 import json
 import threading
@@ -42,57 +42,55 @@ def join_stops() -> None:
             thread.join(10)
 
 
-def test_the_containers_of_the_projects_pools(driver: DockerDriver, engine: FakeEngine) -> None:
-    found = driver.replicas()
+def test_the_replicas_are_the_containers_of_the_projects_pools(driver: DockerDriver, engine: FakeEngine) -> None:
+    replicas = driver.replicas()
 
-    assert [(replica.number, replica.state) for replica in found["inference"]] == [
+    assert [(replica.number, replica.state) for replica in replicas["inference"]] == [
         (1, State.READY),
         (2, State.STARTING),
         (10, State.STOPPED),
     ]
-    assert [(replica.number, replica.state) for replica in found["trainer"]] == [(1, State.STOPPED)]
-    assert found["preprocess"] == ()
+    assert [(replica.number, replica.state) for replica in replicas["trainer"]] == [(1, State.STOPPED)]
+    assert replicas["preprocess"] == ()
     (query,) = engine.queries
     assert query["all"] == ["1"]
     assert json.loads(query["filters"][0]) == {"label": ["com.docker.compose.project=tidepool"]}
 
 
-def test_a_container_that_compose_replaces_counts_once(driver: DockerDriver, engine: FakeEngine) -> None:
+def test_a_container_being_replaced_by_compose_counts_once(driver: DockerDriver, engine: FakeEngine) -> None:
     engine.containers.append(FakeContainer("inference", 1, state="created", prefix="0123456789ab_"))
 
-    found = driver.replicas()["inference"]
+    replicas = driver.replicas()["inference"]
 
-    assert [(replica.number, replica.state) for replica in found[:2]] == [(1, State.READY), (2, State.STARTING)]
+    assert [(replica.number, replica.state) for replica in replicas[:2]] == [(1, State.READY), (2, State.STARTING)]
 
 
-def test_a_container_that_was_run_from_an_image_of_the_project_is_no_replica(
-    driver: DockerDriver, engine: FakeEngine
-) -> None:
+def test_a_container_of_docker_run_is_not_a_replica(driver: DockerDriver, engine: FakeEngine) -> None:
     engine.containers.append(FakeContainer("inference", 6, without="container-number"))
 
     assert [replica.number for replica in driver.replicas()["inference"]] == [1, 2, 10]
 
 
-def test_its_worker_is_known_by_the_containers_host_name(driver: DockerDriver) -> None:
-    assert driver.replicas()["inference"][0].holds_one_of({"inference100:7"})
+def test_the_worker_is_matched_by_the_containers_host_name(driver: DockerDriver) -> None:
+    assert driver.replicas()["inference"][0].is_one_of({"inference100:7"})
 
 
-def test_start(driver: DockerDriver, engine: FakeEngine) -> None:
+def test_a_stopped_container_can_be_started(driver: DockerDriver, engine: FakeEngine) -> None:
     driver.start(driver.replicas()["inference"][2])
 
     assert engine.calls == ["/containers/tidepool-inference-10/start"]
     assert driver.replicas()["inference"][2].state is not State.STOPPED
 
 
-def test_stop_returns_at_once_while_the_container_drains(driver: DockerDriver, engine: FakeEngine) -> None:
+def test_stop_returns_immediately_while_the_container_drains(driver: DockerDriver, engine: FakeEngine) -> None:
     # when
     driver.stop(driver.replicas()["inference"][0])
 
     # then
     assert driver.replicas()["inference"][0].state is State.DRAINING
 
-    # and when it has gone
-    engine.let_go.set()
+    # and when it has stopped
+    engine.stops_allowed.set()
     join_stops()
 
     # then
@@ -101,10 +99,10 @@ def test_stop_returns_at_once_while_the_container_drains(driver: DockerDriver, e
 
 
 @pytest.mark.parametrize(("configured", "sent"), [(5, 5), (0, 0), (None, 40)])
-def test_the_grace_is_the_containers_own(
+def test_the_grace_period_is_the_one_of_the_container(
     driver: DockerDriver, engine: FakeEngine, configured: int | None, sent: int
 ) -> None:
-    engine.let_go.set()
+    engine.stops_allowed.set()
     engine.containers[2].stop_timeout = configured
 
     driver.stop(driver.replicas()["inference"][0])
@@ -113,7 +111,7 @@ def test_the_grace_is_the_containers_own(
     assert engine.calls == [f"/containers/tidepool-inference-1/stop?t={sent}"]
 
 
-def test_a_stop_that_fails_may_be_tried_again(driver: DockerDriver, engine: FakeEngine) -> None:
+def test_a_failed_stop_can_be_retried(driver: DockerDriver, engine: FakeEngine) -> None:
     replica = driver.replicas()["inference"][0]
     engine.post = lambda path: (403, None)  # type: ignore[method-assign]
 
@@ -123,12 +121,12 @@ def test_a_stop_that_fails_may_be_tried_again(driver: DockerDriver, engine: Fake
     assert driver.replicas()["inference"][0].state is State.READY
 
 
-def test_an_engine_that_is_broken(driver: DockerDriver, engine: FakeEngine) -> None:
+def test_an_engine_that_responds_with_an_error_is_unavailable(driver: DockerDriver, engine: FakeEngine) -> None:
     engine.broken = True
     with pytest.raises(Unavailable, match="500"):
         driver.replicas()
 
 
-def test_an_engine_that_is_away() -> None:
+def test_an_engine_that_does_not_respond_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         DockerDriver(Engine("tcp://127.0.0.1:1", "tidepool")).replicas()

@@ -12,11 +12,11 @@ from services.inference.batch.classify import Classified, Classifier
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.inference.batch.sources import ImageItem
 from services.inference.engine.loader import ModelLoader
-from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 from tests.support.prediction_data import WEIGHTS
 from worker.slicing import Slice
 
-IMAGES = pictures(10)
+IMAGES = random_images(10)
 LABELS = np.arange(10) % 3
 BAD = BadImage("the image is damaged")
 

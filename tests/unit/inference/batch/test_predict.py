@@ -20,10 +20,10 @@ from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
 from tests.support.images import class_folders, encoded, zipped
 from tests.support.job_runs import memory_stores, run, uploaded
-from tests.support.onnx_models import CARD, expected_logits, pictures
+from tests.support.onnx_models import CARD, expected_logits, random_images
 from tests.support.prediction_data import WEIGHTS, fetch, publish_model, publish_split
 
-IMAGES = pictures(20)
+IMAGES = random_images(20)
 LABELS = np.arange(20) % 3
 LOGITS = expected_logits(IMAGES, WEIGHTS).astype(np.float32)
 SPLIT = {"dataset": "pets@1", "split": "test"}

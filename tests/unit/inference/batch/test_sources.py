@@ -17,7 +17,7 @@ from media.archives.rejections import Rejections
 from services.inference.batch.sources import ArchiveSource, ImageItem, ShardSource
 from services.storage.memory_objects import MemoryObjects
 from tests.support.images import Files, encoded, noise, zipped
-from tests.support.onnx_models import pictures
+from tests.support.onnx_models import random_images
 from tests.support.prediction_data import stored_shards
 from worker.slicing import Slice
 
@@ -34,7 +34,7 @@ def pixels(item: ImageItem) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("edges", [(0, 11), (0, 1, 5, 6, 11), (0, 4, 8, 11)])
 def test_slices_of_shards_hold_all_images_in_order(tmp_path: Path, edges: tuple[int, ...]) -> None:
     # given eleven images in three shards
-    images, labels = pictures(11), np.arange(11) % 2
+    images, labels = random_images(11), np.arange(11) % 2
     objects = MemoryObjects()
     source = ShardSource(stored_shards(objects, images, labels, 3), CLASSES, objects.fetch, tmp_path)
 
@@ -51,7 +51,7 @@ def test_slices_of_shards_hold_all_images_in_order(tmp_path: Path, edges: tuple[
 
 def test_only_the_shards_of_the_slice_are_fetched(tmp_path: Path) -> None:
     objects = MemoryObjects()
-    shards = stored_shards(objects, pictures(9), np.zeros(9, np.int64), 3)
+    shards = stored_shards(objects, random_images(9), np.zeros(9, np.int64), 3)
     fetched: list[str] = []
 
     def fetch(ref: ObjectRef, path: Path) -> None:

@@ -15,7 +15,7 @@ from services.inference.engine.loader import ModelLoader
 from services.inference.engine.providers import CPU, CUDA, Precision, ProviderChoice
 from services.inference.engine.session import BoundSession
 from services.inference.settings import InferenceSettings
-from tests.support.onnx_models import CARD, linear, onnx_file, pictures
+from tests.support.onnx_models import CARD, linear, onnx_file, random_images
 
 
 def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
@@ -23,7 +23,7 @@ def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
 
 
 def test_a_path_and_its_bytes_load_the_same(tmp_path: Path) -> None:
-    path, images = tmp_path / "model.onnx", pictures(3)
+    path, images = tmp_path / "model.onnx", random_images(3)
     path.write_bytes(linear())
 
     from_path, from_bytes = ModelLoader().load(path), ModelLoader().load(linear())
@@ -47,7 +47,7 @@ def test_a_file_without_a_card_rejects_images() -> None:
     model = ModelLoader().load(linear(card=None))
 
     with pytest.raises(BadModel, match="/v2"):
-        model.run(pictures(1))
+        model.run(random_images(1))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "not json", CARD.model_dump_json()[:-2]])
@@ -116,7 +116,7 @@ def test_a_session_on_a_gpu_binds_its_tensors(choice: ProviderChoice, gpu: None)
 
 @pytest.mark.usefixtures("gpu")
 def test_half_precision_on_a_gpu_changes_logits_slightly(tmp_path: Path) -> None:
-    images, single = pictures(3), loader().load(linear()).run(pictures(3))
+    images, single = random_images(3), loader().load(linear()).run(random_images(3))
 
     half = loader(precision=Precision.FP16, cache=tmp_path).load(linear()).run(images)
 
@@ -127,13 +127,13 @@ def test_half_precision_on_a_gpu_changes_logits_slightly(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("gpu")
 def test_a_graph_that_cannot_be_converted_runs_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = loader().load(linear()).run(pictures(3))
+    expected = loader().load(linear()).run(random_images(3))
     monkeypatch.setattr(onnx, "load_from_string", None)
 
     with capture_logs() as logs:
         model = loader(precision=Precision.FP16).load(linear())
 
-    np.testing.assert_array_equal(model.run(pictures(3)), expected)
+    np.testing.assert_array_equal(model.run(random_images(3)), expected)
     assert [entry["event"] for entry in logs] == ["half precision failed; the model runs in single precision"]
 
 
@@ -141,7 +141,7 @@ def test_half_precision_on_the_cpu_is_ignored_with_a_warning() -> None:
     with capture_logs() as logs:
         model = loader(precision=Precision.FP16).load(linear())
 
-    np.testing.assert_array_equal(model.run(pictures(3)), ModelLoader().load(linear()).run(pictures(3)))
+    np.testing.assert_array_equal(model.run(random_images(3)), ModelLoader().load(linear()).run(random_images(3)))
     assert [(entry["log_level"], entry["provider"]) for entry in logs] == [("warning", CPU)]
 
 

@@ -12,7 +12,7 @@ from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import INPUT_BYTES
 from services.inference.engine.session import Session
-from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 
@@ -38,7 +38,7 @@ def resized(height: int, width: int) -> ModelCard:
 
 
 def test_logits_match_the_definition_of_the_preprocessing() -> None:
-    images = pictures(5)
+    images = random_images(5)
 
     logits = ModelLoader().load(linear(weights=WEIGHTS)).run(images)
 
@@ -48,7 +48,7 @@ def test_logits_match_the_definition_of_the_preprocessing() -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 11])
 def test_splitting_into_batches_does_not_change_the_logits(count: int) -> None:
-    images, model = pictures(11), linear(weights=WEIGHTS)
+    images, model = random_images(11), linear(weights=WEIGHTS)
 
     logits = ModelLoader(max_batch=4).load(model).run(images[:count])
 
@@ -56,11 +56,11 @@ def test_splitting_into_batches_does_not_change_the_logits(count: int) -> None:
 
 
 def test_no_images_give_no_logits() -> None:
-    assert ModelLoader().load(linear()).run(pictures(0)).shape == (0, 3)
+    assert ModelLoader().load(linear()).run(random_images(0)).shape == (0, 3)
 
 
 def test_threads_can_share_a_model() -> None:
-    model, batches = ModelLoader().load(linear(weights=WEIGHTS)), [pictures(8, seed=seed) for seed in range(40)]
+    model, batches = ModelLoader().load(linear(weights=WEIGHTS)), [random_images(8, seed=seed) for seed in range(40)]
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(model.run, batches))
@@ -70,10 +70,10 @@ def test_threads_can_share_a_model() -> None:
 
 
 def test_logits_are_not_overwritten_by_the_next_run() -> None:
-    model, images = ModelLoader().load(linear(weights=WEIGHTS)), pictures(2)
+    model, images = ModelLoader().load(linear(weights=WEIGHTS)), random_images(2)
 
     first = model.run(images)
-    model.run(pictures(2, seed=9))
+    model.run(random_images(2, seed=9))
 
     np.testing.assert_allclose(first, expected_logits(images, WEIGHTS), rtol=0, atol=1e-5)
 
@@ -92,7 +92,7 @@ def test_large_images_run_in_smaller_batches() -> None:
     model = ModelLoader(max_batch=64).load(linear(card))
 
     assert 0 < model.buffer_bytes <= INPUT_BYTES
-    assert model.run(pictures(12, card)).shape == (12, 3)
+    assert model.run(random_images(12, card)).shape == (12, 3)
 
 
 def test_the_provider_is_the_one_in_use() -> None:
@@ -134,7 +134,7 @@ def test_the_cpu_keeps_the_configured_batch_size() -> None:
 @pytest.mark.parametrize("count", [1, 3, 4, 11])
 @pytest.mark.usefixtures("gpu", "fastest_at_four")
 def test_a_gpu_gives_the_logits_of_the_cpu(count: int) -> None:
-    images = pictures(count)
+    images = random_images(count)
 
     logits = ModelLoader(max_batch=48).load(linear(weights=WEIGHTS)).run(images)
 
@@ -147,6 +147,6 @@ def test_a_gpu_runs_only_warmed_up_batch_sizes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(model, "session", RecordingSession(model.session, sizes))
 
     for count in (1, 2, 3, 4, 7, 9):
-        model.run(pictures(count))
+        model.run(random_images(count))
 
     assert sizes == [1, 2, 4, 4, *(4, 4), *(4, 4, 1)]

@@ -17,7 +17,7 @@ from services.inference.engine.postprocess import softmax
 from services.inference.online.cache import ModelCache
 from services.inference.online.predictor import LARGE_FILE, OnlinePredictor
 from services.storage.memory_objects import MemoryObjects
-from tests.support.onnx_models import CARD, expected_logits, linear, pictures
+from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
 
@@ -47,7 +47,7 @@ def scores(answer: Answer) -> list[float]:
 
 
 def test_scores_are_the_softmax_of_the_logits() -> None:
-    images = pictures(9)
+    images = random_images(9)
 
     reply = ask([png(image) for image in images])
 
@@ -58,7 +58,7 @@ def test_scores_are_the_softmax_of_the_logits() -> None:
 
 
 def test_answers_hold_only_the_top_k_classes() -> None:
-    images = pictures(4)
+    images = random_images(4)
 
     reply = ask([png(image) for image in images], top_k=1)
 
@@ -69,7 +69,7 @@ def test_answers_hold_only_the_top_k_classes() -> None:
 
 
 def test_an_unreadable_image_fails_alone() -> None:
-    files = [png(image) for image in pictures(6)]
+    files = [png(image) for image in random_images(6)]
     alone = [scores(ask([file]).answers[0]) for file in files]
 
     results = ask([files[0], b"not an image", *files[1:5], files[5][:60], files[5]]).answers
@@ -81,7 +81,7 @@ def test_an_unreadable_image_fails_alone() -> None:
 
 
 def test_the_order_is_kept_across_several_batches() -> None:
-    files = [png(image) for image in pictures(70)]
+    files = [png(image) for image in random_images(70)]
 
     small, large = ask(files, max_batch=4), ask(files, max_batch=128)
 
@@ -112,14 +112,14 @@ def test_a_batch_without_readable_images_gets_failures(files: list[bytes]) -> No
 def test_nan_scores_fail_each_image() -> None:
     diverged = linear(weights=np.full((144, 3), np.nan, np.float32))
 
-    (answer,) = ask([png(pictures(1)[0])], model=diverged).answers
+    (answer,) = ask([png(random_images(1)[0])], model=diverged).answers
 
     assert answer == Failure("bad_model", "the model's output for this image is not a number")
 
 
 def test_a_broken_model_fails_the_whole_batch() -> None:
     with pytest.raises(BadModel):
-        ask([png(pictures(1)[0])], model=b"garbage")
+        ask([png(random_images(1)[0])], model=b"garbage")
 
 
 def test_a_corrupt_artifact_fails_the_whole_batch() -> None:

@@ -1,4 +1,4 @@
-"""The pieces of an archive make the data set that it would have made as a whole."""
+"""Merged parts equal the dataset of an archive that is prepared as a whole."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.support.preparation import Load, Prepare
 
 
 @pytest.mark.parametrize("most", [1, 7, 20])
-def test_parts_make_the_same_data_set(prepared: Prepare, loaded: Load, most: int) -> None:
+def test_parts_make_the_same_dataset(prepared: Prepare, loaded: Load, most: int) -> None:
     # given splits by folders, bad files in all of them, and files that the layout leaves out
     bad = {"cat/a.png": b"text", "dog/b.png": b"", "dog/inner.zip": b"PK", "readme.txt": b"hello"}
     files = {f"{split}/{name}": data for split in ("train", "test") for name, data in bad.items()}
@@ -20,7 +20,7 @@ def test_parts_make_the_same_data_set(prepared: Prepare, loaded: Load, most: int
     # when they are prepared as a whole and in parts
     whole, parts = prepared(files), prepared(files, most=most)
 
-    # then nothing differs but where shards end
+    # then only the shard boundaries differ
     assert parts.model_dump(exclude={"shards"}) == whole.model_dump(exclude={"shards"})
     assert len(parts.shards[Split.TRAIN]) > len(whole.shards[Split.TRAIN]) == 1
     for split in Split:
@@ -31,11 +31,11 @@ def test_parts_make_the_same_data_set(prepared: Prepare, loaded: Load, most: int
 @pytest.mark.parametrize(
     "files",
     [
-        pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, id="no picture"),
+        pytest.param({"cat/1.png": b"", "dog/1.png": b"text"}, id="no image"),
         pytest.param(class_folders() | {"owl/1.png": b"", "cat/a.png": b""}, id="empty class"),
     ],
 )
-def test_parts_have_the_same_fault(prepared: Prepare, files: Files) -> None:
+def test_parts_report_the_same_error(prepared: Prepare, files: Files) -> None:
     with pytest.raises(BadDataset) as whole:
         prepared(files)
     with pytest.raises(BadDataset) as parts:
@@ -44,7 +44,7 @@ def test_parts_have_the_same_fault(prepared: Prepare, files: Files) -> None:
     assert parts.value.message == whole.value.message
 
 
-def test_parts_of_an_archive_may_not_be_too_large_together(prepared: Prepare) -> None:
+def test_the_size_limit_applies_to_all_parts_together(prepared: Prepare) -> None:
     files = class_folders()
     inflated = sum(map(len, files.values()))
 
