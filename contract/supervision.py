@@ -24,7 +24,7 @@ class State(StrEnum):
         return self in {State.READY, State.DRAINING, State.STOPPED, State.FINISHED}
 
 
-class Report(Frozen):
+class ComponentReport(Frozen):
     """The state of one component."""
 
     name: str
@@ -38,5 +38,5 @@ class Report(Frozen):
 DesiredReplicas = Mapping[str, tuple[Positive, ...]]
 """By role, the indices of the replicas to run; all replicas of a role that is missing."""
 
-REPORTS = TypeAdapter(tuple[Report, ...])
+REPORTS = TypeAdapter(tuple[ComponentReport, ...])
 DESIRED: TypeAdapter[DesiredReplicas] = TypeAdapter(DesiredReplicas)

@@ -43,7 +43,7 @@ from contract.pools import (
 )
 from contract.predictions import ImageResult, Prediction
 from contract.references import Reference, UploadSource
-from contract.supervision import Report, State
+from contract.supervision import ComponentReport, State
 from contract.training import (
     Adam,
     ClassMetrics,
@@ -279,7 +279,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         policy=POLICY,
     ),
     PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
-    Report(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
+    ComponentReport(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
     USAGE_LINE,
     Usage(since=WHEN.date(), until=WHEN.date(), by=UsageBy.DAY, items=(USAGE_LINE,)),
     # training

@@ -10,7 +10,7 @@ import structlog
 from contract.errors import TidepoolError
 from contract.usage import Purpose, Use
 from messaging.busy import Busy
-from services.storage.pools.usage import Ledger
+from services.storage.pools.usage import UsageLedger
 
 WRITE_S = 20.0  # a killed replica loses at most this much usage
 
@@ -29,7 +29,7 @@ class UsageWriter:
         self,
         pool: str,
         on_gpu: bool,
-        ledger: Ledger,
+        ledger: UsageLedger,
         busy: Sequence[Busy],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -15,7 +15,7 @@ from services.autoscaler.metrics import count_decision, show_replicas
 from services.autoscaler.policy import DECIDE_S, decide
 from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
-from services.storage.pools.pools import Pools, Setting
+from services.storage.pools.pools import Pools, PoolSetting
 from services.storage.pools.queues import JobHolders
 
 WAKE_S = 0.2  # interval while an auto pool is at zero, since its first request waits this long
@@ -72,10 +72,10 @@ class Autoscaler:
             self._drive(settings, replicas, busy_workers)
         return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in settings)
 
-    def _record_created(self, setting: Setting, created: int, measured: Measured) -> Setting:
+    def _record_created(self, setting: PoolSetting, created: int, measured: Measured) -> PoolSetting:
         return self._pools.record_created(setting, created, measured, by_people=self._driver.created_by_people)
 
-    def _decide(self, before: Setting, measured: Measured) -> Setting:
+    def _decide(self, before: PoolSetting, measured: Measured) -> PoolSetting:
         """Decide for a pool in auto mode; return the setting that now applies."""
         if before.mode is not PoolMode.AUTO:
             return before
@@ -104,7 +104,7 @@ class Autoscaler:
 
     def _drive(
         self,
-        settings: Sequence[Setting],
+        settings: Sequence[PoolSetting],
         replicas: Mapping[PoolName, Sequence[Replica]],
         busy_workers: frozenset[str],
     ) -> None:
@@ -118,7 +118,9 @@ class Autoscaler:
         except TidepoolError as error:
             log.warning("replicas not changed", code=error.code, reason=error.message)
 
-    def _apply(self, setting: Setting, replicas: Sequence[Replica], busy_workers: frozenset[str]) -> Sequence[Replica]:
+    def _apply(
+        self, setting: PoolSetting, replicas: Sequence[Replica], busy_workers: frozenset[str]
+    ) -> Sequence[Replica]:
         """Start and stop replicas of a pool; return those to cordon, which stop after their current job.
 
         Only a manual setting of zero interrupts jobs; they resume from their checkpoints on another replica.

@@ -15,7 +15,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.objects import Objects, S3Objects
 from services.storage.pools.pools import Pools
-from services.storage.pools.usage import Ledger
+from services.storage.pools.usage import UsageLedger
 from services.storage.settings import DatabaseSettings, ObjectsSettings
 
 
@@ -86,5 +86,5 @@ class Stores:
         return Pools(self.database)
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.database)
+    def ledger(self) -> UsageLedger:
+        return UsageLedger(self.database)

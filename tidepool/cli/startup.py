@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from contract.supervision import Report
+from contract.supervision import ComponentReport
 from tidepool.errors import StackFailed, UserFacingError
 from tidepool.stack.blueprint import configured_port, draw_plan
 from tidepool.stack.components import StackPlan
@@ -21,7 +21,7 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
     replicas, port, first = replicas_of(scale), configured_port(), not home.key_file.exists()
     with console.status("Starting") as spinner:
 
-        def on_reports(reports: Sequence[Report]) -> None:
+        def on_reports(reports: Sequence[ComponentReport]) -> None:
             waiting = ", ".join(report.name for report in reports if not report.state.settled)
             spinner.update(f"Starting {waiting}")
 

@@ -11,7 +11,7 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from contract.supervision import Report, State
+from contract.supervision import ComponentReport, State
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.summary import print_summary
@@ -80,7 +80,7 @@ def _exit(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _readiness(reports: Sequence[Report]) -> tuple[float, str]:
+def _readiness(reports: Sequence[ComponentReport]) -> tuple[float, str]:
     desired = [report for report in reports if report.state is not State.STOPPED]
     waiting = [report.name for report in desired if not report.state.settled]
     return (len(desired) - len(waiting)) / max(1, len(desired)), ", ".join(waiting)

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from contract.supervision import Report, State
+from contract.supervision import ComponentReport, State
 from tidepool.stack.components import Component
 from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
@@ -110,9 +110,9 @@ class Child:
         elif self.state is State.READY and self.component.probe and time.monotonic() >= self._due:
             self._probe(self.component.probe)
 
-    def report(self) -> Report:
+    def report(self) -> ComponentReport:
         component = self.component
-        return Report(
+        return ComponentReport(
             name=component.name,
             role=component.role,
             index=component.index,

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from contract.supervision import DESIRED, REPORTS, DesiredReplicas, Report
+from contract.supervision import DESIRED, REPORTS, ComponentReport, DesiredReplicas
 from tidepool.stack.components import Component
 from tidepool.stack.files import write_private
 
 
-def save_reports(path: Path, reports: Iterable[Report]) -> None:
+def save_reports(path: Path, reports: Iterable[ComponentReport]) -> None:
     write_private(path, REPORTS.dump_json(tuple(reports)).decode())
 
 
-def load_reports(path: Path) -> tuple[Report, ...]:
+def load_reports(path: Path) -> tuple[ComponentReport, ...]:
     """Return the reports; empty if the file is missing or invalid."""
     try:
         return REPORTS.validate_json(path.read_bytes())

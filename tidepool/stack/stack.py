@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock
 
-from contract.supervision import Report, State
+from contract.supervision import ComponentReport, State
 from tidepool.errors import StackFailed
 from tidepool.stack.child import SOURCE, rotate
 from tidepool.stack.components import StackPlan
@@ -26,7 +26,7 @@ MAX_RESTARTS = 3  # of one component before the start is given up
 TAIL = 20  # lines shown of a failed component's log
 SUPERVISOR_GRACE_S = 5.0  # on top of the components' grace periods
 
-OnReports = Callable[[Sequence[Report]], None]
+OnReports = Callable[[Sequence[ComponentReport]], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Stack:
         raise StackFailed(f"{name} did not become ready; see its log: {log}", last_lines(log, TAIL))
 
 
-def _culprit(reports: Sequence[Report]) -> str:
+def _culprit(reports: Sequence[ComponentReport]) -> str:
     """Return the first component that failed, keeps restarting, or does not answer; else the supervisor."""
     for state in (State.FAILED, State.RESTARTING, State.STARTING):
         for report in reports:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from contract.errors import Unavailable
 from contract.pools import POOL_NAMES, PoolName
-from contract.supervision import DESIRED, REPORTS, DesiredReplicas, Report, State
+from contract.supervision import DESIRED, REPORTS, ComponentReport, DesiredReplicas, State
 from services.autoscaler.drivers.driver import Replica
 
 NOT_RUNNING = frozenset({State.DRAINING, State.STOPPED})
@@ -39,7 +39,7 @@ class ProcessDriver:
         desired = self._desired(self._reports())
         self._write(desired | {replica.pool: desired[replica.pool] - {replica.number}})
 
-    def _desired(self, reports: Sequence[Report]) -> dict[PoolName, frozenset[int]]:
+    def _desired(self, reports: Sequence[ComponentReport]) -> dict[PoolName, frozenset[int]]:
         """Return the desired numbers as last written; for a pool missing in the file, the running replicas."""
         written = self._read()
         return {
@@ -69,7 +69,7 @@ class ProcessDriver:
         except OSError as error:
             raise Unavailable("the file of desired replicas cannot be read; check TIDEPOOL_REPLICAS_FILE") from error
 
-    def _reports(self) -> list[Report]:
+    def _reports(self) -> list[ComponentReport]:
         """Return the supervisor's last reports, in ascending order of index."""
         try:
             reports = REPORTS.validate_json(self._state_file.read_bytes())
@@ -78,7 +78,7 @@ class ProcessDriver:
         return sorted(reports, key=lambda report: report.index)
 
 
-def _replica(pool: PoolName, report: Report, desired: frozenset[int]) -> Replica:
+def _replica(pool: PoolName, report: ComponentReport, desired: frozenset[int]) -> Replica:
     """Return the replica in the state it will have once the supervisor has read the desired numbers."""
     if report.index in desired:
         state = State.READY if report.state is State.READY else State.STARTING

@@ -13,7 +13,7 @@ from services.gateway.dependencies import MAY_ADMIN, MAY_READ, BackendsDep, Curs
 from services.gateway.edge.problems import documented
 from services.storage.pools.demand import ONLINE
 from services.storage.pools.history import PoolChangePage
-from services.storage.pools.pools import Setting
+from services.storage.pools.pools import PoolSetting
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 
@@ -87,7 +87,7 @@ def get_demand(pool: PoolName, backends: BackendsDep) -> PoolDemand:
     return PoolDemand(value=value, waiting=measured.waiting, running=measured.running, desired=desired)
 
 
-def _pool(setting: Setting, measured: Measured) -> Pool:
+def _pool(setting: PoolSetting, measured: Measured) -> Pool:
     return Pool(
         name=setting.name,
         mode=setting.mode,

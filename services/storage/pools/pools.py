@@ -32,7 +32,7 @@ POLICIES: dict[PoolName, ScalingPolicy] = {
 
 
 @dataclass(frozen=True)
-class Setting:
+class PoolSetting:
     """The desired state of a pool; `revision` is incremented by every change.
 
     `created` is how many replicas can be started, None until an autoscaler reports it.
@@ -80,15 +80,15 @@ class Pools:
             if missing:
                 connection.execute(insert(pools), [rows[name] for name in sorted(missing)])
 
-    def get(self, name: PoolName) -> Setting:
+    def get(self, name: PoolName) -> PoolSetting:
         """Return a pool; raises NotFound if `ensure` was never called."""
         with self._database.read() as connection:
             return _setting(connection, name)
 
-    def list(self) -> tuple[Setting, ...]:
+    def list(self) -> tuple[PoolSetting, ...]:
         """Return all pools, in the order of POOL_NAMES."""
         with self._database.read() as connection:
-            settings = map(Setting.of, connection.execute(select(pools)).mappings().all())
+            settings = map(PoolSetting.of, connection.execute(select(pools)).mappings().all())
         return tuple(sorted(settings, key=lambda setting: POOL_NAMES.index(setting.name)))
 
     def queues(self) -> dict[PoolName, Queue]:
@@ -96,7 +96,7 @@ class Pools:
         with self._database.read() as connection:
             return queues(connection, self._database.now())
 
-    def set_manual(self, name: PoolName, replicas: int, measured: Measured) -> Setting:
+    def set_manual(self, name: PoolName, replicas: int, measured: Measured) -> PoolSetting:
         """Switch a pool to manual mode with a fixed size; raises NotFound."""
         with self._database.write() as connection:
             setting = _setting(connection, name, lock=True)
@@ -105,7 +105,7 @@ class Pools:
             values = {"mode": PoolMode.MANUAL, "desired": replicas}
             return self._change(connection, setting, values, f"set by hand to {replicas}", measured)
 
-    def set_auto(self, name: PoolName, request: AutoPool, measured: Measured) -> Setting:
+    def set_auto(self, name: PoolName, request: AutoPool, measured: Measured) -> PoolSetting:
         """Switch a pool to auto mode, and bring its size within the bounds.
 
         Raises NotFound, or Invalid if min is larger than max.
@@ -124,7 +124,7 @@ class Pools:
             reason = f"set to follow its load between {policy.min} and {policy.max}"
             return self._change(connection, setting, values, reason, measured)
 
-    def decide(self, seen: Setting, decision: Decision, measured: Measured) -> Setting:
+    def decide(self, seen: PoolSetting, decision: Decision, measured: Measured) -> PoolSetting:
         """Apply a decision that was made for `seen`, within its bounds; return the setting that now holds.
 
         Changes nothing if a person or another autoscaler has changed the pool since.
@@ -137,7 +137,7 @@ class Pools:
                 return setting
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
 
-    def record_created(self, seen: Setting, created: int, measured: Measured, *, by_people: bool) -> Setting:
+    def record_created(self, seen: PoolSetting, created: int, measured: Measured, *, by_people: bool) -> PoolSetting:
         """Record how many replicas can be started; return the setting that now holds.
 
         If people created or removed replicas of a manual pool (`by_people`), that number also becomes the desired one,
@@ -153,7 +153,7 @@ class Pools:
                 values = {"created": created, "desired": created}
                 return self._change(connection, setting, values, f"{created} replicas were created", measured)
             record = update(pools).where(pools.c.name == seen.name).values(created=created).returning(pools)
-            return Setting.of(connection.execute(record).mappings().one())
+            return PoolSetting.of(connection.execute(record).mappings().one())
 
     def history(self, name: PoolName, limit: int, cursor: str | None = None) -> PoolChangePage:
         """Return a page of at most `limit` changes, newest first; raises Invalid for a malformed cursor."""
@@ -166,20 +166,20 @@ class Pools:
             prune(connection)
 
     def _change(
-        self, connection: Connection, setting: Setting, values: dict[str, Any], reason: str, measured: Measured
-    ) -> Setting:
+        self, connection: Connection, setting: PoolSetting, values: dict[str, Any], reason: str, measured: Measured
+    ) -> PoolSetting:
         """Change a pool and record the change in its history."""
         values |= {"revision": setting.revision + 1, "updated_at": self._database.now()}
         changed = update(pools).where(pools.c.name == setting.name).values(values).returning(pools)
-        after = Setting.of(connection.execute(changed).mappings().one())
+        after = PoolSetting.of(connection.execute(changed).mappings().one())
         add_change(connection, after.name, after.desired, reason, measured, self._database)
         return after
 
 
-def _setting(connection: Connection, name: PoolName, lock: bool = False) -> Setting:
+def _setting(connection: Connection, name: PoolName, lock: bool = False) -> PoolSetting:
     """Return a pool's setting; with `lock`, wait for transactions that are changing it. Raises NotFound."""
     query = select(pools).where(pools.c.name == name)
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no pool {name} yet; the deployment was not initialised")
-    return Setting.of(row)
+    return PoolSetting.of(row)

@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, insert, select, update
 
 from contract.usage import Purpose, Usage, UsageBy, UsageLine, Use
 from services.storage.database import Database
-from services.storage.pools.pools import Setting
+from services.storage.pools.pools import PoolSetting
 from services.storage.tables import pools, usage
 
 DAY = timedelta(days=1)
@@ -17,7 +17,7 @@ KEYS = {UsageBy.DAY: usage.c.day, UsageBy.POOL: usage.c.pool, UsageBy.MODEL: usa
 WHOLE = (UsageBy.DAY, UsageBy.POOL)  # their lines include the time of idle replicas
 
 
-class Ledger:
+class UsageLedger:
     """The usage table."""
 
     def __init__(self, database: Database) -> None:
@@ -44,7 +44,7 @@ class Ledger:
             sums = sums.where(key.in_(costliest))
         with self._database.read() as connection:
             sum_rows = connection.execute(sums.group_by(*columns)).all()
-            settings = [Setting.of(row) for row in connection.execute(select(pools)).mappings()]
+            settings = [PoolSetting.of(row) for row in connection.execute(select(pools)).mappings()]
         rows: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
         for row in sum_rows:
             rows[str(row.key)].append(row)
@@ -84,7 +84,7 @@ def _spent(rows: Sequence[Row[Any, Any, Any, Any]], purpose: Purpose) -> float:
     return float(sum(row.seconds for row in rows if row.purpose == purpose))
 
 
-def _at_max(settings: Sequence[Setting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
+def _at_max(settings: Sequence[PoolSetting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
     """Replica-seconds by day or pool, had each pool always had its present maximum of replicas."""
     seconds: dict[str, float] = defaultdict(float)
     for setting in settings:

@@ -18,7 +18,7 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.pools.demand import Demand
-from services.storage.pools.pools import Pools, Setting
+from services.storage.pools.pools import Pools, PoolSetting
 from services.storage.pools.queues import JobHolders
 from tests.examples import TRAIN_REQUEST
 from tests.support.clock import FakeClock
@@ -54,7 +54,7 @@ class World:
         """Report waiting requests, and the running replicas as idle."""
         running = {f"inference-{number}": IDLE for number in self.driver.running["inference"]}
         gateways = {"gateway": GatewayReport(waiting=waiting, per_minute=per_minute)}
-        self.reports.said = {"inference": PoolReports(replicas=running, gateways=gateways)}
+        self.reports.reported = {"inference": PoolReports(replicas=running, gateways=gateways)}
 
     def step(self, seconds: float = 1.0) -> bool:
         self.now += seconds
@@ -187,7 +187,7 @@ def test_without_the_broker_no_pool_scales_down_and_manual_settings_apply(world:
     world.step()
 
     # when
-    world.reports.said = None
+    world.reports.reported = None
     world.pools.set_manual("trainer", 2, UNMEASURED)
     for _ in range(10):
         world.step()
@@ -313,7 +313,7 @@ def test_it_continues_after_an_outage_of_the_database(world: World, monkeypatch:
     world.pools.set_manual("trainer", 2, UNMEASURED)
     stop, calls, list_pools = threading.Event(), [], world.pools.list
 
-    def failing_once() -> tuple[Setting, ...]:
+    def failing_once() -> tuple[PoolSetting, ...]:
         calls.append(1)
         if len(calls) == 1:
             raise DatabaseUnavailable("away")

@@ -6,7 +6,7 @@ from contract.errors import DatabaseUnavailable
 from contract.usage import Purpose, UsageBy, Use
 from messaging.busy import Busy
 from services.storage.database import Database
-from services.storage.pools.usage import Ledger
+from services.storage.pools.usage import UsageLedger
 from tests.examples import WHEN
 from tests.support.clock import FakeClock
 from tests.unit.messaging.test_busy import Clock
@@ -20,7 +20,7 @@ class Replica:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.ledger = Ledger(Database.in_memory(FakeClock()))
+        self.ledger = UsageLedger(Database.in_memory(FakeClock()))
         self.online, self.jobs = Busy(self.clock), Busy(self.clock)
         self.usage_writer = UsageWriter("inference", True, self.ledger, (self.online, self.jobs), self.clock)
 

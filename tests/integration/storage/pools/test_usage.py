@@ -9,7 +9,7 @@ from contract.pools import AutoPool, Measured
 from contract.usage import Purpose, UsageBy, UsageLine, Use
 from services.storage.database import Database
 from services.storage.pools.pools import Pools
-from services.storage.pools.usage import Ledger
+from services.storage.pools.usage import UsageLedger
 from tests.examples import WHEN
 from tests.integration.storage.steps import DAY_S, together
 from tests.support.clock import FakeClock
@@ -20,15 +20,15 @@ LOAD = Measured(at=0.0, ready=1, waiting=0, running=0)
 
 
 @pytest.fixture
-def ledger(database: Database) -> Ledger:
-    return Ledger(database)
+def ledger(database: Database) -> UsageLedger:
+    return UsageLedger(database)
 
 
-def lines(ledger: Ledger, by: UsageBy, since: date = TODAY, until: date = TODAY) -> dict[str, UsageLine]:
+def lines(ledger: UsageLedger, by: UsageBy, since: date = TODAY, until: date = TODAY) -> dict[str, UsageLine]:
     return {line.key: line for line in ledger.sums(since, until, by, 10).items}
 
 
-def test_seconds_add_up(ledger: Ledger) -> None:
+def test_seconds_add_up(ledger: UsageLedger) -> None:
     ledger.add("inference", False, {READY: 20.0, CAT: 1.5})
     ledger.add("inference", True, {READY: 20.0, CAT: 2.5})
     ledger.add("trainer", False, {READY: 20.0, JOB: 15.0})
@@ -44,7 +44,7 @@ def test_seconds_add_up(ledger: Ledger) -> None:
     assert lines(ledger, UsageBy.JOB).keys() == {"job-1"}
 
 
-def test_the_costliest_models_and_jobs_come_first(ledger: Ledger) -> None:
+def test_the_costliest_models_and_jobs_come_first(ledger: UsageLedger) -> None:
     for number in range(4):
         ledger.add("trainer", False, {Use(Purpose.JOB, f"model-{number}", f"job-{number}"): float(number)})
 
@@ -53,7 +53,7 @@ def test_the_costliest_models_and_jobs_come_first(ledger: Ledger) -> None:
     assert [line.key for line in usage.items] == ["job-3", "job-2"]
 
 
-def test_a_sum_does_not_load_the_other_jobs(ledger: Ledger) -> None:
+def test_a_sum_does_not_load_the_other_jobs(ledger: UsageLedger) -> None:
     # given many more jobs than the limit
     ledger.add("trainer", False, {Use(Purpose.JOB, "dog", f"job-{number}"): 1.0 + number for number in range(1000)})
     ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # so that one-time allocations do not count
@@ -69,7 +69,7 @@ def test_a_sum_does_not_load_the_other_jobs(ledger: Ledger) -> None:
     assert peak_bytes < 200_000
 
 
-def test_days_are_summed_separately_and_only_within_the_range(ledger: Ledger, clock: FakeClock) -> None:
+def test_days_are_summed_separately_and_only_within_the_range(ledger: UsageLedger, clock: FakeClock) -> None:
     for seconds in (1.0, 2.0, 4.0):
         ledger.add("trainer", False, {READY: seconds})
         clock.tick(DAY_S)
@@ -83,7 +83,7 @@ def test_days_are_summed_separately_and_only_within_the_range(ledger: Ledger, cl
     ]
 
 
-def test_the_cost_of_static_provisioning_is_computed(ledger: Ledger, database: Database, clock: FakeClock) -> None:
+def test_the_cost_of_static_provisioning_is_computed(ledger: UsageLedger, database: Database, clock: FakeClock) -> None:
     # given pools that are a day and an hour old, one with up to four replicas and the others with one
     pools = Pools(database)
     pools.ensure()
@@ -101,7 +101,7 @@ def test_the_cost_of_static_provisioning_is_computed(ledger: Ledger, database: D
     assert by_pool["inference"].ready_s == 0.0
 
 
-def test_concurrent_additions_are_all_counted(ledger: Ledger) -> None:
+def test_concurrent_additions_are_all_counted(ledger: UsageLedger) -> None:
     ledger.add("trainer", False, {READY: 1.0})
 
     together(4, lambda _: ledger.add("trainer", False, {READY: 1.0}))
@@ -109,6 +109,6 @@ def test_concurrent_additions_are_all_counted(ledger: Ledger) -> None:
     assert lines(ledger, UsageBy.POOL)["trainer"].ready_s == 5.0
 
 
-def test_the_largest_possible_dates_are_accepted(ledger: Ledger) -> None:
+def test_the_largest_possible_dates_are_accepted(ledger: UsageLedger) -> None:
     assert ledger.sums(date.max, date.max, UsageBy.DAY, 10).items == ()
     assert ledger.sums(date.min, date.min, UsageBy.DAY, 10).items == ()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import Unavailable
-from contract.supervision import DESIRED, REPORTS, Report, State
+from contract.supervision import DESIRED, REPORTS, ComponentReport, State
 from services.autoscaler.drivers.driver import Replica
 from services.autoscaler.drivers.process import ProcessDriver
 
@@ -20,10 +20,10 @@ class Files:
         self.driver = ProcessDriver(self.replicas_file, self.state_file)
 
     def report(self, *states: State, role: str = "inference") -> None:
-        """Report the replicas' states as the supervisor, in descending order."""
-        gateway = Report(name="gateway", role="gateway", state=State.READY, restarts=0, pid=7)
+        """ComponentReport the replicas' states as the supervisor, in descending order."""
+        gateway = ComponentReport(name="gateway", role="gateway", state=State.READY, restarts=0, pid=7)
         replicas = [
-            Report(name=f"{role}-{n}", role=role, index=n, state=state, restarts=0, pid=100 + n)
+            ComponentReport(name=f"{role}-{n}", role=role, index=n, state=state, restarts=0, pid=100 + n)
             for n, state in enumerate(states, start=1)
         ]
         self.state_file.write_bytes(REPORTS.dump_json((gateway, *reversed(replicas))))

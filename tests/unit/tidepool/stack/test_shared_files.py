@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.supervision import DESIRED, Report, State
+from contract.supervision import DESIRED, ComponentReport, State
 from tidepool.stack.components import Component
 from tidepool.stack.shared_files import DesiredReplicasFile, load_desired, load_reports, save_desired, save_reports
 
@@ -46,8 +46,8 @@ def test_the_last_valid_file_counts(tmp_path: Path) -> None:
 
 
 def test_saved_reports_are_loaded(tmp_path: Path) -> None:
-    draining = Report(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=3, pid=42)
-    reports = (Report(name="redis", role="redis", state=State.RESTARTING, restarts=0), draining)
+    draining = ComponentReport(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=3, pid=42)
+    reports = (ComponentReport(name="redis", role="redis", state=State.RESTARTING, restarts=0), draining)
     save_reports(tmp_path / "state", reports)
     assert load_reports(tmp_path / "state") == reports
 
