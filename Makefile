@@ -1,53 +1,64 @@
-# `make` alone says what there is. Needs Python 3.11 or newer; everything it installs goes into .venv.
+# `make` alone lists the commands. Needs Python 3.11 or newer; everything is installed into .venv (docs: .venv-docs).
 PYTHON ?= python3
 READY := .venv/.ready
-LOCKED := tidepool $(addprefix services/,storage gateway preprocess trainer inference autoscaler)
+DOCS := .venv-docs/.ready
+LOCKED := docs tidepool $(addprefix services/,storage gateway preprocess trainer inference autoscaler)
 COMPILE := .venv/bin/python -m piptools compile --quiet --strip-extras --no-header --no-emit-options \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
+INSTALL := -m pip install --quiet --quiet --disable-pip-version-check
+PIP := .venv/bin/python $(INSTALL)
 
-# What `make e2e` starts an engine with where none runs.
+# The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test e2e chaos bench-inference bench-scaling check up down status lock clean
+.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling check docs up down status lock clean
 .DEFAULT_GOAL := help
 
-help: ## Say what there is
+help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$(printf '\t') read -r name what; \
 		do printf '  make %-16s %s\n' "$$name" "$$what"; done
 
-demo: $(READY) ## Upload, train, evaluate, export and predict on a stack of its own; leaves nothing running
+demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and stop it again
 	@.venv/bin/tidepool demo
 
-test: check postgresql wrk ## Lint, types, import rules and all tests
+test: check docs postgresql wrk ## Run everything that must pass: check, docs and all tests
 	@.venv/bin/python -m pytest
 
-e2e: $(READY) ## Build the images, and try `docker compose up` with everything on a real engine
+# OMP_NUM_THREADS: each worker of pytest-xdist has one core. The two slowest files (18 s) are left to `make test`.
+test-fast: $(READY) ## Run the unit and contract tests in parallel, without servers or the two slowest files
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/unit tests/contract --numprocesses logical --maxprocesses 8 \
+		--dist worksteal --ignore tests/unit/gateway/oip/test_onnx_nodes.py --ignore tests/unit/storage/jobs/test_job_machine.py
+
+e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engine
 	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpPfE --showlocals tests/e2e/compose
 
-chaos: $(READY) postgresql ## Break everything that can break for MINUTES=30 and judge what came of it
+chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
-bench-inference: $(READY) wrk ## Compare predictions with those of other servers; OPTIONS="--models cnn --rounds 1"
+bench-inference: $(READY) wrk ## Compare predictions with other servers; OPTIONS="--models cnn --rounds 1"
 	@.venv/bin/python -m benchmarks.inference.install
 	@.venv/bin/python -m benchmarks.inference $(OPTIONS)
 
-bench-scaling: $(READY) wrk ## Measure a pool that follows its load beside pools of fixed sizes and the simulator
+bench-scaling: $(READY) wrk ## Compare an autoscaled pool with fixed pools and with the simulator
 	@.venv/bin/python -m benchmarks.scaling $(OPTIONS)
 
-check: $(READY) ## Lint, types and import rules
+check: $(READY) ## Lint, types and import rules; under a minute
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 
-up: $(READY) ## Start the stack; TIDEPOOL_PORT, TIDEPOOL_HOME, SCALE="inference=2 preprocess=2"
+docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and build the site strictly into build/docs
+	@.venv/bin/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+up: $(READY) ## Start the embedded stack; TIDEPOOL_PORT, TIDEPOOL_HOME, SCALE="inference=2 preprocess=2"
 	@.venv/bin/tidepool up $(addprefix --scale=,$(SCALE))
 
-down: $(READY) ## Stop the stack
+down: $(READY) ## Stop the embedded stack
 	@.venv/bin/tidepool down
 
-status: $(READY) ## Show the stack's processes
+status: $(READY) ## Show the embedded stack's processes
 	@.venv/bin/tidepool status
 
 lock: $(READY) ## Pin the newest versions that the requirements.in files allow
@@ -57,9 +68,9 @@ lock: $(READY) ## Pin the newest versions that the requirements.in files allow
 		$(COMPILE) --constraint requirements.lock --output-file $$part/requirements.lock $$part/requirements.in && \
 		sed -i 's/^\(torch==[^+]*\)+cpu/\1/' $$part/requirements.lock || exit; done
 
-clean: ## Stop the stack and remove what was installed and caches; the stack's data stays
+clean: ## Stop the stack, remove installed packages and caches; keep the stack's data
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
-	@rm -rf .venv benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -71,6 +82,12 @@ $(READY): requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(DOCS): docs/requirements.lock
+	@echo 'Setting up .venv-docs'
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python $(INSTALL) --requirement docs/requirements.lock
+	@touch $@
+
 .PHONY: postgresql
 postgresql:
 	@[ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || $(call apt,postgresql)
@@ -79,7 +96,7 @@ postgresql:
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
 
-# What apt has to bring: as root at once, else by telling the command.
+# Install a Debian package: directly as root, otherwise print the command.
 apt = { if [ "$$(id -u)" = 0 ]; then echo 'Installing $(1) with apt' && apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
 	else echo 'Missing. Please run: sudo apt-get install $(1)'; exit 1; fi; }

@@ -80,3 +80,9 @@ def with_references(value: Model, replacements: Mapping[tuple[Noun, str], str]) 
         elif isinstance(child, Frozen):
             changes[name] = with_references(child, replacements)
     return value.model_copy(update={name: new for name, new in changes.items() if new != getattr(value, name)})
+
+
+class UploadSource(Frozen):
+    """An uploaded file as the source of a job."""
+
+    upload: UploadId

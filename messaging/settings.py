@@ -9,7 +9,7 @@ class BrokerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_")
 
-    url: SecretStr = Field(min_length=1)
+    url: SecretStr = Field(min_length=1, description="Redis: `redis://:password@host:port/0`.")
 
 
 class TelemetrySettings(BaseSettings):
@@ -17,6 +17,6 @@ class TelemetrySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    metrics_port: int = Field(default=0, ge=0, le=65535)
-    metrics_host: str = "127.0.0.1"
-    log_level: str = "INFO"
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of `/metrics` (Prometheus); 0 turns it off.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address on which `/metrics` listens.")
+    log_level: str = Field(default="INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")

@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 
+from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.artifacts import Bucket, ObjectRef
 from contract.base import Frozen
-from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Upload
+from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Traffic, Upload
 from contract.datasets import Counts, DatasetManifest, Rejected, Shard, Split, SplitSpec, Thumbnail
 from contract.division import Division, PartDone
-from contract.events import EventDraft, EventKind, JobEvent
 from contract.images import ImageSpec, Preprocessing
-from contract.jobs import Job, JobError, JobKind, JobState, Progress
-from contract.keys import ApiKey, NewApiKey, NewKeyRequest, Scope
+from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import OutputInfo, PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
@@ -43,9 +42,8 @@ from contract.pools import (
     ScalingPolicy,
 )
 from contract.predictions import ImageResult, Prediction
-from contract.references import Reference
+from contract.references import Reference, UploadSource
 from contract.supervision import Report, State
-from contract.traffic import Traffic
 from contract.training import (
     Adam,
     ClassMetrics,
@@ -61,7 +59,6 @@ from contract.training import (
     Sgd,
     TensorSignature,
 )
-from contract.uploads import UploadSource
 from contract.usage import Usage, UsageBy, UsageLine
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,4 +12,6 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    scratch: Path = Path(tempfile.gettempdir())
+    scratch: Path = Field(
+        default=Path(tempfile.gettempdir()), description="Folder in which each attempt gets its temporary folder."
+    )

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import structlog
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.base import Frozen, Whole
@@ -25,7 +25,9 @@ class PartSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    part_images: PositiveInt = 2048
+    part_images: PositiveInt = Field(
+        default=2048, description="Images in one part of a divided job; `TIDEPOOL_PART_PICTURES` is the old name."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -4,8 +4,7 @@ import asyncio
 
 import httpx
 
-from contract.access import DEFAULT_PROJECT
-from contract.keys import Scope
+from contract.access import DEFAULT_PROJECT, Scope
 from messaging.in_memory import MemoryReports
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends

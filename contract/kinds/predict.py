@@ -12,9 +12,8 @@ from contract.errors import Invalid
 from contract.images import ImageSpec
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
-from contract.references import DatasetReference, ModelReference, Reference
+from contract.references import DatasetReference, ModelReference, Reference, UploadSource
 from contract.training import Metrics
-from contract.uploads import UploadSource
 
 Format = Literal["jsonl", "csv", "parquet"]
 

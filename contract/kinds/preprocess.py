@@ -9,8 +9,7 @@ from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
 from contract.images import ImageSpec
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
-from contract.references import Reference, ReferenceText
-from contract.uploads import UploadSource
+from contract.references import Reference, ReferenceText, UploadSource
 
 
 class PreprocessSpec(JobSpec):

@@ -10,9 +10,8 @@ from contract.images import CHANNELS, ImageSpec, Mode, Preprocessing, Resize, Si
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
 from contract.models import ModelCard
-from contract.references import ReferenceText
+from contract.references import ReferenceText, UploadSource
 from contract.training import ModelManifest
-from contract.uploads import UploadSource
 
 
 class ImageInput(Frozen):

@@ -1,4 +1,4 @@
-"""Where the replicas run, read from the environment by the composition root."""
+"""The driver that starts and stops replicas, read from the environment."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ class AutoscalerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    driver: DriverName
+    driver: DriverName = Field(description="What starts and stops replicas: the supervisor, or a Docker engine.")
 
 
 class ProcessSettings(BaseSettings):
@@ -25,8 +25,8 @@ class ProcessSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    replicas_file: Path
-    state_file: Path
+    replicas_file: Path = Field(description="File that tells the supervisor which replicas to run (driver `process`).")
+    state_file: Path = Field(description="File in which the supervisor reports its processes (driver `process`).")
 
 
 class DockerSettings(BaseSettings):
@@ -34,5 +34,7 @@ class DockerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    docker_url: str = Field(pattern=r"^(tcp|http)://")
-    project: str = Field(min_length=1)
+    docker_url: str = Field(
+        pattern=r"^(tcp|http)://", description="`tcp://host:port` of the socket proxy (driver `docker`)."
+    )
+    project: str = Field(min_length=1, description="Compose project whose containers are scaled (driver `docker`).")

@@ -7,9 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
 
-from contract.access import Caller
+from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
-from contract.keys import Scope
 from services.gateway.edge.access import Access, require
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.serving.dataplane import DataPlane

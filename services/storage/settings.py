@@ -14,7 +14,9 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_DATABASE_")
 
-    url: SecretStr = Field(min_length=1)
+    url: SecretStr = Field(
+        min_length=1, description="`sqlite:////path` or `postgresql+psycopg://user:password@host/name`."
+    )
 
 
 class SweepSettings(BaseSettings):
@@ -25,8 +27,10 @@ class SweepSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    collect_s: float = Field(default=600.0, gt=0)
-    collect_grace_s: float = Field(default=3600.0, ge=0)
+    collect_s: float = Field(default=600.0, gt=0, description="Time between two collections of unreferenced objects.")
+    collect_grace_s: float = Field(
+        default=3600.0, ge=0, description="How long an object stays after it was written, even if nothing refers to it."
+    )
 
 
 class ObjectsSettings(BaseSettings):
@@ -34,12 +38,14 @@ class ObjectsSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_S3_")
 
-    endpoint: str = Field(pattern=r"^https?://")
-    public_endpoint: str | None = None
-    access_key: SecretStr = Field(min_length=1)
-    secret_key: SecretStr = Field(min_length=1)
-    region: str = "us-east-1"
-    bucket_prefix: str = "tidepool-"
+    endpoint: str = Field(pattern=r"^https?://", description="The object store, as the services reach it.")
+    public_endpoint: str | None = Field(
+        default=None, description="The object store, as clients reach presigned URLs; without it, as the services do."
+    )
+    access_key: SecretStr = Field(min_length=1, description="Access key of the object store.")
+    secret_key: SecretStr = Field(min_length=1, description="Secret key of the object store.")
+    region: str = Field(default="us-east-1", description="Region of the buckets.")
+    bucket_prefix: str = Field(default="tidepool-", description="Start of the names of the buckets.")
 
 
 class AdminSettings(BaseSettings):
@@ -51,12 +57,18 @@ class AdminSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
-    admin_key: SecretStr = Field(min_length=1)
-    services_database_urls: dict[Service, SecretStr] = {}
-    services_folder: Path | None = None
+    admin_key: SecretStr = Field(min_length=1, description="`init`: the first admin key; only its hash is stored.")
+    services_database_urls: dict[Service, SecretStr] = Field(
+        default={}, description='`init`: `{"gateway": "postgresql+psycopg://…"}`, with a role for each service.'
+    )
+    services_folder: Path | None = Field(
+        default=None, description="`init`: folder with a folder per service, for its key to the object store."
+    )
 
 
 class ScaleSettings(BaseSettings):
     """TIDEPOOL_SCALE: `{"inference": 2}`, the sizes of pools from now on, whatever was set before."""
 
-    tidepool_scale: dict[PoolName, Replicas] = {}
+    tidepool_scale: dict[PoolName, Replicas] = Field(
+        default={}, description='`init`: `{"inference": 2}`, sizes of pools that are set by hand.'
+    )

@@ -7,8 +7,7 @@ from signal import SIGKILL
 from typing import Any
 
 from contract.access import DEFAULT_PROJECT
-from contract.events import EventKind
-from contract.jobs import Job
+from contract.jobs import EventKind, Job
 from contract.kinds.train import TrainResult
 from tests.faults.driver import Driver, ended
 from tests.faults.nemesis import age_leases

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable, TidepoolError
-from contract.events import EventKind
-from contract.jobs import Job, JobKind, JobRequest
+from contract.jobs import EventKind, Job, JobKind, JobRequest
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
 from tests.faults.injector import Died, FaultyDatabase, FaultyObjects, Injector

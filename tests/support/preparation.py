@@ -10,7 +10,7 @@ from contract.artifacts import Bucket
 from contract.datasets import DatasetManifest, Shard, Split, SplitSpec
 from contract.images import ImageSpec
 from contract.kinds.preprocess import PreprocessSpec
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from media.archives.limits import Limits
 from services.preprocess.assembly import assembled
 from services.preprocess.pipeline import OnStep, opened

@@ -12,8 +12,7 @@ import httpx
 
 from contract.base import Frozen
 from contract.catalog import Alias, DatasetVersion, ModelVersion
-from contract.events import JobEvent
-from contract.jobs import Job, JobState
+from contract.jobs import Job, JobEvent, JobState
 from contract.pools import Pool, PoolChange
 from contract.predictions import ImageResult, Prediction
 from tidepool.client.transport import RETRIES, RETRYABLE, OnBytes, Transport, UploadFile

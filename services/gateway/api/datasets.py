@@ -12,8 +12,7 @@ from contract.datasets import SplitSpec
 from contract.images import ImageSpec
 from contract.jobs import Job, JobRequest
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
-from contract.references import Reference
-from contract.uploads import UploadSource
+from contract.references import Reference, UploadSource
 from services.gateway.api.jobs import located
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath

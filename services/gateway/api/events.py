@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import DatabaseUnavailable
-from contract.events import EventKind
+from contract.jobs import EventKind
 from services.gateway.api.jobs import JobId
 from services.gateway.dependencies import MAY_READ, StoresDep
 from services.gateway.edge.problems import documented

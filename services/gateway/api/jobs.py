@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.openapi.models import Example
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
@@ -12,9 +13,9 @@ from contract.base import NAME_PATTERN
 from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.kind import Manifests
+from contract.kinds.registry import all_kinds
 from contract.references import Noun, Reference, references_in, with_references
 from contract.training import ModelManifest
-from services.gateway.api.examples import JOB_REQUESTS
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, StoresDep
 from services.gateway.edge.problems import documented
@@ -24,6 +25,8 @@ from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+EXAMPLES = {name: cast(Example, example) for kind in all_kinds() for name, example in kind.examples.items()}
+
 POLL_S = 0.25
 
 JobId = Annotated[str, Path(max_length=64)]
@@ -32,7 +35,7 @@ NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 
 @router.post("", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
 def submit(
-    request: Annotated[JobRequest, Body(openapi_examples=JOB_REQUESTS)],
+    request: Annotated[JobRequest, Body(openapi_examples=EXAMPLES)],
     response: Response,
     stores: StoresDep,
     repeat: CanRepeat,

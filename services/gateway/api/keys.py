@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from contract.access import ApiKey, NewApiKey, NewKeyRequest
 from contract.base import Frozen
-from contract.keys import ApiKey, NewApiKey, NewKeyRequest
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import MAY_ADMIN, BackendsDep, CallerDep
 from services.gateway.edge.problems import documented

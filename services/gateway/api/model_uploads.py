@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 
 from contract.jobs import Job, JobRequest
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from services.gateway.api.jobs import located
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import MAY_WRITE, NamePath

@@ -7,9 +7,8 @@ from pydantic import Discriminator, Tag
 from starlette.responses import RedirectResponse
 
 from contract.base import Frozen, Version
-from contract.catalog import Alias, Model, ModelVersion
+from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.references import Reference
-from contract.traffic import Traffic
 from services.gateway.dependencies import (
     MAY_READ,
     MAY_WRITE,

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body
+from fastapi.openapi.models import Example
 
 from contract.base import Frozen, Whole
 from contract.errors import BrokerUnavailable, Invalid
 from contract.pools import ManualPool, Measured, Pool, PoolName, PoolRequest, Queue, ReplicaCounts, Replicas
-from services.gateway.api.examples import POOL_REQUESTS
 from services.gateway.dependencies import MAY_ADMIN, MAY_READ, BackendsDep, Cursor, Limit
 from services.gateway.edge.problems import documented
 from services.storage.pools.demand import ONLINE
@@ -16,6 +16,14 @@ from services.storage.pools.history import PoolChangePage
 from services.storage.pools.pools import Setting
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
+
+EXAMPLES: dict[str, Example] = {
+    "manual": {"summary": "Three replicas, whatever the load", "value": {"mode": "manual", "replicas": 3}},
+    "auto": {
+        "summary": "Follow the load, and scale to zero after a minute without any",
+        "value": {"mode": "auto", "min": 0, "max": 8, "idle_s": 60, "backlog_per_replica": 4},
+    },
+}
 
 
 class PoolList(Frozen):
@@ -47,7 +55,7 @@ def get_pool(pool: PoolName, backends: BackendsDep) -> Pool:
 
 @router.patch("/{pool}", dependencies=MAY_ADMIN, responses=documented(404, 409, 413, 415))
 def set_pool(
-    pool: PoolName, request: Annotated[PoolRequest, Body(openapi_examples=POOL_REQUESTS)], backends: BackendsDep
+    pool: PoolName, request: Annotated[PoolRequest, Body(openapi_examples=EXAMPLES)], backends: BackendsDep
 ) -> Pool:
     """Fix the size of a pool, or let it follow its load; fields left out of a policy keep their values."""
     measured = backends.demand.measure()[pool]

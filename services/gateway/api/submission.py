@@ -11,7 +11,7 @@ from contract.artifacts import Bucket, upload_key
 from contract.catalog import Upload
 from contract.errors import Overloaded, Refused
 from contract.jobs import Job, JobRequest
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.dependencies import BackendsDep, StoresDep
 from services.gateway.edge.request_id import current_request_id

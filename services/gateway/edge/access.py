@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from contract.access import Caller
+from contract.access import ApiKey, Caller, Scope
 from contract.errors import Forbidden, Unauthenticated
-from contract.keys import ApiKey, Scope
 from services.gateway.edge.ttl_cache import TtlCache
 
 

@@ -4,8 +4,8 @@ import re
 
 from starlette.responses import Response
 
+from contract.access import Scope
 from contract.inference import Target
-from contract.keys import Scope
 from contract.references import REFERENCE_PATTERN
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of

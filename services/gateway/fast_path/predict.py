@@ -9,9 +9,9 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from contract.access import Scope
 from contract.base import NAME_PATTERN
 from contract.errors import Invalid
-from contract.keys import Scope
 from contract.predictions import Prediction
 from services.gateway.api.predict import IMAGE_TYPES, PredictQuery, SinglePrediction
 from services.gateway.dependencies import Backends

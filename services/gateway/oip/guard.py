@@ -11,9 +11,8 @@ import grpc.aio
 import structlog
 from prometheus_client import Histogram
 
-from contract.access import Caller
+from contract.access import Caller, Scope
 from contract.errors import Overloaded, TidepoolError
-from contract.keys import Scope
 from services.gateway.edge.access import Access
 from services.gateway.edge.request_id import named, request_id_of
 

@@ -1,13 +1,13 @@
 """An infer request over HTTP: from its headers and body to the bytes of its answer."""
 
 import math
+import zlib
 from collections.abc import Iterable
 
 from starlette.concurrency import run_in_threadpool
 
-from contract.errors import Invalid, Malformed
+from contract.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 from services.gateway.oip.binary_codec import Encoded, decode, encode
-from services.gateway.oip.compression import inflate
 from services.gateway.serving.dataplane import DataPlane
 
 LARGE = 1 << 18  # bytes of JSON; parsing more would block the event loop for too long
@@ -15,6 +15,10 @@ LARGE = 1 << 18  # bytes of JSON; parsing more would block the event loop for to
 UNUSUAL = frozenset((b"content-encoding", b"x-request-timeout"))  # headers that the fast path does not handle
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # detected by zlib; HTTP's deflate is the zlib format
+_IDENTITY = ("", "identity")
+_KNOWN = ("gzip", "deflate")
 
 
 async def infer(plane: DataPlane, raw: Headers, body: bytes, source: tuple[str, str, str], limit: int) -> Encoded:
@@ -52,3 +56,22 @@ def _seconds(text: bytes) -> float:
     if not 0 < seconds <= 300:
         raise Invalid("X-Request-Timeout is in seconds, above 0 and at most 300")
     return seconds
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Decompress a body to at most `limit` bytes; raises UnsupportedMedia, Malformed, TooLarge."""
+    encoding = encoding.strip().lower()
+    if encoding in _IDENTITY:
+        return body
+    if encoding not in _KNOWN:
+        raise UnsupportedMedia(f"send the body uncompressed, or with Content-Encoding {' or '.join(_KNOWN)}")
+    stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        content = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise Malformed(f"the body is not {encoding}, as its Content-Encoding says") from error
+    if len(content) > limit:
+        raise TooLarge(f"the body may decompress to at most {limit} bytes")
+    if not stream.eof or stream.unused_data:
+        raise Malformed(f"the body is not one complete {encoding} stream")
+    return content

@@ -7,9 +7,8 @@ from contract.artifacts import ObjectRef
 from contract.division import Division, PartDone
 from contract.errors import Invalid
 from contract.kinds.predict import PredictionOutput, PredictSpec, SplitInput, check_images
-from contract.references import Reference
+from contract.references import Reference, UploadSource
 from contract.training import ModelManifest
-from contract.uploads import UploadSource
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections

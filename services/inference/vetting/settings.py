@@ -9,7 +9,11 @@ class VettingSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_VET_")
 
-    file_bytes: PositiveInt = Field(default=2**30, lt=2**31)  # protobuf's limit is 2 GiB
-    memory_bytes: PositiveInt = 4 * 2**30  # address space; Python and ONNX Runtime take about 1 GiB of it
-    cpu_s: PositiveInt = 60
-    wall_s: PositiveInt = 120
+    # protobuf's limit is 2 GiB
+    file_bytes: PositiveInt = Field(default=2**30, lt=2**31, description="Largest uploaded ONNX file.")
+    memory_bytes: PositiveInt = Field(
+        default=4 * 2**30,
+        description="Address space for examining a model; Python and ONNX Runtime take about 1 GiB of it.",
+    )
+    cpu_s: PositiveInt = Field(default=60, description="CPU time for examining a model.")
+    wall_s: PositiveInt = Field(default=120, description="Elapsed time for examining a model.")

@@ -8,8 +8,8 @@ import secrets
 
 from sqlalchemy import delete, insert, select
 
+from contract.access import ApiKey, NewApiKey, Scope
 from contract.errors import Conflict, NotFound, Unauthenticated
-from contract.keys import ApiKey, NewApiKey, Scope
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.tables import api_keys

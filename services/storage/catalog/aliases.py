@@ -5,10 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from contract.catalog import Alias
+from contract.catalog import Alias, Traffic
 from contract.errors import NotFound
 from contract.references import Reference
-from contract.traffic import Traffic
 from services.storage.catalog.versions import MODELS, find_version, manifest_of
 from services.storage.tables import alias_weights, aliases
 

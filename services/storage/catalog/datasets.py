@@ -9,13 +9,13 @@ from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
 from contract.errors import NotFound
 from contract.references import Reference
-from services.storage.catalog.in_use import require_unused
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
     delete_version,
     find_version,
     names_of,
+    require_unused,
     versions_of,
 )
 from services.storage.database import Database

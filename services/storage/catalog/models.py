@@ -6,13 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select, update
 
 from contract.base import Frozen
-from contract.catalog import Alias, Model, ModelVersion
+from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
-from contract.traffic import Traffic
 from contract.training import ModelManifest
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
-from services.storage.catalog.in_use import require_unused
 from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
     MODELS,
@@ -21,6 +19,7 @@ from services.storage.catalog.versions import (
     find_version,
     manifest_of,
     names_of,
+    require_unused,
 )
 from services.storage.database import Database
 from services.storage.tables import model_versions, models

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, Table, Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contract.errors import BadModel, NotFound
-from contract.references import Reference
+from contract.errors import BadModel, Conflict, NotFound
+from contract.jobs import LIVE, JobKind
+from contract.references import Noun, Reference, references_in
 from contract.training import ModelManifest
 from services.storage.references import Owner, add_references, drop_references
-from services.storage.tables import alias_weights, dataset_versions, datasets, model_versions, models
+from services.storage.tables import alias_weights, dataset_versions, datasets, jobs, model_versions, models
 
 
 @dataclass(frozen=True)
@@ -97,3 +98,12 @@ def names_of(connection: Connection, family: Family, limit: int, cursor: str | N
         query = query.where(names > cursor)
     page = list(connection.execute(query).scalars())
     return page[:limit], page[limit - 1] if len(page) > limit else None
+
+
+def require_unused(connection: Connection, noun: Noun, reference: str) -> None:
+    """Raise Conflict if the spec of a job that has not ended refers to the version (`name@version`)."""
+    live = select(jobs.c.kind, jobs.c.spec).where(jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None))
+    mentions = live.where(cast(jobs.c.spec, Text).contains(reference, autoescape=True))  # so that few are parsed
+    for kind, spec in connection.execute(mentions):
+        if (noun, reference) in references_in(JobKind(kind).definition.spec.model_validate(spec)):
+            raise Conflict(f"a job that has not ended uses {reference}; cancel it or wait")

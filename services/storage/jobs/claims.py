@@ -9,8 +9,8 @@ from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, up
 
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobState
+from services.storage.jobs.events import record_state
 from services.storage.jobs.rows import LEASE, Lease, job_of
-from services.storage.jobs.states import record_state
 from services.storage.tables import jobs
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
-from contract.events import EventDraft, EventKind, JobEvent
+from contract.jobs import EventDraft, EventKind, JobEvent, JobState
 from services.storage.database import Database
+from services.storage.references import Owner, drop_references
 from services.storage.tables import job_events, jobs
 
 
@@ -29,6 +30,23 @@ def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]
         for number, draft in enumerate(drafts, first)
     ]
     connection.execute(insert(job_events), rows)
+
+
+def record_state(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """Write the event of the row's new state, and drop the references that a live job needs and an ended one does not.
+
+    A part has no events.
+    """
+    if JobState(row["state"]).terminal:
+        drop_references(connection, Owner.JOB_CHECKPOINT, row["id"])
+        if row["parts_total"] is not None:
+            drop_references(connection, Owner.JOB_PARTS, row["id"])
+    if row["parent_id"] is not None:
+        return
+    data = {"state": row["state"], "attempt": row["attempt"]}
+    if row["error_code"]:
+        data["error"] = {"code": row["error_code"], "message": row["error_message"]}
+    add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)], now)
 
 
 class Events:

@@ -11,10 +11,10 @@ from contract.base import Frozen
 from contract.errors import Conflict, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.database import Database
+from services.storage.jobs.events import record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of
-from services.storage.jobs.states import record_state
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3

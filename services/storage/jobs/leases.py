@@ -9,15 +9,13 @@ from sqlalchemy import RowMapping, update
 from contract.artifacts import ObjectRef
 from contract.division import Outcome
 from contract.errors import Cancelled, TidepoolError
-from contract.events import EventDraft, EventKind
-from contract.jobs import Job, JobState, Progress
+from contract.jobs import EventDraft, EventKind, Job, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim, take
-from services.storage.jobs.events import add_events
+from services.storage.jobs.events import add_events, record_state
 from services.storage.jobs.parts import fail_parent
 from services.storage.jobs.publication import publish, reject
 from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
-from services.storage.jobs.states import record_state
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs
 

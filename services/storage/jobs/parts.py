@@ -7,12 +7,10 @@ from sqlalchemy import Connection, RowMapping, insert, update
 
 from contract.division import Division, PartDone
 from contract.errors import Cancelled
-from contract.events import EventDraft, EventKind
-from contract.jobs import LIVE, JobState, Progress
+from contract.jobs import LIVE, EventDraft, EventKind, JobState, Progress
 from services.storage.database import Database
-from services.storage.jobs.events import add_events
+from services.storage.jobs.events import add_events, record_state
 from services.storage.jobs.rows import Lease, change, ended, fresh, held, lock_root
-from services.storage.jobs.states import record_state
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs, outbox
 

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete
 from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
 from services.storage.database import Database
+from services.storage.jobs.events import record_state
 from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended
-from services.storage.jobs.states import record_state
 from services.storage.tables import idempotency, jobs, outbox
 
 WAKE_AGAIN = timedelta(seconds=30)

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from contract.access import Scope
 from contract.jobs import Job
-from contract.keys import Scope
 from services.storage.access.keys import Keys
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs

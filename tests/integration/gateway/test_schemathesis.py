@@ -10,9 +10,8 @@ import schemathesis
 import uvicorn
 from structlog.testing import capture_logs
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, upload_key
-from contract.keys import Scope
 from contract.kinds.train import TrainSpec
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 
-from contract.keys import Scope
+from contract.access import Scope
 from services.storage.stores import Stores
 from tests.support.onnx_models import CARD, linear
 from tests.support.onnx_serving import serve

@@ -11,7 +11,7 @@ from contract.artifacts import Bucket
 from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.predict import PredictRequest, PredictSpec, SplitInput
 from contract.kinds.vet import VetRequest, VetSpec
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.objects import S3Objects

@@ -11,7 +11,7 @@ from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores

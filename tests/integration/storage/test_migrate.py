@@ -6,10 +6,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, insert, inspect, select
 
+from contract.catalog import Traffic
 from contract.errors import BadModel, Conflict
 from contract.jobs import JobKind
 from contract.references import Reference
-from contract.traffic import Traffic
 from services.storage import tables
 from services.storage.access.keys import Keys
 from services.storage.catalog.datasets import Datasets

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from contract.access import Scope
 from contract.jobs import JobKind
-from contract.keys import Scope
 from contract.kinds import registry
 from messaging.in_memory import MemoryChannel
 from services.storage.database import Database

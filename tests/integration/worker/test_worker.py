@@ -19,7 +19,7 @@ from contract.artifacts import Bucket
 from contract.inference import Answer, Artifact, EncodedImage, Scores, Target
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 from contract.usage import UsageBy
 from messaging import redis_keys
 from messaging.broker import Broker, celery_app

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from contract.datasets import Split
 from contract.kinds.predict import PredictSpec, SplitInput
-from contract.uploads import UploadSource
+from contract.references import UploadSource
 
 
 def spec(**change: Any) -> dict[str, Any]:

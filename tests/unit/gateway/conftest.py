@@ -10,8 +10,8 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from contract.access import Scope
 from contract.jobs import Job
-from contract.keys import Scope
 from messaging.in_memory import MemoryChannel, MemoryReports
 from services.gateway.dependencies import Backends
 from services.storage.database import Database

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from contract.keys import Scope
+from contract.access import Scope
 from messaging.in_memory import MemoryChannel
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects

@@ -11,8 +11,7 @@ from contract.datasets import DatasetManifest, Split
 from contract.division import Outcome
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
-from contract.references import Reference
-from contract.uploads import UploadSource
+from contract.references import Reference, UploadSource
 from services.preprocess.worker import preprocess
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores

@@ -6,8 +6,8 @@ import string
 import pytest
 from sqlalchemy import select
 
+from contract.access import ApiKey, Scope
 from contract.errors import Conflict, NotFound, Unauthenticated
-from contract.keys import ApiKey, Scope
 from services.storage.access.keys import Keys, new_token
 from services.storage.database import Database
 from services.storage.tables import api_keys

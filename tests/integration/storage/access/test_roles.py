@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
+from contract.access import Scope
 from contract.artifacts import Bucket
 from contract.errors import BadArchive, DatabaseUnavailable
 from contract.jobs import JobKind
-from contract.keys import Scope
 from contract.pools import Decision, Measured
 from messaging.in_memory import MemoryReports
 from services.storage.access.keys import Keys

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import delete
 
+from contract.catalog import Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
-from contract.traffic import Traffic
 from services.storage.catalog.models import Models
 from services.storage.catalog.routes import Route, Share
 from services.storage.database import Database

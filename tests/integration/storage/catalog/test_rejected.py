@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from contract.catalog import Traffic
 from contract.errors import BadDataset, BadModel, NotFound, ObjectsUnavailable, TidepoolError
 from contract.jobs import Job, JobKind, JobState
 from contract.references import Reference
-from contract.traffic import Traffic
 from services.storage.catalog.models import Models
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs

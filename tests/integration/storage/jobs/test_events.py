@@ -7,8 +7,7 @@ from sqlalchemy import text
 
 from contract.division import PartDone
 from contract.errors import BadArchive, DatabaseUnavailable, LeaseLost
-from contract.events import EventKind, JobEvent
-from contract.jobs import JobKind, JobState, Progress
+from contract.jobs import EventKind, JobEvent, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs

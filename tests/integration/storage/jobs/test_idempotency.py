@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import select
 
+from contract.access import Scope
 from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.errors import BadArchive, Conflict, Invalid
 from contract.jobs import Job, JobState
-from contract.keys import Scope
 from services.storage import tables
 from services.storage.access.keys import Keys
 from services.storage.catalog.uploads import Uploads, new_upload_id

@@ -5,10 +5,9 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket
 from contract.jobs import Job
-from contract.keys import Scope
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST

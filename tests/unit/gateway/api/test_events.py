@@ -12,11 +12,9 @@ from fastapi import FastAPI
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import DatabaseUnavailable
-from contract.events import JobEvent
-from contract.jobs import Job, JobKind, Progress
-from contract.keys import Scope
+from contract.jobs import Job, JobEvent, JobKind, Progress
 from services.gateway.api import events
 from services.storage import tables
 from services.storage.database import Database

@@ -7,10 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket
 from contract.jobs import JobKind
-from contract.keys import Scope
 from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from contract.keys import Scope
+from contract.access import Scope
 from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from contract.access import DEFAULT_PROJECT
-from contract.keys import Scope
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.pools import Measured
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryReports

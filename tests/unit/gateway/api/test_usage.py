@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from contract.keys import Scope
+from contract.access import Scope
 from contract.usage import Purpose, Use
 from services.storage.stores import Stores
 from tests.support.problems import problem

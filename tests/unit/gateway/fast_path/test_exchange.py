@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from contract.access import DEFAULT_PROJECT
-from contract.keys import Scope as KeyScope
+from contract.access import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends

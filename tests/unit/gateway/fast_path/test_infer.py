@@ -7,9 +7,8 @@ import pytest
 from onnx import TensorProto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import BrokerUnavailable
-from contract.keys import Scope
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge import ttl_cache

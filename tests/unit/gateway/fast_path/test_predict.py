@@ -7,9 +7,8 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.access import DEFAULT_PROJECT
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import BrokerUnavailable, DeadlineExceeded
-from contract.keys import Scope
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol

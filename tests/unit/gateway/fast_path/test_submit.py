@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.keys import Scope
+from contract.access import Scope
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.storage.stores import Stores

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from onnx import TensorProto, helper
 
-from contract.keys import Scope
+from contract.access import Scope
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.settings import GatewaySettings

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from contract.access import Scope
 from contract.errors import BrokerUnavailable, DeadlineExceeded, Overloaded, TidepoolError
-from contract.keys import Scope
 from tests.support.onnx_graphs import lookup
 from tests.support.onnx_serving import serve
 from tests.unit.gateway.oip.conftest import SETTINGS, World

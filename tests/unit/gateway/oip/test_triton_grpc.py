@@ -9,9 +9,9 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from contract.access import Scope
 from contract.datatypes import DATATYPES
 from contract.errors import DeadlineExceeded, Overloaded, TidepoolError
-from contract.keys import Scope
 from services.gateway.oip.proto.inference_pb2 import ModelInferRequest, ModelInferResponse
 from services.gateway.oip.proto.inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.unit.gateway.oip.conftest import World

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.catalog import Traffic
 from contract.inference import Target
-from contract.traffic import Traffic
 from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.storage.stores import Stores

@@ -10,8 +10,7 @@ from contract.errors import Cancelled
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.vet import ImageInput, VetRequest, VetSpec
 from contract.models import ModelCard
-from contract.references import Reference
-from contract.uploads import UploadSource
+from contract.references import Reference, UploadSource
 from services.inference.engine.loader import ModelLoader
 from services.inference.vetting.findings import ExaminerRequest
 from services.inference.vetting.process import run_examiner

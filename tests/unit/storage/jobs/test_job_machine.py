@@ -8,8 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from sqlalchemy import select
 
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
-from contract.events import EventKind
-from contract.jobs import JobKind, JobState, Progress
+from contract.jobs import EventKind, JobKind, JobState, Progress
 from contract.kinds.preprocess import PreprocessRequest
 from services.storage import tables
 from services.storage.database import Database

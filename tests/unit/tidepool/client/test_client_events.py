@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from contract.events import JobEvent
+from contract.jobs import JobEvent
 from tidepool.client import Client
 from tidepool.client import client as client_module
 from tidepool.errors import ApiError

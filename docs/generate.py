@@ -1,0 +1,229 @@
+"""Write the generated tables of docs/settings.md and docs/api.md: `python docs/generate.py`, or `make docs`.
+
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; the rest of a page is written by hand.
+`tests/unit/docs/test_generated.py` fails if a table is stale.
+"""
+
+import enum
+import http
+import importlib
+import re
+import tempfile
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grimp
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from contract.errors import Interrupted, TidepoolError
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("contract", "media", "messaging", "services", "worker")
+PROCESSES = {
+    "gateway": ["services.gateway.main"],
+    "storage": ["services.storage.sweep.main"],
+    "preprocess": ["services.preprocess.main"],
+    "trainer": ["services.trainer.main", "services.inference.evaluate"],  # it runs the second one as a process
+    "inference": ["services.inference.main"],
+    "autoscaler": ["services.autoscaler.main"],
+}
+BOUNDS = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}"}
+MEANINGS = {
+    "internal": "a defect of Tidepool; the gateway's log has it under the `request_id`",
+    "refused": "the request is wrong; `detail` says what to change",
+    "malformed": "the request cannot be parsed",
+    "unauthenticated": "no API key, or an unknown one",
+    "forbidden": "the API key lacks the scope",
+    "not_found": "no such dataset, model, job, upload, key or pool",
+    "conflict": "the state of the object does not allow it, or an `Idempotency-Key` is in use",
+    "too_large": "the body or the file exceeds a limit",
+    "unsupported_media": "the `Content-Type` is not accepted",
+    "invalid": "well-formed, but wrong; `errors` names each field",
+    "bad_archive": "the archive is not a zip that is accepted",
+    "bad_dataset": "the archive holds no usable dataset",
+    "bad_image": "the bytes are not one image",
+    "bad_model": "a layer list or an ONNX graph that cannot work",
+    "unavailable": "an outage that heals without help",
+    "database_unavailable": "the database does not answer",
+    "broker_unavailable": "Redis does not answer, or no replica could take the prediction",
+    "objects_unavailable": "the object store does not answer",
+    "corrupt": "stored bytes do not match their size or SHA-256",
+    "overloaded": "a limit on waiting work is reached",
+    "deadline_exceeded": "the prediction's deadline passed",
+    "job_failed": "only in a job's `error`: the attempt failed for an internal reason",
+    "worker_lost": "only in a job's `error`: the process that ran it is gone",
+}
+ALSO = {  # codes that do not come from the error tree
+    "no_such_path": (404, "unknown path"),
+    "method_not_allowed": (405, "the header `Allow` names the allowed methods"),
+}
+
+
+class Setting(typing.NamedTuple):
+    """One environment variable, as one settings class declares it."""
+
+    name: str
+    default: str
+    value: str
+    description: str
+    owner: type[BaseSettings]
+    readers: tuple[str, ...]
+
+
+def settings() -> list[Setting]:
+    """Return every field of every settings class in the packages, ordered by variable name."""
+    readers = _readers()
+    rows = [
+        Setting(
+            name=(owner.model_config.get("env_prefix", "") + field).upper(),
+            default=_default(info),
+            value=_value(field, info),
+            description=(info.description or "").replace("|", "\\|"),
+            owner=owner,
+            readers=tuple(process for process in PROCESSES if owner.__name__ in readers[process]),
+        )
+        for owner in _classes()
+        for field, info in owner.model_fields.items()
+    ]
+    return sorted(rows, key=lambda row: row.name)
+
+
+def settings_table() -> str:
+    rows = (
+        (f"`{row.name}`", row.default, row.value, ", ".join(row.readers) or "none", row.description)
+        for row in settings()
+    )
+    return _table(("variable", "default", "value", "read by", "meaning"), rows)
+
+
+def error_table() -> str:
+    """Return the codes that a client of the API can see, with their HTTP status."""
+    rows = {kind.code: (kind.status, MEANINGS.get(kind.code, ""), kind.retryable) for kind in _errors(TidepoolError)}
+    rows |= {code: (status, meaning, False) for code, (status, meaning) in ALSO.items()}
+    ordered = sorted(rows.items(), key=lambda row: (row[1][0], row[0]))
+    return _table(
+        ("status", "`code`", "meaning", "worth a retry"),
+        (
+            (f"{status} {http.HTTPStatus(status).phrase}", f"`{code}`", meaning, "yes" if retryable else "no")
+            for code, (status, meaning, retryable) in ordered
+        ),
+    )
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "docs/settings.md": {"settings": settings_table},
+    "docs/api.md": {"errors": error_table},
+}
+
+
+def generated(page: str) -> str:
+    """Return the text of a page with its tables as they should be."""
+    text = (ROOT / page).read_text()
+    for name, table in TABLES[page].items():
+        begin = f"<!-- generated: {name} -->\n"
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition("<!-- end -->")
+        text = f"{head}{begin}\n{table()}\n<!-- end -->{tail}"
+    return text
+
+
+def _classes() -> list[type[BaseSettings]]:
+    """Import every module named `settings`, and every other module that declares settings."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "BaseSettings" in path.read_text():
+                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    return [kind for kind in _subclasses(BaseSettings) if kind.__module__.split(".")[0] in PACKAGES]
+
+
+def _readers() -> dict[str, set[str]]:
+    """Return, for each process, the settings classes instantiated in the modules that it imports."""
+    graph = grimp.build_graph(*PACKAGES)
+    names = {kind.__name__ for kind in _classes()}
+    result = {}
+    for process, roots in PROCESSES.items():
+        modules = set(roots).union(*(graph.find_upstream_modules(root) for root in roots))
+        source = "\n".join(_source(module) for module in modules)
+        result[process] = {name for name in names if re.search(rf"(?<!class )\b{name}\(\)", source)}
+    return result
+
+
+def _source(module: str) -> str:
+    path = ROOT.joinpath(*module.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text() if _exists(path) else ""
+
+
+def _exists(path: Path) -> bool:
+    return (path / "__init__.py").exists() or path.with_suffix(".py").exists()
+
+
+def _default(info: FieldInfo) -> str:
+    default = info.default
+    if default is PydanticUndefined:
+        return "required"
+    if default == Path(tempfile.gettempdir()):
+        return "the system's temporary folder"
+    if default in (None, "", {}):
+        return "none"
+    if isinstance(default, enum.Enum):
+        default = default.value
+    if isinstance(default, int) and default >= 1 << 20 and default % (1 << 20) == 0:
+        size = f"{default >> 30} GiB" if default % (1 << 30) == 0 else f"{default >> 20} MiB"
+        return f"`{default}` ({size})"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _value(field: str, info: FieldInfo) -> str:
+    """Return the unit or the kind of value, with its bounds."""
+    kind = _plain(info.annotation)
+    bounds = [
+        text.format(getattr(constraint, name))
+        for constraint in info.metadata
+        for name, text in BOUNDS.items()
+        if hasattr(constraint, name)
+    ]
+    return ", ".join([_unit(field, kind), *bounds])
+
+
+def _unit(field: str, kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return " or ".join(f"`{member.value}`" for member in kind)
+    if typing.get_origin(kind) is dict:
+        return "JSON object"
+    units = (("_s", "seconds"), ("bytes", "bytes"), ("port", "port"), ("url", "URL"), ("endpoint", "URL"))
+    for suffix, unit in units:
+        if field.endswith(suffix):
+            return unit
+    return {int: "number", float: "number", Path: "path", SecretStr: "secret"}.get(kind, "text")
+
+
+def _plain(annotation: Any) -> Any:
+    """Return the type without `| None` and without `Annotated`."""
+    if isinstance(annotation, types.UnionType):
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _errors(kind: type[TidepoolError]) -> Iterator[type[TidepoolError]]:
+    return (error for error in (kind, *_subclasses(kind)) if not issubclass(error, Interrupted))
+
+
+def _subclasses(kind: type[Any]) -> list[type[Any]]:
+    direct = kind.__subclasses__()
+    return [*direct, *(below for child in direct for below in _subclasses(child))]
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for page in TABLES:
+        (ROOT / page).write_text(generated(page))
