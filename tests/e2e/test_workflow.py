@@ -46,7 +46,7 @@ def trained(client: Client, archive: Path) -> TrainResult:
     return TrainResult.model_validate(job.result)
 
 
-def test_the_workflow_with_the_client(running: Running, client: Client, trained: TrainResult) -> None:
+def test_the_workflow_succeeds_with_the_client(running: Running, client: Client, trained: TrainResult) -> None:
     # given a dataset and a model trained on it
     dataset = client.dataset("pets", 1)
     assert dataset.classes == ("cat", "dog")
@@ -72,7 +72,7 @@ def test_the_workflow_with_the_client(running: Running, client: Client, trained:
     assert client.model("pets-cnn", 1).provider == "CPUExecutionProvider"
 
 
-def test_the_workflow_with_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
+def test_the_workflow_succeeds_with_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
     image = tmp_path / "one.png"
     image.write_bytes(png(seed=5))
     predict = f"{running.url}/v1/models/pets-cnn/predict"

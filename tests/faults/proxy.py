@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 class Mode(StrEnum):
     PASS = "pass"
-    LATENCY = "latency"  # 0.3 s for each chunk, in ends directions
+    LATENCY = "latency"  # 0.3 s for each chunk, in both directions
     BLACK_HOLE = "black-hole"  # drops all data without closing connections
     STALE = "stale"  # a black hole for existing connections; new ones pass
     RESET = "reset"  # existing and new connections
@@ -54,7 +54,7 @@ class Proxy:
 
 @dataclass
 class _Relay:
-    """Relays connections; ends directions check the current mode at every chunk."""
+    """Relays connections; both directions check the current mode at every chunk."""
 
     target: int
     mode: Mode = Mode.PASS

@@ -41,8 +41,8 @@ class Stack:
     ) -> bool:
         """Start the plan's components and wait until all are ready; returns False if the stack was running already.
 
-        `draw_plan` is called after what a killed supervisor left behind is stopped. Raises StackFailed, with nothing
-        left running.
+        `draw_plan` is called after the leftover processes of a killed supervisor are stopped. Raises StackFailed,
+        with nothing left running.
         """
         self.home.create()
         with FileLock(self.home.lock_file):  # a concurrent `up` waits, then finds the stack running
@@ -59,7 +59,7 @@ class Stack:
             return True
 
     def down(self) -> bool:
-        """Stop everything, also what a killed supervisor left behind; returns False if nothing was running."""
+        """Stop everything, including leftovers of a killed supervisor; returns False if nothing was running."""
         running = bool(marked(self.home))
         plan = StackPlan.load(self.home.plan_file) if self.home.plan_file.exists() else StackPlan(url="", components=())
         if supervisor := self._supervisor.process():

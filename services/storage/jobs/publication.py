@@ -60,7 +60,7 @@ def publish(connection: Connection, job: Job, outcome: Outcome, now: datetime) -
 
 
 def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> Columns:
-    """Register what a finally failed job leaves behind; returns the columns of its row to change, often none."""
+    """Register the outcome of a finally failed job; returns the columns of its row to change, often none."""
     return publication_of(job.kind).reject(connection, job, error, now)
 
 

@@ -19,7 +19,7 @@ def publish(connection: Connection, job: Job, manifest: ModelManifest, now: date
 
 
 def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> Columns:
-    """Register the rejected version; a failure for any other reason than BadModel leaves nothing behind."""
+    """Register a rejected version if the error is BadModel; otherwise register nothing."""
     if not isinstance(error, BadModel):
         return {}
     spec = VetSpec.model_validate(job.spec)

@@ -110,7 +110,7 @@ class Lane:
         """Return the size of the next batch; fewer requests wait for more to arrive.
 
         Waiting requests are divided among the idle replicas. If all replicas are busy, a batch has an equal share of
-        all requests, waiting and in flight: a smaller one costs as much, and waits behind the others.
+        all requests, waiting and in flight: a smaller one costs as much and has to wait for the others.
         """
         idle = self._replicas() - len(self._flights)
         if idle > 0:

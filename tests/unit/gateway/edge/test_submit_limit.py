@@ -77,8 +77,8 @@ async def test_a_client_that_disconnects_frees_its_slot(limited: httpx.AsyncClie
     await _settle()
 
     # when the client of a running and the client of a waiting submit disconnect
-    for gone in (taken[0], taken[-1]):
-        gone.cancel()
+    for submit in (taken[0], taken[-1]):
+        submit.cancel()
     await _settle()
 
     # then two more submits are accepted, and a third is refused

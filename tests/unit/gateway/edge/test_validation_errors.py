@@ -70,11 +70,11 @@ def layers(*layers: Any) -> dict[str, Any]:
 async def test_a_validation_error_in_a_job_names_the_field(
     client: httpx.AsyncClient, body: Any, where: str, message: str
 ) -> None:
-    found = problem(await client.post("/v1/jobs", json=body), 422, "invalid")
+    result = problem(await client.post("/v1/jobs", json=body), 422, "invalid")
 
-    assert found.errors[0].where == where
-    assert message in found.errors[0].message
-    assert found.detail == f"{where}: {found.errors[0].message}"
+    assert result.errors[0].where == where
+    assert message in result.errors[0].message
+    assert result.detail == f"{where}: {result.errors[0].message}"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
