@@ -1,15 +1,16 @@
 """A job kind needs a kind, a handler and a publication, and no change to any other module."""
 
+import asyncio
 import importlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from contract.access import Scope
 from contract.jobs import JobKind
@@ -23,6 +24,8 @@ from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.support.publication import publish
 from tests.support.servers import S3Server, Server
 from tests.unit.gateway.backends import classify, gateway
+
+pytestmark = pytest.mark.anyio
 
 TIMEOUT_S = 40.0
 MODULE = "tests.integration.worker.toy_kind"
@@ -48,10 +51,11 @@ def stores(database: Database, objects: S3Objects) -> Stores:
 
 
 @pytest.fixture
-def client(stores: Stores) -> Iterator[TestClient]:
+async def client(stores: Stores) -> AsyncIterator[httpx.AsyncClient]:
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    app = gateway(stores, MemoryChannel(classify))
-    with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+    transport = httpx.ASGITransport(gateway(stores, MemoryChannel(classify)))
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
         yield client
 
 
@@ -78,9 +82,9 @@ def echo(text: str, dataset: str = "pets") -> dict[str, object]:
     return {"kind": "echo", "spec": {"dataset": dataset, "text": text}}
 
 
-def test_a_job_of_a_new_kind_is_submitted_run_and_published(client: TestClient, worker: Path) -> None:
+async def test_a_job_of_a_new_kind_is_submitted_run_and_published(client: httpx.AsyncClient, worker: Path) -> None:
     # when
-    response = client.post("/v1/jobs", json=echo("hello"))
+    response = await client.post("/v1/jobs", json=echo("hello"))
 
     # then the gateway accepts it and pins its reference
     assert response.status_code == 202
@@ -91,14 +95,14 @@ def test_a_job_of_a_new_kind_is_submitted_run_and_published(client: TestClient, 
     deadline = time.monotonic() + TIMEOUT_S
     while job["state"] in ("queued", "running"):
         assert time.monotonic() < deadline, worker.read_text()[-3000:]
-        time.sleep(0.1)
-        job = client.get(f"/v1/jobs/{job['id']}").json()
+        await asyncio.sleep(0.1)
+        job = (await client.get(f"/v1/jobs/{job['id']}")).json()
     assert (job["state"], job["result"]) == ("succeeded", {"echo": "hello 2", "dataset": "pets@1"})
-    assert client.get("/v1/jobs?kind=echo&dataset=pets").json()["items"] == [job]
+    assert (await client.get("/v1/jobs?kind=echo&dataset=pets")).json()["items"] == [job]
 
 
-def test_the_openapi_document_shows_a_new_kind(client: TestClient) -> None:
-    document = client.get("/openapi.json").json()
+async def test_the_openapi_document_shows_a_new_kind(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
 
     body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"$ref": "#/components/schemas/EchoRequest"} in body["oneOf"]
@@ -106,11 +110,9 @@ def test_the_openapi_document_shows_a_new_kind(client: TestClient) -> None:
     assert "echo" in document["components"]["schemas"]["JobKind"]["enum"]
 
 
-def test_requests_of_a_new_kind_are_checked(client: TestClient) -> None:
-    unknown, misfit, malformed, other = (
-        client.post("/v1/jobs", json=body)
-        for body in (echo("hello", "cars"), echo("cat"), echo("hello", "Pets!"), echo("hello") | {"kind": "ehco"})
-    )
+async def test_requests_of_a_new_kind_are_checked(client: httpx.AsyncClient) -> None:
+    bodies = echo("hello", "cars"), echo("cat"), echo("hello", "Pets!"), echo("hello") | {"kind": "ehco"}
+    unknown, misfit, malformed, other = [await client.post("/v1/jobs", json=body) for body in bodies]
 
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert (misfit.status_code, misfit.json()["detail"]) == (422, "cat is a class of pets@1")
@@ -118,13 +120,13 @@ def test_requests_of_a_new_kind_are_checked(client: TestClient) -> None:
     assert "kind must be one of echo, preprocess, train, predict, vet" in other.text
 
 
-def test_a_version_that_a_job_of_a_new_kind_uses_is_not_deleted(client: TestClient) -> None:
-    job = client.post("/v1/jobs", json=echo("hello")).json()
+async def test_a_version_that_a_job_of_a_new_kind_uses_is_not_deleted(client: httpx.AsyncClient) -> None:
+    job = (await client.post("/v1/jobs", json=echo("hello"))).json()
 
-    assert client.delete("/v1/datasets/pets/versions/1").status_code == 409
+    assert (await client.delete("/v1/datasets/pets/versions/1")).status_code == 409
 
-    client.post(f"/v1/jobs/{job['id']}/cancel")
-    assert client.delete("/v1/datasets/pets/versions/1").status_code == 204
+    await client.post(f"/v1/jobs/{job['id']}/cancel")
+    assert (await client.delete("/v1/datasets/pets/versions/1")).status_code == 204
 
 
 def test_a_kind_has_one_definition_and_one_publication() -> None:
