@@ -78,6 +78,10 @@ def worker(database_url: str, redis: Server, s3: S3Server, tmp_path: Path) -> It
     process.wait(30)
 
 
+def last_lines(log: Path) -> str:
+    return log.read_text()[-3000:]
+
+
 def echo(text: str, dataset: str = "pets") -> dict[str, object]:
     return {"kind": "echo", "spec": {"dataset": dataset, "text": text}}
 
@@ -94,7 +98,7 @@ async def test_a_job_of_a_new_kind_is_submitted_run_and_published(client: httpx.
     # and a worker runs it in a process of its own, and its result is published
     deadline = time.monotonic() + TIMEOUT_S
     while job["state"] in ("queued", "running"):
-        assert time.monotonic() < deadline, worker.read_text()[-3000:]
+        assert time.monotonic() < deadline, last_lines(worker)
         await asyncio.sleep(0.1)
         job = (await client.get(f"/v1/jobs/{job['id']}")).json()
     assert (job["state"], job["result"]) == ("succeeded", {"echo": "hello 2", "dataset": "pets@1"})
