@@ -8,7 +8,7 @@ import msgspec
 
 
 class ReplicaReport(msgspec.Struct, frozen=True):
-    """`job`: runs a job; `busy`: share of the last seconds spent computing; `draining`: is about to stop."""
+    """`job`: a job is running; `busy`: share of the last seconds spent computing; `draining`: it is about to stop."""
 
     job: bool
     busy: float

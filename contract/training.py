@@ -23,7 +23,7 @@ class Mlp(Frozen):
 
 
 class Cnn(Frozen):
-    """The small residual network with the best accuracy for its time."""
+    """A small residual network, the default: the best accuracy for its training time."""
 
     name: Literal["cnn"] = "cnn"
 
@@ -54,7 +54,7 @@ Architecture = Annotated[
     Discriminator(
         architecture_name,
         custom_error_type="unknown_architecture",
-        custom_error_message="is no known architecture; name mlp, cnn or resnet18, or give a layers list",
+        custom_error_message="is not a known architecture; name mlp, cnn or resnet18, or give a layers list",
     ),
 ]
 

@@ -31,8 +31,9 @@ class Manifests:
 class JobSpec(Frozen):
     """The work of one job.
 
-    Declare fields that refer to something that exists as `DatasetReference`, `ModelReference` or `UploadId`
-    (`contract.references`). When a job is submitted, the gateway looks them up, and pins those with versions.
+    Declare fields that refer to a stored data set, model or upload as `DatasetReference`, `ModelReference` or
+    `UploadId` (`contract.references`). When a job is submitted, the gateway looks up each reference, and pins data sets
+    and models to a version.
     """
 
     @property

@@ -56,7 +56,7 @@ register(
         outcome=DatasetManifest,
         examples={
             "preprocess": {
-                "summary": "Prepare an archive that was put by a presigned URL",
+                "summary": "Prepare an archive that was uploaded through a presigned URL",
                 "value": {
                     "kind": "preprocess",
                     "spec": {
