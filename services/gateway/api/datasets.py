@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["data"])
 
 
 class Preparation(Frozen):
-    """How an archive's images are normalised and split."""
+    """How an archive's images are normalized and split."""
 
     image: ImageSpec = ImageSpec()
     split: SplitSpec = SplitSpec()
