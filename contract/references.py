@@ -19,7 +19,7 @@ Noun = Literal["dataset", "model", "upload"]
 
 @dataclass(frozen=True)
 class RefersTo:
-    """Marks an `Annotated` field as a reference to a stored data set, model or upload."""
+    """Marks an `Annotated` field as a reference to a stored dataset, model or upload."""
 
     noun: Noun
 

@@ -1,4 +1,4 @@
-"""What replicas and gateways report about themselves every second; used for scaling and `/v1/pools`."""
+"""Reports that replicas and gateways publish every second; used for scaling and `/v1/pools`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -36,7 +36,7 @@ class ComponentReport(Frozen):
 
 
 DesiredReplicas = Mapping[str, tuple[Positive, ...]]
-"""By role, the indices of the replicas to run; all replicas of a role that is missing."""
+"""The indices of the replicas to run, by role; if a role is missing, all of its replicas run."""
 
 REPORTS = TypeAdapter(tuple[ComponentReport, ...])
 DESIRED: TypeAdapter[DesiredReplicas] = TypeAdapter(DesiredReplicas)

@@ -138,7 +138,7 @@ class Metrics(Frozen):
 
 
 class EvaluationMetrics(Frozen):
-    """By split; None for a split that the data set does not have."""
+    """By split; None for a split that the dataset does not have."""
 
     val: Metrics | None
     test: Metrics | None
@@ -167,8 +167,8 @@ class OnnxInfo(Frozen):
 class ModelManifest(Outcome):
     """Describes one version of a model completely.
 
-    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no data
-    set, metrics or epochs, and may have no labels and no preprocessing.
+    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
+    dataset, metrics or epochs, and may have no labels and no preprocessing.
     """
 
     artifact: ObjectRef

@@ -63,7 +63,7 @@ class Worker:
         self.wake()
 
     def join(self) -> None:
-        """Wait for the end of the current job; call `drain` before."""
+        """Wait for the end of the current job; call `drain` first."""
         self._thread.join()
 
     def _work(self) -> None:

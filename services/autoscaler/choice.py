@@ -1,4 +1,4 @@
-"""Which replicas of a pool to start, stop or cordon."""
+"""Chooses the replicas of a pool to start, stop or cordon."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple

@@ -15,7 +15,7 @@ MAX_LENGTH = 255
 
 @dataclass(frozen=True)
 class Repeatable:
-    """What identifies a repetition of a creating request; `key` is None if it has no Idempotency-Key."""
+    """Identifies repetitions of a creating request; `key` is None if it has no Idempotency-Key."""
 
     owner: str
     key: str | None

@@ -109,7 +109,7 @@ def located(job: Job, response: Response) -> Job:
 def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
     """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
-    Raises NotFound for an unknown data set, model or upload, Conflict for an incomplete upload, BadModel for a
+    Raises NotFound for an unknown dataset, model or upload, Conflict for an incomplete upload, BadModel for a
     rejected version, and what the spec's `check` raises.
     """
     pins = dict[tuple[Noun, str], str]()

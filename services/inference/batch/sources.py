@@ -1,4 +1,4 @@
-"""Read the images of a batch prediction: from a data set's shards or an uploaded archive."""
+"""Read the images of a batch prediction: from a dataset's shards or an uploaded archive."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -42,7 +42,7 @@ class ImageSource(Protocol):
 
 
 class ShardSource:
-    """The split of a data set; fetches only the shards that a slice needs, one at a time, into `folder`."""
+    """The split of a dataset; fetches only the shards that a slice needs, one at a time, into `folder`."""
 
     def __init__(self, shards: tuple[Shard, ...], classes: tuple[str, ...], fetch: Fetch, folder: Path) -> None:
         self.classes = classes

@@ -23,7 +23,7 @@ RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs to list; None means any."""
+    """Selects the jobs to list; None matches any."""
 
     kind: JobKind | None = None
     state: JobState | None = None

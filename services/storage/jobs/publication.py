@@ -25,7 +25,7 @@ def _reject_nothing(_connection: Connection, _job: Job, _error: TidepoolError, _
 
 @dataclass(frozen=True)
 class Publication:
-    """How jobs of one kind end: `publish` on success, `reject` when one has failed permanently."""
+    """The functions that end jobs of one kind: `publish` on success, `reject` when one has failed permanently."""
 
     kind: str
     publish: Callable[[Connection, Job, Any, datetime], Columns]

@@ -26,7 +26,7 @@ Wake = Callable[[JobKind, str], None]
 
 @dataclass(frozen=True)
 class Repairs:
-    """How many jobs one pass changed; `woken` are those whose wake-up message is sent again."""
+    """The numbers of jobs that one pass changed; `woken` counts those whose wake-up message is sent again."""
 
     requeued: int
     failed: int
