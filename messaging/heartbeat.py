@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Detects a deaf worker: one that lives but has consumed no heartbeat for DEAF_S seconds.
+    """Detects a deaf worker: one that runs but has consumed no heartbeat for DEAF_S seconds.
 
     If a heartbeat cannot be sent, as in an outage of Redis, the worker does not count as deaf.
     """

@@ -40,7 +40,7 @@ class Interval(NamedTuple):
 
 
 class Meter:
-    """Measures what the autoscaler does: utilization and request rate over the last `MEASURED_OVER_S` seconds."""
+    """Measures as in the autoscaler: utilization and request rate over the last `MEASURED_OVER_S` seconds."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s

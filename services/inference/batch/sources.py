@@ -23,7 +23,7 @@ Fetch = Callable[[ObjectRef, Path], None]
 
 @dataclass(frozen=True)
 class ImageItem:
-    """An image as uint8 (channels, height, width), or the error that it has instead; its true class, if known."""
+    """An image as uint8 (channels, height, width), or the error that rejected it; and its true class, if known."""
 
     image: str | int
     pixels: NDArray[np.uint8] | BadImage
