@@ -1,1 +1,1 @@
-"""The words every service shares: pydantic and the standard library only, no I/O, no clock."""
+"""Types that all services share: only pydantic, msgspec and the standard library; no I/O, no clock."""

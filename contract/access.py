@@ -13,7 +13,7 @@ DEFAULT_PROJECT = "default"
 
 
 class Scope(StrEnum):
-    READ = "read"  # see data sets, jobs and models
+    READ = "read"  # see datasets, jobs and models
     WRITE = "write"  # upload, train, promote, delete
     PREDICT = "predict"
     ADMIN = "admin"  # manage keys, and everything else

@@ -6,7 +6,7 @@ from contract.base import Frozen, Sha256, Whole
 
 
 class Bucket(StrEnum):
-    UPLOADS = "uploads"  # archives and models, unchanged
+    UPLOADS = "uploads"  # archives and models, as uploaded
     JOBS = "jobs"  # written by attempts: shards, checkpoints, models
 
 

@@ -1,4 +1,4 @@
-"""Data sets, models and uploads as the REST API shows them."""
+"""Datasets, models and uploads as the REST API shows them."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -18,7 +18,7 @@ Weights = dict[Annotated[int, Field(ge=1, le=2**31 - 1)], Percent]
 
 
 class Dataset(Frozen):
-    """A data set and its versions, newest first."""
+    """A dataset and its versions, newest first."""
 
     name: Name
     versions: tuple[Version, ...]
@@ -83,9 +83,9 @@ class Model(Frozen):
 
 
 class ModelVersion(Frozen):
-    """One version with its lineage (job, data set); `provider` is the execution provider that last loaded it.
+    """One version with its lineage (job, dataset); `provider` is the execution provider that last loaded it.
 
-    A model that was uploaded has no data set and no metrics; a rejected one has little more than a reason.
+    A model that was uploaded has no dataset and no metrics; a rejected one has little more than a reason.
     """
 
     name: Name

@@ -1,4 +1,4 @@
-"""A prepared data set: splits, shards and the manifest of a version."""
+"""A prepared dataset: splits, shards and the manifest of a version."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -38,7 +38,7 @@ class SplitSpec(Frozen):
 
 
 class Rejected(Frozen):
-    """A file of the archive that was left out of the data set, and the reason."""
+    """A file of the archive that was left out of the dataset, and the reason."""
 
     file: str
     reason: str
@@ -64,7 +64,7 @@ class Counts(Frozen):
 
 
 class DatasetManifest(Outcome):
-    """Describes one version of a data set completely.
+    """Describes one version of a dataset completely.
 
     `mean` and `std` are per channel over the training split, of pixels scaled to 0..1.
     """

@@ -11,7 +11,7 @@ TidepoolError
 │   ├── UnsupportedMedia       415
 │   └── Invalid                422  well-formed, but wrong
 │       ├── BadArchive              not a zip we accept
-│       ├── BadDataset              a zip without a usable data set
+│       ├── BadDataset              a zip without a usable dataset
 │       ├── BadImage                bytes that are not one image
 │       └── BadModel                a layer list or an ONNX graph that cannot work
 ├── Unavailable                503  a temporary outage; retry later

@@ -1,4 +1,4 @@
-"""How images become arrays: configured for a data set, repeated for every model trained on it."""
+"""How images become arrays: configured for a dataset, repeated for every model trained on it."""
 
 from typing import Annotated, Literal
 

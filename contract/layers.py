@@ -112,7 +112,7 @@ _KINDS = {next(iter(layer.model_fields)): layer for layer in _LAYERS}
 
 
 def kind_of(layer: Any) -> str | None:
-    """The kind (`conv`, `dense`, …) of a layer, given as a raw dict or parsed; None if unknown."""
+    """Return the kind (`conv`, `dense`, …) of a layer, raw or parsed; None if unknown."""
     names = layer if isinstance(layer, dict) else getattr(type(layer), "model_fields", ())
     return next((name for name in names if name in _KINDS), None)
 
@@ -131,7 +131,7 @@ Layer = Annotated[
     Discriminator(
         kind_of,
         custom_error_type="unknown_layer",
-        custom_error_message=f"is no known layer; use one of {', '.join(_KINDS)}",
+        custom_error_message=f"is not a known layer; use one of {', '.join(_KINDS)}",
     ),
 ]
 
@@ -140,7 +140,7 @@ MAX_VALUES = 2**26  # activations of one image, or weights of one dense layer: 2
 
 
 def shapes(layers: tuple[Layer, ...], image: tuple[int, int, int]) -> list[Shape]:
-    """The shape after each layer, without the batch axis; raises BadModel that names the wrong layer."""
+    """Return the shape after each layer, without the batch axis; raises BadModel, naming the layer at fault."""
     outputs: list[Shape] = []
     shape: Shape = image
     for index, layer in enumerate(layers):

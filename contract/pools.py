@@ -54,7 +54,7 @@ class Measured(Frozen):
     ready: Whole | None
     waiting: Whole | None
     running: Whole | None
-    draining: Whole | None = Field(default=None, description="Replicas that were told to stop and are still working.")
+    draining: Whole | None = Field(default=None, description="Replicas that finish their work before they stop.")
     oldest_s: float = Field(default=0.0, ge=0, description="Age of the job that waits longest.")
     busy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="Share of the last seconds in which the ready replicas computed, on average."

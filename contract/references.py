@@ -19,7 +19,7 @@ Noun = Literal["dataset", "model", "upload"]
 
 @dataclass(frozen=True)
 class RefersTo:
-    """Marks a field, by `Annotated`, as a reference to something that exists."""
+    """Marks an `Annotated` field as a reference to a stored dataset, model or upload."""
 
     noun: Noun
 
@@ -59,7 +59,7 @@ Model = TypeVar("Model", bound=Frozen)
 
 
 def references_in(value: Frozen) -> Iterator[tuple[Noun, str]]:
-    """The references that a model holds in marked fields, also in the fields of nested models; no tuples or dicts."""
+    """Yield the references in the marked fields of a model and its nested models; does not search tuples and dicts."""
     for name, field in type(value).model_fields.items():
         child = getattr(value, name)
         marks = [mark for mark in field.metadata if isinstance(mark, RefersTo)]
@@ -70,7 +70,7 @@ def references_in(value: Frozen) -> Iterator[tuple[Noun, str]]:
 
 
 def with_references(value: Model, replacements: Mapping[tuple[Noun, str], str]) -> Model:
-    """The model with references that have a replacement replaced by it."""
+    """Return a copy of the model in which references are replaced by their replacements, if they have any."""
     changes: dict[str, object] = {}
     for name, field in type(value).model_fields.items():
         child = getattr(value, name)

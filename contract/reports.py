@@ -1,4 +1,4 @@
-"""What replicas and gateways report about themselves every second; used for scaling and `/v1/pools`."""
+"""Reports that replicas and gateways publish every second; used for scaling and `/v1/pools`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import msgspec
 
 
 class ReplicaReport(msgspec.Struct, frozen=True):
-    """`job`: runs a job; `busy`: share of the last seconds spent computing; `draining`: is about to stop."""
+    """`job`: a job is running; `busy`: share of the last seconds spent computing; `draining`: it is about to stop."""
 
     job: bool
     busy: float

@@ -13,14 +13,14 @@ class State(StrEnum):
     STARTING = "starting"  # its probe does not answer yet
     READY = "ready"
     RESTARTING = "restarting"  # it died and waits out its back-off
-    DRAINING = "draining"  # told to stop; finishes its work within the grace period
+    DRAINING = "draining"  # got SIGTERM; finishes its work within the grace period
     STOPPED = "stopped"  # a replica that is not desired now
     FINISHED = "finished"  # a one-time command that succeeded
     FAILED = "failed"  # a one-time command that failed
 
     @property
     def settled(self) -> bool:
-        """Whether waiting for it is over."""
+        """Whether the start of the stack need not wait for it any longer."""
         return self in {State.READY, State.DRAINING, State.STOPPED, State.FINISHED}
 
 
@@ -36,7 +36,7 @@ class ComponentReport(Frozen):
 
 
 DesiredReplicas = Mapping[str, tuple[Positive, ...]]
-"""By role, the indices of the replicas to run; all replicas of a role that is missing."""
+"""The indices of the replicas to run, by role; if a role is missing, all of its replicas run."""
 
 REPORTS = TypeAdapter(tuple[ComponentReport, ...])
 DESIRED: TypeAdapter[DesiredReplicas] = TypeAdapter(DesiredReplicas)

@@ -23,7 +23,7 @@ class Mlp(Frozen):
 
 
 class Cnn(Frozen):
-    """The small residual network with the best accuracy for its time."""
+    """A small residual network, the default: the best accuracy for its training time."""
 
     name: Literal["cnn"] = "cnn"
 
@@ -54,7 +54,7 @@ Architecture = Annotated[
     Discriminator(
         architecture_name,
         custom_error_type="unknown_architecture",
-        custom_error_message="is no known architecture; name mlp, cnn or resnet18, or give a layers list",
+        custom_error_message="is not a known architecture; name mlp, cnn or resnet18, or give a layers list",
     ),
 ]
 
@@ -138,7 +138,7 @@ class Metrics(Frozen):
 
 
 class EvaluationMetrics(Frozen):
-    """By split; None for a split that the data set does not have."""
+    """By split; None for a split that the dataset does not have."""
 
     val: Metrics | None
     test: Metrics | None
@@ -167,8 +167,8 @@ class OnnxInfo(Frozen):
 class ModelManifest(Outcome):
     """Describes one version of a model completely.
 
-    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no data
-    set, metrics or epochs, and may have no labels and no preprocessing.
+    `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
+    dataset, metrics or epochs, and may have no labels and no preprocessing.
     """
 
     artifact: ObjectRef

@@ -1,4 +1,4 @@
-"""Usage: seconds of replicas, by purpose."""
+"""Usage of replicas in seconds, by purpose."""
 
 from dataclasses import dataclass
 from datetime import date

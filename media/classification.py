@@ -68,12 +68,15 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
 
 def by_class(matrix: NDArray[np.int64]) -> list[ClassMetrics]:
     """Return precision, recall and F1 (0..1) by class of a confusion matrix `[true, predicted]`; x / 0 counts as 0."""
-    hits, support, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    hits, support, predictions = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     return [
         ClassMetrics(
-            precision=_ratio(hit, named), recall=_ratio(hit, true), f1=_ratio(2 * hit, named + true), support=true
+            precision=_ratio(hit, predicted),
+            recall=_ratio(hit, true),
+            f1=_ratio(2 * hit, predicted + true),
+            support=true,
         )
-        for hit, true, named in zip(hits.tolist(), support.tolist(), taken.tolist(), strict=True)
+        for hit, true, predicted in zip(hits.tolist(), support.tolist(), predictions.tolist(), strict=True)
     ]
 
 

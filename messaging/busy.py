@@ -9,7 +9,7 @@ from contract.usage import Use
 
 
 class Busy:
-    """Thread-safe. Uses that overlap share the seconds equally."""
+    """Measures busy seconds by use; thread-safe. Uses that overlap share the seconds equally."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -34,13 +34,13 @@ class Busy:
             self._active.remove(use)
 
     def total(self) -> float:
-        """Return all seconds since the start."""
+        """Return the busy seconds since the start."""
         with self._lock:
             self._count()
             return self._total
 
     def take(self) -> dict[Use, float]:
-        """Return the seconds since the last call, by use."""
+        """Return the busy seconds since the last call, by use."""
         with self._lock:
             self._count()
             taken, self._spent = self._spent, defaultdict(float)

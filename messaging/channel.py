@@ -46,7 +46,7 @@ class Channel(Protocol):
     address: str
     """The `reply_to` of every batch."""
     replicas: frozenset[str]
-    """The names of the pool's replicas that were present at the last look."""
+    """The names of the pool's replicas that were present at the last check."""
 
     listener: Listener
     """Receives replies and losses; set it before `open`."""
@@ -61,7 +61,7 @@ class Channel(Protocol):
         """Remove a batch that no replica has taken yet; ignores an outage."""
 
     def announce(self) -> None:
-        """Publish the listener's report now, before the next second."""
+        """Publish the listener's report now instead of at the next second."""
 
     async def ping(self) -> None:
         """Raise BrokerUnavailable unless the broker answers."""

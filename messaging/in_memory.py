@@ -13,8 +13,8 @@ from messaging.responder import Respond
 class MemoryChannel:
     """Answers batches with `respond` in a thread of this process; behaves as RedisChannel.
 
-    While `held` is true, batches stay unanswered, as without replicas. Tests read `sent`, `withdrawn` and `announced`:
-    the number of waiting requests in each report.
+    While `held` is true, batches stay unanswered, as without replicas. Tests read `sent`, `withdrawn` and `announced`,
+    the numbers of waiting requests in the reports.
     """
 
     listener: Listener

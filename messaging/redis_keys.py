@@ -23,7 +23,7 @@ for _, lost in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESEN
 end
 """
 
-# Record the heartbeat of a member, if given, and return the names of all present. ARGV: name, report.
+# Record the heartbeat of a member, if given, and return the names of all members present. ARGV: name, report.
 BEAT = f"""{_EXPIRE}
 if ARGV[1] then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
@@ -32,7 +32,7 @@ end
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """
 
-# Return the last reports of all present.
+# Return the last reports of all members present.
 READ_REPORTS = f"""{_EXPIRE}
 return redis.call('HGETALL', KEYS[2])
 """

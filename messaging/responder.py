@@ -19,7 +19,7 @@ from messaging.busy import Busy
 log = structlog.get_logger()
 
 LINGER_S = 0.2  # idle time before a replica sleeps again
-AWAKE_S = 0.5  # at most, so that Celery handles remote control messages in between
+AWAKE_S = 0.5  # longest run, so that Celery handles remote control messages in between
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
 
@@ -40,7 +40,7 @@ Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
 
 
 class BatchHandler(NamedTuple):
-    """Answers questions. With `at_once` batches in parallel, one is decoded while another runs."""
+    """Answers questions, `at_once` batches in parallel, so that one is decoded while another runs."""
 
     respond: Respond
     at_once: int = 1

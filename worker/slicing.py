@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class PartSettings(BaseSettings):
-    """How many images one part of a job holds at most; a job with more images is divided.
+    """The largest number of images in one part of a job; a job with more images is divided.
 
     `TIDEPOOL_PART_PICTURES`, the old name, is read if `TIDEPOOL_PART_IMAGES` is not set, and logs a warning once.
     """

@@ -84,7 +84,7 @@ class Watch:
             try:
                 self.pipe.send(reason)
             except OSError:
-                log.info("the attempt ended before it could be told to stop")
+                log.info("the attempt ended before it received the request to stop")
 
     def _kill(self) -> None:
         self.process.kill()

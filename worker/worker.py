@@ -63,7 +63,7 @@ class Worker:
         self.wake()
 
     def join(self) -> None:
-        """Wait for the end of the current job; call `drain` before."""
+        """Wait for the end of the current job; call `drain` first."""
         self._thread.join()
 
     def _work(self) -> None:
@@ -97,16 +97,16 @@ class Worker:
             structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt),
             ATTEMPT_SECONDS.labels(kind).time(),
         ):
-            ours, theirs = self._processes.Pipe()
-            arguments = (self._handlers[kind], claim, kind.pool, theirs)
+            worker_end, attempt_end = self._processes.Pipe()
+            arguments = (self._handlers[kind], claim, kind.pool, attempt_end)
             process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
-            theirs.close()
-            Watch(process, ours, self._stores, claim.lease, self._drain).run()
-            ours.close()
+            attempt_end.close()
+            Watch(process, worker_end, self._stores, claim.lease, self._drain).run()
+            worker_end.close()
 
 
 def _use(claim: Claim) -> Use:
-    """What the attempt's seconds are charged to: the root job, and the model it is about."""
+    """Return the use that the attempt's seconds are counted under: the root job, and the model that it is about."""
     model = claim.job.parsed_spec().subject.model
     return Use(Purpose.JOB, model or "", claim.lease.root)

@@ -14,7 +14,7 @@ from contract.training import ModelManifest
 
 
 class Subject(NamedTuple):
-    """The names of the data set and the model that a job is about; job lists filter by them."""
+    """The names of the dataset and the model that a job is about; job lists filter by them."""
 
     dataset: str | None = None
     model: str | None = None
@@ -31,8 +31,9 @@ class Manifests:
 class JobSpec(Frozen):
     """The work of one job.
 
-    Declare fields that refer to something that exists as `DatasetReference`, `ModelReference` or `UploadId`
-    (`contract.references`). When a job is submitted, the gateway looks them up, and pins those with versions.
+    Declare fields that refer to a stored dataset, model or upload as `DatasetReference`, `ModelReference` or
+    `UploadId` (`contract.references`). When a job is submitted, the gateway looks up each reference, and pins datasets
+    and models to a version.
     """
 
     @property

@@ -19,7 +19,7 @@ Format = Literal["jsonl", "csv", "parquet"]
 
 
 class SplitInput(Frozen):
-    """The images of one split of a data set; their labels are known, so the result has metrics."""
+    """The images of one split of a dataset; their labels are known, so the result has metrics."""
 
     dataset: DatasetReference
     split: Split = Split.TEST
@@ -41,9 +41,9 @@ PredictInput = Annotated[
 
 
 def check_images(model: ImageSpec, dataset: ImageSpec) -> None:
-    """Raise Invalid unless a data set's images, normalized when it was prepared, have the model's image spec."""
+    """Raise Invalid unless a dataset's images, normalized when it was prepared, have the model's image spec."""
     if model != dataset:
-        raise Invalid(f"the model takes images as {model}, but the data set has them as {dataset}")
+        raise Invalid(f"the model takes images as {model}, but the dataset has them as {dataset}")
 
 
 class PredictSpec(JobSpec):
@@ -66,7 +66,7 @@ class PredictSpec(JobSpec):
         dataset = manifests.datasets[self.input.dataset]
         check_images(image, dataset.image)
         if not dataset.shards.get(self.input.split):
-            raise Invalid(f"the data set {self.input.dataset} has no {self.input.split} split")
+            raise Invalid(f"the dataset {self.input.dataset} has no {self.input.split} split")
 
 
 class PredictRequest(KindRequest):

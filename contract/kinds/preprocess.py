@@ -1,4 +1,4 @@
-"""Preprocess: turn an uploaded archive into the next version of a data set."""
+"""Preprocess: turn an uploaded archive into the next version of a dataset."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from contract.references import Reference, ReferenceText, UploadSource
 
 
 class PreprocessSpec(JobSpec):
-    """Turn an uploaded archive into the next version of a data set."""
+    """Turn an uploaded archive into the next version of a dataset."""
 
     dataset: Name
     source: UploadSource
@@ -56,7 +56,7 @@ register(
         outcome=DatasetManifest,
         examples={
             "preprocess": {
-                "summary": "Prepare an archive that was put by a presigned URL",
+                "summary": "Prepare an archive that was uploaded through a presigned URL",
                 "value": {
                     "kind": "preprocess",
                     "spec": {

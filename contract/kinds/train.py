@@ -1,4 +1,4 @@
-"""Train: fit a network to a data set and publish it as the next version of a model."""
+"""Train: fit a network to a dataset and publish it as the next version of a model."""
 
 from typing import Annotated, Any, Literal
 

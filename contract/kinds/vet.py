@@ -37,7 +37,7 @@ class ImageInput(Frozen):
 
 
 class ModelMetadata(Frozen):
-    """What the file of a model may lack; with both fields the model can classify images."""
+    """Labels and preprocessing, which an ONNX file may lack; a model with both can classify images."""
 
     labels: tuple[Label, ...] = Field(default=(), max_length=100_000, description="Labels of the outputs, in order.")
     preprocessing: ImageInput | None = None
@@ -84,7 +84,7 @@ register(
         outcome=ModelManifest,
         examples={
             "vet": {
-                "summary": "Examine an ONNX model that was put by a presigned URL",
+                "summary": "Examine an ONNX model that was uploaded through a presigned URL",
                 "value": {
                     "kind": "vet",
                     "spec": {"model": "mine", "source": {"upload": "01a20c69-671c-75b4-9e31-a6c00b050a58"}},

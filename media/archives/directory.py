@@ -17,7 +17,7 @@ _SECRET = 0x1 | 0x40 | 0x2000  # flags of encryption, strong encryption and a ma
 
 
 class GuardedFile(io.BufferedReader):
-    """A file that raises BadArchive before zipfile parses a directory of too many entries, one object for each."""
+    """A file that raises BadArchive if its directory has too many entries, before zipfile makes an object of each."""
 
     def __init__(self, path: Path, members: int) -> None:
         super().__init__(io.FileIO(path))

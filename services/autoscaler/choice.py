@@ -1,4 +1,4 @@
-"""Which replicas of a pool to start, stop or cordon."""
+"""Chooses the replicas of a pool to start, stop or cordon."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from services.autoscaler.drivers.driver import RUNNING, Replica
 
 
 class Changes(NamedTuple):
-    """The replicas to start, to stop, and to cordon: those finish the current job, claim no more, and stop later."""
+    """The replicas to start, stop and cordon; a cordoned replica finishes its job, claims no more, and stops later."""
 
     start: tuple[Replica, ...] = ()
     stop: tuple[Replica, ...] = ()

@@ -59,7 +59,7 @@ class Autoscaler:
                 log.warning("pools not scaled", code=error.code)
 
     def step(self) -> bool:
-        """Scale every pool once; return whether an auto pool is at zero. Raise DatabaseUnavailable."""
+        """Scale every pool once; return whether an auto pool is at zero. Raises DatabaseUnavailable."""
         settings, measured, busy_workers = self._pools.list(), self._demand.measure(), self._job_holders.names()
         replicas = self._replicas()
         if replicas:
@@ -95,7 +95,7 @@ class Autoscaler:
         return after
 
     def _replicas(self) -> Mapping[PoolName, Sequence[Replica]] | None:
-        """Return the replicas of every pool, or None if the driver is unavailable; decisions go on without them."""
+        """Return the replicas of every pool, or None if the driver is unavailable; decisions continue without them."""
         try:
             return self._driver.replicas()
         except TidepoolError as error:

@@ -15,7 +15,8 @@ def decide(measured: Measured, policy: ScalingPolicy, state: PolicyState, now: f
     more, the HPA's default scaleUp policy. Scale-down follows the largest recommendation within `quiet_s`, the HPA's
     stabilization window of scaleDown. After `idle_s` without any work the pool scales to zero, as with KEDA's
     cooldownPeriod, regardless of the window; the first work scales it up again. If measurements are missing, the others
-    can scale up but not down, as in the HPA. Bounds always apply at once; within them, each lease keeps a replica.
+    can scale up but not down, as in the HPA. Bounds always apply at once; within them, the pool keeps one replica per
+    lease.
 
     `measured.running` counts leases, also in a pool that serves requests: an active request shows in `busy`.
     """

@@ -13,7 +13,7 @@ class DriverName(StrEnum):
 
 
 class AutoscalerSettings(BaseSettings):
-    """TIDEPOOL_DRIVER."""
+    """TIDEPOOL_DRIVER: `process` or `docker`."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 

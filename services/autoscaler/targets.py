@@ -63,7 +63,7 @@ def _backlog(measured: Measured, policy: ScalingPolicy) -> Iterator[Proposal]:
 def _busy(measured: Measured, policy: ScalingPolicy, desired: int) -> Iterator[Proposal]:
     """The HPA's Utilization: ceil(ready * busy / target).
 
-    While replicas start, busy ones do not propose fewer. The HPA also counts starting replicas as idle, and keeps the
+    Busy replicas never propose fewer while others start. The HPA also counts starting replicas as idle, and keeps the
     current count if that would reverse the direction of scaling.
     """
     if policy.utilization is None:

@@ -47,7 +47,7 @@ class Backends:
         return self.stores.of(caller.project, self.settings.max_queued_jobs)
 
     def forget_models(self) -> None:
-        """Drop what is cached of versions and aliases, because one has changed."""
+        """Drop cached versions and aliases; call it after one has changed."""
         self.predictor.forget()
         self.plane.forget()
 
@@ -100,4 +100,4 @@ MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the page before.")]
+Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the previous page.")]

@@ -1,4 +1,4 @@
-"""The process of one inference replica."""
+"""Entry point of an inference replica."""
 
 from contract.jobs import JobKind
 from services.inference.batch.predict import predict

@@ -7,7 +7,7 @@ MODELS_LOADED = Gauge("tidepool_inference_models_loaded", "Models in memory, by 
 CACHE_BYTES = Gauge("tidepool_inference_cache_bytes", "Estimated memory of the models in memory, in bytes.")
 INFERENCE_SECONDS = Histogram(
     "tidepool_inference_seconds",
-    "Normalisation and ONNX Runtime for one batch, in seconds.",
+    "Normalization and ONNX Runtime for one batch, in seconds.",
     ["model", "version"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )

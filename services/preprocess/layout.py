@@ -39,11 +39,11 @@ Read = Callable[[str], bytes]
 
 
 def arrange(files: tuple[str, ...], read: Read, limits: Limits, rejections: Rejections) -> tuple[ImageFile, ...]:
-    """Return the files to decode, from an archive's clean names. Raise BadDataset if they make no dataset.
+    """Return the files to decode, from an archive's clean names. Raise BadDataset if they do not form a dataset.
 
-    With a CSV manifest only its rows count. Otherwise the first folder names the class, however deep a file lies
-    in it. If every top folder is called train, val, valid, validation or test, it names the split, and the next
-    folder names the class. A single folder around everything is skipped.
+    With a CSV manifest, only the files that it lists are used. Otherwise the first folder names the class, however deep
+    a file lies in it. If every top folder is called train, val, valid, validation or test, it names the split, and the
+    next folder names the class. A single folder around everything is skipped.
     """
     inner = _unwrapped(files, rejections)
     table = csv_manifest.find(inner)
@@ -118,7 +118,7 @@ def _row_fault(row: csv_manifest.Row, name: str, label: str, inner: Mapping[str,
     if name in listed:
         return "in the manifest more than once"
     if row.split and row.split.lower() not in SPLITS:
-        return f"{shown(row.split)!r} is no split; write train, val or test"
+        return f"{shown(row.split)!r} is not a split; write train, val or test"
     return label_fault(label)
 
 
@@ -128,7 +128,7 @@ def normalised_label(text: str) -> str:
 
 
 def label_fault(label: str) -> str | None:
-    """Return why a normalised label is rejected, or None."""
+    """Return why a normalized label is rejected, or None."""
     if not label:
         return "its class name is empty"
     if len(label) > MAX_LABEL_LENGTH:

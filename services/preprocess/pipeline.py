@@ -97,7 +97,7 @@ class Preparation:
 
 @contextmanager
 def opened(path: Path, spec: PreprocessSpec, limits: Limits) -> Iterator[Preparation]:
-    """Open a zip file. Raise BadArchive if it is unreadable, BadDataset if its file names make no dataset."""
+    """Open a zip file. Raise BadArchive if it is unreadable, BadDataset if its files do not form a dataset."""
     rejections = Rejections()
     with Archive(path, limits, rejections) as archive:
         images = arrange(archive.names, archive.read, archive.limits, rejections)

@@ -1,4 +1,4 @@
-"""The database: one engine, short transactions, and the vendor's errors mapped to ours."""
+"""The database: one engine, short transactions, and SQLAlchemy's errors mapped to those of `contract.errors`."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -26,13 +26,13 @@ class Database:
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self.engine = engine
         self.now = clock
-        self._turn: AbstractContextManager[object] = nullcontext()
-        self._reading: AbstractContextManager[object] = nullcontext()
-        # PostgreSQL's default isolation would show each statement of a transaction a newer state
+        self._write_lock: AbstractContextManager[object] = nullcontext()
+        self._read_lock: AbstractContextManager[object] = nullcontext()
+        # with PostgreSQL's default isolation, each statement of a transaction would see a newer state
         self._snapshot = {"isolation_level": "REPEATABLE READ"} if engine.dialect.name == "postgresql" else {}
         if engine.dialect.name == "sqlite":
             # SQLite polls for its write lock, which can starve a thread; threads of a process queue here instead
-            self._turn = threading.Lock()
+            self._write_lock = threading.Lock()
             event.listen(engine, "connect", _configure_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
 
@@ -49,7 +49,7 @@ class Database:
         """Create a private SQLite database in memory, for unit tests; it lives as long as this object."""
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         database = cls(engine, clock)
-        database._reading = database._turn  # all threads share its one connection
+        database._read_lock = database._write_lock  # all threads share its one connection
         tables.metadata.create_all(engine)
         return database
 
@@ -58,7 +58,7 @@ class Database:
         """Open a transaction whose queries all see the same snapshot; raises DatabaseUnavailable."""
         with (
             mapped_errors(),
-            self._reading,
+            self._read_lock,
             self.engine.connect().execution_options(**self._snapshot) as connection,
             connection.begin(),
         ):
@@ -72,7 +72,7 @@ class Database:
         """
         with (
             mapped_errors(),
-            self._turn,
+            self._write_lock,
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
@@ -92,7 +92,7 @@ def mapped_errors() -> Iterator[None]:
     except TidepoolError:
         raise
     except IntegrityError as error:
-        raise Conflict("another request changed the same thing at the same moment; try again") from error
+        raise Conflict("another request changed the same data at the same time; try again") from error
     except DataError as error:  # for example a NUL in a text, on PostgreSQL
         raise Invalid("a value in the request cannot be stored") from error
     except (DBAPIError, PoolTimeout) as error:

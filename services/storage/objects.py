@@ -52,7 +52,7 @@ class Objects(Artifacts, Protocol):
         """Hash an object that a client stored through a presigned URL; raises NotFound."""
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
-        """Delete every object under a prefix; return how many they were."""
+        """Delete every object under a prefix; return their number."""
 
     def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
         """Delete these objects; a key that does not exist is not an error."""

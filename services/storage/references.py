@@ -18,7 +18,7 @@ from services.storage.tables import dataset_versions, jobs, model_versions, obje
 
 
 class Owner(StrEnum):
-    """The kinds of owners, and what the owner's id is."""
+    """The kinds of owners; each comment describes the owner's id."""
 
     UPLOAD = "upload"  # the upload's id
     DATASET_VERSION = "dataset_version"  # a pinned reference such as pets@3
@@ -43,15 +43,15 @@ def add_references(connection: Connection, owner: Owner, owner_id: str, value: A
 
 
 def drop_references(connection: Connection, owner: Owner, *owner_ids: str) -> None:
-    """Remove all references of these owners, which need not have any."""
+    """Remove all references of these owners, if they have any."""
     table = object_references.c
     connection.execute(delete(object_references).where(table.owner_kind == owner, table.owner_id.in_(owner_ids)))
 
 
 def register_missing(connection: Connection) -> None:
-    """Register what replicas of a release without the registry published after the migration had filled it.
+    """Register references that replicas of an older release, without the registry, published after the migration.
 
-    They may run on for a while during a rolling upgrade; an owner that has no row at all is theirs.
+    Such replicas may keep running during a rolling upgrade. An owner that has no row at all was published by one.
     """
     for owner, versions in ((Owner.DATASET_VERSION, dataset_versions), (Owner.MODEL_VERSION, model_versions)):
         reference = versions.c.name + "@" + cast(versions.c.version, String)
@@ -73,7 +73,7 @@ def _register(connection: Connection, owner: Owner, owner_id: ColumnElement[str]
 
 
 def _objects(document: Any) -> Iterator[tuple[str, str]]:
-    """The bucket and the key of each reference in a JSON document."""
+    """Yield the bucket and the key of each reference in a JSON document."""
     if isinstance(document, list):
         for item in document:
             yield from _objects(item)

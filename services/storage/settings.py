@@ -67,7 +67,7 @@ class AdminSettings(BaseSettings):
 
 
 class ScaleSettings(BaseSettings):
-    """TIDEPOOL_SCALE: `{"inference": 2}`, the sizes of pools from now on, whatever was set before."""
+    """TIDEPOOL_SCALE: `{"inference": 2}`, sizes of pools, which replace those set before."""
 
     tidepool_scale: dict[PoolName, Replicas] = Field(
         default={}, description='`init`: `{"inference": 2}`, sizes of pools that are set by hand.'

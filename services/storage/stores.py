@@ -21,7 +21,7 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings
 
 @dataclass(frozen=True)
 class ProjectStores:
-    """What belongs to one project; at most `max_queued_jobs` jobs wait to run, any number if it is None."""
+    """The stores of one project; at most `max_queued_jobs` jobs wait to run, None means no limit."""
 
     project: str
     database: Database
@@ -50,14 +50,14 @@ class ProjectStores:
 
 @dataclass(frozen=True)
 class Stores:
-    """What belongs to the whole instance; `of` gives the stores of a project."""
+    """The stores of the whole instance; `of` returns those of a project."""
 
     database: Database
     objects: Objects
 
     @classmethod
     def from_environment(cls) -> "Stores":
-        """Connect as the environment says; the first connection is made by the first query."""
+        """Create the stores from the environment's settings; the first query connects."""
         return cls(
             database=Database.connect(DatabaseSettings().url.get_secret_value()),
             objects=S3Objects(ObjectsSettings()),

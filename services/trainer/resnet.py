@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-LARGEST_SMALL_SIDE = 64  # in pixels; up to it the stem of section 4.2 (CIFAR-10), above it that of table 1 (ImageNet)
+LARGEST_SMALL_SIDE = 64  # in pixels; larger images get the stem of table 1 (ImageNet), others that of section 4.2
 
 
 class BasicBlock(nn.Module):

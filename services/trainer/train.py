@@ -82,7 +82,7 @@ def _train_epoch(learner: Learner, spec: TrainSpec, images: ShardedImages, numbe
 
     `on_batch(progress of the training, sum of the losses in this epoch, number of images so far)` is called after each.
     """
-    random = np.random.default_rng((spec.seed, number))  # seeded in every epoch, so that any epoch can be resumed from
+    random = np.random.default_rng((spec.seed, number))  # seeded in every epoch, so that training can resume at any
     torch.manual_seed(int(random.integers(2**63)))
     order = batches(random.permutation(len(images)), spec.batch_size)
     steps = len(order) * spec.epochs
@@ -140,7 +140,7 @@ def best_of(epochs: tuple[Epoch, ...]) -> Epoch:
 
 
 class Reporter:
-    """Passes progress on to `on_step`: the first report, and then one in `REPORT_INTERVAL_S` at most."""
+    """Passes progress on to `on_step`: the first report, and then at most one per `REPORT_INTERVAL_S`."""
 
     def __init__(self, epochs: int, on_step: OnStep, clock: Callable[[], float] = time.monotonic) -> None:
         self._epochs = epochs

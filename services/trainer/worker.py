@@ -1,4 +1,4 @@
-"""The handler of training jobs: from a data set version and a spec to an evaluated ONNX model."""
+"""The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import torch
 
@@ -73,7 +73,7 @@ def train(task: Task) -> ModelManifest:
 
 
 def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
-    """Download the data set's shards into the task's folder."""
+    """Download the dataset's shards into the task's folder."""
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
     for split, shards in dataset.shards.items():
         for number, shard in enumerate(shards):

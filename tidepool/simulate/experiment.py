@@ -20,7 +20,7 @@ MEASURED_OVER_S = 10.0
 
 @dataclass(frozen=True)
 class Serving:
-    """Seconds that a replica takes for one request and to start, and after which a waiting request is dropped.
+    """A replica's seconds for one request and to start, and the seconds after which a waiting request is dropped.
 
     With `jobs`, each running job holds a lease, so its replica is not stopped by scale-in.
     """
@@ -40,7 +40,7 @@ class Interval(NamedTuple):
 
 
 class Meter:
-    """What the autoscaler measures: utilization and request rate over the last `MEASURED_OVER_S` seconds."""
+    """Measures as in the autoscaler: utilization and request rate over the last `MEASURED_OVER_S` seconds."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s

@@ -23,7 +23,10 @@ class Steps:
 
     @classmethod
     def of(cls, trace_s: float, service_s: float, most: int = MAX_STEPS) -> Self:
-        """Make a step one request, or a part of it up to `DECIDE_S` long, but the trace not much over `most` steps."""
+        """Choose the length of a step: the duration of one request.
+
+        A fraction of it if that is over `DECIDE_S`; a multiple if the trace would otherwise have over `most` steps.
+        """
         finest = trace_s / most
         coarsest = max(DECIDE_S, finest)
         steps_per_request = math.ceil(service_s / coarsest)

@@ -13,7 +13,7 @@ MINUTE, HOUR = 60, 3600
 DAY = 24 * HOUR
 COLUMNS = ("seconds", "requests_per_second")
 LARGEST = (1e10, 1e9)  # of each column: beyond Unix time, and the limit of --peak
-MAX_DAYS = 31  # longer traces have longer steps, and then the policy forgets what it measured half a minute ago
+MAX_DAYS = 31  # longer traces have longer steps, and the policy discards its history after a gap of 30 s
 
 
 def diurnal(peak: float) -> Trace:

@@ -46,7 +46,7 @@ class StackPlan(Frozen):
         write_private(path, self.model_dump_json())
 
     def stages(self) -> list[list[Component]]:
-        """The components by stage, in the order in which they start."""
+        """Return the components by stage, in the order in which they start."""
         numbers = sorted({component.stage for component in self.components})
         return [[component for component in self.components if component.stage == number] for number in numbers]
 

@@ -39,7 +39,7 @@ class Services:
         }
 
     def init(self, replicas: Mapping[str, int], *, stage: int) -> Component:
-        """`replicas` overrides the stored size of the pools it names."""
+        """Return the command that prepares the deployment; `replicas` overrides the stored sizes of pools."""
         return Component(
             role="init",
             stage=stage,

@@ -1,6 +1,6 @@
-"""The two JSON files of a running stack: what each component does, and which replicas should run.
+"""The two JSON files of a running stack: the state of each component, and the desired replicas.
 
-The supervisor writes the reports. `up` writes the desired replicas first, the autoscaler from then on.
+The supervisor writes the reports. `up` writes the desired replicas at the start, and the autoscaler afterwards.
 """
 
 from collections.abc import Iterable, Mapping

@@ -22,7 +22,7 @@ from tidepool.stack.supervisor import NAME as SUPERVISOR
 
 START_TIMEOUT_S = 60.0  # until every component must be ready
 POLL_S = 0.05  # between reads of the supervisor's reports
-MAX_RESTARTS = 3  # of one component before the start is given up
+MAX_RESTARTS = 3  # of one component, after which `up` fails
 TAIL = 20  # lines shown of a failed component's log
 SUPERVISOR_GRACE_S = 5.0  # on top of the components' grace periods
 

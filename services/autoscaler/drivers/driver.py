@@ -36,10 +36,10 @@ class Driver(Protocol):
     created_by_people: bool
 
     def replicas(self) -> Mapping[PoolName, tuple[Replica, ...]]:
-        """Return all replicas of every pool, also stopped ones, in ascending order of number. Raise Unavailable."""
+        """Return all replicas of every pool, also stopped ones, in ascending order of number; raises Unavailable."""
 
     def start(self, replica: Replica) -> None:
-        """Start a STOPPED replica; return before it is ready. Raise Unavailable."""
+        """Start a STOPPED replica; return before it is ready. Raises Unavailable."""
 
     def stop(self, replica: Replica) -> None:
-        """Stop a running replica; return immediately, while it drains. Raise Unavailable."""
+        """Stop a running replica; return immediately, while it drains. Raises Unavailable."""

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/datasets", tags=["data"])
 
 
 class Preparation(Frozen):
-    """How an archive's images are normalised and split."""
+    """How an archive's images are normalized and split."""
 
     image: ImageSpec = ImageSpec()
     split: SplitSpec = SplitSpec()
@@ -64,7 +64,7 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MU
     openapi_extra=REQUEST_BODY,
 )
 async def upload_version(name: NamePath, request: Request, response: Response, submission: SubmissionDep) -> Job:
-    """Upload an archive; a preprocessing job turns it into the next version of the data set."""
+    """Upload an archive; a preprocessing job turns it into the next version of the dataset."""
     # read here, because the framework would read the body before it checks the key
     async with parts(request, max_files=2) as form:
         archive, spec = await two_parts(form, "archive", "spec")
@@ -74,13 +74,13 @@ async def upload_version(name: NamePath, request: Request, response: Response, s
 
 @router.get("", dependencies=MAY_READ, responses=documented())
 def list_datasets(stores: StoresDep, limit: Limit = 50, cursor: Cursor = None) -> DatasetPage:
-    """Data sets, by name."""
+    """Datasets, by name."""
     return stores.datasets.list(limit, cursor)
 
 
 @router.get("/{name}", dependencies=MAY_READ, responses=documented(404))
 def get_dataset(name: NamePath, stores: StoresDep) -> Dataset:
-    """A data set and its versions."""
+    """A dataset and its versions."""
     return stores.datasets.named(name)
 
 

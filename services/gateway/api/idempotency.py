@@ -15,7 +15,7 @@ MAX_LENGTH = 255
 
 @dataclass(frozen=True)
 class Repeatable:
-    """What identifies a creating request when it is repeated; `key` is None if it has no Idempotency-Key."""
+    """Identifies repetitions of a creating request; `key` is None if it has no Idempotency-Key."""
 
     owner: str
     key: str | None
@@ -40,7 +40,7 @@ async def repeatable(
         ),
     ] = None,
 ) -> Repeatable:
-    """Raises Malformed for a key of a wrong length."""
+    """Return what identifies the request; raises Malformed if the key is empty or too long."""
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_LENGTH:
         raise Malformed(f"Idempotency-Key must have 1 to {MAX_LENGTH} characters")
     return Repeatable(caller.key_id, idempotency_key, request.url.path)

@@ -40,7 +40,7 @@ def submit(
     stores: StoresDep,
     repeat: CanRepeat,
 ) -> Job:
-    """Accept a job. It is stored durably before the answer."""
+    """Submit a job; it is stored durably before the response is sent."""
     once = repeat.once(request.model_dump_json())
     return located(stores.jobs.create(pinned(request, stores), current_request_id(), once), response)
 
@@ -66,7 +66,7 @@ async def get_job(
     stores: StoresDep,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the job's end.")] = 0,
 ) -> Job:
-    """A job; with `wait`, the answer comes when the job ends, or after that many seconds."""
+    """A job; with `wait`, the response is sent when the job ends, or after that many seconds."""
     deadline = time.monotonic() + wait
     while True:
         job = await run_in_threadpool(stores.jobs.get, job_id)
@@ -84,7 +84,7 @@ def cancel_job(job_id: JobId, stores: StoresDep) -> Job:
 
 @router.post("/{job_id}/retry", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
 def retry_job(job_id: JobId, response: Response, stores: StoresDep, repeat: CanRepeat) -> Job:
-    """Accept again a job that has failed, was cancelled or has expired."""
+    """Submit a copy of a job that has failed, was cancelled or has expired."""
     return located(stores.jobs.retry(job_id, current_request_id(), repeat.once()), response)
 
 
@@ -101,7 +101,7 @@ def get_output(job_id: JobId, backends: BackendsDep, stores: StoresDep) -> str:
 
 
 def located(job: Job, response: Response) -> Job:
-    """Set the answer's Location header to the job; return the job."""
+    """Set the response's Location header to the job; return the job."""
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 
@@ -109,7 +109,7 @@ def located(job: Job, response: Response) -> Job:
 def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
     """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
-    Raises NotFound for an unknown data set, model or upload, Conflict for an incomplete upload, BadModel for a
+    Raises NotFound for an unknown dataset, model or upload, Conflict for an incomplete upload, BadModel for a
     rejected version, and what the spec's `check` raises.
     """
     pins = dict[tuple[Noun, str], str]()

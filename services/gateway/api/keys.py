@@ -32,7 +32,7 @@ def list_keys(backends: BackendsDep) -> KeyList:
 
 @router.post("/keys", status_code=201, dependencies=MAY_ADMIN, responses=documented(409, 413, 415))
 def create_key(request: NewKeyRequest, backends: BackendsDep, repeat: CanRepeat) -> NewApiKey:
-    """Create a key. Only this answer has its secret, so a repetition is answered 409."""
+    """Create a key. Only this response has its secret, so a repetition with the same Idempotency-Key gets a 409."""
     once = repeat.once(request.name, *sorted(request.scopes))
     return backends.stores.keys.create(request.name, request.scopes, once=once)
 

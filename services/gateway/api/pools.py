@@ -18,7 +18,7 @@ from services.storage.pools.pools import PoolSetting
 router = APIRouter(prefix="/v1/pools", tags=["pools"])
 
 EXAMPLES: dict[str, Example] = {
-    "manual": {"summary": "Three replicas, whatever the load", "value": {"mode": "manual", "replicas": 3}},
+    "manual": {"summary": "Three replicas, regardless of the load", "value": {"mode": "manual", "replicas": 3}},
     "auto": {
         "summary": "Follow the load, and scale to zero after a minute without any",
         "value": {"mode": "auto", "min": 0, "max": 8, "idle_s": 60, "backlog_per_replica": 4},

@@ -1,4 +1,4 @@
-"""A file in a request: store it as an upload, and accept the job that processes it."""
+"""Stores a file sent in a request as an upload, and accepts the job that processes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from services.storage.stores import ProjectStores
 
 @dataclass(frozen=True)
 class Submission:
-    """One request that brings a file."""
+    """A request that uploads a file."""
 
     objects: Objects
     stores: ProjectStores

@@ -1,4 +1,4 @@
-"""/v1/uploads: presigned URLs, by which clients put large files directly into the object store."""
+"""/v1/uploads: presigned URLs, with which clients upload large files directly to the object store."""
 
 from typing import Annotated
 

@@ -21,7 +21,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _require_day(value: object) -> object:
-    """Refuse what pydantic would otherwise take for a date, such as 0 for 1970-01-01."""
+    """Reject values that pydantic would convert to a date, such as 0 to 1970-01-01."""
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise ValueError("write a day as in 2026-01-31")
     return value
@@ -34,12 +34,12 @@ Day = Annotated[date | None, BeforeValidator(_require_day), Query(description="A
 def get_usage(
     backends: BackendsDep, since: Day = None, until: Day = None, by: UsageBy = UsageBy.DAY, limit: Limit = 50
 ) -> Usage:
-    """Replica-seconds by day, pool, model or job, and those that always running the maximum would have used.
+    """Replica-seconds by day, pool, model or job, and those that a constant maximum of replicas would have used.
 
-    `limit` applies to models and jobs, of which the most expensive come first.
+    `limit` applies to models and jobs; the most expensive come first.
     """
     until = until or backends.stores.database.now().date()
     since = since or date.fromordinal(max(1, until.toordinal() - DEFAULT_DAYS + 1))
     if not 0 <= (until - since).days < MAX_DAYS:
-        raise Invalid(f"from since, {since}, to until, {until}, must be 1 to {MAX_DAYS} days")
+        raise Invalid(f"since ({since}) to until ({until}) must be 1 to {MAX_DAYS} days; change one of them")
     return backends.stores.ledger.sums(since, until, by, limit)

@@ -1,4 +1,4 @@
-"""Authentication and scopes for every way into the gateway: REST, the fast path, and OIP over HTTP and gRPC."""
+"""Authentication and scopes for every interface of the gateway: REST, the fast path, and OIP over HTTP and gRPC."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ class Access:
         return caller if caller is not None and caller.allows(scope) else None
 
     def forget(self) -> None:
-        """Read every key again, because one was revoked."""
+        """Drop all cached keys; call it after one was revoked."""
         self._callers.forget()
 
 

@@ -14,7 +14,7 @@ _PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 if a body is announced as too large, or turns out to be."""
+    """ASGI middleware that answers 413 if the Content-Length, or the body itself, is over the limit."""
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app

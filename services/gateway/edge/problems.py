@@ -24,7 +24,7 @@ COMPONENTS = "#/components/schemas/"
 
 
 class Problem(Frozen):
-    """What every answer over 399 looks like."""
+    """The body of every response with status 400 or above."""
 
     type: str = "about:blank"
     title: str
@@ -63,7 +63,7 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return answer(400, Malformed.code, "the body is not JSON")
-    if isinstance(error.body, bytes):  # the framework parses nothing that is not declared as JSON
+    if isinstance(error.body, bytes):  # FastAPI does not parse a body that is not declared as JSON
         return answer(415, UnsupportedMedia.code, "send the body as application/json")
     faults = tuple(fault_of(e, error.body) for e in error.errors()[:20])
     return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
@@ -95,7 +95,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for these problems, and for those that any route may answer."""
+    """Return the OpenAPI responses for these statuses, and for those that every route may return."""
     content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + Problem.__name__}}}
     return {
         status: {"description": http.HTTPStatus(status).phrase, "content": content}

@@ -1,4 +1,4 @@
-"""Limits the submits of jobs that a gateway works on, and those that wait for their turn."""
+"""Limits the job submissions that a gateway processes at once, and those that wait."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ _SUBMIT = re.compile(r"/v1/jobs(/[^/]+/retry)?/?")
 
 
 class Submits:
-    """The submits in progress: `taken` counts those that are being worked on and those that wait."""
+    """The submits in progress; `taken` counts those being processed and those that wait."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.limit = settings.max_submits
@@ -27,15 +27,15 @@ class Submits:
         """The error for one more submit; None if there is room for it."""
         if self.taken < self.limit:
             return None
-        return Overloaded(f"{self.limit} submits are being worked on already; try again soon")
+        return Overloaded(f"{self.limit} job submissions are in progress already; try again soon")
 
 
 class SubmitLimit:
     """ASGI middleware that runs a few submits at once, lets some wait, and answers 503 to the others immediately.
 
     More concurrency would not get more done: Python runs one thread at a time, and SQLite has one writer at a time.
-    A submit counts once its body has arrived, so slow clients take no place. The middleware is the outermost, because
-    the cost of a refusal is taken from the submits that are accepted.
+    A submit counts once its body has arrived, so slow clients take no place. The middleware is the outermost, so that
+    refusals are cheap and leave time for the accepted submits.
     """
 
     def __init__(self, app: ASGIApp, submits: Submits, max_body: int) -> None:

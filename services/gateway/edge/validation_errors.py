@@ -13,7 +13,7 @@ class Fault(Frozen):
     message: str
 
 
-# Replaces pydantic's messages that speak of Python types.
+# Replaces pydantic's messages that mention Python types.
 _MESSAGES = {
     "value_error": "{error}",
     "too_short": "Array should have a length of at least {min_length}",

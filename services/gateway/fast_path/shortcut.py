@@ -27,7 +27,7 @@ class Call(Protocol):
     """Its path with placeholders, for the metrics."""
 
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
-        """Ask the batcher; raises errors of contract.errors."""
+        """Pass the request to the batcher; return the function that abandons it. Raises errors of contract.errors."""
 
     def render(self, answer: BatchedAnswer) -> Rendered:
         """Return the answer as the endpoint would; raises errors of contract.errors."""
@@ -42,5 +42,5 @@ class Shortcut(Protocol):
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
         """Return the call, or None for a request that the framework has to handle.
 
-        That is any other path, anything unusual, and what needs the database: an unknown key or model.
+        These are other paths, unusual requests, and requests whose key or model is not cached and needs the database.
         """

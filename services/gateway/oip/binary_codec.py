@@ -19,7 +19,7 @@ _PATH = re.compile(r"`\$\.?(?P<path>[^`]*)`$")
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A parsed request; `binary` tells which outputs are sent raw, by name, None is the default for the others."""
+    """A parsed request; `binary` maps an output's name to whether it is sent raw, and None to the default."""
 
     tensors: Tensors
     id: str
@@ -36,7 +36,7 @@ class Encoded:
 
 
 def decode(body: bytes, json_size: int | None) -> ParsedRequest:
-    """Parse a request whose first `json_size` bytes are JSON, all if it is None.
+    """Parse a request whose first `json_size` bytes (None: all bytes) are JSON.
 
     Raises Malformed, and Invalid for what the protocol does not allow; the data plane checks the shapes.
     """
@@ -61,7 +61,7 @@ def decode(body: bytes, json_size: int | None) -> ParsedRequest:
             offset += size
         inputs.append(Tensor(tensor.name, tensor.datatype, tensor.shape, data))
     if offset != len(body):
-        raise Malformed("the sizes binary_data_size of the inputs do not add up to the bytes after the JSON")
+        raise Malformed("the binary_data_size of all inputs must add up to the number of bytes after the JSON")
     binary: dict[str | None, bool] = {None: request.parameters.binary_data_output}
     for output in request.outputs:
         parameters = output.parameters

@@ -28,7 +28,7 @@ Tensor = messages.ModelMetadataResponse.TensorMetadata
 
 
 class InferenceService(GRPCInferenceServiceServicer):
-    """Translates each call to one of the data plane; the guard handles their errors."""
+    """Translates each gRPC call to an operation of the data plane; the guard handles the errors."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane

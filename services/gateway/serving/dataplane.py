@@ -41,7 +41,7 @@ class ServedMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """A version in the repository."""
+    """A version in the repository index."""
 
     name: str
     version: int
@@ -70,7 +70,7 @@ class DataPlane:
         self._routings: TtlCache[tuple[str, str, str], Routing[Served]] = TtlCache(read)
 
     def forget(self) -> None:
-        """Drop cached routings, because a version or an alias has changed."""
+        """Drop cached routings; call it after a version or an alias has changed."""
         self._routings.forget()
 
     async def ready(self) -> bool:
@@ -90,7 +90,7 @@ class DataPlane:
         return True
 
     async def model_metadata(self, project: str, model: str, version: str = "") -> ServedMetadata:
-        """Raises NotFound, Invalid, BadModel."""
+        """Return a model's versions, and the tensors of the requested one; raises NotFound, Invalid, BadModel."""
         served = (await self._find(project, model, version)).versions[0]
         if version or "@" in model:
             return ServedMetadata((served.target.version,), served)
@@ -138,18 +138,18 @@ class DataPlane:
             await self.asker.ask(served.target, Tensors(()), self.within_s)
         except BadModel:
             raise
-        except Invalid:  # the model is loaded, and its inputs are missing
+        except Invalid:  # expected: the model has been loaded, and the request has no inputs
             return
 
     async def unload(self, project: str, model: str) -> None:
-        """Raises NotFound."""
+        """Do nothing, but raise NotFound for an unknown model."""
         await self._find(project, model)
 
     async def _find(self, project: str, model: str, version: str = "") -> Routing[Served]:
         return await self._routings.get((project, model, version))
 
     def _choose(self, routing: Routing[Served], tensors: Tensors, within_s: float) -> Target:
-        """Choose the version that answers, and send its shadow a copy; raises Invalid for tensors it does not take."""
+        """Choose the version that answers, and copy the request to its shadow; raises Invalid for unfit tensors."""
         served = routing.choose()
         served.check(tensors)
         if routing.shadow is not None:

@@ -64,7 +64,7 @@ class Predictor:
         return Chosen(routing.choose(), routing.shadow)
 
     def forget(self) -> None:
-        """Drop cached routings, because a version or an alias has changed."""
+        """Drop cached routings; call it after a version or an alias has changed."""
         self._routings.forget()
 
     def peek(self, query: ModelQuery) -> Chosen | None:
@@ -116,13 +116,13 @@ def top_classes(answer: BatchedAnswer) -> tuple[tuple[str, float], ...]:
 
 
 def timing(answers: list[BatchedAnswer]) -> TimingMs:
-    """Return the times of answers that were awaited together: the slowest of them."""
+    """Return the longest times in the queue and in the model, for answers that were awaited together."""
     queue = max((answer.queue_ms for answer in answers), default=0.0)
     inference = max((answer.inference_ms for answer in answers), default=0.0)
     return TimingMs(round(queue, 3), round(inference, 3), round(queue + inference, 3))
 
 
 def _image_target(share: Share) -> Target:
-    """Return the target of a version that takes images; raises Invalid if it does not describe how to feed them."""
+    """Return the target of a version that takes images; raises Invalid if it lacks labels or preprocessing."""
     _ = share.manifest.card
     return target_of(share)

@@ -1,4 +1,4 @@
-"""Which version answers a request, and which one gets a copy of it."""
+"""Chooses the version that answers a request, and the shadow that gets a copy of it."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from services.storage.catalog.routes import Route, Share
 
 log = structlog.get_logger()
 
-MAX_COPIES = 256  # in flight; a shadow that is slower than the traffic misses the rest
+MAX_COPIES = 256  # in flight; further copies are dropped, so a slow shadow does not get every request
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def target_of(share: Share) -> Target:
 
 @dataclass(frozen=True)
 class Routing(Generic[T]):
-    """Versions with the running sums of their percentages, and their shadow."""
+    """Versions with the cumulative sums of their percentages, and their shadow."""
 
     versions: tuple[T, ...]
     sums: tuple[int, ...]

@@ -41,18 +41,18 @@ class Served:
             if name not in self.outputs:
                 raise Invalid(f"the model has no output {name[:80]!r}; its outputs are {_listed(self.outputs)}")
         if len(set(tensors.outputs)) != len(tensors.outputs):
-            raise Invalid("ask for each output once")
+            raise Invalid("request each output once")
 
 
 def no_such_model(model: str, version: str) -> NotFound:
     """Return the error for an unknown model or version; the names are cut to 80 characters."""
-    return NotFound(f"there is no model {model[:80]!r}{f' of the version {version[:80]!r}' if version else ''}")
+    return NotFound(f"there is no {f'version {version[:80]!r} of the ' if version else ''}model {model[:80]!r}")
 
 
 def reference_to(model: str, version: str) -> Reference:
     """Parse a model's name and version from a request; raises Invalid, NotFound.
 
-    The version may be an alias, and the name may be a whole reference, `name@alias`; without either it is the newest.
+    The version may be an alias, and the name may be a whole reference, `name@alias`; "" is the newest version.
     """
     if version and "@" in model:
         raise Invalid("give the version in the model's name or after it, not both")

@@ -44,7 +44,7 @@ def predict(task: Task) -> PredictionOutput | Division | PartDone:
         most = PartSettings().part_images
         if task.part is None:
             if source.classes and not has_all_labels(source.classes, model.labels):
-                task.log("the data set has classes that the model does not know, so there are no metrics")
+                task.log("the dataset has classes that the model does not know, so there are no metrics")
             if len(source) > most:
                 return sliced(len(source), most)
         span = Slice(start=0, stop=len(source)) if task.part is None else Slice.model_validate(task.part)
@@ -70,7 +70,7 @@ def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[Ima
         check_images(model.card.preprocessing.image, dataset.image)
         shards = dataset.shards.get(source.split)
         if not shards:
-            raise Invalid(f"the data set {reference} has no {source.split} split")
+            raise Invalid(f"the dataset {reference} has no {source.split} split")
         yield ShardSource(shards, dataset.classes, task.objects.fetch, task.folder)
 
 

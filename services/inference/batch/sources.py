@@ -1,4 +1,4 @@
-"""Read the images of a batch prediction: from a data set's shards or an uploaded archive."""
+"""Read the images of a batch prediction: from a dataset's shards or an uploaded archive."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,7 +23,7 @@ Fetch = Callable[[ObjectRef, Path], None]
 
 @dataclass(frozen=True)
 class ImageItem:
-    """An image as uint8 (channels, height, width), or the error that it has instead; its true class, if known."""
+    """An image as uint8 (channels, height, width), or the error that rejected it; and its true class, if known."""
 
     image: str | int
     pixels: NDArray[np.uint8] | BadImage
@@ -42,7 +42,7 @@ class ImageSource(Protocol):
 
 
 class ShardSource:
-    """The split of a data set; fetches only the shards that a slice needs, one at a time, into `folder`."""
+    """The split of a dataset; fetches only the shards that a slice needs, one at a time, into `folder`."""
 
     def __init__(self, shards: tuple[Shard, ...], classes: tuple[str, ...], fetch: Fetch, folder: Path) -> None:
         self.classes = classes

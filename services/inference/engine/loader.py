@@ -42,7 +42,7 @@ class ModelLoader:
 
     @property
     def batches_at_once(self) -> int:
-        """Two on a GPU, which would idle while a batch is decoded; one on a CPU, whose cores replicas fill."""
+        """The default number of parallel batches: two on a GPU, which computes while images are decoded, else one."""
         best = self.providers[0]
         return 2 if on_gpu(best if isinstance(best, str) else best[0]) else 1
 
@@ -85,9 +85,9 @@ class ModelLoader:
             return session
 
     def _options(self) -> ort.SessionOptions:
-        """ONNX Runtime's defaults (all graph optimisations and an arena), adapted to replicas that share cores.
+        """Return ONNX Runtime's defaults (all graph optimizations and an arena), adapted to replicas that share cores.
 
-        `benchmarks/inference/ort_options.py` measures the choice. Optimised graphs are not cached: ADR 0016.
+        `benchmarks/inference/ort_options.py` measures the choice. Optimized graphs are not cached: ADR 0016.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads

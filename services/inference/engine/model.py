@@ -1,4 +1,4 @@
-"""A loaded ONNX model: normalise images, run them in batches, warm up."""
+"""A loaded ONNX model: normalize images, run them in batches, warm up."""
 
 import threading
 
@@ -21,7 +21,10 @@ class LoadedModel:
     """An ONNX session with, for an image classifier, its card and input buffer; thread-safe."""
 
     def __init__(self, session: Session, card: ModelCard | None, max_batch: int) -> None:
-        """Raises BadModel if the model has a card but not exactly one input (images) and one output (logits)."""
+        """Prepare to run the session; `card` makes it an image classifier.
+
+        Raises BadModel for a classifier that does not have exactly one input (images) and one output (logits).
+        """
         self.inputs = tuple(map(_signature, session.get_inputs()))
         self.outputs = tuple(map(_signature, session.get_outputs()))
         self.max_batch = max_batch
@@ -102,7 +105,7 @@ class LoadedModel:
             raise BadModel(f"the graph must give one logit for each of the {len(self.card.labels)} labels")
 
     def _warm_size(self, count: int) -> int:
-        """The batch size to run `count` images in: on a GPU one that is warm, so that no request waits for tuning."""
+        """Return the batch size for `count` images: on a GPU one that is warm, so that no request waits for tuning."""
         if not on_gpu(self.provider):
             return count
         return next(size for size in batch_sizes(self.max_batch) if size >= count)

@@ -1,4 +1,4 @@
-"""Normalise uint8 pixels into a model's float32 input."""
+"""Normalize uint8 pixels into a model's float32 input."""
 
 from typing import Self
 
@@ -18,7 +18,7 @@ class Normalization:
 
     @classmethod
     def of(cls, preprocessing: Preprocessing) -> Self:
-        """Raises BadModel unless there are one mean and one positive std per channel."""
+        """Build from a model's preprocessing; raises BadModel unless each channel has a mean and a positive std."""
         mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
         channels = preprocessing.image.shape[0]
         if not mean.shape == std.shape == (channels,) or not (std > 0).all():
@@ -26,6 +26,6 @@ class Normalization:
         return cls(mean, std)
 
     def apply(self, images: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-        """Normalise uint8 (n, channels, height, width) into `out`, float32 of the same shape."""
+        """Normalize uint8 (n, channels, height, width) into `out`, float32 of the same shape."""
         np.multiply(images, self._scale, out=out, dtype=np.float32)
         out += self._shift

@@ -65,7 +65,10 @@ class Placement:
         }
 
     def _tensorrt(self) -> dict[str, str]:
-        """Engines take minutes to build, on every load unless there is a cache. Not tested on a GPU so far."""
+        """Return TensorRT's options. Without a cache, every load builds an engine, which takes minutes.
+
+        Not tested on a GPU so far.
+        """
         options = {"device_id": str(self.device), "trt_fp16_enable": str(int(self.precision is Precision.FP16))}
         if self.cache is not None:
             options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(self.cache)}

@@ -1,4 +1,4 @@
-"""Examine a model in a separate process, and turn the way it ends into findings or an error."""
+"""Examine a model in a separate process, and convert its verdict or its exit status to findings or an error."""
 
 import os
 import signal

@@ -25,7 +25,7 @@ def is_free(axis: int | str) -> bool:
 
 
 def sample(inputs: Sequence[TensorSignature], rows: int, size: int, fill: Fill) -> Tensors:
-    """Return inputs whose free axes have length `rows` if they are first, or named as a first axis, and else `size`.
+    """Return sample inputs. Free axes have length `rows` if they are a first axis or have its name, otherwise `size`.
 
     Raises BadModel for inputs that are too large or have a type that the protocol cannot represent.
     """

@@ -65,7 +65,10 @@ def put_card(model: onnx.ModelProto, card: ModelCard) -> None:
 
 
 def _check_domains(model: onnx.ModelProto) -> None:
-    """Operators defined by a function in the file are allowed: the nodes of the function are checked too."""
+    """Raise BadModel for an operator outside of the allowed domains.
+
+    Operators defined by a function in the file are allowed, because the nodes of the function are checked too.
+    """
     allowed = DOMAINS | {function.domain for function in model.functions}
     for node in nodes(model):
         if node.domain not in allowed:

@@ -22,7 +22,7 @@ class Trial:
     """A model loaded as it would be for serving, on the CPU, and run on sample requests."""
 
     def __init__(self, file: Path, max_batch: int) -> None:
-        """Raises BadModel if the file cannot be loaded, or its inputs or outputs do not match its card."""
+        """Load the file; raises BadModel if that fails, or if its inputs or outputs do not match its card."""
         model = ModelLoader(max_batch, threads=1, placement=Placement(ProviderChoice.CPU)).load(file)
         self.inputs, self.outputs = model.inputs, model.outputs
         self._runner = TensorRunner(model.session, False, max_batch)

@@ -1,6 +1,6 @@
 """Give each service its own key to the object store, if the store supports it.
 
-Uses MinIO's administration API, which Silo has, too; other S3 servers have none, or a different one.
+Uses MinIO's administration API, which Silo also has; other S3 servers have none, or a different one.
 """
 
 import secrets
@@ -57,7 +57,7 @@ def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Acces
     admin = _admin(settings)
     try:
         with mapped_errors():
-            admin.policy_list()  # a read first: another S3 server would take the changes below for uploads of objects
+            admin.policy_list()  # start with a read: another S3 server would treat the requests below as object uploads
             admin.policy_add(access, policy=object_policy(service, settings.bucket_prefix))
             admin.user_add(*key)
             admin.policy_set(access, user=access)
@@ -69,7 +69,7 @@ def _own_key(settings: ObjectsSettings, service: Service, folder: Path) -> Acces
 
 
 def _works(settings: ObjectsSettings, service: Service, key: AccessKey) -> bool:
-    """Whether the key permits everything that the service does."""
+    """Return whether the key permits everything that the service does."""
     own = settings.model_copy(update={"access_key": SecretStr(key.access), "secret_key": SecretStr(key.secret)})
     try:
         for bucket, actions in OBJECTS[service].items():

@@ -1,6 +1,6 @@
 """The rights of each service to tables and objects, for servers that have users.
 
-Workers read files that strangers upload. So code that runs in a worker can neither create API keys nor scale pools.
+Workers process untrusted uploads, so code that runs in a worker can neither create API keys nor scale pools.
 """
 
 from collections.abc import Mapping

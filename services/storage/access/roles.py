@@ -1,4 +1,4 @@
-"""Database roles of the services: they may read and write rows, and may not change tables."""
+"""Database roles of the services: they can read and write rows, but not change tables."""
 
 from collections.abc import Iterator, Mapping
 

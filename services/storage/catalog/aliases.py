@@ -46,7 +46,7 @@ def aliases_of(connection: Connection, model: str) -> tuple[Alias, ...]:
 
 
 def points_at(alias: Alias, version: int) -> bool:
-    """Whether a version gets requests of an alias, or copies of them as its shadow."""
+    """Return whether a version gets requests of an alias, or copies of them as its shadow."""
     return version in alias.versions or version == alias.shadow
 
 

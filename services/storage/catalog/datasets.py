@@ -1,4 +1,4 @@
-"""Data sets: publish, read and delete their versions."""
+"""Datasets: publish, read and delete their versions."""
 
 from datetime import datetime
 
@@ -30,12 +30,12 @@ class DatasetPage(Frozen):
 def register_dataset(
     connection: Connection, name: str, manifest: DatasetManifest, job_id: str, now: datetime
 ) -> Reference:
-    """Publish the next version of a data set; runs in the transaction that finishes its job."""
+    """Publish the next version of a dataset; runs in the transaction that finishes its job."""
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
 class Datasets:
-    """Read and delete published data sets."""
+    """Read and delete published datasets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,14 +61,14 @@ class Datasets:
         )
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
-        """Return a page of the data sets that have versions, sorted by name."""
+        """Return a page of the datasets that have versions, sorted by name."""
         with self._database.read() as connection:
             names, following = names_of(connection, DATASETS, limit, cursor)
             items = tuple(_dataset(connection, name) for name in names)
         return DatasetPage(items=items, next=following)
 
     def named(self, name: str) -> Dataset:
-        """Return a data set with its versions; raises NotFound."""
+        """Return a dataset with its versions; raises NotFound."""
         with self._database.read() as connection:
             return _dataset(connection, name)
 
@@ -85,5 +85,5 @@ def _dataset(connection: Connection, name: str) -> Dataset:
     created_at = connection.execute(select(datasets.c.created_at).where(datasets.c.name == name)).scalar_one_or_none()
     versions = versions_of(connection, DATASETS, name)
     if created_at is None or not versions:
-        raise NotFound(f"there is no data set {name}")
+        raise NotFound(f"there is no dataset {name}")
     return Dataset(name=name, versions=versions, created_at=created_at)

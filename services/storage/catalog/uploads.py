@@ -53,7 +53,7 @@ class Uploads:
         return Upload.model_validate(dict(row))
 
     def complete(self, upload_id: str, stored: ObjectRef) -> Upload:
-        """Accept the object that the client stored; raises NotFound, or Invalid if it is not as announced."""
+        """Accept the object that the client stored; raises NotFound, or Invalid if its size or hash differs."""
         upload = self.get(upload_id)
         if stored.size != upload.size:
             raise Invalid(f"{upload.size} bytes were announced and {stored.size} were uploaded; upload the file again")

@@ -1,4 +1,4 @@
-"""Versions of data sets and models: numbers count up and are never reused."""
+"""Versions of datasets and models: numbers count up and are never reused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ class Family:
     owner: Owner
 
 
-DATASETS = Family("data set", datasets, dataset_versions, Owner.DATASET_VERSION)
+DATASETS = Family("dataset", datasets, dataset_versions, Owner.DATASET_VERSION)
 MODELS = Family("model", models, model_versions, Owner.MODEL_VERSION)
 
 

@@ -1,4 +1,4 @@
-"""How a worker claims a job: one guarded UPDATE, which also raises the fence."""
+"""Claims a job for a worker: one guarded UPDATE, which also increments the fence."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Claim:
 def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
     """Claim the best due job of these kinds, queued or running with an expired lease; None if there is none.
 
-    The best job has the highest priority; among equals it is the oldest. A part counts as old as its job.
+    The best job has the highest priority; among equals it is the oldest. A part has the age of its job.
     """
     abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
     due = and_(

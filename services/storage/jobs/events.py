@@ -33,7 +33,7 @@ def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]
 
 
 def record_state(connection: Connection, row: RowMapping, now: datetime) -> None:
-    """Write the event of the row's new state, and drop the references that a live job needs and an ended one does not.
+    """Write the event of the row's new state; if the job has ended, drop its references to checkpoints and parts.
 
     A part has no events.
     """
@@ -50,7 +50,7 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
 
 
 class Events:
-    """Reads of the job_events table."""
+    """Reads the job_events table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -12,7 +12,7 @@ from services.storage.tables import idempotency
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """A client's promise that all its requests with this `key` are the same; `digest` is the request's SHA-256."""
+    """An Idempotency-Key of an API key (`owner`), with the SHA-256 (`digest`) of the request that it identifies."""
 
     owner: str
     key: str

@@ -23,7 +23,7 @@ RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs to list; None means any."""
+    """Selects the jobs to list; None matches any."""
 
     kind: JobKind | None = None
     state: JobState | None = None
@@ -32,7 +32,7 @@ class JobFilter:
 
 
 class JobPage(Frozen):
-    """Jobs, newest first; `next` is the cursor of the page after."""
+    """Jobs, newest first; `next` is the cursor of the next page."""
 
     items: tuple[Job, ...]
     next: str | None
@@ -107,13 +107,13 @@ class Jobs:
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job at once if no worker runs it, otherwise request it of the worker.
+        """Cancel a job at once if no worker runs it, otherwise request that its worker stops it.
 
         Raises NotFound, or Conflict if the job has already ended in another way.
         """
         now = self._database.now()
         with self._database.write() as connection:
-            row = _row(connection, job_id, lock=True)  # else a job released between the two updates is missed by both
+            row = _row(connection, job_id, lock=True)  # or both updates would miss a job released in between
             same_job, no_lease = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
             at_once = update(jobs).where(same_job, jobs.c.state.in_(LIVE), no_lease).returning(jobs)
             result = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))

@@ -49,7 +49,7 @@ class Leases:
                 add_events(connection, lease.root, [draft], now)
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
-        """Save where the next attempt resumes, and add an event with the metrics up to there; raises LeaseLost.
+        """Save the checkpoint that the next attempt resumes from, and add an event with its metrics; raises LeaseLost.
 
         Both happen in one transaction, and saving the same checkpoint again adds no event, so metrics are never
         reported twice.

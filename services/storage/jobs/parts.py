@@ -14,7 +14,7 @@ from services.storage.jobs.rows import Lease, change, ended, fresh, held, lock_r
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs, outbox
 
-SHARE = 0.95  # of the parent's progress; putting the parts together is the rest
+SHARE = 0.95  # of the parent's progress; the rest is for combining the parts
 
 
 class Parts:
@@ -27,7 +27,7 @@ class Parts:
         """Replace the attempt with parts that any replica may claim; raises LeaseLost, Cancelled."""
         now, total = self._database.now(), len(division.parts)
         waiting: dict[str, Any] = {"lease_until": None, "worker": None, "parts_total": total, "parts_left": total}
-        # Raise the fence, since a late renewal would give the waiting job a lease, which would then expire.
+        # Increment the fence, since a late renewal would give the waiting job a lease, which would then expire.
         waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"divided into {total} parts"}
         with self._database.write() as connection:
             row = change(connection, held(lease).values(waiting))
@@ -60,14 +60,14 @@ class Parts:
             add_events(connection, lease.root, [_progress(parent)], now)
             if parent["parts_left"] == 0:
                 queued = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
-                queued["progress_message"] = "putting the parts together"
+                queued["progress_message"] = "combining the parts"
                 requeue = update(jobs).where(jobs.c.id == lease.root).values(queued)
                 record_state(connection, change(connection, requeue), now)
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))
 
 
 def fail_parent(connection: Connection, part: RowMapping) -> None:
-    """Fail the job of a part that has failed for good, with the part's error, and stop its other parts."""
+    """Fail the job of a part that has failed permanently, with the part's error, and stop its other parts."""
     reason = {"error_code": part["error_code"], "error_message": f"part {part['part'] + 1}: {part['error_message']}"}
     failed = (
         update(jobs)

@@ -1,4 +1,4 @@
-"""Publish the outcome of a job inside the transaction that ends it. Each kind registers how."""
+"""Publish the outcome of a job inside the transaction that ends it. Each kind registers its own functions."""
 
 import functools
 import importlib
@@ -25,7 +25,7 @@ def _reject_nothing(_connection: Connection, _job: Job, _error: TidepoolError, _
 
 @dataclass(frozen=True)
 class Publication:
-    """How jobs of one kind end: `publish` on success, `reject` when one has failed for good."""
+    """The functions that end jobs of one kind: `publish` on success, `reject` when one has failed permanently."""
 
     kind: str
     publish: Callable[[Connection, Job, Any, datetime], Columns]
@@ -47,7 +47,7 @@ def unregister(kind: str) -> None:
 
 
 def publication_of(kind: str) -> Publication:
-    """Raise KeyError if the kind has none."""
+    """Return the publication of a kind; raises KeyError if it has none."""
     _discover()
     return _PUBLICATIONS[kind]
 
@@ -60,7 +60,7 @@ def publish(connection: Connection, job: Job, outcome: Outcome, now: datetime) -
 
 
 def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime) -> Columns:
-    """Register the outcome of a finally failed job; returns the columns of its row to change, often none."""
+    """Register the outcome of a permanently failed job; returns the columns of its row to change, often none."""
     return publication_of(job.kind).reject(connection, job, error, now)
 
 

@@ -9,7 +9,7 @@ from services.storage.tables import UtcDateTime, metadata
 
 
 def render_item(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
-    """Write types of SQLAlchemy into migrations instead of ours, which may change."""
+    """Write SQLAlchemy's types into migrations instead of our own, which may change."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

@@ -19,7 +19,7 @@ class Demand:
         self._clock = clock
 
     def measure(self) -> dict[PoolName, Measured]:
-        """Measure every pool now; values from reports are None while the broker is away. Raises DatabaseUnavailable."""
+        """Measure every pool now; values from reports are None without a broker. Raises DatabaseUnavailable."""
         queues, reports, now = self._pools.queues(), self._reports.read(), self._clock()
         return {
             pool: _measured(

@@ -13,7 +13,7 @@ LARGEST_CURSOR = 2**63 - 1
 
 
 class PoolChangePage(Frozen):
-    """Changes, newest first; `next` is the cursor of the page after."""
+    """Changes, newest first; `next` is the cursor of the next page."""
 
     items: tuple[PoolChange, ...]
     next: str | None
@@ -33,7 +33,7 @@ def changes(connection: Connection, name: PoolName, limit: int, cursor: str | No
     query = select(pool_changes).where(pool_changes.c.pool == name).order_by(pool_changes.c.id.desc())
     if cursor is not None:
         if not (cursor.isascii() and cursor.isdecimal() and int(cursor) <= LARGEST_CURSOR):
-            raise Invalid("cursor must be the `next` of another page")
+            raise Invalid("cursor must be the `next` of the previous page")
         query = query.where(pool_changes.c.id < int(cursor))
     rows = connection.execute(query.limit(limit + 1)).mappings().all()
     items = tuple(PoolChange.model_validate({f: row[f] for f in PoolChange.model_fields}) for row in rows[:limit])

@@ -22,8 +22,8 @@ from services.storage.pools.history import PoolChangePage, add_change, changes, 
 from services.storage.pools.queues import queues
 from services.storage.tables import pools
 
-# Every pool starts in manual mode with one replica: growth costs memory or money, so the owner decides about it. These
-# are the policies for when a pool is switched to auto.
+# Every pool starts in manual mode with one replica: growth costs memory or money, so the operator decides. These
+# policies apply when a pool is switched to auto.
 POLICIES: dict[PoolName, ScalingPolicy] = {
     "preprocess": ScalingPolicy(min=1, max=4, backlog_per_replica=2),
     "trainer": ScalingPolicy(min=1, max=2, backlog_per_replica=1),
@@ -125,7 +125,7 @@ class Pools:
             return self._change(connection, setting, values, reason, measured)
 
     def decide(self, seen: PoolSetting, decision: Decision, measured: Measured) -> PoolSetting:
-        """Apply a decision that was made for `seen`, within its bounds; return the setting that now holds.
+        """Apply a decision that was made for `seen`, within its bounds; return the setting that now applies.
 
         Changes nothing if a person or another autoscaler has changed the pool since.
         """
@@ -138,7 +138,7 @@ class Pools:
             return self._change(connection, setting, {"desired": desired}, decision.reason, measured)
 
     def record_created(self, seen: PoolSetting, created: int, measured: Measured, *, by_people: bool) -> PoolSetting:
-        """Record how many replicas can be started; return the setting that now holds.
+        """Record how many replicas can be started; return the setting that now applies.
 
         If people created or removed replicas of a manual pool (`by_people`), that number also becomes the desired one,
         except for the first observation of a pool whose size was already set.

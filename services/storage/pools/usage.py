@@ -85,7 +85,7 @@ def _spent(rows: Sequence[Row[Any, Any, Any, Any]], purpose: Purpose) -> float:
 
 
 def _at_max(settings: Sequence[PoolSetting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
-    """Replica-seconds by day or pool, had each pool always had its present maximum of replicas."""
+    """Return the replica-seconds by day or pool if each pool had always run its current maximum of replicas."""
     seconds: dict[str, float] = defaultdict(float)
     for setting in settings:
         for ordinal in range(since.toordinal(), min(until, now.date()).toordinal() + 1):

@@ -1,4 +1,4 @@
-"""A preprocess job publishes the next version of its data set."""
+"""A preprocess job publishes the next version of its dataset."""
 
 from datetime import datetime
 

@@ -66,6 +66,6 @@ def collect(stop: threading.Event) -> None:
 
 
 def _count(repairs: Repairs) -> None:
-    labels = {"woken": "rung"}  # the label that dashboards know
+    labels = {"woken": "rung"}  # the old name, which dashboards use
     for repair, count in vars(repairs).items():
         REPAIRED.labels(labels.get(repair, repair)).inc(count)

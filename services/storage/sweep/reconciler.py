@@ -1,4 +1,4 @@
-"""The repairs: requeue abandoned jobs, end late and hopeless ones, and send lost wake-up messages again."""
+"""The reconciler: requeues abandoned jobs, ends late and failed ones, and sends wake-up messages from the outbox."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Wake = Callable[[JobKind, str], None]
 
 @dataclass(frozen=True)
 class Repairs:
-    """How many jobs one pass changed; `woken` are those whose wake-up message is sent again."""
+    """The numbers of jobs that one pass changed; `woken` counts those whose wake-up message is sent again."""
 
     requeued: int
     failed: int
@@ -36,13 +36,13 @@ class Repairs:
 
 
 class Reconciler:
-    """Any number of reconcilers may run at once: every repair is one guarded UPDATE."""
+    """Repairs jobs. Any number of reconcilers may run at once: every repair is one guarded UPDATE."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def relay(self, wake: Wake) -> int:
-        """Send the wake-up messages of the oldest outbox entries, delete these, and return how many they were.
+        """Send the wake-up messages of the oldest outbox entries, delete these entries, and return their number.
 
         Stops at BrokerUnavailable; the next call continues. An entry is deleted after its message was sent, so a crash
         in between sends it twice, which is harmless.
@@ -62,7 +62,7 @@ class Reconciler:
         return len(sent)
 
     def oldest_queued_seconds(self) -> dict[JobKind, float]:
-        """How long the oldest due job of each kind has been waiting; 0 if none waits."""
+        """Return how many seconds the oldest due job of each kind has waited; 0 if none waits."""
         now = self._database.now()
         waiting = (
             select(jobs.c.kind, func.min(jobs.c.run_at))
@@ -74,7 +74,7 @@ class Reconciler:
         return {kind: (now - since[kind]).total_seconds() if kind in since else 0.0 for kind in JobKind}
 
     def repair(self) -> Repairs:
-        """Make one pass over the jobs table, and forget idempotency keys after a day."""
+        """Make one pass over the jobs table, and delete idempotency keys after a day."""
         now = self._database.now()
         with self._database.write() as connection:
             cancelled, expired = _cancel(connection, now), _expire(connection, now)
@@ -90,9 +90,9 @@ class Reconciler:
 
 
 def _cancel(connection: Connection, now: datetime) -> list[RowMapping]:
-    """End jobs whose worker does not obey a cancellation in time or is gone, and parts of jobs that have ended.
+    """End jobs whose worker has not stopped in time after a cancellation or is lost, and live parts of ended jobs.
 
-    Raising the fence takes the job from a worker that still runs it.
+    Incrementing the fence takes the job from a worker that still runs it.
     """
     overdue = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
     abandoned = and_(_abandoned(now), jobs.c.cancel_requested)
@@ -113,8 +113,8 @@ def _recover(connection: Connection, now: datetime) -> tuple[list[RowMapping], l
     """Charge a failure to each abandoned job: fail those without attempts left, requeue the others."""
     failures = jobs.c.failures + 1
     reason = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
-    hopeless = and_(_abandoned(now), failures >= jobs.c.max_attempts)
-    failed = _update(connection, hopeless, ended(JobState.FAILED, now) | {"failures": failures} | reason, now)
+    exhausted = and_(_abandoned(now), failures >= jobs.c.max_attempts)
+    failed = _update(connection, exhausted, ended(JobState.FAILED, now) | {"failures": failures} | reason, now)
     queued: dict[str, Any] = {"state": JobState.QUEUED, "lease_until": None, "woken_at": now - WAKE_AGAIN}
     queued |= {"run_at": case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))}
     return failed, _update(connection, _abandoned(now), queued | {"failures": failures} | reason, now)

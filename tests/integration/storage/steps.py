@@ -38,7 +38,7 @@ def claimed(leases: Leases, kind: JobKind = JobKind.PREPROCESS) -> Claim:
 
 
 def publish_dataset(database: Database, name: str) -> Reference:
-    """Publish a data set version by a preprocessing job."""
+    """Publish a dataset version by a preprocessing job."""
     spec = PREPROCESS_SPEC.model_copy(update={"dataset": name})
     Jobs(database).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
     leases = Leases(database)

@@ -17,7 +17,7 @@ from worker.task import Task
 
 
 class EchoSpec(JobSpec):
-    """Count the classes of a data set and repeat a text."""
+    """Count the classes of a dataset and repeat a text."""
 
     dataset: DatasetReference
     text: str

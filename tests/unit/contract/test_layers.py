@@ -102,9 +102,9 @@ def test_the_weights_of_a_dense_layer_are_limited() -> None:
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        ({}, "is no known layer; use one of conv, maxpool"),
-        ({"lstm": 4}, "is no known layer"),
-        ("relu", "is no known layer"),
+        ({}, "is not a known layer; use one of conv, maxpool"),
+        ({"lstm": 4}, "is not a known layer"),
+        ("relu", "is not a known layer"),
         ({"conv": 0}, "greater than or equal to 1"),
         ({"conv": 4097}, "less than or equal to 4096"),
         ({"conv": 8.0}, "valid integer"),

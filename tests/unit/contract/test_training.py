@@ -57,13 +57,13 @@ def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, An
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ({"architecture": {"name": "vgg"}}, "is no known architecture; name mlp, cnn or resnet18"),
-        ({"architecture": {}}, "is no known architecture"),
-        ({"architecture": "cnn"}, "is no known architecture"),
+        ({"architecture": {"name": "vgg"}}, "is not a known architecture; name mlp, cnn or resnet18"),
+        ({"architecture": {}}, "is not a known architecture"),
+        ({"architecture": "cnn"}, "is not a known architecture"),
         ({"architecture": {"name": ["cnn"]}}, "architecture"),
         ({"architecture": {"layers": []}}, "at least 1"),
         ({"architecture": {"layers": [{"relu": {}}] * 65}}, "at most 64"),
-        ({"architecture": {"layers": [{"lstm": 1}]}}, "is no known layer"),
+        ({"architecture": {"layers": [{"lstm": 1}]}}, "is not a known layer"),
         ({"architecture": {"name": "mlp", "hidden": [1] * 17}}, "at most 16"),
         ({"optimizer": {"name": "lion"}}, "optimizer"),
         ({"optimizer": {"name": "sgd", "lr": 0}}, "lr"),

@@ -79,7 +79,7 @@ def test_manifest_rows_that_match_no_file_or_split_are_rejected() -> None:
     assert rejected == {
         "1.png": "in the manifest more than once",
         "gone.png": "in the manifest, but not in the archive",
-        "3.png": "'holdout' is no split; write train, val or test",
+        "3.png": "'holdout' is not a split; write train, val or test",
         "4.png": "'..' cannot be a class name",
         "5.png": "not in the manifest",
     }

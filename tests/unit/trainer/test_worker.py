@@ -1,4 +1,4 @@
-"""A training job, from the data set to the model's manifest."""
+"""A training job, from the dataset to the model's manifest."""
 
 import hashlib
 from collections.abc import Callable

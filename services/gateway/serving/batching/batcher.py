@@ -1,4 +1,4 @@
-"""The batcher: requests gather while the pool is busy, and leave as one batch; see docs/adr/0012."""
+"""The batcher: collects requests while the pool is busy, and sends them as one batch; see docs/adr/0012."""
 
 import asyncio
 from collections.abc import Callable
@@ -92,7 +92,7 @@ class Batcher:
             lane.land(reply)
 
     def lost(self) -> None:
-        """Send every batch again that may be lost; a batch that was already sent twice fails."""
+        """Resend every batch that may be lost; fail batches that were sent twice already."""
         for lane in set(self._lane_of.values()):
             lane.send_again()
 

@@ -1,4 +1,4 @@
-"""The requests of one model version: those that wait, and the batches in flight."""
+"""The waiting requests of one model version, and its batches in flight."""
 
 import asyncio
 import itertools
@@ -59,7 +59,7 @@ class Lane:
         request.expire_in(within_s)
         self._waiting.append(request)
         if not self._scheduled and len(self._flights) < self._room():
-            # not now, so that requests which the event loop has already received leave together
+            # deferred, so that requests already received by the event loop share the batch
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._depart)
 
@@ -73,7 +73,7 @@ class Lane:
             self._depart()
 
     def land(self, reply: Reply) -> None:
-        """Settle the requests of a batch, and send those that have gathered since."""
+        """Settle the requests of a batch, and send those that have arrived since."""
         flight = self._flights[reply.id]
         self._end(flight)
         if reply.max_batch and self._target.batched:
@@ -94,7 +94,7 @@ class Lane:
             if flight.again:
                 self._end(flight)
                 for request in flight.requests:
-                    request.settle(Unavailable("two replicas went away while they answered; try again soon"))
+                    request.settle(Unavailable("two replicas were lost while they computed the answer; try again soon"))
             else:
                 flight.again = True
                 self._send(flight)

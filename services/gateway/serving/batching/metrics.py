@@ -13,14 +13,16 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _LABELS = ["model", "version"]
 
 QUEUE = Histogram(
-    "tidepool_request_queue_seconds", "Wait of a request for its batch's turn.", _LABELS, buckets=_SECONDS
+    "tidepool_request_queue_seconds", "Time that a request waited for its batch to run.", _LABELS, buckets=_SECONDS
 )
-TOTAL = Histogram("tidepool_request_seconds", "From asking the batcher to the answer.", _LABELS, buckets=_SECONDS)
-INFERENCE = Histogram("tidepool_request_inference_seconds", "The model's run of a batch.", _LABELS, buckets=_SECONDS)
+TOTAL = Histogram("tidepool_request_seconds", "Time from a request to its answer.", _LABELS, buckets=_SECONDS)
+INFERENCE = Histogram(
+    "tidepool_request_inference_seconds", "Time that the model took for a batch.", _LABELS, buckets=_SECONDS
+)
 SIZE = Histogram(
     "tidepool_request_batch_size", "Requests that shared a batch.", _LABELS, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
-REFUSED = Counter("tidepool_requests_refused_total", "Requests refused since too many waited.", _LABELS)
+REFUSED = Counter("tidepool_requests_refused_total", "Requests refused because too many waited.", _LABELS)
 
 
 @dataclass(frozen=True)

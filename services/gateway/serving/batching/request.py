@@ -68,7 +68,7 @@ class Request:
 
 
 class Flight:
-    """A batch that was sent: `again` after it was sent twice, `over` once nothing waits for its reply."""
+    """A batch that was sent; `again`: it was sent twice; `over`: no request waits for its reply any more."""
 
     __slots__ = ("again", "batch", "over", "requests")
 

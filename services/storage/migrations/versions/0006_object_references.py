@@ -39,7 +39,7 @@ def downgrade() -> None:
 
 
 def documents(connection: sa.Connection) -> Iterator[tuple[str, str, Any]]:
-    """What each row refers to: the kind and the id of the owner, and a document."""
+    """Yield for each row the kind and the id of the owner, and the JSON document that refers to its objects."""
     uploads = sa.table("uploads", sa.column("id"))
     for upload in connection.execute(sa.select(uploads)):
         yield "upload", upload.id, {"bucket": "uploads", "key": upload.id}
@@ -64,7 +64,7 @@ def documents(connection: sa.Connection) -> Iterator[tuple[str, str, Any]]:
 
 
 def objects(document: Any) -> Iterator[tuple[str, str]]:
-    """The bucket and the key of each reference in a JSON document."""
+    """Yield the bucket and the key of each reference in a JSON document."""
     if isinstance(document, list):
         for item in document:
             yield from objects(item)

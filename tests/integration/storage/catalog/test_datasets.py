@@ -1,4 +1,4 @@
-"""Published data sets."""
+"""Published datasets."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_a_version_that_a_live_job_uses_cannot_be_deleted(
 
 
 def test_a_job_that_will_publish_a_version_does_not_prevent_deletions(database: Database, datasets: Datasets) -> None:
-    # given a data set, and a job that has divided and will publish its next version
+    # given a dataset, and a job that has divided and will publish its next version
     publish_dataset(database, "pets")
     divided(database, 2)
 

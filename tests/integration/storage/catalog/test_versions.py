@@ -1,4 +1,4 @@
-"""What data sets and models have in common: version numbers and references."""
+"""What datasets and models have in common: version numbers and references."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from tests.integration.storage.steps import claimed, publish_dataset, publish_mo
 
 @dataclass(frozen=True)
 class Shelf:
-    """Data sets or models: how to publish a version, and how to read versions."""
+    """Datasets or models: how to publish a version, and how to read versions."""
 
     publish: Callable[[str], Reference]
     versions: Datasets | Models

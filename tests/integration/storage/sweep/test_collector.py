@@ -96,7 +96,7 @@ def test_models_and_outputs_are_kept(jobs: Jobs, leases: Leases, objects: Memory
 def test_the_objects_of_deleted_versions_are_deleted(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, database: Database
 ) -> None:
-    # given a data set and a model
+    # given a dataset and a model
     jobs.create(PREPROCESS_REQUEST)
     jobs.create(TRAIN_REQUEST)
     preprocess, train = (claimed(leases, kind).lease for kind in (JobKind.PREPROCESS, JobKind.TRAIN))
@@ -237,7 +237,7 @@ def test_a_job_that_publishes_during_a_collection_keeps_its_objects(
 def test_what_an_older_release_published_without_the_registry_is_registered_and_kept(
     jobs: Jobs, leases: Leases, objects: MemoryObjects, collector: Collector, database: Database
 ) -> None:
-    # given a data set, a model, a file of predictions, a checkpoint and a part's result that are not registered
+    # given a dataset, a model, a file of predictions, a checkpoint and a part's result that are not registered
     jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases, JobKind.PREPROCESS).lease
     kept = [wrote(objects, lease)]

@@ -31,7 +31,7 @@ def app(app: FastAPI) -> FastAPI:
 
 @pytest.fixture
 def waiting(stores: Stores, dataset: Job) -> Job:
-    """The waiting job, newer than the one that published the data set."""
+    """The waiting job, newer than the one that published the dataset."""
     return stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
 

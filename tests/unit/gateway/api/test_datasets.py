@@ -118,7 +118,7 @@ async def test_an_unknown_data_set_is_not_found(client: httpx.AsyncClient, path:
 
 
 async def test_data_sets_are_listed_in_pages(client: httpx.AsyncClient, stores: Stores) -> None:
-    # given three data sets
+    # given three datasets
     for name in ("b", "c", "a"):
         spec = PREPROCESS_REQUEST.spec.model_copy(update={"dataset": name})
         publish(stores, PREPROCESS_REQUEST.model_copy(update={"spec": spec}), DATASET_MANIFEST)

@@ -28,7 +28,7 @@ def train(**spec: Any) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("dataset")
 async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Stores) -> None:
-    # when a job names the data set without its version
+    # when a job names the dataset without its version
     headers = {"X-Request-ID": "trace-1"}
     response = await client.post("/v1/jobs", json=train(epochs=3) | {"priority": 7, "deadline_s": 60}, headers=headers)
 

@@ -87,7 +87,7 @@ async def test_images_that_the_model_does_not_take_are_refused(client: httpx.Asy
 
     result = problem(await client.post("/v1/jobs", json=predict(input={"dataset": "pets@2"})), 422, "invalid")
 
-    assert "takes images as 32×32 RGB (crop), but the data set has them as 64×64 RGB (stretch)" in result.detail
+    assert "takes images as 32×32 RGB (crop), but the dataset has them as 64×64 RGB (stretch)" in result.detail
 
 
 async def test_predictions_are_filtered_by_model_and_data_set(client: httpx.AsyncClient, stores: Stores) -> None:

@@ -144,7 +144,7 @@ def test_a_split_with_a_class_unknown_to_the_model_has_no_metrics(stores: Stores
     logged = [
         event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
     ]
-    assert logged == ["the data set has classes that the model does not know, so there are no metrics"]
+    assert logged == ["the dataset has classes that the model does not know, so there are no metrics"]
 
 
 def test_a_split_with_other_image_preprocessing_is_rejected(stores: Stores, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_split_with_other_image_preprocessing_is_rejected(stores: Stores, tmp_
     assert job.state == JobState.FAILED
     assert job.error is not None
     assert job.error.code == "invalid"
-    assert "takes images as 8×6 RGB (stretch), but the data set has them as 8×6 RGB (pad)" in job.error.message
+    assert "takes images as 8×6 RGB (stretch), but the dataset has them as 8×6 RGB (pad)" in job.error.message
 
 
 def test_an_empty_split_is_rejected(stores: Stores, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_an_empty_split_is_rejected(stores: Stores, tmp_path: Path) -> None:
     job, _ = predicted(stores, tmp_path, SPLIT | {"split": "val"})
 
     assert job.error is not None
-    assert (job.error.code, job.error.message) == ("invalid", "the data set pets@1 has no val split")
+    assert (job.error.code, job.error.message) == ("invalid", "the dataset pets@1 has no val split")
 
 
 def test_a_failing_part_fails_the_job_with_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
