@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from contract.access import DEFAULT_PROJECT, Scope
+from contract.access import Scope
 from messaging.in_memory import MemoryReports
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -15,16 +15,14 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
 from tests.support.onnx_node_tests import Case, ask, node_tests, runnable
-from tests.support.onnx_serving import LocalAsker
+from tests.support.onnx_serving import LocalInference
 
 
 async def main() -> None:
     objects = MemoryObjects()
     stores = Stores(Database.in_memory(), objects)
     demand = Demand(stores.pools, MemoryReports())
-    app = create_app(
-        Backends(GatewaySettings(), stores, Predictor(LocalAsker(objects), stores.of(DEFAULT_PROJECT).models), demand)
-    )
+    app = create_app(Backends(GatewaySettings(), stores, Predictor(LocalInference(objects), stores), demand))
     secret = stores.keys.create("nodes", frozenset({Scope.ADMIN})).secret
     headers = {"Authorization": f"Bearer {secret}"}
     right = wrong = other = 0

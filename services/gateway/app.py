@@ -52,10 +52,10 @@ def create_app(backends: Backends) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await backends.predictor.asker.open()
+        await backends.predictor.inference.open()
         async with serving_grpc(backends):
             yield
-        await backends.predictor.asker.close()
+        await backends.predictor.inference.close()
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends

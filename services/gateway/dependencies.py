@@ -40,7 +40,7 @@ class Backends:
     @cached_property
     def plane(self) -> DataPlane:
         """The models through the Open Inference Protocol."""
-        return DataPlane(self.stores, self.predictor.asker, self.settings.predict_timeout_s)
+        return DataPlane(self.stores, self.predictor.inference, self.settings.predict_timeout_s)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
         """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""

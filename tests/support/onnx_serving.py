@@ -20,7 +20,7 @@ from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish
 
 
-class LocalAsker:
+class LocalInference:
     """Answers each question with ONNX Runtime, or raises `error` if set."""
 
     def __init__(self, objects: MemoryObjects) -> None:

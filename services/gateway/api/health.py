@@ -41,7 +41,7 @@ async def ready(backends: BackendsDep) -> Readiness:
     await run_in_threadpool(backends.stores.database.ping)
     objects = await run_in_threadpool(_health, backends.stores.objects.ping)
     try:
-        await backends.predictor.asker.ping()
+        await backends.predictor.inference.ping()
         broker: Health = "ok"
     except Unavailable:
         broker = "unavailable"

@@ -8,7 +8,7 @@ from contract.catalog import Model
 from contract.errors import BadModel, Invalid, NotFound, TidepoolError
 from contract.inference import Outputs, Target, Tensor, Tensors
 from services.gateway.edge.ttl_cache import TtlCache
-from services.gateway.serving.batching.batcher import Asker, Leave
+from services.gateway.serving.batching.batcher import InferenceClient, Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.routing import Routing, Shadows
 from services.gateway.serving.served import Served, reference_to
@@ -56,12 +56,12 @@ class DataPlane:
     DELETE /v1/models does. Names are those of /v1; a version is a number or an alias, and "" is the newest version.
     """
 
-    def __init__(self, stores: Stores, asker: Asker, within_s: float) -> None:
+    def __init__(self, stores: Stores, inference: InferenceClient, within_s: float) -> None:
         """`within_s` is the timeout, in seconds, of requests that give none."""
         self._stores = stores
-        self.asker = asker
+        self.inference = inference
         self.within_s = within_s
-        self._shadows = Shadows(asker)
+        self._shadows = Shadows(inference)
 
         def read(key: tuple[str, str, str]) -> Routing[Served]:
             project, model, version = key
@@ -76,7 +76,7 @@ class DataPlane:
     async def ready(self) -> bool:
         """Return whether the broker answers."""
         try:
-            await self.asker.ping()
+            await self.inference.ping()
         except TidepoolError:
             return False
         return True
@@ -102,11 +102,11 @@ class DataPlane:
     ) -> Inferred:
         """Run a version and return the requested outputs, or all of them.
 
-        Raises NotFound, Invalid for tensors that the model does not take, and what `Asker.ask` raises.
+        Raises NotFound, Invalid for tensors that the model does not take, and what `InferenceClient.ask` raises.
         """
         within_s = within_s or self.within_s
         target = self._choose(await self._find(project, model, version), tensors, within_s)
-        return inferred(target, await self.asker.ask(target, tensors, within_s))
+        return inferred(target, await self.inference.ask(target, tensors, within_s))
 
     def peek(self, project: str, model: str, version: str) -> Routing[Served] | None:
         """Return a model's routing if it is cached."""
@@ -118,7 +118,7 @@ class DataPlane:
         """Callback form of `infer` for a known routing; creates no Future. Raises Invalid, Overloaded."""
         within_s = within_s or self.within_s
         target = self._choose(routing, tensors, within_s)
-        return target, self.asker.post(target, tensors, within_s, request_id, then)
+        return target, self.inference.post(target, tensors, within_s, request_id, then)
 
     async def index(self, project: str) -> list[Indexed]:
         """Return every version of every model, by name, oldest version first."""
@@ -132,10 +132,10 @@ class DataPlane:
                 return [Indexed(model.name, version) for model in models for version in sorted(model.versions)]
 
     async def load(self, project: str, model: str) -> None:
-        """Make a replica load the model; raises NotFound, BadModel, and what `Asker.ask` raises."""
+        """Make a replica load the model; raises NotFound, BadModel, and what `InferenceClient.ask` raises."""
         served = (await self._find(project, model)).versions[0]
         try:
-            await self.asker.ask(served.target, Tensors(()), self.within_s)
+            await self.inference.ask(served.target, Tensors(()), self.within_s)
         except BadModel:
             raise
         except Invalid:  # expected: the model has been loaded, and the request has no inputs

@@ -10,7 +10,7 @@ from contract.errors import TidepoolError
 from contract.inference import EncodedImage, Scores, Target
 from contract.references import Reference
 from services.gateway.edge.ttl_cache import TtlCache
-from services.gateway.serving.batching.batcher import Asker, Leave
+from services.gateway.serving.batching.batcher import InferenceClient, Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.routing import Routing, Shadows, target_of
 from services.storage.catalog.routes import Share
@@ -48,9 +48,9 @@ class Chosen:
 class Predictor:
     """Sends images to the inference pool."""
 
-    def __init__(self, asker: Asker, stores: Stores) -> None:
-        self.asker = asker
-        self._shadows = Shadows(asker)
+    def __init__(self, inference: InferenceClient, stores: Stores) -> None:
+        self.inference = inference
+        self._shadows = Shadows(inference)
 
         def read(query: ModelQuery) -> Routing[Target]:
             reference = Reference(name=query.name, version=query.version, alias=query.alias)
@@ -73,13 +73,13 @@ class Predictor:
         return None if routing is None else Chosen(routing.choose(), routing.shadow)
 
     async def classify(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> BatchedAnswer:
-        """Return the best classes of one image; raises what Asker.ask raises."""
-        return await self.asker.ask(chosen.target, self._image(chosen, file, top_k, within_s), within_s)
+        """Return the best classes of one image; raises what InferenceClient.ask raises."""
+        return await self.inference.ask(chosen.target, self._image(chosen, file, top_k, within_s), within_s)
 
     def post(self, chosen: Chosen, file: bytes, top_k: int, within_s: float, request_id: str, then: Then) -> Leave:
         """Callback form of `classify`; creates no Future. Raises Overloaded."""
         image = self._image(chosen, file, top_k, within_s)
-        return self.asker.post(chosen.target, image, within_s, request_id, then)
+        return self.inference.post(chosen.target, image, within_s, request_id, then)
 
     def _image(self, chosen: Chosen, file: bytes, top_k: int, within_s: float) -> EncodedImage:
         image = EncodedImage(file, top_k)

@@ -11,7 +11,7 @@ import structlog
 
 from contract.errors import TidepoolError
 from contract.inference import Artifact, Payload, Target
-from services.gateway.serving.batching.batcher import Asker
+from services.gateway.serving.batching.batcher import InferenceClient
 from services.storage.catalog.routes import Route, Share
 
 log = structlog.get_logger()
@@ -61,8 +61,8 @@ def _shadow(route: Route, make: Callable[[Share], T]) -> T | None:
 class Shadows:
     """Sends copies of requests to shadow versions and drops the answers."""
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, inference: InferenceClient) -> None:
+        self._inference = inference
         self._copies: set[asyncio.Task[None]] = set()
 
     def copy(self, target: Target, payload: Payload, within_s: float) -> None:
@@ -74,6 +74,6 @@ class Shadows:
 
     async def _ask(self, target: Target, payload: Payload, within_s: float) -> None:
         try:
-            await self._asker.ask(target, payload, within_s)
+            await self._inference.ask(target, payload, within_s)
         except TidepoolError as error:
             log.info("shadow failed", model=target.model, version=target.version, code=error.code)

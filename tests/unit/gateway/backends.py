@@ -14,7 +14,7 @@ from messaging.in_memory import MemoryReports
 from messaging.responder import BatchAnswers
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
-from services.gateway.serving.batching.batcher import Asker, Batcher
+from services.gateway.serving.batching.batcher import Batcher, InferenceClient
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
@@ -32,13 +32,13 @@ def gateway(stores: Stores, channel: Channel, reports: Reports | None = None) ->
 
 
 def make_backends(
-    stores: Stores, asker: Asker, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
+    stores: Stores, inference: InferenceClient, settings: GatewaySettings = SETTINGS, reports: Reports | None = None
 ) -> Backends:
     """Backends over the stores; pools have no reports unless `reports` has some."""
     with suppress(DatabaseUnavailable):  # some tests begin with an outage
         stores.pools.ensure()
     demand = Demand(stores.pools, reports or MemoryReports())
-    return Backends(settings, stores, Predictor(asker, stores), demand)
+    return Backends(settings, stores, Predictor(inference, stores), demand)
 
 
 def classify(_: Target, questions: tuple[Question, ...]) -> BatchAnswers:

@@ -34,8 +34,8 @@ Refusal = tuple[int, str]
 
 @pytest.fixture
 def backends(app: FastAPI, stores: Stores) -> Backends:
-    asker = app.state.backends.predictor.asker
-    return make_backends(stores, asker, GatewaySettings(grpc_port=free_port()))
+    inference = app.state.backends.predictor.inference
+    return make_backends(stores, inference, GatewaySettings(grpc_port=free_port()))
 
 
 async def over_http(backends: Backends, header: str | None, path: str, fast_path: bool) -> Refusal:

@@ -19,7 +19,7 @@ Leave = Callable[[], None]
 """Call it when the outcome is no longer needed."""
 
 
-class Asker(Protocol):
+class InferenceClient(Protocol):
     """The interface of the batcher that endpoints use."""
 
     async def ask(self, target: Target, payload: Payload, within_s: float) -> BatchedAnswer:

@@ -16,7 +16,7 @@ from services.gateway.serving.predictor import ModelQuery
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.support.onnx_graphs import identity
-from tests.support.onnx_serving import LocalAsker, serve
+from tests.support.onnx_serving import LocalInference, serve
 from tests.unit.gateway.backends import make_backends
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
@@ -33,14 +33,14 @@ def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def asker(objects: MemoryObjects) -> LocalAsker:
-    return LocalAsker(objects)
+def inference(objects: MemoryObjects) -> LocalInference:
+    return LocalInference(objects)
 
 
 @pytest.fixture
-def backends(stores: Stores, asker: LocalAsker) -> Backends:
+def backends(stores: Stores, inference: LocalInference) -> Backends:
     serve(stores, "same", identity(TensorProto.FLOAT))
-    return make_backends(stores, asker)
+    return make_backends(stores, inference)
 
 
 def body(shape: tuple[int, ...] = (1, 2), **more: Any) -> bytes:
@@ -82,8 +82,8 @@ async def test_tensors_get_the_same_answer(backends: Backends, path: str, conten
     assert fast["status"] == status
 
 
-async def test_an_unreachable_pool_gives_the_same_error(backends: Backends, asker: LocalAsker) -> None:
-    asker.error = BrokerUnavailable("the broker does not answer")
+async def test_an_unreachable_pool_gives_the_same_error(backends: Backends, inference: LocalInference) -> None:
+    inference.error = BrokerUnavailable("the broker does not answer")
 
     endpoint, fast = await endpoint_and_fast_path(backends, INFER, body())
 

@@ -120,7 +120,7 @@ async def test_a_bug_in_the_gateway_gives_the_same_error(
     def buggy(*_: object) -> None:
         raise FileNotFoundError("/srv/secret")
 
-    monkeypatch.setattr(backends.predictor.asker, "post", buggy)
+    monkeypatch.setattr(backends.predictor.inference, "post", buggy)
 
     endpoint, fast = await endpoint_and_fast_path(app, backends, headers)
 

@@ -58,7 +58,7 @@ async def fast(backends: Backends, passed_on: list[Scope], secret: str) -> Async
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    await backends.predictor.asker.open()
+    await backends.predictor.inference.open()
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
     async with serving(note, create_protocol(backends)) as client:
         yield client

@@ -18,7 +18,7 @@ from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.support.onnx_graphs import ONNX_TYPES, graph, identity, lookup, sums
-from tests.support.onnx_serving import LocalAsker, serve
+from tests.support.onnx_serving import LocalInference, serve
 from tests.support.servers import free_port
 from tests.unit.gateway.backends import make_backends
 
@@ -30,7 +30,7 @@ class World:
     """The parts of a gateway, and an admin key."""
 
     stores: Stores
-    asker: LocalAsker
+    inference: LocalInference
     backends: Backends
     app: FastAPI
     secret: str
@@ -60,18 +60,18 @@ def world() -> World:
     serve(stores, "free", identity(TensorProto.FLOAT, (None, None)))
     three = helper.make_node("Constant", [], ["y"], value_float=3.0)
     serve(stores, "constant", graph([three], {}, {"y": (TensorProto.FLOAT, ())}))
-    asker = LocalAsker(objects)
-    backends = make_backends(stores, asker, SETTINGS)
+    inference = LocalInference(objects)
+    backends = make_backends(stores, inference, SETTINGS)
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    return World(stores, asker, backends, create_app(backends), secret)
+    return World(stores, inference, backends, create_app(backends), secret)
 
 
 @pytest.fixture(autouse=True)
 def reset(world: World) -> None:
     """Reset the pool, and clear the gateway's caches."""
-    world.asker.error = None
-    world.asker.targets.clear()
-    world.asker.within_s.clear()
+    world.inference.error = None
+    world.inference.targets.clear()
+    world.inference.within_s.clear()
     world.backends.forget_models()
 
 

@@ -179,7 +179,7 @@ async def test_values_that_the_model_cannot_take_are_refused(client: httpx.Async
     [Overloaded("full"), DeadlineExceeded("late"), BrokerUnavailable("away"), TidepoolError("an internal error")],
 )
 async def test_an_error_of_the_pool_is_passed_on(client: httpx.AsyncClient, world: World, error: TidepoolError) -> None:
-    world.asker.error = error
+    world.inference.error = error
 
     response = await client.post(INFER, json={"inputs": [X]})
 
@@ -199,7 +199,7 @@ async def test_the_timeout_header_sets_the_deadline(client: httpx.AsyncClient, w
     await client.post(INFER, json={"inputs": [X]}, headers={"X-Request-Timeout": "1.5"})
     await client.post(INFER, json={"inputs": [X]})
 
-    assert world.asker.within_s == [1.5, SETTINGS.predict_timeout_s]
+    assert world.inference.within_s == [1.5, SETTINGS.predict_timeout_s]
 
 
 @pytest.mark.parametrize(

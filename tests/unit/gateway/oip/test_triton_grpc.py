@@ -59,7 +59,7 @@ def test_the_repository_lists_and_loads_models(client: triton.InferenceServerCli
     client.load_model("sums", headers=world.metadata)
     client.unload_model("sums", headers=world.metadata)
 
-    assert [target.model for target in world.asker.targets] == ["sums"]
+    assert [target.model for target in world.inference.targets] == ["sums"]
     assert client.is_model_ready("sums", headers=world.metadata)
     with pytest.raises(InferenceServerException, match="send no parameters"):
         client.load_model("sums", config="{}", headers=world.metadata)
@@ -192,7 +192,7 @@ def test_an_invalid_request_is_refused(
 def test_an_error_of_the_pool_is_passed_on(
     client: triton.InferenceServerClient, world: World, error: TidepoolError, code: str
 ) -> None:
-    world.asker.error = error
+    world.inference.error = error
 
     with pytest.raises(InferenceServerException) as caught:
         client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], headers=world.metadata)
@@ -211,8 +211,8 @@ def test_client_timeouts_set_the_deadline(client: triton.InferenceServerClient, 
     client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], client_timeout=20, headers=world.metadata)
     client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], timeout=2_500_000, headers=world.metadata)
 
-    assert 15 < world.asker.within_s[0] < 25
-    assert world.asker.within_s[1] == 2.5
+    assert 15 < world.inference.within_s[0] < 25
+    assert world.inference.within_s[1] == 2.5
 
 
 def test_inference_needs_a_key_with_the_scope(client: triton.InferenceServerClient, world: World) -> None:

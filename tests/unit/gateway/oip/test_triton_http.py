@@ -48,7 +48,7 @@ def test_the_repository_lists_and_loads_models(client: triton.InferenceServerCli
     assert {"name": "sums", "version": "1", "state": "READY", "reason": ""} in index
 
     client.load_model("sums", headers=world.headers)
-    assert [target.model for target in world.asker.targets] == ["sums"]
+    assert [target.model for target in world.inference.targets] == ["sums"]
 
     # when a model is unloaded, it stays ready, because a replica loads it again for the next request
     client.unload_model("sums", headers=world.headers)
@@ -91,7 +91,7 @@ def test_models_without_a_batch_axis_are_served(client: triton.InferenceServerCl
 
     assert output.shape == array.shape
     assert (output == array).all()
-    assert not world.asker.targets[0].batched
+    assert not world.inference.targets[0].batched
 
 
 def test_a_model_without_inputs_is_served(client: triton.InferenceServerClient, world: World) -> None:
@@ -141,7 +141,7 @@ def test_a_compressed_request_is_answered(client: triton.InferenceServerClient, 
 def test_the_timeout_parameter_is_in_microseconds(client: triton.InferenceServerClient, world: World) -> None:
     client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], timeout=2_500_000, headers=world.headers)
 
-    assert world.asker.within_s == [2.5]
+    assert world.inference.within_s == [2.5]
 
 
 def test_an_error_message_says_what_to_change(client: triton.InferenceServerClient, world: World) -> None:
