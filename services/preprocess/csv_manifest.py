@@ -52,11 +52,11 @@ def rows(name: str, data: bytes, most: int) -> Iterator[Row]:
 
 
 def _opened(name: str, text: str) -> tuple[Iterator[list[str]], dict[str, int]]:
-    """Return a reader after the header, and the position of each column; a column `split` that is absent is far off."""
+    """Return a reader after the header, and the column numbers; that of an absent column is beyond any row."""
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         header = [_column(cell) for cell in next((cells for cells in reader if cells), [])]
-        if header == ["sep="] or header[:1] == [f"sep={delimiter}"]:  # Excel's own first line
+        if "".join(header).startswith("sep="):  # Excel's own first line
             header = [_column(cell) for cell in next(reader, [])]
         columns = {
             field: next((header.index(column) for column in usual if column in header), len(text))
