@@ -33,7 +33,8 @@ def is_clutter(name: str) -> bool:
     parts = name.lower().split("/")
     if not _CLUTTER.isdisjoint(parts):
         return True
-    return parts[-1].startswith("._") or (_is_hidden(parts[-1]) and not parts[-1].endswith(IMAGES))
+    file = parts[-1]
+    return file.startswith("._") or (_is_hidden(file) and not file.endswith(IMAGES))
 
 
 def fault(name: str) -> str | None:
@@ -48,7 +49,7 @@ def fault(name: str) -> str | None:
         return "its name leaves the archive through '..'"
     if name.lower().endswith(ARCHIVES):
         return "nested archive"
-    return _hidden(name)
+    return _hidden(name) if name.startswith(".") or "/." in name else None
 
 
 def _hidden(name: str) -> str | None:

@@ -39,7 +39,7 @@ def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     They name splits if all of them have the name of a split, or if there is a training folder with folders in it
     and a validation or test folder, whatever else is there. Raise BadDataset if it cannot be told.
     """
-    paths = [name.split("/")[:-1] for name in names]
+    paths = _folders(names)
     inside = _inside(paths)
     splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
     if len(splits) < len(inside) and not _are_splits(splits, inside):
@@ -47,7 +47,7 @@ def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
         return {}
     below: dict[str, list[list[str]]] = defaultdict(list)
     for path in paths:
-        below["".join(path[:1])].append(path)
+        below[path[0]].append(path)
     return {folder: SplitFolder(split, _depth(folder, below[folder])) for folder, split in splits.items()}
 
 
@@ -56,14 +56,15 @@ def unwrapped(files: Mapping[str, str]) -> dict[str, str] | None:
 
     That is the only top folder, or the only one that has split folders in it. Raise BadDataset if several have.
     """
-    inside = _inside(name.split("/")[:-1] for name in files)
+    paths = _folders(files)
+    inside = _inside(paths)
     if split_folders(files):
         return None
     if len(inside) == 1:
         wrapper = next(iter(inside))
         inner = _within(wrapper, files)
         return inner if inside[wrapper] or csv_manifest.tables(inner) else None
-    holders = _holding_splits(files, inside)
+    holders = _holding_splits(paths, inside)
     if len(holders) > 1:
         raise BadDataset(
             f"{shown(holders[0])!r} and {shown(holders[1])!r} each have folders for training and testing; send only one"
@@ -93,12 +94,16 @@ def _with_one_prefix(folders: Iterable[str]) -> dict[str, Split]:
     return several[0] if len(several) == 1 else {}
 
 
+def _folders(names: Iterable[str]) -> list[list[str]]:
+    """Return each folder that has files, once, as the names on its path."""
+    return [folder.split("/") for folder in dict.fromkeys(name.rpartition("/")[0] for name in names) if folder]
+
+
 def _inside(paths: Iterable[list[str]]) -> dict[str, set[str]]:
     """Return the names of the folders directly in each top folder."""
     inside: dict[str, set[str]] = defaultdict(set)
     for folders in paths:
-        if folders:
-            inside[folders[0]].update(folders[1:2])
+        inside[folders[0]].update(folders[1:2])
     return dict(inside)
 
 
@@ -112,9 +117,9 @@ def _are_splits(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> 
     return with_classes and len(set(splits.values())) > 1
 
 
-def _holding_splits(files: Iterable[str], inside: Mapping[str, set[str]]) -> list[str]:
+def _holding_splits(paths: Iterable[list[str]], inside: Mapping[str, set[str]]) -> list[str]:
     """Return the top folders that have a training folder with folders in it and another split folder in them."""
-    deep = {tuple(folders[:2]) for name in files if len(folders := name.split("/")[:-1]) > 2}
+    deep = {tuple(folders[:2]) for folders in paths if len(folders) > 2}
     holders = []
     for top, names in inside.items():
         splits = {name: split for name in names if (split := split_named(name))}

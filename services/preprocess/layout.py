@@ -1,7 +1,7 @@
 """The class and split of every image, from the layout of the archive."""
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from contract.datasets import Split
@@ -10,6 +10,7 @@ from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
 from services.preprocess.csv_manifest import Row
+from services.preprocess.folders import SplitFolder
 from services.preprocess.manifest_search import Manifest, search
 
 MOST_CLASSES = 1000
@@ -116,22 +117,32 @@ def _assumed(root: _Root, files: tuple[str, ...]) -> str:
 
 def _by_folder(root: _Root, rejections: Rejections) -> Iterator[ImageFile]:
     splits = folders.split_folders(root.files)
+    places: dict[str, tuple[str, Split | None] | str] = {}  # judged once for each folder, not for each file
     for name, file in root.files.items():
-        parts = name.split("/")[:-1]
-        place = splits.get(parts[0]) if parts else None
-        depth = place.depth if place else 0
         if file in root.strays:
             continue
-        if splits and parts and not place:
-            rejections.add(file, "not in a split folder")
-        elif len(parts) <= depth:
-            rejections.add(file, _NO_CLASS)
-        elif place and len(parts) > depth + 1 and parts[depth].lower() == parts[0].lower():
-            rejections.add(file, "in a copy of its split folder")
-        elif reason := label_fault(label := normalised_label(parts[depth])):
-            rejections.add(file, reason)
+        folder = name.rpartition("/")[0]
+        place = places.get(folder)
+        if place is None:
+            place = places[folder] = _place(folder.split("/") if folder else [], splits)
+        if isinstance(place, str):
+            rejections.add(file, place)
         else:
-            yield ImageFile(file, label, place.split if place else None)
+            yield ImageFile(file, *place)
+
+
+def _place(parts: list[str], splits: Mapping[str, SplitFolder]) -> tuple[str, Split | None] | str:
+    """Return the label and split of the files in a folder, or why they are rejected."""
+    top = splits.get(parts[0]) if parts else None
+    depth = top.depth if top else 0
+    if splits and parts and not top:
+        return _OUTSIDE
+    if len(parts) <= depth:
+        return _NO_CLASS
+    if top and len(parts) > depth + 1 and parts[depth].lower() == parts[0].lower():
+        return "in a copy of its split folder"
+    label = normalised_label(parts[depth])
+    return label_fault(label) or (label, top.split if top else None)
 
 
 def _by_manifest(root: _Root, manifest: Manifest, rejections: Rejections) -> Iterator[ImageFile]:

@@ -4,6 +4,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from contract.errors import BadDataset, BadImage
 from media.archives.names import IMAGES, clean
@@ -46,7 +47,9 @@ def search(
                 raise
             strays[files[table]] = error.message
             continue
-        if table.lower() in csv_manifest.NAMES or _describes(manifest, len(files)):
+        if table.lower() in csv_manifest.NAMES:
+            return manifest, {}
+        if _describes(manifest, len(files)):
             usable.append(table)
         else:
             strays[files[table]] = f"the rows of {shown(table)} name other files than those of the archive"
@@ -84,19 +87,14 @@ class Paths:
 
     def __init__(self, files: Mapping[str, str]) -> None:
         """Index the files by their names relative to the manifest; the values are their names in the archive."""
-        self._exact: dict[str, str] = {_key(name): file for name, file in files.items()}
-        self._exact |= files
-        whole = [(_key(file), file) for file in files.values()]
-        self._endings = [
-            _ordered(whole),
-            _ordered((key.rpartition(".")[0], file) for key, file in whole if _image(key)),
-        ]
+        self._exact = {_composed(name): file for name, file in files.items()} | dict(files)
+        self._files = tuple(files.values())
 
     def matches(self, path: str) -> list[str]:
         """Return the file that the path means, no file, or two if there are several."""
-        key = _key(path)
-        if not key or path in self._exact or key in self._exact:
-            return [self._exact[path if path in self._exact else key]] if key else []
+        key = path if path in self._exact else _composed(clean(path))
+        if not key or key in self._exact:
+            return [self._exact[key]] if key else []
         ending = f"/{key}"[::-1]
         for names in self._endings:
             first = bisect_left(names, (ending, ""))
@@ -104,9 +102,15 @@ class Paths:
                 return matching
         return []
 
+    @cached_property
+    def _endings(self) -> tuple[list[tuple[str, str]], ...]:
+        """All files, and image files without their extension."""
+        whole = [(_composed(file), file) for file in self._files]
+        return _ordered(whole), _ordered((key.rpartition(".")[0], file) for key, file in whole if _image(key))
 
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", clean(name))
+
+def _composed(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _image(name: str) -> bool:

@@ -1,8 +1,11 @@
 """Folders are taken for wrappers, splits or classes as people mean them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contract.datasets import Split
 from contract.errors import BadDataset
@@ -123,4 +126,18 @@ def test_classes_may_have_the_names_of_splits(names: list[str], classes: set[str
 )
 def test_what_cannot_be_told_is_refused(names: list[str], reason: str) -> None:
     with pytest.raises(BadDataset, match=reason):
+        placed(names)
+
+
+PARTS = st.sampled_from(
+    ["train", "Training", "test", "val", "cat", "dog", "archive", "seg_train", "a.csv", "labels.csv"]
+)
+NAMES = st.builds(
+    lambda folders, number: "/".join([*folders, number]), st.lists(PARTS, max_size=4), st.sampled_from("12")
+)
+
+
+@given(st.lists(st.one_of(NAMES, st.sampled_from(["a.csv", "b.csv", "archive/a.csv"])), unique=True, max_size=12))
+def test_no_file_is_lost_however_folders_are_arranged(names: list[str]) -> None:
+    with suppress(BadDataset):
         placed(names)
