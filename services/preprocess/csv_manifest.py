@@ -33,6 +33,14 @@ def tables(names: Collection[str]) -> list[str]:
     return next(([by_name[name]] for name in NAMES if name in by_name), found)
 
 
+def check_columns(name: str, data: bytes) -> None:
+    """Raise BadDataset if the file lacks a column that a manifest needs, whatever its encoding."""
+    try:
+        _opened(name, data.decode("utf-8-sig", errors="replace"))
+    except csv.Error as error:
+        raise BadDataset(f"{shown(name)} is not a readable CSV file") from error
+
+
 def rows(name: str, data: bytes, most: int) -> Iterator[Row]:
     """Yield the rows of a UTF-8 CSV file, with or without a byte order mark, separated by comma, semicolon or tab.
 

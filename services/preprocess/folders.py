@@ -16,6 +16,7 @@ _NAME = re.compile(
     r"(?:[ _-]?(?:set|data|images?))?",
     re.IGNORECASE,
 )
+_SUFFIXES = ("set", "data", "image", "images")
 _PLAIN = (None, "seg")  # prefixes of names that are splits whatever stands beside them
 
 
@@ -37,13 +38,16 @@ def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     """Return the top folders that name splits, or nothing if the top folders are classes.
 
     They name splits if all of them have the name of a split, or if there is a training folder with folders in it
-    and a validation or test folder, whatever else is there. Raise BadDataset if it cannot be told.
+    and a validation or test folder, whatever else is there. A single folder called `test_images` or the like wraps
+    the dataset; only a plain name such as `train` is a split then. Raise BadDataset if it cannot be told.
     """
     paths = _folders(names)
     inside = _inside(paths)
     splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
     if len(splits) < len(inside) and not _are_splits(splits, inside):
         _check_training_is_a_class(splits, inside)
+        return {}
+    if len(inside) == 1 and not all(name.isalpha() and not name.lower().endswith(_SUFFIXES) for name in inside):
         return {}
     below: dict[str, list[list[str]]] = defaultdict(list)
     for path in paths:
@@ -129,14 +133,17 @@ def _holding_splits(paths: Iterable[list[str]], inside: Mapping[str, set[str]]) 
 
 
 def _check_training_is_a_class(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> None:
-    """Raise BadDataset for a training folder with several folders in it beside folders that have none of the same."""
+    """Raise BadDataset for a training folder that is doubtful as a class.
+
+    That is one beside a validation or test folder, or one with several folders in it, none of which the others have.
+    """
     others = sorted(folder for folder in inside if folder not in splits)
     beside = set().union(*(inside[folder] for folder in others))
     for training in (folder for folder, split in splits.items() if split is Split.TRAIN):
-        if len(inside[training]) > 1 and not inside[training] & beside:
+        if len(set(splits.values())) > 1 or (len(inside[training]) > 1 and not inside[training] & beside):
             raise BadDataset(
-                f"{shown(training)!r} has folders in it and stands beside {shown(others[0])!r}, so it may be a split "
-                "or a class; remove the folders that are no split, or rename it if it is a class"
+                f"{shown(training)!r} beside {shown(others[0])!r} may be a split or a class; if it is a split, put "
+                "class folders in it and remove the folders that are no split; if it is a class, rename it"
             )
 
 

@@ -30,26 +30,26 @@ def search(
     """Return the manifest outside of any folder, if there is one, and why each other CSV file there is none.
 
     `files` maps names to names in the archive; the reasons are by the latter. A file called manifest.csv or labels.csv
-    must be a manifest: raise BadDataset if it is not. Another CSV file is one if it has the columns, and at least half
-    of its rows name files or it names half of the files. A sample submission counts only without another manifest.
+    must be a manifest. Another CSV file is one if it has the columns, and at least half of its rows name files or it
+    names half of the files. A sample submission counts only without another manifest. Raise BadDataset if a file that
+    must be a manifest lacks the columns, or one with the columns cannot be read.
     """
     tables = csv_manifest.tables(files)
     if not tables:
         return None, {}
     paths = Paths(files)
+    if tables[0].lower() in csv_manifest.NAMES:
+        return _read(tables[0], _content(tables[0], files, read), most_rows, paths), {}
     strays = {files[table]: "one of several CSV files; name the one to use manifest.csv" for table in tables}
     usable: list[str] = []
     for table in tables[:MOST_TABLES]:
+        data = _content(table, files, read)
         try:
-            manifest = _read(table, files, read, most_rows, paths)
+            csv_manifest.check_columns(table, data)
         except BadDataset as error:
-            if table.lower() in csv_manifest.NAMES:
-                raise
             strays[files[table]] = error.message
             continue
-        if table.lower() in csv_manifest.NAMES:
-            return manifest, {}
-        if _describes(manifest, len(files)):
+        if _describes(_read(table, data, most_rows, paths), len(files)):
             usable.append(table)
         else:
             strays[files[table]] = f"the rows of {shown(table)} name other files than those of the archive"
@@ -57,13 +57,11 @@ def search(
     if len(usable) != 1 or len(tables) > MOST_TABLES:
         return None, strays
     others = {file: reason for file, reason in strays.items() if file != files[usable[0]]}
-    return _read(usable[0], files, read, most_rows, paths), others
+    return _read(usable[0], _content(usable[0], files, read), most_rows, paths), others
 
 
-def _read(
-    table: str, files: Mapping[str, str], read: Callable[[str], bytes], most_rows: int, paths: "Paths"
-) -> Manifest:
-    return Manifest(table, tuple(csv_manifest.rows(table, _content(table, files, read), most_rows)), paths)
+def _read(table: str, data: bytes, most_rows: int, paths: "Paths") -> Manifest:
+    return Manifest(table, tuple(csv_manifest.rows(table, data, most_rows)), paths)
 
 
 def _content(table: str, files: Mapping[str, str], read: Callable[[str], bytes]) -> bytes:

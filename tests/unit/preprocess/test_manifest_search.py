@@ -71,7 +71,8 @@ def test_a_manifest_labels_images_by_path_name_or_id(files: dict[str, str]) -> N
     [
         ("class id,filepaths,labels\n0,cat/1.jpg,cat\n", "needs the columns path,label"),
         ("id,class\n10,cat\n11,dog\n", "name other files"),
-        ("caf\ud8ff", "not UTF-8"),
+        ("caf\ud8ff", "needs the columns"),
+        ("x" * 200_000, "not a readable CSV"),
         ("", "needs the columns"),
     ],
 )
@@ -97,6 +98,13 @@ def test_a_stray_csv_beside_the_wrapper_does_not_hide_it() -> None:
 def test_a_file_called_labels_csv_must_be_a_manifest() -> None:
     with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
         arranged(FOLDERS | {"labels.csv": "a,b\n"})
+
+
+def test_a_manifest_in_another_encoding_is_not_taken_for_a_stray_csv() -> None:
+    text = "id,label\n1,café\n2,dog\n".encode("latin-1")
+
+    with pytest.raises(BadDataset, match=r"train\.csv is not UTF-8 text"):
+        arrange((*FOLDERS, "train.csv"), lambda _: text, Limits(), Rejections())
 
 
 def test_of_several_manifests_none_is_chosen() -> None:
