@@ -3,8 +3,19 @@
 import re
 
 MAX_LENGTH = 1024
-CLUTTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
+IMAGES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".ppm", ".pgm"),
+)
+_CLUTTER = frozenset(  # in lower case: what operating systems, NAS servers and editors leave behind
+    {
+        *("__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".appledouble"),
+        *("@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", ".thumbnails", ".xvpics"),
+        *(".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".idea", ".vscode", ".cache", ".dvc"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),
+    }
+)
 
 
 def clean(raw: str) -> str:
@@ -15,8 +26,15 @@ def clean(raw: str) -> str:
 
 
 def is_clutter(name: str) -> bool:
-    """Return whether a file is a by-product of an operating system, such as a dotfile or thumbnail cache."""
-    return any(part in CLUTTER or (part.startswith(".") and part != "..") for part in name.split("/"))
+    """Return whether a file is a by-product of an operating system or editor, such as a thumbnail cache.
+
+    Also a file whose name begins with a dot, unless it has the extension of an image.
+    """
+    parts = name.lower().split("/")
+    if not _CLUTTER.isdisjoint(parts):
+        return True
+    file = parts[-1]
+    return file.startswith("._") or (_is_hidden(file) and not file.endswith(IMAGES))
 
 
 def fault(name: str) -> str | None:
@@ -31,4 +49,15 @@ def fault(name: str) -> str | None:
         return "its name leaves the archive through '..'"
     if name.lower().endswith(ARCHIVES):
         return "nested archive"
-    return None
+    return _hidden(name) if name.startswith(".") or "/." in name else None
+
+
+def _hidden(name: str) -> str | None:
+    *folders, file = name.split("/")
+    if any(_is_hidden(folder) for folder in folders):
+        return "in a folder whose name begins with a dot; rename it if it is a class"
+    return "its name begins with a dot" if _is_hidden(file) else None
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") and part[1:2] not in ("", ".")

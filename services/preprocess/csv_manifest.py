@@ -1,4 +1,4 @@
-"""CSV manifests with the columns `path,label[,split]`."""
+"""CSV manifests: one column names the file, one its class, and one may name its split."""
 
 import csv
 import io
@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from contract.errors import BadDataset
 from media.archives.rejections import shown
 
-_NAMES = ("manifest.csv", "labels.csv")
+NAMES = ("manifest.csv", "labels.csv")  # a file of this name must be a manifest
+COLUMNS = {
+    "path": ("path", "file", "file_name", "filename", "image", "image_id", "id"),
+    "label": ("label", "class", "target", "category"),
+    "split": ("split",),
+}
+_DELIMITERS = (",", ";", "\t")
 
 
 @dataclass(frozen=True)
@@ -20,28 +26,57 @@ class Row:
     split: str
 
 
-def find(names: Collection[str]) -> str | None:
-    """Return the manifest among the names: `manifest.csv`, `labels.csv` or the only CSV file outside of any folder."""
-    tables = [name for name in names if "/" not in name and name.lower().endswith(".csv")]
-    return next((name for name in _NAMES if name in tables), tables[0] if len(tables) == 1 else None)
+def tables(names: Collection[str]) -> list[str]:
+    """Return the CSV files outside of any folder; only the one to use if it is called manifest.csv or labels.csv."""
+    found = sorted(name for name in names if "/" not in name and name.lower().endswith((".csv", ".tsv")))
+    by_name = {name.lower(): name for name in found}
+    return next(([by_name[name]] for name in NAMES if name in by_name), found)
+
+
+def check_columns(name: str, data: bytes) -> None:
+    """Raise BadDataset if the file lacks a column that a manifest needs, whatever its encoding."""
+    try:
+        _opened(name, data.decode("utf-8-sig", errors="replace"))
+    except csv.Error as error:
+        raise BadDataset(f"{shown(name)} is not a readable CSV file") from error
 
 
 def rows(name: str, data: bytes, most: int) -> Iterator[Row]:
-    """Yield the rows of a UTF-8 CSV file, with or without a byte order mark.
+    """Yield the rows of a UTF-8 CSV file, with or without a byte order mark, separated by comma, semicolon or tab.
 
-    Raise BadDataset if it cannot be read or has more than `most` rows.
+    Raise BadDataset if it cannot be read, lacks a column or has more than `most` rows.
     """
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restval="")
-        columns = {str(column).strip().lower(): column for column in reader.fieldnames or ()}
-        if not {"path", "label"} <= columns.keys():
-            raise BadDataset(f"{shown(name)} needs the columns path,label or path,label,split in its first line")
-        for count, row in enumerate(reader, start=1):
+        text = data.decode("utf-8-sig")
+        reader, columns = _opened(name, text)
+        for count, cells in enumerate((cells for cells in reader if cells), start=1):
             if count > most:
                 raise BadDataset(f"{shown(name)} has over {most} rows")
-            cells = {column: row[columns[column]].strip() for column in ("path", "label")}
-            yield Row(**cells, split=row[columns["split"]].strip() if "split" in columns else "")
+            yield Row(**{field: cells[at].strip() if at < len(cells) else "" for field, at in columns.items()})
     except UnicodeDecodeError:
         raise BadDataset(f"{shown(name)} is not UTF-8 text") from None
     except csv.Error as error:
         raise BadDataset(f"{shown(name)} is not a readable CSV file") from error
+
+
+def _opened(name: str, text: str) -> tuple[Iterator[list[str]], dict[str, int]]:
+    """Return a reader after the header, and the column numbers; that of an absent column is beyond any row."""
+    for delimiter in _DELIMITERS:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        header = [_column(cell) for cell in next((cells for cells in reader if cells), [])]
+        if "".join(header).startswith("sep="):  # Excel's own first line
+            header = [_column(cell) for cell in next(reader, [])]
+        columns = {
+            field: next((header.index(column) for column in usual if column in header), len(text))
+            for field, usual in COLUMNS.items()
+        }
+        if max(columns["path"], columns["label"]) < len(text):
+            return reader, columns
+    raise BadDataset(
+        f"{shown(name)} needs the columns path,label or path,label,split in its first line "
+        f"(for path also {', '.join(COLUMNS['path'][1:])}; for label also {', '.join(COLUMNS['label'][1:])})"
+    )
+
+
+def _column(cell: str) -> str:
+    return cell.strip().lower().replace(" ", "_")

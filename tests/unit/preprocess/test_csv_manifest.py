@@ -14,16 +14,44 @@ def read(text: str | bytes, most: int = 100) -> list[Row]:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["labels.csv", "manifest.csv", "1.png"], "manifest.csv"),
-        (["other.csv", "labels.csv"], "labels.csv"),
-        (["Images.CSV", "cat/other.csv"], "Images.CSV"),
-        (["one.csv", "two.csv"], None),
-        (["cat/manifest.csv"], None),
-        (["1.png"], None),
+        (["labels.csv", "manifest.csv", "1.png"], ["manifest.csv"]),
+        (["other.csv", "Labels.CSV"], ["Labels.CSV"]),
+        (["Images.CSV", "cat/other.csv"], ["Images.CSV"]),
+        (["two.csv", "one.tsv"], ["one.tsv", "two.csv"]),
+        (["cat/manifest.csv"], []),
+        (["1.png"], []),
     ],
 )
-def test_the_manifest_is_found_by_its_name(names: list[str], expected: str | None) -> None:
-    assert csv_manifest.find(names) == expected
+def test_tables_lie_outside_of_folders_and_a_manifest_is_the_only_one(names: list[str], expected: list[str]) -> None:
+    assert csv_manifest.tables(names) == expected
+
+
+@pytest.mark.parametrize("path", ["path", "file", "file_name", "filename", "File Name", "image", "image_id", "ID"])
+@pytest.mark.parametrize("label", ["label", "class", "Target", "category"])
+def test_columns_have_any_usual_name(path: str, label: str) -> None:
+    assert read(f"x,{label},{path},split\n0,cat,1.png,train\n") == [Row("1.png", "cat", "train")]
+
+
+def test_of_several_usual_columns_the_plainest_is_used() -> None:
+    assert read("id,path,class,label\n7,1.png,3,cat\n") == [Row("1.png", "cat", "")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("first", ["", "sep={}\n"])
+def test_spreadsheets_write_many_kinds_of_csv(delimiter: str, end: str, mark: bytes, first: str) -> None:
+    lines = ["path|label", "a.png|cat", 'b.png|"dog"', 'c.png| "a|b"']
+    text = first.format(delimiter) + "".join(line.replace("|", delimiter) + end for line in lines)
+
+    labels = [row.label for row in read(mark + text.encode())]
+
+    assert labels == ["cat", "dog", f"a{delimiter}b"]
+
+
+@pytest.mark.parametrize("cell", ["cat", " cat", "cat ", ' "cat"', '"cat" ', '" cat "', "\u00a0cat"])
+def test_labels_have_no_quotes_or_spaces_around_them(cell: str) -> None:
+    assert read(f"path,label\n1.png,{cell}\n") == [Row("1.png", "cat", "")]
 
 
 def test_rows_may_have_a_split() -> None:
@@ -49,7 +77,7 @@ def test_missing_cells_are_empty_and_empty_rows_are_skipped() -> None:
     assert read("path,label\n1.png\n\n2.png,cat\n") == [Row("1.png", "", ""), Row("2.png", "cat", "")]
 
 
-@pytest.mark.parametrize("text", ["", "1.png,cat\n", "path;label\n1.png;cat\n", "file,class\n"])
+@pytest.mark.parametrize("text", ["", "\n", "1.png,cat\n", "path|label\n1.png|cat\n", "filepaths,labels\n"])
 def test_a_header_is_required(text: str) -> None:
     with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
         read(text)

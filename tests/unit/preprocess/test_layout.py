@@ -158,6 +158,31 @@ def test_an_archive_without_two_classes_is_rejected(names: list[str], reason: st
         arranged(names)
 
 
+@pytest.mark.parametrize(
+    ("names", "layout"),
+    [
+        (["cat/1.png", "cat/2.png"], "read as class folders; the first paths are 'cat/1.png', 'cat/2.png'"),
+        (["a/b/1.png", "a/b/2.png"], "read as class folders in 'a'; the first paths are 'a/b/1.png', 'a/b/2.png'"),
+        (["train/1.png", "test/1.png"], "read as splits named by test, train, with class folders in them; the first"),
+        (["labels.csv", "1.png"], r"read with the manifest labels\.csv; the first paths are 'labels\.csv', '1\.png'"),
+    ],
+)
+def test_a_failed_dataset_says_which_layout_was_assumed(names: list[str], layout: str) -> None:
+    with pytest.raises(BadDataset, match=layout):
+        arranged(names, "path,label\n1.png,cat\n")
+
+
+def test_a_failed_dataset_shows_ten_paths_of_bounded_length() -> None:
+    names = ["x" * 1000 + f"{number}.png" for number in range(20)]
+
+    with pytest.raises(BadDataset) as caught:
+        arranged(names)
+
+    shown = caught.value.message.partition("the first paths are ")[2]
+    assert shown.count("…") == 10
+    assert len(caught.value.message) < 3500
+
+
 def test_the_number_of_classes_is_limited() -> None:
     names = [f"{label}/1.png" for label in range(1001)]
 

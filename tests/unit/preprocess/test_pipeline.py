@@ -102,6 +102,24 @@ def test_bad_files_are_listed_and_the_rest_is_used(prepared: Prepare) -> None:
     }
 
 
+def test_every_file_of_an_archive_is_an_image_a_rejection_or_clutter(prepared: Prepare) -> None:
+    clutter = [
+        "cat/@eaDir/0.png",
+        "dog/.ipynb_checkpoints/0.png",
+        "Thumbs.db",
+        "dog/Desktop.ini",
+        "__MACOSX/cat/._0.png",
+    ]
+    hidden = [".birds/0.png", ".birds/1.png", "cat/.0.png"]
+
+    data = prepared(class_folders() | dict.fromkeys([*clutter, *hidden], png()) | {"birds.csv": b"name,colour"})
+
+    assert data.classes == ("cat", "dog")
+    assert sum(data.counts.model_dump().values()) == 20
+    assert [item.file for item in data.rejected_files] == sorted([*hidden, "birds.csv"])
+    assert all("begins with a dot" in item.reason for item in data.rejected_files if item.file in hidden)
+
+
 def test_rejected_files_are_all_counted_and_a_thousand_listed(prepared: Prepare) -> None:
     data = prepared(class_folders() | {f"cat/x{number:04d}.png": b"" for number in range(1100)})
 

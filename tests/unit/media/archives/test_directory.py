@@ -118,7 +118,7 @@ def test_nested_archive_is_rejected(path: Path) -> None:
 
 
 def test_folders_and_clutter_are_ignored(path: Path) -> None:
-    clutter = ["cat/", "__MACOSX/cat/._1.png", "cat/.DS_Store", "Thumbs.db", ".hidden/1.png"]
+    clutter = ["cat/", "__MACOSX/cat/._1.png", "cat/.DS_Store", "Thumbs.db", "cat/@eaDir/1.jpg/thumb.jpg", ".git/1.png"]
 
     names, rejected = listed(
         zipped(path, [*((name, b"") for name in clutter), (special("dog", stat.S_IFDIR), b""), ("cat/1.png", b"")])

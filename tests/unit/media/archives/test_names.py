@@ -21,12 +21,19 @@ def test_names_are_normalized(raw: str, expected: str) -> None:
     assert names.clean(raw) == expected
 
 
-@pytest.mark.parametrize("name", ["__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", ".git/config", "cat/._1.png"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("__MACOSX/cat/1.png", "cat/.DS_Store", "cat/Thumbs.db", ".git/config", "cat/._1.png", "cat/.gitkeep"),
+        *("cat/@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "@eaDir/1.png", ".ipynb_checkpoints/1-checkpoint.png"),
+        *("THUMBS.DB", "cat/Desktop.ini", "Thumbs.db/1.png", "#recycle/1.png", "$RECYCLE.BIN/1.png"),
+    ],
+)
 def test_clutter_is_recognized(name: str) -> None:
     assert names.is_clutter(name)
 
 
-@pytest.mark.parametrize("name", ["cat/1.png", "../1.png", "cat/..", "thumbs/1.png"])
+@pytest.mark.parametrize("name", ["cat/1.png", "../1.png", "cat/..", "thumbs/1.png", ".cats/1.png", "cat/.1.png"])
 def test_other_names_are_not_clutter(name: str) -> None:
     assert not names.is_clutter(name)
 
@@ -44,6 +51,9 @@ def test_other_names_are_not_clutter(name: str) -> None:
         ("cat/more.zip", "nested archive"),
         ("cat/more.TAR.GZ", "nested archive"),
         ("more.7z", "nested archive"),
+        (".cats/1.png", "in a folder whose name begins with a dot"),
+        ("train/.cats/a/1.png", "in a folder whose name begins with a dot"),
+        ("cat/.1.png", "its name begins with a dot"),
     ],
 )
 def test_bad_names_are_rejected(name: str, reason: str) -> None:

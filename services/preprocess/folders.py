@@ -1,0 +1,157 @@
+"""Which folders of an archive wrap the dataset, name splits or name classes."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from contract.datasets import Split
+from contract.errors import BadDataset
+from media.archives.rejections import shown
+from services.preprocess import csv_manifest
+
+MOST_WRAPPERS = 2
+_NAME = re.compile(
+    r"(?:(?P<prefix>.+)[ _-])?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
+    r"(?:[ _-]?(?:set|data|images?))?",
+    re.IGNORECASE,
+)
+_SUFFIXES = ("set", "data", "image", "images")
+_PLAIN = (None, "seg")  # prefixes of names that are splits whatever stands beside them
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """A top folder that names a split; `depth` counts the folders above its class folders."""
+
+    split: Split
+    depth: int
+
+
+def split_named(name: str) -> Split | None:
+    """Return the split that a usual name means, in any case: `train`, `Validation`, `seg_test`, `test_set`."""
+    prefix, split = _parsed(name)
+    return split if prefix in _PLAIN else None
+
+
+def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
+    """Return the top folders that name splits, or nothing if the top folders are classes.
+
+    They name splits if all of them have the name of a split, or if there is a training folder with folders in it
+    and a validation or test folder, whatever else is there. A single folder called `test_images` or the like wraps
+    the dataset; only a plain name such as `train` is a split then. Raise BadDataset if it cannot be told.
+    """
+    paths = _folders(names)
+    inside = _inside(paths)
+    splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
+    if len(splits) < len(inside) and not _are_splits(splits, inside):
+        _check_training_is_a_class(splits, inside)
+        return {}
+    if len(inside) == 1 and not all(name.isalpha() and not name.lower().endswith(_SUFFIXES) for name in inside):
+        return {}
+    below: dict[str, list[list[str]]] = defaultdict(list)
+    for path in paths:
+        below[path[0]].append(path)
+    return {folder: SplitFolder(split, _depth(folder, below[folder])) for folder, split in splits.items()}
+
+
+def unwrapped(files: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the files of the folder that wraps the dataset, by their names in it, or None if no folder does.
+
+    That is the only top folder, or the only one that has split folders in it. Raise BadDataset if several have.
+    """
+    paths = _folders(files)
+    inside = _inside(paths)
+    if split_folders(files):
+        return None
+    if len(inside) == 1:
+        wrapper = next(iter(inside))
+        inner = _within(wrapper, files)
+        return inner if inside[wrapper] or csv_manifest.tables(inner) else None
+    holders = _holding_splits(paths, inside)
+    if len(holders) > 1:
+        raise BadDataset(
+            f"{shown(holders[0])!r} and {shown(holders[1])!r} each have folders for training and testing; send only one"
+        )
+    return _within(holders[0], files) if holders else None
+
+
+def _parsed(name: str) -> tuple[str | None, Split | None]:
+    match = _NAME.fullmatch(name.strip())
+    if match is None:
+        return None, None
+    prefix = match["prefix"]
+    split = Split.TRAIN if match["train"] else Split.VAL if match["val"] else Split.TEST
+    return prefix and prefix.lower(), split
+
+
+def _with_one_prefix(folders: Iterable[str]) -> dict[str, Split]:
+    """Return folders such as `flowers_train` and `flowers_test`, if one prefix has a training and another split."""
+    by_prefix: dict[str | None, dict[str, Split]] = defaultdict(dict)
+    for folder in folders:
+        prefix, split = _parsed(folder)
+        if split:
+            by_prefix[prefix][folder] = split
+    several = [
+        splits for splits in by_prefix.values() if Split.TRAIN in splits.values() and len(set(splits.values())) > 1
+    ]
+    return several[0] if len(several) == 1 else {}
+
+
+def _folders(names: Iterable[str]) -> list[list[str]]:
+    """Return each folder that has files, once, as the names on its path."""
+    return [folder.split("/") for folder in dict.fromkeys(name.rpartition("/")[0] for name in names) if folder]
+
+
+def _inside(paths: Iterable[list[str]]) -> dict[str, set[str]]:
+    """Return the names of the folders directly in each top folder."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for folders in paths:
+        inside[folders[0]].update(folders[1:2])
+    return dict(inside)
+
+
+def _within(folder: str, files: Mapping[str, str]) -> dict[str, str]:
+    start = f"{folder}/"
+    return {name.removeprefix(start): file for name, file in files.items() if name.startswith(start)}
+
+
+def _are_splits(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> bool:
+    with_classes = any(inside[folder] for folder, split in splits.items() if split is Split.TRAIN)
+    return with_classes and len(set(splits.values())) > 1
+
+
+def _holding_splits(paths: Iterable[list[str]], inside: Mapping[str, set[str]]) -> list[str]:
+    """Return the top folders that have a training folder with folders in it and another split folder in them."""
+    deep = {tuple(folders[:2]) for folders in paths if len(folders) > 2}
+    holders = []
+    for top, names in inside.items():
+        splits = {name: split for name in names if (split := split_named(name))}
+        if _are_splits(splits, {name: {name} if (top, name) in deep else set() for name in splits}):
+            holders.append(top)
+    return holders
+
+
+def _check_training_is_a_class(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> None:
+    """Raise BadDataset for a training folder that is doubtful as a class.
+
+    That is one beside a validation or test folder, or one with several folders in it, none of which the others have.
+    """
+    others = sorted(folder for folder in inside if folder not in splits)
+    beside = set().union(*(inside[folder] for folder in others))
+    for training in (folder for folder, split in splits.items() if split is Split.TRAIN):
+        if len(set(splits.values())) > 1 or (len(inside[training]) > 1 and not inside[training] & beside):
+            raise BadDataset(
+                f"{shown(training)!r} beside {shown(others[0])!r} may be a split or a class; if it is a split, put "
+                "class folders in it and remove the folders that are no split; if it is a class, rename it"
+            )
+
+
+def _depth(top: str, paths: Iterable[list[str]]) -> int:
+    """Return how often the name of a split folder is repeated, as in `seg_train/seg_train/cat`."""
+    depth = 1
+    while True:
+        names = {path[depth] for path in paths if len(path) > depth}
+        if len(names) != 1 or next(iter(names)).lower() != top.lower():
+            return depth
+        depth += 1
