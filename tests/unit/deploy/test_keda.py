@@ -61,13 +61,13 @@ def strangers(value: Any, schema: Any, place: str = "spec") -> list[str]:
     if isinstance(schema, dict):
         unknown = [f"{place}.{name}" for name in value if name not in schema]
         return unknown + [
-            found
+            unknown
             for name in value
             if name in schema
-            for found in strangers(value[name], schema[name], f"{place}.{name}")
+            for unknown in strangers(value[name], schema[name], f"{place}.{name}")
         ]
     if isinstance(schema, list):
-        return [found for one in value for found in strangers(one, schema[0], place)]
+        return [unknown for one in value for unknown in strangers(one, schema[0], place)]
     return [] if type(value) is schema else [place]
 
 
@@ -85,10 +85,10 @@ def test_a_field_that_is_not_in_the_schema_is_found() -> None:
 
 
 def test_every_pool_is_scaled_by_its_own_demand() -> None:
-    asked = {document["metadata"]["name"]: document["spec"]["triggers"][0]["metadata"] for document in SCALED}
+    triggers = {document["metadata"]["name"]: document["spec"]["triggers"][0]["metadata"] for document in SCALED}
 
-    assert asked.keys() == set(POOL_NAMES)
-    for pool, metadata in asked.items():
+    assert triggers.keys() == set(POOL_NAMES)
+    for pool, metadata in triggers.items():
         url = urlsplit(metadata["url"])
         assert url.path == f"/v1/pools/{pool}/demand"
         assert (url.hostname, url.port) == ("gateway.tidepool.svc.cluster.local", 8080)
