@@ -28,9 +28,9 @@ class Row:
 
 def tables(names: Collection[str]) -> list[str]:
     """Return the CSV files outside of any folder; only the one to use if it is called manifest.csv or labels.csv."""
-    tables = sorted(name for name in names if "/" not in name and name.lower().endswith((".csv", ".tsv")))
-    by_name = {name.lower(): name for name in tables}
-    return next(([by_name[name]] for name in NAMES if name in by_name), tables)
+    candidates = sorted(name for name in names if "/" not in name and name.lower().endswith((".csv", ".tsv")))
+    by_name = {name.lower(): name for name in candidates}
+    return next(([by_name[name]] for name in NAMES if name in by_name), candidates)
 
 
 def check_columns(name: str, data: bytes) -> None:

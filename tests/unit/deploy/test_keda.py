@@ -61,13 +61,13 @@ def strangers(value: Any, schema: Any, place: str = "spec") -> list[str]:
     if isinstance(schema, dict):
         unknown = [f"{place}.{name}" for name in value if name not in schema]
         return unknown + [
-            unknown
+            field
             for name in value
             if name in schema
-            for unknown in strangers(value[name], schema[name], f"{place}.{name}")
+            for field in strangers(value[name], schema[name], f"{place}.{name}")
         ]
     if isinstance(schema, list):
-        return [unknown for one in value for unknown in strangers(one, schema[0], place)]
+        return [field for item in value for field in strangers(item, schema[0], place)]
     return [] if type(value) is schema else [place]
 
 
