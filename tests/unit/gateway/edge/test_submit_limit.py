@@ -61,7 +61,7 @@ async def test_submits_over_the_limit_are_refused_and_the_others_answered(
 
     # when another arrives, then it is refused immediately
     response = await limited.post(path, content="more")
-    assert "5 submits" in problem(response, 503, "overloaded").detail
+    assert "5 job submissions" in problem(response, 503, "overloaded").detail
     assert int(response.headers["Retry-After"]) > 0
     assert response.headers["X-Request-ID"] == response.json()["request_id"] != ""
 
