@@ -51,8 +51,8 @@ def celery_app(settings: BrokerSettings) -> Celery:
 def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[..., None]]) -> None:
     """Run a Celery worker that calls the function of every task on `queues`, one at a time, until SIGTERM.
 
-    A function blocks the worker's connection to the broker until it returns, so long work belongs in a thread. Celery's
-    thread pool is not used: it fetches the next message up to a second late, as a thread that ends does not wake it.
+    The worker receives no messages while a function runs, so a long task must start a thread of its own. Celery's
+    thread pool is not used: it fetches the next message up to a second late, as a finished thread does not wake it.
     """
     # no_ack: no message needs redelivery, and an acknowledgement lost in an outage would stop the worker permanently
     app.conf.task_queues = {name: {"exchange": name, "routing_key": name, "no_ack": True} for name in queues}
