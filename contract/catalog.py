@@ -5,12 +5,15 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from contract.base import Frozen, Name, Positive, Version, Whole
-from contract.datasets import Counts, Label, Rejected, Split, Thumbnail
+from contract.base import Frozen, Name, Positive, Sha256, Version, Whole
+from contract.choices import Choice
+from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.vet import Status
+from contract.lineage import Lineage
 from contract.references import ReferenceText
 from contract.training import EvaluationMetrics, OnnxInfo, TensorSignature
+from contract.variants import Variant, VariantName
 
 Percent = Annotated[int, Field(strict=True, ge=1, le=100)]
 # The keys of a JSON object are strings, so the key type is not strict.
@@ -42,6 +45,9 @@ class DatasetVersion(Frozen):
     rejected: Whole
     rejected_files: tuple[Rejected, ...]
     thumbnails: tuple[Thumbnail, ...]
+    warnings: tuple[DatasetWarning, ...] = ()
+    decisions: tuple[Choice, ...] = ()
+    data_sha256: Sha256 | None = None
 
 
 class Traffic(Frozen):
@@ -109,6 +115,11 @@ class ModelVersion(Frozen):
     trained_on: str | None = None
     provider: str | None = None
     onnx: OnnxInfo | None = None
+    decisions: tuple[Choice, ...] = ()
+    lineage: Lineage | None = None
+    variants: tuple[Variant, ...] = ()
+    serving: VariantName = "fp32"
+    unknown_below: float | None = None
 
 
 class Upload(Frozen):

@@ -6,11 +6,13 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from contract.artifacts import ObjectRef
-from contract.base import Frozen, Positive, Whole
+from contract.base import Frozen, Positive, Sha256, Whole
+from contract.choices import Choice
 from contract.division import Outcome
 from contract.images import ImageSpec
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Level = Annotated[int, Field(strict=True, ge=1, le=32)]  # of a folder: 1 is the first one below the split folder
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
@@ -21,12 +23,17 @@ class Split(StrEnum):
 
 
 class SplitSpec(Frozen):
-    """The shares of images that the archive does not assign to a split; stratified, deterministic for a seed."""
+    """The shares of images that the archive does not assign to a split; stratified, deterministic for a seed.
+
+    `group_by` keeps images of one group (a patient, a product, a video) in one split: the name of a column of the CSV
+    manifest, or the number of a folder level, counted like `class_level`.
+    """
 
     train: Share = 0.8
     val: Share = 0.1
     test: Share = 0.1
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    group_by: Annotated[str, Field(min_length=1, max_length=128)] | Level | None = None
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
@@ -42,6 +49,20 @@ class Rejected(Frozen):
 
     file: str
     reason: str
+
+
+class DatasetWarning(Frozen):
+    """Something doubtful in a dataset that was prepared all the same.
+
+    `code` is for programs (`one_image_classes`, `duplicate_images`, …), `advice` says what to do, and `examples` are up
+    to ten paths or classes out of `count`.
+    """
+
+    code: str
+    message: str
+    count: Positive
+    examples: tuple[str, ...]
+    advice: str
 
 
 class Thumbnail(Frozen):
@@ -66,7 +87,9 @@ class Counts(Frozen):
 class DatasetManifest(Outcome):
     """Describes one version of a dataset completely.
 
-    `mean` and `std` are per channel over the training split, of pixels scaled to 0..1.
+    `mean` and `std` are per channel over the training split, of pixels scaled to 0..1. `index` is a Parquet file with
+    a row for each image (`contract.image_index`); versions of older releases may have none. `data_sha256` is equal for
+    two versions with the same images, labels and splits.
     """
 
     classes: tuple[Label, ...]
@@ -79,3 +102,7 @@ class DatasetManifest(Outcome):
     rejected: Whole
     rejected_files: tuple[Rejected, ...] = Field(description="The first 1000 rejected files.")
     thumbnails: tuple[Thumbnail, ...]
+    warnings: tuple[DatasetWarning, ...] = ()
+    decisions: tuple[Choice, ...] = ()
+    index: ObjectRef | None = None
+    data_sha256: Sha256 | None = None

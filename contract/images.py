@@ -33,6 +33,24 @@ class ImageSpec(Frozen):
         return f"{height}×{width} {self.mode} ({self.resize})"
 
 
+class ImageRequest(Frozen):
+    """How a person wants a dataset's images; `auto` lets preprocessing decide from the images, and say why."""
+
+    size: tuple[Side, Side] | Literal["auto"] = Field(default="auto", description="Height and width in pixels.")
+    mode: Mode | Literal["auto"] = "auto"
+    resize: Resize | Literal["auto"] = Field(
+        default="auto",
+        description="`stretch` ignores the aspect ratio; `crop` fills and cuts the middle; `pad` fits and adds black.",
+    )
+
+    @property
+    def spec(self) -> ImageSpec | None:
+        """The image spec if nothing is left to decide."""
+        if self.size == "auto" or self.mode == "auto" or self.resize == "auto":
+            return None
+        return ImageSpec(size=self.size, mode=self.mode, resize=self.resize)
+
+
 class Preprocessing(Frozen):
     """Converts uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""
 

@@ -6,13 +6,16 @@ from pydantic import Discriminator, Field, Tag
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Positive, Whole
+from contract.choices import Choice
 from contract.datasets import Label
 from contract.division import Outcome
 from contract.errors import Invalid
 from contract.images import Preprocessing
 from contract.layers import Layer, Width
+from contract.lineage import Lineage
 from contract.models import ModelCard
 from contract.references import ReferenceText
+from contract.variants import Variant, VariantName
 
 
 class Mlp(Frozen):
@@ -79,6 +82,35 @@ class Sgd(Frozen):
 
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
+
+Method = Literal["probe", "fine_tune", "scratch"]
+ClassWeights = Literal["none", "balanced"]
+_Strength = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augment(Frozen):
+    """Random changes of each training image, so that a network learns from it more than once.
+
+    `flip` mirrors half of the images; turn it off where mirrored classes would be confused, such as left and right
+    hands. `shift` is the largest shift as a share of the sides. `crop` cuts out a random part with at least `1 - crop`
+    of the area. `colour` changes brightness, contrast and saturation by up to this share. `erase` blanks a random
+    rectangle in this share of the images. `mix` blends pairs of images and their labels: mixup with Beta(mix, mix),
+    Zhang et al., 2017.
+    """
+
+    flip: Annotated[bool, Field(strict=True)] = True
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 1 / 16
+    crop: _Strength = 0.0
+    colour: _Strength = 0.0
+    erase: _Strength = 0.0
+    mix: _Strength = 0.0
+
+
+class Budget(Frozen):
+    """Train as well as `minutes` allow; there is always a model at the end."""
+
+    minutes: Annotated[float, Field(gt=0, le=7 * 1440)]
+
 
 # Defaults for fields that a request omits; shown in the job's spec. Chosen by validation accuracy on CIFAR-10
 # and a tenth of it, so that two cores train the default network on the tenth in about a minute.
@@ -168,7 +200,9 @@ class ModelManifest(Outcome):
     """Describes one version of a model completely.
 
     `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
-    dataset, metrics or epochs, and may have no labels and no preprocessing.
+    dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
+    all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
+    `unknown_below` should be read as "unknown".
     """
 
     artifact: ObjectRef
@@ -184,6 +218,11 @@ class ModelManifest(Outcome):
     parameters: Whole
     device: str | None = None
     onnx: OnnxInfo
+    decisions: tuple[Choice, ...] = ()
+    lineage: Lineage | None = None
+    variants: tuple[Variant, ...] = ()
+    serving: VariantName = "fp32"
+    unknown_below: float | None = None
 
     @property
     def card(self) -> ModelCard:

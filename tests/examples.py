@@ -6,13 +6,15 @@ from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.artifacts import Bucket, ObjectRef
 from contract.base import Frozen
 from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Traffic, Upload
-from contract.datasets import Counts, DatasetManifest, Rejected, Shard, Split, SplitSpec, Thumbnail
+from contract.choices import Choice
+from contract.datasets import Counts, DatasetManifest, DatasetWarning, Rejected, Shard, Split, SplitSpec, Thumbnail
 from contract.division import Division, PartDone
-from contract.images import ImageSpec, Preprocessing
+from contract.image_index import ImagePage, ImageRecord
+from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import OutputInfo, PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
-from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
+from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessResult, PreprocessSpec
 from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
 from contract.layers import (
@@ -28,6 +30,7 @@ from contract.layers import (
     MaxPool,
     Relu,
 )
+from contract.lineage import Lineage
 from contract.models import ModelCard
 from contract.pools import (
     AutoPool,
@@ -46,6 +49,8 @@ from contract.references import Reference, UploadSource
 from contract.supervision import ComponentReport, State
 from contract.training import (
     Adam,
+    Augment,
+    Budget,
     ClassMetrics,
     Cnn,
     Epoch,
@@ -60,6 +65,7 @@ from contract.training import (
     TensorSignature,
 )
 from contract.usage import Usage, UsageBy, UsageLine
+from contract.variants import Variant
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 JOB_ID = "019b7c2a-3d48-7000-8000-000000000001"
@@ -78,6 +84,26 @@ SHARD = Shard(count=4, images=IMAGES_FILE, labels=LABELS_FILE)
 COUNTS = Counts(train=4, val=0, test=2)
 REJECTED = Rejected(file="cat/notes.txt", reason="is not an image")
 THUMBNAIL = Thumbnail(label="cat", image="data:image/png;base64,iVBORw0KGgo=")
+WARNING = DatasetWarning(
+    code="duplicate_images",
+    message="2 images have the same content",
+    count=2,
+    examples=("cat/1.jpg", "cat/2.jpg"),
+    advice="remove the copies",
+)
+CHOICE = Choice(what="image.size", value=[32, 32], because="the images are 32 pixels wide")
+IMAGE_RECORD = ImageRecord(
+    sha256="f" * 64,
+    path="train/cat/1.jpg",
+    split=Split.TRAIN,
+    label="cat",
+    width=640,
+    height=480,
+    shard=0,
+    row=3,
+    average_hash="ff00ff00ff00ff00",
+    difference_hash="0f0f0f0f0f0f0f0f",
+)
 DATASET_MANIFEST = DatasetManifest(
     classes=LABELS,
     image=IMAGE,
@@ -89,6 +115,9 @@ DATASET_MANIFEST = DatasetManifest(
     rejected=1,
     rejected_files=(REJECTED,),
     thumbnails=(THUMBNAIL,),
+    warnings=(WARNING,),
+    decisions=(CHOICE,),
+    data_sha256="9" * 64,
 )
 
 EPOCH = Epoch(epoch=1, train_loss=0.75, val_loss=None, val_accuracy=None, seconds=1.5)
@@ -104,6 +133,15 @@ EVALUATION = EvaluationMetrics(val=None, test=METRICS)
 INPUT = TensorSignature(name="images", dtype="float32", shape=("batch", 3, 32, 32))
 OUTPUT = TensorSignature(name="logits", dtype="float32", shape=("batch", 2))
 ONNX = OnnxInfo(sha256=ONNX_FILE.sha256, size=ONNX_FILE.size, opset=17, parity_max_abs_diff=1e-6)
+LINEAGE = Lineage(
+    data_sha256="9" * 64,
+    code_version="1.0",
+    spec={"dataset": "pets@1"},
+    seed=0,
+    libraries={"torch": "2.13.0"},
+    hardware="cpu",
+)
+VARIANT = Variant(name="int8", artifact=ONNX_FILE, size=2048, accuracy=0.5, agreement=1.0, images_per_second=420.0)
 MODEL_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
     labels=LABELS,
@@ -117,9 +155,13 @@ MODEL_MANIFEST = ModelManifest(
     parameters=1234,
     device="cpu",
     onnx=ONNX,
+    decisions=(CHOICE,),
+    lineage=LINEAGE,
+    variants=(VARIANT,),
 )
 
-PREPROCESS_SPEC = PreprocessSpec(dataset="pets", source=UploadSource(upload=UPLOAD_ID), image=IMAGE)
+IMAGE_REQUEST = ImageRequest(size=(32, 32), mode="RGB")
+PREPROCESS_SPEC = PreprocessSpec(dataset="pets", source=UploadSource(upload=UPLOAD_ID), image=IMAGE_REQUEST)
 PREPROCESS_REQUEST = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PREPROCESS_SPEC)
 TRAIN_SPEC = TrainSpec(dataset="pets@1", model="pet-cnn", epochs=1)
 TRAIN_REQUEST = TrainRequest(kind=JobKind.TRAIN, spec=TRAIN_SPEC, priority=5, deadline_s=3600)
@@ -182,7 +224,11 @@ EXAMPLES: tuple[Frozen, ...] = (
         job=JOB_ID,
         created_at=WHEN,
         shape=IMAGE.shape,
-        **{field: getattr(DATASET_MANIFEST, field) for field in DatasetManifest.model_fields if field != "shards"},
+        **{
+            field: getattr(DATASET_MANIFEST, field)
+            for field in DatasetManifest.model_fields
+            if field not in ("shards", "index")
+        },
     ),
     TRAFFIC,
     ALIAS,
@@ -213,7 +259,13 @@ EXAMPLES: tuple[Frozen, ...] = (
     SHARD,
     COUNTS,
     DATASET_MANIFEST,
+    WARNING,
+    CHOICE,
+    IMAGE_RECORD,
+    ImagePage(items=(IMAGE_RECORD,), next=None),
     IMAGE,
+    IMAGE_REQUEST,
+    LayoutSpec(class_level="leaf", encoding="big5"),
     PREPROCESSING,
     # jobs
     PREPROCESS_SPEC.source,
@@ -297,4 +349,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     INPUT,
     ONNX,
     MODEL_MANIFEST,
+    LINEAGE,
+    VARIANT,
+    Augment(flip=False, colour=0.25),
+    Budget(minutes=10),
 )

@@ -1,24 +1,41 @@
 """Preprocess: turn an uploaded archive into the next version of a dataset."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from contract.base import Frozen, Name, Whole
-from contract.datasets import Counts, DatasetManifest, Label, SplitSpec
-from contract.images import ImageSpec
+from contract.choices import Choice
+from contract.datasets import Counts, DatasetManifest, DatasetWarning, Label, Level, SplitSpec
+from contract.images import ImageRequest
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
 from contract.references import Reference, ReferenceText, UploadSource
 
 
+class LayoutSpec(Frozen):
+    """How to read an archive where its layout can be read in several ways.
+
+    `class_level` is the folder that names the class: 1 is the first one below the split folder, `leaf` the folder that
+    the image lies in. `encoding` is that of file names that are not UTF-8, such as `shift_jis` or `big5`.
+    """
+
+    class_level: Level | Literal["leaf"] = 1
+    encoding: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+
+
 class PreprocessSpec(JobSpec):
-    """Turn an uploaded archive into the next version of a dataset."""
+    """Turn an uploaded archive into the next version of a dataset.
+
+    `strict` rejects images that are cut off near their end, which are otherwise repaired and counted in a warning.
+    """
 
     dataset: Name
     source: UploadSource
-    image: ImageSpec = ImageSpec()
+    image: ImageRequest = ImageRequest()
     split: SplitSpec = SplitSpec()
+    layout: LayoutSpec = LayoutSpec()
+    strict: Annotated[bool, Field(strict=True)] = False
 
     @property
     def subject(self) -> Subject:
@@ -36,6 +53,8 @@ class PreprocessResult(Frozen):
     counts: Counts
     rejected: Whole
     shape: tuple[int, int, int] = Field(description="(channels, height, width)")
+    warnings: tuple[DatasetWarning, ...] = ()
+    decisions: tuple[Choice, ...] = ()
 
     @classmethod
     def of(cls, reference: Reference, manifest: DatasetManifest) -> "PreprocessResult":
@@ -45,6 +64,8 @@ class PreprocessResult(Frozen):
             counts=manifest.counts,
             rejected=manifest.rejected,
             shape=manifest.image.shape,
+            warnings=manifest.warnings,
+            decisions=manifest.decisions,
         )
 
 

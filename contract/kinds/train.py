@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Positive
+from contract.choices import Choice
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
@@ -12,38 +13,51 @@ from contract.references import DatasetReference, Reference, ReferenceText
 from contract.training import (
     RECIPES,
     Architecture,
-    Cnn,
+    Augment,
+    Budget,
+    ClassWeights,
     Epoch,
     EvaluationMetrics,
     Layers,
+    Method,
     ModelManifest,
     OnnxInfo,
     Optimizer,
-    Sgd,
     architecture_name,
 )
 
 
 class TrainSpec(JobSpec):
-    """A training job; omitted fields are filled in from the recipe of the architecture."""
+    """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
+
+    `method` is `probe` (a linear head on the features of a pretrained network), `fine_tune` (the whole pretrained
+    network) or `scratch`. `init_from` is a backbone such as `lite0` or a model trained here, such as `pets@3`. An
+    `architecture` means `scratch`, with the recipe of that architecture for every other omitted field. `patience` ends
+    the training after so many epochs without a better validation.
+    """
 
     dataset: DatasetReference
     model: Name
-    architecture: Architecture = Cnn()
-    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] = 40
-    batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] = 128
-    optimizer: Optimizer = Sgd(name="sgd")
-    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.1
-    augment: Annotated[bool, Field(strict=True)] = True
+    method: Method | None = None
+    init_from: ReferenceText | None = None
+    architecture: Architecture | None = None
+    epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] | None = None
+    optimizer: Optimizer | None = None
+    schedule: Literal["onecycle", "cosine", "constant"] | None = None
+    label_smoothing: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = None
+    augment: Annotated[bool, Field(strict=True)] | Augment | None = None
+    class_weights: ClassWeights | None = None
+    budget: Budget | None = None
+    patience: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in_the_recipe(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or value.get("architecture") is None:
             return value
-        name = architecture_name(value.get("architecture", Cnn()))
+        name = architecture_name(value["architecture"])
         return RECIPES.get(name, {}) | value if isinstance(name, str) else value
 
     @property
@@ -68,19 +82,21 @@ class TrainResult(Frozen):
     model: ReferenceText
     metrics: EvaluationMetrics
     epochs: tuple[Epoch, ...]
-    best_epoch: Positive
+    best_epoch: Positive | None
     onnx: OnnxInfo
+    decisions: tuple[Choice, ...] = ()
 
     @classmethod
     def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
-        if manifest.metrics is None or manifest.best_epoch is None:
-            raise TypeError("a training job must publish metrics and its best epoch")
+        if manifest.metrics is None:
+            raise TypeError("a training job must publish metrics")
         return cls(
             model=str(reference),
             metrics=manifest.metrics,
             epochs=manifest.epochs,
             best_epoch=manifest.best_epoch,
             onnx=manifest.onnx,
+            decisions=manifest.decisions,
         )
 
 

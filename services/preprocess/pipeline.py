@@ -104,7 +104,7 @@ def opened(path: Path, spec: PreprocessSpec, limits: Limits) -> Iterator[Prepara
         by_split = assign_splits(images, spec.split)
         ordered = tuple((split, image) for split, members in by_split.items() for image in members)
         classes = tuple(sorted({image.label for image in images}))
-        yield Preparation(archive, classes, ordered, spec.image, rejections)
+        yield Preparation(archive, classes, ordered, spec.image.spec or ImageSpec(), rejections)
 
 
 def data_uri(pixels: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from contract.datasets import DatasetManifest, Shard
 from contract.division import Division, PartDone
+from contract.images import ImageSpec
 from contract.kinds.preprocess import PreprocessSpec
 from media.archives.limits import Limits
 from services.preprocess.parts import PreparedPart, merge_parts
@@ -17,8 +18,9 @@ def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
     Raise BadArchive or BadDataset if the upload cannot be used; clients see their messages.
     """
     spec = PreprocessSpec.model_validate(task.job.spec)
+    image = spec.image.spec or ImageSpec()
     if task.parts is not None:
-        return merge_parts([PreparedPart.model_validate(part) for part in task.parts], spec.image, Limits())
+        return merge_parts([PreparedPart.model_validate(part) for part in task.parts], image, Limits())
     archive = task.folder / "upload.zip"
     task.objects.fetch(task.uploads.ref(spec.source.upload), archive)
     with opened(archive, spec, Limits()) as preparation:
@@ -28,7 +30,7 @@ def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
         images = preparation.whole if task.part is None else Slice.model_validate(task.part)
         part = preparation.prepare(images, task.folder, lambda file: _stored(task, file), task.report)
     if task.part is None:
-        return merge_parts([part], spec.image, Limits())
+        return merge_parts([part], image, Limits())
     return PartDone(result=part.model_dump(mode="json"))
 
 

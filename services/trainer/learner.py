@@ -6,27 +6,27 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from contract.kinds.train import TrainSpec
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint, Weights
 from services.trainer.data import TrainingData
 from services.trainer.device import Device, make_deterministic
 from services.trainer.model import build
 from services.trainer.optimization import build_optimizer
+from services.trainer.recipe import Recipe
 from services.trainer.transforms import Normalize
 
 
 class Learner:
     """A network in training with its optimizer and gradient scaler, on one device."""
 
-    def __init__(self, spec: TrainSpec, data: TrainingData) -> None:
+    def __init__(self, recipe: Recipe, data: TrainingData) -> None:
         """Initialize the weights from the seed; raises BadModel."""
-        torch.manual_seed(spec.seed)
-        model = build(spec.architecture, data.shape, data.classes)
+        torch.manual_seed(recipe.seed)
+        model = build(recipe.architecture, data.shape, data.classes)
         self.device = Device.pick(model)
         make_deterministic(self.device.torch_device)
         self.model = convert_conv2d_weight_memory_format(model.to(self.device.torch_device), self.device.memory_format)
-        self.optimizer = build_optimizer(spec.optimizer, self.model)
+        self.optimizer = build_optimizer(recipe.optimizer, self.model)
         self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
         self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from contract.errors import Invalid
-from contract.kinds.train import TrainSpec
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.learner import Learner
 from services.trainer.optimization import lr_factor
+from services.trainer.recipe import Recipe
 from services.trainer.transforms import augment
 
 REPORT_INTERVAL_S = 0.5
@@ -37,7 +37,7 @@ class Trained:
 
 
 def train(
-    spec: TrainSpec, data: TrainingData, *, on_step: OnStep, on_epoch: OnEpoch, start: Checkpoint | None = None
+    recipe: Recipe, data: TrainingData, *, on_step: OnStep, on_epoch: OnEpoch, start: Checkpoint | None = None
 ) -> Trained:
     """Fit a network to the training split and keep the weights of the best epoch.
 
@@ -48,20 +48,20 @@ def train(
     """
     if len(data.train) < 2:
         raise Invalid("the training split has fewer than two images")
-    learner = Learner(spec, data)
+    learner = Learner(recipe, data)
     epochs, best = (start.epochs, start.best) if start else ((), learner.weights())
     if start:
         learner.resume(start)
-    reporter = Reporter(spec.epochs, on_step)
-    for number in range(len(epochs) + 1, spec.epochs + 1):
+    reporter = Reporter(recipe.epochs, on_step)
+    for number in range(len(epochs) + 1, recipe.epochs + 1):
         started = time.monotonic()
         report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
-        loss_sum = _train_epoch(learner, spec, data.train, number, on_batch=report)
+        loss_sum = _train_epoch(learner, recipe, data.train, number, on_batch=report)
         train_loss = loss_sum.item() / len(data.train)
-        report_validation = partial(report, number / spec.epochs, loss_sum, len(data.train))
-        val_loss, val_accuracy = validate(learner, data.val, spec.batch_size, on_batch=report_validation)
+        report_validation = partial(report, number / recipe.epochs, loss_sum, len(data.train))
+        val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
         if not math.isfinite(train_loss + (val_loss or 0.0)):
-            raise Invalid(f"the training diverged in epoch {number}; use a learning rate below {spec.optimizer.lr:g}")
+            raise Invalid(f"the training diverged in epoch {number}; use a learning rate below {recipe.optimizer.lr:g}")
         epoch = Epoch(
             epoch=number,
             train_loss=train_loss,
@@ -77,23 +77,23 @@ def train(
     return Trained(learner.model.cpu().eval(), epochs, str(learner.device))
 
 
-def _train_epoch(learner: Learner, spec: TrainSpec, images: ShardedImages, number: int, on_batch: OnBatch) -> Tensor:
+def _train_epoch(learner: Learner, recipe: Recipe, images: ShardedImages, number: int, on_batch: OnBatch) -> Tensor:
     """Train on every image once, in random order, and return the sum of their losses, a scalar on the device.
 
     `on_batch(progress of the training, sum of the losses in this epoch, number of images so far)` is called after each.
     """
-    random = np.random.default_rng((spec.seed, number))  # seeded in every epoch, so that training can resume at any
+    random = np.random.default_rng((recipe.seed, number))  # seeded in every epoch, so that training can resume at any
     torch.manual_seed(int(random.integers(2**63)))
-    order = batches(random.permutation(len(images)), spec.batch_size)
-    steps = len(order) * spec.epochs
+    order = batches(random.permutation(len(images)), recipe.batch_size)
+    steps = len(order) * recipe.epochs
     seen, loss_sum = 0, torch.zeros((), device=learner.device.torch_device)
     learner.model.train()
     for step, batch in enumerate(order, start=len(order) * (number - 1)):
-        learner.set_lr(spec.optimizer.lr * lr_factor(spec.schedule, step / steps))
+        learner.set_lr(recipe.optimizer.lr * lr_factor(recipe.schedule, step / steps))
         pixels, labels = learner.move(*images.take(batch))
         with learner.device.autocast():
-            logits = learner.model(learner.inputs(augment(pixels) if spec.augment else pixels))
-        loss = cross_entropy(logits.float(), labels, label_smoothing=spec.label_smoothing)
+            logits = learner.model(learner.inputs(augment(pixels) if recipe.augment else pixels))
+        loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         learner.optimizer.zero_grad()
         # The scaler does nothing unless the precision is float16.
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

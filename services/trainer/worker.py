@@ -17,6 +17,7 @@ from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
 from services.trainer.model import parameters
 from services.trainer.parity import parity
+from services.trainer.recipe import Recipe
 from worker.task import Task
 
 FETCHED = 0.02  # the job's progress (0..1) after each stage
@@ -100,6 +101,6 @@ def fit(task: Task, spec: TrainSpec, data: TrainingData) -> training.Trained:
         task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", checkpoint.to_bytes(), epoch.model_dump(mode="json"))
 
     try:
-        return training.train(spec, data, on_step=on_step, on_epoch=on_epoch, start=start)
+        return training.train(Recipe.of(spec), data, on_step=on_step, on_epoch=on_epoch, start=start)
     except torch.OutOfMemoryError as error:
         raise JobFailed("the GPU ran out of memory; use a smaller batch_size") from error

@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.artifacts import Bucket
 from contract.datasets import DatasetManifest, Shard, Split, SplitSpec
-from contract.images import ImageSpec
+from contract.images import ImageRequest, ImageSpec
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import UploadSource
 from media.archives.limits import Limits
@@ -20,7 +20,10 @@ from tests.support.images import Files, zipped
 from worker.slicing import Slice, sliced
 
 SPEC = PreprocessSpec(
-    dataset="pets", source=UploadSource(upload="1"), image=ImageSpec(size=(8, 8)), split=SplitSpec(seed=1)
+    dataset="pets",
+    source=UploadSource(upload="1"),
+    image=ImageRequest(size=(8, 8), mode="RGB", resize="stretch"),
+    split=SplitSpec(seed=1),
 )
 DEFAULT = Limits()
 
@@ -51,7 +54,7 @@ class Workshop:
         for item in slices:  # each opens the archive again, like another replica
             with opened(path, spec, limits) as preparation:
                 parts.append(preparation.prepare(Slice.model_validate(item), self._new_folder(), self._store, on_step))
-        return merge_parts(parts, spec.image, limits)
+        return merge_parts(parts, spec.image.spec or ImageSpec(), limits)
 
     def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Load all images (n, channels, height, width) and labels (n,) of a split."""

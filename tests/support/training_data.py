@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from contract.kinds.train import TrainSpec
 from services.trainer.data import ShardedImages, ShardFiles, TrainingData
+from services.trainer.recipe import Recipe
 
 MEAN = 0.5
 STD = 0.25
@@ -53,4 +54,10 @@ def training_data(
 
 def train_spec(**changes: Any) -> TrainSpec:
     """Make a spec of three epochs in small batches, by default for the CNN."""
-    return TrainSpec.model_validate({"dataset": "set@1", "model": "net", "epochs": 3, "batch_size": 16} | changes)
+    fixed = {"dataset": "set@1", "model": "net", "architecture": {"name": "cnn"}, "epochs": 3, "batch_size": 16}
+    return TrainSpec.model_validate(fixed | changes)
+
+
+def recipe(**changes: Any) -> Recipe:
+    """Make the recipe of `train_spec`."""
+    return Recipe.of(train_spec(**changes))

@@ -1,17 +1,18 @@
 """/v1/datasets: uploads of archives, and the versions made from them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
-from contract.images import ImageSpec
+from contract.images import ImageRequest
 from contract.jobs import Job, JobRequest
-from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
+from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
 from services.gateway.api.jobs import located
 from services.gateway.api.submission import Submission, SubmissionDep
@@ -26,8 +27,10 @@ router = APIRouter(prefix="/v1/datasets", tags=["data"])
 class Preparation(Frozen):
     """How an archive's images are normalized and split."""
 
-    image: ImageSpec = ImageSpec()
+    image: ImageRequest = ImageRequest()
     split: SplitSpec = SplitSpec()
+    layout: LayoutSpec = LayoutSpec()
+    strict: Annotated[bool, Field(strict=True)] = False
 
 
 _PARTS = {
@@ -44,8 +47,10 @@ _PARTS = {
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "image": {"$ref": COMPONENTS + ImageSpec.__name__},
+                "image": {"$ref": COMPONENTS + ImageRequest.__name__},
                 "split": {"$ref": COMPONENTS + SplitSpec.__name__},
+                "layout": {"$ref": COMPONENTS + LayoutSpec.__name__},
+                "strict": {"type": "boolean", "default": False},
             },
             "description": "As in the spec of a preprocess job.",
             "examples": [{"image": {"size": [32, 32]}, "split": {"seed": 1}}],
@@ -98,7 +103,7 @@ def delete_version(name: NamePath, version: VersionPath, stores: StoresDep) -> N
 
 def _accept(name: str, archive: UploadFile, preparation: Preparation, submission: Submission) -> Job:
     def request_for(source: UploadSource) -> JobRequest:
-        spec = PreprocessSpec(dataset=name, source=source, image=preparation.image, split=preparation.split)
+        spec = PreprocessSpec(dataset=name, source=source, **dict(preparation))
         return PreprocessRequest(kind="preprocess", spec=spec)
 
     return submission.submit(archive, request_for, preparation.model_dump_json())

@@ -21,6 +21,8 @@ from services.storage.catalog.versions import (
 from services.storage.database import Database
 from services.storage.tables import datasets
 
+_INTERNAL = ("shards", "index")  # objects
+
 
 class DatasetPage(Frozen):
     items: tuple[Dataset, ...]
@@ -57,7 +59,7 @@ class Datasets:
             job=row["job_id"],
             created_at=row["created_at"],
             shape=manifest.image.shape,
-            **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field != "shards"},
+            **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field not in _INTERNAL},
         )
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:

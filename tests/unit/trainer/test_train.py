@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from contract.errors import Cancelled, Invalid
-from contract.kinds.train import TrainSpec
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, ShardedImages, TrainingData
 from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, best_of, train
-from tests.support.training_data import separable, stored, train_spec, training_data
+from tests.support.training_data import recipe, separable, stored, training_data
 
 LAYERS = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
 
@@ -21,7 +20,7 @@ LAYERS = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu":
 class Run:
     """A training run with everything it reported."""
 
-    def __init__(self, spec: TrainSpec, data: TrainingData, start: Checkpoint | None = None) -> None:
+    def __init__(self, spec: Recipe, data: TrainingData, start: Checkpoint | None = None) -> None:
         self.steps: list[tuple[float, str]] = []
         self.checkpoints: list[Checkpoint] = []
         self.trained: Trained = train(
@@ -45,7 +44,7 @@ def bits(weights: dict[str, torch.Tensor]) -> bytes:
 @pytest.mark.parametrize("architecture", [{"name": "cnn"}, {"name": "mlp"}, LAYERS], ids=["cnn", "mlp", "layers"])
 def test_separable_classes_are_learned(architecture: dict[str, object], tmp_path: Path) -> None:
     optimizer = {"name": "adam", "lr": 0.01}
-    spec = train_spec(architecture=architecture, optimizer=optimizer, epochs=30, label_smoothing=0.0)
+    spec = recipe(architecture=architecture, optimizer=optimizer, epochs=30, label_smoothing=0.0)
 
     epochs = Run(spec, training_data(tmp_path)).trained.epochs
 
@@ -59,7 +58,7 @@ def test_separable_classes_are_learned(architecture: dict[str, object], tmp_path
 def test_resumed_training_ends_with_the_same_bits(
     architecture: dict[str, object], optimizer: dict[str, object], tmp_path: Path
 ) -> None:
-    data, spec = training_data(tmp_path), train_spec(architecture=architecture, optimizer=optimizer)
+    data, spec = training_data(tmp_path), recipe(architecture=architecture, optimizer=optimizer)
     full = Run(spec, data)
     stored = full.checkpoints[0].to_bytes()
 
@@ -73,7 +72,7 @@ def test_resumed_training_ends_with_the_same_bits(
 def test_weights_depend_only_on_the_seed(tmp_path: Path) -> None:
     data = training_data(tmp_path)
 
-    first, again, other = [Run(train_spec(seed=seed), data).weights for seed in (1, 1, 2)]
+    first, again, other = [Run(recipe(seed=seed), data).weights for seed in (1, 1, 2)]
 
     assert first == again
     assert first != other
@@ -88,7 +87,7 @@ def test_every_epoch_uses_every_image_once_in_a_different_order(tmp_path: Path) 
     taken: list[int] = []
     data = replace(training_data(tmp_path), train=RecordedImages(stored(tmp_path, "train", *separable(60))))
 
-    Run(train_spec(epochs=2), data)
+    Run(recipe(epochs=2), data)
 
     first, second = taken[:60], taken[60:]
     assert sorted(first) == sorted(second) == list(range(60))
@@ -96,7 +95,7 @@ def test_every_epoch_uses_every_image_once_in_a_different_order(tmp_path: Path) 
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
-    data, spec = training_data(tmp_path), train_spec()
+    data, spec = training_data(tmp_path), recipe()
     full = Run(spec, data)
 
     resumed = Run(spec, data, start=full.checkpoints[-1])
@@ -108,7 +107,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("accuracy", "best"), [(1.0, 1), (0.0, 2)])
 def test_weights_of_the_best_epoch_are_kept(accuracy: float, best: int, tmp_path: Path) -> None:
-    data, spec = training_data(tmp_path), train_spec(epochs=2)
+    data, spec = training_data(tmp_path), recipe(epochs=2)
     full = Run(spec, data)
     first = full.checkpoints[0]
     first = replace(first, epochs=(first.epochs[0].model_copy(update={"val_accuracy": accuracy, "val_loss": 0.0}),))
@@ -120,14 +119,14 @@ def test_weights_of_the_best_epoch_are_kept(accuracy: float, best: int, tmp_path
 
 
 def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
-    run = Run(train_spec(epochs=2), training_data(tmp_path, val=0))
+    run = Run(recipe(epochs=2), training_data(tmp_path, val=0))
 
     assert [epoch.val_accuracy for epoch in run.trained.epochs] == [None, None]
     assert run.weights == bits(run.checkpoints[-1].model)
 
 
 def test_trained_network_is_ready_for_export(tmp_path: Path) -> None:
-    trained = Run(train_spec(epochs=1), training_data(tmp_path)).trained
+    trained = Run(recipe(epochs=1), training_data(tmp_path)).trained
 
     assert trained.device == "cpu"
     assert not any(module.training for module in trained.model.modules())
@@ -135,7 +134,7 @@ def test_trained_network_is_ready_for_export(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported_after_the_first_step(tmp_path: Path) -> None:
-    spec = train_spec(epochs=2, batch_size=30)  # 2 steps an epoch
+    spec = recipe(epochs=2, batch_size=30)  # 2 steps an epoch
 
     progress, message = Run(spec, training_data(tmp_path, train=60)).steps[0]
 
@@ -144,7 +143,7 @@ def test_progress_is_reported_after_the_first_step(tmp_path: Path) -> None:
 
 
 def test_resumed_training_reports_the_last_accuracy(tmp_path: Path) -> None:
-    data, spec = training_data(tmp_path), train_spec()
+    data, spec = training_data(tmp_path), recipe()
     checkpoint = Run(spec, data).checkpoints[0]
 
     progress, message = Run(spec, data, start=checkpoint).steps[0]
@@ -162,11 +161,11 @@ def test_cancelling_ends_the_training(callback: str, tmp_path: Path) -> None:
     callbacks = {"on_step": lambda *_: None, "on_epoch": lambda *_: None} | {callback: cancel}
 
     with pytest.raises(Cancelled):
-        train(train_spec(), training_data(tmp_path), **callbacks)
+        train(recipe(), training_data(tmp_path), **callbacks)
 
 
 def test_divergence_error_names_the_learning_rate(tmp_path: Path) -> None:
-    spec = train_spec(
+    spec = recipe(
         architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=50
     )
 
@@ -182,14 +181,14 @@ def test_divergence_error_names_the_learning_rate(tmp_path: Path) -> None:
 def test_small_and_odd_data_sets(train_images: int, classes: int, shape: tuple[int, int, int], tmp_path: Path) -> None:
     data = training_data(tmp_path, train=train_images, val=1, classes=classes, shape=shape)
 
-    epochs = Run(train_spec(epochs=1), data).trained.epochs
+    epochs = Run(recipe(epochs=1), data).trained.epochs
 
     assert math.isfinite(epochs[0].train_loss)
 
 
 def test_a_single_image_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="fewer than two images"):
-        Run(train_spec(), training_data(tmp_path, train=1))
+        Run(recipe(), training_data(tmp_path, train=1))
 
 
 def epochs_of(*validated: tuple[float, float] | None) -> tuple[Epoch, ...]:
