@@ -11,6 +11,7 @@ from contract.errors import Cancelled, Invalid
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, ShardedImages, TrainingData
+from services.trainer.recipe import Recipe
 from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, best_of, train
 from tests.support.training_data import recipe, separable, stored, training_data
 
@@ -165,9 +166,7 @@ def test_cancelling_ends_the_training(callback: str, tmp_path: Path) -> None:
 
 
 def test_divergence_error_names_the_learning_rate(tmp_path: Path) -> None:
-    spec = recipe(
-        architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=50
-    )
+    spec = recipe(architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=50)
 
     with pytest.raises(Invalid, match="use a learning rate below 10"):
         Run(spec, training_data(tmp_path))
