@@ -31,7 +31,7 @@ from contract.layers import (
     Relu,
 )
 from contract.lineage import Lineage
-from contract.models import ModelCard
+from contract.models import ModelCard, ModelWarning
 from contract.pools import (
     AutoPool,
     Decision,
@@ -172,12 +172,14 @@ PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
 IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+MODEL_WARNING = ModelWarning(code="not_tried", message="the model was not tried", advice="upload samples of its inputs")
 VETTED_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
     inputs=(INPUT,),
     outputs=(OUTPUT,),
     parameters=1234,
     onnx=ONNX.model_copy(update={"parity_max_abs_diff": None}),
+    warnings=(MODEL_WARNING,),
 )
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 OUTPUT_INFO = OutputInfo(size=ROWS_FILE.size, sha256=ROWS_FILE.sha256)
@@ -276,7 +278,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
-    ModelMetadata(labels=LABELS),
+    ModelMetadata(labels=LABELS, output="logits", samples={"images": [[0.5, 1.0]]}),
     IMAGE_INPUT,
     PROGRESS,
     JOB_ERROR,
@@ -311,7 +313,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     BatchNorm(batchnorm=Empty()),
     Dropout(dropout=0.5),
     # models, predictions, references
-    ModelCard(labels=LABELS, preprocessing=PREPROCESSING),
+    ModelCard(labels=LABELS, preprocessing=PREPROCESSING, output="probabilities", max_batch=1),
+    MODEL_WARNING,
     PREDICTION,
     ImageResult(error=JOB_ERROR),
     Reference(name="pet-cnn", alias="production"),

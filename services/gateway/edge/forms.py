@@ -46,12 +46,28 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
 
 async def two_parts(form: FormData, file: str, document: str) -> tuple[UploadFile, str | bytes]:
     """Return the one file of a form, and its JSON part, `{}` if it has none; raises Malformed for any other form."""
-    upload, text = form.get(file), form.get(document, "{}")
-    if len(form.multi_items()) != len(form) or not {file} <= set(form) <= {file, document}:
-        raise Malformed(f"a multipart body needs a part `{file}`, may have a part `{document}`, and no others")
-    if not isinstance(upload, UploadFile):
-        raise Malformed(f"the part `{file}` must be a file, with a filename")
-    return upload, await text.read() if isinstance(text, UploadFile) else text
+    (upload,), text = await files_and_document(form, file, document)
+    return upload, text
+
+
+async def files_and_document(
+    form: FormData, file: str, document: str, *optional: str
+) -> tuple[list[UploadFile], str | bytes]:
+    """Return a form's file, its `optional` files that it has, and its JSON part, `{}` if it has none.
+
+    Raises Malformed for any other form.
+    """
+    text = form.get(document, "{}")
+    if len(form.multi_items()) != len(form) or not {file} <= set(form) <= {file, document, *optional}:
+        also = " and ".join(f"`{name}`" for name in (document, *optional))
+        raise Malformed(f"a multipart body needs a part `{file}`, may have a part {also}, and no others")
+    files = []
+    for name in (file, *(name for name in optional if name in form)):
+        upload = form[name]
+        if not isinstance(upload, UploadFile):
+            raise Malformed(f"the part `{name}` must be a file, with a filename")
+        files.append(upload)
+    return files, await text.read() if isinstance(text, UploadFile) else text
 
 
 def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
