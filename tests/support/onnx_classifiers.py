@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from contract.models import METADATA_KEY, ModelCard
 from tests.support.onnx_graphs import Shape
 
 FLOAT, HALF, DOUBLE, BYTE = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8
@@ -130,3 +131,11 @@ def saved(graph: onnx.GraphProto, opset: int = 18) -> bytes:
     onnx.checker.check_model(model)
     file: bytes = model.SerializeToString()
     return file
+
+
+def with_card(file: bytes, card: ModelCard) -> bytes:
+    """Return the file with a card in its metadata."""
+    model = onnx.load_model_from_string(file)
+    helper.set_model_props(model, {METADATA_KEY: card.model_dump_json()})
+    carded: bytes = model.SerializeToString()
+    return carded

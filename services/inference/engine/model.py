@@ -114,13 +114,13 @@ class LoadedModel:
         return self._buffer
 
     def _check(self, size: int) -> None:
-        image = self.card.preprocessing
         try:
             output = self._output(size)
         except Unavailable:
-            shape = "×".join(map(str, image.image.shape))
+            images = self._buffered.rows(size)
             raise BadModel(
-                f"the graph takes {image.dtype} images of {shape}, but fails when it is run on {size} of them"
+                f"the graph fails on an input of {images.dtype} {list(images.shape)}, which is {size} black "
+                f"image{'' if size == 1 else 's'}; try it with ONNX Runtime on such an input"
             ) from None
         labels = len(self.card.labels)
         self.has_one_score = scores_of(output, size, labels).shape[1] < labels

@@ -85,23 +85,41 @@ def _batch_limit(
     single: LoadedModel, alone: NDArray[np.float32], max_batch: int
 ) -> tuple[int | None, list[ModelWarning]]:
     """Return the largest batch that the graph takes, None if it takes any; `alone` are the outputs of single images."""
-    card, fixed = single.card, fixed_batch(single.inputs[0])
-    if fixed == 1:
+    fixed = fixed_batch(single.inputs[0])
+    size = largest = fixed or max(max_batch, 2)
+    while (together := _together(single, size)) is None:
+        size //= 2
+    if size == 1:
         return 1, [ONE_BY_ONE]
+    if not close(together, alone, half="float16" in (single.inputs[0].dtype, single.outputs[0].dtype)):
+        if fixed:
+            raise BadModel(
+                f"the graph runs batches of {fixed} images, and its outputs for an image depend on the others; export "
+                "it in evaluation mode, or with a batch of 1"
+            )
+        return 1, [DEPENDENT]
+    return (size, [_limited(size)]) if size < largest else (fixed, [])
+
+
+def _together(single: LoadedModel, size: int) -> NDArray[np.float32] | None:
+    """Return the outputs for the trial images in batches of `size`, or None if the graph cannot run such batches."""
+    card = single.card.model_copy(update={"max_batch": size})
     try:
-        batched = LoadedModel(single.session, card.model_copy(update={"max_batch": None}), max(max_batch, 2))
-        batched.warm_up()
-        together = batched.run(trial_images(card.preprocessing.image.shape))
+        model = LoadedModel(single.session, card, size)
+        model.warm_up()
+        return model.run(trial_images(card.preprocessing.image.shape))
     except (BadModel, Unavailable):
-        return 1, [ONE_BY_ONE]
-    if close(together, alone, half="float16" in (card.preprocessing.dtype, single.outputs[0].dtype)):
-        return fixed, []
-    if fixed:
-        raise BadModel(
-            f"the graph runs batches of {fixed} images, and its outputs for an image depend on the others; export it "
-            "in evaluation mode, or with a batch of 1"
-        )
-    return 1, [DEPENDENT]
+        if size == 1:
+            raise
+        return None
+
+
+def _limited(size: int) -> ModelWarning:
+    return ModelWarning(
+        code="batch_limited",
+        message=f"the graph fails on larger batches, so at most {size} images are run together",
+        advice="check that its first axis is free everywhere, and that it fits into the memory limit of vetting",
+    )
 
 
 def close(array: NDArray[np.generic], reference: NDArray[np.generic], half: bool) -> bool:

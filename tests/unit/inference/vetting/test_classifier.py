@@ -268,6 +268,25 @@ def test_a_graph_that_only_runs_single_images_is_served_one_by_one() -> None:
     assert (classified.card.max_batch, codes(classified)) == (1, ["batch_of_one"])
 
 
+def test_a_graph_that_fails_on_large_batches_is_served_in_smaller_ones() -> None:
+    table = numpy_helper.from_array(np.zeros((5, 1), np.float32))  # a row for each place in the batch, up to 5
+    head = (
+        helper.make_node("Constant", [], ["table"], value=table),
+        helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.array([0], np.int64))),
+        helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.array(1, np.int64))),
+        helper.make_node("Constant", [], ["start"], value=numpy_helper.from_array(np.array(0, np.int64))),
+        helper.make_node("Shape", ["logits"], ["size"], end=1),
+        helper.make_node("Squeeze", ["size", "zero"], ["count"]),
+        helper.make_node("Range", ["start", "count", "one"], ["places"]),
+        helper.make_node("Gather", ["table", "places"], ["offsets"]),
+        helper.make_node("Add", ["logits", "offsets"], ["output"]),
+    )
+
+    classified = tried(classifier(head))
+
+    assert (classified.card.max_batch, codes(classified)) == (4, ["batch_limited"])
+
+
 def normalized_over_the_batch() -> models.Nodes:
     mean = helper.make_node("ReduceMean", ["logits", "zero"], ["mean"], keepdims=1)
     zero = helper.make_node("Constant", [], ["zero"], value=numpy_helper.from_array(np.array([0], np.int64)))
@@ -344,7 +363,11 @@ BEST_CLASS = (helper.make_node("ArgMax", ["logits"], ["output"], axis=1),)
         (two_outputs(), {}, "has 2 outputs \\('output', 'features'\\)"),
         (classifier(BEST_CLASS, output=("N", 1), output_dtype=7), {}, "output is int64, but scores are"),
         (classifier(reshaped(1, 3, 2), classes=6, output=(1, 3, 2)), {}, r"has the shape \[1, 3, 2\]"),
-        (classifier(reshaped(7), output=(7,)), {}, "takes float32 images of 3×8×6, but fails when it is run on 1"),
+        (
+            classifier(reshaped(7), output=(7,)),
+            {},
+            r"fails on an input of float32 \[1, 3, 8, 6\], which is 1 black image;",
+        ),
     ],
 )
 def test_every_cause_has_its_own_message(file: bytes, changes: dict[str, object], reason: str) -> None:
