@@ -366,7 +366,7 @@ BEST_CLASS = (helper.make_node("ArgMax", ["logits"], ["output"], axis=1),)
         (
             classifier(reshaped(7), output=(7,)),
             {},
-            r"fails on an input of float32 \[1, 3, 8, 6\], which is 1 black image;",
+            r"fails on an input of float32 \[1, 3, 8, 6\], which is 1 black",
         ),
     ],
 )
