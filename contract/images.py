@@ -71,7 +71,7 @@ class Preprocessing(Frozen):
     dtype: PixelType = "float32"
 
 
-def doubt(mean: Sequence[float], std: Sequence[float], scale: Scale) -> str | None:
+def statistics_error(mean: Sequence[float], std: Sequence[float], scale: Scale) -> str | None:
     """Return why `mean` and `std` cannot be those of pixels in 0..`scale`, or None if they can.
 
     Mean 0 and std 1 leave pixels unchanged at either scale.

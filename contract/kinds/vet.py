@@ -9,7 +9,18 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from contract.base import Frozen, Name
 from contract.datasets import Label
 from contract.errors import BadModel
-from contract.images import CHANNELS, ImageSpec, Layout, Mode, PixelType, Preprocessing, Resize, Scale, Side, doubt
+from contract.images import (
+    CHANNELS,
+    ImageSpec,
+    Layout,
+    Mode,
+    PixelType,
+    Preprocessing,
+    Resize,
+    Scale,
+    Side,
+    statistics_error,
+)
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
 from contract.models import Output
@@ -47,7 +58,7 @@ class ImageInput(Frozen):
             return self
         if not len(self.mean) == len(self.std) == CHANNELS[self.mode]:
             raise ValueError(f"mean and std need {CHANNELS[self.mode]} numbers each for {self.mode} images")
-        if reason := doubt(self.mean, self.std, self.scale):
+        if reason := statistics_error(self.mean, self.std, self.scale):
             raise ValueError(reason)
         if self.dtype == "uint8" and not self._keeps_pixels:
             raise ValueError("a uint8 input takes the pixels unchanged; leave mean, std and scale out")
@@ -59,7 +70,11 @@ class ImageInput(Frozen):
 
     @property
     def _keeps_pixels(self) -> bool:
-        return not any(self.mean or ()) and all(math.isclose(255 * std, self.scale) for std in self.std or ())
+        """Whether `mean` and `std` are missing, change nothing, or are the 0 and 1 that people write for nothing."""
+        unchanged = (1, self.scale / 255)
+        return not any(self.mean or ()) and all(
+            any(math.isclose(std, same, rel_tol=1e-3) for same in unchanged) for std in self.std or ()
+        )
 
     def preprocessing(self, layout: Layout, dtype: PixelType) -> Preprocessing:
         """Return the preprocessing for a graph whose input has this layout and type; raises BadModel if it cannot."""
@@ -110,9 +125,9 @@ class ModelMetadata(Frozen):
     @field_validator("labels")
     @classmethod
     def _unique(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        twice = [label for label, count in Counter(labels).items() if count > 1]
-        if twice:
-            raise ValueError(f"the label {twice[0]!r} occurs more than once; every output needs its own")
+        duplicates = [label for label, count in Counter(labels).items() if count > 1]
+        if duplicates:
+            raise ValueError(f"the label {duplicates[0]!r} occurs more than once; every output needs its own")
         return labels
 
     @field_validator("samples")

@@ -8,6 +8,7 @@ from onnx import inliner
 
 OutputLayer = Literal["softmax", "sigmoid", "linear", "other"]
 
+_DOMAINS = ("", "ai.onnx", "com.microsoft")
 _LAYERS: dict[str, OutputLayer] = {
     "Softmax": "softmax",
     "QLinearSoftmax": "softmax",
@@ -56,5 +57,5 @@ def _last_operator(value: str, makers: Mapping[str, onnx.NodeProto], constants: 
         elif node.op_type in _AFFINE and len(inputs) == 1 < len(node.input):
             value = inputs[0]
         else:
-            return str(node.op_type)
+            return str(node.op_type) if node.domain in _DOMAINS else ""
     return ""

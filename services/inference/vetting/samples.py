@@ -93,7 +93,7 @@ def read_npz(file: Path) -> dict[str, Array]:
         raise BadModel("the samples are not an .npz file of arrays, as numpy.savez writes it") from None
 
 
-def given_samples(inputs: Sequence[TensorSignature], samples: Mapping[str, Any]) -> Tensors:
+def samples_for(inputs: Sequence[TensorSignature], samples: Mapping[str, Any]) -> Tensors:
     """Return samples, as arrays or nested lists by name, as the model's inputs; raises BadModel if they do not fit."""
     names = [tensor.name for tensor in inputs]
     if set(names) != set(samples):
@@ -101,10 +101,10 @@ def given_samples(inputs: Sequence[TensorSignature], samples: Mapping[str, Any])
             f"the samples have the names {', '.join(map(repr, samples))}; the graph's inputs are "
             f"{', '.join(map(repr, names)) or 'none'}"
         )
-    return Tensors(tuple(_given(tensor, samples[tensor.name]) for tensor in inputs))
+    return Tensors(tuple(_sample_tensor(tensor, samples[tensor.name]) for tensor in inputs))
 
 
-def _given(tensor: TensorSignature, value: Any) -> Tensor:
+def _sample_tensor(tensor: TensorSignature, value: Any) -> Tensor:
     datatype = _datatype(tensor)
     try:
         array = np.asarray(value)

@@ -17,7 +17,7 @@ from services.inference.engine.session import Session
 from services.inference.engine.tensors import TensorRunner
 from services.inference.vetting.classifier import close
 from services.inference.vetting.findings import Behaviour
-from services.inference.vetting.samples import constant, given_samples, random_values, sample
+from services.inference.vetting.samples import constant, random_values, sample, samples_for
 
 # A network for images of any size fails on images smaller than its kernels.
 SIZES = (1, 2, 16, 32, 64, 224)
@@ -66,7 +66,7 @@ class Trial:
         self.inputs, self.outputs = model.inputs, model.outputs
         self._session = WatchedSession(model.session)
         self._runner = TensorRunner(self._session, False, max_batch)
-        self._samples = None if samples is None else given_samples(self.inputs, samples)
+        self._samples = None if samples is None else samples_for(self.inputs, samples)
 
     def behaviour(self) -> Behaviour:
         """Return how the model runs; raises BadModel if it fails on its samples, or needs too much memory."""

@@ -22,6 +22,9 @@ def test_preprocessing_is_completed_by_the_graphs_layout_and_type() -> None:
 def test_a_uint8_input_takes_pixels_unchanged() -> None:
     preprocessing = ImageInput(size=(8, 6)).preprocessing("NHWC", "uint8")
 
+    for mean, std, scale in ((0, 1, 1), (0, 1, 255), (0, 1 / 255, 1)):
+        image = ImageInput(size=(8, 6), mean=(mean,) * 3, std=(std,) * 3, scale=scale, dtype="uint8")
+        assert image.preprocessing("NHWC", "uint8") == preprocessing
     assert (preprocessing.mean, preprocessing.std, preprocessing.scale) == ((0.0,) * 3, (1.0,) * 3, 255)
     with pytest.raises(BadModel, match="leave mean, std and scale out"):
         IMAGE_INPUT.preprocessing("NHWC", "uint8")
