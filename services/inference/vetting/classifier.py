@@ -10,6 +10,7 @@ from contract.kinds.vet import ModelMetadata
 from contract.models import ModelCard, ModelWarning
 from services.inference.engine.fit import fixed_batch, layouts, one_input, one_output, pixel_type
 from services.inference.engine.model import LoadedModel
+from services.inference.vetting.causes import cause_of
 from services.inference.vetting.operators import OutputLayer
 from services.inference.vetting.outputs import read_outputs
 from services.inference.vetting.samples import trial_images
@@ -66,7 +67,7 @@ def _single(model: LoadedModel, metadata: ModelMetadata) -> LoadedModel:
         else:
             models.append(single)
     if not models:
-        raise errors[0]
+        raise cause_of(model, image, dtype, errors[0])
     if len(models) > 1:
         names = " and ".join(single.card.preprocessing.layout for single in models)
         raise BadModel(f"the graph runs on images in the layouts {names}; say which in preprocessing.layout")

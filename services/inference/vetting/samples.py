@@ -130,6 +130,8 @@ def _converted(array: Array, datatype: Datatype) -> Array:
     if datatype.name == "BF16":
         return np.asarray(np.ascontiguousarray(array, np.float32).view(np.uint32) >> 16, np.uint16).reshape(array.shape)
     target = np.dtype(datatype.numpy)
+    if not array.size:  # an empty list has no type
+        return np.empty(array.shape, target)
     if array.dtype.kind in "iu" and target.kind in "iu":
         if array.size and not (np.iinfo(target).min <= array.min() and array.max() <= np.iinfo(target).max):
             raise ValueError

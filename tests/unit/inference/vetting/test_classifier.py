@@ -375,6 +375,48 @@ def test_every_cause_has_its_own_message(file: bytes, changes: dict[str, object]
         tried(file, **changes)  # type: ignore[arg-type]
 
 
+def dense(height: int, width: int, channels: int, *, last: bool = False) -> bytes:
+    """Return a dense layer for images of one size, whose input does not declare it."""
+    start = [helper.make_node("Transpose", ["images"], ["first"], perm=[0, 3, 1, 2])] if last else []
+    nodes = [
+        *start,
+        helper.make_node("Conv", ["first" if last else "images", "kernels"], ["maps"]),
+        helper.make_node("Flatten", ["maps"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dense",
+        [helper.make_tensor_value_info("images", models.FLOAT, ("N", "a", "b", "c"))],
+        [helper.make_tensor_value_info("output", models.FLOAT, ("N", 3))],
+        [models.tensor("kernels", 1, channels, 1, 1), models.tensor("weights", height * width, 3)],
+    )
+    return models.saved(graph)
+
+
+GRAY = {"mode": "L", "mean": (0,), "std": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "reason"),
+    [
+        (dense(8, 6, 3, last=True), {"layout": "NCHW"}, "8×6 in mode RGB and layout NCHW, but runs .*layout NHWC"),
+        (dense(8, 6, 3), {"layout": "NHWC"}, "runs with preprocessing.layout NCHW"),
+        (dense(8, 6, 1), {}, "8×6 in mode RGB, but runs with preprocessing.mode L"),
+        (dense(8, 6, 3), GRAY, "8×6 in mode L, but runs with preprocessing.mode RGB"),
+        (dense(32, 32, 3), {}, r"8×6 in mode RGB, but runs with preprocessing.size \[32, 32\]"),
+        (dense(299, 299, 3), {"size": (224, 224)}, r"224×224 .* runs with preprocessing.size \[299, 299\]"),
+        (dense(31, 7, 3), {}, r"fails on an input of float32 \[1, 3, 8, 6\]"),
+        (dense(8, 6, 3), {"labels": ("ant", "bee")}, "gives 3 scores for each image, but there are 2 labels"),
+    ],
+)
+def test_the_cause_is_found_by_trying_if_the_graph_does_not_declare_it(
+    file: bytes, changes: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(BadModel, match=reason):
+        tried(file, **changes)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("dtype", "shape", "reason"),
     [

@@ -137,6 +137,7 @@ def test_samples_must_fit_the_inputs(samples: dict[str, object], reason: str) ->
     ("dtype", "value"),
     [
         (TensorProto.UINT8, [[0, 255]]),
+        (TensorProto.INT64, [[2**40, -1]]),
         (TensorProto.BOOL, [[True, False]]),
         (TensorProto.STRING, [["a", "b"]]),
         (TensorProto.FLOAT16, [[0.5, 2]]),
@@ -171,3 +172,10 @@ def test_a_type_that_the_protocol_cannot_represent_is_rejected() -> None:
 
     with pytest.raises(BadModel, match="protocol cannot represent"):
         trial(pair.SerializeToString())
+
+
+def test_a_sample_may_be_empty() -> None:
+    nodes = [helper.make_node("ReduceSum", ["x", "axes"], ["y"])]
+    file = graph(nodes, {"x": ROW, "axes": (TensorProto.INT64, ("k",))}, {"y": (FLOAT, (1, 1))})
+
+    assert trial(file, {"x": [[1, 2, 3, 4]], "axes": []}).behaviour().warnings == ()
