@@ -20,7 +20,7 @@ _GROUP_CELLS = 2**18  # per row group of a Parquet file; a group is held in memo
 class Table:
     """The columns of CSV and Parquet: the best prediction, then all `top_k` if that is more than one.
 
-    `numbered`: images are numbers in a split, not names in an archive. Scores are probabilities (0..1).
+    `numbered`: images are numbers in a split, not names in an archive. Scores are softmax probabilities (0..1).
     """
 
     top_k: int
