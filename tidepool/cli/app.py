@@ -83,9 +83,9 @@ def logs(
 
 @app.command()
 def demo(
-    dataset: Annotated[Path | None, typer.Option(help="Zip of images to use instead of the sample.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Zip of images to use instead of the two samples.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Training epochs; the default comes from the model's recipe.", min=1)
+        int | None, typer.Option(help="Train from scratch for this many epochs; by default, the data decides.", min=1)
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end.")] = False,
     home: Annotated[
@@ -95,12 +95,13 @@ def demo(
     """Start a separate stack and upload a dataset, train, evaluate, export and predict."""
     from rich.console import Console
 
-    from tidepool.demo.run import SAMPLE, run_demo
+    from tidepool.demo.run import SAMPLES, run_demo
 
-    archive = dataset or SAMPLE
-    if not archive.is_file():
-        _fail(f"{archive} does not exist. Name a zip file with --dataset.")
-    if not run_demo(Console(), archive=archive, epochs=epochs, folder=home, keep=keep):
+    archives = (dataset,) if dataset else SAMPLES
+    for archive in archives:
+        if not archive.is_file():
+            _fail(f"{archive} does not exist. Name a zip file with --dataset.")
+    if not run_demo(Console(), archives=archives, epochs=epochs, folder=home, keep=keep):
         raise typer.Exit(1)
 
 

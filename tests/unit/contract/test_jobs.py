@@ -72,4 +72,6 @@ def test_a_result_describes_the_published_version() -> None:
         "counts": DATASET_MANIFEST.counts.model_dump(),
         "rejected": 1,
         "shape": [3, 32, 32],
+        "warnings": [warning.model_dump(mode="json") for warning in DATASET_MANIFEST.warnings],
+        "decisions": [choice.model_dump(mode="json") for choice in DATASET_MANIFEST.decisions],
     }
