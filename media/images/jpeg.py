@@ -11,7 +11,7 @@ from media.images.source import DAMAGE, Request, Source, check_rows, loaded, ope
 _END = b"\xff\xd9"
 _MOST_SCANS = 16  # passes over all blocks of the largest image; encoders write 10
 _REDUCED = 4  # a baseline JPEG may have so many times `max_pixels`
-_SLOW = 5 * 10**10  # bytes times pixels; scans of 12 bytes take over a second above it
+SLOW = 5 * 10**10  # bytes times pixels; a file of scans of 12 bytes takes over a second above it
 _FILLER = bytes(byte for byte in np.random.default_rng(7).bytes(4096) if byte != 0xFF)
 
 
@@ -38,11 +38,6 @@ def jpeg_source(data: bytes, request: Request) -> Source:
             return _load(_repaired(data, width, height, single, request), scale), True
 
     return Source(width, height, cost, load)
-
-
-def is_slow(data: bytes, pixels: int) -> bool:
-    """Return whether a JPEG of this length can hold so many scans that they must be counted."""
-    return len(data) * pixels > _SLOW
 
 
 def _open(data: bytes) -> JpegImageFile:

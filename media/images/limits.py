@@ -32,6 +32,6 @@ def max_pixels() -> int:
     return ImageSettings().max_pixels
 
 
-def turn(pixels: int) -> AbstractContextManager[object]:
-    """Return a context in which an image with so many pixels in memory may be decoded; large ones wait in line."""
-    return _ONE_LARGE if pixels > LARGE else nullcontext()
+def turn(pixels: int, alone: bool) -> AbstractContextManager[object]:
+    """Return a context for decoding an image with so many pixels in memory; large ones, and those `alone`, queue."""
+    return _ONE_LARGE if alone or pixels > LARGE else nullcontext()

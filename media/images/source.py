@@ -47,13 +47,14 @@ class Source(NamedTuple):
     """An image file whose header was read; `width` and `height` are as stored.
 
     `cost` is the memory that `load` needs, in pixels of RGB. `load` returns the image and whether it was repaired;
-    raises BadImage.
+    raises BadImage. One image that is `alone` is decoded at a time: its memory cannot be told from its header.
     """
 
     width: int
     height: int
     cost: int
     load: Callable[[], tuple[Image.Image, bool]]
+    alone: bool = False
 
 
 def opened(plugin: type[Plugin], data: bytes) -> Plugin:
