@@ -29,7 +29,7 @@ def _webp_source(data: bytes, request: Request) -> Source:
 
 
 def _netpbm_source(data: bytes, request: Request) -> Source:
-    source = opened(PpmImageFile, data)
+    source = opened(PpmImageFile, data[:_NETPBM_HEADER])
     if source.tile[0][0] != "raw":
         raise BadImage(f"a PGM or PPM file with other than 255 levels; {_CONVERT}")
     return simple(PpmImageFile, data)
@@ -88,6 +88,7 @@ _NOT_READ = (
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEAD = 1024
+_NETPBM_HEADER = 4096  # bytes; Pillow reads comments byte by byte
 
 
 def source_of(data: bytes, request: Request) -> Source:

@@ -5,7 +5,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from contract.errors import BadImage
-from media.images.jpeg_scans import SCAN_START, whole_rows
+from media.images.jpeg_scans import SCAN_START, check_header, whole_rows
 from media.images.source import DAMAGE, Request, Source, check_rows, loaded, opened
 
 _END = b"\xff\xd9"
@@ -20,6 +20,7 @@ def jpeg_source(data: bytes, request: Request) -> Source:
 
     A file that is cut off in its last tenth is decoded as by Pillow with LOAD_TRUNCATED_IMAGES, and counts as repaired.
     """
+    check_header(data)
     image = _open(data)
     width, height = image.size
     single = _has_one_scan(image, data)

@@ -11,15 +11,19 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 _MOST_TILES = 4096
 _MOST_COMPONENTS = 4
 _WEIGHT = 4  # OpenJPEG keeps 4 bytes for each sample, twice
-_MOST_BOXES = 1000
+_MOST_PARTS = 1000  # boxes, or segments; Pillow reads them one by one in Python
+_HEADER = 2**20  # bytes
+_TILE, _END = 0xFF90, 0xFFD9
 
 
 def jpeg2000_source(data: bytes, request: Request) -> Source:
     """Return a JPEG 2000 image, as a codestream or in a JP2 file; raises BadImage if its two headers differ."""
     damaged = BadImage("the JPEG 2000 image's header is damaged")
     try:
-        fields = struct.unpack_from(">HHIIIIIIIIH", data, _codestream(data) + len(_CODESTREAM))
-    except (struct.error, LookupError):
+        start = _codestream(data)
+        fields = struct.unpack_from(">HHIIIIIIIIH", data, start + len(_CODESTREAM))
+        _check_markers(data, start + 2)
+    except (struct.error, LookupError, OverflowError):
         raise damaged from None
     _, _, right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = fields
     if not (left < right and top < bottom and tile_width and tile_height and tile_left <= left and tile_top <= top):
@@ -40,7 +44,7 @@ def _codestream(data: bytes) -> int:
     if data.startswith(_CODESTREAM):
         return 0
     position = 0
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MOST_PARTS):
         length, kind = struct.unpack_from(">I4s", data, position)
         header = 8
         if length == 1:
@@ -50,7 +54,17 @@ def _codestream(data: bytes) -> int:
             if data[position + header : position + header + 4] != _CODESTREAM:
                 raise LookupError
             return position + header
-        if length < header:
+        if length < header or (kind == b"jp2h" and length > _HEADER):
             raise LookupError
         position += length
+    raise LookupError
+
+
+def _check_markers(data: bytes, position: int) -> None:
+    """Raise LookupError or struct.error if the header of a codestream has too many segments before its first tile."""
+    for _ in range(_MOST_PARTS):
+        marker, length = struct.unpack_from(">HH", data, position)
+        if marker in (_TILE, _END):
+            return
+        position += 2 + max(2, length)
     raise LookupError
