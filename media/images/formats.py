@@ -25,7 +25,7 @@ _AGAIN = "download the image again"
 
 
 def _webp_source(data: bytes, request: Request) -> Source:
-    return simple(WebPImageFile, data)
+    return simple(WebPImageFile, data, 2)  # libwebp keeps a canvas beside the pixels
 
 
 def _netpbm_source(data: bytes, request: Request) -> Source:

@@ -83,7 +83,7 @@ def _repaired(data: bytes, width: int, height: int, single: bool, request: Reque
         return min(height, int(rows[0]) * scale) if len(rows) else height
 
     try:
-        body, rows = whole_rows(data.rstrip(b"\0"), height, difference)
+        body, rows = whole_rows(data.rstrip(b"\0").rstrip(b"\xff"), height, difference)
     except DAMAGE as error:
         raise BadImage("the image is damaged or cut off") from error
     check_rows(rows, height, request)

@@ -134,7 +134,7 @@ def _repaired(chunks: list[_Chunk], height: int, request: Request) -> bytes:
     missing = -(-(total - len(pixels)) // row)
     step = height // rows if rows else 1
     check_rows(max(0, height - missing * step) if missing <= rows else 0, height, request)
-    whole = zlib.compress(pixels + bytes(total - len(pixels)), 1)
+    whole = zlib.compress(pixels[: total - missing * row].ljust(total, b"\0"), 1)
     before = [chunk for chunk in chunks if chunk.kind not in (b"IDAT", b"IEND")]
     return _file([*before, _Chunk(b"IDAT", whole, True), _Chunk(b"IEND", b"", True)])
 

@@ -83,5 +83,7 @@ def simple(plugin: type[ImageFile], data: bytes, weight: int = 1) -> Source:
 
 def check_rows(rows: int, height: int, request: Request) -> None:
     """Raise BadImage if a file that ends after `rows` of `height` rows must not be repaired."""
-    if request.strict or rows < KEPT_SHARE * height:
-        raise BadImage(f"the image is cut off: {rows} of its {height} rows can be read")
+    if rows < KEPT_SHARE * height:
+        raise BadImage(f"the image is cut off after {rows} of its {height} rows")
+    if request.strict:
+        raise BadImage(f"the image is cut off after {rows} of its {height} rows; without `strict` it is repaired")
