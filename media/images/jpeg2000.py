@@ -13,7 +13,13 @@ _MOST_COMPONENTS = 4
 _WEIGHT = 4  # OpenJPEG keeps 4 bytes for each sample, twice
 _MOST_PARTS = 1000  # boxes, or segments; Pillow reads them one by one in Python
 _HEADER = 2**20  # bytes
-_TILE, _END = 0xFF90, 0xFFD9
+_MOST_SEGMENTS = 2**14
+_MOST_LEVELS = 32
+_MOST_PACKETS = 2**20  # of a component
+_LEAST_BLOCK = 8  # binary logarithm of the samples of a code-block; 12 is usual
+_SAVE = "save it as JPEG or PNG"
+_CODING, _CHANGES = 0xFF52, (0xFF53, 0xFF5F)
+_TILE, _DATA, _END, _TILE_HEADER = 0xFF90, 0xFF93, 0xFFD9, 14
 
 
 def jpeg2000_source(data: bytes, request: Request) -> Source:
@@ -22,15 +28,18 @@ def jpeg2000_source(data: bytes, request: Request) -> Source:
     try:
         start = _codestream(data)
         fields = struct.unpack_from(">HHIIIIIIIIH", data, start + len(_CODESTREAM))
-        _check_markers(data, start + 2)
     except (struct.error, LookupError, OverflowError):
         raise damaged from None
     _, _, right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = fields
     if not (left < right and top < bottom and tile_width and tile_height and tile_left <= left and tile_top <= top):
         raise damaged
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
+    try:
+        _check_markers(data, start + 2, right - tile_left, bottom - tile_top, tiles)
+    except (struct.error, LookupError):
+        raise damaged from None
     if tiles > _MOST_TILES or components > _MOST_COMPONENTS:
-        raise BadImage(f"a JPEG 2000 image of {tiles} tiles and {components} components; save it as JPEG or PNG")
+        raise BadImage(f"a JPEG 2000 image of {tiles} tiles and {components} components; {_SAVE}")
     source = simple(Jpeg2KImageFile, data, _WEIGHT)
     if (source.width, source.height) != (right - left, bottom - top):
         raise damaged
@@ -60,11 +69,37 @@ def _codestream(data: bytes) -> int:
     raise LookupError
 
 
-def _check_markers(data: bytes, position: int) -> None:
-    """Raise LookupError or struct.error if the header of a codestream has too many segments before its first tile."""
-    for _ in range(_MOST_PARTS):
-        marker, length = struct.unpack_from(">HH", data, position)
-        if marker in (_TILE, _END):
+def _check_markers(data: bytes, position: int, width: int, height: int, tiles: int) -> None:
+    """Raise BadImage if the segments from `position` on let OpenJPEG work out of proportion to the image.
+
+    Time and memory grow with the numbers of packets and code-blocks. The coding of a single tile or component must not
+    differ, and the order of progression must not change. Raises LookupError or struct.error if damaged.
+    """
+    end = 0  # of the tile-part
+    for _ in range(_MOST_SEGMENTS):
+        if position + 4 > len(data) or (marker := int.from_bytes(data[position : position + 2], "big")) == _END:
             return
-        position += 2 + max(2, length)
+        if marker == _DATA:
+            position = end
+            continue
+        if marker == _TILE:
+            (size,) = struct.unpack_from(">I", data, position + 6)
+            end = position + size if size >= _TILE_HEADER else len(data)
+        elif marker in _CHANGES or (
+            marker == _CODING and (end or not _is_usual(data, position + 4, width, height, tiles))
+        ):
+            raise BadImage(f"a JPEG 2000 image of an unusual structure; {_SAVE}")
+        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
     raise LookupError
+
+
+def _is_usual(data: bytes, position: int, width: int, height: int, tiles: int) -> bool:
+    style, _, layers, _, levels, block_width, block_height = struct.unpack_from(">BBHBBBB", data, position)
+    if levels > _MOST_LEVELS or block_width + block_height + 4 < _LEAST_BLOCK:
+        return False
+    precincts = data[position + 10 : position + 11 + levels] if style & 1 else b"\xff" * (levels + 1)
+    packets = 0
+    for down, size in zip(range(levels, -1, -1), precincts, strict=False):
+        across, along = down + (size & 15), down + (size >> 4)
+        packets += tiles + (width >> across) * (height >> along) + (width >> across) + (height >> along)
+    return bool(packets * layers <= _MOST_PACKETS)
