@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+from PIL import Image
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -29,10 +31,15 @@ def _webp_source(data: bytes, request: Request) -> Source:
 
 
 def _netpbm_source(data: bytes, request: Request) -> Source:
-    source = opened(PpmImageFile, data[:_NETPBM_HEADER])
-    if source.tile[0][0] != "raw":
-        raise BadImage(f"a PGM or PPM file with other than 255 levels; {_CONVERT}")
-    return simple(PpmImageFile, data)
+    header = opened(PpmImageFile, data[:_NETPBM_HEADER])
+    if header.tile[0][0] != "raw":
+        raise BadImage(f"a PGM or PPM file with other than 256 levels; {_CONVERT}")
+    source = simple(PpmImageFile, data)
+    return source._replace(load=lambda: (_sixteen_bits(source.load()[0]), False))
+
+
+def _sixteen_bits(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image).astype(np.uint16)) if image.mode == "I" else image
 
 
 _READ: tuple[tuple[bytes, Open], ...] = (
