@@ -7,7 +7,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from contract.errors import BadImage
 from media.images.source import Request, Source, check_rows, loaded, opened
 
-_MOST_RUNS = 2**20  # about a second in Python; an encoder writes a run for up to 255 pixels
+_MOST_RUNS = 2**19  # about half a second in Python; an encoder writes a run for up to 255 pixels
 
 
 def bmp_source(data: bytes, request: Request) -> Source:

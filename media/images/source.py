@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -32,6 +33,7 @@ DAMAGE = (
     zlib.error,
 )
 
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, once for each file
 Image.MAX_IMAGE_PIXELS = None  # media.images has its own limit, which raises; Pillow only warns
 
 
