@@ -75,15 +75,23 @@ def _load(image: JpegImageFile, scale: int) -> Image.Image:
 def _repaired(data: bytes, width: int, height: int, single: bool, request: Request) -> JpegImageFile:
     """Return the image with an end marker after what is there; raises BadImage if too little is."""
 
-    def difference(body: bytes) -> int:
-        """Return the number of rows that do not depend on what follows `body`."""
+    def readable(body: bytes) -> int:
+        """Return the rows that do not depend on what follows `body`; of the row of blocks at its end, their share.
+
+        Half of the block that the file ends in is counted.
+        """
         scale = 8 if single else 1 if width * height <= 2**24 else 2
         first, second = (np.asarray(_load(_open(body + more), scale)) for more in (_END, _FILLER + _END))
-        rows = np.flatnonzero((first != second).reshape(len(first), -1).any(axis=1))
-        return min(height, int(rows[0]) * scale) if len(rows) else height
+        different = (first != second).reshape(*first.shape[:2], -1).any(axis=2)
+        if not different.any():
+            return height
+        row, column = (scale * number for number in divmod(int(different.argmax()), different.shape[1]))
+        layers = _open(data).layer if single else [(0, 1, 1, 0)]
+        across, down = (8 * max(layer[axis] for layer in layers) for axis in (1, 2))
+        return int(row + min(down, height - row) * min(1, (column + across / 2) / width))
 
     try:
-        body, rows = whole_rows(data.rstrip(b"\0").rstrip(b"\xff"), height, difference)
+        body, rows = whole_rows(data.rstrip(b"\0").rstrip(b"\xff"), height, readable)
     except DAMAGE as error:
         raise BadImage("the image is damaged or cut off") from error
     check_rows(rows, height, request)

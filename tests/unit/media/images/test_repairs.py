@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,15 @@ def test_a_jpeg_without_its_last_rows_is_repaired(
 
     assert (image.width, image.height, image.repaired) == (200, 160, True)
     np.testing.assert_array_equal(image.pixels, as_pillow(cut, monkeypatch))
+
+
+@pytest.mark.parametrize("side", [48, 64])
+def test_a_part_of_the_last_row_of_blocks_counts(side: int) -> None:
+    data = encoded(noise(side, side), "JPEG", quality=90)  # rows of blocks are 16 pixels high
+
+    assert decode_image(data[: len(data) * 97 // 100], ImageSpec(size=(side, side))).repaired
+    with pytest.raises(BadImage, match="cut off after"):
+        decode(data[: len(data) * 3 // 4], ImageSpec(size=(side, side)))
 
 
 @pytest.mark.parametrize("options", JPEGS)
@@ -124,8 +134,6 @@ def test_a_bmp_without_its_last_rows_is_repaired() -> None:
 
 def interlaced(pixels: np.ndarray) -> bytes:
     """Encode with the seven passes of Adam7, which Pillow cannot write."""
-    import zlib
-
     rows = b""
     for x, y, across, down in (
         (0, 0, 8, 8),
