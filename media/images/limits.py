@@ -21,7 +21,7 @@ class ImageSettings(BaseSettings):
         default=128 * 2**20,
         ge=2**20,
         le=2**30,
-        description="Width × height of the largest image that is decoded. A pixel takes about 8 bytes of memory. "
+        description="Width × height of the largest image that is decoded. A pixel takes 4 to 12 bytes of memory. "
         "Baseline JPEGs may have 4 times as many, as they are decoded at a reduced scale.",
     )
 
