@@ -72,12 +72,12 @@ class Preparation:
         with closing(decoded([image.name for _, image in images], self.archive, self.image)) as results:
             for split, members in groupby(images, key=itemgetter(0)):
                 writer = ShardWriter(folder, split, self.image.shape)
-                for (_, image), (_, pixels) in zip(members, results, strict=False):
-                    if isinstance(pixels, str):
-                        rejections.add(image.name, pixels)
+                for (_, image), (_, result) in zip(members, results, strict=False):
+                    if isinstance(result, str):
+                        rejections.add(image.name, result)
                     else:
-                        writer.add(pixels, index[image.label])
-                        tally.add(split, image.label, pixels)
+                        writer.add(result.pixels, index[image.label])
+                        tally.add(split, image.label, result.pixels)
                     progress.step()
                 files = writer.finish()
                 if split is Split.TRAIN:

@@ -121,7 +121,7 @@ def test_an_archive_has_rows_by_name_and_no_metrics(
     assert [row["image"] for row in written] == sorted([*files, "in/notes.txt"])
     best = [CARD.labels[index] for index in LOGITS.argmax(axis=1)]
     assert [row["predicted"] for row in written] == [*best, ""]
-    assert written[-1]["error"] == "not a readable JPEG, PNG, WebP or BMP image"
+    assert written[-1]["error"] == "not a readable image: text; leave it out"
 
 
 def test_an_archive_is_predicted_to_parquet(stores: Stores, tmp_path: Path) -> None:
