@@ -12,7 +12,7 @@ from contract.errors import BadArchive, BadDataset, Cancelled
 from contract.images import ImageSpec
 from media.archives.limits import Limits
 from media.images import decode
-from services.preprocess.pipeline import data_uri, opened
+from services.preprocess.pipeline import data_uri
 from tests.support.images import Files, class_folders, encoded, noise, png, png_header
 from tests.support.preparation import DEFAULT, SPEC, Load, Prepare
 
