@@ -6,12 +6,10 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-import numpy as np
-
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from media.archives.limits import MIB, Limits
-from media.images import decode
+from media.images import DecodedImage, decode_image
 
 _MOST_THREADS = 4  # each may hold one image of Limits.pixels
 _BATCH_BYTES = MIB  # of files, or of pixels
@@ -29,21 +27,24 @@ class Files(Protocol):
 
 
 Read = tuple[str, bytes | str]
-Decoded = tuple[str, np.ndarray | str]
+Decoded = tuple[str, DecodedImage | str]
 
 
-def decoded(names: Iterable[str], archive: Files, spec: ImageSpec) -> Generator[Decoded, None, None]:
-    """Yield each file's name with its image as uint8 (channels, height, width), or with the reason for its rejection.
+def decoded(
+    names: Iterable[str], archive: Files, spec: ImageSpec, *, strict: bool = False
+) -> Generator[Decoded, None, None]:
+    """Yield each file's name with its image, or with the reason for its rejection.
 
     Files are read and inflated in the caller's thread, so that limits apply in a fixed order, and decoded in a few
-    others, where Pillow releases the GIL. Raises BadArchive if the whole archive is rejected.
+    others, where Pillow releases the GIL. `strict` rejects images that are cut off instead of repairing them. Raises
+    BadArchive if the whole archive is rejected.
     """
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     pending: deque[Future[list[Decoded]]] = deque()
     pool = ThreadPoolExecutor(threads)
     try:
         for batch in _batches(names, archive, spec):
-            pending.append(pool.submit(_decoded_batch, batch, spec, archive.limits.pixels))
+            pending.append(pool.submit(_decoded_batch, batch, spec, archive.limits.pixels, strict))
             if len(pending) > threads:
                 yield from pending.popleft().result()
         while pending:
@@ -72,12 +73,12 @@ def _batches(names: Iterable[str], archive: Files, spec: ImageSpec) -> Iterator[
         yield batch
 
 
-def _decoded_batch(batch: list[Read], spec: ImageSpec, max_pixels: int) -> list[Decoded]:
-    return [(name, data if isinstance(data, str) else _pixels(data, spec, max_pixels)) for name, data in batch]
+def _decoded_batch(batch: list[Read], spec: ImageSpec, max_pixels: int, strict: bool) -> list[Decoded]:
+    return [(name, data if isinstance(data, str) else _image(data, spec, max_pixels, strict)) for name, data in batch]
 
 
-def _pixels(data: bytes, spec: ImageSpec, max_pixels: int) -> np.ndarray | str:
+def _image(data: bytes, spec: ImageSpec, max_pixels: int, strict: bool) -> DecodedImage | str:
     try:
-        return decode(data, spec, max_pixels=max_pixels)
+        return decode_image(data, spec, strict=strict, max_pixels=max_pixels)
     except BadImage as error:
         return error.message

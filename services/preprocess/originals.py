@@ -1,4 +1,4 @@
-"""The original files of a part, with what the index says of each."""
+"""The original files of a part, with the hash of each."""
 
 import hashlib
 
@@ -7,22 +7,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from media.archives.archive import check_total
-from media.headers import read_header
 from worker.members import Members
 
 
 class Originals:
-    """Reads the members of a part in order, once, and keeps hash, width and height of each.
-
-    Width and height are as stored, and 0 if the header cannot be read. `inflated` counts bytes.
-    """
+    """Reads the members of a part in order, once, and keeps the hash of each; `inflated` counts bytes."""
 
     def __init__(self, members: Members) -> None:
         self.paths: list[str] = members.rows["path"].to_pylist()
         self.limits = members.limits
         self.inflated = 0
-        self.widths = np.zeros(len(members), np.int32)
-        self.heights = np.zeros(len(members), np.int32)
         self._digests = bytearray(32 * len(members))
         self._members = members
         self._next = 0
@@ -34,8 +28,6 @@ class Originals:
         self.inflated += len(data)
         check_total(self.inflated, self.limits)
         self._digests[32 * number : 32 * number + 32] = hashlib.sha256(data).digest()
-        if header := read_header(data):
-            self.widths[number], self.heights[number] = header.width, header.height
         return data
 
     def digests(self, numbers: NDArray[np.int64]) -> pa.Array:

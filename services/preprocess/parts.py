@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Whole
@@ -13,18 +14,31 @@ from media.archives.rejections import Rejections, shown
 from services.preprocess.index import merge_indexes
 from services.preprocess.plan import PlanHead
 from services.preprocess.statistics import Moments
-from services.preprocess.warnings import Warnings, plural
+from services.preprocess.warnings import MOST_EXAMPLES, Warnings, plural
 
 Store = Callable[[Path], ObjectRef]
 Fetch = Callable[[ObjectRef, Path], None]
+
+
+class Files(Frozen):
+    """A number of files, and the first of them."""
+
+    count: Whole
+    first: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[str]) -> Self:
+        return cls(count=len(files), first=tuple(files[:MOST_EXAMPLES]))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(count=self.count + other.count, first=(*self.first, *other.first)[:MOST_EXAMPLES])
 
 
 class PreparedPart(Frozen):
     """The result of preparing some of an archive's images, or all of them.
 
     `counts_by_class` has every class of the archive, `moments` are of the training pixels, `inflated` is in bytes,
-    `index` has the part's rows of the dataset's index. `coloured` counts the images that were expected to be grey, of
-    which `coloured_files` are the first.
+    `index` has the part's rows of the dataset's index. `coloured` are the images that were expected to be grey.
     """
 
     counts_by_class: dict[Split, dict[Label, Whole]]
@@ -34,8 +48,8 @@ class PreparedPart(Frozen):
     inflated: Whole
     rejected: Whole
     rejected_files: tuple[Rejected, ...]
-    coloured: Whole
-    coloured_files: tuple[str, ...]
+    coloured: Files
+    repaired: Files
     thumbnails: tuple[Thumbnail, ...]
 
 
@@ -62,7 +76,7 @@ def merge_parts(
     data_sha256, duplicates = merge_indexes([part.index for part in parts], counts_of_shards, fetch, path)
     warnings = Warnings()
     warnings.merge(head.warnings)
-    _add_coloured(warnings, parts)
+    _add_file_warnings(warnings, parts)
     warnings.merge(duplicates)
     return DatasetManifest(
         classes=head.classes,
@@ -91,15 +105,23 @@ def _check_training(counts: dict[str, int], rejections: Rejections) -> None:
         raise BadDataset(f"class {shown(missing[0])!r} has no usable training image{rejections.summary()}")
 
 
-def _add_coloured(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:
-    count = sum(part.coloured for part in parts)
+def _add_file_warnings(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:
+    coloured = sum((part.coloured for part in parts), start=Files.of(()))
     warnings.add(
         "colour_in_grey_dataset",
-        f"{plural(count, 'image')} {'has' if count == 1 else 'have'} colour, which was dropped, because the images "
-        "that were looked at to decide the mode have none",
-        [file for part in parts for file in part.coloured_files],
+        f"the colour of {plural(coloured.count, 'image')} was dropped, because the images that were looked at to "
+        "decide the mode have none",
+        coloured.first,
         "Set image.mode to RGB if colour matters.",
-        count,
+        coloured.count,
+    )
+    repaired = sum((part.repaired for part in parts), start=Files.of(()))
+    warnings.add(
+        "repaired_images",
+        f"{plural(repaired.count, 'file')} cut off in the last tenth; the missing rows were filled",
+        repaired.first,
+        "Send the whole files, or set strict to leave such files out.",
+        repaired.count,
     )
 
 

@@ -18,8 +18,9 @@ from media.archives.decoding import decoded
 from media.archives.rejections import Rejections
 from media.hashes import perceptual_hashes
 from media.image_index import SCHEMA, IndexWriter
+from media.images import DecodedImage
 from services.preprocess.originals import Originals
-from services.preprocess.parts import PreparedPart, Store
+from services.preprocess.parts import Files, PreparedPart, Store
 from services.preprocess.plan import SPLITS, PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
@@ -28,7 +29,6 @@ from worker.members import Members
 
 MOST_THUMBNAILS = 20
 MAX_THUMBNAIL_SIDE = 64
-_MOST_COLOURED = 10
 _BLOCK_BYTES = 2**21  # of pixels that are measured at once
 _BLOCK_IMAGES = 256
 _STEP_S = 0.2
@@ -47,7 +47,7 @@ def prepare(head: PlanHead, members: Members, folder: Path, store: Store, on_ste
     originals = Originals(members)
     progress = _Progress(len(members), on_step)
     spec = head.image.model_copy(update={"mode": "RGB"}) if head.check_grey else head.image
-    with closing(decoded(originals.paths, originals, spec)) as results:
+    with closing(decoded(originals.paths, originals, spec, strict=head.strict)) as results:
         for first, block in _blocks(results, progress):
             part.add(first, block)
     on_step(1.0, f"{len(members)} images prepared")
@@ -78,18 +78,22 @@ class _Part:
         self._moments = Moments()
         self._rejections = Rejections()
         self._coloured: list[str] = []
+        self._repaired: list[str] = []
         self._thumbnails: dict[int, Thumbnail] = {}
 
-    def add(self, first: int, results: list[np.ndarray | str]) -> None:
+    def add(self, first: int, results: list[DecodedImage | str]) -> None:
         """Add the results of the images from number `first` on: their pixels, or reasons for their rejection."""
         for number, result in enumerate(results, start=first):
             if isinstance(result, str):
                 self._rejections.add(self._paths[number], result)
-        good = [number for number, result in enumerate(results) if not isinstance(result, str)]
+        good = [number for number, result in enumerate(results, start=first) if not isinstance(result, str)]
         if not good:
             return
-        numbers = np.array(good) + first
-        pixels = np.stack([results[number] for number in good])
+        numbers = np.array(good)
+        images = [result for result in results if not isinstance(result, str)]
+        pixels = np.stack([image.pixels for image in images])
+        sizes = np.array([(image.width, image.height) for image in images], np.int32)
+        self._repaired += [self._paths[number] for number, image in zip(numbers, images, strict=True) if image.repaired]
         if self._head.check_grey:
             pixels = self._greyed(pixels, numbers)
         places = np.empty((len(numbers), 2), np.int32)
@@ -99,7 +103,7 @@ class _Part:
                 places[chosen] = self._writers[split].add(pixels[chosen], self._labels[numbers[chosen]])
                 if split is Split.TRAIN:
                     self._moments += Moments.of(pixels[chosen])
-        self._blocks.append((numbers, places, *perceptual_hashes(pixels)))
+        self._blocks.append((numbers, places, sizes, *perceptual_hashes(pixels)))
         self._add_thumbnails(numbers, pixels)
 
     def finish(self, originals: Originals, store: Store) -> PreparedPart:
@@ -118,8 +122,8 @@ class _Part:
             inflated=originals.inflated,
             rejected=len(rejected),
             rejected_files=rejected.first(),
-            coloured=len(self._coloured),
-            coloured_files=tuple(self._coloured[:_MOST_COLOURED]),
+            coloured=Files.of(self._coloured),
+            repaired=Files.of(self._repaired),
             thumbnails=tuple(self._thumbnails.values()),
         )
 
@@ -148,9 +152,9 @@ class _Part:
     def _index(self, originals: Originals) -> pa.Table:
         if not self._blocks:
             return SCHEMA.empty_table()
-        numbers, places, average, difference = map(np.concatenate, zip(*self._blocks, strict=True))
+        numbers, places, sizes, average, difference = map(np.concatenate, zip(*self._blocks, strict=True))
         order = np.argsort(self._splits[numbers], kind="stable")
-        numbers, places = numbers[order], places[order]
+        numbers, places, sizes = numbers[order], places[order], sizes[order]
         rows = self._rows.take(pa.array(numbers))
         return pa.table(
             {
@@ -158,8 +162,8 @@ class _Part:
                 "path": rows["path"],
                 "split": _named(rows["split"], SPLITS),
                 "label": _named(rows["label"], self._head.classes),
-                "width": originals.widths[numbers],
-                "height": originals.heights[numbers],
+                "width": sizes[:, 0],
+                "height": sizes[:, 1],
                 "shard": places[:, 0],
                 "row": places[:, 1],
                 "average_hash": average[order],
@@ -179,14 +183,14 @@ def _stored(file: ShardFile, store: Store) -> Shard:
 
 
 def _blocks(
-    results: Iterator[tuple[str, np.ndarray | str]], progress: "_Progress"
-) -> Iterator[tuple[int, list[np.ndarray | str]]]:
+    results: Iterator[tuple[str, DecodedImage | str]], progress: "_Progress"
+) -> Iterator[tuple[int, list[DecodedImage | str]]]:
     """Yield results in blocks of at most _BLOCK_IMAGES, each with the number of its first image."""
-    block: list[np.ndarray | str] = []
+    block: list[DecodedImage | str] = []
     size = first = 0
     for _, result in results:
         block.append(result)
-        size += 0 if isinstance(result, str) else result.nbytes
+        size += 0 if isinstance(result, str) else result.pixels.nbytes
         progress.step()
         if size >= _BLOCK_BYTES or len(block) >= _BLOCK_IMAGES:
             yield first, block

@@ -31,6 +31,7 @@ class PlanHead(Frozen):
     classes: tuple[str, ...]
     image: ImageSpec
     check_grey: bool
+    strict: bool
     decisions: tuple[Choice, ...]
     warnings: tuple[DatasetWarning, ...]
     rejected: Whole
@@ -67,6 +68,7 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits) -> Plan:
             classes=classes,
             image=image,
             check_grey=any(choice.what == "image.mode" and choice.value == "L" for choice in decisions),
+            strict=spec.strict,
             decisions=decisions,
             warnings=(),
             rejected=len(rejections),

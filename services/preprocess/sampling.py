@@ -1,12 +1,13 @@
 """Looks at some images of an archive before it is prepared: their sizes, and whether they have colour."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from media.headers import read_header
+from media.headers import Header, read_header
 from media.images import decode
 from services.preprocess.decisions import Sample
 
@@ -29,10 +30,7 @@ def sample_images(count: int, read: Head) -> Sample:
     sizes: list[tuple[int, int]] = []
     unclear: list[int] = []
     for number in numbers:
-        try:
-            header = read_header(read(number, _HEAD_BYTES)) or read_header(read(number, None))
-        except BadImage:
-            continue
+        header = _header(number, read)
         if header is not None:
             sizes.append((header.width, header.height))
             if not header.grey:
@@ -40,6 +38,13 @@ def sample_images(count: int, read: Head) -> Sample:
     step = max(1, len(unclear) // MOST_DECODED)
     grey = all(_is_grey(number, read) for number in unclear[::step])
     return Sample(np.array(sizes, np.int64).reshape(-1, 2), grey and bool(sizes), count)
+
+
+def _header(number: int, read: Head) -> Header | None:
+    for most in (_HEAD_BYTES, None):
+        with suppress(BadImage):
+            return read_header(read(number, most))
+    return None
 
 
 def coloured(pixels: np.ndarray) -> np.ndarray:

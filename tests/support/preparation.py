@@ -66,10 +66,18 @@ class Workshop:
 
     def load(self, data: DatasetManifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Load all images (n, channels, height, width) and labels (n,) of a split."""
-        shards = data.shards[split]
-        images = [np.load(io.BytesIO(self._objects.read(shard.images))) for shard in shards]
-        labels = [np.load(io.BytesIO(self._objects.read(shard.labels))) for shard in shards]
+        images, labels = zip(*self.shards(data, split), strict=True)
         return np.concatenate(images), np.concatenate(labels)
+
+    def shards(self, data: DatasetManifest, split: Split) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Load the images and labels of each shard of a split."""
+        return [
+            (
+                np.load(io.BytesIO(self._objects.read(shard.images))),
+                np.load(io.BytesIO(self._objects.read(shard.labels))),
+            )
+            for shard in data.shards[split]
+        ]
 
     def _new_folder(self) -> Path:
         folder = self._folder / str(len(list(self._folder.iterdir())))
