@@ -6,8 +6,8 @@ from contract.base import Frozen, Whole
 from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, Split, Thumbnail
 from contract.errors import BadDataset
 from contract.images import ImageSpec
-from media.archives.archive import check_total
 from media.archives.limits import Limits
+from media.archives.members import check_total
 from media.archives.rejections import Rejections, shown
 from services.preprocess.statistics import Moments
 
