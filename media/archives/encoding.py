@@ -17,19 +17,21 @@ _CENTRAL_EUROPEAN = ("cp852", "cp1250")
 _WESTERN = ("cp437", "cp850", "cp1252")
 _CANDIDATES = (*_EAST_ASIAN, *_CYRILLIC, *_CENTRAL_EUROPEAN, *_WESTERN)
 _FALLBACK = "cp437"  # what zip files are in by their specification
+_TWO_BYTES = 0x7FF
 _NO_MATCH = 0.1  # chardet's confidence if the text is too short for it
 _LIKELY = 0.2  # of the best score
 _FEW_BYTES = 2  # too few to be sure of another script than Latin
 _LONE_HIGH_BYTE = re.compile(rb"[a-z][\x80-\xff](?![\x80-\xff])|(?<![\x80-\xff])[\x80-\xff][a-z]{2}", re.IGNORECASE)
+_SEPARATORS = re.compile(rb"[/,;\t\"]")  # none is a part of a character in any of the candidates
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
 def decoded_names(names: Sequence[str | bytes], encoding: str | None) -> tuple[list[str], str | None]:
     """Return the names as text, and the encoding if it had to be detected.
 
-    Names that are text already stay. Bytes are decoded by `encoding`, if it is given; otherwise as UTF-8 if most of
-    them are, which is what macOS and Linux write, or by the encoding that fits all of them best. Raise BadArchive if a
-    name is not in the encoding that was given.
+    Names that are text already stay. Bytes are decoded by `encoding` if it is given, unless they are surely UTF-8;
+    otherwise as UTF-8 if most of them are, which is what macOS and Linux write, or by the encoding that fits all of
+    them best. Raise BadArchive if a name is not in the encoding that was given.
     """
     raw = [name for name in names if isinstance(name, bytes) and not name.isascii()]
     detected = None
@@ -78,10 +80,8 @@ def _decoded(name: bytes, encoding: str | None, detected: str | None) -> str:
         return name.decode("ascii")
     if encoding is not None:
         try:
-            return name.decode(encoding)
+            return name.decode("utf-8" if _is_surely_utf8(name) else encoding)
         except UnicodeDecodeError:
-            if _is_utf8(name):
-                return name.decode()
             raise BadArchive(
                 f"the name {shown(name.decode(_FALLBACK))!r} is not in the encoding {encoding}; name another one in "
                 "layout.encoding, or leave it out"
@@ -93,11 +93,11 @@ def _decoded(name: bytes, encoding: str | None, detected: str | None) -> str:
 
 
 def _sample(texts: Iterable[bytes]) -> bytes:
-    """Return the parts of paths that are not ASCII, each once."""
+    """Return the parts of paths or rows that are not ASCII, each once."""
     parts: dict[bytes, None] = {}
     size = 0
     for text in texts:
-        for part in text.split(b"/"):
+        for part in _SEPARATORS.split(text):
             if not part.isascii() and part not in parts:
                 parts[part] = None
                 size += len(part)
@@ -158,3 +158,8 @@ def _decodes(data: bytes, encoding: str) -> bool:
 
 def _is_utf8(data: bytes) -> bool:
     return _decodes(data, "utf-8")
+
+
+def _is_surely_utf8(data: bytes) -> bool:
+    """Return whether data is UTF-8 with characters of three bytes, which other encodings yield hardly ever."""
+    return _is_utf8(data) and any(ord(character) > _TWO_BYTES for character in data.decode())

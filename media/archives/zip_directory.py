@@ -100,10 +100,10 @@ def _without_flags(directory: bytes) -> bytes:
 def _raw_name(info: zipfile.ZipInfo) -> str | bytes:
     """Return the name if its encoding is known, otherwise its bytes."""
     raw = info.orig_filename  # `filename` ends at a NUL
-    if info.flag_bits & _UTF8 or raw.isascii():
+    if info.flag_bits & _UTF8:
         return raw
     stored = raw.encode("cp437")  # as zipfile decoded it
-    return _unicode_path(info.extra, stored) or stored
+    return (info.extra and _unicode_path(info.extra, stored)) or stored
 
 
 def _unicode_path(extra: bytes, stored: bytes) -> str | None:
