@@ -1,13 +1,16 @@
 """Reads the members of a zip or tar file within limits."""
 
+import os
 from pathlib import Path
 from typing import Self
 
 from media.archives import tar_directory, zip_directory
 from media.archives.limits import Limits
-from media.archives.members import Place, check_size, check_total, read_member
+from media.archives.places import DEFLATED, PLAIN, STORED, Place, check_size, check_total, read_head, read_member
 from media.archives.rejections import Rejections
 from media.archives.unpacking import unpacked
+
+_HEAD_BYTES = 2048  # of a local header, with a name and extra fields of usual length
 
 
 class Archive:
@@ -32,6 +35,7 @@ class Archive:
             self._remove()
             raise
         self._places: dict[str, Place] = listing.places
+        self._stored: dict[str, str] = listing.stored
         self.ignored = listing.ignored
         self.detected_encoding = listing.encoding
 
@@ -50,12 +54,26 @@ class Archive:
         """Return where a file lies: in the archive, or in what `unpacking.unpacked` makes of a compressed tar."""
         return self._places[name]
 
+    def member(self, name: str) -> str:
+        """Return a file's name as stored in the archive."""
+        return self._stored.get(name, name)
+
+    def head(self, name: str, most: int | None) -> bytes:
+        """Return a file's contents, or only the first `most` bytes; raises BadImage. Does not count as inflated."""
+        place = self._places[name]
+        if most is None or place.size <= most or place.method not in (PLAIN, STORED, DEFLATED):
+            return read_member(self._bytes(place), place, self.limits)
+        return read_head(self._bytes(place, most + _HEAD_BYTES), place, most)
+
     def read(self, name: str) -> bytes:
         """Return the file's bytes; raises BadImage if the file is rejected, BadArchive if the whole archive is."""
         place = self._places[name]
+        return read_member(self._bytes(place), place, self.limits, self._count)
+
+    def _bytes(self, place: Place, most: int | None = None) -> bytes:
         check_size(place, self.limits)
-        self._file.seek(place.start)
-        return read_member(self._file.read(place.stop - place.start), place, self.limits, self._count)
+        size = place.stop - place.start
+        return os.pread(self._file.fileno(), size if most is None else min(size, most), place.start)
 
     def _remove(self) -> None:
         if self._is_temporary:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from media.archives import names
-from media.archives.members import Place
+from media.archives.places import Place
 from media.archives.rejections import Rejections
 
 _MOST_EXAMPLES = 10
@@ -12,9 +12,13 @@ _MOST_EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A member as its archive lists it; `fault` is why its kind is rejected, if it is."""
+    """A member as its archive lists it: its name, and that before it was decoded and separators were replaced.
+
+    `fault` is why its kind is rejected, if it is.
+    """
 
     name: str
+    stored: str
     place: Place
     is_folder: bool = False
     fault: str | None = None
@@ -43,9 +47,13 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Listing:
-    """The acceptable members by normalized name, what is ignored, and the encoding that was detected for names."""
+    """The acceptable members by normalized name, what is ignored, and the encoding that was detected for names.
+
+    `stored` has the original names of members whose normalized name differs.
+    """
 
     places: dict[str, Place]
+    stored: dict[str, str]
     ignored: Ignored
     encoding: str | None
 
@@ -53,6 +61,7 @@ class Listing:
 def listed(entries: Iterable[Entry], encoding: str | None, rejections: Rejections) -> Listing:
     """Return the acceptable entries; add others to `rejections`, except folders and what is ignored."""
     places: dict[str, Place] = {}
+    stored: dict[str, str] = {}
     ignored = Ignored()
     for entry in entries:
         name = names.clean(entry.name)
@@ -66,4 +75,6 @@ def listed(entries: Iterable[Entry], encoding: str | None, rejections: Rejection
             rejections.add(name, "a second file of this name")
         else:
             places[name] = entry.place
-    return Listing(places, ignored, encoding)
+            if entry.stored != name:
+                stored[name] = entry.stored
+    return Listing(places, stored, ignored, encoding)

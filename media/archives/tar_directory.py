@@ -14,7 +14,7 @@ from contract.errors import BadArchive
 from media.archives.encoding import decoded_names
 from media.archives.limits import MIB, Limits
 from media.archives.listing import Entry, Listing, listed
-from media.archives.members import Place
+from media.archives.places import PLAIN, Place
 from media.archives.rejections import Rejections
 
 BLOCK = 512
@@ -67,8 +67,8 @@ def _entry(member: _Member, name: str) -> Entry:
         fault = _FAULTS[tarfile.GNUTYPE_SPARSE]
     if fault is None and member.kind not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE):
         fault = "not a regular file"
-    place = Place(member.start, member.start + member.size, member.size, member.size)
-    return Entry(name, place, member.kind == tarfile.DIRTYPE, fault)
+    place = Place(member.start, member.start + member.size, PLAIN, member.size, member.size, crc=0)
+    return Entry(name, name, place, member.kind == tarfile.DIRTYPE, fault)
 
 
 def _members(file: io.BufferedReader, file_bytes: int, most: int) -> Iterator[_Member]:

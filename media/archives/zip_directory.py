@@ -12,7 +12,7 @@ from contract.errors import BadArchive
 from media.archives.encoding import decoded_names
 from media.archives.limits import MIB, Limits
 from media.archives.listing import Entry, Listing, listed
-from media.archives.members import LOCAL_HEADER_BYTES, Place
+from media.archives.places import LOCAL_HEADER_BYTES, Place
 from media.archives.rejections import Rejections
 
 _ENTRY = b"PK\x01\x02"  # signature of an entry in the central directory
@@ -130,8 +130,8 @@ def _entries(infos: list[zipfile.ZipInfo], names: list[str], stops: list[int]) -
     for info, decoded, stop in zip(infos, names, stops, strict=True):
         name = decoded.replace("\\", "/") if info.create_system in _BACKSLASH_SYSTEMS else decoded
         kind = stat.S_IFMT(info.external_attr >> 16)
-        place = Place(info.header_offset, stop, info.file_size, info.compress_size, info.compress_type, info.CRC)
-        yield Entry(name, place, kind == stat.S_IFDIR, _kind_fault(kind))
+        place = Place(info.header_offset, stop, info.compress_type, info.compress_size, info.file_size, info.CRC)
+        yield Entry(name, info.orig_filename, place, kind == stat.S_IFDIR, _kind_fault(kind))
 
 
 def _kind_fault(kind: int) -> str | None:

@@ -7,7 +7,7 @@ from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, S
 from contract.errors import BadDataset
 from contract.images import ImageSpec
 from media.archives.limits import Limits
-from media.archives.members import check_total
+from media.archives.places import check_total
 from media.archives.rejections import Rejections, shown
 from services.preprocess.statistics import Moments
 

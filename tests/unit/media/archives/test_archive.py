@@ -8,7 +8,7 @@ import pytest
 from contract.errors import BadArchive, BadImage
 from media.archives.archive import Archive
 from media.archives.limits import MIB, Limits
-from media.archives.members import read_member
+from media.archives.places import read_member
 from media.archives.rejections import Rejections
 from tests.support.images import CENTRAL, LOCAL, patch, png, zipped
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contract.errors import BadArchive, BadImage
 from media.archives.archive import Archive
 from media.archives.limits import Limits
-from media.archives.members import read_member
+from media.archives.places import read_member
 from media.archives.rejections import Rejections
 from tests.support.images import png
 
