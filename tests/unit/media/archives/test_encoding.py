@@ -105,7 +105,7 @@ class RawInfo(zipfile.ZipInfo):
     """An entry whose name is written as these bytes, with or without the flag of UTF-8."""
 
     def __init__(self, name: bytes, flag: bool = False, extra: bytes = b"", system: int = 0) -> None:
-        super().__init__("x")
+        super().__init__(name.hex())
         self.raw, self.flag, self.extra, self.create_system = name, flag, extra, system
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  zipfile's own
