@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from media.archives.archive import check_total
+from media.archives.places import check_total
 from worker.members import Members
 
 
