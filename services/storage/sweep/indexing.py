@@ -24,15 +24,9 @@ def create_index_jobs(database: Database) -> int:
         specs = connection.execute(select(jobs.c.spec).where(jobs.c.kind == JobKind.INDEX)).scalars()
         created_before = {spec["dataset"] for spec in specs}
         table = dataset_versions.c
-        unindexed = select(table.name, table.version, table.manifest).where(
-            table.manifest["index"].as_string().is_(None)
-        )
-        versions = {
-            f"{name}@{version}": DatasetManifest.model_validate(manifest)
-            for name, version, manifest in connection.execute(
-                select(table.name, table.version, table.manifest).where(unindexed)
-            )
-        }
+        columns = select(table.name, table.version, table.manifest)
+        rows = connection.execute(columns.where(table.manifest["index"].as_string().is_(None)))
+        versions = {f"{name}@{version}": DatasetManifest.model_validate(manifest) for name, version, manifest in rows}
     created = [
         reference
         for reference, manifest in versions.items()
