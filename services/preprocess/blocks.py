@@ -7,7 +7,7 @@ from contextlib import closing
 from contract.images import ImageSpec
 from media.archives.decoding import decoded
 from media.images import DecodedImage
-from services.preprocess.originals import Originals
+from worker.originals import Originals
 
 _BLOCK_BYTES = 2**21  # of pixels
 _BLOCK_IMAGES = 256

@@ -21,9 +21,9 @@ from services.preprocess.blocks import decoded_blocks
 from services.preprocess.index import data_sha256, warnings_of
 from services.preprocess.layout import arrange
 from services.preprocess.matching import ShardRow, ShardRows, pixel_digest
-from services.preprocess.originals import Originals
 from services.preprocess.warnings import Warnings, plural
 from worker.members import Members, with_places
+from worker.originals import Originals
 from worker.task import Task
 
 _GONE = DatasetWarning(

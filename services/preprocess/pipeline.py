@@ -16,13 +16,13 @@ from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
 from services.preprocess.blocks import OnStep, decoded_blocks
-from services.preprocess.originals import Originals
 from services.preprocess.parts import Files, PreparedPart, Store
 from services.preprocess.plan import SPLITS, PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
 from worker.members import Members
+from worker.originals import Originals
 
 MOST_THUMBNAILS = 20
 MAX_THUMBNAIL_SIDE = 64
