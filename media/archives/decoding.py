@@ -4,23 +4,34 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from media.archives.archive import Archive
-from media.archives.limits import MIB
+from media.archives.limits import MIB, Limits
 from media.images import DecodedImage, decode_image
 
 _MOST_THREADS = 4  # each may hold one image of Limits.pixels
 _BATCH_BYTES = MIB  # of files, or of pixels
 _BATCH_IMAGES = 64  # a small image is too little work for a task of its own
 
+
+class Files(Protocol):
+    """Files by name, such as an archive."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def read(self, name: str) -> bytes:
+        """Return the file's bytes; raises BadImage if the file is rejected, BadArchive if the whole archive is."""
+
+
 Read = tuple[str, bytes | str]
 Decoded = tuple[str, DecodedImage | str]
 
 
 def decoded(
-    names: Iterable[str], archive: Archive, spec: ImageSpec, *, strict: bool = False
+    names: Iterable[str], archive: Files, spec: ImageSpec, *, strict: bool = False
 ) -> Generator[Decoded, None, None]:
     """Yield each file's name with its image, or with the reason for its rejection.
 
@@ -42,7 +53,7 @@ def decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _batches(names: Iterable[str], archive: Archive, spec: ImageSpec) -> Iterator[list[Read]]:
+def _batches(names: Iterable[str], archive: Files, spec: ImageSpec) -> Iterator[list[Read]]:
     channels, height, width = spec.shape
     most = max(1, min(_BATCH_IMAGES, _BATCH_BYTES // (channels * height * width)))
     batch: list[Read] = []
