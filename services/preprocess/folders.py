@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from contract.datasets import Split
 from contract.errors import BadDataset
 from media.archives.rejections import shown
-from services.preprocess import csv_manifest
+from services.preprocess.tables import is_table
 
-MOST_WRAPPERS = 2
+MOST_WRAPPERS = 16
+NO_CLASS = "has no class folder"
+OUTSIDE = "not in a split folder"
 _NAME = re.compile(
-    r"(?:(?P<prefix>.+)[ _-])?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
-    r"(?:[ _-]?(?:set|data|images?))?",
+    r"(?:(?P<prefix>.+)[ _-])?"
+    r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?|eval(?:uation)?))"
+    r"(?:[ _-]?(?:set|data|images?))?(?:[ _-]?(?:19|20)\d\d)?",
     re.IGNORECASE,
 )
+_UNLABELED = re.compile(r"(?:un|not[ _-]?)label(?:l?ed)(?:[ _-].*)?|unsup(?:ervised)?", re.IGNORECASE)
 _SUFFIXES = ("set", "data", "image", "images")
 _PLAIN = (None, "seg")  # prefixes of names that are splits whatever stands beside them
 
@@ -34,6 +38,11 @@ def split_named(name: str) -> Split | None:
     return split if prefix in _PLAIN else None
 
 
+def is_unlabeled(folder: str) -> bool:
+    """Return whether a folder is named for images without a class, such as `unlabeled`; it is never a class."""
+    return bool(_UNLABELED.fullmatch(folder.strip()))
+
+
 def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     """Return the top folders that name splits, or nothing if the top folders are classes.
 
@@ -41,8 +50,12 @@ def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     and a validation or test folder, whatever else is there. A single folder called `test_images` or the like wraps
     the dataset; only a plain name such as `train` is a split then. Raise BadDataset if it cannot be told.
     """
+    names = tuple(names)
     paths = _folders(names)
     inside = _inside(paths)
+    for name in names:
+        if name.count("/") == 1 and is_table(name) and (folder := name.partition("/")[0]) in inside:
+            inside[folder].add(name)  # a manifest in a split folder, in place of class folders
     splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
     if len(splits) < len(inside) and not _are_splits(splits, inside):
         _check_training_is_a_class(splits, inside)
@@ -67,7 +80,7 @@ def unwrapped(files: Mapping[str, str]) -> dict[str, str] | None:
     if len(inside) == 1:
         wrapper = next(iter(inside))
         inner = _within(wrapper, files)
-        return inner if inside[wrapper] or csv_manifest.tables(inner) else None
+        return inner if inside[wrapper] or any(is_table(name) and "/" not in name for name in inner) else None
     holders = _holding_splits(paths, inside)
     if len(holders) > 1:
         raise BadDataset(
@@ -76,11 +89,21 @@ def unwrapped(files: Mapping[str, str]) -> dict[str, str] | None:
     return _within(holders[0], files) if holders else None
 
 
+def better_level(names: Iterable[str], splits: Mapping[str, SplitFolder], level: int | str) -> int | None:
+    """Return the first other level that has several folders, if any, counted below the split folders."""
+    by_level: dict[int, set[str]] = defaultdict(set)
+    for path in _folders(names):
+        depth = splits[path[0]].depth if path[0] in splits else 0
+        for number, folder in enumerate(path[depth:], start=1):
+            by_level[number].add(folder)
+    return next((number for number in sorted(by_level) if number != level and len(by_level[number]) > 1), None)
+
+
 def _parsed(name: str) -> tuple[str | None, Split | None]:
     match = _NAME.fullmatch(name.strip())
     if match is None:
         return None, None
-    prefix = match["prefix"]
+    prefix = match["prefix"] if not (match["prefix"] or "").isdigit() else None  # 1_train, 2_test
     split = Split.TRAIN if match["train"] else Split.VAL if match["val"] else Split.TEST
     return prefix and prefix.lower(), split
 
@@ -104,10 +127,11 @@ def _folders(names: Iterable[str]) -> list[list[str]]:
 
 
 def _inside(paths: Iterable[list[str]]) -> dict[str, set[str]]:
-    """Return the names of the folders directly in each top folder."""
+    """Return the names of the folders directly in each top folder that is not one of unlabeled images."""
     inside: dict[str, set[str]] = defaultdict(set)
     for folders in paths:
-        inside[folders[0]].update(folders[1:2])
+        if not is_unlabeled(folders[0]):
+            inside[folders[0]].update(folders[1:2])
     return dict(inside)
 
 

@@ -14,7 +14,8 @@ from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.preprocess.decisions import decide
-from services.preprocess.layout import ImageFile, arrange
+from services.preprocess.layout import arrange
+from services.preprocess.placement import ImageFile
 from services.preprocess.sampling import sample_images
 from services.preprocess.split import assign_splits
 from worker.members import with_places
