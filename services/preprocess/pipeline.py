@@ -17,7 +17,7 @@ from contract.datasets import Shard, Split, Thumbnail
 from media.archives.decoding import decoded
 from media.archives.rejections import Rejections
 from media.hashes import perceptual_hashes
-from media.image_index import SCHEMA, IndexWriter
+from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
 from services.preprocess.originals import Originals
 from services.preprocess.parts import Files, PreparedPart, Store
@@ -170,6 +170,7 @@ class _Part:
                 "difference_hash": difference[order],
                 "member": rows["member"],
             }
+            | {name: rows[name] if self._head.places else pa.nulls(len(rows)) for name in PLACE.names}
         )
 
 
