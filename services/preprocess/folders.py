@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contract.datasets import Split
 from contract.errors import BadDataset
+from media.archives.names import is_document
 from media.archives.rejections import shown
 from services.preprocess.tables import is_table
 
@@ -122,8 +123,9 @@ def _with_one_prefix(folders: Iterable[str]) -> dict[str, Split]:
 
 
 def _folders(names: Iterable[str]) -> list[list[str]]:
-    """Return each folder that has files, once, as the names on its path."""
-    return [folder.split("/") for folder in dict.fromkeys(name.rpartition("/")[0] for name in names) if folder]
+    """Return each folder that has files that may be images, once, as the names on its path."""
+    folders = dict.fromkeys(name.rpartition("/")[0] for name in names if not is_document(name))
+    return [folder.split("/") for folder in folders if folder]
 
 
 def _inside(paths: Iterable[list[str]]) -> dict[str, set[str]]:

@@ -72,7 +72,7 @@ def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
 def _reaches(files: dict[str, str], layout: LayoutSpec) -> bool:
     """Return whether folders are as deep as the class level that was asked for, if it was, or a table is there."""
     level = layout.class_level
-    if level == "leaf" or level == 1:
+    if not isinstance(level, int) or level == 1:
         return True
     return any(name.count("/") >= level or ("/" not in name and is_table(name)) for name in files)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from contract.datasets import Split
 from contract.errors import BadDataset
+from media.archives.names import is_document
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
 from services.preprocess.columns import Row
@@ -68,10 +69,12 @@ def by_folder(
             rejections.add(file, place)
             if folder and place != folders.NO_CLASS:
                 warnings.ignore(file)
+        elif is_document(file):
+            rejections.add(file, "not an image")
         else:
             counts[folder] += 1
             files.append((file, place))
-    used = {folder: place for folder, place in places.items() if isinstance(place, _Place)}
+    used = {folder: place for folder, place in places.items() if isinstance(place, _Place) and counts[folder]}
     _check_group_level(used, group_level)
     by_folders: Counter[Key] = Counter()
     for folder, place in used.items():
