@@ -5,6 +5,7 @@ from contract.kinds.preprocess import LayoutSpec
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
+from services.preprocess.folders import Tree
 from services.preprocess.manifest_search import Read, Reader, search, search_other_folders, search_split_folders
 from services.preprocess.placement import ImageFile, Root, by_folder, by_manifest
 from services.preprocess.tables import is_table, normalised_column
@@ -56,10 +57,11 @@ def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
         strays |= outside.strays
         if outside.manifests:
             return Root(inner, strays, tuple(outside.manifests))
-        if splits := folders.split_folders(inner):
+        tree = Tree(inner)
+        if splits := folders.split_folders(tree):
             inside = search_split_folders(inner, splits, reader)
             return Root(inner, strays | inside.strays, tuple(inside.manifests), splits)
-        deeper = folders.unwrapped(inner)
+        deeper = folders.unwrapped(tree)
         if deeper is None or not _reaches(deeper, layout):
             break
         inner = deeper
@@ -139,7 +141,7 @@ def _assumed(root: Root, layout: LayoutSpec) -> str:
             text = f"as splits named by {splits}, with class folders in them"
         if layout.class_level != 1:
             text += f" at level {layout.class_level}"
-        if (level := folders.better_level(root.files, root.splits, layout.class_level)) is not None:
+        if (level := folders.better_level(Tree(root.files), root.splits, layout.class_level)) is not None:
             advice = f"; if the folders at level {level} name the classes, set layout.class_level to {level}"
     name, file = next(iter(root.files.items()), ("", ""))
     wrapper = file.removesuffix(name).rstrip("/")

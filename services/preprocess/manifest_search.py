@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
@@ -33,6 +34,11 @@ class Manifest:
     paths: Paths
     split: Split | None = None
     encoding: str | None = None
+
+    @cached_property
+    def matches(self) -> list[list[str]]:
+        """The files that each row may mean."""
+        return [self.paths.matches(row.path) for row in self.rows]
 
 
 @dataclass
@@ -142,13 +148,13 @@ def _chosen(usable: Mapping[str, Manifest]) -> list[Manifest]:
     return [serious[preferred[0]]] if preferred else []
 
 
-def _stray(name: str, manifest: Manifest, files: int) -> str | None:
+def _stray(name: str, manifest: Manifest, images: int) -> str | None:
     """Return why a table with the columns of a manifest is none, or None."""
-    matched = [match[0] for row in manifest.rows if len(match := manifest.paths.matches(row.path)) == 1]
+    matched = [files[0] for files in manifest.matches if len(files) == 1]
     labels = [row.label for row in manifest.rows]
-    if len(set(labels)) == len(labels) > 1 and files > 2 * len(labels):
+    if len(set(labels)) == len(labels) > 1 and images > 2 * len(labels):
         return f"{shown(name)} lists each class once and no images"
-    if matched and (2 * len(matched) >= len(manifest.rows) or 2 * len(set(matched)) >= files):
+    if matched and (2 * len(matched) >= len(manifest.rows) or 2 * len(set(matched)) >= images):
         return None
     return f"the rows of {shown(name)} name other files than those of the archive"
 

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from contract.datasets import Split
 from contract.errors import BadDataset
@@ -17,8 +18,7 @@ from services.preprocess.manifest_search import Manifest
 from services.preprocess.warnings import Warnings
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(NamedTuple):
     """A file that may be an image, with its class, its split if the archive gives one, and its group if asked for."""
 
     name: str
@@ -137,11 +137,10 @@ def by_manifest(root: Root, group_level: int | None, rejections: Rejections, war
     for manifest in root.manifests:
         if manifest.encoding:
             warnings.add_encoding(manifest.encoding, [manifest.name])
-        for row in manifest.rows:
-            files = manifest.paths.matches(row.path)
+        for row, files in zip(manifest.rows, manifest.matches, strict=True):
             label = normalised_label(row.label)
             if reason := _row_fault(row, files, label, listed):
-                rejections.add(row.path, reason)
+                rejections.add(files[0] if len(files) == 1 else row.path, reason)
             else:
                 split = folders.split_named(row.split) or manifest.split
                 images.append(ImageFile(files[0], label, split, row.group or None))
@@ -173,7 +172,7 @@ def _with_folders(root: Root, images: list[ImageFile], group_level: int | None) 
     if not images or (group_level is None and any(image.split for image in images)):
         return images
     try:
-        splits = root.splits or folders.split_folders(root.files)
+        splits = root.splits or folders.split_folders(folders.Tree(root.files))
     except BadDataset:
         splits = {}
     names = {file: name for name, file in root.files.items()}
@@ -184,7 +183,7 @@ def _with_folders(root: Root, images: list[ImageFile], group_level: int | None) 
         top = tops[image.name]
         below = names[image.name].split("/")[top.depth if top else 0 : -1]
         split = top.split if several and top else image.split
-        result.append(replace(image, split=split, group=image.group or _group(below, group_level)))
+        result.append(image._replace(split=split, group=image.group or _group(below, group_level)))
     if group_level is not None and all(image.group is None for image in result):
         raise BadDataset(f"split.group_by is the folder level {group_level}, but no image lies so deep")
     return result

@@ -47,7 +47,7 @@ class Table:
 
 
 def is_table(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS)
+    return name[-6:].lower().endswith(EXTENSIONS)
 
 
 def read_table(name: str, data: bytes, encoding: str | None, path_columns: Iterable[str]) -> Table:
