@@ -13,6 +13,9 @@ from services.preprocess.warnings import Warnings, plural
 
 MOST_CLASSES = 1000
 _SHOWN_PATHS = 10
+_HOW_TO_SAY = (
+    "; put the images of each class in a folder of its own, or add a manifest.csv with the columns path and label"
+)
 _AUTO = LayoutSpec()
 
 
@@ -107,7 +110,7 @@ def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, 
     warnings.add(
         "ignored_tables",
         f"{plural(len(root.strays), 'table is', 'tables are')} no manifest of the images and not used",
-        (f"{shown(name)}: {reason}" for name, reason in sorted(root.strays.items())),
+        (f"{shown(name)}: {reason.partition(' (for path')[0]}" for name, reason in sorted(root.strays.items())),
         "Nothing, if the folders or another manifest name the classes; otherwise call it manifest.csv, with the "
         "columns path and label.",
         len(root.strays),
@@ -118,7 +121,7 @@ def _check_classes(images: list[ImageFile], details: str) -> None:
     """Raise BadDataset, with the details, if there are too few or too many classes."""
     classes = {image.label for image in images}
     if not images:
-        raise BadDataset(f"the archive has no image with a class{details}")
+        raise BadDataset(f"the archive has no image with a class{details}{_HOW_TO_SAY}")
     if len(classes) < 2:
         only = shown(next(iter(classes)))
         raise BadDataset(f"a dataset needs at least two classes, and this has only {only!r}{details}")

@@ -125,8 +125,8 @@ def _check_group_level(places: Mapping[str, _Place], level: int | None) -> None:
     if places and level is not None and all(place.group is None for place in places.values()):
         deepest = max(len(place.folders) for place in places.values())
         raise BadDataset(
-            f"split.group_by is the folder level {level}, but the folders with images have at most {deepest} levels; "
-            "give a lower number, or the name of a column of a manifest"
+            f"split.group_by is the folder level {level}, but the folders with images are at most {deepest} "
+            "deep; give a lower number, or the name of a column of a manifest"
         )
 
 

@@ -57,7 +57,7 @@ def read_table(name: str, data: bytes, encoding: str | None, path_columns: Itera
     """
     try:
         text, detected = decoded_text(data, encoding)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise BadDataset(f"{shown(name)} is not text in UTF-8 or in {encoding or 'another known encoding'}") from None
     if name.lower().endswith(".jsonl"):
         header = {normalised_column(key): key for row in _objects(name, text) for key in row}

@@ -152,7 +152,7 @@ def test_a_too_long_label_rejects_its_files() -> None:
         (["data/cat/1.png"], "only 'cat'"),
         (["1.png"], r"no image with a class; rejected: '1.png' \(has no class folder\)"),
         (["train/1.png", "test/1.png"], "no image with a class"),
-        ([], "no image with a class$"),
+        ([], "no image with a class; put the images of each class in a folder of its own, or add a manifest"),
     ],
 )
 def test_an_archive_without_two_classes_is_rejected(names: list[str], reason: str) -> None:

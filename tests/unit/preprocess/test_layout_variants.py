@@ -271,7 +271,7 @@ def test_a_column_or_level_that_does_not_exist_is_an_error() -> None:
         Arranged(files, group_by="patient")
     with pytest.raises(BadDataset, match=r"names the column 'patient', but the archive has no manifest"):
         Arranged(["cat/1.jpg", "dog/2.jpg"], group_by="patient")
-    with pytest.raises(BadDataset, match=r"the folder level 2, but the folders with images have at most 1 level"):
+    with pytest.raises(BadDataset, match=r"the folder level 2, but the folders with images are at most 1 deep"):
         Arranged(["cat/1.jpg", "dog/2.jpg"], group_by=2)
 
 
