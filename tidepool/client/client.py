@@ -208,7 +208,7 @@ class Client:
 
 
 def media_type(image: bytes) -> str:
-    """Return the media type by the file's first bytes, else `application/octet-stream`, which the server refuses."""
+    """Return the media type by the file's first bytes, else `application/octet-stream`; the server decides itself."""
     return next((kind for magic, kind in MAGIC.items() if image.startswith(magic)), "application/octet-stream")
 
 
