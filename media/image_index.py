@@ -1,7 +1,8 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
-The columns are the fields of `contract.image_index.ImageRecord`, and MEMBER. Hashes are binary in the file: `sha256` is
-32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
+The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and those of PLACE. Hashes are binary in the
+file: `sha256` is 32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test),
+shard and row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,9 +16,17 @@ import pyarrow.parquet as pq
 from contract.datasets import Split
 from contract.errors import Invalid
 from contract.image_index import MEMBER, ImagePage, ImageRecord
+from media.archives.places import Place
 
 GROUP_ROWS = 8192  # of a row group, the unit that is read
 _TEXT = pa.dictionary(pa.int32(), pa.string())
+# Where the original lies in the upload, as in `media.archives.places.Place`.
+PLACE = pa.schema(
+    {
+        **{"start": pa.int64(), "stop": pa.int64(), "method": pa.int16()},
+        **{"packed": pa.int64(), "size": pa.int64(), "crc": pa.uint32()},
+    }
+)
 SCHEMA = pa.schema(
     [
         ("sha256", pa.binary(32)),
@@ -31,6 +40,7 @@ SCHEMA = pa.schema(
         ("average_hash", pa.uint64()),
         ("difference_hash", pa.uint64()),
         (MEMBER, pa.string()),
+        *PLACE,
     ]
 )
 
@@ -108,16 +118,26 @@ def find_images(source: Source, sha256: str) -> tuple[tuple[ImageRecord, str], .
 
     There are several if the dataset has exact duplicates, and none if it lacks the image.
     """
+    rows = _with_hash(source, sha256)
+    return tuple(zip(records(rows), rows[MEMBER].to_pylist(), strict=True))
+
+
+def find_place(source: Source, sha256: str) -> Place | None:
+    """Return where an image with this hash lies in the upload; None if the dataset lacks the image."""
+    rows = _with_hash(source, sha256).select(PLACE.names).slice(0, 1).to_pylist()
+    return Place(**rows[0]) if rows else None
+
+
+def _with_hash(source: Source, sha256: str) -> pa.Table:
     file = pq.ParquetFile(source)
     digest = pa.scalar(bytes.fromhex(sha256), SCHEMA.field("sha256").type)
-    matches: list[tuple[ImageRecord, str]] = []
+    matches = [SCHEMA.empty_table()]
     for group in range(file.num_row_groups):
         column = file.read_row_group(group, ["sha256"])["sha256"]
         numbers = pc.indices_nonzero(pc.equal(column, digest))
         if len(numbers):
-            rows = file.read_row_group(group).take(numbers)
-            matches += zip(records(rows), rows[MEMBER].to_pylist(), strict=True)
-    return tuple(matches)
+            matches.append(file.read_row_group(group).take(numbers).cast(SCHEMA))
+    return pa.concat_tables(matches).unify_dictionaries()
 
 
 def _record(row: dict[str, Any]) -> ImageRecord:

@@ -15,17 +15,12 @@ from contract.base import Frozen
 from contract.division import Division
 from media.archives.limits import MIB, Limits
 from media.archives.places import Place, read_member
+from media.image_index import PLACE
 from worker.task import Task
 from worker.windows import ByteSource, LocalFile, RemoteWindows, Span, hashed, windows_of
 
 PART_BYTES = 128 * MIB  # of an archive, in one part
 _WINDOWS = TypeAdapter(tuple[ByteRange, ...])
-_PLACE = pa.schema(
-    {
-        **{"start": pa.int64(), "stop": pa.int64(), "method": pa.int16()},
-        **{"packed": pa.int64(), "size": pa.int64(), "crc": pa.uint32()},
-    }
-)
 
 
 class MembersPart(Frozen):
@@ -40,19 +35,20 @@ class MembersPart(Frozen):
 def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:
     """Return the rows with where their members lie, in the order of the archive."""
     columns = zip(*((p.start, p.stop, p.method, p.packed, p.size, p.crc) for p in places), strict=True)
-    for field, values in zip(_PLACE, columns, strict=True):
+    for field, values in zip(PLACE, columns, strict=True):
         rows = rows.append_column(field, pa.array(values, field.type))
     return rows.sort_by("start")
 
 
 class Members:
-    """Rows of a plan, whose members are read in order."""
+    """Rows of a plan, whose members are read in order; `places` are their columns of where these lie."""
 
     def __init__(self, rows: pa.Table, source: ByteSource, limits: Limits) -> None:
-        self.rows = rows.drop_columns(_PLACE.names)
+        self.rows = rows.drop_columns(PLACE.names)
+        self.places = rows.select(PLACE.names)
         self.limits = limits
         self._source = source
-        columns = (rows[name].to_pylist() for name in _PLACE.names)
+        columns = (rows[name].to_pylist() for name in PLACE.names)
         self._places = [Place(*values) for values in zip(*columns, strict=True)]
 
     @classmethod

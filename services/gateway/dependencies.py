@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
@@ -13,11 +14,14 @@ from contract.base import NAME_PATTERN
 from services.gateway.edge.access import Access, require
 from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
+from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
 from services.storage.stores import ProjectStores, Stores
+
+IMAGES_AT_ONCE = 8  # images of datasets read at the same time; each may take 64 MiB
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,16 @@ class Backends:
     def plane(self) -> DataPlane:
         """The models through the Open Inference Protocol."""
         return DataPlane(self.stores, self.predictor.inference, self.settings.predict_timeout_s)
+
+    @cached_property
+    def indexes(self) -> IndexCache:
+        """The indexes of datasets' images, on disk."""
+        return IndexCache(self.stores.objects, self.settings.index_cache_bytes)
+
+    @cached_property
+    def image_limiter(self) -> CapacityLimiter:
+        """The threads that read images of datasets."""
+        return CapacityLimiter(IMAGES_AT_ONCE)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
         """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""

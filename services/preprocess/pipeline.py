@@ -73,6 +73,7 @@ class _Part:
         self._labels = members.rows["label"].to_numpy().astype(np.int64)
         self._splits = members.rows["split"].to_numpy()
         self._rows = members.rows
+        self._places = members.places
         self._writers = {split: ShardWriter(folder, split, head.image.shape) for split in Split}
         self._blocks: list[tuple[NDArray[Any], ...]] = []
         self._moments = Moments()
@@ -156,6 +157,7 @@ class _Part:
         order = np.argsort(self._splits[numbers], kind="stable")
         numbers, places, sizes = numbers[order], places[order], sizes[order]
         rows = self._rows.take(pa.array(numbers))
+        origins = self._places.take(pa.array(numbers))
         return pa.table(
             {
                 "sha256": originals.digests(numbers),
@@ -169,6 +171,7 @@ class _Part:
                 "average_hash": average[order],
                 "difference_hash": difference[order],
                 "member": rows["member"],
+                **{name: origins[name] for name in origins.column_names},
             }
         )
 

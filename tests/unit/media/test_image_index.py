@@ -7,7 +7,8 @@ import pytest
 from contract.datasets import Split
 from contract.errors import Invalid
 from media import image_index
-from media.image_index import SCHEMA, IndexWriter, find_images, index_page, read_index
+from media.archives.places import Place
+from media.image_index import PLACE, SCHEMA, IndexWriter, find_images, find_place, index_page, read_index
 
 
 def digest(text):
@@ -29,6 +30,7 @@ def rows(split, labels, shard=0):
             "average_hash": pa.array([2**64 - 1] * count, pa.uint64()),
             "difference_hash": pa.array([10] * count, pa.uint64()),
             "member": [f"top/{label}/{number}.png" for number, label in enumerate(labels)],
+            **{name: list(range(count)) for name in PLACE.names},
         }
     )
 
@@ -94,3 +96,8 @@ def test_an_image_is_found_by_its_hash_with_all_duplicates(index):
 
 def test_an_open_file_serves_as_well(index):
     assert len(index_page(io.BytesIO(index.read_bytes()), 3).items) == 3
+
+
+def test_the_place_of_an_image_in_the_upload_is_found(index):
+    assert find_place(index, digest("train07").hex()) == Place(7, 7, 7, 7, 7, 7)
+    assert find_place(index, "0" * 64) is None
