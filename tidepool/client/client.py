@@ -15,6 +15,7 @@ from contract.catalog import Alias, DatasetVersion, ModelVersion
 from contract.jobs import Job, JobEvent, JobState
 from contract.pools import Pool, PoolChange
 from contract.predictions import ImageResult, Prediction
+from tidepool.client.folder import FolderZip
 from tidepool.client.transport import RETRIES, RETRYABLE, OnBytes, Transport, UploadFile
 from tidepool.errors import ApiError, JobUnsuccessful
 
@@ -55,9 +56,14 @@ class Client:
         spec: dict[str, Any] | None = None,
         on_bytes: OnBytes = lambda sent, size: None,
     ) -> Job:
-        """Upload a zip from disk as a new dataset version; returns the preprocessing job."""
-        with UploadFile(archive, on_bytes) as file:
-            form = {"archive": (archive.name, file, "application/zip")} | _json_part("spec", spec)
+        """Upload a folder, a zip or a tar from disk as a new dataset version; returns the preprocessing job.
+
+        A folder is sent as a zip that is never written to disk. Raises UserFacingError if it has no files.
+        """
+        is_folder = archive.is_dir()
+        filename = f"{archive.resolve().name}.zip" if is_folder else archive.name
+        with FolderZip(archive, on_bytes) if is_folder else UploadFile(archive, on_bytes) as file:
+            form = {"archive": (filename, file, "application/octet-stream")} | _json_part("spec", spec)
             return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", files=form))
 
     def upload_model(
