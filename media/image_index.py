@@ -1,13 +1,13 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
-The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and those of PLACE. Hashes are binary in the
-file: `sha256` is 32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test),
-shard and row.
+The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and the place of the member in the upload,
+which is null if the upload is a compressed tar. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
+hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,14 +19,13 @@ from contract.image_index import MEMBER, ImagePage, ImageRecord
 from media.archives.places import Place
 
 GROUP_ROWS = 8192  # of a row group, the unit that is read
-_TEXT = pa.dictionary(pa.int32(), pa.string())
-# Where the original lies in the upload, as in `media.archives.places.Place`.
-PLACE = pa.schema(
+PLACE = pa.schema(  # the fields of `media.archives.places.Place`
     {
         **{"start": pa.int64(), "stop": pa.int64(), "method": pa.int16()},
         **{"packed": pa.int64(), "size": pa.int64(), "crc": pa.uint32()},
     }
 )
+_TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
     [
         ("sha256", pa.binary(32)),
@@ -45,6 +44,14 @@ SCHEMA = pa.schema(
 )
 
 Source = Path | BinaryIO
+
+
+class IndexedImage(NamedTuple):
+    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone."""
+
+    record: ImageRecord
+    member: str
+    place: Place | None
 
 
 class IndexWriter:
@@ -85,6 +92,14 @@ def read_index(source: Source, columns: Sequence[str] | None = None, split: Spli
     return pq.read_table(source, columns=columns and list(columns), filters=filters)
 
 
+def index_batches(source: Source, columns: Sequence[str], split: Split) -> Iterator[pa.Table]:
+    """Yield some columns of the rows of a split, in the order of the index, some thousand rows at a time."""
+    file = pq.ParquetFile(source)
+    for _, group in _groups(file, {"split": split.value}):
+        rows = file.read_row_group(group, [*columns, "split"])
+        yield rows.filter(_mask(rows, split, None)).select(list(columns))
+
+
 def records(table: pa.Table) -> tuple[ImageRecord, ...]:
     """Return rows that have all columns of ImageRecord."""
     return tuple(_record(row) for row in table.to_pylist())
@@ -113,31 +128,21 @@ def index_page(
     return ImagePage(items=tuple(items), next=None)
 
 
-def find_images(source: Source, sha256: str) -> tuple[tuple[ImageRecord, str], ...]:
-    """Return the images whose original bytes have this hash, each with its name in the upload as stored.
+def find_images(source: Source, sha256: str) -> tuple[IndexedImage, ...]:
+    """Return the images whose original bytes have this hash.
 
     There are several if the dataset has exact duplicates, and none if it lacks the image.
     """
-    rows = _with_hash(source, sha256)
-    return tuple(zip(records(rows), rows[MEMBER].to_pylist(), strict=True))
-
-
-def find_place(source: Source, sha256: str) -> Place | None:
-    """Return where an image with this hash lies in the upload; None if the dataset lacks the image."""
-    rows = _with_hash(source, sha256).select(PLACE.names).slice(0, 1).to_pylist()
-    return Place(**rows[0]) if rows else None
-
-
-def _with_hash(source: Source, sha256: str) -> pa.Table:
     file = pq.ParquetFile(source)
     digest = pa.scalar(bytes.fromhex(sha256), SCHEMA.field("sha256").type)
-    matches = [SCHEMA.empty_table()]
+    matches: list[IndexedImage] = []
     for group in range(file.num_row_groups):
         column = file.read_row_group(group, ["sha256"])["sha256"]
         numbers = pc.indices_nonzero(pc.equal(column, digest))
         if len(numbers):
-            matches.append(file.read_row_group(group).take(numbers).cast(SCHEMA))
-    return pa.concat_tables(matches).unify_dictionaries()
+            rows = file.read_row_group(group).take(numbers)
+            matches += map(_indexed, rows.to_pylist())
+    return tuple(matches)
 
 
 def _record(row: dict[str, Any]) -> ImageRecord:
@@ -145,6 +150,11 @@ def _record(row: dict[str, Any]) -> ImageRecord:
     fields["sha256"] = row["sha256"].hex()
     fields |= {name: f"{row[name]:016x}" for name in ("average_hash", "difference_hash")}
     return ImageRecord(**fields)
+
+
+def _indexed(row: dict[str, Any]) -> IndexedImage:
+    place = None if row["start"] is None else Place(*(row[name] for name in PLACE.names))
+    return IndexedImage(_record(row), row[MEMBER], place)
 
 
 def _position(cursor: str | None) -> int:
@@ -173,8 +183,7 @@ def _may_have(statistics: Any, value: str | None) -> bool:
 
 def _mask(table: pa.Table, split: Split | None, label: str | None) -> pa.ChunkedArray:
     mask = pa.chunked_array([pa.array([True] * len(table))])
-    if split is not None:
-        mask = pc.and_(mask, pc.equal(table["split"].cast(pa.string()), split.value))
-    if label is not None:
-        mask = pc.and_(mask, pc.equal(table["label"].cast(pa.string()), label))
+    for name, value in (("split", split and split.value), ("label", label)):
+        if value is not None:
+            mask = pc.and_(mask, pc.equal(table[name].cast(pa.string()), value))
     return mask

@@ -14,7 +14,7 @@ from contract.artifacts import ByteRange, ObjectRef
 from contract.base import Frozen
 from contract.division import Division
 from media.archives.limits import MIB, Limits
-from media.archives.places import Place, read_member
+from media.archives.places import PLAIN, Place, read_member
 from media.image_index import PLACE
 from worker.task import Task
 from worker.windows import ByteSource, LocalFile, RemoteWindows, Span, hashed, windows_of
@@ -32,6 +32,12 @@ class MembersPart(Frozen):
     archive: ObjectRef
 
 
+def nowhere(archive: Path) -> Place:
+    """Return the place of an item without a member, which is planned after all others."""
+    end = archive.stat().st_size
+    return Place(end, end, PLAIN, 0, 0, 0)
+
+
 def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:
     """Return the rows with where their members lie, in the order of the archive."""
     columns = zip(*((p.start, p.stop, p.method, p.packed, p.size, p.crc) for p in places), strict=True)
@@ -41,11 +47,10 @@ def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:
 
 
 class Members:
-    """Rows of a plan, whose members are read in order; `places` are their columns of where these lie."""
+    """Rows of a plan, whose members are read in order."""
 
     def __init__(self, rows: pa.Table, source: ByteSource, limits: Limits) -> None:
-        self.rows = rows.drop_columns(PLACE.names)
-        self.places = rows.select(PLACE.names)
+        self.rows = rows
         self.limits = limits
         self._source = source
         columns = (rows[name].to_pylist() for name in PLACE.names)

@@ -8,8 +8,8 @@ from contract.artifacts import ObjectRef
 from contract.base import Frozen, Whole
 from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, Split, Thumbnail
 from contract.errors import BadDataset
-from media.archives.archive import check_total
 from media.archives.limits import Limits
+from media.archives.places import check_total
 from media.archives.rejections import Rejections, shown
 from services.preprocess.index import merge_indexes
 from services.preprocess.plan import PlanHead

@@ -25,6 +25,7 @@ SPLITS = tuple(Split)
 class PlanHead(Frozen):
     """What all parts of a dataset share; `image` is decided, `inflated` counts the bytes read to plan.
 
+    `places`: the places of the members are those in the upload, not in what a compressed tar was unpacked to.
     `check_grey`: mode L was decided from some of the images, so each is checked for colour.
     """
 
@@ -32,6 +33,7 @@ class PlanHead(Frozen):
     image: ImageSpec
     check_grey: bool
     strict: bool
+    places: bool
     decisions: tuple[Choice, ...]
     warnings: tuple[DatasetWarning, ...]
     rejected: Whole
@@ -51,13 +53,15 @@ class Plan:
     rows: pa.Table
 
 
-def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits) -> Plan:
+def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bool = True) -> Plan:
     """Plan the dataset of an archive; the same for the same archive and spec.
+
+    `places` is false if the file is an upload that was unpacked.
 
     Raise BadArchive if the archive is unreadable, BadDataset if its files do not form a dataset.
     """
     rejections = Rejections()
-    with Archive(path, limits, rejections) as archive:
+    with Archive(path, limits, rejections, spec.layout.encoding) as archive:
         images = arrange(archive.names, archive.read, archive.limits, rejections)
         classes = tuple(sorted({image.label for image in images}))
         rows = _rows(archive, images, spec, classes)
@@ -69,6 +73,7 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits) -> Plan:
             image=image,
             check_grey=any(choice.what == "image.mode" and choice.value == "L" for choice in decisions),
             strict=spec.strict,
+            places=places,
             decisions=decisions,
             warnings=(),
             rejected=len(rejections),

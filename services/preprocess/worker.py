@@ -8,6 +8,7 @@ from contract.datasets import DatasetManifest
 from contract.division import Division, PartDone
 from contract.kinds.preprocess import PreprocessSpec
 from media.archives.limits import MIB, Limits
+from media.archives.unpacking import unpacked
 from services.preprocess.parts import PreparedPart, merge_parts
 from services.preprocess.pipeline import prepare
 from services.preprocess.plan import Plan, PlanHead, plan_dataset
@@ -37,13 +38,15 @@ def preprocess(task: Task) -> DatasetManifest | Division | PartDone:
         return _part(task, MembersPart.model_validate(task.part))
     spec = PreprocessSpec.model_validate(task.job.spec)
     upload = task.uploads.ref(spec.source.upload)
-    archive = task.folder / "upload.zip"
-    task.objects.fetch(upload, archive)
-    plan = plan_dataset(archive, spec, Limits())
+    upload_file = task.folder / "upload"
+    task.objects.fetch(upload, upload_file)
+    archive = unpacked(upload_file, task.folder / "upload.tar", Limits())
+    plan = plan_dataset(archive, spec, Limits(), places=archive == upload_file)
     _log(task, plan)
     most = min(PartSettings().part_images, max(1, _PIXEL_BYTES // _bytes_of_image(plan.head)))
     if len(plan.rows) > most:
-        return divided(task, plan.head.model_dump_json().encode(), plan.rows, archive, upload, most)
+        reference = upload if archive == upload_file else _put(task, archive)
+        return divided(task, plan.head.model_dump_json().encode(), plan.rows, archive, reference, most)
     members = Members.of_file(plan.rows, archive, Limits())
     part = prepare(plan.head, members, task.folder, lambda file: _put(task, file), task.report)
     return _merged(task, plan.head, [part])

@@ -8,15 +8,14 @@ from PIL import Image
 
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest
-from contract.errors import BadImage, Conflict, Corrupt
+from contract.errors import BadImage, Corrupt
 from contract.image_index import ImageRecord
 from media.archives.limits import Limits
-from media.archives.places import PLAIN, Place, read_member
+from media.archives.places import Place, read_member
 from services.storage.objects import Objects
 
 THUMBNAIL_SIDE = 256  # pixels
 QUALITY = 85
-_COMPRESSED = (b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")  # of a tar: gzip, bzip2, xz, Zstandard
 
 
 def read_thumbnail(objects: Objects, manifest: DatasetManifest, image: ImageRecord) -> bytes:
@@ -39,11 +38,8 @@ def read_thumbnail(objects: Objects, manifest: DatasetManifest, image: ImageReco
 def read_original(objects: Objects, upload: ObjectRef, place: Place, sha256: str) -> bytes:
     """Return an image's bytes as they were uploaded.
 
-    Raises Conflict for an archive that can only be read as a whole, ObjectsUnavailable, and Corrupt if the bytes do not
-    have this hash.
+    Raises ObjectsUnavailable, and Corrupt if the bytes do not have this hash.
     """
-    if place.method == PLAIN and objects.read_slice(upload, 0, min(8, upload.size)).startswith(_COMPRESSED):
-        raise Conflict("the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar")
     try:
         file = read_member(objects.read_slice(upload, place.start, place.stop - place.start), place, Limits())
     except BadImage as error:

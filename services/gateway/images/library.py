@@ -5,9 +5,9 @@ from typing import BinaryIO
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import Conflict, Invalid, NotFound
-from contract.image_index import ImageDetails, ImagePage, ImageRecord
+from contract.image_index import ImageDetails, ImagePage
 from contract.references import Reference
-from media.image_index import find_images, find_place, index_page
+from media.image_index import IndexedImage, find_images, index_page
 from services.gateway.images.files import read_original, read_thumbnail
 from services.gateway.images.index_cache import IndexCache
 from services.storage.objects import Objects
@@ -39,7 +39,7 @@ class Library:
 
     def details(self, reference: Reference, sha256: str) -> ImageDetails:
         """Return where an image occurs, and which versions, models and jobs have used it."""
-        occurrences = self._find(reference, self._manifest(reference), sha256)
+        occurrences = tuple(image.record for image in self._find(reference, self._manifest(reference), sha256))
         versions = tuple(self._versions_with(reference, sha256))
         models, jobs = self.stores.datasets.used_by(versions)
         texts = tuple(map(str, versions))
@@ -48,18 +48,20 @@ class Library:
     def thumbnail(self, reference: Reference, sha256: str) -> bytes:
         """Return a small JPEG."""
         manifest = self._manifest(reference)
-        return read_thumbnail(self.objects, manifest, self._find(reference, manifest, sha256)[0])
+        return read_thumbnail(self.objects, manifest, self._find(reference, manifest, sha256)[0].record)
 
     def original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
-        """Return the path in the archive, and the bytes as they were uploaded."""
-        manifest = self._manifest(reference)
-        path = self._find(reference, manifest, sha256)[0].path
-        with self._index(reference, manifest) as index:
-            place = find_place(index, sha256)
+        """Return the path in the archive, and the bytes as they were uploaded.
+
+        Raises Conflict if the archive can only be read as a whole.
+        """
+        image, _, place = self._find(reference, self._manifest(reference), sha256)[0]
         if place is None:
-            raise _no_such_image(reference)
-        upload = self.stores.uploads.ref(self.stores.datasets.upload_of(reference))
-        return path, read_original(self.objects, upload, place, sha256)
+            raise Conflict(
+                "the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar"
+            )
+        upload = self.stores.uploads.ref(self.stores.datasets.preprocess_spec(reference).source.upload)
+        return image.path, read_original(self.objects, upload, place, sha256)
 
     def _manifest(self, reference: Reference) -> DatasetManifest:
         return self.stores.datasets.manifest(reference)[1]
@@ -67,16 +69,16 @@ class Library:
     def _index(self, reference: Reference, manifest: DatasetManifest) -> BinaryIO:
         if manifest.index is None:
             raise Conflict(
-                f"{reference} was prepared by an older release and has no index of its images; "
-                "a job of the kind index makes one"
+                f"{reference} was prepared by an older release and has no index of its images; a job of the kind index "
+                f'makes one: {{"kind": "index", "spec": {{"dataset": "{reference}"}}}}'
             )
         return self.indexes.open(manifest.index)
 
-    def _find(self, reference: Reference, manifest: DatasetManifest, sha256: str) -> tuple[ImageRecord, ...]:
+    def _find(self, reference: Reference, manifest: DatasetManifest, sha256: str) -> tuple[IndexedImage, ...]:
         with self._index(reference, manifest) as index:
-            images = tuple(record for record, _ in find_images(index, sha256))
+            images = find_images(index, sha256)
         if not images:
-            raise _no_such_image(reference)
+            raise NotFound(f"{reference} has no image with this hash")
         return images
 
     def _versions_with(self, reference: Reference, sha256: str) -> list[Reference]:
@@ -88,10 +90,6 @@ class Library:
             if manifest.index is None:
                 continue
             with self.indexes.open(manifest.index) as index:
-                if find_place(index, sha256) is not None:
+                if find_images(index, sha256):
                     versions.append(version)
         return versions
-
-
-def _no_such_image(reference: Reference) -> NotFound:
-    return NotFound(f"{reference} has no image with this hash")

@@ -8,11 +8,14 @@ from sqlalchemy import Connection, select
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
-from contract.errors import Conflict, NotFound
+from contract.errors import NotFound
+from contract.kinds.index import DatasetIndex
+from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
+    change_manifest,
     delete_version,
     find_version,
     names_of,
@@ -38,6 +41,17 @@ def register_dataset(
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
+def add_index(connection: Connection, reference: Reference, outcome: DatasetIndex) -> None:
+    """Add an index, its warnings and the hash of the data to a pinned version; raises NotFound.
+
+    Runs in the transaction that finishes the job.
+    """
+    manifest = DatasetManifest.model_validate(find_version(connection, DATASETS, reference)["manifest"])
+    changes = {"index": outcome.index, "data_sha256": outcome.data_sha256}
+    changed = manifest.model_copy(update=changes | {"warnings": (*manifest.warnings, *outcome.warnings)})
+    change_manifest(connection, DATASETS, reference, changed.model_dump(mode="json"))
+
+
 class Datasets:
     """Read and delete published datasets."""
 
@@ -49,6 +63,15 @@ class Datasets:
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
+
+    def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
+        """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
+        if spec is None:
+            raise NotFound(f"the job that made {reference} is gone")
+        return PreprocessSpec.model_validate(spec)
 
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""
@@ -64,16 +87,6 @@ class Datasets:
             **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field not in _INTERNAL},
         )
 
-    def upload_of(self, reference: Reference) -> str:
-        """Return the id of the upload that a version was made from; raises NotFound, or Conflict if there is none."""
-        with self._database.read() as connection:
-            version = find_version(connection, DATASETS, reference)
-            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == version["job_id"])).scalar_one()
-        upload = (spec.get("source") or {}).get("upload")
-        if upload is None:
-            raise Conflict(f"{reference} was not made from an upload, so its originals are not stored here")
-        return str(upload)
-
     def used_by(self, versions: Collection[Reference]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the models trained on these versions, and the jobs that predicted their images, newest first.
 
@@ -82,7 +95,9 @@ class Datasets:
         texts = [str(version) for version in versions]
         trained = select(model_versions.c.name, model_versions.c.version).where(model_versions.c.dataset.in_(texts))
         of_dataset = jobs.c.dataset.in_({version.name for version in versions})
-        predicted = select(jobs.c.id, jobs.c.spec).where(jobs.c.kind == "predict", of_dataset)
+        predicted = select(jobs.c.id, jobs.c.spec).where(
+            jobs.c.kind == "predict", of_dataset, jobs.c.parent_id.is_(None)
+        )
         with self._database.read() as connection:
             models = connection.execute(trained.order_by(model_versions.c.created_at.desc()).limit(MOST_USES)).all()
             predictions = connection.execute(predicted.order_by(jobs.c.id.desc()).limit(MOST_USES)).all()

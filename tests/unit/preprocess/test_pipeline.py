@@ -265,7 +265,7 @@ def test_an_archive_without_usable_classes_is_rejected(prepared: Prepare, files:
 def test_a_file_that_is_not_a_zip_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "upload.zip").write_bytes(b"not a zip")
 
-    with pytest.raises(BadArchive, match="not a zip file"):
+    with pytest.raises(BadArchive, match="not a zip or tar file"):
         plan_dataset(tmp_path / "upload.zip", SPEC, DEFAULT)
 
 

@@ -1,6 +1,7 @@
 """A preprocessing job turns its upload into a dataset with stored shards, in one attempt or in parts."""
 
 import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,33 @@ def test_a_large_upload_is_divided_and_becomes_the_same_dataset(
     assert {(row["path"], row["sha256"], row["split"]) for row in rows(divided)} == {
         (row["path"], row["sha256"], row["split"]) for row in rows(stores)
     }
+
+
+def test_a_large_compressed_tar_is_unpacked_once_and_divided(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given the files of a dataset in a tar.gz
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
+    with tarfile.open(tmp_path / "pets.tar.gz", "w:gz") as archive:
+        for name, data in FILES.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    source = UploadSource(upload=uploaded(stores, tmp_path / "pets.tar.gz"))
+    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PreprocessSpec(dataset="pets", source=source))
+
+    # when it is prepared, and the same files as a zip
+    job, attempts = run(stores, request, preprocess, tmp_path)
+    zip_stores = memory_stores()
+    preprocessed(zip_stores, tmp_path / "zip")
+
+    # then three parts read the unpacked tar, and the dataset is the same
+    assert (job.state, len(attempts)) == (JobState.SUCCEEDED, 5)
+    assert {attempt.part["archive"]["bucket"] for attempt in attempts if attempt.part} == {"jobs"}
+    differing = {"shards", "index"}
+    assert published(stores).model_dump(exclude=differing) == published(zip_stores).model_dump(exclude=differing)
+    assert {row["start"] for row in rows(stores)} == {None}
+    assert None not in {row["start"] for row in rows(zip_stores)}
 
 
 def test_an_empty_archive_fails_the_job_with_bad_archive(stores: Stores, tmp_path: Path) -> None:
