@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+import uuid
 from collections import OrderedDict
 from pathlib import Path
 from typing import BinaryIO
@@ -31,15 +32,19 @@ class IndexCache:
         """
         with self._lock:
             fetching = self._fetching.setdefault(ref.sha256, threading.Lock())
-        with fetching:  # others that want the same index wait for it, instead of fetching it too
-            file = self._open(ref.sha256)
-            if file is None:
-                path = self._path(ref.sha256)
-                self._objects.fetch(ref, path)
-                file = path.open("rb")
-                self._add(ref)
-        with self._lock:
-            self._fetching.pop(ref.sha256, None)
+        try:
+            with fetching:  # others that want the same index wait for it, instead of fetching it too
+                return self._open(ref.sha256) or self._fetch(ref)
+        finally:
+            with self._lock:
+                self._fetching.pop(ref.sha256, None)
+
+    def _fetch(self, ref: ObjectRef) -> BinaryIO:
+        path = self._path(uuid.uuid4().hex)
+        self._objects.fetch(ref, path)
+        path.replace(self._path(ref.sha256))
+        file = self._path(ref.sha256).open("rb")
+        self._add(ref)
         return file
 
     def _open(self, name: str) -> BinaryIO | None:

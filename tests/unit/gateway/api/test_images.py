@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -13,7 +14,8 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.errors import DatabaseUnavailable, ObjectsUnavailable
 from contract.image_index import ImageDetails, ImagePage, ImageRecord
-from contract.references import UploadSource
+from contract.references import Reference, UploadSource
+from media.image_index import PLACE, IndexWriter, read_index
 from services.storage.catalog.datasets import Datasets
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
@@ -233,3 +235,25 @@ async def test_the_index_is_fetched_once(client: httpx.AsyncClient, objects: Mem
     objects.content = {}
 
     assert (await page(client)).items == index
+
+
+async def test_an_original_in_a_compressed_tar_cannot_be_read(
+    client: httpx.AsyncClient, stores: Stores, objects: MemoryObjects, tmp_path: Path, pets: None
+) -> None:
+    # given an index without places, as for a compressed tar
+    _, manifest = stores.of(DEFAULT_PROJECT).datasets.manifest(Reference(name="pets", version=1))
+    assert manifest.index is not None
+    table = read_index(io.BytesIO(objects.read(manifest.index)))
+    nulls = {name: pa.nulls(len(table), kind) for name, kind in zip(PLACE.names, PLACE.types, strict=True)}
+    for name, column in nulls.items():
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    with IndexWriter(tmp_path / "index.parquet") as writer:
+        writer.add(table)
+    index = objects.put(Bucket.JOBS, "index", tmp_path / "index.parquet")
+    publish(stores, PREPROCESS_REQUEST, manifest.model_copy(update={"index": index}))
+
+    images = "/v1/datasets/pets/versions/2/images"
+    response = await client.get(f"{images}/{sha256_of(CAT)}/original")
+
+    assert "compressed tar" in problem(response, 409, "conflict").detail
+    assert (await client.get(f"{images}/{sha256_of(CAT)}/thumbnail")).status_code == 200

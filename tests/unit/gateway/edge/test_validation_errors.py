@@ -29,9 +29,9 @@ def layers(*layers: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "where", "message"),
     [
-        ([1], "body", "kind must be one of preprocess, train, predict, vet"),
-        ({"spec": {}}, "body", "kind must be one of preprocess, train, predict, vet"),
-        ({"kind": "sing"}, "body", "kind must be one of preprocess, train, predict, vet"),
+        ([1], "body", "kind must be one of "),
+        ({"spec": {}}, "body", "kind must be one of "),
+        ({"kind": "sing"}, "body", "kind must be one of "),
         ({"kind": "train"}, "spec", "Field required"),
         ({"kind": "train", "spec": {"model": "a"}}, "spec.dataset", "Field required"),
         ({"kind": "train", "spec": []}, "spec", "Input should be a valid object"),
