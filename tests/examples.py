@@ -9,7 +9,7 @@ from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetManifest, DatasetWarning, Rejected, Shard, Split, SplitSpec, Thumbnail
 from contract.division import Division, PartDone
-from contract.image_index import ImagePage, ImageRecord
+from contract.image_index import ImageDetails, ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
 from contract.kinds.index import DatasetIndex, IndexRequest, IndexResult, IndexSpec
@@ -267,6 +267,13 @@ EXAMPLES: tuple[Frozen, ...] = (
     CHOICE,
     IMAGE_RECORD,
     ImagePage(items=(IMAGE_RECORD,), next=None),
+    ImageDetails(
+        sha256=IMAGE_RECORD.sha256,
+        occurrences=(IMAGE_RECORD,),
+        versions=("pets@1",),
+        models=("pet-cnn@1",),
+        jobs=(JOB_ID,),
+    ),
     IMAGE,
     IMAGE_REQUEST,
     LayoutSpec(class_level="leaf", encoding="big5"),

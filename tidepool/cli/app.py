@@ -106,6 +106,33 @@ def demo(
 
 
 @app.command()
+def upload(
+    path: Annotated[Path, typer.Argument(help="Folder of images, or a zip or tar of one.")],
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; the default is the folder's name.")] = None,
+    class_level: Annotated[
+        str | None, typer.Option(help="The folder that names the class: 1 is the first, `leaf` the innermost.")
+    ] = None,
+) -> None:
+    """Upload images as a new version of a dataset, and show what was made of them."""
+    from rich.console import Console
+
+    from tidepool.cli.connection import connect
+    from tidepool.cli.upload import upload as upload_images
+    from tidepool.client.folder import dataset_name
+    from tidepool.errors import UserFacingError
+
+    if not path.exists():
+        _fail(f"{path} does not exist. Name a folder of images, or a zip or tar of one.")
+    level = int(class_level) if class_level and class_level.isdecimal() else class_level
+    spec = None if level is None else {"layout": {"class_level": level}}
+    try:
+        with connect(Home.from_environment()) as client:
+            upload_images(Console(), client, path, name or dataset_name(path), spec)
+    except UserFacingError as error:
+        _fail(error)
+
+
+@app.command()
 def pools(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show each pool's desired and ready replicas and its queue."""
     from tidepool.cli.connection import connect
