@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from contract.errors import JobFailed
-from contract.training import Metrics, TensorSignature
-from media.classification import Tally
+from contract.evaluation import Metrics
+from contract.training import TensorSignature
+from media.judging.tally import Tally
 from services.trainer.data import ShardFiles
 
 EVALUATOR = "services.inference.evaluate"

@@ -4,11 +4,12 @@ import torch
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import JobFailed
+from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.training import EvaluationMetrics, ModelManifest, OnnxInfo
+from contract.training import ModelManifest, OnnxInfo
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, ShardFiles, TrainingData

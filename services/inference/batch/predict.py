@@ -12,7 +12,7 @@ from contract.training import ModelManifest
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch import formats
 from services.inference.batch.classify import Classified, Classifier, has_all_labels
 from services.inference.batch.rows import PredictionRow, read_lines

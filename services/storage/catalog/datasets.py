@@ -19,7 +19,7 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
-from services.storage.tables import datasets
+from services.storage.tables import datasets, jobs
 
 _INTERNAL = ("shards", "index")  # objects
 
@@ -61,6 +61,16 @@ class Datasets:
             shape=manifest.image.shape,
             **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field not in _INTERNAL},
         )
+
+    def upload(self, reference: Reference) -> str:
+        """Return the id of the upload that a version was prepared from; raises NotFound if there is none."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none() or {}
+        upload = spec.get("source", {}).get("upload")
+        if not isinstance(upload, str):
+            raise NotFound(f"the archive of {reference} is not stored here any more; upload it as a new version")
+        return upload
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""

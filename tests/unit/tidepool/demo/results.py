@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 from contract.catalog import DatasetVersion, ModelVersion
 from contract.datasets import Counts
+from contract.evaluation import ClassMetrics, EvaluationMetrics, Metrics
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.train import TrainResult
-from contract.training import ClassMetrics, Epoch, EvaluationMetrics, Metrics, OnnxInfo
+from contract.training import Epoch, OnnxInfo
 from tidepool.demo.workflow import BatchResult, DemoResult, SamplePrediction
 
 LABELS = ("cat", "dog")
