@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP = 1e-6  # of a threshold; coarser than the rounding of a float32 score
+FEWEST_ANSWERS = 20  # at or above a threshold; the precision of fewer is mostly chance
+_STEPS = 10**6  # of a threshold; coarser than the rounding of a float32 score
 
 
 class Threshold(NamedTuple):
@@ -17,25 +18,28 @@ class Threshold(NamedTuple):
 
 
 def unknown_threshold(
-    probabilities: NDArray[np.floating], labels: NDArray[np.int64], precision: float = 0.95
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    precision: float = 0.95,
+    fewest: int = FEWEST_ANSWERS,
 ) -> Threshold | None:
     """Return the threshold that answers most images while at least `precision` of the answers are right.
 
-    None if no threshold does: the most confident answers are wrong too often. If all answers together are precise
-    enough, the threshold is the lowest score, so that less confident answers than any of these count as unknown.
-    Expects probabilities (n, classes), n > 0, of images that training did not use.
+    None if no threshold does with at least `fewest` answers: the most confident answers are wrong too often. If all
+    answers together are precise enough, the threshold is the lowest score, so that less confident answers than any of
+    these count as unknown. Expects probabilities (n, classes), n > 0, of images that training did not use.
     """
-    scores = np.floor(probabilities.max(axis=1).astype(np.float64) / _STEP).astype(np.int64)
+    scores = np.floor(probabilities.max(axis=1).astype(np.float64) * _STEPS).astype(np.int64)
     right = probabilities.argmax(axis=1) == labels
     order = np.argsort(-scores, kind="stable")
     answered = np.arange(1, len(order) + 1)
     precisions = np.cumsum(right[order]) / answered
     is_last_of_ties = np.append(np.diff(scores[order]) != 0, True)
-    good = np.flatnonzero(is_last_of_ties & (precisions >= precision))
+    good = np.flatnonzero(is_last_of_ties & (precisions >= precision) & (answered >= fewest))
     if not len(good):
         return None
     last = good[-1]
-    return Threshold(float(scores[order[last]] * _STEP), float(precisions[last]), float(answered[last] / len(order)))
+    return Threshold(float(scores[order[last]] / _STEPS), float(precisions[last]), float(answered[last] / len(order)))
 
 
 def precision_above(

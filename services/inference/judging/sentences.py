@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from contract.datasets import Split
 from contract.evaluation import EvaluationReport, Metrics, Temperature, UnknownThreshold
+from media.judging.unknown import FEWEST_ANSWERS
 
 FEW_IMAGES = 100
 FEW_OF_A_CLASS = 5
-FAIR = 0.5  # accuracy; a weaker model is wrong more often than the labels
+GOOD, FAIR = 0.9, 0.5  # accuracies: labels are wrong about as often as a good model; a poor one says little of them
 NOTICEABLE = 0.005  # of a calibration error
 _NAMED = 5
 _SPLITS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
@@ -18,7 +19,9 @@ def summary(report: EvaluationReport, sureness: float, wanted_precision: float) 
     metrics = report.metrics
     sentences = [_accuracy(report), *_weakest(metrics)]
     if report.comparison and report.baseline:
-        sentences.append(f"{report.baseline.model} is right on {percent(report.baseline.metrics.accuracy)} of them.")
+        sentences.append(
+            f"On the same images, {report.baseline.model} is right on {percent(report.baseline.metrics.accuracy)}."
+        )
         sentences.append(report.comparison.statement)
     if report.temperature:
         sentences.append(_confidence(metrics, sureness, report.temperature))
@@ -103,23 +106,28 @@ def _unknown(threshold: UnknownThreshold | None, wanted: float) -> str:
     goal = f"{100 * wanted:g} %"
     if threshold is None:
         return (
-            f"No score separates right answers from wrong ones well enough that {goal} of the rest would be right, so "
-            'there is no threshold for "unknown".'
+            f'There is no threshold for "unknown": no score is reached by {FEWEST_ANSWERS} or more answers of which '
+            f"{goal} are right."
         )
     if threshold.precision is None:
-        return f'Read every answer with a score below {threshold.below:.2f} as "unknown"; here that is all of them.'
+        return f'Read every answer with a score below {threshold.below:.3f} as "unknown"; here that is all of them.'
     return (
-        f'If answers with a score below {threshold.below:.2f} are read as "unknown", {percent(threshold.precision)} of '
+        f'If answers with a score below {threshold.below:.3f} are read as "unknown", {percent(threshold.precision)} of '
         f"the other answers are right (wanted: {goal}), and {percent(threshold.coverage)} of the images get an answer."
     )
 
 
 def _label_errors(report: EvaluationReport) -> Iterator[str]:
-    count = report.label_error_count
-    if count and report.metrics.accuracy >= FAIR:
+    count, accuracy = report.label_error_count, report.metrics.accuracy
+    if count and accuracy >= GOOD:
         yield (
             f"{_images(count)} may have a wrong label; look at the first ones of label_errors. Where the label is "
             "right, the model is badly wrong."
+        )
+    elif count and accuracy >= FAIR:
+        yield (
+            f"It doubts the label of {_images(count)}. As it is right on {percent(accuracy)} only, most of these are "
+            "its own mistakes, but the first ones of label_errors are worth a look."
         )
 
 

@@ -46,10 +46,10 @@ def test_a_report_is_summed_up_in_plain_words() -> None:
         "(25 of 30 mistakes).",
         "On average it is 92.1 % sure and right on 87.3 %; its confidence and its accuracy differ by 25.0 points "
         "(expected calibration error), and by only 12.5 if its logits are divided by 1.50.",
-        'If answers with a score below 0.80 are read as "unknown", 95.2 % of the other answers are right (wanted: 95 '
+        'If answers with a score below 0.800 are read as "unknown", 95.2 % of the other answers are right (wanted: 95 '
         "%), and 83.1 % of the images get an answer.",
-        "12 images may have a wrong label; look at the first ones of label_errors. Where the label is right, the model "
-        "is badly wrong.",
+        "It doubts the label of 12 images. As it is right on 87.3 % only, most of these are its own mistakes, but the "
+        "first ones of label_errors are worth a look.",
     )
 
 
@@ -58,7 +58,7 @@ def test_a_comparison_names_both_accuracies() -> None:
 
     sentences = summary(report, 0.9, 0.95)
 
-    assert "pet-cnn@1 is right on 50.0 % of them." in sentences
+    assert "On the same images, pet-cnn@1 is right on 50.0 %." in sentences
     assert report.comparison is not None
     assert report.comparison.statement in sentences
 
@@ -72,13 +72,21 @@ def test_a_temperature_that_does_not_help_is_not_advised() -> None:
 
 
 def test_a_model_without_a_threshold_is_said_so() -> None:
-    assert any("there is no threshold" in sentence for sentence in summary(changed(unknown=None), 0.9, 0.99))
+    assert any("There is no threshold" in sentence for sentence in summary(changed(unknown=None), 0.9, 0.99))
 
 
 def test_a_model_without_mistakes_has_no_weakest_class() -> None:
     perfect = METRICS.model_copy(update={"per_class": {"cat": scores(1, 9), "dog": scores(1, 9)}})
 
     assert not any("knows least" in sentence for sentence in summary(changed(metrics=perfect), 1, 0.95))
+
+
+def test_a_good_model_points_at_wrong_labels() -> None:
+    good = METRICS.model_copy(update={"accuracy": 0.97})
+
+    assert summary(changed(metrics=good, label_error_count=1), 0.9, 0.95)[-1].startswith(
+        "1 image may have a wrong label;"
+    )
 
 
 def test_a_weak_model_does_not_accuse_labels() -> None:
