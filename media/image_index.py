@@ -1,12 +1,13 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
-The columns are the fields of `contract.image_index.ImageRecord`, and MEMBER. Hashes are binary in the file: `sha256` is
-32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
+The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and the place of the member in the upload,
+which is null if the upload is a compressed tar. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
+hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,8 +16,15 @@ import pyarrow.parquet as pq
 from contract.datasets import Split
 from contract.errors import Invalid
 from contract.image_index import MEMBER, ImagePage, ImageRecord
+from media.archives.places import Place
 
 GROUP_ROWS = 8192  # of a row group, the unit that is read
+PLACE = pa.schema(  # the fields of `media.archives.places.Place`
+    {
+        **{"start": pa.int64(), "stop": pa.int64(), "method": pa.int16()},
+        **{"packed": pa.int64(), "size": pa.int64(), "crc": pa.uint32()},
+    }
+)
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
     [
@@ -31,10 +39,19 @@ SCHEMA = pa.schema(
         ("average_hash", pa.uint64()),
         ("difference_hash", pa.uint64()),
         (MEMBER, pa.string()),
+        *PLACE,
     ]
 )
 
 Source = Path | BinaryIO
+
+
+class IndexedImage(NamedTuple):
+    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone."""
+
+    record: ImageRecord
+    member: str
+    place: Place | None
 
 
 class IndexWriter:
@@ -103,20 +120,20 @@ def index_page(
     return ImagePage(items=tuple(items), next=None)
 
 
-def find_images(source: Source, sha256: str) -> tuple[tuple[ImageRecord, str], ...]:
-    """Return the images whose original bytes have this hash, each with its name in the upload as stored.
+def find_images(source: Source, sha256: str) -> tuple[IndexedImage, ...]:
+    """Return the images whose original bytes have this hash.
 
     There are several if the dataset has exact duplicates, and none if it lacks the image.
     """
     file = pq.ParquetFile(source)
     digest = pa.scalar(bytes.fromhex(sha256), SCHEMA.field("sha256").type)
-    matches: list[tuple[ImageRecord, str]] = []
+    matches: list[IndexedImage] = []
     for group in range(file.num_row_groups):
         column = file.read_row_group(group, ["sha256"])["sha256"]
         numbers = pc.indices_nonzero(pc.equal(column, digest))
         if len(numbers):
             rows = file.read_row_group(group).take(numbers)
-            matches += zip(records(rows), rows[MEMBER].to_pylist(), strict=True)
+            matches += map(_indexed, rows.to_pylist())
     return tuple(matches)
 
 
@@ -125,6 +142,11 @@ def _record(row: dict[str, Any]) -> ImageRecord:
     fields["sha256"] = row["sha256"].hex()
     fields |= {name: f"{row[name]:016x}" for name in ("average_hash", "difference_hash")}
     return ImageRecord(**fields)
+
+
+def _indexed(row: dict[str, Any]) -> IndexedImage:
+    place = None if row["start"] is None else Place(*(row[name] for name in PLACE.names))
+    return IndexedImage(_record(row), row[MEMBER], place)
 
 
 def _position(cursor: str | None) -> int:

@@ -26,7 +26,7 @@ class PartSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
     part_images: PositiveInt = Field(
-        default=2048, description="Images in one part of a divided job; `TIDEPOOL_PART_PICTURES` is the old name."
+        default=4096, description="Images in one part of a divided job; `TIDEPOOL_PART_PICTURES` is the old name."
     )
 
     @model_validator(mode="before")

@@ -43,7 +43,8 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # imported once by the fork server, so that an attempt starts in milliseconds
-        self._processes.set_forkserver_preload([handler.__module__ for handler in handlers.values()])
+        modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values())}
+        self._processes.set_forkserver_preload(sorted(modules))
 
     def start(self) -> None:
         """Start the thread: it claims due jobs, then waits for `wake` or for POLL_S seconds."""

@@ -19,10 +19,9 @@ _CLUTTER = frozenset(  # in lower case: what operating systems, NAS servers and 
 
 
 def clean(raw: str) -> str:
-    """Return the name with `/` as separator and without empty and `.` parts; a leading `/` is kept."""
-    name = raw.replace("\\", "/")
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    return ("/" if name.startswith("/") else "") + "/".join(parts)
+    """Return the name without empty and `.` parts; a leading `/` is kept."""
+    parts = [part for part in raw.split("/") if part not in ("", ".")]
+    return ("/" if raw.startswith("/") else "") + "/".join(parts)
 
 
 def is_clutter(name: str) -> bool:
@@ -43,9 +42,9 @@ def fault(name: str) -> str | None:
         return f"its name is over {MAX_LENGTH} characters"
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         return "its name has control characters"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
         return "its name is an absolute path"
-    if ".." in name.split("/"):
+    if ".." in name.replace("\\", "/").split("/"):
         return "its name leaves the archive through '..'"
     if name.lower().endswith(ARCHIVES):
         return "nested archive"

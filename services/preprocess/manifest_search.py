@@ -90,7 +90,7 @@ class Paths:
 
     def matches(self, path: str) -> list[str]:
         """Return the file that the path means, no file, or two if there are several."""
-        key = path if path in self._exact else _composed(clean(path))
+        key = path if path in self._exact else _composed(clean(path.replace("\\", "/")))
         if not key or key in self._exact:
             return [self._exact[key]] if key else []
         ending = f"/{key}"[::-1]

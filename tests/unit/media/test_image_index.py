@@ -7,7 +7,7 @@ import pytest
 from contract.datasets import Split
 from contract.errors import Invalid
 from media import image_index
-from media.image_index import SCHEMA, IndexWriter, find_images, index_page, read_index
+from media.image_index import PLACE, SCHEMA, IndexWriter, find_images, index_page, read_index
 
 
 def digest(text):
@@ -29,6 +29,7 @@ def rows(split, labels, shard=0):
             "average_hash": pa.array([2**64 - 1] * count, pa.uint64()),
             "difference_hash": pa.array([10] * count, pa.uint64()),
             "member": [f"top/{label}/{number}.png" for number, label in enumerate(labels)],
+            **{field.name: pa.nulls(count) for field in PLACE},
         }
     )
 
@@ -83,11 +84,12 @@ def test_a_foreign_cursor_is_invalid(index):
 
 def test_an_image_is_found_by_its_hash_with_all_duplicates(index):
     matches = find_images(index, digest("train03").hex())
-    assert [(image.path, member) for image, member in matches] == [
+    assert [(image.record.path, image.member) for image in matches] == [
         ("cat/3.png", "top/cat/3.png"),
         ("dog/93.png", "top/dog/93.png"),
     ]
-    image = matches[0][0]
+    image = matches[0].record
+    assert matches[0].place is None
     assert (image.width, image.height, image.average_hash, image.difference_hash) == (32, 20, "f" * 16, "0" * 15 + "a")
     assert find_images(index, digest("other").hex()) == ()
 

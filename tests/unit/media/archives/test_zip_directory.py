@@ -7,17 +7,25 @@ from pathlib import Path
 import pytest
 
 from contract.errors import BadArchive
-from media.archives import directory
+from media.archives import zip_directory
+from media.archives.limits import Limits
+from media.archives.listing import Listing
 from media.archives.rejections import Rejections
 from tests.support.images import CENTRAL, patch, png, zipped
 
 
+def listing(path: Path, members: int = 1000) -> tuple[Listing, dict[str, str]]:
+    """Return the listing, and the reasons of rejected files."""
+    rejections = Rejections()
+    file, listing = zip_directory.opened(path, Limits(members=members), None, rejections)
+    file.close()
+    return listing, {item.file: item.reason for item in rejections.first()}
+
+
 def listed(path: Path, members: int = 1000) -> tuple[list[str], dict[str, str]]:
     """Return the names of acceptable files, and the reasons of rejected ones."""
-    rejections = Rejections()
-    with directory.GuardedFile(path, members) as file:
-        names = list(directory.acceptable(directory.opened(file), rejections))
-    return names, {item.file: item.reason for item in rejections.first()}
+    directory, rejected = listing(path, members)
+    return list(directory.places), rejected
 
 
 def special(name: str, kind: int) -> zipfile.ZipInfo:
@@ -35,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_file_that_is_not_a_zip_is_rejected(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
-    with pytest.raises(BadArchive, match="not a zip file"):
+    with pytest.raises(BadArchive, match="not a zip or tar file"):
         listed(path)
 
 
@@ -120,8 +128,10 @@ def test_nested_archive_is_rejected(path: Path) -> None:
 def test_folders_and_clutter_are_ignored(path: Path) -> None:
     clutter = ["cat/", "__MACOSX/cat/._1.png", "cat/.DS_Store", "Thumbs.db", "cat/@eaDir/1.jpg/thumb.jpg", ".git/1.png"]
 
-    names, rejected = listed(
+    directory, rejected = listing(
         zipped(path, [*((name, b"") for name in clutter), (special("dog", stat.S_IFDIR), b""), ("cat/1.png", b"")])
     )
 
-    assert (names, rejected) == (["cat/1.png"], {})
+    assert (list(directory.places), rejected) == (["cat/1.png"], {})
+    assert directory.ignored.count == 5
+    assert sorted(directory.ignored.examples) == sorted(clutter[1:])
