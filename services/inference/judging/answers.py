@@ -1,7 +1,8 @@
-"""The logits of models for labelled images, in memory and in the files of a job's parts."""
+"""The logits of a model for labelled images, in memory and in the files of a job's parts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -11,11 +12,62 @@ from numpy.typing import NDArray
 
 from contract.datasets import Split
 from media.judging.tally import Tally
-from media.judging.temperature import probabilities
 from services.inference.engine.model import LoadedModel
-from services.inference.judging.images import Pixels
+from services.inference.judging.images import SplitImage
 
 READ_AHEAD = 32  # images at once, even for a model that runs them one by one
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The logits (n, classes) of a model, and the split and the number of each image."""
+
+    splits: NDArray[np.str_]
+    numbers: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+    def of_split(self, split: Split, count: int) -> NDArray[np.float32]:
+        """Return the logits of a split of `count` images by number, NaN for an image without any."""
+        mask = self.splits == split.value
+        logits = np.full((count, self.logits.shape[1]), np.nan, np.float32)
+        logits[self.numbers[mask]] = self.logits[mask]
+        return logits
+
+
+def run(model: LoadedModel, images: Iterator[SplitImage]) -> Iterator[Outputs]:
+    """Yield the outputs of a model in batches; the logits of an image without pixels are NaN."""
+    shape = model.card.preprocessing.image.shape
+    while batch := list(islice(images, max(model.batch, READ_AHEAD))):
+        good = [image.pixels for image in batch if image.pixels is not None]
+        logits = np.full((len(batch), len(model.card.labels)), np.nan, np.float32)
+        mask = np.array([image.pixels is not None for image in batch])
+        logits[mask] = model.run(np.array(good, np.uint8).reshape(-1, *shape))
+        yield Outputs(
+            np.array([image.split.value for image in batch]), np.array([image.number for image in batch]), logits
+        )
+
+
+def joined(outputs: Sequence[Outputs]) -> Outputs:
+    """Concatenate outputs of one model."""
+    return Outputs(
+        np.concatenate([output.splits for output in outputs]),
+        np.concatenate([output.numbers for output in outputs]),
+        np.concatenate([output.logits for output in outputs]),
+    )
+
+
+def save(outputs: Sequence[Outputs], path: Path) -> None:
+    """Write the outputs of each model as .npz, for `load`."""
+    arrays = {f"{name}-{model}": array for model, output in enumerate(outputs) for name, array in vars(output).items()}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def load(path: Path, models: int) -> list[Outputs]:
+    with np.load(path, allow_pickle=False) as file:
+        return [
+            Outputs(*(file[f"{name}-{model}"] for name in ("splits", "numbers", "logits"))) for model in range(models)
+        ]
 
 
 @dataclass(frozen=True)
@@ -36,61 +88,22 @@ class Answers:
     def __len__(self) -> int:
         return len(self.truth)
 
-    @property
+    @cached_property
     def valid(self) -> NDArray[np.bool_]:
-        """Which images have an answer: no logit is NaN or +infinity."""
-        with np.errstate(invalid="ignore"):
-            scores = probabilities(self.logits)
-        return np.logical_not(np.isnan(scores).any(axis=1))
+        """Which images have an answer, as in serving: no logit is NaN or +infinity, and one is not -infinity."""
+        return np.asarray(np.isfinite(self.logits.max(axis=1)))
 
     def only(self, mask: NDArray[np.bool_]) -> Self:
         return type(self)(self.labels, self.logits[mask], self.truth[mask])
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         return np.asarray(np.argmax(self.logits, axis=1))
 
-    @property
+    @cached_property
     def right(self) -> NDArray[np.bool_]:
         return np.equal(self.predicted, self.truth)
 
-    @property
+    @cached_property
     def tally(self) -> Tally:
         return Tally.of(self.logits, self.truth)
-
-
-def run(model: LoadedModel, images: Iterator[Pixels | None]) -> Iterator[NDArray[np.float32]]:
-    """Yield the logits (n, classes) of images, in batches; those of an image that is None are NaN."""
-    shape = model.card.preprocessing.image.shape
-    while batch := list(islice(images, max(model.batch, READ_AHEAD))):
-        good = [pixels for pixels in batch if pixels is not None]
-        logits = np.full((len(batch), len(model.card.labels)), np.nan, np.float32)
-        mask = np.array([pixels is not None for pixels in batch])
-        logits[mask] = model.run(np.array(good, np.uint8).reshape(-1, *shape))
-        yield logits
-
-
-Logits = dict[str, NDArray[np.float32]]
-"""By `name_of`."""
-
-
-def name_of(model: int, split: Split) -> str:
-    """Return the name of the logits of a model (0, or 1 for the baseline) on a split, in a part's file."""
-    return f"{split}-{model}"
-
-
-def save(logits: Logits, path: Path) -> None:
-    """Write the logits of a part as .npz; one of `load`."""
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **logits)
-
-
-def load(path: Path) -> Logits:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def joined(parts: Sequence[Logits]) -> Logits:
-    """Concatenate the logits of parts in order."""
-    names = {name for part in parts for name in part}
-    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in sorted(names)}

@@ -1,81 +1,95 @@
-"""The labelled images that an evaluation judges: from shards, or decoded again from the originals."""
+"""The images that an evaluation judges: from shards, or decoded again from the originals."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.datasets import DatasetManifest, Split
-from contract.errors import Invalid
+from contract.datasets import Split
 from contract.images import ImageSpec
-from contract.references import Reference
-from media.archives.archive import Archive
 from media.archives.decoding import decoded
 from media.archives.limits import Limits
-from media.archives.rejections import Rejections
-from media.image_index import read_index
+from media.archives.places import check_total
 from services.inference.batch.sources import ShardSource
+from services.inference.judging.evaluation import Evaluation
+from worker.members import Members
 from worker.slicing import Slice
 from worker.task import Task
 
-Pixels = NDArray[np.uint8]
+
+class SplitImage(NamedTuple):
+    """An image as uint8 (channels, height, width), None if it cannot be decoded; `number` counts within the split."""
+
+    split: Split
+    number: int
+    pixels: NDArray[np.uint8] | None
 
 
-@dataclass(frozen=True)
-class Originals:
-    """The index of a split in the order of its shards: the names of the originals, and their hashes."""
+class Images(Protocol):
+    """The images of a job or of one of its parts, in any order."""
 
-    paths: tuple[str, ...]
-    hashes: tuple[str, ...]
+    def count(self, splits: Collection[Split]) -> int: ...
 
-
-def originals(task: Task, dataset: DatasetManifest, split: Split) -> Originals | None:
-    """Fetch the index of a split; None if the version has none."""
-    if dataset.index is None:
-        return None
-    file = task.folder / "index.parquet"
-    if not file.exists():
-        task.objects.fetch(dataset.index, file)
-    rows = read_index(file, ["path", "sha256"], split)
-    count = sum(shard.count for shard in dataset.shards.get(split, ()))
-    if len(rows) != count:
-        raise Invalid(f"the index of the dataset has {len(rows)} images of the {split} split, its shards have {count}")
-    return Originals(tuple(rows["path"].to_pylist()), tuple(value.hex() for value in rows["sha256"].to_pylist()))
+    def images(self, image: ImageSpec, splits: Collection[Split]) -> Iterator[SplitImage]:
+        """Yield the images of some splits, prepared by an image spec."""
 
 
-def labels_of(task: Task, dataset: DatasetManifest, split: Split) -> NDArray[np.int64]:
-    """Fetch the class numbers of a split."""
-    file = task.folder / "labels.npy"
-    labels = [np.empty(0, np.int64)]
-    for shard in dataset.shards.get(split, ()):
-        task.objects.fetch(shard.labels, file)
-        labels.append(np.load(file))
-    return np.concatenate(labels)
+class ShardImages:
+    """A slice of a job's images, from the shards; the image spec must be that of the dataset."""
+
+    def __init__(self, task: Task, job: Evaluation, span: Slice) -> None:
+        self._task = task
+        self._job = job
+        self._slices = tuple(job.slices(span))
+
+    def count(self, splits: Collection[Split]) -> int:
+        return sum(len(part) for split, part in self._slices if split in splits)
+
+    def images(self, image: ImageSpec, splits: Collection[Split]) -> Iterator[SplitImage]:
+        dataset, task = self._job.dataset, self._task
+        for split, part in self._slices:
+            if split in splits:
+                source = ShardSource(dataset.shards[split], dataset.classes, task.objects.fetch, task.folder)
+                first = part.start
+                for number, item in enumerate(source.items(part), start=first):
+                    yield SplitImage(split, number, item.pixels if isinstance(item.pixels, np.ndarray) else None)
 
 
-@contextmanager
-def opened(
-    task: Task, reference: Reference, dataset: DatasetManifest, split: Split, span: Slice, image: ImageSpec
-) -> Iterator[Iterator[Pixels | None]]:
-    """Open a slice of a split as images of this spec, uint8 (channels, height, width).
+class OriginalImages:
+    """Images decoded from their originals, the members of an archive; `opened` reads them from the start."""
 
-    They come from the shards if the dataset has that spec, otherwise from the archive, which is fetched once. An
-    original that cannot be decoded any more is None.
-    """
-    if image == dataset.image:
-        source = ShardSource(dataset.shards[split], dataset.classes, task.objects.fetch, task.folder)
-        yield (item.pixels if isinstance(item.pixels, np.ndarray) else None for item in source.items(span))
-        return
-    index = originals(task, dataset, split)
-    if index is None:
-        raise Invalid(f"the dataset {reference} has no index of its images")  # checked when the job was submitted
-    path = task.folder / "archive.zip"
-    if not path.exists():
-        task.objects.fetch(task.uploads.ref(task.datasets.upload(reference)), path)
-    with (
-        Archive(path, Limits(), Rejections()) as archive,
-        closing(decoded(index.paths[span.start : span.stop], archive, image)) as images,
-    ):
-        yield (pixels if isinstance(pixels, np.ndarray) else None for _, pixels in images)
+    def __init__(self, opened: Callable[[], Members]) -> None:
+        self._opened = opened
+        rows = opened().rows
+        self._splits = [Split(split) for split in rows["split"].to_pylist()]
+        self._numbers: list[int] = rows["number"].to_pylist()
+
+    def count(self, splits: Collection[Split]) -> int:
+        return sum(split in splits for split in self._splits)
+
+    def images(self, image: ImageSpec, splits: Collection[Split]) -> Iterator[SplitImage]:
+        chosen = [row for row, split in enumerate(self._splits) if split in splits]
+        with closing(decoded(map(str, chosen), _Files(self._opened()), image)) as results:
+            for row, (_, result) in zip(chosen, results, strict=True):
+                pixels = None if isinstance(result, str) else result.pixels
+                yield SplitImage(self._splits[row], self._numbers[row], pixels)
+
+
+class _Files:
+    """Members as files that are named by their row."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self._inflated = 0
+
+    @property
+    def limits(self) -> Limits:
+        return self._members.limits
+
+    def read(self, name: str) -> bytes:
+        data = self._members.read(int(name))
+        self._inflated += len(data)
+        check_total(self._inflated, self.limits)
+        return data

@@ -26,7 +26,7 @@ from media.judging.mcnemar import mcnemar, statement
 from media.judging.temperature import fit_temperature, losses, probabilities
 from media.judging.unknown import precision_above, unknown_threshold
 from services.inference.judging.answers import Answers
-from services.inference.judging.images import Originals
+from services.inference.judging.originals import Originals
 from services.inference.judging.sentences import summary, warnings
 
 MISTAKES = 20

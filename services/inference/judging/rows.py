@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from media.judging.label_errors import Suspect
 from media.judging.temperature import probabilities
 from services.inference.judging.answers import Answers
-from services.inference.judging.images import Originals
+from services.inference.judging.originals import Originals
 
 MOST_SCORES = 100  # classes of a row, best first
 NO_ANSWER = "the model's output for this image is not a number"

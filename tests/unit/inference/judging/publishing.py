@@ -16,7 +16,10 @@ from contract.jobs import Job, JobKind, JobState
 from contract.kinds.evaluate import EvaluateRequest, EvaluateResult, EvaluateSpec
 from contract.models import ModelCard
 from contract.references import UploadSource
-from media.image_index import SCHEMA, IndexWriter
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from media.image_index import PLACE, SCHEMA, IndexWriter
 from services.inference.judging.evaluate import evaluate
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
@@ -72,8 +75,17 @@ def publish_dataset(
     publish(stores, request, DATASET_MANIFEST.model_copy(update=manifest))
 
 
-def stored_index(stores: Stores, folder: Path, files: dict[Split, list[tuple[str, bytes, str]]]) -> ObjectRef:
-    """Store the index of originals: by split, their names, bytes and classes, in the order of the shards."""
+def stored_index(
+    stores: Stores, folder: Path, files: dict[Split, list[tuple[str, bytes, str]]], archive: Path | None = None
+) -> ObjectRef:
+    """Store the index of originals: by split, their names, bytes and classes, in the order of the shards.
+
+    Their places are those in `archive`; None for a compressed tar.
+    """
+    places = {}
+    if archive:
+        with Archive(archive, Limits(), Rejections()) as opened:
+            places = {name: opened.place(name) for name in opened.names}
     path = folder / "images.parquet"
     with IndexWriter(path) as writer:
         for split, members in files.items():
@@ -90,7 +102,7 @@ def stored_index(stores: Stores, folder: Path, files: dict[Split, list[tuple[str
                 "average_hash": [0] * len(names),
                 "difference_hash": [0] * len(names),
                 "member": names,
-            }
+            } | {field: [getattr(places.get(name), field, None) for name in names] for field in PLACE.names}
             writer.add(pa.table(columns, pa.schema([(name, SCHEMA.field(name).type) for name in columns])))
     return stores.objects.put(Bucket.JOBS, "prepared/attempts/1/images.parquet", path)
 

@@ -1,6 +1,9 @@
 """Evaluation jobs, in one attempt or in parts."""
 
+import hashlib
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -218,25 +221,37 @@ def test_images_without_an_answer_are_left_out(stores: Stores, tmp_path: Path) -
     assert job.error.message == "the output of the model is not a number for any of the images"
 
 
-def test_original_images_are_prepared_as_the_model_needs_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("part_images", ["2048", "13"])
+def test_original_images_are_prepared_as_the_model_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, part_images: str
+) -> None:
     # given a dataset of 4×4 images, with originals of 20×16 pixels, and models of both sizes
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", part_images)
     stores = memory_stores()
-    files = [
-        (f"test/{CARD.labels[n % 3]}/{n}.png", encoded(noise(16, 20, seed=n)), CARD.labels[n % 3]) for n in range(30)
-    ]
-    upload = uploaded(stores, zipped(tmp_path / "pets.zip", {name: data for name, data, _ in files[::-1]}))
+    files = originals("test", 30)
+    validation = originals("val", 9)
+    archive = packed(tmp_path, kind, {name: data for name, data, _ in [*files[::-1], *validation]})
+    upload = uploaded(stores, archive)
     small = ImageSpec(size=(4, 4))
     pixels = np.stack([decode(data, small) for _, data, _ in files])
-    index = stored_index(stores, tmp_path, {Split.TEST: files})
-    publish_dataset(stores, {Split.TEST: (pixels, np.arange(30) % 3)}, image=small, index=index, upload=upload)
+    index = stored_index(
+        stores, tmp_path, {Split.VAL: validation, Split.TEST: files}, archive if kind == "zip" else None
+    )
+    splits = {
+        Split.TEST: (pixels, np.arange(30) % 3),
+        Split.VAL: (np.stack([decode(data, small) for _, data, _ in validation]), np.arange(9) % 3),
+    }
+    publish_dataset(stores, splits, image=small, index=index, upload=upload)
     publish_network(stores, WEIGHTS)
     card = ModelCard(labels=CARD.labels, preprocessing=Preprocessing(image=small, mean=(0.5,) * 3, std=(0.2,) * 3))
     publish_network(stores, OTHER[:48], card)
 
     # when they are compared
-    job, _ = evaluated(stores, tmp_path / "run", compare_with="pet-cnn@2")
+    job, attempts = evaluated(stores, tmp_path / "run", compare_with="pet-cnn@2")
 
     # then each got its own size, and rows name the originals
+    assert len(attempts) == (1 if part_images == "2048" else 1 + 3 + 1)
     large = np.stack([decode(data, CARD.preprocessing.image) for _, data, _ in files])
     expected = Tally.of(expected_logits(large, WEIGHTS).astype(np.float32), np.arange(30) % 3).metrics(CARD.labels)
     report = result(job)
@@ -245,10 +260,46 @@ def test_original_images_are_prepared_as_the_model_needs_them(tmp_path: Path) ->
     assert report.baseline is not None
     other = Tally.of(expected_logits(pixels, OTHER[:48], card).astype(np.float32), np.arange(30) % 3)
     assert report.baseline.metrics.loss == pytest.approx(other.loss / 30, rel=1e-4)
+    assert report.temperature is not None
+    assert report.temperature.chosen_on == Split.VAL
     written = rows(stores, job, tmp_path)
     assert [row["path"] for row in written] == [name for name, _, _ in files]
-    assert all(len(str(row["sha256"])) == 64 for row in written)
+    assert [row["sha256"] for row in written] == [hashlib.sha256(data).hexdigest() for _, data, _ in files]
     assert report.mistakes[0].path == files[report.mistakes[0].image][0]
+
+
+def originals(split: str, count: int) -> list[tuple[str, bytes, str]]:
+    """Make files of noise: their names, bytes and classes."""
+    labels = [CARD.labels[number % 3] for number in range(count)]
+    return [
+        (f"{split}/{label}/{number}.png", encoded(noise(16, 20, seed=number + len(split))), label)
+        for number, label in enumerate(labels)
+    ]
+
+
+def packed(folder: Path, kind: str, files: dict[str, bytes]) -> Path:
+    if kind == "zip":
+        return zipped(folder / "pets.zip", files)
+    with tarfile.open(folder / "pets.tar.gz", "w:gz") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return folder / "pets.tar.gz"
+
+
+def test_an_archive_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    stores = memory_stores()
+    index = stored_index(stores, tmp_path, {Split.TEST: originals("test", 6)})
+    small = ImageSpec(size=(4, 4))
+    images = random_images(6)[:, :, :4, :4]
+    publish_dataset(stores, {Split.TEST: (images, np.arange(6) % 3)}, image=small, index=index)
+    publish_network(stores, WEIGHTS)
+
+    job, _ = evaluated(stores, tmp_path / "run")
+
+    assert job.error is not None
+    assert job.error.code == "not_found"
 
 
 def test_parquet_has_the_columns_of_the_rows(stores: Stores, tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""The originals of a dataset's images: their names and hashes, and where they lie in the upload."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from contract.artifacts import ObjectRef
+from contract.datasets import DatasetManifest, Split
+from contract.division import Division
+from contract.errors import Invalid
+from contract.image_index import MEMBER
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from media.archives.unpacking import unpacked
+from media.image_index import PLACE, read_index
+from services.inference.judging.evaluation import Evaluation
+from services.inference.judging.images import OriginalImages
+from worker.members import Members, MembersPart, divided, with_places
+from worker.task import Task
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The names and the hashes of a split's originals, in the order of its shards."""
+
+    paths: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+
+def originals(task: Task, dataset: DatasetManifest, split: Split) -> Originals | None:
+    """Fetch the index of a split; None if the version has none."""
+    if dataset.index is None:
+        return None
+    rows = _index(task, dataset.index, split, ["path", "sha256"])
+    if len(rows) != sum(shard.count for shard in dataset.shards[split]):
+        raise Invalid(f"the index and the shards of the {split} split differ; prepare the dataset again")
+    return Originals(tuple(rows["path"].to_pylist()), tuple(value.hex() for value in rows["sha256"].to_pylist()))
+
+
+def plan_originals(task: Task, job: Evaluation, most: int) -> Division | OriginalImages:
+    """Fetch the archive, and divide the job's images into parts if there are more than `most`.
+
+    Each part then fetches only its bytes of the archive.
+    """
+    upload = task.uploads.ref(task.datasets.upload(job.reference))
+    file = task.folder / "upload"
+    task.objects.fetch(upload, file)
+    archive = unpacked(file, task.folder / "upload.tar", Limits())
+    rows = _rows(task, job, archive)
+    if len(rows) > most:
+        reference = upload if archive == file else task.put(archive.name, archive)
+        return divided(task, b"{}", rows, archive, reference, most)
+    return OriginalImages(lambda: Members.of_file(rows, archive, Limits()))
+
+
+def part_of_originals(task: Task, part: MembersPart) -> OriginalImages:
+    return OriginalImages(lambda: Members.of_part(task, part, Limits()))
+
+
+def _rows(task: Task, job: Evaluation, archive: Path) -> pa.Table:
+    """Return the split, the number and the place of each of the job's images, in the order of the archive."""
+    index = job.dataset.index
+    if index is None:  # the spec was checked
+        raise Invalid(f"the dataset {job.reference} has no index of its images; upload its archive as a new version")
+    tables = []
+    for split in job.splits:
+        rows = _index(task, index, split, [MEMBER, *PLACE.names])
+        rows = rows.append_column("split", pa.array([split.value] * len(rows)))
+        tables.append(rows.append_column("number", pa.array(range(len(rows)), pa.int64())))
+    table = pa.concat_tables(tables)
+    if table["start"].null_count:
+        table = _with_places(table.drop_columns(PLACE.names), archive)
+    return table.drop_columns([MEMBER]).sort_by("start")
+
+
+def _with_places(rows: pa.Table, path: Path) -> pa.Table:
+    """Add the places of members of a tar that was compressed."""
+    with Archive(path, Limits(), Rejections()) as archive:
+        places = {archive.member(name): archive.place(name) for name in archive.names}
+    members = rows[MEMBER].to_pylist()
+    if not places.keys() >= set(members):
+        raise Invalid("the archive does not hold the images of the dataset; upload it as a new version")
+    return with_places(rows, [places[member] for member in members])
+
+
+def _index(task: Task, index: ObjectRef, split: Split, columns: list[str]) -> pa.Table:
+    file = task.folder / "index.parquet"
+    if not file.exists():
+        task.objects.fetch(index, file)
+    return read_index(file, columns, split)
