@@ -1,10 +1,12 @@
 """Images whose label is probably wrong, by confident learning."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+_CHUNK = 4096  # rows at once, to save memory
 _TOLERANCE = 1e-6  # of a threshold, so that rounding does not decide
 
 
@@ -30,20 +32,30 @@ def likely_label_errors(probabilities: NDArray[np.floating], labels: NDArray[np.
     """
     if not len(labels):
         return []
-    rows = np.arange(len(labels))
-    own = probabilities[rows, labels].astype(np.float64)
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     thresholds = class_thresholds(own, labels, probabilities.shape[1])
+    suspects = list[Suspect]()
+    for start in range(0, len(labels), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        suspects += _suspects(start, probabilities[part], labels[part], own[part], thresholds)
+    return sorted(suspects, key=lambda suspect: suspect.margin)
+
+
+def _suspects(
+    start: int,
+    probabilities: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    own: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
+) -> Iterator[Suspect]:
     candidates = np.where(probabilities >= thresholds - _TOLERANCE, probabilities, -1.0)
     suggested = candidates.argmax(axis=1)
     is_suspect = (candidates.max(axis=1) >= 0) & (suggested != labels)
     others = np.array(probabilities, np.float64)
-    others[rows, labels] = -1.0
+    others[np.arange(len(labels)), labels] = -1.0
     margins = own - others.max(axis=1)
-    suspects = np.flatnonzero(is_suspect & (margins < 0))
-    return [
-        Suspect(int(row), int(suggested[row]), float(own[row]), float(margins[row]))
-        for row in suspects[np.argsort(margins[suspects], kind="stable")]
-    ]
+    for row in np.flatnonzero(is_suspect & (margins < 0)).tolist():
+        yield Suspect(start + row, int(suggested[row]), float(own[row]), float(margins[row]))
 
 
 def class_thresholds(

@@ -10,7 +10,7 @@ from contract.base import Frozen, Whole
 from contract.evaluation import Metrics
 from media.judging.accuracy import Matrix, balanced_accuracy, by_class, macro_f1, wilson_interval
 from media.judging.calibration import added, calibration_error, confidence_bins
-from media.judging.temperature import losses, probabilities
+from media.judging.temperature import confidences, losses
 
 TOP = 5
 
@@ -36,7 +36,7 @@ class Tally(Frozen):
             taken=_cells(Counter(zip(labels.tolist(), predicted.tolist(), strict=True))),
             in_top=in_top(logits, labels, TOP),
             loss=float(losses(logits, labels).sum()),
-            bins=confidence_bins(probabilities(logits).max(axis=1), predicted == labels),
+            bins=confidence_bins(confidences(logits), predicted == labels),
         )
 
     @property

@@ -20,6 +20,15 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
     return np.exp(_log_softmax(logits, temperature))
 
 
+def confidences(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the probability of the best class by row, of softmax(logits / temperature)."""
+    parts = [
+        probabilities(logits[start : start + _CHUNK], temperature).max(axis=1)
+        for start in range(0, len(logits), _CHUNK)
+    ]
+    return np.concatenate([*parts, np.empty(0)])
+
+
 def losses(logits: NDArray[np.floating], labels: NDArray[np.int64], temperature: float = 1.0) -> NDArray[np.float64]:
     """Return -log softmax(logits / temperature)[label] in nats, by row; at most 1e6."""
     parts = [

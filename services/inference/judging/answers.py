@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from contract.datasets import Split
 from media.judging.tally import Tally
+from media.judging.temperature import probabilities
 from services.inference.engine.model import LoadedModel
 from services.inference.judging.images import SplitImage
 
+CHUNK = 4096  # rows in double precision at once
 READ_AHEAD = 32  # images at once, even for a model that runs them one by one
 
 
@@ -103,6 +105,14 @@ class Answers:
     @cached_property
     def right(self) -> NDArray[np.bool_]:
         return np.equal(self.predicted, self.truth)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """Softmax of the logits, in the precision of serving."""
+        scores = np.empty_like(self.logits)
+        for start in range(0, len(self), CHUNK):
+            scores[start : start + CHUNK] = probabilities(self.logits[start : start + CHUNK])
+        return scores
 
     @cached_property
     def tally(self) -> Tally:

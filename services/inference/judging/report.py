@@ -20,10 +20,10 @@ from contract.evaluation import (
     UnknownThreshold,
 )
 from contract.kinds.evaluate import EvaluateSpec
-from media.judging.calibration import expected_calibration_error
+from media.judging.calibration import calibration_error, confidence_bins
 from media.judging.label_errors import Suspect, likely_label_errors
 from media.judging.mcnemar import mcnemar, statement
-from media.judging.temperature import fit_temperature, losses, probabilities
+from media.judging.temperature import confidences, fit_temperature, losses
 from media.judging.unknown import precision_above, unknown_threshold
 from services.inference.judging.answers import Answers
 from services.inference.judging.originals import Originals
@@ -58,7 +58,7 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
     if not mask.any():
         raise BadModel("the output of the model is not a number for any of the images")
     numbers, answers = np.flatnonzero(mask), all_answers.only(mask)
-    scores = probabilities(answers.logits)
+    scores = answers.scores
     suspects = likely_label_errors(scores, answers.truth)
     describe = _describer(answers, scores, numbers, judged.index)
     chosen_on, choosing = (Split.VAL, judged.validation) if judged.validation else (spec.split, answers)
@@ -96,7 +96,7 @@ Describe = Callable[[int], JudgedImage]
 
 
 def _describer(
-    answers: Answers, scores: NDArray[np.float64], numbers: NDArray[np.intp], index: Originals | None
+    answers: Answers, scores: NDArray[np.float32], numbers: NDArray[np.intp], index: Originals | None
 ) -> Describe:
     def describe(row: int) -> JudgedImage:
         image, truth, predicted = int(numbers[row]), int(answers.truth[row]), int(answers.predicted[row])
@@ -113,14 +113,14 @@ def _describer(
     return describe
 
 
-def _wrong(answers: Answers, scores: NDArray[np.float64]) -> list[int]:
+def _wrong(answers: Answers, scores: NDArray[np.float32]) -> list[int]:
     """Return the rows of wrong answers, the most confident first."""
     rows = np.flatnonzero(~answers.right)
     ordered: list[int] = rows[np.argsort(-scores[rows].max(axis=1), kind="stable")].tolist()
     return ordered
 
 
-def _confusions(answers: Answers, scores: NDArray[np.float64], describe: Describe) -> tuple[Confusion, ...]:
+def _confusions(answers: Answers, scores: NDArray[np.float32], describe: Describe) -> tuple[Confusion, ...]:
     cells = defaultdict[tuple[int, int], list[int]](list)
     for row in _wrong(answers, scores):
         cells[int(answers.truth[row]), int(answers.predicted[row])].append(row)
@@ -159,7 +159,7 @@ def _temperature(answers: Answers, choosing: Answers, chosen_on: Split) -> Tempe
     before, after = (
         (
             float(losses(answers.logits, answers.truth, value).mean()),
-            expected_calibration_error(probabilities(answers.logits, value), answers.truth),
+            calibration_error(confidence_bins(confidences(answers.logits, value), answers.right)),
         )
         for value in (1.0, temperature)
     )
@@ -174,9 +174,9 @@ def _temperature(answers: Answers, choosing: Answers, chosen_on: Split) -> Tempe
 
 
 def _unknown(
-    scores: NDArray[np.float64], answers: Answers, choosing: Answers, chosen_on: Split, precision: float
+    scores: NDArray[np.float32], answers: Answers, choosing: Answers, chosen_on: Split, precision: float
 ) -> UnknownThreshold | None:
-    threshold = unknown_threshold(probabilities(choosing.logits), choosing.truth, precision)
+    threshold = unknown_threshold(choosing.scores, choosing.truth, precision)
     if threshold is None:
         return None
     reached, coverage = precision_above(scores, answers.truth, threshold.below)
