@@ -15,9 +15,10 @@ from services.inference.engine.model import LoadedModel
 from services.inference.judging.answers import Answers, Outputs, joined, load, run, save
 from services.inference.judging.evaluation import Evaluation
 from services.inference.judging.images import Images, ShardImages
-from services.inference.judging.originals import originals, part_of_originals, plan_originals
+from services.inference.judging.originals import originals, part_of_originals, plan_originals, training_images
 from services.inference.judging.report import Judged, make_report
 from services.inference.judging.rows import rows_of, write
+from services.inference.judging.sentences import Training
 from services.inference.settings import InferenceSettings
 from worker.members import MembersPart
 from worker.slicing import PartSettings, Slice, sliced
@@ -98,13 +99,17 @@ def _published(task: Task, job: Evaluation, outputs: list[Outputs]) -> Evaluatio
         Answers.of(model.labels, output.of_split(split, count), truth)
         for model, output in zip(job.models, outputs, strict=True)
     )
+    index = originals(task, job.dataset, split)
     judged = Judged(
         spec=spec,
         answers=answers,
         baseline=baselines[0] if baselines else None,
         validation=_validation(task, job, outputs[0]),
-        index=originals(task, job.dataset, split),
-        trained_on={name: model.dataset for name, model in zip(spec.models, job.models, strict=True)},
+        index=index,
+        training={
+            name: Training(model.dataset, training_images(task, model.dataset, index))
+            for name, model in zip(spec.models, job.models, strict=True)
+        },
     )
     task.report(1.0, "judging the answers")
     report, suspects = make_report(judged)

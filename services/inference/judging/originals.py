@@ -8,8 +8,9 @@ import pyarrow as pa
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
 from contract.division import Division
-from contract.errors import Invalid
+from contract.errors import Invalid, NotFound
 from contract.image_index import MEMBER
+from contract.references import Reference
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
@@ -37,6 +38,20 @@ def originals(task: Task, dataset: DatasetManifest, split: Split) -> Originals |
     if len(rows) != sum(shard.count for shard in dataset.shards[split]):
         raise Invalid(f"the index and the shards of the {split} split differ; prepare the dataset again")
     return Originals(tuple(rows["path"].to_pylist()), tuple(value.hex() for value in rows["sha256"].to_pylist()))
+
+
+def training_images(task: Task, reference: str | None, index: Originals | None) -> int | None:
+    """Count the images of an index that are in the training split of a dataset version; None if that is not known."""
+    if reference is None or index is None:
+        return None
+    try:
+        _, dataset = task.datasets.manifest(Reference.parse(reference))
+    except NotFound:
+        return None
+    if dataset.index is None:
+        return None
+    known = {value.hex() for value in _index(task, dataset.index, Split.TRAIN, ["sha256"])["sha256"].to_pylist()}
+    return sum(value in known for value in index.hashes)
 
 
 def plan_originals(task: Task, job: Evaluation, most: int) -> Division | OriginalImages:
@@ -86,7 +101,7 @@ def _with_places(rows: pa.Table, path: Path) -> pa.Table:
 
 
 def _index(task: Task, index: ObjectRef, split: Split, columns: list[str]) -> pa.Table:
-    file = task.folder / "index.parquet"
+    file = task.folder / f"index-{index.sha256}.parquet"
     if not file.exists():
         task.objects.fetch(index, file)
     return read_index(file, columns, split)

@@ -27,7 +27,7 @@ from media.judging.temperature import confidences, fit_temperature, losses
 from media.judging.unknown import precision_above, unknown_threshold
 from services.inference.judging.answers import Answers
 from services.inference.judging.originals import Originals
-from services.inference.judging.sentences import summary, warnings
+from services.inference.judging.sentences import Training, summary, warnings
 
 MISTAKES = 20
 LABEL_ERRORS = 50
@@ -40,7 +40,7 @@ class Judged:
     """What a report is made of: the answers of the models to all images of the split.
 
     `validation` are the model's answers to the validation split; None if that is the evaluated one or there is none.
-    `trained_on` is the dataset version of each model, by the model's reference.
+    `training` says on what each model was trained, by the model's reference.
     """
 
     spec: EvaluateSpec
@@ -48,7 +48,7 @@ class Judged:
     baseline: Answers | None
     validation: Answers | None
     index: Originals | None
-    trained_on: dict[str, str | None]
+    training: dict[str, Training]
 
 
 def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
@@ -87,7 +87,7 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
         )
     words = {
         "summary": summary(report, float(scores.max(axis=1).mean()), spec.unknown_precision),
-        "warnings": tuple(warnings(report, judged.trained_on)),
+        "warnings": tuple(warnings(report, judged.training)),
     }
     return report.model_copy(update=words), {int(numbers[suspect.row]): suspect for suspect in suspects}
 

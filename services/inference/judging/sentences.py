@@ -1,6 +1,7 @@
 """What an evaluation found, in sentences for people."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from contract.datasets import Split
 from contract.evaluation import EvaluationReport, Metrics, Temperature, UnknownThreshold
@@ -29,15 +30,30 @@ def summary(report: EvaluationReport, sureness: float, wanted_precision: float) 
     return (*sentences, *_label_errors(report))
 
 
-def warnings(report: EvaluationReport, trained_on: dict[str, str | None]) -> Iterator[str]:
-    """Yield what limits the results; `trained_on` is the dataset version of each model, by the model's reference."""
-    for model, dataset in trained_on.items():
+class Training(NamedTuple):
+    """The dataset version that a model was trained on, and how many of the judged images are in its training split.
+
+    Both are None if that is not known.
+    """
+
+    dataset: str | None
+    images: int | None
+
+
+def warnings(report: EvaluationReport, training: dict[str, Training]) -> Iterator[str]:
+    """Yield what limits the results; `training` is by the reference of the model."""
+    for model, (dataset, images) in training.items():
         if dataset == report.dataset and report.split is Split.TRAIN:
             yield (
                 f"{model} was trained on these images, so it looks better here than it is, and wrong labels may go "
                 "unnoticed; evaluate it on the test split."
             )
-        elif dataset != report.dataset and dataset and dataset.split("@")[0] == report.dataset.split("@")[0]:
+        elif images:
+            yield (
+                f"{_images(images)} of {report.count + report.failed:,} {'is' if images == 1 else 'are'} also in the "
+                f"training split of {dataset}, on which {model} was trained, so it looks better here than it is."
+            )
+        elif images is None and dataset and dataset != report.dataset and _name(dataset) == _name(report.dataset):
             yield (
                 f"{model} was trained on {dataset}, another version of this dataset; if some of these images were "
                 "among its training images, it looks better here than it is."
@@ -62,6 +78,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def _name(reference: str) -> str:
+    return reference.partition("@")[0]
+
+
 def _accuracy(report: EvaluationReport) -> str:
     metrics = report.metrics
     low, high = metrics.accuracy_interval or (0.0, 1.0)
@@ -83,11 +103,12 @@ def _weakest(metrics: Metrics) -> Iterator[str]:
         return
     number = labels.index(weakest)
     row = [0 if other == number else count for other, count in enumerate(metrics.confusion_matrix[number])]
-    taken_for = labels[row.index(max(row))]
-    yield (
-        f"The class it knows least is {weakest!r}: it is right on {percent(recall)} of {_images(sizes[weakest])}, and "
-        f"most often takes them for {taken_for!r} ({max(row)} of {sum(row)} mistakes)."
-    )
+    known = f"The class it knows least is {weakest!r}: it is right on {percent(recall)} of {_images(sizes[weakest])}"
+    if max(row) == 1 < sum(row):  # it is taken for a different class each time
+        yield f"{known}."
+    else:
+        taken_for = labels[row.index(max(row))]
+        yield f"{known}, and most often takes them for {taken_for!r} ({max(row)} of {sum(row)} mistakes)."
 
 
 def _confidence(metrics: Metrics, sureness: float, temperature: Temperature) -> str:

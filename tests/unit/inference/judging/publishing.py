@@ -104,7 +104,8 @@ def stored_index(
                 "member": names,
             } | {field: [getattr(places.get(name), field, None) for name in names] for field in PLACE.names}
             writer.add(pa.table(columns, pa.schema([(name, SCHEMA.field(name).type) for name in columns])))
-    return stores.objects.put(Bucket.JOBS, "prepared/attempts/1/images.parquet", path)
+    key = hashlib.sha256(path.read_bytes()).hexdigest()
+    return stores.objects.put(Bucket.JOBS, f"prepared/attempts/1/{key}.parquet", path)
 
 
 def evaluated(stores: Stores, folder: Path, **spec: Any) -> tuple[Job, list[Claim]]:

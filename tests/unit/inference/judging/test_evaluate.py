@@ -272,7 +272,7 @@ def originals(split: str, count: int) -> list[tuple[str, bytes, str]]:
     """Make files of noise: their names, bytes and classes."""
     labels = [CARD.labels[number % 3] for number in range(count)]
     return [
-        (f"{split}/{label}/{number}.png", encoded(noise(16, 20, seed=number + len(split))), label)
+        (f"{split}/{label}/{number}.png", encoded(noise(16, 20, seed=number + 100 * len(split))), label)
         for number, label in enumerate(labels)
     ]
 
@@ -286,6 +286,28 @@ def packed(folder: Path, kind: str, files: dict[str, bytes]) -> Path:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return folder / "pets.tar.gz"
+
+
+def test_images_that_the_model_was_trained_on_are_counted(tmp_path: Path) -> None:
+    # given a model that was trained on pets@1, and pets@2 with four of its training images in the test split
+    stores = memory_stores()
+    images, labels = random_images(12), np.arange(12) % 3
+    first = stored_index(stores, tmp_path, {Split.TRAIN: originals("train", 12)})
+    publish_dataset(stores, {Split.TRAIN: (images, labels)}, index=first)
+    files = originals("train", 4) + originals("validation", 8)
+    second = stored_index(stores, tmp_path, {Split.TEST: files})
+    publish_dataset(stores, {Split.TEST: (images, labels)}, index=second)
+    publish_network(stores, WEIGHTS, dataset="pets@1")
+    publish_network(stores, OTHER, dataset="pets@7")
+
+    report = result(evaluated(stores, tmp_path / "run", dataset="pets@2", compare_with="pet-cnn@2")[0])
+
+    assert report.warnings[:2] == (
+        "4 images of 12 are also in the training split of pets@1, on which pet-cnn@1 was trained, so it looks better "
+        "here than it is.",
+        "pet-cnn@2 was trained on pets@7, another version of this dataset; if some of these images were among its "
+        "training images, it looks better here than it is.",
+    )
 
 
 def test_an_archive_that_is_gone_is_said_so(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from contract.datasets import Split
 from contract.evaluation import ClassMetrics, EvaluationReport
-from services.inference.judging.sentences import summary, warnings
+from services.inference.judging.sentences import Training, summary, warnings
 from tests.examples import EVALUATION_REPORT, TEMPERATURE, UNKNOWN_THRESHOLD
 
 
@@ -99,6 +99,14 @@ def test_a_weak_model_does_not_accuse_labels() -> None:
     ("report", "trained_on", "expected"),
     [
         (REPORT, "pets@1", []),
+        (REPORT, ("pets@1", 0), []),
+        (REPORT, ("pets@2", 0), []),
+        (
+            REPORT,
+            ("birds@1", 31),
+            ["31 images of 1,000 are also in the training split of birds@1, on which pet-cnn@2 was"],
+        ),
+        (REPORT, ("pets@1", 1), ["1 image of 1,000 is also in the training split of pets@1, on which pet-cnn@2 was"]),
         (REPORT, "birds@1", []),
         (REPORT, None, []),
         (REPORT, "pets@2", ["pet-cnn@2 was trained on pets@2, another version of this dataset; if some of these"]),
@@ -123,9 +131,11 @@ def test_a_weak_model_does_not_accuse_labels() -> None:
     ],
 )
 def test_a_warning_says_what_limits_the_numbers(
-    report: EvaluationReport, trained_on: str | None, expected: list[str]
+    report: EvaluationReport, trained_on: str | tuple[str, int] | None, expected: list[str]
 ) -> None:
-    sentences = list(warnings(report, {"pet-cnn@2": trained_on}))
+    training = Training(*trained_on) if isinstance(trained_on, tuple) else Training(trained_on, None)
+
+    sentences = list(warnings(report, {"pet-cnn@2": training}))
 
     assert len(sentences) == len(expected)
     assert all(sentence.startswith(start) for sentence, start in zip(sentences, expected, strict=True))
