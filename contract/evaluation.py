@@ -7,6 +7,7 @@ from pydantic import Field
 from contract.base import Frozen, Sha256, Whole
 from contract.datasets import Label, Split
 from contract.references import ReferenceText
+from contract.variants import VariantName
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -130,18 +131,21 @@ class Baseline(Frozen):
     """The model that was compared with, measured on the same images."""
 
     model: ReferenceText
+    model_variant: VariantName | None = None
     metrics: Metrics
 
 
 class EvaluationReport(Frozen):
     """The judgement of a model on a split of a dataset.
 
-    `summary` says the main results in sentences, `warnings` what limits them. `count` images were judged; the model's
-    answer for `failed` others was not a number. Lists hold the first few: `mistakes` by confidence, `confusions` by
+    `model_variant` is the file that answered, the one that served; None if another one was pinned meanwhile. `summary`
+    says the main results in sentences, `warnings` what limits them. `count` images were judged; the answer for `failed`
+    others was not a number. Lists hold the first few: `mistakes` by confidence, `confusions` by
     count, `label_errors` by suspicion; every image is in the job's output.
     """
 
     model: ReferenceText
+    model_variant: VariantName | None = None
     dataset: ReferenceText
     split: Split
     count: Whole

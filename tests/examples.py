@@ -221,6 +221,7 @@ TEMPERATURE = Temperature(
 UNKNOWN_THRESHOLD = UnknownThreshold(below=0.8, wanted_precision=0.95, chosen_on=Split.VAL, precision=1.0, coverage=0.5)
 EVALUATION_REPORT = EvaluationReport(
     model="pet-cnn@2",
+    model_variant="int8",
     dataset="pets@1",
     split=Split.TEST,
     count=2,

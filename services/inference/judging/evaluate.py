@@ -10,6 +10,7 @@ from contract.datasets import Split
 from contract.division import Division, PartDone
 from contract.kinds.evaluate import EvaluationOutput
 from contract.training import ModelManifest
+from contract.variants import VariantName
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.judging.answers import Answers, Outputs, joined, load, run, save
@@ -24,27 +25,33 @@ from worker.members import MembersPart
 from worker.slicing import PartSettings, Slice, sliced
 from worker.task import Task
 
+Variants = tuple[VariantName | None, ...]
+"""The file of each model that answers; None if parts were answered by different ones."""
+
 
 class PartResult(Frozen):
-    """The object that holds the logits of one part."""
+    """The object that holds the logits of one part, and the variants that gave them."""
 
     logits: ObjectRef
+    variants: Variants
 
 
 def evaluate(task: Task) -> EvaluationOutput | Division | PartDone:
     """Judge the model, in parts if there are more than TIDEPOOL_PART_IMAGES; raises Invalid, BadModel, NotFound."""
     job = Evaluation.of(task)
     if task.parts is not None:
-        return _published(task, job, _fetched(task, job, task.parts))
+        parts = [PartResult.model_validate(part) for part in task.parts]
+        return _published(task, job, _fetched(task, job, parts), _common(parts))
     images = _images(task, job)
     if isinstance(images, Division):
         return images
     outputs = _run(task, job, images)
+    variants = tuple(serving(model)[0] for model in job.models)
     if task.part is None:
-        return _published(task, job, outputs)
+        return _published(task, job, outputs, variants)
     file = task.folder / "logits.npz"
     save(outputs, file)
-    return PartDone(result=PartResult(logits=task.put(file.name, file)).model_dump(mode="json"))
+    return PartDone(result=PartResult(logits=task.put(file.name, file), variants=variants).model_dump(mode="json"))
 
 
 def _images(task: Task, job: Evaluation) -> Division | Images:
@@ -76,23 +83,37 @@ def _run(task: Task, job: Evaluation, images: Images) -> list[Outputs]:
     return outputs
 
 
+def serving(manifest: ModelManifest) -> tuple[VariantName, ObjectRef]:
+    """Return the variant of a version that serves, and its file."""
+    files = {variant.name: variant.artifact for variant in manifest.variants}
+    if manifest.serving in files:
+        return manifest.serving, files[manifest.serving]
+    return "fp32", manifest.artifact
+
+
 def _loaded(task: Task, manifest: ModelManifest) -> LoadedModel:
-    file = task.folder / f"model-{manifest.artifact.sha256}.onnx"
-    task.objects.fetch(manifest.artifact, file)
+    _, artifact = serving(manifest)
+    file = task.folder / f"model-{artifact.sha256}.onnx"
+    task.objects.fetch(artifact, file)
     return ModelLoader.of(InferenceSettings()).load(file)
 
 
-def _fetched(task: Task, job: Evaluation, parts: Sequence[object]) -> list[Outputs]:
+def _common(parts: Sequence[PartResult]) -> Variants:
+    by_model = [set(variants) for variants in zip(*(part.variants for part in parts), strict=True)]
+    return tuple(variants.pop() if len(variants) == 1 else None for variants in by_model)
+
+
+def _fetched(task: Task, job: Evaluation, parts: Sequence[PartResult]) -> list[Outputs]:
     file = task.folder / "logits.npz"
     outputs = []
     for number, part in enumerate(parts):
         task.report(number / len(parts), "combining the answers of the parts")
-        task.objects.fetch(PartResult.model_validate(part).logits, file)
+        task.objects.fetch(part.logits, file)
         outputs.append(load(file, len(job.models)))
     return [joined(of_model) for of_model in zip(*outputs, strict=True)]
 
 
-def _published(task: Task, job: Evaluation, outputs: list[Outputs]) -> EvaluationOutput:
+def _published(task: Task, job: Evaluation, outputs: list[Outputs], variants: Variants) -> EvaluationOutput:
     spec, split, count = job.spec, job.spec.split, job.count(job.spec.split)
     truth = job.truth(task, split)
     answers, *baselines = (
@@ -102,6 +123,7 @@ def _published(task: Task, job: Evaluation, outputs: list[Outputs]) -> Evaluatio
     index = originals(task, job.dataset, split)
     judged = Judged(
         spec=spec,
+        variants=variants,
         answers=answers,
         baseline=baselines[0] if baselines else None,
         validation=_validation(task, job, outputs[0]),

@@ -20,6 +20,7 @@ from contract.evaluation import (
     UnknownThreshold,
 )
 from contract.kinds.evaluate import EvaluateSpec
+from contract.variants import VariantName
 from media.judging.calibration import calibration_error, confidence_bins
 from media.judging.label_errors import Suspect, likely_label_errors
 from media.judging.mcnemar import mcnemar, statement
@@ -39,11 +40,13 @@ EXAMPLES = 5  # of a confusion
 class Judged:
     """What a report is made of: the answers of the models to all images of the split.
 
-    `validation` are the model's answers to the validation split; None if that is the evaluated one or there is none.
+    `variants` are the files of the models that answered. `validation` are the model's answers to the validation split;
+    None if that is the evaluated one or there is none.
     `training` says on what each model was trained, by the model's reference.
     """
 
     spec: EvaluateSpec
+    variants: tuple[VariantName | None, ...]
     answers: Answers
     baseline: Answers | None
     validation: Answers | None
@@ -64,6 +67,7 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
     chosen_on, choosing = (Split.VAL, judged.validation) if judged.validation else (spec.split, answers)
     report = EvaluationReport(
         model=spec.model,
+        model_variant=judged.variants[0],
         dataset=spec.dataset,
         split=spec.split,
         count=len(answers),
@@ -80,11 +84,13 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
     )
     if judged.baseline is not None and spec.compare_with is not None:
         baseline = judged.baseline.only(mask)
-        metrics = baseline.tally.metrics(baseline.labels)
-        comparison = _comparison(spec.model, spec.compare_with, answers.right, baseline.right)
-        report = report.model_copy(
-            update={"baseline": Baseline(model=spec.compare_with, metrics=metrics), "comparison": comparison}
+        measured = Baseline(
+            model=spec.compare_with,
+            model_variant=judged.variants[1],
+            metrics=baseline.tally.metrics(baseline.labels),
         )
+        comparison = _comparison(spec.model, spec.compare_with, answers.right, baseline.right)
+        report = report.model_copy(update={"baseline": measured, "comparison": comparison})
     words = {
         "summary": summary(report, float(scores.max(axis=1).mean()), spec.unknown_precision),
         "warnings": tuple(warnings(report, judged.training)),

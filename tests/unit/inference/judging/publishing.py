@@ -33,12 +33,13 @@ Splits = dict[Split, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 
 
 def publish_network(
-    stores: Stores, weights: NDArray[np.float32], card: ModelCard = CARD, dataset: str | None = None
+    stores: Stores, weights: NDArray[np.float32], card: ModelCard = CARD, dataset: str | None = None, **fields: Any
 ) -> str:
     """Publish a linear model as the next version of pet-cnn; returns its reference."""
     key = hashlib.sha256(weights.tobytes()).hexdigest()
     artifact = stores.objects.put(Bucket.JOBS, f"trained/attempts/1/{key}.onnx", linear(card, weights))
     manifest = {"artifact": artifact, "labels": card.labels, "preprocessing": card.preprocessing, "dataset": dataset}
+    manifest |= {"variants": (), **fields}
     job = publish(stores, TRAIN_REQUEST, MODEL_MANIFEST.model_copy(update=manifest))
     assert job.result
     return str(job.result["model"])

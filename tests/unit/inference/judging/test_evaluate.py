@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.images import ImageSpec, Preprocessing
 from contract.models import ModelCard
+from contract.variants import Variant
 from media.images import decode
 from media.judging.label_errors import likely_label_errors
 from media.judging.mcnemar import mcnemar
@@ -22,7 +24,7 @@ from media.judging.unknown import unknown_threshold
 from services.storage.stores import Stores
 from tests.support.images import encoded, noise, zipped
 from tests.support.job_runs import memory_stores, uploaded
-from tests.support.onnx_models import CARD, expected_logits, random_images
+from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 from tests.unit.inference.judging.publishing import (
     evaluated,
     output,
@@ -148,6 +150,25 @@ def test_two_models_are_compared_on_the_same_images(stores: Stores, tmp_path: Pa
     assert report.comparison.statement in report.summary
     best = [CARD.labels[number] for number in expected_logits(IMAGES, OTHER).argmax(axis=1)]
     assert [row["baseline_predicted"] for row in rows(stores, job, tmp_path)] == best
+
+
+def test_the_variant_that_serves_is_judged(tmp_path: Path) -> None:
+    # given a version whose int8 file, here that of another model, serves
+    stores = memory_stores()
+    publish_dataset(stores, SPLITS)
+    publish_network(stores, WEIGHTS)
+    served = stores.objects.put(Bucket.JOBS, "trained/attempts/1/int8.onnx", linear(weights=OTHER))
+    variant = Variant(
+        name="int8", artifact=served, size=served.size, accuracy=None, agreement=None, images_per_second=1
+    )
+    publish_network(stores, WEIGHTS, variants=(variant,), serving="int8")
+
+    report = result(evaluated(stores, tmp_path, model="pet-cnn@2", compare_with="pet-cnn@1")[0])
+
+    expected = Tally.of(expected_logits(IMAGES, OTHER).astype(np.float32), LABELS).metrics(CARD.labels)
+    assert report.metrics.confusion_matrix == expected.confusion_matrix
+    assert report.baseline is not None
+    assert (report.model_variant, report.baseline.model_variant) == ("int8", "fp32")
 
 
 def test_the_images_behind_each_cell_are_in_the_report_and_the_output(stores: Stores, tmp_path: Path) -> None:
