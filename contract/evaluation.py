@@ -139,9 +139,9 @@ class EvaluationReport(Frozen):
     """The judgement of a model on a split of a dataset.
 
     `model_variant` is the file that answered, the one that served; None if another one was pinned meanwhile. `summary`
-    says the main results in sentences, `warnings` what limits them. `count` images were judged; the answer for `failed`
-    others was not a number. Lists hold the first few: `mistakes` by confidence, `confusions` by
-    count, `label_errors` by suspicion; every image is in the job's output.
+    says the main results in sentences, `warnings` what limits them. `count` images were judged; for `failed` others the
+    output was not a number, or the original could not be decoded again. Lists hold the first few: `mistakes` by
+    confidence, `confusions` by count, `label_errors` by suspicion; every image is in the job's output.
     """
 
     model: ReferenceText

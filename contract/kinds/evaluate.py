@@ -64,8 +64,8 @@ class EvaluateSpec(JobSpec):
         if card.preprocessing.image != dataset.image and dataset.index is None:
             raise Invalid(
                 f"{model} takes images as {card.preprocessing.image}, {self.dataset} has them as {dataset.image}, and "
-                "without an index of its images the originals cannot be decoded again; upload the archive as a new "
-                "version"
+                "without an index of its images the originals cannot be decoded again; wait until its index job has "
+                "ended, or upload the archive as a new version"
             )
 
 

@@ -3,6 +3,7 @@
 import re
 
 MAX_LENGTH = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 IMAGES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"),
@@ -40,7 +41,7 @@ def fault(name: str) -> str | None:
     """Return why a normalized name is rejected, or None."""
     if len(name) > MAX_LENGTH:
         return f"its name is over {MAX_LENGTH} characters"
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if _CONTROL.search(name):
         return "its name has control characters"
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
         return "its name is an absolute path"

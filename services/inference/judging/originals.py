@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from contract.artifacts import ObjectRef
@@ -24,20 +25,24 @@ from worker.task import Task
 
 @dataclass(frozen=True)
 class Originals:
-    """The names and the hashes of a split's originals, in the order of its shards."""
+    """The names and the hashes of a split's originals, by number of the image; None for one that the index lacks."""
 
-    paths: tuple[str, ...]
-    hashes: tuple[str, ...]
+    paths: tuple[str | None, ...]
+    hashes: tuple[str | None, ...]
 
 
 def originals(task: Task, dataset: DatasetManifest, split: Split) -> Originals | None:
     """Fetch the index of a split; None if the version has none."""
     if dataset.index is None:
         return None
-    rows = _index(task, dataset.index, split, ["path", "sha256"])
-    if len(rows) != sum(shard.count for shard in dataset.shards[split]):
-        raise Invalid(f"the index and the shards of the {split} split differ; prepare the dataset again")
-    return Originals(tuple(rows["path"].to_pylist()), tuple(value.hex() for value in rows["sha256"].to_pylist()))
+    rows = _index(task, dataset.index, split, ["path", "sha256", "shard", "row"])
+    count = sum(shard.count for shard in dataset.shards[split])
+    paths: list[str | None] = [None] * count
+    hashes: list[str | None] = [None] * count
+    columns = (rows[name].to_pylist() for name in ("path", "sha256"))
+    for number, path, digest in zip(_numbers(dataset, split, rows), *columns, strict=True):
+        paths[number], hashes[number] = path, digest.hex()
+    return Originals(tuple(paths), tuple(hashes))
 
 
 def training_images(task: Task, reference: str | None, index: Originals | None) -> int | None:
@@ -59,11 +64,12 @@ def plan_originals(task: Task, job: Evaluation, most: int) -> Division | Origina
 
     Each part then fetches only its bytes of the archive.
     """
-    upload = task.uploads.ref(task.datasets.upload(job.reference))
+    spec = task.datasets.preprocess_spec(job.reference)
+    upload = task.uploads.ref(spec.source.upload)
     file = task.folder / "upload"
     task.objects.fetch(upload, file)
     archive = unpacked(file, task.folder / "upload.tar", Limits())
-    rows = _rows(task, job, archive)
+    rows = _rows(task, job, archive, spec.layout.encoding)
     if len(rows) > most:
         reference = upload if archive == file else task.put(archive.name, archive)
         return divided(task, b"{}", rows, archive, reference, most)
@@ -74,25 +80,33 @@ def part_of_originals(task: Task, part: MembersPart) -> OriginalImages:
     return OriginalImages(lambda: Members.of_part(task, part, Limits()))
 
 
-def _rows(task: Task, job: Evaluation, archive: Path) -> pa.Table:
+def _rows(task: Task, job: Evaluation, archive: Path, encoding: str | None) -> pa.Table:
     """Return the split, the number and the place of each of the job's images, in the order of the archive."""
     index = job.dataset.index
     if index is None:  # the spec was checked
         raise Invalid(f"the dataset {job.reference} has no index of its images; upload its archive as a new version")
     tables = []
     for split in job.splits:
-        rows = _index(task, index, split, [MEMBER, *PLACE.names])
-        rows = rows.append_column("split", pa.array([split.value] * len(rows)))
-        tables.append(rows.append_column("number", pa.array(range(len(rows)), pa.int64())))
+        rows = _index(task, index, split, [MEMBER, "shard", "row", *PLACE.names])
+        numbers = pa.array(_numbers(job.dataset, split, rows), pa.int64())
+        rows = rows.append_column("split", pa.array([split.value] * len(rows), pa.string()))
+        tables.append(rows.append_column("number", numbers).drop_columns(["shard", "row"]))
     table = pa.concat_tables(tables)
     if table["start"].null_count:
-        table = _with_places(table.drop_columns(PLACE.names), archive)
+        table = _with_places(table.drop_columns(PLACE.names), archive, encoding)
     return table.drop_columns([MEMBER]).sort_by("start")
 
 
-def _with_places(rows: pa.Table, path: Path) -> pa.Table:
+def _numbers(dataset: DatasetManifest, split: Split, rows: pa.Table) -> list[int]:
+    """Return the numbers of indexed images in their split."""
+    starts = np.cumsum([0, *(shard.count for shard in dataset.shards[split])])
+    numbers: list[int] = (starts[rows["shard"].to_numpy()] + rows["row"].to_numpy()).tolist()
+    return numbers
+
+
+def _with_places(rows: pa.Table, path: Path, encoding: str | None) -> pa.Table:
     """Add the places of members of a tar that was compressed."""
-    with Archive(path, Limits(), Rejections()) as archive:
+    with Archive(path, Limits(), Rejections(), encoding) as archive:
         places = {archive.member(name): archive.place(name) for name in archive.names}
     members = rows[MEMBER].to_pylist()
     if not places.keys() >= set(members):

@@ -16,7 +16,7 @@ from services.inference.judging.answers import Answers
 from services.inference.judging.originals import Originals
 
 MOST_SCORES = 100  # classes of a row, best first
-NO_ANSWER = "the model's output for this image is not a number"
+NO_ANSWER = "there is no answer for this image"
 
 _CHUNK = 1024
 SCHEMA = pa.schema(
@@ -53,7 +53,7 @@ def rows_of(
         for offset in range(len(scores)):
             image, truth = start + offset, int(answers.truth[start + offset])
             row: Row = {"image": image}
-            if index:
+            if index and index.hashes[image]:
                 row |= {"sha256": index.hashes[image], "path": index.paths[image]}
             row["label"] = answers.labels[truth]
             if np.isnan(scores[offset]).any():

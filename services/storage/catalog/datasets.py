@@ -8,10 +8,13 @@ from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
 from contract.errors import NotFound
+from contract.kinds.index import DatasetIndex
+from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
+    change_manifest,
     delete_version,
     find_version,
     names_of,
@@ -36,6 +39,17 @@ def register_dataset(
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
+def add_index(connection: Connection, reference: Reference, outcome: DatasetIndex) -> None:
+    """Add an index, its warnings and the hash of the data to a pinned version; raises NotFound.
+
+    Runs in the transaction that finishes the job.
+    """
+    manifest = DatasetManifest.model_validate(find_version(connection, DATASETS, reference)["manifest"])
+    changes = {"index": outcome.index, "data_sha256": outcome.data_sha256}
+    changed = manifest.model_copy(update=changes | {"warnings": (*manifest.warnings, *outcome.warnings)})
+    change_manifest(connection, DATASETS, reference, changed.model_dump(mode="json"))
+
+
 class Datasets:
     """Read and delete published datasets."""
 
@@ -47,6 +61,15 @@ class Datasets:
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
+
+    def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
+        """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
+        if spec is None:
+            raise NotFound(f"the job that made {reference} is gone")
+        return PreprocessSpec.model_validate(spec)
 
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""
@@ -61,16 +84,6 @@ class Datasets:
             shape=manifest.image.shape,
             **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field not in _INTERNAL},
         )
-
-    def upload(self, reference: Reference) -> str:
-        """Return the id of the upload that a version was prepared from; raises NotFound if there is none."""
-        with self._database.read() as connection:
-            row = find_version(connection, DATASETS, reference)
-            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none() or {}
-        upload = spec.get("source", {}).get("upload")
-        if not isinstance(upload, str):
-            raise NotFound(f"the archive of {reference} is not stored here any more; upload it as a new version")
-        return upload
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""

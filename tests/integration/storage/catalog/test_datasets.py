@@ -30,15 +30,6 @@ def test_a_version_shows_its_manifest_without_the_shards(database: Database, dat
     )
 
 
-def test_a_version_names_the_upload_that_it_was_prepared_from(database: Database, datasets: Datasets) -> None:
-    reference = publish_dataset(database, "pets")
-    (job,) = Jobs(database).list(JobFilter(), 10).items
-
-    assert datasets.upload(reference) == job.spec["source"]["upload"]
-    with pytest.raises(NotFound):
-        datasets.upload(Reference(name="pets", version=2))
-
-
 def test_a_data_set_was_created_with_its_first_version(
     database: Database, datasets: Datasets, clock: FakeClock
 ) -> None:

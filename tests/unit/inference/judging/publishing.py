@@ -77,11 +77,15 @@ def publish_dataset(
 
 
 def stored_index(
-    stores: Stores, folder: Path, files: dict[Split, list[tuple[str, bytes, str]]], archive: Path | None = None
+    stores: Stores,
+    folder: Path,
+    files: dict[Split, list[tuple[str, bytes, str]]],
+    archive: Path | None = None,
+    indexed: int | None = None,
 ) -> ObjectRef:
     """Store the index of originals: by split, their names, bytes and classes, in the order of the shards.
 
-    Their places are those in `archive`; None for a compressed tar.
+    Each split has two shards, as those of `publish_dataset`. Places are those in `archive`; None for a compressed tar.
     """
     places = {}
     if archive:
@@ -91,6 +95,7 @@ def stored_index(
     with IndexWriter(path) as writer:
         for split, members in files.items():
             names, contents, labels = zip(*members, strict=True)
+            halves = np.array_split(np.arange(len(names)), 2)
             columns: dict[str, Any] = {
                 "sha256": [hashlib.sha256(data).digest() for data in contents],
                 "path": names,
@@ -98,12 +103,13 @@ def stored_index(
                 "label": labels,
                 "width": [1] * len(names),
                 "height": [1] * len(names),
-                "shard": [0] * len(names),
-                "row": range(len(names)),
+                "shard": np.concatenate([np.full(len(part), shard) for shard, part in enumerate(halves)]),
+                "row": np.concatenate([np.arange(len(part)) for part in halves]),
                 "average_hash": [0] * len(names),
                 "difference_hash": [0] * len(names),
                 "member": names,
             } | {field: [getattr(places.get(name), field, None) for name in names] for field in PLACE.names}
+            columns = {name: list(values)[:indexed] for name, values in columns.items()}
             writer.add(pa.table(columns, pa.schema([(name, SCHEMA.field(name).type) for name in columns])))
     key = hashlib.sha256(path.read_bytes()).hexdigest()
     return stores.objects.put(Bucket.JOBS, f"prepared/attempts/1/{key}.parquet", path)

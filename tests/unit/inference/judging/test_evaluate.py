@@ -309,6 +309,27 @@ def packed(folder: Path, kind: str, files: dict[str, bytes]) -> Path:
     return folder / "pets.tar.gz"
 
 
+def test_images_that_the_index_lacks_are_left_out_where_originals_are_needed(tmp_path: Path) -> None:
+    # given an index without the last of six images
+    stores = memory_stores()
+    files = originals("test", 6)
+    archive = packed(tmp_path, "zip", {name: data for name, data, _ in files})
+    upload = uploaded(stores, archive)
+    index = stored_index(stores, tmp_path, {Split.TEST: files}, archive, indexed=5)
+    small = ImageSpec(size=(4, 4))
+    pixels = np.stack([decode(data, small) for _, data, _ in files])
+    publish_dataset(stores, {Split.TEST: (pixels, np.arange(6) % 3)}, image=small, index=index, upload=upload)
+    publish_network(stores, WEIGHTS)
+
+    job, _ = evaluated(stores, tmp_path / "run")
+
+    report = result(job)
+    assert (report.count, report.failed) == (5, 1)
+    written = rows(stores, job, tmp_path)
+    assert [row.get("path") for row in written] == [*(name for name, _, _ in files[:5]), None]
+    assert written[-1]["error"] == "there is no answer for this image"
+
+
 def test_images_that_the_model_was_trained_on_are_counted(tmp_path: Path) -> None:
     # given a model that was trained on pets@1, and pets@2 with four of its training images in the test split
     stores = memory_stores()
