@@ -10,6 +10,7 @@ from contract.choices import Choice
 from contract.datasets import Label
 from contract.division import Outcome
 from contract.errors import Invalid
+from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.layers import Layer, Width
 from contract.lineage import Lineage
@@ -150,30 +151,6 @@ class Epoch(Frozen):
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
-
-
-class ClassMetrics(Frozen):
-    precision: float
-    recall: float
-    f1: float
-    support: Whole
-
-
-class Metrics(Frozen):
-    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts images of class i predicted as class j."""
-
-    accuracy: float
-    top5_accuracy: float
-    loss: float
-    confusion_matrix: tuple[tuple[Whole, ...], ...]
-    per_class: dict[Label, ClassMetrics]
-
-
-class EvaluationMetrics(Frozen):
-    """By split; None for a split that the dataset does not have."""
-
-    val: Metrics | None
-    test: Metrics | None
 
 
 class TensorSignature(Frozen):

@@ -84,6 +84,11 @@ class Client:
         body = {"kind": "train", "spec": {"dataset": dataset, "model": model, **spec}}
         return Job.model_validate(self._create("/v1/jobs", json=body))
 
+    def evaluate(self, *, model: str, dataset: str, **spec: Any) -> Job:
+        """Start an evaluation: `split` is `test` by default, `compare_with` another model on the same images."""
+        body = {"kind": "evaluate", "spec": {"model": model, "dataset": dataset, **spec}}
+        return Job.model_validate(self._create("/v1/jobs", json=body))
+
     def job(self, job_id: str, *, wait: int = 0) -> Job:
         """Return the job; with `wait`, block until it ends or `wait` seconds have passed."""
         return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))

@@ -13,7 +13,7 @@ from rich.text import Text
 from contract.catalog import DatasetVersion
 from contract.choices import Choice
 from contract.datasets import Split
-from contract.training import Metrics
+from contract.evaluation import Metrics
 from tidepool.demo.workflow import DemoResult, SamplePrediction, Step
 
 MAX_MATRIX_CLASSES = 20
@@ -93,7 +93,8 @@ def _accuracy(result: DemoResult, test: Metrics | None) -> Section:
     onnx = result.trained.onnx
     title = "No test accuracy: the dataset has no test split"
     if test:
-        title = f"Test accuracy [green]{test.accuracy:.1%}[/] (top-5 {test.top5_accuracy:.1%}, loss {test.loss:.3f})"
+        top5 = "" if test.top5_accuracy is None else f"top-5 {test.top5_accuracy:.1%}, "
+        title = f"Test accuracy [green]{test.accuracy:.1%}[/] ({top5}loss {test.loss:.3f})"
     note = (
         f"The exported ONNX file: {onnx.size / 1e6:.1f} MB, opset {onnx.opset}, measured in ONNX Runtime; "
         f"its logits are within {onnx.parity_max_abs_diff:.1e} of PyTorch's"

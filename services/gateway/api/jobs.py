@@ -103,7 +103,7 @@ def retry_job(job_id: JobId, response: Response, stores: StoresDep, repeat: CanR
     responses=documented(404, 409),
 )
 def get_output(job_id: JobId, backends: BackendsDep, stores: StoresDep) -> str:
-    """Redirect to a presigned URL of a batch prediction's file."""
+    """Redirect to a presigned URL of the file of a batch prediction or evaluation."""
     return backends.stores.objects.download_url(stores.jobs.output(job_id))
 
 

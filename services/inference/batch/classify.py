@@ -8,7 +8,7 @@ import numpy as np
 
 from contract.base import Frozen, Whole
 from contract.errors import BadImage
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.rows import PredictionRow, write_lines
 from services.inference.batch.sources import ImageItem, ImageSource
 from services.inference.engine.model import LoadedModel

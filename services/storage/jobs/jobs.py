@@ -89,11 +89,14 @@ class Jobs:
         return job
 
     def output(self, job_id: str) -> ObjectRef:
-        """Return the reference to a batch prediction's file; raises NotFound, or Conflict while there is none."""
+        """Return the reference to the file that a job wrote; raises NotFound, or Conflict while there is none."""
         with self._database.read() as connection:
             row = _row(connection, job_id)
         if row["output"] is None:
-            raise Conflict(f"the job is {row['state']} and has no output; only a succeeded batch prediction has one")
+            raise Conflict(
+                f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has "
+                "succeeded has one"
+            )
         return ObjectRef.model_validate(row["output"])
 
     def get(self, job_id: str) -> Job:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from contract.errors import BadImage, Draining
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.classify import Classified, Classifier
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.inference.batch.sources import ImageItem

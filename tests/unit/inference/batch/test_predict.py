@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.evaluation import Metrics
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
-from contract.training import Metrics
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.predict import predict
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.storage.jobs.claims import Claim

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from contract.catalog import DatasetVersion, ModelVersion
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetWarning
+from contract.evaluation import ClassMetrics, EvaluationMetrics, Metrics
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.train import TrainResult
-from contract.training import ClassMetrics, Epoch, EvaluationMetrics, Metrics, OnnxInfo
+from contract.training import Epoch, OnnxInfo
 from tidepool.demo.workflow import BatchResult, DemoResult, SamplePrediction
 
 LABELS = ("cat", "dog")
