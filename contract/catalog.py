@@ -12,6 +12,7 @@ from contract.evaluation import EvaluationMetrics
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.vet import Status
 from contract.lineage import Lineage
+from contract.models import ModelWarning, Output
 from contract.references import ReferenceText
 from contract.training import OnnxInfo, TensorSignature
 from contract.variants import Variant, VariantName
@@ -121,6 +122,14 @@ class ModelVersion(Frozen):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    output: Output = Field(
+        default="logits",
+        description="Of an image classifier: scores are the softmax of `logits`, or the `probabilities` as they are.",
+    )
+    max_batch: Positive | None = Field(
+        default=None, description="The largest batch of images that the graph takes, if it limits it."
+    )
+    warnings: tuple[ModelWarning, ...] = ()
 
 
 class Upload(Frozen):

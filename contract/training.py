@@ -14,7 +14,7 @@ from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.layers import Layer, Width
 from contract.lineage import Lineage
-from contract.models import ModelCard
+from contract.models import ModelCard, ModelWarning, Output
 from contract.references import ReferenceText
 from contract.variants import Variant, VariantName
 
@@ -179,7 +179,8 @@ class ModelManifest(Outcome):
     `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
     dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
-    `unknown_below` should be read as "unknown".
+    `unknown_below` should be read as "unknown". `output` and `max_batch` are those of the card, for a classifier of
+    images.
     """
 
     artifact: ObjectRef
@@ -200,6 +201,9 @@ class ModelManifest(Outcome):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    output: Output = "logits"
+    max_batch: Positive | None = None
+    warnings: tuple[ModelWarning, ...] = ()
 
     @property
     def card(self) -> ModelCard:
@@ -209,4 +213,6 @@ class ModelManifest(Outcome):
                 "the model has no labels or no preprocessing for images; upload it again with both in its metadata, or "
                 "send tensors to /v2"
             )
-        return ModelCard(labels=self.labels, preprocessing=self.preprocessing)
+        return ModelCard(
+            labels=self.labels, preprocessing=self.preprocessing, output=self.output, max_batch=self.max_batch
+        )

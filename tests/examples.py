@@ -22,7 +22,7 @@ from contract.evaluation import (
     Temperature,
     UnknownThreshold,
 )
-from contract.image_index import ImagePage, ImageRecord
+from contract.image_index import ImageDetails, ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
 from contract.kinds.evaluate import EvaluateRequest, EvaluateResult, EvaluateSpec, EvaluationOutput
@@ -46,7 +46,7 @@ from contract.layers import (
     Relu,
 )
 from contract.lineage import Lineage
-from contract.models import ModelCard
+from contract.models import ModelCard, ModelWarning
 from contract.pools import (
     AutoPool,
     Decision,
@@ -189,12 +189,14 @@ IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSIN
 INDEX_SPEC = IndexSpec(dataset="pets@1")
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+MODEL_WARNING = ModelWarning(code="not_tried", message="the model was not tried", advice="upload samples of its inputs")
 VETTED_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
     inputs=(INPUT,),
     outputs=(OUTPUT,),
     parameters=1234,
     onnx=ONNX.model_copy(update={"parity_max_abs_diff": None}),
+    warnings=(MODEL_WARNING,),
 )
 EVALUATE_SPEC = EvaluateSpec(model="pet-cnn@2", dataset="pets@1", compare_with="pet-cnn@1")
 JUDGED_IMAGE = JudgedImage(
@@ -324,6 +326,13 @@ EXAMPLES: tuple[Frozen, ...] = (
     CHOICE,
     IMAGE_RECORD,
     ImagePage(items=(IMAGE_RECORD,), next=None),
+    ImageDetails(
+        sha256=IMAGE_RECORD.sha256,
+        occurrences=(IMAGE_RECORD,),
+        versions=("pets@1",),
+        models=("pet-cnn@1",),
+        jobs=(JOB_ID,),
+    ),
     IMAGE,
     IMAGE_REQUEST,
     LayoutSpec(class_level="leaf", encoding="big5"),
@@ -342,7 +351,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
-    ModelMetadata(labels=LABELS),
+    ModelMetadata(labels=LABELS, output="logits", samples={"images": [[0.5, 1.0]]}),
     IMAGE_INPUT,
     PROGRESS,
     JOB_ERROR,
@@ -390,7 +399,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     BatchNorm(batchnorm=Empty()),
     Dropout(dropout=0.5),
     # models, predictions, references
-    ModelCard(labels=LABELS, preprocessing=PREPROCESSING),
+    ModelCard(labels=LABELS, preprocessing=PREPROCESSING, output="probabilities", max_batch=1),
+    MODEL_WARNING,
     PREDICTION,
     ImageResult(error=JOB_ERROR),
     Reference(name="pet-cnn", alias="production"),

@@ -213,5 +213,5 @@ def test_a_failing_part_fails_the_job_with_its_error(tmp_path: Path, monkeypatch
     # then the first part's error is the job's, and no other part starts
     assert job.error is not None
     assert (job.state, job.error.code) == (JobState.FAILED, "bad_model")
-    assert job.error.message.startswith("part 1: the graph must give one logit for each of the 3 labels")
+    assert job.error.message.startswith("part 1: the graph gives 4 scores for each image")
     assert [attempt.part is None for attempt in attempts] == [True, False]
