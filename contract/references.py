@@ -86,3 +86,21 @@ class UploadSource(Frozen):
     """An uploaded file as the source of a job."""
 
     upload: UploadId
+
+
+class S3Source(Frozen):
+    """The objects below a prefix of a bucket as the source of a job, if the operator allows it.
+
+    The setting TIDEPOOL_S3_SOURCES has the buckets, and the address and keys of their object store.
+    """
+
+    s3: Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$", max_length=1100)]
+
+    @property
+    def bucket(self) -> str:
+        return self.s3.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """The folder below which the objects lie, without slashes at its ends."""
+        return self.s3.removeprefix("s3://").partition("/")[2].strip("/")

@@ -60,7 +60,7 @@ from contract.pools import (
     ScalingPolicy,
 )
 from contract.predictions import ImageResult, Prediction
-from contract.references import Reference, UploadSource
+from contract.references import Reference, S3Source, UploadSource
 from contract.supervision import ComponentReport, State
 from contract.training import (
     Adam,
@@ -404,6 +404,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     PREDICTION,
     ImageResult(error=JOB_ERROR),
     Reference(name="pet-cnn", alias="production"),
+    S3Source(s3="s3://photos/pets"),
     # pools, usage
     POLICY,
     Measured(at=12.5, ready=2, draining=1, oldest_s=1.5, busy=0.5, requests_per_minute=90.0, **COUNTED),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ class MembersPart(Frozen):
     plan: ObjectRef
     rows: ObjectRef
     span: ByteRange
-    archive: ObjectRef
+    archive: ObjectRef | None
 
 
 def nowhere(archive: Path) -> Place:
@@ -44,6 +44,18 @@ def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:
     for field, values in zip(PLACE, columns, strict=True):
         rows = rows.append_column(field, pa.array(values, field.type))
     return rows.sort_by("start")
+
+
+class Readable(Protocol):
+    """Rows of a plan, whose contents are read in order."""
+
+    rows: pa.Table
+    limits: Limits
+
+    def __len__(self) -> int: ...
+
+    def read(self, number: int) -> bytes:
+        """Return the contents of a row; raises BadImage if it is rejected."""
 
 
 class Members:
@@ -64,10 +76,10 @@ class Members:
     @classmethod
     def of_part(cls, task: Task, part: MembersPart, limits: Limits) -> Self:
         """Fetch the rows of a part; its members are fetched when they are read."""
-        with pa.ipc.open_stream(task.objects.read_range(part.rows, part.span)) as stream:
-            rows = stream.read_all()
+        rows, archive = rows_of(task, part), part.archive
+        assert archive is not None  # noqa: S101  `divided` had a reference
         windows = _WINDOWS.validate_json((rows.schema.metadata or {})[b"windows"])
-        return cls(rows, RemoteWindows(windows, lambda window: task.objects.read_range(part.archive, window)), limits)
+        return cls(rows, RemoteWindows(windows, lambda window: task.objects.read_range(archive, window)), limits)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -78,10 +90,17 @@ class Members:
         return read_member(self._source.read(place.start, place.stop), place, self.limits)
 
 
-def divided(task: Task, plan: bytes, rows: pa.Table, archive: Path, reference: ObjectRef, most: int) -> Division:
+def rows_of(task: Task, part: MembersPart) -> pa.Table:
+    """Fetch the rows of a part."""
+    with pa.ipc.open_stream(task.objects.read_range(part.rows, part.span)) as stream:
+        return stream.read_all()
+
+
+def divided(task: Task, plan: bytes, rows: pa.Table, archive: Path, reference: ObjectRef | None, most: int) -> Division:
     """Store the plan, and divide the rows, in order, into parts of at most `most` items and about PART_BYTES.
 
-    `archive` is the file that `reference` refers to. Results must not depend on the size of the parts.
+    `archive` is the file that `reference` refers to; neither is used for members that lie elsewhere, whose places have
+    no bytes. Results must not depend on the size of the parts.
     """
     file = task.folder / "plan.rows"
     spans: list[ByteRange] = []
@@ -101,7 +120,7 @@ def divided(task: Task, plan: bytes, rows: pa.Table, archive: Path, reference: O
 
 def _edges(rows: pa.Table, most: int) -> list[int]:
     """Return the numbers of the rows between which to divide, so that the parts are about equally large."""
-    sizes = (rows["stop"].to_numpy() - rows["start"].to_numpy()) / PART_BYTES
+    sizes = rows["packed"].to_numpy() / PART_BYTES
     weights = np.maximum(sizes, 1 / most).cumsum()
     parts = max(-(-len(rows) // most), int(np.ceil(weights[-1] - 1e-6)))
     shares = weights[-1] * np.arange(1, parts) / parts

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from contract.errors import BadImage
 from media.archives.places import check_total
-from worker.members import Members
+from worker.members import Readable
 
 
 class Originals:
@@ -17,7 +17,7 @@ class Originals:
     Rows with a `reason`, if there is such a column, are rejected for it.
     """
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: Readable) -> None:
         self.paths: list[str] = members.rows["path"].to_pylist()
         self.limits = members.limits
         self.inflated = 0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from contract.base import Frozen, Name, Whole
 from contract.choices import Choice
@@ -10,7 +10,7 @@ from contract.datasets import Counts, DatasetManifest, DatasetWarning, Label, Le
 from contract.images import ImageRequest
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
-from contract.references import Reference, ReferenceText, UploadSource
+from contract.references import Reference, ReferenceText, S3Source, UploadSource
 
 
 def _known_encoding(name: str) -> str:
@@ -35,14 +35,29 @@ class LayoutSpec(Frozen):
     encoding: Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_known_encoding)] | None = None
 
 
+def _source_tag(value: object) -> str | None:
+    fields = value if isinstance(value, dict) else vars(value) if isinstance(value, Frozen) else {}
+    return next((tag for tag in ("upload", "s3") if tag in fields), None)
+
+
+DatasetSource = Annotated[
+    Annotated[UploadSource, Tag("upload")] | Annotated[S3Source, Tag("s3")],
+    Discriminator(
+        _source_tag,
+        custom_error_type="unknown_source",
+        custom_error_message="must name an upload or an s3 prefix",
+    ),
+]
+
+
 class PreprocessSpec(JobSpec):
-    """Turn an uploaded archive into the next version of a dataset.
+    """Turn an uploaded archive, or the objects below a prefix, into the next version of a dataset.
 
     `strict` rejects images that are cut off near their end, which are otherwise repaired and counted in a warning.
     """
 
     dataset: Name
-    source: UploadSource
+    source: DatasetSource
     image: ImageRequest = ImageRequest()
     split: SplitSpec = SplitSpec()
     layout: LayoutSpec = LayoutSpec()

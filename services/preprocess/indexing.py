@@ -10,7 +10,7 @@ from contract.datasets import NO_INDEX, DatasetManifest, DatasetWarning, Split
 from contract.errors import BadArchive, BadDataset, Corrupt, NotFound
 from contract.kinds.index import DatasetIndex, IndexSpec
 from contract.kinds.preprocess import PreprocessSpec
-from contract.references import Reference
+from contract.references import Reference, UploadSource
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
@@ -46,6 +46,8 @@ def index_dataset(task: Task) -> DatasetIndex:
     upload = task.folder / "upload"
     try:
         spec = task.datasets.preprocess_spec(reference)
+        if not isinstance(spec.source, UploadSource):
+            raise NotFound("there is no upload")
         task.objects.fetch(task.uploads.ref(spec.source.upload), upload)
         archive = unpacked(upload, task.folder / "upload.tar", Limits())
         members, labels = _members(archive, spec)

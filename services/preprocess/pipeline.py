@@ -21,7 +21,7 @@ from services.preprocess.plan import SPLITS, PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
-from worker.members import Members
+from worker.members import Readable
 from worker.originals import Originals
 
 MOST_THUMBNAILS = 20
@@ -29,7 +29,7 @@ MAX_THUMBNAIL_SIDE = 64
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow's
 
 
-def prepare(head: PlanHead, members: Members, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
+def prepare(head: PlanHead, members: Readable, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
     """Decode and measure planned images in order, write their shards and index to `folder` and `store` them.
 
     Unusable files are skipped and listed. Raise BadArchive if the archive is unusable. `on_step(fraction, message)` is
@@ -55,7 +55,7 @@ def data_uri(pixels: np.ndarray) -> str:
 class _Part:
     """Writes shards, and gathers the index and what else is known of the images of a part, block by block."""
 
-    def __init__(self, head: PlanHead, members: Members, folder: Path) -> None:
+    def __init__(self, head: PlanHead, members: Readable, folder: Path) -> None:
         self._head = head
         self._folder = folder
         self._paths = members.rows["path"].to_pylist()

@@ -13,6 +13,7 @@ from contract.kinds.preprocess import PreprocessSpec
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
+from services.preprocess.dataset_files import DatasetFiles
 from services.preprocess.decisions import decide
 from services.preprocess.layout import arrange
 from services.preprocess.placement import ImageFile
@@ -58,39 +59,43 @@ class Plan:
 def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bool = True) -> Plan:
     """Plan the dataset of an archive; the same for the same archive and spec.
 
-    `places` is false if the file is an upload that was unpacked.
-
-    Raise BadArchive if the archive is unreadable, BadDataset if its files do not form a dataset.
+    `places` is false if the file is an upload that was unpacked. Raise BadArchive if the archive is unreadable,
+    BadDataset if its files do not form a dataset.
     """
     rejections = Rejections()
     with Archive(path, limits, rejections, spec.layout.encoding) as archive:
-        warnings = Warnings()
-        warnings.add_archive(archive)
-        images = arrange(
-            archive.names, archive.read, archive.limits, rejections, spec.layout, spec.split.group_by, warnings
-        )
-        classes = tuple(sorted({image.label for image in images}))
-        rows = _rows(archive, images, spec, classes, warnings)
-        names = rows["path"].to_pylist()
-        sample = sample_images(len(names), lambda number, most: archive.head(names[number], most))
-        image, decisions = decide(spec.image, sample)
-        head = PlanHead(
-            classes=classes,
-            image=image,
-            check_grey=any(choice.what == "image.mode" and choice.value == "L" for choice in decisions),
-            strict=spec.strict,
-            places=places,
-            decisions=decisions,
-            warnings=warnings.all,
-            rejected=len(rejections),
-            rejected_files=rejections.first(),
-            inflated=archive.inflated,
-        )
+        return plan_files(archive, spec, rejections, places=places)
+
+
+def plan_files(archive: DatasetFiles, spec: PreprocessSpec, rejections: Rejections, *, places: bool) -> Plan:
+    """Plan a dataset from its files; `rejections` are those that are left out already."""
+    warnings = Warnings()
+    warnings.add_archive(archive)
+    images = arrange(
+        archive.names, archive.read, archive.limits, rejections, spec.layout, spec.split.group_by, warnings
+    )
+    classes = tuple(sorted({image.label for image in images}))
+    rows = _rows(archive, images, spec, classes, warnings)
+    names = rows["path"].to_pylist()
+    sample = sample_images(len(names), lambda number, most: archive.head(names[number], most))
+    image, decisions = decide(spec.image, sample)
+    head = PlanHead(
+        classes=classes,
+        image=image,
+        check_grey=any(choice.what == "image.mode" and choice.value == "L" for choice in decisions),
+        strict=spec.strict,
+        places=places,
+        decisions=decisions,
+        warnings=warnings.all,
+        rejected=len(rejections),
+        rejected_files=rejections.first(),
+        inflated=archive.inflated,
+    )
     return Plan(head, rows)
 
 
 def _rows(
-    archive: Archive,
+    archive: DatasetFiles,
     images: tuple[ImageFile, ...],
     spec: PreprocessSpec,
     classes: tuple[str, ...],

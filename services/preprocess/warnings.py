@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from contract.datasets import DatasetWarning
-from media.archives.archive import Archive
 from media.archives.listing import Ignored
 from media.archives.rejections import shown
+from services.preprocess.dataset_files import DatasetFiles
 
 MOST_EXAMPLES = 10
 
@@ -32,7 +32,7 @@ class Warnings:
         """Add warnings collected elsewhere."""
         self._warnings += warnings
 
-    def add_archive(self, archive: Archive) -> None:
+    def add_archive(self, archive: DatasetFiles) -> None:
         """Warn of the encoding that was detected for the names of an archive, and of files that it ignores."""
         self._ignored.merge(archive.ignored)
         if archive.detected_encoding:

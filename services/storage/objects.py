@@ -85,8 +85,8 @@ class S3Objects:
 
     def __init__(self, settings: ObjectsSettings) -> None:
         self._prefix = settings.bucket_prefix
-        self._client = _client(settings, settings.endpoint)
-        self._public = _client(settings, settings.public_endpoint or settings.endpoint)
+        self._client = client_of(settings, settings.endpoint)
+        self._public = client_of(settings, settings.public_endpoint or settings.endpoint)
 
     def make_buckets(self) -> None:
         """Create the buckets that are missing."""
@@ -239,7 +239,7 @@ def mapped_errors() -> Iterator[None]:
         raise ObjectsUnavailable("the object store does not answer; try again soon") from error
 
 
-def _client(settings: ObjectsSettings, endpoint: str) -> Minio:
+def client_of(settings: ObjectsSettings, endpoint: str) -> Minio:
     url = urlsplit(endpoint)
     return Minio(
         url.netloc,

@@ -22,6 +22,7 @@ from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Curs
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
+from services.storage.sources import require_allowed
 from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -133,4 +134,5 @@ def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
                 pins[noun, text], models[str(reference)] = str(reference), model
     spec = with_references(request.spec, pins)
     spec.check(Manifests(datasets, models))
+    require_allowed(spec)
     return request.model_copy(update={"spec": spec})
