@@ -109,7 +109,7 @@ def _place(
     if top and len(below) > 1 and below[0].lower() == parts[0].lower():
         return "in a copy of its split folder"
     if any(map(folders.is_unlabeled, below)):
-        return "in a folder of images without a class"
+        return "in a folder of images without a class; rename it if it is one"
     key = key_at(below, level)
     if key is None:
         return f"has no folder at level {level}, which names the class"
