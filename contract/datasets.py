@@ -51,6 +51,9 @@ class Rejected(Frozen):
     reason: str
 
 
+NO_INDEX = "no_index"  # the code of a warning
+
+
 class DatasetWarning(Frozen):
     """Something doubtful in a dataset that was prepared all the same.
 

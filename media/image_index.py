@@ -92,6 +92,14 @@ def read_index(source: Source, columns: Sequence[str] | None = None, split: Spli
     return pq.read_table(source, columns=columns and list(columns), filters=filters)
 
 
+def index_batches(source: Source, columns: Sequence[str], split: Split) -> Iterator[pa.Table]:
+    """Yield some columns of the rows of a split, in the order of the index, some thousand rows at a time."""
+    file = pq.ParquetFile(source)
+    for _, group in _groups(file, {"split": split.value}):
+        rows = file.read_row_group(group, [*columns, "split"])
+        yield rows.filter(_mask(rows, split, None)).select(list(columns))
+
+
 def records(table: pa.Table) -> tuple[ImageRecord, ...]:
     """Return rows that have all columns of ImageRecord."""
     return tuple(_record(row) for row in table.to_pylist())
@@ -175,8 +183,7 @@ def _may_have(statistics: Any, value: str | None) -> bool:
 
 def _mask(table: pa.Table, split: Split | None, label: str | None) -> pa.ChunkedArray:
     mask = pa.chunked_array([pa.array([True] * len(table))])
-    if split is not None:
-        mask = pc.and_(mask, pc.equal(table["split"].cast(pa.string()), split.value))
-    if label is not None:
-        mask = pc.and_(mask, pc.equal(table["label"].cast(pa.string()), label))
+    for name, value in (("split", split and split.value), ("label", label)):
+        if value is not None:
+            mask = pc.and_(mask, pc.equal(table[name].cast(pa.string()), value))
     return mask

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
-from contract.artifacts import Bucket, ObjectRef
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.base import Frozen
 from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Traffic, Upload
 from contract.choices import Choice
@@ -12,6 +12,7 @@ from contract.division import Division, PartDone
 from contract.image_index import ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
+from contract.kinds.index import DatasetIndex, IndexRequest, IndexResult, IndexSpec
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import OutputInfo, PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessResult, PreprocessSpec
@@ -170,6 +171,7 @@ PREDICT_SPEC = PredictSpec(
 )
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
 IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+INDEX_SPEC = IndexSpec(dataset="pets@1")
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 VETTED_MANIFEST = ModelManifest(
@@ -273,6 +275,11 @@ EXAMPLES: tuple[Frozen, ...] = (
     JobOptions(priority=-5, deadline_s=60),
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
+    INDEX_SPEC,
+    IndexRequest(kind=JobKind.INDEX, spec=INDEX_SPEC),
+    IndexResult(dataset="pets@1", indexed=5, missing=1),
+    DatasetIndex(index=IMAGES_FILE, data_sha256="a" * 64, indexed=5, missing=1, warnings=(WARNING,)),
+    ByteRange(start=3, stop=8, sha256="f" * 64),
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),

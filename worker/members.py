@@ -14,7 +14,7 @@ from contract.artifacts import ByteRange, ObjectRef
 from contract.base import Frozen
 from contract.division import Division
 from media.archives.limits import MIB, Limits
-from media.archives.places import Place, read_member
+from media.archives.places import PLAIN, Place, read_member
 from media.image_index import PLACE
 from worker.task import Task
 from worker.windows import ByteSource, LocalFile, RemoteWindows, Span, hashed, windows_of
@@ -30,6 +30,12 @@ class MembersPart(Frozen):
     rows: ObjectRef
     span: ByteRange
     archive: ObjectRef
+
+
+def nowhere(archive: Path) -> Place:
+    """Return the place of an item without a member, which is planned after all others."""
+    end = archive.stat().st_size
+    return Place(end, end, PLAIN, 0, 0, 0)
 
 
 def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:

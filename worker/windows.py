@@ -64,7 +64,10 @@ class RemoteWindows:
 
 
 def windows_of(spans: Sequence[Span]) -> Iterator[Span]:
-    """Yield windows that cover all spans, which are sorted; each span lies in one window."""
+    """Yield windows that cover all spans, which are sorted; each span lies in one window. Empty spans need none."""
+    spans = [span for span in spans if span.stop > span.start]
+    if not spans:
+        return
     start, stop = spans[0]
     for span in spans[1:]:
         if span.start - stop > MOST_GAP or span.stop - start > WINDOW_BYTES:

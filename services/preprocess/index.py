@@ -39,7 +39,7 @@ def merge_indexes(
     for file in files:
         file.unlink()
     table = read_index(path, ["sha256", "path", "split", "label"])
-    return data_sha256(table), duplicate_warnings(_repeated(table))
+    return data_sha256(table), warnings_of(table)
 
 
 def data_sha256(table: pa.Table) -> str:
@@ -61,6 +61,11 @@ def data_sha256(table: pa.Table) -> str:
         )
         digest.update("".join(lines).encode())
     return digest.hexdigest()
+
+
+def warnings_of(table: pa.Table) -> tuple[DatasetWarning, ...]:
+    """Return the warnings of equal images, from rows with hash, path, split and label."""
+    return duplicate_warnings(_repeated(table.select(["sha256", "path", "split", "label"])))
 
 
 def _repeated(table: pa.Table) -> Iterator[tuple[str, str, Split, str]]:

@@ -2,9 +2,6 @@
 
 import base64
 import io
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +11,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.datasets import Shard, Split, Thumbnail
-from media.archives.decoding import decoded
 from media.archives.rejections import Rejections
 from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
-from services.preprocess.originals import Originals
+from services.preprocess.blocks import OnStep, decoded_blocks
 from services.preprocess.parts import Files, PreparedPart, Store
 from services.preprocess.plan import SPLITS, PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
 from worker.members import Members
+from worker.originals import Originals
 
 MOST_THUMBNAILS = 20
 MAX_THUMBNAIL_SIDE = 64
-_BLOCK_BYTES = 2**21  # of pixels that are measured at once
-_BLOCK_IMAGES = 256
-_STEP_S = 0.2
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow's
-
-OnStep = Callable[[float, str], None]
 
 
 def prepare(head: PlanHead, members: Members, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
@@ -45,12 +37,9 @@ def prepare(head: PlanHead, members: Members, folder: Path, store: Store, on_ste
     """
     part = _Part(head, members, folder)
     originals = Originals(members)
-    progress = _Progress(len(members), on_step)
     spec = head.image.model_copy(update={"mode": "RGB"}) if head.check_grey else head.image
-    with closing(decoded(originals.paths, originals, spec, strict=head.strict)) as results:
-        for first, block in _blocks(results, progress):
-            part.add(first, block)
-    on_step(1.0, f"{len(members)} images prepared")
+    for first, block in decoded_blocks(originals, spec, on_step, strict=head.strict):
+        part.add(first, block)
     return part.finish(originals, store)
 
 
@@ -181,37 +170,3 @@ def _named(numbers: pa.ChunkedArray, names: tuple[str, ...]) -> pa.DictionaryArr
 
 def _stored(file: ShardFile, store: Store) -> Shard:
     return Shard(count=file.count, images=store(file.images), labels=store(file.labels))
-
-
-def _blocks(
-    results: Iterator[tuple[str, DecodedImage | str]], progress: "_Progress"
-) -> Iterator[tuple[int, list[DecodedImage | str]]]:
-    """Yield results in blocks of at most _BLOCK_IMAGES, each with the number of its first image."""
-    block: list[DecodedImage | str] = []
-    size = first = 0
-    for _, result in results:
-        block.append(result)
-        size += 0 if isinstance(result, str) else result.pixels.nbytes
-        progress.step()
-        if size >= _BLOCK_BYTES or len(block) >= _BLOCK_IMAGES:
-            yield first, block
-            first += len(block)
-            block, size = [], 0
-    if block:
-        yield first, block
-
-
-class _Progress:
-    """Counts images and reports at most every 0.2 s, so that reporting costs next to nothing."""
-
-    def __init__(self, total: int, on_step: OnStep) -> None:
-        self._total = total
-        self._done = 0
-        self._on_step = on_step
-        self._due = time.monotonic()
-
-    def step(self) -> None:
-        self._done += 1
-        if time.monotonic() >= self._due:
-            self._on_step(self._done / self._total, f"{self._done} of {self._total} images")
-            self._due = time.monotonic() + _STEP_S

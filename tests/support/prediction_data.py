@@ -1,15 +1,19 @@
 """Publishes a tiny model and a dataset split for batch predictions."""
 
 import io
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import Counts, Shard, Split
 from contract.images import ImageSpec
 from contract.models import ModelCard
+from media.image_index import SCHEMA, IndexWriter
 from services.storage.objects import Objects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
@@ -33,13 +37,18 @@ def publish_split(
     classes: tuple[str, ...] = CARD.labels,
     image: ImageSpec = CARD.preprocessing.image,
     shards: int = 2,
+    index: Sequence[int] | None = None,
 ) -> None:
-    """Publish images (n, channels, height, width) and class numbers (n,) as the test split of pets@1."""
+    """Publish images (n, channels, height, width) and class numbers (n,) as the test split of pets@1.
+
+    `index` are the numbers of the images that have a row in the index, as `07.png` with a hash of 7.
+    """
     stored = stored_shards(stores.objects, images, labels, shards)
     manifest = {
         "classes": classes,
         "image": image,
         "counts": Counts(train=0, val=0, test=len(images)),
+        "index": None if index is None else _stored_index(stores.objects, stored, index),
         "shards": {Split.TRAIN: (), Split.VAL: (), Split.TEST: stored},
     }
     publish(stores, PREPROCESS_REQUEST, DATASET_MANIFEST.model_copy(update=manifest))
@@ -58,6 +67,25 @@ def stored_shards(
         Shard(count=len(part), images=put(f"images-{number}", part), labels=put(f"labels-{number}", part_labels))
         for number, (part, part_labels) in enumerate(shards)
     )
+
+
+def _stored_index(objects: Objects, shards: tuple[Shard, ...], numbers: Sequence[int]) -> ObjectRef:
+    places = [(shard, row) for shard, stored in enumerate(shards) for row in range(stored.count)]
+    rows = [
+        {
+            "sha256": number.to_bytes(32, "big"),
+            "path": f"{number:02d}.png",
+            "split": "test",
+            "shard": places[number][0],
+            "row": places[number][1],
+        }
+        for number in numbers
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.parquet"
+        with IndexWriter(path) as writer:
+            writer.add(pa.Table.from_pylist(rows, SCHEMA))
+        return objects.put(Bucket.JOBS, "prepared/attempts/1/index.parquet", path)
 
 
 def fetch(objects: Objects, ref: ObjectRef, path: Path) -> Path:

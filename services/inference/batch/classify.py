@@ -72,6 +72,7 @@ class Classifier:
                 item.image,
                 item.label,
                 failed_result(item.pixels) if isinstance(item.pixels, BadImage) else next(remaining),
+                item.sha256,
             )
             for item in items
         ]

@@ -20,7 +20,7 @@ _GROUP_CELLS = 2**18  # per row group of a Parquet file; a group is held in memo
 class Table:
     """The columns of CSV and Parquet: the best prediction, then all `top_k` if that is more than one.
 
-    `numbered`: images are numbers in a split, not names in an archive. Scores are softmax probabilities (0..1).
+    `numbered`: images are numbers in a split, not names. Scores are softmax probabilities (0..1).
     """
 
     top_k: int
@@ -29,7 +29,7 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         text, score = pa.string(), pa.float32()
-        columns = [("image", pa.int64() if self.numbered else text), ("label", text)]
+        columns = [("image", pa.int64() if self.numbered else text), ("sha256", text), ("label", text)]
         columns += [("predicted", text), ("score", score), ("error", text)]
         for rank in self._ranks:
             columns += [(f"label_{rank}", text), (f"score_{rank}", score)]
@@ -38,7 +38,7 @@ class Table:
     def record(self, row: PredictionRow) -> dict[str, Any]:
         """Return the row by column, without the columns that it has no value for."""
         best = row.predictions or ()
-        cells: dict[str, Any] = {"image": row.image, "label": row.label}
+        cells: dict[str, Any] = {"image": row.image, "sha256": row.sha256, "label": row.label}
         if row.error is not None:
             cells["error"] = row.error.message
         if best:

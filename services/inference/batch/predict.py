@@ -1,7 +1,6 @@
 """The handler of prediction jobs: classify the images of a split or an archive into one file of predictions."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from contract.artifacts import ObjectRef
 from contract.division import Division, PartDone
@@ -9,17 +8,18 @@ from contract.errors import Invalid
 from contract.kinds.predict import PredictionOutput, PredictSpec, SplitInput, check_images
 from contract.references import Reference, UploadSource
 from contract.training import ModelManifest
-from media.archives.archive import Archive
 from media.archives.limits import Limits
-from media.archives.rejections import Rejections
+from media.archives.unpacking import unpacked
 from media.classification import Tally
 from services.inference.batch import formats
 from services.inference.batch.classify import Classified, Classifier, has_all_labels
+from services.inference.batch.names import named
 from services.inference.batch.rows import PredictionRow, read_lines
-from services.inference.batch.sources import ArchiveSource, ImageSource, ShardSource
+from services.inference.batch.sources import ArchiveSource, ImageSource, ShardSource, planned_files
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.settings import InferenceSettings
+from worker.members import Members, MembersPart, divided
 from worker.slicing import PartSettings, Slice, sliced
 from worker.task import Task
 
@@ -40,38 +40,62 @@ def predict(task: Task) -> PredictionOutput | Division | PartDone:
     if task.parts is not None:
         done = [PartResult.model_validate(part) for part in task.parts]
         return _published(task, spec, model, done, _rows_of(task, done))
-    with _opened(task, spec, model) as source:
-        most = PartSettings().part_images
-        if task.part is None:
-            if source.classes and not has_all_labels(source.classes, model.labels):
-                task.log("the dataset has classes that the model does not know, so there are no metrics")
-            if len(source) > most:
-                return sliced(len(source), most)
-        span = Slice(start=0, stop=len(source)) if task.part is None else Slice.model_validate(task.part)
-        rows = task.folder / "rows.jsonl"
-        classified = Classifier(_loaded(task, model), source, span, spec.top_k, task.report).run(rows)
+    if isinstance(spec.input, UploadSource):
+        return _predict_archive(task, spec, model, spec.input)
+    return _predict_split(task, spec, model, spec.input)
+
+
+def _predict_split(
+    task: Task, spec: PredictSpec, model: ModelManifest, split: SplitInput
+) -> PredictionOutput | Division | PartDone:
+    source = _split_source(task, model, split)
+    most = PartSettings().part_images
+    if task.part is None:
+        if not has_all_labels(source.classes, model.labels):
+            task.log("the dataset has classes that the model does not know, so there are no metrics")
+        if len(source) > most:
+            return sliced(len(source), most)
+    span = Slice(start=0, stop=len(source)) if task.part is None else Slice.model_validate(task.part)
+    return _classified(task, spec, model, source, span)
+
+
+def _predict_archive(
+    task: Task, spec: PredictSpec, model: ModelManifest, source: UploadSource
+) -> PredictionOutput | Division | PartDone:
+    image = model.card.preprocessing.image
+    if task.part is not None:
+        members = Members.of_part(task, MembersPart.model_validate(task.part), Limits())
+        return _classified(task, spec, model, ArchiveSource(members, image), Slice(start=0, stop=len(members)))
+    reference, upload = task.uploads.ref(source.upload), task.folder / "upload"
+    task.objects.fetch(reference, upload)
+    archive = unpacked(upload, task.folder / "upload.tar", Limits())
+    rows, most = planned_files(archive, Limits()), PartSettings().part_images
+    if len(rows) > most:
+        stored = reference if archive == upload else task.put(archive.name, archive)
+        return divided(task, b"{}", rows, archive, stored, most)
+    members = Members.of_file(rows, archive, Limits())
+    return _classified(task, spec, model, ArchiveSource(members, image), Slice(start=0, stop=len(rows)))
+
+
+def _classified(
+    task: Task, spec: PredictSpec, model: ModelManifest, source: ImageSource, span: Slice
+) -> PredictionOutput | PartDone:
+    """Classify the images of a part, or all of them."""
+    rows = task.folder / "rows.jsonl"
+    classified = Classifier(_loaded(task, model), source, span, spec.top_k, task.report).run(rows)
     if task.part is None:
         return _published(task, spec, model, [classified], read_lines(rows))
     part = PartResult(**dict(classified), rows=task.put(rows.name, rows))
     return PartDone(result=part.model_dump(mode="json"))
 
 
-@contextmanager
-def _opened(task: Task, spec: PredictSpec, model: ModelManifest) -> Iterator[ImageSource]:
-    source = spec.input
-    if isinstance(source, UploadSource):
-        path = task.folder / "upload.zip"
-        task.objects.fetch(task.uploads.ref(source.upload), path)
-        rejections = Rejections()
-        with Archive(path, Limits(), rejections) as archive:
-            yield ArchiveSource(archive, rejections, model.card.preprocessing.image)
-    else:
-        reference, dataset = task.datasets.manifest(Reference.parse(source.dataset))
-        check_images(model.card.preprocessing.image, dataset.image)
-        shards = dataset.shards.get(source.split)
-        if not shards:
-            raise Invalid(f"the dataset {reference} has no {source.split} split")
-        yield ShardSource(shards, dataset.classes, task.objects.fetch, task.folder)
+def _split_source(task: Task, model: ModelManifest, source: SplitInput) -> ShardSource:
+    reference, dataset = task.datasets.manifest(Reference.parse(source.dataset))
+    check_images(model.card.preprocessing.image, dataset.image)
+    shards = dataset.shards.get(source.split)
+    if not shards:
+        raise Invalid(f"the dataset {reference} has no {source.split} split")
+    return ShardSource(shards, dataset.classes, task.objects.fetch, task.folder)
 
 
 def _loaded(task: Task, model: ModelManifest) -> LoadedModel:
@@ -93,7 +117,8 @@ def _published(
     task: Task, spec: PredictSpec, model: ModelManifest, parts: Sequence[Classified], rows: Iterator[PredictionRow]
 ) -> PredictionOutput:
     file = task.folder / f"predictions.{spec.format}"
-    table = formats.Table(min(spec.top_k, len(model.labels)), numbered=isinstance(spec.input, SplitInput))
+    rows, numbered = _named(task, spec, rows)
+    table = formats.Table(min(spec.top_k, len(model.labels)), numbered)
     formats.write(rows, spec.format, table, file)
     tally = sum((part.tally for part in parts), start=Tally())
     return PredictionOutput(
@@ -102,3 +127,15 @@ def _published(
         failed=sum(part.failed for part in parts),
         metrics=tally.metrics(model.labels) if tally.count else None,
     )
+
+
+def _named(task: Task, spec: PredictSpec, rows: Iterator[PredictionRow]) -> tuple[Iterator[PredictionRow], bool]:
+    """Return the rows with the names of their images, and whether they are only numbers."""
+    if not isinstance(spec.input, SplitInput):
+        return rows, False
+    _, dataset = task.datasets.manifest(Reference.parse(spec.input.dataset))
+    if dataset.index is None:
+        return rows, True
+    index = task.folder / "index.parquet"
+    task.objects.fetch(dataset.index, index)
+    return named(rows, index, spec.input.split, dataset.shards[spec.input.split]), False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from contract.artifacts import ObjectRef
@@ -15,7 +16,10 @@ from contract.errors import BadArchive, BadImage
 from contract.images import ImageSpec
 from media.archives.archive import Archive
 from media.archives.decoding import decoded
+from media.archives.limits import Limits
 from media.archives.rejections import Rejections
+from worker.members import Members, nowhere, with_places
+from worker.originals import Originals
 from worker.slicing import Slice
 
 Fetch = Callable[[ObjectRef, Path], None]
@@ -28,6 +32,7 @@ class ImageItem:
     image: str | int
     pixels: NDArray[np.uint8] | BadImage
     label: str | None = None
+    sha256: str | None = None
 
 
 class ImageSource(Protocol):
@@ -69,26 +74,38 @@ class ShardSource:
 
 
 class ArchiveSource:
-    """All files of an archive, from every folder, sorted by name; a file that is not a readable image has an error."""
+    """Files of an archive, in its order; a file that is not a readable image has an error."""
 
     classes: tuple[str, ...] = ()
 
-    def __init__(self, archive: Archive, rejections: Rejections, image: ImageSpec) -> None:
-        """`rejections` holds the files that the archive left out; raises BadArchive if there is no file at all."""
-        rejected = [(file.file, file.reason) for file in rejections.first(len(rejections))]
-        self._files = sorted([*((name, "") for name in archive.names), *rejected])
-        self._archive = archive
+    def __init__(self, members: Members, image: ImageSpec) -> None:
+        self._members = members
         self._image = image
-        if not self._files:
-            raise BadArchive("the archive has no file to classify")
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._members)
 
     def items(self, span: Slice) -> Iterator[ImageItem]:
-        files = self._files[span.start : span.stop]
-        readable = [name for name, reason in files if not reason]
-        with closing(decoded(readable, self._archive, self._image)) as images:
-            for name, reason in files:
-                image = reason or next(images)[1]
-                yield ImageItem(name, BadImage(image) if isinstance(image, str) else image.pixels)
+        """Yield all files; they cannot be divided further."""
+        originals = Originals(self._members)
+        with closing(decoded(originals.paths, originals, self._image)) as images:
+            for number, (path, image) in enumerate(images):
+                pixels = BadImage(image) if isinstance(image, str) else image.pixels
+                yield ImageItem(path, pixels, sha256=originals.sha256(number))
+
+
+def planned_files(path: Path, limits: Limits) -> pa.Table:
+    """Return a row for each file of an archive, from every folder, in its order: `path` and `reason` if rejected.
+
+    Raise BadArchive if it cannot be read or there is no file at all.
+    """
+    rejections = Rejections()
+    with Archive(path, limits, rejections) as archive:
+        places = [archive.place(name) for name in archive.names]
+        rejected = rejections.first(len(rejections))
+        if not places and not rejected:
+            raise BadArchive("the archive has no file to classify")
+        names = [*archive.names, *(file.file for file in rejected)]
+        reasons = [*(None for _ in places), *(file.reason for file in rejected)]
+    rows = pa.table({"path": names, "reason": pa.array(reasons, pa.string())})
+    return with_places(rows, [*places, *(nowhere(path) for _ in rejected)])

@@ -8,10 +8,13 @@ from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
 from contract.errors import NotFound
+from contract.kinds.index import DatasetIndex
+from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
+    change_manifest,
     delete_version,
     find_version,
     names_of,
@@ -19,7 +22,7 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
-from services.storage.tables import datasets
+from services.storage.tables import datasets, jobs
 
 _INTERNAL = ("shards", "index")  # objects
 
@@ -36,6 +39,17 @@ def register_dataset(
     return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
 
 
+def add_index(connection: Connection, reference: Reference, outcome: DatasetIndex) -> None:
+    """Add an index, its warnings and the hash of the data to a pinned version; raises NotFound.
+
+    Runs in the transaction that finishes the job.
+    """
+    manifest = DatasetManifest.model_validate(find_version(connection, DATASETS, reference)["manifest"])
+    changes = {"index": outcome.index, "data_sha256": outcome.data_sha256}
+    changed = manifest.model_copy(update=changes | {"warnings": (*manifest.warnings, *outcome.warnings)})
+    change_manifest(connection, DATASETS, reference, changed.model_dump(mode="json"))
+
+
 class Datasets:
     """Read and delete published datasets."""
 
@@ -47,6 +61,15 @@ class Datasets:
         with self._database.read() as connection:
             row = find_version(connection, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
+
+    def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
+        """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
+        with self._database.read() as connection:
+            row = find_version(connection, DATASETS, reference)
+            spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
+        if spec is None:
+            raise NotFound(f"the job that made {reference} is gone")
+        return PreprocessSpec.model_validate(spec)
 
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""

@@ -46,6 +46,14 @@ def add_version(connection: Connection, family: Family, name: str, now: datetime
     return reference
 
 
+def change_manifest(connection: Connection, family: Family, reference: Reference, manifest: dict[str, Any]) -> None:
+    """Replace the manifest of a pinned version; register the objects that it refers to."""
+    table = family.versions
+    where = (table.c.name == reference.name, table.c.version == reference.version)
+    connection.execute(update(table).where(*where).values(manifest=manifest))
+    add_references(connection, family.owner, str(reference), manifest)
+
+
 def delete_version(connection: Connection, family: Family, reference: Reference) -> None:
     """Delete the row of a pinned version, and its references to objects."""
     table = family.versions.c

@@ -14,6 +14,7 @@ from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.settings import AdminSettings, DatabaseSettings, ObjectsSettings, ScaleSettings
+from services.storage.sweep.indexing import create_index_jobs
 
 WAIT_S = 60.0  # for the database and the object store to come up
 
@@ -44,6 +45,7 @@ def _prepare(database: Database, admin: AdminSettings) -> None:
     migrate(database)
     S3Objects(ObjectsSettings()).make_buckets()
     _make_pools(Pools(database))
+    create_index_jobs(database)
     Keys(database).ensure_admin(admin.admin_key.get_secret_value())
     ensure_roles(database, {service: url.get_secret_value() for service, url in admin.services_database_urls.items()})
     if admin.services_folder:

@@ -43,7 +43,7 @@ def test_a_request_is_parsed_by_its_kind(request_: JobRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": "sort"}, "kind must be one of preprocess, train, predict, vet"),
+        ({"kind": "sort"}, "kind must be one of index, preprocess, train, predict, vet"),
         ({"kind": None}, "kind must be one of"),
         ({"kind": ["train"]}, "kind must be one of"),
         ({"kind": "train"}, "spec"),
@@ -72,4 +72,6 @@ def test_a_result_describes_the_published_version() -> None:
         "counts": DATASET_MANIFEST.counts.model_dump(),
         "rejected": 1,
         "shape": [3, 32, 32],
+        "warnings": [warning.model_dump(mode="json") for warning in DATASET_MANIFEST.warnings],
+        "decisions": [choice.model_dump(mode="json") for choice in DATASET_MANIFEST.decisions],
     }

@@ -197,7 +197,7 @@ def test_bad_files_are_listed_and_the_rest_is_used(prepared: Prepare) -> None:
     assert sum(data.counts.model_dump().values()) == 20
     assert data.rejected == 6
     assert {item.file: item.reason for item in data.rejected_files} == {
-        "cat/cut.jpg": "the image is cut off: 0 of its 64 rows can be read",
+        "cat/cut.jpg": "the image is cut off after 10 of its 64 rows",
         "cat/text.png": "not a readable image: text; leave it out",
         "dog/empty.png": "not a readable image: the file is empty",
         "dog/huge.png": "the image has 30000 x 30000 pixels; the limit is 134217728 in all",

@@ -16,8 +16,9 @@ from services.inference.batch.rows import PredictionRow, read_lines
 from services.inference.engine.postprocess import failed_result
 
 BEST = (Prediction(label="dog", score=0.75), Prediction(label="cat", score=0.25))
+SHA256 = "5" * 64
 ROWS = [
-    PredictionRow.of('a "b",\n1.png', "cat", ImageResult(predictions=BEST)),
+    PredictionRow.of('a "b",\n1.png', "cat", ImageResult(predictions=BEST), SHA256),
     PredictionRow.of("bad.png", None, failed_result(BadImage("damaged, or cut off"))),
 ]
 
@@ -38,7 +39,9 @@ def test_csv_can_have_one_prediction_per_row(tmp_path: Path) -> None:
     path = written(tmp_path, "csv", Table(top_k=1, numbered=False), ROWS)
 
     assert path.read_bytes() == (
-        b'image,label,predicted,score,error\r\n"a ""b"",\n1.png",cat,dog,0.75,\r\nbad.png,,,,"damaged, or cut off"\r\n'
+        b'image,sha256,label,predicted,score,error\r\n"a ""b"",\n1.png",'
+        + SHA256.encode()
+        + b',cat,dog,0.75,\r\nbad.png,,,,,"damaged, or cut off"\r\n'
     )
 
 
@@ -48,8 +51,8 @@ def test_csv_can_have_several_predictions_per_row(tmp_path: Path) -> None:
     )
 
     assert path.read_text().splitlines() == [
-        "image,label,predicted,score,error,label_1,score_1,label_2,score_2",
-        "7,,dog,0.75,,dog,0.75,cat,0.25",
+        "image,sha256,label,predicted,score,error,label_1,score_1,label_2,score_2",
+        "7,,,dog,0.75,,dog,0.75,cat,0.25",
     ]
 
 
@@ -76,6 +79,7 @@ def test_parquet_can_have_several_predictions_per_row(tmp_path: Path) -> None:
     first, second = pq.read_table(path).to_pylist()
     assert first == {
         "image": 'a "b",\n1.png',
+        "sha256": SHA256,
         "label": "cat",
         "predicted": "dog",
         "score": 0.75,
@@ -89,7 +93,7 @@ def test_parquet_can_have_several_predictions_per_row(tmp_path: Path) -> None:
 
 
 def test_parquet_is_written_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_GROUP_CELLS", 5 * 4)
+    monkeypatch.setattr(formats, "_GROUP_CELLS", 6 * 4)
     rows = [PredictionRow.of(number, None, ImageResult(predictions=BEST[:1])) for number in range(10)]
 
     file = pq.ParquetFile(written(tmp_path, "parquet", Table(top_k=1, numbered=True), rows))

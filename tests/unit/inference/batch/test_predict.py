@@ -1,6 +1,7 @@
 """Batch prediction jobs, in one attempt or in parts."""
 
 import csv
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +119,42 @@ def test_an_archive_has_rows_by_name_and_no_metrics(
     assert (prediction.count, prediction.failed, prediction.metrics) == (21, 1, None)
     with output(stores, job, tmp_path).open(newline="") as file:
         written = list(csv.DictReader(file))
-    assert [row["image"] for row in written] == sorted([*files, "in/notes.txt"])
+    assert [row["image"] for row in written] == [*files, "in/notes.txt"]
     best = [CARD.labels[index] for index in LOGITS.argmax(axis=1)]
     assert [row["predicted"] for row in written] == [*best, ""]
-    assert written[-1]["error"] == "not a readable JPEG, PNG, WebP or BMP image"
+    assert written[-1]["error"] == "not a readable image: text; leave it out"
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in (files | {"in/notes.txt": b"text"}).items()}
+    assert {row["image"]: row["sha256"] for row in written} == hashes
+
+
+def test_files_that_the_archive_left_out_are_the_last_rows(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "2")
+    upload = uploaded(stores, zipped(tmp_path / "pets.zip", {"a.zip": b"PK", "b.tar": b""} | class_folders(count=2)))
+
+    job, _ = predicted(stores, tmp_path / "attempts", {"upload": upload})
+
+    written = rows(stores, job, tmp_path)
+    assert [row.image for row in written][-2:] == ["a.zip", "b.tar"]
+    assert [row.error and row.error.message for row in written] == [None] * 4 + ["nested archive"] * 2
+
+
+@pytest.mark.parametrize("most", ["100", "6"])
+def test_the_images_of_a_split_are_named_by_path_and_hash_if_there_is_an_index(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    # given a split whose index lacks one image
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", most)
+    publish_split(stores, IMAGES, LABELS, shards=3, index=[number for number in range(20) if number != 4])
+
+    # when it is predicted
+    job, _ = predicted(stores, tmp_path, SPLIT)
+
+    # then the others have paths and hashes
+    written = rows(stores, job, tmp_path)
+    assert [row.image for row in written] == ["4" if n == 4 else f"{n:02d}.png" for n in range(20)]
+    assert [row.sha256 for row in written] == [None if n == 4 else f"{n:064x}" for n in range(20)]
 
 
 def test_an_archive_is_predicted_to_parquet(stores: Stores, tmp_path: Path) -> None:

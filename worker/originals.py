@@ -6,12 +6,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from contract.errors import BadImage
 from media.archives.places import check_total
 from worker.members import Members
 
 
 class Originals:
-    """Reads the members of a part in order, once, and keeps the hash of each; `inflated` counts bytes."""
+    """Reads the members of a part in order, once, and keeps the hash of each; `inflated` counts bytes.
+
+    Rows with a `reason`, if there is such a column, are rejected for it.
+    """
 
     def __init__(self, members: Members) -> None:
         self.paths: list[str] = members.rows["path"].to_pylist()
@@ -20,15 +24,23 @@ class Originals:
         self._digests = bytearray(32 * len(members))
         self._members = members
         self._next = 0
+        self._reasons = members.rows["reason"].to_pylist() if "reason" in members.rows.column_names else None
 
     def read(self, _path: str) -> bytes:
         """Return the next file's bytes; raises BadImage if it is rejected, BadArchive if the archive is."""
         number, self._next = self._next, self._next + 1
+        if self._reasons and (reason := self._reasons[number]):
+            raise BadImage(reason)
         data = self._members.read(number)
         self.inflated += len(data)
         check_total(self.inflated, self.limits)
         self._digests[32 * number : 32 * number + 32] = hashlib.sha256(data).digest()
         return data
+
+    def sha256(self, number: int) -> str | None:
+        """Return the SHA-256 of a file in hexadecimal digits; None if it could not be read."""
+        digest = self._digests[32 * number : 32 * number + 32]
+        return digest.hex() if any(digest) else None
 
     def digests(self, numbers: NDArray[np.int64]) -> pa.Array:
         """Return the SHA-256 of some files."""
