@@ -27,6 +27,7 @@ _SEPARATORS = re.compile(rb"[/,;\t\"]")  # none is a part of a character in any 
 _BEFORE_BACKSLASH = re.compile(rb"^[ -~]*\\")
 _AFTER_BACKSLASH = re.compile(rb"(?<=[ -~])\\[ -\[\]-~]*$|(?<=\\)[ -\[\]-~]+$")
 _TAIL = re.compile(rb"[0-9 ()_-]*\.[A-Za-z0-9]{2,5}$")
+_MIXED = re.compile(r"[a-z][^\x00-\x7f]+[a-z]")
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
@@ -70,8 +71,10 @@ def detected_encoding(texts: Iterable[bytes], by_dos: bool = True) -> str:
     parts = _parts(texts)
     sample = _sample(parts)
     usable = [name for name in _CANDIDATES if _decodes(b"\n".join(parts), name)]
-    if _is_alphabetic(sample):
-        usable = [name for name in usable if name not in _EAST_ASIAN] or usable
+    alphabetic = _is_alphabetic(sample)
+    usable = [
+        name for name in usable if name not in _EAST_ASIAN or not (alphabetic or _is_mixed(sample, name))
+    ] or usable
     scores = _scores(sample, usable)
     best = max(scores, key=scores.__getitem__, default=_FALLBACK)
     few = len(sample) - len(sample.decode("ascii", "ignore")) <= _FEW_BYTES
@@ -159,6 +162,11 @@ def _is_latin(sample: bytes, encoding: str) -> bool:
 def _is_alphabetic(sample: bytes) -> bool:
     """Return whether every byte beyond ASCII stands alone in a word of ASCII letters, such as in `café`."""
     return len(_HIGH_BYTES.findall(sample)) == len(_LONE_HIGH_BYTE.findall(sample))
+
+
+def _is_mixed(sample: bytes, encoding: str) -> bool:
+    """Return whether characters beyond ASCII stand between small ASCII letters, which East Asian words do not have."""
+    return bool(_MIXED.search(sample.decode(encoding, "replace")))
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

@@ -41,7 +41,7 @@ NAMES = {
     "cp1251": ["кошка собака", "яблоко груша слива"],
     "cp437": ["café thé", "Äpfel", "Äpfel Birnen Öl", "é", "naïve jalapeño", "größe Vögel", "niño niña"],
     "cp850": ["café thé", "niño niña Ávila", "maçã limão pão", "ação não", "Maçã Pêra", "Ångström øl Æble"],
-    "cp852": ["kočka pes liška", "żółty książka", "jabłko śliwka", "žluťoučký kůň"],
+    "cp852": ["kočka pes liška", "łódź żółty książka", "żółty książka", "jabłko śliwka", "žluťoučký kůň"],
     "cp857": ["çiğdem şeker", "kırmızı yeşil"],
     "cp737": ["γάτα σκύλος"],
     "cp1252": ["café Äpfel", "Maçã Pêra"],
