@@ -67,8 +67,7 @@ def by_folder(
             place = places[folder] = _place(folder.split("/") if folder else [], root.splits, level, group_level)
         if isinstance(place, str):
             rejections.add(file, place)
-            if folder and place != folders.NO_CLASS:
-                warnings.ignore(file)
+            warnings.ignore(file)
         elif is_document(file):
             rejections.add(file, "not an image")
         else:
