@@ -42,10 +42,14 @@ class GuardedFile(io.BufferedReader):
         if not self.guarding:
             return super().read(size)
         if size is not None and size > max(MIB, self._members * _ENTRY_BYTES):
-            raise BadArchive(f"the archive's directory is too large for {self._members} files; send it in parts")
+            raise BadArchive(
+                f"the archive's directory is too large for {self._members} files; send fewer, or shorten their names"
+            )
         data = super().read(size)
         if data.count(_ENTRY) > self._members:
-            raise BadArchive(f"the archive has over {self._members} files; send it in parts")
+            raise BadArchive(
+                f"the archive has over {self._members} files, the most that one dataset can have; send fewer"
+            )
         return _without_flags(data) if self._plain_names and data.startswith(_ENTRY) else data
 
 
