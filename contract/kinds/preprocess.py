@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contract.base import Frozen, Name, Whole
 from contract.choices import Choice
@@ -13,6 +13,17 @@ from contract.kinds.registry import register
 from contract.references import Reference, ReferenceText, UploadSource
 
 
+def _known_encoding(name: str) -> str:
+    """Check that Python knows the encoding, and that it is a superset of ASCII, as those of file names are."""
+    plain, escapes = "az09/._", b"+AEE-\\u0041"
+    try:
+        if plain.encode(name) == plain.encode() and len(escapes.decode(name)) == len(escapes):
+            return name
+    except (LookupError, ValueError):
+        pass
+    raise ValueError("is not a known encoding of file names; name one such as shift_jis, big5, gbk, cp949 or cp866")
+
+
 class LayoutSpec(Frozen):
     """How to read an archive where its layout can be read in several ways.
 
@@ -21,7 +32,7 @@ class LayoutSpec(Frozen):
     """
 
     class_level: Level | Literal["leaf"] = 1
-    encoding: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    encoding: Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_known_encoding)] | None = None
 
 
 class PreprocessSpec(JobSpec):

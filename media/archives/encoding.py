@@ -41,7 +41,7 @@ def decoded_names(names: Sequence[str | bytes], encoding: str | None) -> tuple[l
 
 
 def decoded_text(data: bytes, encoding: str | None) -> tuple[str, str | None]:
-    """Return the text of a file, and its encoding if it had to be detected. Raise UnicodeDecodeError if it has none.
+    """Return the text of a file, and its encoding if it had to be detected. Raise UnicodeError if it has none.
 
     A byte order mark decides; otherwise the text is UTF-8, or in `encoding`, or in the encoding that fits it best.
     """
@@ -81,7 +81,7 @@ def _decoded(name: bytes, encoding: str | None, detected: str | None) -> str:
     if encoding is not None:
         try:
             return name.decode("utf-8" if _is_surely_utf8(name) else encoding)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise BadArchive(
                 f"the name {shown(name.decode(_FALLBACK))!r} is not in the encoding {encoding}; name another one in "
                 "layout.encoding, or leave it out"
@@ -151,7 +151,7 @@ def _is_alphabetic(sample: bytes) -> bool:
 def _decodes(data: bytes, encoding: str) -> bool:
     try:
         data.decode(encoding)
-    except UnicodeDecodeError:
+    except UnicodeError:
         return False
     return True
 

@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass
 class Ignored:
-    """How many by-products of operating systems an archive has, and some of them: one of each folder first."""
+    """How many files of an archive are ignored, and some of them: one of each folder first."""
 
     count: int = 0
     by_folder: dict[str, str] = field(default_factory=dict)
@@ -34,7 +34,15 @@ class Ignored:
 
     def add(self, name: str) -> None:
         self.count += 1
-        folder = name.partition("/")[0]
+        self._show(name)
+
+    def merge(self, ignored: "Ignored") -> None:
+        self.count += ignored.count
+        for name in ignored.examples:
+            self._show(name)
+
+    def _show(self, name: str) -> None:
+        folder = "/".join(name.split("/", 2)[:2])
         if folder not in self.by_folder and len(self.by_folder) < _MOST_EXAMPLES:
             self.by_folder[folder] = name
         elif len(self.others) < _MOST_EXAMPLES:

@@ -9,6 +9,14 @@ IMAGES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif", ".jp2", ".ppm", ".pgm"),
 )
+_DOCUMENTS = frozenset(  # extensions of files that are surely no images, and often lie beside them
+    {
+        *("txt", "md", "rst", "pdf", "doc", "docx", "rtf", "html", "htm", "css", "js", "log", "tex", "bib"),
+        *("csv", "tsv", "json", "jsonl", "xml", "yaml", "yml", "toml", "ini", "cfg", "xls", "xlsx", "parquet", "db"),
+        *("py", "ipynb", "m", "sh", "bat", "r", "mat", "npy", "npz", "pkl", "h5", "hdf5", "pt", "pth", "onnx"),
+        *("mp4", "avi", "mov", "mkv", "webm", "mp3", "wav", "exe", "dll"),
+    }
+)
 _CLUTTER = frozenset(  # in lower case: what operating systems, NAS servers and editors leave behind
     {
         *("__macosx", ".trashes", ".trash", ".spotlight-v100", ".fseventsd", ".temporaryitems", ".appledouble"),
@@ -23,6 +31,11 @@ def clean(raw: str) -> str:
     """Return the name without empty and `.` parts; a leading `/` is kept."""
     parts = [part for part in raw.split("/") if part not in ("", ".")]
     return ("/" if raw.startswith("/") else "") + "/".join(parts)
+
+
+def is_document(name: str) -> bool:
+    """Return whether a file is surely no image, by its extension; other files, and those without one, may be."""
+    return name.rpartition(".")[2].lower() in _DOCUMENTS and "." in name
 
 
 def is_clutter(name: str) -> bool:

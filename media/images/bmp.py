@@ -7,7 +7,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from contract.errors import BadImage
 from media.images.source import Request, Source, check_rows, loaded, opened
 
-_MOST_RUNS = 2**20  # about a second in Python; an encoder writes a run for up to 255 pixels
+_MOST_RUNS = 2**19  # about half a second in Python; an encoder writes a run for up to 255 pixels
 
 
 def bmp_source(data: bytes, request: Request) -> Source:
@@ -21,7 +21,7 @@ def bmp_source(data: bytes, request: Request) -> Source:
     if not isinstance(args, tuple):
         raise BadImage("the BMP image's header is damaged")
     if codec == "bmp_rle":
-        return Source(width, height, width * height, lambda: (_run_length(image, data[offset:], args), False))
+        return Source(width, height, width * height, lambda: _run_length(image, data[offset:], args, request))
     needed, stride = offset + args[1] * height, args[1]
 
     def load() -> tuple[Image.Image, bool]:
@@ -39,19 +39,26 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image
 
 
-def _run_length(image: Image.Image, data: bytes, args: tuple[object, ...]) -> Image.Image:
+def _run_length(
+    image: Image.Image, data: bytes, args: tuple[object, ...], request: Request
+) -> tuple[Image.Image, bool]:
     """Decode RLE8 or RLE4 as Pillow does, but in time that depends on the file's size only."""
     width, height = image.size
     four_bits, direction = args[1], args[2]
-    indices = _indices(data, width, height, bool(four_bits))
+    indices, rows = _indices(data, width, height, bool(four_bits))
+    if rows < height:
+        check_rows(rows, height, request)
     result = Image.fromarray(indices[::-1] if direction == -1 else indices)
     if image.palette is not None:
         result.putpalette(image.palette.palette, image.palette.rawmode or "RGB")
-    return result
+    return result, rows < height
 
 
-def _indices(data: bytes, width: int, height: int, four_bits: bool) -> np.ndarray:
-    """Return the uint8 (height, width) palette indices, bottom row first; what the file leaves out is zero."""
+def _indices(data: bytes, width: int, height: int, four_bits: bool) -> tuple[np.ndarray, int]:
+    """Return the uint8 (height, width) palette indices, and how many rows the file holds.
+
+    The bottom row is the first. What an end marker leaves out is zero and counts as held.
+    """
     indices = np.zeros(width * height, np.uint8)
     read = place = column = 0  # `place` is where the next pixel goes, `column` its column as the runs count it
     for _ in range(_MOST_RUNS):
@@ -80,9 +87,8 @@ def _indices(data: bytes, width: int, height: int, four_bits: bool) -> np.ndarra
             place, column, read = place + run, column + value, read + size + size % 2
     else:
         raise BadImage("the BMP's run-length encoding is too long to decode; save the image as PNG")
-    if place < len(indices) * 0.9 and read + 2 > len(data):
-        raise BadImage("the image is damaged or cut off")
-    return indices.reshape(height, width)
+    ended = data[read - 2 : read] == b"\0\1"
+    return indices.reshape(height, width), height if ended else min(place // width, height)
 
 
 def _nibbles(data: bytes) -> np.ndarray:

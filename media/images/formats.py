@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+from PIL import Image
 from PIL.PpmImagePlugin import PpmImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -25,14 +27,19 @@ _AGAIN = "download the image again"
 
 
 def _webp_source(data: bytes, request: Request) -> Source:
-    return simple(WebPImageFile, data)
+    return simple(WebPImageFile, data, 2)  # libwebp keeps a canvas beside the pixels
 
 
 def _netpbm_source(data: bytes, request: Request) -> Source:
-    source = opened(PpmImageFile, data)
-    if source.tile[0][0] != "raw":
-        raise BadImage(f"a PGM or PPM file with other than 255 levels; {_CONVERT}")
-    return simple(PpmImageFile, data)
+    header = opened(PpmImageFile, data[:_NETPBM_HEADER])
+    if header.tile[0][0] != "raw":
+        raise BadImage(f"a PGM or PPM file with other than 256 levels; {_CONVERT}")
+    source = simple(PpmImageFile, data)
+    return source._replace(load=lambda: (_sixteen_bits(source.load()[0]), False))
+
+
+def _sixteen_bits(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image).astype(np.uint16)) if image.mode == "I" else image
 
 
 _READ: tuple[tuple[bytes, Open], ...] = (
@@ -88,6 +95,7 @@ _NOT_READ = (
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEAD = 1024
+_NETPBM_HEADER = 4096  # bytes; Pillow reads comments byte by byte
 
 
 def source_of(data: bytes, request: Request) -> Source:

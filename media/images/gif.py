@@ -6,6 +6,8 @@ from contract.errors import BadImage
 from media.images.source import Request, Source, simple
 
 _EXTENSION, _IMAGE = 0x21, 0x2C
+_MOST_EXTENSIONS = 1000  # before the first frame
+_MOST_BLOCKS = 2**20  # of up to 255 bytes
 _CONTROL = 0xF9  # of the next image: its transparent colour
 
 
@@ -21,7 +23,9 @@ def _first_frame(data: bytes) -> bytes:
         raise damaged
     start = 13 + _table(data[10])
     header, control = data[:start], b""
-    while start + 1 < len(data):
+    for _ in range(_MOST_EXTENSIONS):
+        if start + 1 >= len(data):
+            break
         if data[start] == _EXTENSION:
             end = _blocks_end(data, start + 2)
             if data[start + 1] == _CONTROL:
@@ -41,7 +45,10 @@ def _table(flags: int) -> int:
 
 
 def _blocks_end(data: bytes, position: int) -> int:
-    """Return where a chain of data blocks ends."""
-    while position < len(data) and (size := data[position]):
+    """Return where a chain of data blocks ends; raises BadImage if it is too long to follow."""
+    for _ in range(_MOST_BLOCKS):
+        size = data[position] if position < len(data) else 0
         position += size + 1
-    return position + 1
+        if not size:
+            return position
+    raise BadImage("the GIF has too many blocks; save it as PNG")

@@ -3,7 +3,6 @@
 from PIL.AvifImagePlugin import AvifImageFile
 from pillow_heif import HeifImageFile
 
-from media.images.limits import LARGE
 from media.images.source import Request, Source, simple
 
 _WEIGHT = 2  # decoded planes beside the pixels
@@ -21,4 +20,4 @@ def heic_source(data: bytes, request: Request) -> Source:
 
 def _alone(source: Source) -> Source:
     # The inner bitstream may be larger than the header says, and the libraries decode it in several threads anyway.
-    return source._replace(cost=max(source.cost, LARGE + 1))
+    return source._replace(alone=True)

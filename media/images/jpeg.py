@@ -5,13 +5,13 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from contract.errors import BadImage
-from media.images.jpeg_scans import SCAN_START, whole_rows
+from media.images.jpeg_scans import SCAN_START, check_header, whole_rows
 from media.images.source import DAMAGE, Request, Source, check_rows, loaded, opened
 
 _END = b"\xff\xd9"
 _MOST_SCANS = 16  # passes over all blocks of the largest image; encoders write 10
 _REDUCED = 4  # a baseline JPEG may have so many times `max_pixels`
-_SLOW = 5 * 10**10  # bytes times pixels; scans of 12 bytes take over a second above it
+SLOW = 5 * 10**10  # bytes times pixels; a file of scans of 12 bytes takes over a second above it
 _FILLER = bytes(byte for byte in np.random.default_rng(7).bytes(4096) if byte != 0xFF)
 
 
@@ -20,6 +20,7 @@ def jpeg_source(data: bytes, request: Request) -> Source:
 
     A file that is cut off in its last tenth is decoded as by Pillow with LOAD_TRUNCATED_IMAGES, and counts as repaired.
     """
+    check_header(data)
     image = _open(data)
     width, height = image.size
     single = _has_one_scan(image, data)
@@ -38,11 +39,6 @@ def jpeg_source(data: bytes, request: Request) -> Source:
             return _load(_repaired(data, width, height, single, request), scale), True
 
     return Source(width, height, cost, load)
-
-
-def is_slow(data: bytes, pixels: int) -> bool:
-    """Return whether a JPEG of this length can hold so many scans that they must be counted."""
-    return len(data) * pixels > _SLOW
 
 
 def _open(data: bytes) -> JpegImageFile:
@@ -79,15 +75,23 @@ def _load(image: JpegImageFile, scale: int) -> Image.Image:
 def _repaired(data: bytes, width: int, height: int, single: bool, request: Request) -> JpegImageFile:
     """Return the image with an end marker after what is there; raises BadImage if too little is."""
 
-    def difference(body: bytes) -> int:
-        """Return the number of rows that do not depend on what follows `body`."""
+    def readable(body: bytes) -> int:
+        """Return the rows that do not depend on what follows `body`; of the row of blocks at its end, their share.
+
+        Half of the block that the file ends in is counted.
+        """
         scale = 8 if single else 1 if width * height <= 2**24 else 2
         first, second = (np.asarray(_load(_open(body + more), scale)) for more in (_END, _FILLER + _END))
-        rows = np.flatnonzero((first != second).reshape(len(first), -1).any(axis=1))
-        return min(height, int(rows[0]) * scale) if len(rows) else height
+        different = (first != second).reshape(*first.shape[:2], -1).any(axis=2)
+        if not different.any():
+            return height
+        row, column = (scale * number for number in divmod(int(different.argmax()), different.shape[1]))
+        layers = _open(data).layer if single else [(0, 1, 1, 0)]
+        across, down = (8 * max(layer[axis] for layer in layers) for axis in (1, 2))
+        return int(row + min(down, height - row) * min(1, (column + across / 2) / width))
 
     try:
-        body, rows = whole_rows(data.rstrip(b"\0"), height, difference)
+        body, rows = whole_rows(data.rstrip(b"\0").rstrip(b"\xff"), height, readable)
     except DAMAGE as error:
         raise BadImage("the image is damaged or cut off") from error
     check_rows(rows, height, request)

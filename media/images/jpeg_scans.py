@@ -4,12 +4,34 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from contract.errors import BadImage
+
 SCAN_START = b"\xff\xda"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # not within the entropy-coded data of a scan
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_STANDALONE = frozenset(bytes([marker]) for marker in (0, 1, *range(0xD0, 0xDA), 0xFF))
+_MOST_SEGMENTS, _MOST_JUNK, _HEADER = 4096, 2**20, 32 * 2**20  # the last two in bytes
 _SCAN, _END = 0xDA, 0xD9
 _UNKNOWN = 99  # the lowest bit of a coefficient that no scan has coded
 _ALMOST = 1  # the lowest bit of a coefficient that is precise enough to look at
+
+
+def check_header(data: bytes) -> None:
+    """Raise BadImage if what comes before the first scan would take long to read: Pillow does it in Python."""
+    position = 2
+    junk = 0
+    for _ in range(_MOST_SEGMENTS):
+        start = data.find(b"\xff", position)
+        marker = data[start + 1 : start + 2]
+        junk += (start if start >= 0 else len(data)) - position
+        if junk > _MOST_JUNK or start > _HEADER:
+            break
+        if start < 0 or marker in (b"", b"\xda"):
+            return
+        position = start + 1
+        if marker not in _STANDALONE:
+            position += 1 + int.from_bytes(data[start + 2 : start + 4], "big")
+    raise BadImage("the JPEG has too much metadata; save it without")
 
 
 class _Segment(NamedTuple):

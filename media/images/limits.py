@@ -21,7 +21,7 @@ class ImageSettings(BaseSettings):
         default=128 * 2**20,
         ge=2**20,
         le=2**30,
-        description="Width × height of the largest image that is decoded. A pixel takes about 8 bytes of memory. "
+        description="Width × height of the largest image that is decoded. A pixel takes 4 to 12 bytes of memory. "
         "Baseline JPEGs may have 4 times as many, as they are decoded at a reduced scale.",
     )
 
@@ -32,6 +32,6 @@ def max_pixels() -> int:
     return ImageSettings().max_pixels
 
 
-def turn(pixels: int) -> AbstractContextManager[object]:
-    """Return a context in which an image with so many pixels in memory may be decoded; large ones wait in line."""
-    return _ONE_LARGE if pixels > LARGE else nullcontext()
+def turn(pixels: int, alone: bool) -> AbstractContextManager[object]:
+    """Return a context for decoding an image with so many pixels in memory; large ones, and those `alone`, queue."""
+    return _ONE_LARGE if alone or pixels > LARGE else nullcontext()

@@ -15,9 +15,11 @@ _START = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _ROTATING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0", b"exif\0")  # texts that may hold the orientation
+_MOST_CHUNKS = 2**17
 _METADATA = 2**20  # bytes of metadata that may rotate the image; larger ones are skipped
 _REPAIRABLE = 256 * 2**20  # bytes of pixels
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS by colour type; shorter ones are ignored, as by libpng
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 
 
@@ -36,6 +38,8 @@ def png_source(data: bytes, request: Request) -> Source:
     chunks = [chunk for chunk in _chunks(data) if _needed(chunk)]
     if not chunks or chunks[0].kind != b"IHDR" or len(chunks[0].data) != 13:
         raise BadImage("the PNG image's header is damaged")
+    colour = chunks[0].data[9]
+    chunks = [chunk for chunk in chunks if chunk.kind != b"tRNS" or len(chunk.data) >= _TRANSPARENT.get(colour, 0)]
     whole = chunks[-1].kind == b"IEND"
     image = opened(PngImageFile, _file(chunks))
     if image.mode == "P" and image.palette is None:
@@ -56,7 +60,9 @@ def png_source(data: bytes, request: Request) -> Source:
 def _chunks(data: bytes) -> Iterator[_Chunk]:
     """Yield the chunks up to IEND or to where the file ends or turns into something else."""
     position = len(_START)
-    while position + 8 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, position)
         if not kind.isalpha():
             return
@@ -72,6 +78,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         if kind == b"IEND":
             return
         position += 12 + length
+    raise BadImage("the PNG has too many chunks; save it again")
 
 
 def _needed(chunk: _Chunk) -> bool:
@@ -127,7 +134,7 @@ def _repaired(chunks: list[_Chunk], height: int, request: Request) -> bytes:
     missing = -(-(total - len(pixels)) // row)
     step = height // rows if rows else 1
     check_rows(max(0, height - missing * step) if missing <= rows else 0, height, request)
-    whole = zlib.compress(pixels + bytes(total - len(pixels)), 1)
+    whole = zlib.compress(pixels[: total - missing * row].ljust(total, b"\0"), 1)
     before = [chunk for chunk in chunks if chunk.kind not in (b"IDAT", b"IEND")]
     return _file([*before, _Chunk(b"IDAT", whole, True), _Chunk(b"IEND", b"", True)])
 

@@ -33,7 +33,7 @@ def _resizable(image: Image.Image, mode: Mode) -> Image.Image:
             table[transparent] = 0
         return Image.fromarray(table[np.asarray(image)])
     if image.has_transparency_data:
-        return image.convert("RGBA").convert("RGBa")
+        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
     return image if image.mode == mode else image.convert(mode)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -32,6 +33,7 @@ DAMAGE = (
     zlib.error,
 )
 
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, once for each file
 Image.MAX_IMAGE_PIXELS = None  # media.images has its own limit, which raises; Pillow only warns
 
 
@@ -47,13 +49,14 @@ class Source(NamedTuple):
     """An image file whose header was read; `width` and `height` are as stored.
 
     `cost` is the memory that `load` needs, in pixels of RGB. `load` returns the image and whether it was repaired;
-    raises BadImage.
+    raises BadImage. One image that is `alone` is decoded at a time: its memory cannot be told from its header.
     """
 
     width: int
     height: int
     cost: int
     load: Callable[[], tuple[Image.Image, bool]]
+    alone: bool = False
 
 
 def opened(plugin: type[Plugin], data: bytes) -> Plugin:
@@ -82,5 +85,7 @@ def simple(plugin: type[ImageFile], data: bytes, weight: int = 1) -> Source:
 
 def check_rows(rows: int, height: int, request: Request) -> None:
     """Raise BadImage if a file that ends after `rows` of `height` rows must not be repaired."""
-    if request.strict or rows < KEPT_SHARE * height:
-        raise BadImage(f"the image is cut off: {rows} of its {height} rows can be read")
+    if rows < KEPT_SHARE * height:
+        raise BadImage(f"the image is cut off after {rows} of its {height} rows")
+    if request.strict:
+        raise BadImage(f"the image is cut off after {rows} of its {height} rows; without `strict` it is repaired")

@@ -63,11 +63,10 @@ def _check_directory(data: bytes) -> None:
         start += struct.calcsize(order + count_type)
         if count > _MOST_TAGS:
             raise BadImage("the TIFF image's header is damaged")
-        for number in range(count):
-            _, kind, values = struct.unpack_from(entry, data, start + number * size)
-            if kind not in _BYTE_TYPES and values > _MOST_VALUES:
-                raise BadImage("the TIFF has too many strips or tiles; save it with larger ones")
-    except struct.error:
+        entries = [struct.unpack_from(entry, data, start + number * size) for number in range(count)]
+        if sum(values for _, kind, values in entries if kind not in _BYTE_TYPES) > _MOST_VALUES:
+            raise BadImage("the TIFF has too many strips or tiles; save it with larger ones")
+    except (struct.error, OverflowError):
         raise BadImage("the TIFF image's header is damaged") from None
 
 

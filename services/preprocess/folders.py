@@ -4,18 +4,24 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from contract.datasets import Split
 from contract.errors import BadDataset
+from media.archives.names import is_document
 from media.archives.rejections import shown
-from services.preprocess import csv_manifest
+from services.preprocess.tables import is_table
 
-MOST_WRAPPERS = 2
+MOST_WRAPPERS = 16
+NO_CLASS = "has no class folder"
+OUTSIDE = "not in a split folder"
 _NAME = re.compile(
-    r"(?:(?P<prefix>.+)[ _-])?(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?))"
-    r"(?:[ _-]?(?:set|data|images?))?",
+    r"(?:(?P<prefix>.+)[ _-])?"
+    r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?|eval(?:uation)?))"
+    r"(?:[ _-]?(?:set|data|images?))?(?:[ _-]?(?:19|20)\d\d)?",
     re.IGNORECASE,
 )
+_UNLABELED = re.compile(r"(?:un|not[ _-]?)label(?:l?ed)(?:[ _-].*)?|unsup(?:ervised)?", re.IGNORECASE)
 _SUFFIXES = ("set", "data", "image", "images")
 _PLAIN = (None, "seg")  # prefixes of names that are splits whatever stands beside them
 
@@ -28,21 +34,55 @@ class SplitFolder:
     depth: int
 
 
+class Tree:
+    """The folders of files, by their names; `files` maps these to names in the archive."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = files
+
+    @cached_property
+    def paths(self) -> list[list[str]]:
+        """Each folder that has files that may be images, once, as the names on its path."""
+        folders: dict[str, None] = {}
+        for name in self.files:
+            folder = name.rpartition("/")[0]
+            if folder not in folders and not is_document(name):
+                folders[folder] = None
+        return [folder.split("/") for folder in folders if folder]
+
+    @cached_property
+    def inside(self) -> dict[str, set[str]]:
+        """The names of the folders directly in each top folder that is not one of unlabeled images."""
+        inside: dict[str, set[str]] = defaultdict(set)
+        for path in self.paths:
+            if not is_unlabeled(path[0]):
+                inside[path[0]].update(path[1:2])
+        return dict(inside)
+
+
 def split_named(name: str) -> Split | None:
     """Return the split that a usual name means, in any case: `train`, `Validation`, `seg_test`, `test_set`."""
     prefix, split = _parsed(name)
     return split if prefix in _PLAIN else None
 
 
-def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
+def is_unlabeled(folder: str) -> bool:
+    """Return whether a folder is named for images without a class, such as `unlabeled`; it is never a class."""
+    return bool(_UNLABELED.fullmatch(folder.strip()))
+
+
+def split_folders(tree: Tree) -> dict[str, SplitFolder]:
     """Return the top folders that name splits, or nothing if the top folders are classes.
 
     They name splits if all of them have the name of a split, or if there is a training folder with folders in it
     and a validation or test folder, whatever else is there. A single folder called `test_images` or the like wraps
     the dataset; only a plain name such as `train` is a split then. Raise BadDataset if it cannot be told.
     """
-    paths = _folders(names)
-    inside = _inside(paths)
+    inside = {folder: set(names) for folder, names in tree.inside.items()}
+    if len(inside) > 1 and not all(inside.values()):
+        for name in tree.files:
+            if is_table(name) and name.count("/") == 1 and (folder := name.partition("/")[0]) in inside:
+                inside[folder].add(name)  # a manifest in a split folder, in place of class folders
     splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
     if len(splits) < len(inside) and not _are_splits(splits, inside):
         _check_training_is_a_class(splits, inside)
@@ -50,37 +90,45 @@ def split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     if len(inside) == 1 and not all(name.isalpha() and not name.lower().endswith(_SUFFIXES) for name in inside):
         return {}
     below: dict[str, list[list[str]]] = defaultdict(list)
-    for path in paths:
+    for path in tree.paths:
         below[path[0]].append(path)
     return {folder: SplitFolder(split, _depth(folder, below[folder])) for folder, split in splits.items()}
 
 
-def unwrapped(files: Mapping[str, str]) -> dict[str, str] | None:
+def unwrapped(tree: Tree) -> dict[str, str] | None:
     """Return the files of the folder that wraps the dataset, by their names in it, or None if no folder does.
 
-    That is the only top folder, or the only one that has split folders in it. Raise BadDataset if several have.
+    The top folders are no splits. A wrapper is the only top folder, or the only one that has split folders in it.
+    Raise BadDataset if several have.
     """
-    paths = _folders(files)
-    inside = _inside(paths)
-    if split_folders(files):
-        return None
+    inside = tree.inside
     if len(inside) == 1:
         wrapper = next(iter(inside))
-        inner = _within(wrapper, files)
-        return inner if inside[wrapper] or csv_manifest.tables(inner) else None
-    holders = _holding_splits(paths, inside)
+        inner = _within(wrapper, tree.files)
+        return inner if inside[wrapper] or any(is_table(name) and "/" not in name for name in inner) else None
+    holders = _holding_splits(tree.paths, inside)
     if len(holders) > 1:
         raise BadDataset(
             f"{shown(holders[0])!r} and {shown(holders[1])!r} each have folders for training and testing; send only one"
         )
-    return _within(holders[0], files) if holders else None
+    return _within(holders[0], tree.files) if holders else None
+
+
+def better_level(tree: Tree, splits: Mapping[str, SplitFolder], level: int | str) -> int | None:
+    """Return the first other level that has several folders, if any, counted below the split folders."""
+    by_level: dict[int, set[str]] = defaultdict(set)
+    for path in tree.paths:
+        depth = splits[path[0]].depth if path[0] in splits else 0
+        for number, folder in enumerate(path[depth:], start=1):
+            by_level[number].add(folder)
+    return next((number for number in sorted(by_level) if number != level and len(by_level[number]) > 1), None)
 
 
 def _parsed(name: str) -> tuple[str | None, Split | None]:
     match = _NAME.fullmatch(name.strip())
     if match is None:
         return None, None
-    prefix = match["prefix"]
+    prefix = match["prefix"] if not (match["prefix"] or "").isdigit() else None  # 1_train, 2_test
     split = Split.TRAIN if match["train"] else Split.VAL if match["val"] else Split.TEST
     return prefix and prefix.lower(), split
 
@@ -96,19 +144,6 @@ def _with_one_prefix(folders: Iterable[str]) -> dict[str, Split]:
         splits for splits in by_prefix.values() if Split.TRAIN in splits.values() and len(set(splits.values())) > 1
     ]
     return several[0] if len(several) == 1 else {}
-
-
-def _folders(names: Iterable[str]) -> list[list[str]]:
-    """Return each folder that has files, once, as the names on its path."""
-    return [folder.split("/") for folder in dict.fromkeys(name.rpartition("/")[0] for name in names) if folder]
-
-
-def _inside(paths: Iterable[list[str]]) -> dict[str, set[str]]:
-    """Return the names of the folders directly in each top folder."""
-    inside: dict[str, set[str]] = defaultdict(set)
-    for folders in paths:
-        inside[folders[0]].update(folders[1:2])
-    return dict(inside)
 
 
 def _within(folder: str, files: Mapping[str, str]) -> dict[str, str]:

@@ -1,120 +1,174 @@
-"""Finds the CSV manifest of an archive, and the files that its rows name."""
+"""Finds the manifests of an archive among its tables."""
 
-import unicodedata
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
-from media.archives.names import IMAGES, clean
+from media.archives.names import IMAGES
 from media.archives.rejections import shown
-from services.preprocess import csv_manifest
-from services.preprocess.csv_manifest import Row
+from services.preprocess.columns import PATH, Row, find_columns, read_rows
+from services.preprocess.folders import SplitFolder, split_named
+from services.preprocess.manifest_paths import Paths
+from services.preprocess.tables import Table, is_table, read_table
 
 MOST_TABLES = 10
+_NAMES = ("manifest", "labels", "metadata")  # of tables that count before others, without their extension
+_WORDS = ("labels", "annotations", "metadata", "classes", "manifest", "list")  # in names such as train_labels.csv
+
+
+Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A CSV file, its rows, and the files that they may name."""
+    """A table that labels images: its name in the archive, its rows, and the files that they may name.
+
+    `split` is that of rows that name none. `encoding` is the one of the text that was detected, if it had to be.
+    """
 
     name: str
+    columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    paths: "Paths"
-
-
-def search(
-    files: Mapping[str, str], read: Callable[[str], bytes], most_rows: int
-) -> tuple[Manifest | None, dict[str, str]]:
-    """Return the manifest outside of any folder, if there is one, and why each other CSV file there is none.
-
-    `files` maps names to names in the archive; the reasons are by the latter. A file called manifest.csv or labels.csv
-    must be a manifest. Another CSV file is one if it has the columns, and at least half of its rows name files or it
-    names half of the files. A sample submission counts only without another manifest. Raise BadDataset if a file that
-    must be a manifest lacks the columns, or one with the columns cannot be read.
-    """
-    tables = csv_manifest.tables(files)
-    if not tables:
-        return None, {}
-    paths = Paths(files)
-    if tables[0].lower() in csv_manifest.NAMES:
-        return _read(tables[0], _content(tables[0], files, read), most_rows, paths), {}
-    strays = {files[table]: "one of several CSV files; name the one to use manifest.csv" for table in tables}
-    usable: list[str] = []
-    for table in tables[:MOST_TABLES]:
-        data = _content(table, files, read)
-        try:
-            csv_manifest.check_columns(table, data)
-        except BadDataset as error:
-            strays[files[table]] = error.message
-            continue
-        if _describes(_read(table, data, most_rows, paths), len(files)):
-            usable.append(table)
-        else:
-            strays[files[table]] = f"the rows of {shown(table)} name other files than those of the archive"
-    usable = [table for table in usable if "submission" not in table.lower()] or usable
-    if len(usable) != 1 or len(tables) > MOST_TABLES:
-        return None, strays
-    others = {file: reason for file, reason in strays.items() if file != files[usable[0]]}
-    return _read(usable[0], _content(usable[0], files, read), most_rows, paths), others
-
-
-def _read(table: str, data: bytes, most_rows: int, paths: "Paths") -> Manifest:
-    return Manifest(table, tuple(csv_manifest.rows(table, data, most_rows)), paths)
-
-
-def _content(table: str, files: Mapping[str, str], read: Callable[[str], bytes]) -> bytes:
-    try:
-        return read(files[table])
-    except BadImage as error:
-        raise BadDataset(f"{shown(table)} cannot be read: {error.message}") from error
-
-
-def _describes(manifest: Manifest, files: int) -> bool:
-    matched = [match[0] for row in manifest.rows if len(match := manifest.paths.matches(row.path)) == 1]
-    return bool(matched) and (2 * len(matched) >= len(manifest.rows) or 2 * len(set(matched)) >= files)
-
-
-class Paths:
-    """Finds the file of an archive that a manifest's path means.
-
-    A path means the file of this name; else the one file whose name ends with it, in whole folders; else the same
-    for image files without their extension. Names are compared in Unicode's NFC, because macOS writes NFD.
-    """
-
-    def __init__(self, files: Mapping[str, str]) -> None:
-        """Index the files by their names relative to the manifest; the values are their names in the archive."""
-        self._exact = {_composed(name): file for name, file in files.items()} | dict(files)
-        self._files = tuple(files.values())
-
-    def matches(self, path: str) -> list[str]:
-        """Return the file that the path means, no file, or two if there are several."""
-        key = path if path in self._exact else _composed(clean(path.replace("\\", "/")))
-        if not key or key in self._exact:
-            return [self._exact[key]] if key else []
-        ending = f"/{key}"[::-1]
-        for names in self._endings:
-            first = bisect_left(names, (ending, ""))
-            if matching := [file for name, file in names[first : first + 2] if name.startswith(ending)]:
-                return matching
-        return []
+    paths: Paths
+    split: Split | None = None
+    encoding: str | None = None
 
     @cached_property
-    def _endings(self) -> tuple[list[tuple[str, str]], ...]:
-        """All files, and image files without their extension."""
-        whole = [(_composed(file), file) for file in self._files]
-        return _ordered(whole), _ordered((key.rpartition(".")[0], file) for key, file in whole if _image(key))
+    def matches(self) -> list[list[str]]:
+        """The files that each row may mean."""
+        return [self.paths.matches(row.path) for row in self.rows]
 
 
-def _composed(name: str) -> str:
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+@dataclass
+class Search:
+    """What was found: manifests, and tables that are none, by their names in the archive, with the reason."""
+
+    manifests: list[Manifest] = field(default_factory=list)
+    strays: dict[str, str] = field(default_factory=dict)
 
 
-def _image(name: str) -> bool:
-    return name.lower().endswith(IMAGES)
+@dataclass(frozen=True)
+class Reader:
+    """Reads tables: `read` returns a file's bytes, `group_by` names a column."""
+
+    read: Read
+    most_rows: int
+    encoding: str | None = None
+    group_by: str | None = None
+
+    def table(self, name: str, file: str) -> Table:
+        try:
+            return read_table(name, self.read(file), self.encoding, PATH)
+        except BadImage as error:
+            raise BadDataset(f"{shown(name)} cannot be read: {error.message}") from error
+
+    def manifest(self, table: Table, file: str, paths: Paths) -> Manifest:
+        columns = find_columns(table, self.group_by)
+        rows = tuple(read_rows(table, columns, self.most_rows))
+        return Manifest(file, table.columns, rows, paths, encoding=table.encoding)
 
 
-def _ordered(names: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the files sorted by their names read backwards, so that equal endings are neighbours."""
-    return sorted((f"/{name}"[::-1], file) for name, file in names)
+def search(files: Mapping[str, str], reader: Reader) -> Search:
+    """Return the manifests outside of any folder, and why each other table there is none.
+
+    `files` maps names to names in the archive. A file called manifest.csv must be a manifest. Another table is one if
+    it has the columns, and at least half of its rows name files or it names half of the files. Several are used
+    together if their names say different splits (train.csv and test.csv). A sample submission counts only without
+    another manifest. Raise BadDataset if a file that must be a manifest is none, or one with the columns is unreadable.
+    """
+    tables = sorted(name for name in files if "/" not in name and is_table(name))
+    result = Search()
+    if not tables:
+        return result
+    paths = Paths(files)
+    if required := next((name for name in tables if _stem(name) == "manifest"), None):
+        result.manifests.append(reader.manifest(reader.table(required, files[required]), files[required], paths))
+        result.strays = {files[name]: f"{shown(required)} is the manifest" for name in tables if name != required}
+        return result
+    usable: dict[str, Manifest] = {}
+    for name in sorted(tables, key=_preference)[:MOST_TABLES]:
+        try:
+            table = reader.table(name, files[name])
+            find_columns(table)
+        except BadDataset as error:
+            result.strays[files[name]] = error.message
+            continue
+        manifest = reader.manifest(table, files[name], paths)
+        if reason := _stray(name, manifest, len(files) - len(tables)):
+            result.strays[files[name]] = reason
+        else:
+            usable[name] = manifest
+    result.manifests = _chosen(usable)
+    chosen = {manifest.name for manifest in result.manifests}
+    for name in tables:
+        if files[name] not in chosen:
+            result.strays.setdefault(files[name], "one of several tables; name the one to use manifest.csv")
+    return result
+
+
+def search_split_folders(files: Mapping[str, str], splits: Mapping[str, SplitFolder], reader: Reader) -> Search:
+    """Return the manifests directly in split folders, for the files of that folder, as in `train/metadata.jsonl`."""
+    result = Search()
+    for folder in sorted({name.rpartition("/")[0] for name in files if is_table(name)}):
+        parts = folder.split("/")
+        split = splits.get(parts[0])
+        if split is None or len(parts) != split.depth:
+            continue
+        start = f"{folder}/"
+        inner = search({n.removeprefix(start): file for n, file in files.items() if n.startswith(start)}, reader)
+        result.manifests += (replace(manifest, split=split.split) for manifest in inner.manifests)
+        result.strays |= inner.strays
+    return result
+
+
+def search_other_folders(files: Mapping[str, str], reader: Reader) -> Search:
+    """Return the manifest in a folder without images, as `annotations/labels.csv` beside `images/`."""
+    tables = {name for name in files if is_table(name) and name.count("/") == 1}
+    if tables:
+        with_images = {name.partition("/")[0] for name in files if name.lower().endswith(IMAGES)}
+        tables = {name for name in tables if name.partition("/")[0] not in with_images}
+    inner = {name.rpartition("/")[2]: files[name] for name in tables}
+    if not tables or len(inner) < len(tables):
+        return Search()
+    rest = {name: file for name, file in files.items() if name not in tables}
+    return search(rest | inner, reader)
+
+
+def _chosen(usable: Mapping[str, Manifest]) -> list[Manifest]:
+    """Return the one to use of several manifests, or those of different splits, or none if it cannot be told."""
+    serious = {name: manifest for name, manifest in usable.items() if "submission" not in name.lower()} or usable
+    if len(serious) == 1:
+        return list(serious.values())
+    splits = {name: split for name in serious if (split := _split_of(name))}
+    if len(splits) > 1 and len(set(splits.values())) == len(splits):
+        return [replace(serious[name], split=split) for name, split in splits.items()]
+    preferred = [name for name in serious if _stem(name) in _NAMES]
+    return [serious[preferred[0]]] if preferred else []
+
+
+def _stray(name: str, manifest: Manifest, images: int) -> str | None:
+    """Return why a table with the columns of a manifest is none, or None."""
+    matched = [files[0] for files in manifest.matches if len(files) == 1]
+    labels = [row.label for row in manifest.rows]
+    if len(set(labels)) == len(labels) > 1 and images > 2 * len(labels):
+        return f"{shown(name)} lists each class once and no images"
+    if matched and (2 * len(matched) >= len(manifest.rows) or 2 * len(set(matched)) >= images):
+        return None
+    return f"the rows of {shown(name)} name other files than those of the archive"
+
+
+def _preference(name: str) -> tuple[bool, str]:
+    return _stem(name) not in _NAMES, name
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0].lower()
+
+
+def _split_of(name: str) -> Split | None:
+    """Return the split that the name of a table says: train.csv, test_labels.csv, labels_val.csv."""
+    stem = _stem(name)
+    parts = [part for part in stem.replace("-", "_").split("_") if part not in _WORDS]
+    return split_named(stem) or split_named("_".join(parts))

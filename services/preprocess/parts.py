@@ -11,6 +11,7 @@ from contract.errors import BadDataset
 from media.archives.limits import Limits
 from media.archives.places import check_total
 from media.archives.rejections import Rejections, shown
+from services.preprocess.class_warnings import class_warnings
 from services.preprocess.index import merge_indexes
 from services.preprocess.plan import PlanHead
 from services.preprocess.statistics import Moments
@@ -58,7 +59,7 @@ def merge_parts(
 ) -> DatasetManifest:
     """Merge all parts of an archive, in order. Only the shard boundaries depend on how it was divided.
 
-    Raise BadArchive if the whole archive is over the limits, BadDataset if a class has no usable training image.
+    Raise BadArchive if the whole archive is over the limits, BadDataset if a class has no usable image.
     """
     check_total(head.inflated + sum(part.inflated for part in parts), limits)
     rejections = Rejections()
@@ -69,13 +70,14 @@ def merge_parts(
         split: {label: sum(part.counts_by_class[split][label] for part in parts) for label in head.classes}
         for split in Split
     }
-    _check_training(counts[Split.TRAIN], rejections)
+    _check_training(counts, rejections)
     mean, std = sum((part.moments for part in parts), start=Moments()).mean_and_std()
     path = folder / "index.parquet"
     counts_of_shards = [{split: len(part.shards[split]) for split in Split} for part in parts]
     data_sha256, duplicates = merge_indexes([part.index for part in parts], counts_of_shards, fetch, path)
     warnings = Warnings()
     warnings.merge(head.warnings)
+    warnings.merge(class_warnings(counts))
     _add_file_warnings(warnings, parts)
     warnings.merge(duplicates)
     return DatasetManifest(
@@ -96,13 +98,13 @@ def merge_parts(
     )
 
 
-def _check_training(counts: dict[str, int], rejections: Rejections) -> None:
-    """Raise BadDataset if a class has no training image."""
-    missing = [label for label, count in counts.items() if count == 0]
-    if len(missing) == len(counts):
+def _check_training(counts: dict[Split, dict[str, int]], rejections: Rejections) -> None:
+    """Raise BadDataset if no class has a training image, or a class has no image at all."""
+    if not any(counts[Split.TRAIN].values()):
         raise BadDataset(f"no training image can be used{rejections.summary()}")
-    if missing:
-        raise BadDataset(f"class {shown(missing[0])!r} has no usable training image{rejections.summary()}")
+    for label in counts[Split.TRAIN]:
+        if not any(by_class[label] for by_class in counts.values()):
+            raise BadDataset(f"class {shown(label)!r} has no usable image{rejections.summary()}")
 
 
 def _add_file_warnings(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:

@@ -14,9 +14,11 @@ from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.preprocess.decisions import decide
-from services.preprocess.layout import ImageFile, arrange
+from services.preprocess.layout import arrange
+from services.preprocess.placement import ImageFile
 from services.preprocess.sampling import sample_images
 from services.preprocess.split import assign_splits
+from services.preprocess.warnings import Warnings
 from worker.members import with_places
 
 SPLITS = tuple(Split)
@@ -62,9 +64,13 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bo
     """
     rejections = Rejections()
     with Archive(path, limits, rejections, spec.layout.encoding) as archive:
-        images = arrange(archive.names, archive.read, archive.limits, rejections)
+        warnings = Warnings()
+        warnings.add_archive(archive)
+        images = arrange(
+            archive.names, archive.read, archive.limits, rejections, spec.layout, spec.split.group_by, warnings
+        )
         classes = tuple(sorted({image.label for image in images}))
-        rows = _rows(archive, images, spec, classes)
+        rows = _rows(archive, images, spec, classes, warnings)
         names = rows["path"].to_pylist()
         sample = sample_images(len(names), lambda number, most: archive.head(names[number], most))
         image, decisions = decide(spec.image, sample)
@@ -75,7 +81,7 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bo
             strict=spec.strict,
             places=places,
             decisions=decisions,
-            warnings=(),
+            warnings=warnings.all,
             rejected=len(rejections),
             rejected_files=rejections.first(),
             inflated=archive.inflated,
@@ -83,9 +89,15 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bo
     return Plan(head, rows)
 
 
-def _rows(archive: Archive, images: tuple[ImageFile, ...], spec: PreprocessSpec, classes: tuple[str, ...]) -> pa.Table:
+def _rows(
+    archive: Archive,
+    images: tuple[ImageFile, ...],
+    spec: PreprocessSpec,
+    classes: tuple[str, ...],
+    warnings: Warnings,
+) -> pa.Table:
     labels = {label: number for number, label in enumerate(classes)}
-    by_split = assign_splits(images, spec.split)
+    by_split = assign_splits(images, spec.split, warnings)
     ordered = [(image, number) for number, split in enumerate(SPLITS) for image in by_split[split]]
     return with_places(
         pa.table(

@@ -3,16 +3,19 @@
 from collections.abc import Iterable
 
 from contract.datasets import DatasetWarning
+from media.archives.archive import Archive
+from media.archives.listing import Ignored
 from media.archives.rejections import shown
 
 MOST_EXAMPLES = 10
 
 
 class Warnings:
-    """The warnings of one dataset, in the order in which they were added."""
+    """The warnings of one dataset, in the order in which they were added; that of ignored files is the last."""
 
     def __init__(self) -> None:
         self._warnings: list[DatasetWarning] = []
+        self._ignored = Ignored()
 
     def add(self, code: str, message: str, examples: Iterable[str], advice: str, count: int | None = None) -> None:
         """Add a warning with the first examples; `count` is their number if it is not given. None are no warning."""
@@ -29,9 +32,39 @@ class Warnings:
         """Add warnings collected elsewhere."""
         self._warnings += warnings
 
+    def add_archive(self, archive: Archive) -> None:
+        """Warn of the encoding that was detected for the names of an archive, and of files that it ignores."""
+        self._ignored.merge(archive.ignored)
+        if archive.detected_encoding:
+            names = [name for name in archive.names if not name.isascii()]
+            self.add_encoding(archive.detected_encoding, names)
+
+    def add_encoding(self, encoding: str, names: Iterable[str]) -> None:
+        self.add(
+            "encoding_detected",
+            f"names or texts are not UTF-8 and were read as {encoding}, which fits them best",
+            names,
+            "If the names are wrong, say their encoding in layout.encoding, such as shift_jis, gbk, big5 or cp866.",
+        )
+
+    def ignore(self, name: str) -> None:
+        """Count a file that is no part of the dataset."""
+        self._ignored.add(name)
+
     @property
     def all(self) -> tuple[DatasetWarning, ...]:
-        return tuple(self._warnings)
+        warnings = Warnings()
+        ignored = self._ignored
+        warnings.add(
+            "ignored_files",
+            f"{plural(ignored.count, 'file')} {'is' if ignored.count == 1 else 'are'} no part of the dataset and "
+            f"{'was' if ignored.count == 1 else 'were'} ignored",
+            ignored.examples,
+            "Nothing, if they are left by an operating system or without a class; otherwise move them to a class "
+            "folder.",
+            ignored.count,
+        )
+        return (*self._warnings, *warnings._warnings)
 
 
 def plural(count: int, noun: str, plural: str | None = None) -> str:

@@ -150,7 +150,7 @@ class Client:
     def predict(
         self, model: str, image: bytes, *, top_k: int = 1, alias: str | None = None, version: int | None = None
     ) -> ImagePrediction:
-        """Classify one JPEG, PNG, WebP or BMP file; uses the newest version unless an alias or a version is given."""
+        """Classify one image file; uses the newest version unless an alias or a version is given."""
         response = self._transport.call(
             "POST",
             f"/v1/models/{model}/predict",

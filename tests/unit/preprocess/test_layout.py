@@ -8,7 +8,9 @@ from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from services.preprocess.layout import ImageFile, arrange, label_fault, normalised_label
+from services.preprocess.labels import label_fault, normalised_label
+from services.preprocess.layout import arrange
+from services.preprocess.placement import ImageFile
 
 
 def arranged(names: Iterable[str], csv: str = "") -> tuple[set[ImageFile], dict[str, str]]:
@@ -150,7 +152,7 @@ def test_a_too_long_label_rejects_its_files() -> None:
         (["data/cat/1.png"], "only 'cat'"),
         (["1.png"], r"no image with a class; rejected: '1.png' \(has no class folder\)"),
         (["train/1.png", "test/1.png"], "no image with a class"),
-        ([], "no image with a class$"),
+        ([], "no image with a class; put the images of each class in a folder of its own, or add a manifest"),
     ],
 )
 def test_an_archive_without_two_classes_is_rejected(names: list[str], reason: str) -> None:

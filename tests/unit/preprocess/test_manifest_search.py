@@ -9,7 +9,7 @@ from contract.errors import BadDataset
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.preprocess.layout import arrange
-from services.preprocess.manifest_search import Paths
+from services.preprocess.manifest_paths import Paths
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 ROWS = "1,cat\n2,dog\n"
@@ -95,23 +95,36 @@ def test_a_stray_csv_beside_the_wrapper_does_not_hide_it() -> None:
     assert rejected.keys() == {"birds.csv"}
 
 
-def test_a_file_called_labels_csv_must_be_a_manifest() -> None:
-    with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
-        arranged(FOLDERS | {"labels.csv": "a,b\n"})
+def test_a_file_called_manifest_csv_must_be_a_manifest() -> None:
+    with pytest.raises(BadDataset, match=r"manifest\.csv needs the columns path,label"):
+        arranged(FOLDERS | {"manifest.csv": "a,b\n"})
 
 
-def test_a_manifest_in_another_encoding_is_not_taken_for_a_stray_csv() -> None:
-    text = "id,label\n1,café\n2,dog\n".encode("latin-1")
+@pytest.mark.parametrize("table", ["a,b\n", "ClassId,Name\n0,cat\n1,dog\n", "id,class\n1,cat\n2,dog\n"])
+def test_a_list_of_classes_is_no_manifest(table: str) -> None:
+    files = {f"{label}/{number}.jpg": "" for label in ("cat", "dog") for number in range(1, 20)} | {"dog/100.jpg": ""}
 
-    with pytest.raises(BadDataset, match=r"train\.csv is not UTF-8 text"):
-        arrange((*FOLDERS, "train.csv"), lambda _: text, Limits(), Rejections())
+    images, rejected = arranged(files | {"labels.csv": table})
+
+    assert set(images.values()) == {"cat", "dog"}
+    assert len(images) == len(files)
+    assert rejected.keys() == {"labels.csv"}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
+def test_a_manifest_may_be_in_another_encoding(encoding: str) -> None:
+    text = "id,label\n1,café\n2,crème brûlée\n".encode(encoding)
+
+    images = arrange((*FOLDERS, "train.csv"), lambda _: text, Limits(), Rejections())
+
+    assert {image.label for image in images} == {"café", "crème brûlée"}
 
 
 def test_of_several_manifests_none_is_chosen() -> None:
     images, rejected = arranged(FOLDERS | dict.fromkeys(["a.csv", "b.csv"], "id,label\n1,x\n2,y\n"))
 
     assert set(images.values()) == {"cat", "dog"}
-    assert rejected == dict.fromkeys(["a.csv", "b.csv"], "one of several CSV files; name the one to use manifest.csv")
+    assert rejected == dict.fromkeys(["a.csv", "b.csv"], "one of several tables; name the one to use manifest.csv")
 
 
 def test_the_only_csv_of_images_without_folders_is_named_in_the_error() -> None:

@@ -22,7 +22,6 @@ from tests.support.images import Files, class_folders, encoded, noise, png, png_
 from tests.support.preparation import DEFAULT, SPEC, Load, Prepare, Workshop
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
-TRAINED = class_folders(under="train/")
 
 
 def test_class_folders_become_a_dataset(prepared: Prepare, loaded: Load) -> None:
@@ -198,7 +197,7 @@ def test_bad_files_are_listed_and_the_rest_is_used(prepared: Prepare) -> None:
     assert sum(data.counts.model_dump().values()) == 20
     assert data.rejected == 6
     assert {item.file: item.reason for item in data.rejected_files} == {
-        "cat/cut.jpg": "the image is cut off: 0 of its 64 rows can be read",
+        "cat/cut.jpg": "the image is cut off after 10 of its 64 rows",
         "cat/text.png": "not a readable image: text; leave it out",
         "dog/empty.png": "not a readable image: the file is empty",
         "dog/huge.png": "the image has 30000 x 30000 pixels; the limit is 134217728 in all",
@@ -253,7 +252,6 @@ def test_a_class_name_may_be_an_emoji(prepared: Prepare) -> None:
         pytest.param(
             class_folders() | {"owl/1.png": b""}, r"'owl' .*; rejected: 'owl/1.png' \(not a", id="empty class"
         ),
-        pytest.param(TRAINED | {"test/owl/1.png": png()}, "class 'owl' has no usable training", id="untrained class"),
         pytest.param(class_folders(under="test/"), "no training image can be used$", id="no training"),
     ],
 )

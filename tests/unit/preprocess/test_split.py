@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import Split, SplitSpec
-from services.preprocess.layout import ImageFile
+from services.preprocess.placement import ImageFile
 from services.preprocess.split import assign_splits
 
 

@@ -32,12 +32,12 @@ def test_order_is_kept_including_bad_images(tmp_path: Path, files: dict[str, byt
     results = list(decoded(files, archive(tmp_path, files), SPEC))
 
     assert [name for name, _ in results] == list(files)
-    reasons = {name: pixels for name, pixels in results if isinstance(pixels, str)}
+    reasons = {name: result for name, result in results if isinstance(result, str)}
     assert reasons == {
-        "cat/70.png": "not a readable JPEG, PNG, WebP or BMP image",
+        "cat/70.png": "not a readable image: text; leave it out",
         "cat/200.png": "the image has 8 x 9 pixels; the limit is 64 in all",
     }
-    good = {name: pixels for name, pixels in results if not isinstance(pixels, str)}
+    good = {name: result.pixels for name, result in results if not isinstance(result, str)}
     assert all(np.array_equal(good[f"cat/{n}.png"], noise(seed=n).transpose(2, 0, 1)) for n in (0, 63, 64, 299))
 
 
@@ -45,11 +45,22 @@ def test_order_is_kept_including_bad_images(tmp_path: Path, files: dict[str, byt
 def test_unreadable_file_yields_its_reason(tmp_path: Path, side: int) -> None:
     source = archive(tmp_path, {"a": bytes(2000), "b": encoded(noise())}, Limits(member_bytes=1000))
 
-    (_, reason), (_, pixels) = decoded(["a", "b"], source, ImageSpec(size=(side, side)))
+    (_, reason), (_, image) = decoded(["a", "b"], source, ImageSpec(size=(side, side)))
 
     assert reason == "inflates to over 1000 bytes"
-    assert not isinstance(pixels, str)
-    assert pixels.shape == (3, side, side)
+    assert not isinstance(image, str)
+    assert (image.pixels.shape, image.width, image.height, image.repaired) == ((3, side, side), 8, 8, False)
+
+
+def test_an_image_that_is_cut_off_is_repaired_unless_strict(tmp_path: Path) -> None:
+    files = {"a.jpg": encoded(noise(), "JPEG")[:-2]}
+
+    ((_, repaired),) = decoded(files, archive(tmp_path, files), SPEC)
+    ((_, reason),) = decoded(files, archive(tmp_path, files), SPEC, strict=True)
+
+    assert not isinstance(repaired, str)
+    assert repaired.repaired
+    assert reason == "the image is cut off after 8 of its 8 rows; without `strict` it is repaired"
 
 
 def test_exceeding_the_archive_limit_ends_the_decoding(tmp_path: Path, files: dict[str, bytes]) -> None:

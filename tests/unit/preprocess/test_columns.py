@@ -3,27 +3,13 @@
 import pytest
 
 from contract.errors import BadDataset
-from services.preprocess import csv_manifest
-from services.preprocess.csv_manifest import Row
+from services.preprocess.columns import PATH, Row, find_columns, read_rows
+from services.preprocess.tables import read_table
 
 
-def read(text: str | bytes, most: int = 100) -> list[Row]:
-    return list(csv_manifest.rows("labels.csv", text if isinstance(text, bytes) else text.encode(), most))
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["labels.csv", "manifest.csv", "1.png"], ["manifest.csv"]),
-        (["other.csv", "Labels.CSV"], ["Labels.CSV"]),
-        (["Images.CSV", "cat/other.csv"], ["Images.CSV"]),
-        (["two.csv", "one.tsv"], ["one.tsv", "two.csv"]),
-        (["cat/manifest.csv"], []),
-        (["1.png"], []),
-    ],
-)
-def test_tables_lie_outside_of_folders_and_a_manifest_is_the_only_one(names: list[str], expected: list[str]) -> None:
-    assert csv_manifest.tables(names) == expected
+def read(text: str | bytes, most: int = 100, name: str = "labels.csv", group_by: str | None = None) -> list[Row]:
+    table = read_table(name, text if isinstance(text, bytes) else text.encode(), None, PATH)
+    return list(read_rows(table, find_columns(table, group_by), most))
 
 
 @pytest.mark.parametrize("path", ["path", "file", "file_name", "filename", "File Name", "image", "image_id", "ID"])
@@ -81,11 +67,6 @@ def test_missing_cells_are_empty_and_empty_rows_are_skipped() -> None:
 def test_a_header_is_required(text: str) -> None:
     with pytest.raises(BadDataset, match=r"labels\.csv needs the columns path,label"):
         read(text)
-
-
-def test_encodings_other_than_utf_8_are_rejected() -> None:
-    with pytest.raises(BadDataset, match="not UTF-8"):
-        read("path,label\n1.png,café\n".encode("latin-1"))
 
 
 def test_a_huge_cell_is_rejected() -> None:

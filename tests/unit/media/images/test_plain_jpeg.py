@@ -10,8 +10,7 @@ from PIL import Image
 
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from media import images
-from media.images import decode_plain
+from media.images import decode, decode_plain, decoding
 from tests.support.images import encoded, noise
 
 SIZE = (37, 29)
@@ -22,8 +21,8 @@ JPEG = encoded(SMOOTH, "JPEG")
 
 def with_pillow(data: bytes, spec: ImageSpec = SPEC) -> np.ndarray:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "decode_plain", lambda *_: None)
-        return images.decode(data, spec)
+        patch.setattr(decoding, "decode_plain", lambda *_: None)
+        return decode(data, spec)
 
 
 @pytest.mark.parametrize("image", [SMOOTH, Image.fromarray(noise(*SIZE))], ids=["smooth", "noise"])
@@ -90,7 +89,7 @@ def test_a_damaged_file_has_the_same_outcome_as_with_pillow(changes: list[tuple[
     for place, byte in changes:
         data[place] = byte
 
-    assert outcome(images.decode, bytes(data)) == outcome(with_pillow, bytes(data))
+    assert outcome(decode, bytes(data)) == outcome(with_pillow, bytes(data))
 
 
 def outcome(decode: Any, data: bytes) -> bytes | str:
