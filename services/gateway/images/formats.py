@@ -10,6 +10,8 @@ _SIGNATURES = (
     (b"MM\0*", "image/tiff"),
     (b"\0\0\0\x0cjP  ", "image/jp2"),
     (b"\xff\x4f\xff\x51", "image/jp2"),
+    (b"P5", "image/x-portable-graymap"),
+    (b"P6", "image/x-portable-pixmap"),
 )
 _BRANDS = {b"avif": "image/avif", b"avis": "image/avif"}  # of ISO media files; the others are HEIC
 MEDIA_TYPES = (*dict.fromkeys(kind for _, kind in _SIGNATURES), "image/webp", "image/avif", "image/heic", UNKNOWN)

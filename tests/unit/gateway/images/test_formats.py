@@ -15,6 +15,7 @@ from services.gateway.images.formats import UNKNOWN, media_type_of
         ("PNG", "image/png"),
         ("GIF", "image/gif"),
         ("BMP", "image/bmp"),
+        ("PPM", "image/x-portable-pixmap"),
         ("TIFF", "image/tiff"),
         ("WEBP", "image/webp"),
         ("JPEG2000", "image/jp2"),
