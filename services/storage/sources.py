@@ -121,6 +121,14 @@ class SourcePrefix:
             raise Corrupt(_CHANGED)
         return data
 
+    def read_current(self, key: str, most: int) -> bytes:
+        """Return the bytes that an object has now; raises Corrupt if it is gone or larger than `most` bytes."""
+        with self._mapped_errors():
+            stat = self._client.stat_object(self._bucket, key)
+        if (stat.size or 0) > most:
+            raise Corrupt(_CHANGED)
+        return self.read(SourceObject(key, stat.size or 0, stat.etag or ""))
+
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:
         with mapped_errors():

@@ -6,9 +6,9 @@ from typing import BinaryIO
 from contract.datasets import DatasetManifest, Split
 from contract.errors import Conflict, Invalid, NotFound
 from contract.image_index import ImageDetails, ImagePage
-from contract.references import Reference
+from contract.references import Reference, S3Source
 from media.image_index import IndexedImage, find_images, index_page
-from services.gateway.images.files import read_original, read_thumbnail
+from services.gateway.images.files import read_original, read_source, read_thumbnail
 from services.gateway.images.index_cache import IndexCache
 from services.storage.objects import Objects
 from services.storage.stores import ProjectStores
@@ -55,13 +55,15 @@ class Library:
 
         Raises Conflict if the archive can only be read as a whole.
         """
-        image, _, place = self._find(reference, self._manifest(reference), sha256)[0]
+        image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
+        source = self.stores.datasets.preprocess_spec(reference).source
+        if isinstance(source, S3Source):
+            return image.path, read_source(source, member, sha256)
         if place is None:
             raise Conflict(
                 "the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar"
             )
-        upload = self.stores.uploads.ref(self.stores.datasets.preprocess_spec(reference).source.upload)
-        return image.path, read_original(self.objects, upload, place, sha256)
+        return image.path, read_original(self.objects, self.stores.uploads.ref(source.upload), place, sha256)
 
     def _manifest(self, reference: Reference) -> DatasetManifest:
         return self.stores.datasets.manifest(reference)[1]

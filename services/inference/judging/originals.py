@@ -11,7 +11,7 @@ from contract.datasets import DatasetManifest, Split
 from contract.division import Division
 from contract.errors import Invalid, NotFound
 from contract.image_index import MEMBER
-from contract.references import Reference
+from contract.references import Reference, S3Source
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
@@ -65,6 +65,11 @@ def plan_originals(task: Task, job: Evaluation, most: int) -> Division | Origina
     Each part then fetches only its bytes of the archive.
     """
     spec = task.datasets.preprocess_spec(job.reference)
+    if isinstance(spec.source, S3Source):
+        raise Invalid(
+            f"the model takes other images than {job.reference} has, and their originals lie in {spec.source.s3}; "
+            "prepare a version with the image spec of the model"
+        )
     upload = task.uploads.ref(spec.source.upload)
     file = task.folder / "upload"
     task.objects.fetch(upload, file)

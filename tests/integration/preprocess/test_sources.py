@@ -1,5 +1,6 @@
 """A prefix of an object store becomes a dataset, as a zip of the same files does."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, S3Source, UploadSource
 from media.image_index import read_index
+from services.gateway.images.files import read_source
 from services.preprocess.worker import preprocess
 from services.storage.sources import SourcePrefix
 from services.storage.stores import Stores
@@ -95,3 +97,11 @@ def test_too_many_objects_are_refused(client: Minio) -> None:
 def test_a_bucket_that_does_not_exist_is_named(client: Minio) -> None:
     with pytest.raises(NotFound, match="the bucket none"):
         SourcePrefix.from_environment(S3Source(s3="s3://none/x")).list(5)
+
+
+def test_an_original_is_read_from_its_source_and_checked(client: Minio) -> None:
+    name, data = next(iter(class_folders().items()))
+
+    assert read_source(SOURCE, f"pets/{name}", hashlib.sha256(data).hexdigest()) == data
+    with pytest.raises(Corrupt, match="original"):
+        read_source(SOURCE, f"pets/{name}", "0" * 64)
