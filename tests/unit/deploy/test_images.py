@@ -12,8 +12,8 @@ HEAVY = {"torch", "onnxruntime", "onnx", "pyarrow", "numpy"}
 # What each service may have of them.
 ALLOWED = {
     "storage": set(),
-    "gateway": set(),
-    "preprocess": {"numpy"},
+    "gateway": {"numpy", "pyarrow"},  # indexes and thumbnails of images
+    "preprocess": {"numpy", "pyarrow"},
     "inference": HEAVY - {"torch"},
     "trainer": HEAVY,
 }

@@ -31,7 +31,7 @@ def not_warned_yet() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("environment", "expected", "warnings"),
     [
-        ({}, 2048, 0),
+        ({}, 4096, 0),
         ({"TIDEPOOL_PART_IMAGES": "6"}, 6, 0),
         ({"TIDEPOOL_PART_PICTURES": "7"}, 7, 1),
         ({"TIDEPOOL_PART_IMAGES": "6", "TIDEPOOL_PART_PICTURES": "7"}, 6, 0),
