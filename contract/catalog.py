@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 from contract.base import Frozen, Name, Positive, Sha256, Version, Whole
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
+from contract.evaluation import EvaluationMetrics
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.vet import Status
 from contract.lineage import Lineage
+from contract.models import ModelWarning, Output
 from contract.references import ReferenceText
-from contract.training import EvaluationMetrics, OnnxInfo, TensorSignature
+from contract.training import OnnxInfo, TensorSignature
 from contract.variants import Variant, VariantName
 
 Percent = Annotated[int, Field(strict=True, ge=1, le=100)]
@@ -120,6 +122,14 @@ class ModelVersion(Frozen):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    output: Output = Field(
+        default="logits",
+        description="Of an image classifier: scores are the softmax of `logits`, or the `probabilities` as they are.",
+    )
+    max_batch: Positive | None = Field(
+        default=None, description="The largest batch of images that the graph takes, if it limits it."
+    )
+    warnings: tuple[ModelWarning, ...] = ()
 
 
 class Upload(Frozen):

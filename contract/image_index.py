@@ -2,6 +2,7 @@
 
 from contract.base import Frozen, Sha256, Whole
 from contract.datasets import Label, Split
+from contract.references import ReferenceText
 
 
 class ImageRecord(Frozen):
@@ -28,6 +29,20 @@ class ImageRecord(Frozen):
 class ImagePage(Frozen):
     items: tuple[ImageRecord, ...]
     next: str | None
+
+
+class ImageDetails(Frozen):
+    """One image of a dataset version, and what was made with it.
+
+    `occurrences` are several if the version has exact copies. `versions` of the dataset have the same image, of the
+    twenty newest with an index; `models` and the batch prediction `jobs` used one of these versions, newest first.
+    """
+
+    sha256: Sha256
+    occurrences: tuple[ImageRecord, ...]
+    versions: tuple[ReferenceText, ...]
+    models: tuple[ReferenceText, ...]
+    jobs: tuple[str, ...]
 
 
 # A column of the file beside the fields of ImageRecord: the name of the original in the uploaded archive, as stored.

@@ -1,5 +1,6 @@
 """How images become arrays: configured for a dataset, repeated for every model trained on it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,10 @@ from contract.base import Frozen
 Mode = Literal["RGB", "L"]
 Resize = Literal["stretch", "crop", "pad"]
 Side = Annotated[int, Field(strict=True, ge=1, le=1024)]
+
+Layout = Literal["NCHW", "NHWC", "NHW"]  # of a batch of images; NHW is for one channel
+PixelType = Literal["float32", "float16", "float64", "uint8"]
+Scale = Literal[1, 255]
 
 CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 
@@ -52,8 +57,27 @@ class ImageRequest(Frozen):
 
 
 class Preprocessing(Frozen):
-    """Converts uint8 pixels into a model's float32 input: `(pixel / 255 - mean) / std` per channel, NCHW."""
+    """Converts uint8 pixels into a model's input: `(pixel * scale / 255 - mean) / std` per channel.
+
+    `mean` and `std` are those of pixels in 0..`scale`. `layout` and `dtype` are those of the graph's input; uint8 takes
+    pixels unchanged, which is mean 0, std 1 and scale 255.
+    """
 
     image: ImageSpec
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    scale: Scale = 1
+    layout: Layout = "NCHW"
+    dtype: PixelType = "float32"
+
+
+def statistics_error(mean: Sequence[float], std: Sequence[float], scale: Scale) -> str | None:
+    """Return why `mean` and `std` cannot be those of pixels in 0..`scale`, or None if they can.
+
+    Mean 0 and std 1 leave pixels unchanged at either scale.
+    """
+    if scale == 1 and (max(map(abs, mean)) > 1 or max(std) > 1):
+        return 'mean and std are those of pixels in 0..1; for values of 0..255 add "scale": 255, or divide them by 255'
+    if scale == 255 and max(std) < 1:
+        return 'mean and std are those of pixels in 0..255 with "scale": 255; for values of 0..1 leave scale out'
+    return None

@@ -10,10 +10,11 @@ from contract.choices import Choice
 from contract.datasets import Label
 from contract.division import Outcome
 from contract.errors import Invalid
+from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.layers import Layer, Width
 from contract.lineage import Lineage
-from contract.models import ModelCard
+from contract.models import ModelCard, ModelWarning, Output
 from contract.references import ReferenceText
 from contract.variants import Variant, VariantName
 
@@ -152,30 +153,6 @@ class Epoch(Frozen):
     seconds: float
 
 
-class ClassMetrics(Frozen):
-    precision: float
-    recall: float
-    f1: float
-    support: Whole
-
-
-class Metrics(Frozen):
-    """Measured on the exported ONNX model; `confusion_matrix[i][j]` counts images of class i predicted as class j."""
-
-    accuracy: float
-    top5_accuracy: float
-    loss: float
-    confusion_matrix: tuple[tuple[Whole, ...], ...]
-    per_class: dict[Label, ClassMetrics]
-
-
-class EvaluationMetrics(Frozen):
-    """By split; None for a split that the dataset does not have."""
-
-    val: Metrics | None
-    test: Metrics | None
-
-
 class TensorSignature(Frozen):
     """A model's input or output; a dynamic axis of the shape is its name, or -1 without one."""
 
@@ -202,7 +179,8 @@ class ModelManifest(Outcome):
     `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
     dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
-    `unknown_below` should be read as "unknown".
+    `unknown_below` should be read as "unknown". `output` and `max_batch` are those of the card, for a classifier of
+    images.
     """
 
     artifact: ObjectRef
@@ -223,6 +201,9 @@ class ModelManifest(Outcome):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    output: Output = "logits"
+    max_batch: Positive | None = None
+    warnings: tuple[ModelWarning, ...] = ()
 
     @property
     def card(self) -> ModelCard:
@@ -232,4 +213,6 @@ class ModelManifest(Outcome):
                 "the model has no labels or no preprocessing for images; upload it again with both in its metadata, or "
                 "send tensors to /v2"
             )
-        return ModelCard(labels=self.labels, preprocessing=self.preprocessing)
+        return ModelCard(
+            labels=self.labels, preprocessing=self.preprocessing, output=self.output, max_batch=self.max_batch
+        )

@@ -9,9 +9,23 @@ from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetManifest, DatasetWarning, Rejected, Shard, Split, SplitSpec, Thumbnail
 from contract.division import Division, PartDone
-from contract.image_index import ImagePage, ImageRecord
+from contract.evaluation import (
+    Baseline,
+    ClassMetrics,
+    Comparison,
+    Confusion,
+    EvaluationMetrics,
+    EvaluationReport,
+    JudgedImage,
+    LabelError,
+    Metrics,
+    Temperature,
+    UnknownThreshold,
+)
+from contract.image_index import ImageDetails, ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
+from contract.kinds.evaluate import EvaluateRequest, EvaluateResult, EvaluateSpec, EvaluationOutput
 from contract.kinds.index import DatasetIndex, IndexRequest, IndexResult, IndexSpec
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import OutputInfo, PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
@@ -32,7 +46,7 @@ from contract.layers import (
     Relu,
 )
 from contract.lineage import Lineage
-from contract.models import ModelCard
+from contract.models import ModelCard, ModelWarning
 from contract.pools import (
     AutoPool,
     Decision,
@@ -52,12 +66,9 @@ from contract.training import (
     Adam,
     Augment,
     Budget,
-    ClassMetrics,
     Cnn,
     Epoch,
-    EvaluationMetrics,
     Layers,
-    Metrics,
     Mlp,
     ModelManifest,
     OnnxInfo,
@@ -125,8 +136,12 @@ EPOCH = Epoch(epoch=1, train_loss=0.75, val_loss=None, val_accuracy=None, second
 CLASS_METRICS = ClassMetrics(precision=1.0, recall=0.5, f1=0.75, support=2)
 METRICS = Metrics(
     accuracy=0.5,
-    top5_accuracy=1.0,
+    accuracy_interval=(0.09, 0.91),
+    balanced_accuracy=0.5,
+    macro_f1=0.67,
+    top5_accuracy=None,
     loss=0.5,
+    expected_calibration_error=0.25,
     confusion_matrix=((1, 0), (1, 0)),
     per_class={"cat": CLASS_METRICS, "dog": ClassMetrics(precision=0.0, recall=0.0, f1=0.0, support=0)},
 )
@@ -174,12 +189,58 @@ IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSIN
 INDEX_SPEC = IndexSpec(dataset="pets@1")
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+MODEL_WARNING = ModelWarning(code="not_tried", message="the model was not tried", advice="upload samples of its inputs")
 VETTED_MANIFEST = ModelManifest(
     artifact=ONNX_FILE,
     inputs=(INPUT,),
     outputs=(OUTPUT,),
     parameters=1234,
     onnx=ONNX.model_copy(update={"parity_max_abs_diff": None}),
+    warnings=(MODEL_WARNING,),
+)
+EVALUATE_SPEC = EvaluateSpec(model="pet-cnn@2", dataset="pets@1", compare_with="pet-cnn@1")
+JUDGED_IMAGE = JudgedImage(
+    image=1, sha256="f" * 64, path="test/dog/1.jpg", label="dog", predicted="cat", score=0.75, label_score=0.25
+)
+CONFUSION = Confusion(label="dog", predicted="cat", count=1, examples=(JUDGED_IMAGE,))
+LABEL_ERROR = LabelError(**JUDGED_IMAGE.model_dump(), suggested="cat", margin=-0.5)
+BASELINE = Baseline(model="pet-cnn@1", metrics=METRICS)
+COMPARISON = Comparison(
+    better=1,
+    worse=0,
+    both_right=1,
+    both_wrong=0,
+    test="exact",
+    p_value=1.0,
+    statement="pet-cnn@2 is better than pet-cnn@1 on 1 image and worse on 0",
+)
+TEMPERATURE = Temperature(
+    temperature=1.5,
+    chosen_on=Split.VAL,
+    loss_before=0.5,
+    loss_after=0.4,
+    calibration_error_before=0.25,
+    calibration_error_after=0.125,
+)
+UNKNOWN_THRESHOLD = UnknownThreshold(below=0.8, wanted_precision=0.95, chosen_on=Split.VAL, precision=1.0, coverage=0.5)
+EVALUATION_REPORT = EvaluationReport(
+    model="pet-cnn@2",
+    model_variant="int8",
+    dataset="pets@1",
+    split=Split.TEST,
+    count=2,
+    failed=0,
+    summary=("pet-cnn@2 is right on 50.0 % of 2 images",),
+    warnings=("There are only 2 images, so chance has a large part in these numbers.",),
+    metrics=METRICS,
+    baseline=BASELINE,
+    comparison=COMPARISON,
+    temperature=TEMPERATURE,
+    unknown=UNKNOWN_THRESHOLD,
+    mistakes=(JUDGED_IMAGE,),
+    confusions=(CONFUSION,),
+    label_errors=(LABEL_ERROR,),
+    label_error_count=1,
 )
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 OUTPUT_INFO = OutputInfo(size=ROWS_FILE.size, sha256=ROWS_FILE.sha256)
@@ -265,6 +326,13 @@ EXAMPLES: tuple[Frozen, ...] = (
     CHOICE,
     IMAGE_RECORD,
     ImagePage(items=(IMAGE_RECORD,), next=None),
+    ImageDetails(
+        sha256=IMAGE_RECORD.sha256,
+        occurrences=(IMAGE_RECORD,),
+        versions=("pets@1",),
+        models=("pet-cnn@1",),
+        jobs=(JOB_ID,),
+    ),
     IMAGE,
     IMAGE_REQUEST,
     LayoutSpec(class_level="leaf", encoding="big5"),
@@ -283,7 +351,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
-    ModelMetadata(labels=LABELS),
+    ModelMetadata(labels=LABELS, output="logits", samples={"images": [[0.5, 1.0]]}),
     IMAGE_INPUT,
     PROGRESS,
     JOB_ERROR,
@@ -297,6 +365,19 @@ EXAMPLES: tuple[Frozen, ...] = (
     PREDICTION_OUTPUT,
     OUTPUT_INFO,
     PredictResult(count=2, failed=0, output=OUTPUT_INFO, metrics=METRICS),
+    # evaluation
+    EVALUATE_SPEC,
+    EvaluateRequest(kind=JobKind("evaluate"), spec=EVALUATE_SPEC),
+    JUDGED_IMAGE,
+    CONFUSION,
+    LABEL_ERROR,
+    BASELINE,
+    COMPARISON,
+    TEMPERATURE,
+    UNKNOWN_THRESHOLD,
+    EVALUATION_REPORT,
+    EvaluationOutput(artifact=ROWS_FILE, report=EVALUATION_REPORT),
+    EvaluateResult(**dict(EVALUATION_REPORT), output=OUTPUT_INFO),
     Division(parts=({"members": [0, 1]}, {"members": [2]})),
     PartDone(result={"count": 2}),
     EventDraft(kind=EventKind.LOG, data={"message": "2 files are not images"}),
@@ -318,7 +399,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     BatchNorm(batchnorm=Empty()),
     Dropout(dropout=0.5),
     # models, predictions, references
-    ModelCard(labels=LABELS, preprocessing=PREPROCESSING),
+    ModelCard(labels=LABELS, preprocessing=PREPROCESSING, output="probabilities", max_batch=1),
+    MODEL_WARNING,
     PREDICTION,
     ImageResult(error=JOB_ERROR),
     Reference(name="pet-cnn", alias="production"),

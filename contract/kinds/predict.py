@@ -9,11 +9,11 @@ from contract.base import Frozen, Sha256, TopK, Whole
 from contract.datasets import Split
 from contract.division import Outcome
 from contract.errors import Invalid
+from contract.evaluation import Metrics
 from contract.images import ImageSpec
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.references import DatasetReference, ModelReference, Reference, UploadSource
-from contract.training import Metrics
 
 Format = Literal["jsonl", "csv", "parquet"]
 

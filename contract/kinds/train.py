@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Positive
 from contract.choices import Choice
+from contract.evaluation import EvaluationMetrics
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
@@ -17,7 +18,6 @@ from contract.training import (
     Budget,
     ClassWeights,
     Epoch,
-    EvaluationMetrics,
     Layers,
     Method,
     ModelManifest,

@@ -13,16 +13,21 @@ from media.archives.rejections import shown
 _MOST_SAMPLE_BYTES = 20_000
 _EAST_ASIAN = ("cp932", "gb18030", "big5hkscs", "cp949", "euc-jp")
 _CYRILLIC = ("cp866", "cp1251", "koi8-r")
-_CENTRAL_EUROPEAN = ("cp852", "cp1250")
-_WESTERN = ("cp437", "cp850", "cp1252")
-_CANDIDATES = (*_EAST_ASIAN, *_CYRILLIC, *_CENTRAL_EUROPEAN, *_WESTERN)
+_GREEK = ("cp737", "cp1253")
+_DOS = ("cp437", "cp850", "cp1252", "cp852", "cp1250", "cp857", "cp1254")  # of Latin letters, by use in names of zips
+_WINDOWS = ("cp1252", "cp850", "cp437", "cp1250", "cp852", "cp1254", "cp857")
+_CANDIDATES = (*_EAST_ASIAN, *_CYRILLIC, *_GREEK, *_DOS)
 _FALLBACK = "cp437"  # what zip files are in by their specification
 _TWO_BYTES = 0x7FF
 _NO_MATCH = 0.1  # chardet's confidence if the text is too short for it
-_LIKELY = 0.2  # of the best score
+_USUAL, _WESTERN = 1.5, 1.15  # how much likelier the pages of the system, and of Western Europe, are beforehand
 _FEW_BYTES = 2  # too few to be sure of another script than Latin
 _LONE_HIGH_BYTE = re.compile(rb"[a-z][\x80-\xff](?![\x80-\xff])|(?<![\x80-\xff])[\x80-\xff][a-z]{2}", re.IGNORECASE)
 _SEPARATORS = re.compile(rb"[/,;\t\"]")  # none is a part of a character in any of the candidates
+_BEFORE_BACKSLASH = re.compile(rb"^[ -~]*\\")
+_AFTER_BACKSLASH = re.compile(rb"(?<=[ -~])\\[ -\[\]-~]*$|(?<=\\)[ -\[\]-~]+$")
+_TAIL = re.compile(rb"[0-9 ()_-]*\.[A-Za-z0-9]{2,5}$")
+_MIXED = re.compile(r"[a-z][^\x00-\x7f]+[a-z]")
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]+")
 
 
@@ -63,14 +68,17 @@ def detected_encoding(texts: Iterable[bytes], by_dos: bool = True) -> str:
     Zip tools of Windows write names in the code page of the console (cp437, cp850, cp866, cp932, …), while its editors
     and spreadsheets write texts in cp1252 or cp1251.
     """
-    sample = _sample(texts)
-    usable = [name for name in _CANDIDATES if _decodes(sample, name)]
-    if _is_alphabetic(sample):
-        usable = [name for name in usable if name not in _EAST_ASIAN] or usable
+    parts = _parts(texts)
+    sample = _sample(parts)
+    usable = [name for name in _CANDIDATES if _decodes(b"\n".join(parts), name)]
+    alphabetic = _is_alphabetic(sample)
+    usable = [
+        name for name in usable if name not in _EAST_ASIAN or not (alphabetic or _is_mixed(sample, name))
+    ] or usable
     scores = _scores(sample, usable)
     best = max(scores, key=scores.__getitem__, default=_FALLBACK)
     few = len(sample) - len(sample.decode("ascii", "ignore")) <= _FEW_BYTES
-    if best in (*_WESTERN, *_CENTRAL_EUROPEAN) or (few and best not in _EAST_ASIAN):
+    if best in _DOS or (few and best not in _EAST_ASIAN):
         return _western(sample, scores, best, by_dos)
     return best
 
@@ -92,8 +100,8 @@ def _decoded(name: bytes, encoding: str | None, detected: str | None) -> str:
         return name.decode() if _is_utf8(name) else name.decode(_FALLBACK)
 
 
-def _sample(texts: Iterable[bytes]) -> bytes:
-    """Return the parts of paths or rows that are not ASCII, each once."""
+def _parts(texts: Iterable[bytes]) -> list[bytes]:
+    """Return the parts of paths or rows that are not ASCII, each once, up to a number of bytes."""
     parts: dict[bytes, None] = {}
     size = 0
     for text in texts:
@@ -103,7 +111,13 @@ def _sample(texts: Iterable[bytes]) -> bytes:
                 size += len(part)
         if size > _MOST_SAMPLE_BYTES:
             break
-    return b"\n".join(parts)
+    return list(parts)
+
+
+def _sample(parts: Iterable[bytes]) -> bytes:
+    """Return the words of names: without numbers, extensions, and ASCII around what may be a separator of Windows."""
+    words = (_BEFORE_BACKSLASH.sub(b"", _AFTER_BACKSLASH.sub(b"", part)) for part in parts)
+    return b"\n".join(dict.fromkeys(_TAIL.sub(b"", word) for word in words))
 
 
 def _scores(sample: bytes, usable: list[str]) -> dict[str, float]:
@@ -123,13 +137,15 @@ def _canonical(encoding: str | None, usable: list[str]) -> str | None:
 
 
 def _western(sample: bytes, scores: dict[str, float], best: str, by_dos: bool) -> str:
-    """Choose among code pages that share most letters: in the order of their use, if it is likely and gives letters."""
-    pages: tuple[str, ...] = ("cp437", "cp850", "cp1252") if by_dos else ("cp1252", "cp850", "cp437")
-    if best in _CENTRAL_EUROPEAN:
-        own = ("cp852", "cp1250") if by_dos else ("cp1250", "cp852")
-        pages = (*pages, *own) if _is_latin(sample, pages[0]) else (*own, *pages)
-    likely = (page for page in pages if scores.get(page, 0) >= _LIKELY * scores.get(best, 0))
-    return next((page for page in likely if _is_latin(sample, page)), best)
+    """Return the likeliest code page that gives only Latin letters; of equal results, the most usual one."""
+    pages = [page for page in (_DOS if by_dos else _WINDOWS) if page in scores and _is_latin(sample, page)]
+    if not pages:
+        return best
+    usual = ("cp437", "cp850", "cp852", "cp857") if by_dos else ("cp1252", "cp1250", "cp1254")
+    weighted = {page: scores[page] * (_USUAL if page in usual else 1) for page in pages}
+    weighted |= {page: weighted[page] * _WESTERN for page in pages if page in ("cp437", "cp850", "cp1252")}
+    text = sample.decode(max(pages, key=weighted.__getitem__))
+    return next(page for page in pages if sample.decode(page) == text)
 
 
 def _is_latin(sample: bytes, encoding: str) -> bool:
@@ -146,6 +162,11 @@ def _is_latin(sample: bytes, encoding: str) -> bool:
 def _is_alphabetic(sample: bytes) -> bool:
     """Return whether every byte beyond ASCII stands alone in a word of ASCII letters, such as in `café`."""
     return len(_HIGH_BYTES.findall(sample)) == len(_LONE_HIGH_BYTE.findall(sample))
+
+
+def _is_mixed(sample: bytes, encoding: str) -> bool:
+    """Return whether characters beyond ASCII stand between small ASCII letters, which East Asian words do not have."""
+    return bool(_MIXED.search(sample.decode(encoding, "replace")))
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

@@ -3,6 +3,7 @@
 import re
 
 MAX_LENGTH = 1024
+_DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 IMAGES = (
@@ -29,6 +30,8 @@ _CLUTTER = frozenset(  # in lower case: what operating systems, NAS servers and 
 
 def clean(raw: str) -> str:
     """Return the name without empty and `.` parts; a leading `/` is kept."""
+    if not (raw.startswith(("/", ".")) or raw.endswith(("/", "/.")) or "//" in raw or "/./" in raw):
+        return raw
     parts = [part for part in raw.split("/") if part not in ("", ".")]
     return ("/" if raw.startswith("/") else "") + "/".join(parts)
 
@@ -56,9 +59,9 @@ def fault(name: str) -> str | None:
         return f"its name is over {MAX_LENGTH} characters"
     if _CONTROL.search(name):
         return "its name has control characters"
-    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name):
+    if name.startswith(("/", "\\")) or _DRIVE.match(name):
         return "its name is an absolute path"
-    if ".." in name.replace("\\", "/").split("/"):
+    if ".." in name and ".." in name.replace("\\", "/").split("/"):
         return "its name leaves the archive through '..'"
     if name.lower().endswith(ARCHIVES):
         return "nested archive"

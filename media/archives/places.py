@@ -83,7 +83,7 @@ def check_size(place: Place, limits: Limits) -> None:
 def check_total(inflated: int, limits: Limits) -> None:
     """Raise BadArchive if `inflated` bytes exceed the limit for the whole archive."""
     if inflated > limits.total_bytes:
-        raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send it in parts")
+        raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send fewer or smaller images")
 
 
 def _packed(data: Bytes, place: Place) -> bytes:

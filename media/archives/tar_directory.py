@@ -97,7 +97,7 @@ def _members(file: io.BufferedReader, file_bytes: int, most: int) -> Iterator[_M
             continue
         count += 1
         if count > most:
-            raise BadArchive(f"the archive has over {most} files; send it in parts")
+            raise BadArchive(f"the archive has over {most} files, the most that one dataset can have; send fewer")
         if header.type == tarfile.GNUTYPE_SPARSE:
             start += BLOCK * _sparse_blocks(file, block)
         member = _member(block, header, start, shared | records)

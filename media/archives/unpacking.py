@@ -45,7 +45,9 @@ def _write(target: Path, chunks: Iterator[bytes], compressed: BinaryIO, limits: 
         for chunk in chunks:
             size += len(chunk)
             if size > most:
-                raise BadArchive(f"the archive inflates to over {limits.total_bytes} bytes; send it in parts")
+                raise BadArchive(
+                    f"the archive inflates to over {limits.total_bytes} bytes; send fewer or smaller images"
+                )
             if size > limits.member_bytes and size > limits.ratio * compressed.tell():
                 raise BadArchive(f"the archive inflates to over {limits.ratio} times its compressed size")
             output.write(chunk)

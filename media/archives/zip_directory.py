@@ -21,6 +21,7 @@ _ENTRY_HEADER = struct.Struct("<4s4xH18xHHH12x")  # flags, and the lengths of na
 _SECRET = 0x1 | 0x40 | 0x2000  # flags of encryption, strong encryption and a masked directory
 _UTF8 = 0x800  # flag of a name in UTF-8
 _UNICODE_PATH = 0x7075  # extra field with the name in UTF-8 and the CRC of the name that it replaces
+_UNICODE_PATH_BYTES = _UNICODE_PATH.to_bytes(2, "little")
 _BACKSLASH_SYSTEMS = (0, 6, 10, 11, 14)  # MS-DOS, OS/2, Windows (10 by PKWARE, 11 by Info-ZIP), VFAT
 _MOST_LENGTHS = 2 * 0xFFFF  # of the name and the extra fields in a local header
 
@@ -41,10 +42,14 @@ class GuardedFile(io.BufferedReader):
         if not self.guarding:
             return super().read(size)
         if size is not None and size > max(MIB, self._members * _ENTRY_BYTES):
-            raise BadArchive(f"the archive's directory is too large for {self._members} files; send it in parts")
+            raise BadArchive(
+                f"the archive's directory is too large for {self._members} files; send fewer, or shorten their names"
+            )
         data = super().read(size)
         if data.count(_ENTRY) > self._members:
-            raise BadArchive(f"the archive has over {self._members} files; send it in parts")
+            raise BadArchive(
+                f"the archive has over {self._members} files, the most that one dataset can have; send fewer"
+            )
         return _without_flags(data) if self._plain_names and data.startswith(_ENTRY) else data
 
 
@@ -100,10 +105,11 @@ def _without_flags(directory: bytes) -> bytes:
 def _raw_name(info: zipfile.ZipInfo) -> str | bytes:
     """Return the name if its encoding is known, otherwise its bytes."""
     raw = info.orig_filename  # `filename` ends at a NUL
-    if info.flag_bits & _UTF8:
+    has_unicode_path = _UNICODE_PATH_BYTES in info.extra
+    if info.flag_bits & _UTF8 or (raw.isascii() and not has_unicode_path):
         return raw
     stored = raw.encode("cp437")  # as zipfile decoded it
-    return (info.extra and _unicode_path(info.extra, stored)) or stored
+    return (has_unicode_path and _unicode_path(info.extra, stored)) or stored
 
 
 def _unicode_path(extra: bytes, stored: bytes) -> str | None:

@@ -11,6 +11,7 @@ from services.gateway.api import (
     datasets,
     events,
     health,
+    images,
     jobs,
     keys,
     model_uploads,
@@ -59,7 +60,21 @@ def create_app(backends: Backends) -> FastAPI:
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
-    for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, pools, usage, keys, health):
+    for noun in (
+        datasets,
+        images,
+        uploads,
+        jobs,
+        events,
+        models,
+        model_uploads,
+        predict,
+        oip,
+        pools,
+        usage,
+        keys,
+        health,
+    ):
         app.include_router(noun.router)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, settings=backends.settings)

@@ -4,18 +4,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
+from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
 from services.storage.stores import ProjectStores, Stores
+
+IMAGES_AT_ONCE = 8  # images of datasets read at the same time; each may take 64 MiB
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,16 @@ class Backends:
         """The models through the Open Inference Protocol."""
         return DataPlane(self.stores, self.predictor.inference, self.settings.predict_timeout_s)
 
+    @cached_property
+    def indexes(self) -> IndexCache:
+        """The indexes of datasets' images, on disk."""
+        return IndexCache(self.stores.objects, self.settings.index_cache_bytes)
+
+    @cached_property
+    def image_limiter(self) -> CapacityLimiter:
+        """The threads that read images of datasets."""
+        return CapacityLimiter(IMAGES_AT_ONCE)
+
     def stores_of(self, caller: Caller) -> ProjectStores:
         """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""
         return self.stores.of(caller.project, self.settings.max_queued_jobs)
@@ -67,8 +83,10 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    """Return the caller of the request; raises Unauthenticated."""
-    return await backends.access.authenticate(request.headers.get("authorization"))
+    """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
+    caller = await backends.access.authenticate(request.headers.get("authorization"))
+    check_query(request)
+    return caller
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
@@ -100,4 +118,8 @@ MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the previous page.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=64, description="`next` of the previous page; an empty one is the first page."),
+    AfterValidator(lambda cursor: cursor or None),
+]

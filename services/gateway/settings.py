@@ -22,6 +22,9 @@ class GatewaySettings(BaseSettings):
     max_predict_bytes: int = Field(default=64 << 20, description="Largest body of a prediction.")
     max_json_bytes: int = Field(default=1 << 20, description="Largest body of any other request.")
     max_images: int = Field(default=512, description="Images in one prediction request.")
+    index_cache_bytes: int = Field(
+        default=1 << 30, ge=0, description="Disk space for the indexes of datasets' images that are in use."
+    )
     submits_at_once: int = Field(default=4, ge=1, description="Job submissions processed at the same time.")
     max_submits: int = Field(default=256, ge=1, description="Job submissions processed or waiting; more get a 503.")
     max_queued_jobs: int = Field(default=10_000, ge=1, description="Accepted jobs that wait to run; more get a 503.")

@@ -2,9 +2,11 @@
 
 from contract.jobs import JobKind
 from services.inference.batch.predict import predict
+from services.inference.judging.evaluate import evaluate
 from services.inference.online.setup import device, setup
 from services.inference.vetting.vet import vet
 from worker.replica import serve
 
 if __name__ == "__main__":
-    serve("inference", handlers={JobKind.PREDICT: predict, JobKind.VET: vet}, setup=setup, gpu=device)
+    handlers = {JobKind.PREDICT: predict, JobKind.EVALUATE: evaluate, JobKind.VET: vet}
+    serve("inference", handlers=handlers, setup=setup, gpu=device)

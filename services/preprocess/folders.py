@@ -22,6 +22,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _UNLABELED = re.compile(r"(?:un|not[ _-]?)label(?:l?ed)(?:[ _-].*)?|unsup(?:ervised)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[ _-]?\d\d?$")
 _SUFFIXES = ("set", "data", "image", "images")
 _PLAIN = (None, "seg")  # prefixes of names that are splits whatever stands beside them
 
@@ -84,6 +85,8 @@ def split_folders(tree: Tree) -> dict[str, SplitFolder]:
             if is_table(name) and name.count("/") == 1 and (folder := name.partition("/")[0]) in inside:
                 inside[folder].add(name)  # a manifest in a split folder, in place of class folders
     splits = {folder: split for folder in inside if (split := split_named(folder))} or _with_one_prefix(inside)
+    if Split.TRAIN in splits.values():
+        splits |= _numbered(inside.keys() - splits.keys())
     if len(splits) < len(inside) and not _are_splits(splits, inside):
         _check_training_is_a_class(splits, inside)
         return {}
@@ -131,6 +134,12 @@ def _parsed(name: str) -> tuple[str | None, Split | None]:
     prefix = match["prefix"] if not (match["prefix"] or "").isdigit() else None  # 1_train, 2_test
     split = Split.TRAIN if match["train"] else Split.VAL if match["val"] else Split.TEST
     return prefix and prefix.lower(), split
+
+
+def _numbered(folders: Iterable[str]) -> dict[str, Split]:
+    """Return held-out folders with a number, such as `test1` beside `train`."""
+    named = {folder: split_named(_NUMBER.sub("", folder)) for folder in sorted(folders) if _NUMBER.search(folder)}
+    return {folder: split for folder, split in named.items() if split in (Split.VAL, Split.TEST)}
 
 
 def _with_one_prefix(folders: Iterable[str]) -> dict[str, Split]:

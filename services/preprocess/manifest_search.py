@@ -150,7 +150,7 @@ def _chosen(usable: Mapping[str, Manifest]) -> list[Manifest]:
 
 def _stray(name: str, manifest: Manifest, images: int) -> str | None:
     """Return why a table with the columns of a manifest is none, or None."""
-    matched = [files[0] for files in manifest.matches if len(files) == 1]
+    matched = [files[0] for files in manifest.matches if files]
     labels = [row.label for row in manifest.rows]
     if len(set(labels)) == len(labels) > 1 and images > 2 * len(labels):
         return f"{shown(name)} lists each class once and no images"

@@ -67,8 +67,7 @@ def by_folder(
             place = places[folder] = _place(folder.split("/") if folder else [], root.splits, level, group_level)
         if isinstance(place, str):
             rejections.add(file, place)
-            if folder and place != folders.NO_CLASS:
-                warnings.ignore(file)
+            warnings.ignore(file)
         elif is_document(file):
             rejections.add(file, "not an image")
         else:
@@ -109,7 +108,7 @@ def _place(
     if top and len(below) > 1 and below[0].lower() == parts[0].lower():
         return "in a copy of its split folder"
     if any(map(folders.is_unlabeled, below)):
-        return "in a folder of images without a class"
+        return "in a folder of images without a class; rename it if it is one"
     key = key_at(below, level)
     if key is None:
         return f"has no folder at level {level}, which names the class"

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound
 from services.storage.database import Clock, utc_now
-from services.storage.objects import NOT_AS_WRITTEN, Entry, checked, missing_is_corrupt
+from services.storage.objects import NOT_AS_WRITTEN, Entry, checked, complete, missing_is_corrupt
 
 
 class MemoryObjects:
@@ -38,6 +38,10 @@ class MemoryObjects:
     def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
         with missing_is_corrupt():
             return checked(self._data(ref.bucket, ref.key)[span.start : span.stop], span)
+
+    def read_slice(self, ref: ObjectRef, start: int, size: int) -> bytes:
+        with missing_is_corrupt():
+            return complete(self._data(ref.bucket, ref.key)[start : start + size], size)
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         path.write_bytes(self.read(ref))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from contract.errors import JobFailed
-from contract.training import Metrics, TensorSignature
-from media.classification import Tally
+from contract.evaluation import Metrics
+from contract.training import TensorSignature
+from media.judging.tally import Tally
 from services.trainer.data import ShardFiles
 
 EVALUATOR = "services.inference.evaluate"
@@ -34,12 +35,18 @@ def evaluate(
 
     `on_shard()` is called before each shard. Raises JobFailed if the model does not run.
     """
+    return Tally.of(*run_split(model, shards, on_shard)).metrics(classes) if shards else None
+
+
+def run_split(
+    model: Path, shards: list[ShardFiles], on_shard: Callable[[], None]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the logits (n, classes) of an ONNX file and the labels (n,) of at least one shard; see `evaluate`."""
     logits = []
     for images, _ in shards:
         on_shard()
         logits.append(run(model, images)[0])
-    labels = [np.load(labels) for _, labels in shards]
-    return Tally.of(np.concatenate(logits), np.concatenate(labels)).metrics(classes) if shards else None
+    return np.concatenate(logits), np.concatenate([np.load(labels) for _, labels in shards])
 
 
 def run(model: Path, images: Path) -> tuple[NDArray[np.float32], Signature]:

@@ -4,11 +4,12 @@ import torch
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import JobFailed
+from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.training import EvaluationMetrics, ModelManifest, OnnxInfo
+from contract.training import ModelManifest, OnnxInfo
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, ShardFiles, TrainingData
@@ -18,6 +19,7 @@ from services.trainer.export import OPSET, export
 from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.recipe import Recipe
+from services.trainer.temperature import calibrate
 from worker.task import Task
 
 FETCHED = 0.02  # the job's progress (0..1) after each stage
@@ -50,12 +52,12 @@ def train(task: Task) -> ModelManifest:
     exported = task.folder / "model.onnx"
     export(trained.model, ModelCard(labels=dataset.classes, preprocessing=preprocessing), exported)
     difference, signature = parity(trained.model, exported, data, task.folder)
-    metrics = {
-        split: evaluate(
-            exported, files[split], dataset.classes, lambda: task.report(EXPORTED, "evaluating the exported model")
-        )
-        for split in (Split.VAL, Split.TEST)
-    }
+
+    def on_shard() -> None:
+        task.report(EXPORTED, "evaluating the exported model")
+
+    calibration = calibrate(exported, files[Split.VAL], dataset.classes, on_shard)
+    test = evaluate(exported, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
     return ModelManifest(
         artifact=artifact,
@@ -64,12 +66,19 @@ def train(task: Task) -> ModelManifest:
         inputs=signature.inputs,
         outputs=signature.outputs,
         dataset=str(reference),
-        metrics=EvaluationMetrics(val=metrics[Split.VAL], test=metrics[Split.TEST]),
+        metrics=EvaluationMetrics(val=calibration.metrics, test=test),
         epochs=trained.epochs,
         best_epoch=training.best_of(trained.epochs).epoch,
         parameters=parameters(trained.model),
         device=trained.device,
-        onnx=OnnxInfo(sha256=artifact.sha256, size=artifact.size, opset=OPSET, parity_max_abs_diff=difference),
+        onnx=OnnxInfo(
+            sha256=artifact.sha256,
+            size=artifact.size,
+            opset=OPSET,
+            parity_max_abs_diff=difference / calibration.temperature,
+        ),
+        decisions=calibration.decisions,
+        unknown_below=calibration.unknown_below,
     )
 
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from contract.jobs import JobState
+from contract.kinds.evaluate import EvaluateResult
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
 from tests.e2e.running import TIDEPOOL, Running, started
@@ -86,6 +87,19 @@ def test_the_workflow_succeeds_with_curl(running: Running, trained: TrainResult,
 
     status, body = running.curl("-H", "Content-Type: image/png", "-d", "text", predict)
     assert (status, body["code"]) == (422, "bad_image")
+
+
+def test_the_model_is_judged_on_a_split(client: Client, running: Running, trained: TrainResult) -> None:
+    job = client.wait(client.evaluate(model="pets-cnn@1", dataset="pets", split="test").id)
+
+    report = EvaluateResult.model_validate(job.result)
+    assert trained.metrics.test is not None
+    assert report.metrics.confusion_matrix == trained.metrics.test.confusion_matrix
+    assert report.summary[0].startswith("pets-cnn@1 is right on ")
+    url = f"{running.url}/v1/jobs/{job.id}/output"
+    command = ["curl", "-sSfL", "-H", f"Authorization: Bearer {running.key}", url]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert [json.loads(line)["image"] for line in output.splitlines()] == list(range(report.count))
 
 
 def test_the_artifact_is_the_trained_model(client: Client, running: Running, trained: TrainResult) -> None:

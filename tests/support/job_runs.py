@@ -19,9 +19,9 @@ def memory_stores() -> Stores:
     return Stores(Database.in_memory(), MemoryObjects())
 
 
-def uploaded(stores: Stores, file: Path) -> str:
+def uploaded(stores: Stores, file: Path, key: str = "upload-1") -> str:
     """Store a file as a complete upload and return its id."""
-    return stores.of(DEFAULT_PROJECT).uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, "upload-1", file)).id
+    return stores.of(DEFAULT_PROJECT).uploads.add(file.name, stores.objects.put(Bucket.UPLOADS, key, file)).id
 
 
 def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> tuple[Job, list[Claim]]:

@@ -46,7 +46,10 @@ def lookup(rows: int = 4) -> bytes:
 
 
 def graph(
-    nodes: list[onnx.NodeProto], inputs: dict[str, tuple[int, Shape]], outputs: dict[str, tuple[int, Shape]]
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, tuple[int, Shape]],
+    outputs: dict[str, tuple[int, Shape]],
+    opset: int = 18,
 ) -> bytes:
     """An ONNX file of these nodes; tensors are (element type, shape) by name."""
     onnx_graph = helper.make_graph(
@@ -55,6 +58,6 @@ def graph(
         [helper.make_tensor_value_info(name, *tensor) for name, tensor in inputs.items()],
         [helper.make_tensor_value_info(name, *tensor) for name, tensor in outputs.items()],
     )
-    model = helper.make_model(onnx_graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    model = helper.make_model(onnx_graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset)])
     file: bytes = model.SerializeToString()
     return file

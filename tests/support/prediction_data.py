@@ -55,12 +55,12 @@ def publish_split(
 
 
 def stored_shards(
-    objects: Objects, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int
+    objects: Objects, images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, folder: str = "prepared"
 ) -> tuple[Shard, ...]:
     def put(name: str, array: NDArray[np.generic]) -> ObjectRef:
         file = io.BytesIO()
         np.save(file, array)
-        return objects.put(Bucket.JOBS, f"prepared/attempts/1/{name}", file.getvalue())
+        return objects.put(Bucket.JOBS, f"{folder}/attempts/1/{name}", file.getvalue())
 
     shards = zip(np.array_split(images, count), np.array_split(labels, count), strict=True)
     return tuple(

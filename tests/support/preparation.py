@@ -37,9 +37,9 @@ Load = Callable[[DatasetManifest, Split], tuple[np.ndarray, np.ndarray]]
 class Workshop:
     """Prepares files, each time in a new folder, and loads the resulting dataset."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, objects: MemoryObjects | None = None) -> None:
         self._folder = folder
-        self._objects = MemoryObjects()
+        self._objects = objects or MemoryObjects()
 
     def prepare(
         self,

@@ -83,9 +83,9 @@ def logs(
 
 @app.command()
 def demo(
-    dataset: Annotated[Path | None, typer.Option(help="Zip of images to use instead of the sample.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Zip of images to use instead of the two samples.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Training epochs; the default comes from the model's recipe.", min=1)
+        int | None, typer.Option(help="Train from scratch for this many epochs; by default, the data decides.", min=1)
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running at the end.")] = False,
     home: Annotated[
@@ -95,13 +95,41 @@ def demo(
     """Start a separate stack and upload a dataset, train, evaluate, export and predict."""
     from rich.console import Console
 
-    from tidepool.demo.run import SAMPLE, run_demo
+    from tidepool.demo.run import SAMPLES, run_demo
 
-    archive = dataset or SAMPLE
-    if not archive.is_file():
-        _fail(f"{archive} does not exist. Name a zip file with --dataset.")
-    if not run_demo(Console(), archive=archive, epochs=epochs, folder=home, keep=keep):
+    archives = (dataset,) if dataset else SAMPLES
+    for archive in archives:
+        if not archive.is_file():
+            _fail(f"{archive} does not exist. Name a zip file with --dataset.")
+    if not run_demo(Console(), archives=archives, epochs=epochs, folder=home, keep=keep):
         raise typer.Exit(1)
+
+
+@app.command()
+def upload(
+    path: Annotated[Path, typer.Argument(help="Folder of images, or a zip or tar of one.")],
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; the default is the folder's name.")] = None,
+    class_level: Annotated[
+        str | None, typer.Option(help="The folder that names the class: 1 is the first, `leaf` the innermost.")
+    ] = None,
+) -> None:
+    """Upload images as a new version of a dataset, and show what was made of them."""
+    from rich.console import Console
+
+    from tidepool.cli.connection import connect
+    from tidepool.cli.upload import upload as upload_images
+    from tidepool.client.folder import dataset_name
+    from tidepool.errors import UserFacingError
+
+    if not path.exists():
+        _fail(f"{path} does not exist. Name a folder of images, or a zip or tar of one.")
+    level = int(class_level) if class_level and class_level.isdecimal() else class_level
+    spec = None if level is None else {"layout": {"class_level": level}}
+    try:
+        with connect(Home.from_environment()) as client:
+            upload_images(Console(), client, path, name or dataset_name(path), spec)
+    except UserFacingError as error:
+        _fail(error)
 
 
 @app.command()

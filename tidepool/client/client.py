@@ -15,6 +15,7 @@ from contract.catalog import Alias, DatasetVersion, ModelVersion
 from contract.jobs import Job, JobEvent, JobState
 from contract.pools import Pool, PoolChange
 from contract.predictions import ImageResult, Prediction
+from tidepool.client.folder import FolderZip
 from tidepool.client.transport import RETRIES, RETRYABLE, OnBytes, Transport, UploadFile
 from tidepool.errors import ApiError, JobUnsuccessful
 
@@ -55,9 +56,14 @@ class Client:
         spec: dict[str, Any] | None = None,
         on_bytes: OnBytes = lambda sent, size: None,
     ) -> Job:
-        """Upload a zip from disk as a new dataset version; returns the preprocessing job."""
-        with UploadFile(archive, on_bytes) as file:
-            form = {"archive": (archive.name, file, "application/zip")} | _json_part("spec", spec)
+        """Upload a folder, a zip or a tar from disk as a new dataset version; returns the preprocessing job.
+
+        A folder is sent as a zip that is never written to disk. Raises UserFacingError if it has no files.
+        """
+        is_folder = archive.is_dir()
+        filename = f"{archive.resolve().name}.zip" if is_folder else archive.name
+        with FolderZip(archive, on_bytes) if is_folder else UploadFile(archive, on_bytes) as file:
+            form = {"archive": (filename, file, "application/octet-stream")} | _json_part("spec", spec)
             return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", files=form))
 
     def upload_model(
@@ -78,13 +84,22 @@ class Client:
         body = {"kind": "train", "spec": {"dataset": dataset, "model": model, **spec}}
         return Job.model_validate(self._create("/v1/jobs", json=body))
 
+    def evaluate(self, *, model: str, dataset: str, **spec: Any) -> Job:
+        """Start an evaluation: `split` is `test` by default, `compare_with` another model on the same images."""
+        body = {"kind": "evaluate", "spec": {"model": model, "dataset": dataset, **spec}}
+        return Job.model_validate(self._create("/v1/jobs", json=body))
+
     def job(self, job_id: str, *, wait: int = 0) -> Job:
         """Return the job; with `wait`, block until it ends or `wait` seconds have passed."""
         return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))
 
-    def cancel(self, job_id: str) -> Job:
-        """Cancel a job; a running job stops within seconds."""
-        return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel"))
+    def cancel(self, job_id: str, *, keep_best: bool = False) -> Job:
+        """Cancel a job; a running job stops within seconds.
+
+        With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+        """
+        body = {"keep_best": keep_best}
+        return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel", json=body))
 
     def wait(self, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:
         """Block until the job has succeeded and return it; raises JobUnsuccessful if it ends in another state."""
@@ -204,7 +219,7 @@ class Client:
 
 
 def media_type(image: bytes) -> str:
-    """Return the media type by the file's first bytes, else `application/octet-stream`, which the server refuses."""
+    """Return the media type by the file's first bytes, else `application/octet-stream`; the server decides itself."""
     return next((kind for magic, kind in MAGIC.items() if image.startswith(magic)), "application/octet-stream")
 
 

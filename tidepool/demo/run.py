@@ -25,11 +25,14 @@ from tidepool.stack.ports import HOST, free_ports
 from tidepool.stack.stack import TAIL, Stack
 from tidepool.stack.status import status_of
 
-SAMPLE = Path(__file__).parents[2] / "examples" / "cifar10-sample.zip"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SAMPLES = (EXAMPLES / "cifar10-sample.zip", EXAMPLES / "clothing-sample.zip")
 
 
-def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Path | None, keep: bool) -> bool:
-    """Return whether the demo succeeded; a failure is explained on the console.
+def run_demo(
+    console: Console, *, archives: Sequence[Path], epochs: int | None, folder: Path | None, keep: bool
+) -> bool:
+    """Go from each archive to a served model and return whether that succeeded; explain a failure on the console.
 
     The stack is in `folder`, or in a temporary one that is removed at the end unless `keep` is set or the demo failed.
     """
@@ -40,11 +43,12 @@ def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Pat
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}"
     try:
-        with _stack(home, keep=keep), ProgressDisplay(console) as display:
-            with display.step(Step.START) as update:
+        with _stack(home, keep=keep):
+            with ProgressDisplay(console) as display, display.step(Step.START) as update:
                 Stack(home).up(lambda: draw_plan(home, port), lambda reports: update(*_readiness(reports)))
             with Client(url, admin_key(home)) as client:
-                result = run_workflow(client, archive, epochs=epochs, display=display)
+                for archive in archives:
+                    _run(console, client, archive, epochs)
     except UserFacingError as error:
         _explain(console, home, error)
         return False
@@ -52,11 +56,17 @@ def run_demo(console: Console, *, archive: Path, epochs: int | None, folder: Pat
         if not folder:
             shutil.rmtree(home.path)
         raise
-    print_summary(console, result, display.seconds)
     _print_next_steps(console, home, url, keep=keep)
     if not (keep or folder):
         shutil.rmtree(home.path)
     return True
+
+
+def _run(console: Console, client: Client, archive: Path, epochs: int | None) -> None:
+    console.print(f"\n[bold]{escape(archive.name)}[/]", highlight=False)
+    with ProgressDisplay(console) as display:
+        result = run_workflow(client, archive, epochs=epochs, display=display)
+    print_summary(console, result, display.seconds)
 
 
 @contextmanager

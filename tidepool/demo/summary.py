@@ -1,5 +1,6 @@
 """The summary at the end of the demo."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.catalog import DatasetVersion
+from contract.choices import Choice
 from contract.datasets import Split
-from contract.training import Metrics
+from contract.evaluation import Metrics
 from tidepool.demo.workflow import DemoResult, SamplePrediction, Step
 
 MAX_MATRIX_CLASSES = 20
@@ -27,13 +29,18 @@ class Section(NamedTuple):
 def print_summary(console: Console, result: DemoResult, seconds: Mapping[str, float]) -> None:
     """Print the result and the duration of each step."""
     test = result.trained.metrics.test
-    sections = [_classes(result.dataset), _epochs(result), _accuracy(result, test)]
+    sections = [
+        _classes(result.dataset),
+        _decisions((*result.dataset.decisions, *result.trained.decisions)),
+        _epochs(result),
+        _accuracy(result, test),
+    ]
     if test and len(result.model.labels) <= MAX_MATRIX_CLASSES:
         sections.append(_confusion(result.model.labels, test.confusion_matrix))
     sections += [_singles(result.singles), _batch(result), _seconds(result, seconds)]
     console.print()
-    console.rule("From a folder of images to a served model")
-    for section in sections:
+    console.rule(f"{result.dataset.name}: from a folder of images to a served model")
+    for section in filter(None, sections):
         console.print(f"\n[bold]{section.title}[/]", highlight=False, soft_wrap=True)
         if section.table:
             console.print(section.table, highlight=False)
@@ -48,10 +55,25 @@ def _classes(dataset: DatasetVersion) -> Section:
     table.add_section()
     table.add_row("all", *(str(getattr(dataset.counts, split)) for split in Split))
     title = f"Dataset {dataset.name}@{dataset.version}: {len(dataset.classes)} classes"
-    return Section(title, f"{dataset.rejected} files rejected", table)
+    notes = [f"{dataset.rejected} files rejected", *(f"{item.message}; {item.advice}" for item in dataset.warnings)]
+    return Section(title, escape("\n".join(notes)), table)
+
+
+def _decisions(choices: Sequence[Choice]) -> Section | None:
+    if not choices:
+        return None
+    table = _table("what", "value", "because")
+    for column in table.columns[1:]:
+        column.justify = "left"
+    for choice in choices:
+        value = choice.value if isinstance(choice.value, str) else json.dumps(choice.value)
+        table.add_row(escape(choice.what), escape(value), escape(choice.because))
+    return Section("Decided from the data", table=table)
 
 
 def _epochs(result: DemoResult) -> Section:
+    if not result.trained.epochs:
+        return Section(f"Model {result.trained.model}", f"{result.model.parameters:,} parameters")
     table = _table("epoch", "train loss", "val loss", "val accuracy", "seconds")
     for epoch in result.trained.epochs:
         best = epoch.epoch == result.trained.best_epoch
@@ -71,7 +93,8 @@ def _accuracy(result: DemoResult, test: Metrics | None) -> Section:
     onnx = result.trained.onnx
     title = "No test accuracy: the dataset has no test split"
     if test:
-        title = f"Test accuracy [green]{test.accuracy:.1%}[/] (top-5 {test.top5_accuracy:.1%}, loss {test.loss:.3f})"
+        top5 = "" if test.top5_accuracy is None else f"top-5 {test.top5_accuracy:.1%}, "
+        title = f"Test accuracy [green]{test.accuracy:.1%}[/] ({top5}loss {test.loss:.3f})"
     note = (
         f"The exported ONNX file: {onnx.size / 1e6:.1f} MB, opset {onnx.opset}, measured in ONNX Runtime; "
         f"its logits are within {onnx.parity_max_abs_diff:.1e} of PyTorch's"
@@ -114,7 +137,7 @@ def _seconds(result: DemoResult, seconds: Mapping[str, float]) -> Section:
     epochs = sum(epoch.seconds for epoch in result.trained.epochs)
     spent: dict[str, float] = {}
     for title, value in seconds.items():
-        if title == Step.TRAIN:
+        if title == Step.TRAIN and epochs:
             spent |= {"Training": epochs, "Evaluating and exporting": max(0.0, value - epochs)}
         else:
             spent[title] = value

@@ -1,4 +1,4 @@
-"""Stores a file sent in a request as an upload, and accepts the job that processes it."""
+"""Stores files sent in a request as uploads, and accepts the job that processes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,32 +22,38 @@ from services.storage.stores import ProjectStores
 
 @dataclass(frozen=True)
 class Submission:
-    """A request that uploads a file."""
+    """A request that uploads files."""
 
     objects: Objects
     stores: ProjectStores
     repeat: Repeatable
 
-    def submit(self, file: UploadFile, request_for: Callable[[UploadSource], JobRequest], content: str) -> Job:
-        """Store the file and accept the job; `content` is the rest of the request, for its idempotency.
+    def submit(self, file: UploadFile, request_for: Callable[..., JobRequest], content: str, *more: UploadFile) -> Job:
+        """Store the files and accept the job; `content` is the rest of the request, for its idempotency.
 
-        A file that no job will use is deleted. Raises what Jobs.create raises.
+        `request_for` gets the UploadSource of each file. A file that no job will use is deleted. Raises what
+        Jobs.create raises.
         """
-        ref = self.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), file.file)
-        upload = self.stores.uploads.add(file.filename or "file", ref)
-        request = request_for(UploadSource(upload=upload.id))
+        uploads = [self._store(part) for part in (file, *more)]
+        request = request_for(*(UploadSource(upload=upload.id) for upload in uploads))
+        digest = "".join(str(upload.sha256) for upload in uploads)
         try:
-            job = self.stores.jobs.create(request, current_request_id(), self.repeat.once(ref.sha256, content))
+            job = self.stores.jobs.create(request, current_request_id(), self.repeat.once(digest, content))
         except (Refused, Overloaded):  # after any other error the job may exist
-            self._delete(upload)
+            self._delete(uploads)
             raise
-        if job.spec != request.spec.model_dump(mode="json"):  # a repetition: the first request's job has its own file
-            self._delete(upload)
+        if job.spec != request.spec.model_dump(mode="json"):  # a repetition: the first request's job has its own files
+            self._delete(uploads)
         return job
 
-    def _delete(self, upload: Upload) -> None:
-        self.stores.uploads.forget(upload.id)
-        self.objects.delete(Bucket.UPLOADS, upload_key(upload.id))
+    def _store(self, file: UploadFile) -> Upload:
+        ref = self.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), file.file)
+        return self.stores.uploads.add(file.filename or "file", ref)
+
+    def _delete(self, uploads: list[Upload]) -> None:
+        for upload in uploads:
+            self.stores.uploads.forget(upload.id)
+            self.objects.delete(Bucket.UPLOADS, upload_key(upload.id))
 
 
 async def _submission(backends: BackendsDep, stores: StoresDep, repeat: CanRepeat) -> Submission:

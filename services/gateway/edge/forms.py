@@ -7,6 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -18,9 +19,9 @@ MULTIPART = "multipart/form-data"
 Value = TypeVar("Value", bound=Frozen)
 
 
-def media_type(request: Request) -> str:
-    """Return the Content-Type without its parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(content_type: str) -> str:
+    """Return a Content-Type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 @asynccontextmanager
@@ -30,7 +31,7 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
     Raises UnsupportedMedia for another media type, TooLarge for more than `max_files` files, and the framework's
     HTTPException for a body that it cannot parse.
     """
-    if media_type(request) != MULTIPART:
+    if media_type(request.headers.get("content-type", "")) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
     try:
         form = await request.form(max_files=max_files, max_fields=8)
@@ -46,12 +47,28 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
 
 async def two_parts(form: FormData, file: str, document: str) -> tuple[UploadFile, str | bytes]:
     """Return the one file of a form, and its JSON part, `{}` if it has none; raises Malformed for any other form."""
-    upload, text = form.get(file), form.get(document, "{}")
-    if len(form.multi_items()) != len(form) or not {file} <= set(form) <= {file, document}:
-        raise Malformed(f"a multipart body needs a part `{file}`, may have a part `{document}`, and no others")
-    if not isinstance(upload, UploadFile):
-        raise Malformed(f"the part `{file}` must be a file, with a filename")
-    return upload, await text.read() if isinstance(text, UploadFile) else text
+    (upload,), text = await files_and_document(form, file, document)
+    return upload, text
+
+
+async def files_and_document(
+    form: FormData, file: str, document: str, *optional: str
+) -> tuple[list[UploadFile], str | bytes]:
+    """Return a form's file, its `optional` files that it has, and its JSON part, `{}` if it has none.
+
+    Raises Malformed for any other form.
+    """
+    text = form.get(document, "{}")
+    if len(form.multi_items()) != len(form) or not {file} <= set(form) <= {file, document, *optional}:
+        also = " and ".join(f"`{name}`" for name in (document, *optional))
+        raise Malformed(f"a multipart body needs a part `{file}`, may have a part {also}, and no others")
+    files = []
+    for name in (file, *(name for name in optional if name in form)):
+        upload = form[name]
+        if not isinstance(upload, UploadFile):
+            raise Malformed(f"the part `{name}` must be a file, with a filename")
+        files.append(upload)
+    return files, await text.read() if isinstance(text, UploadFile) else text
 
 
 def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
@@ -63,4 +80,4 @@ def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
         if errors[0]["type"] == "json_invalid":
             raise Malformed(f"the part `{name}` is not JSON") from error
         located = [{**detail, "loc": ("body", name, *detail["loc"])} for detail in errors]
-        raise RequestValidationError(located) from error
+        raise RequestValidationError(located, body={name: from_json(text)}) from error

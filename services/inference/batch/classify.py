@@ -8,12 +8,14 @@ import numpy as np
 
 from contract.base import Frozen, Whole
 from contract.errors import BadImage
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.rows import PredictionRow, write_lines
 from services.inference.batch.sources import ImageItem, ImageSource
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import failed_result, image_results
 from worker.slicing import Slice
+
+READ_AHEAD = 32  # images at once, even for a model that runs them one by one
 
 OnBatch = Callable[[float, str], None]
 
@@ -46,7 +48,7 @@ class Classifier:
         return Classified(count=self._count, failed=self._failed, tally=self._tally)
 
     def _rows(self) -> Iterator[PredictionRow]:
-        while batch := list(islice(self._items, self._model.batch)):
+        while batch := list(islice(self._items, max(self._model.batch, READ_AHEAD))):
             rows = self._batch(batch)
             self._count += len(rows)
             self._failed += sum(row.error is not None for row in rows)
@@ -56,8 +58,9 @@ class Classifier:
     def _batch(self, items: list[ImageItem]) -> list[PredictionRow]:
         good = [item for item in items if not isinstance(item.pixels, BadImage)]
         pixels = np.array([item.pixels for item in good], np.uint8)
-        logits = self._model.run(pixels.reshape(-1, *self._model.card.preprocessing.image.shape))
-        predicted = image_results(logits, self._model.card.labels, self._top_k)
+        card = self._model.card
+        logits = self._model.run(pixels.reshape(-1, *card.preprocessing.image.shape))
+        predicted = image_results(logits, card.labels, self._top_k, card.output)
         known = [
             number
             for number, (item, result) in enumerate(zip(good, predicted, strict=True))

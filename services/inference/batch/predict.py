@@ -10,7 +10,7 @@ from contract.references import Reference, UploadSource
 from contract.training import ModelManifest
 from media.archives.limits import Limits
 from media.archives.unpacking import unpacked
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch import formats
 from services.inference.batch.classify import Classified, Classifier, has_all_labels
 from services.inference.batch.names import named

@@ -9,12 +9,15 @@ from contract.errors import BadModel, Invalid, Unavailable
 from contract.models import ModelCard
 from contract.training import TensorSignature
 from services.inference.engine.batch_size import batch_sizes, best_batch, time_batches
-from services.inference.engine.normalization import Normalization
+from services.inference.engine.fit import fixed_batch, layouts, one_input, one_output, pixel_type, scores_of
+from services.inference.engine.normalization import InputBuffer
 from services.inference.engine.onnx_runtime import ORT_ERRORS, ort
 from services.inference.engine.providers import on_gpu
 from services.inference.engine.session import Session
 
-INPUT_BYTES = 64 * 2**20  # limit of one float32 input; large images run in smaller batches
+INPUT_BYTES = 64 * 2**20  # limit of one input; large images run in smaller batches
+
+_TINY = np.finfo(np.float32).tiny
 
 
 class LoadedModel:
@@ -23,24 +26,28 @@ class LoadedModel:
     def __init__(self, session: Session, card: ModelCard | None, max_batch: int) -> None:
         """Prepare to run the session; `card` makes it an image classifier.
 
-        Raises BadModel for a classifier that does not have exactly one input (images) and one output (logits).
+        A graph with a fixed batch sets `max_batch`. Raises BadModel, with the cause, for a graph that does not fit the
+        card.
         """
         self.inputs = tuple(map(_signature, session.get_inputs()))
         self.outputs = tuple(map(_signature, session.get_outputs()))
         self.max_batch = max_batch
         self.session = session
         self._card = card
-        self._buffer = np.empty((0,), np.float32)
+        self._buffer: InputBuffer | None = None
         self._lock = threading.Lock()
+        self.has_one_score = False  # for two labels; known after `warm_up`
         if card is None:
             return
-        if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise BadModel("the graph must have one input, the images, and one output, the logits")
-        self._normalization = Normalization.of(card.preprocessing)
-        shape = card.preprocessing.image.shape
-        image_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
-        self.max_batch = max(1, min(max_batch, INPUT_BYTES // image_bytes))
-        self._buffer = np.empty((self.max_batch, *shape), np.float32)
+        tensor, preprocessing = one_input(self.inputs), card.preprocessing
+        one_output(self.outputs)
+        layouts(tensor, preprocessing.image, preprocessing.layout)
+        dtype = pixel_type(tensor, preprocessing.dtype)
+        self._fixed = fixed_batch(tensor)
+        image_bytes = int(np.prod(preprocessing.image.shape)) * np.dtype(dtype).itemsize
+        within = min(max_batch, card.max_batch or max_batch, INPUT_BYTES // image_bytes)
+        self.max_batch = self._fixed or max(1, within)
+        self._buffer = InputBuffer(preprocessing, self.max_batch)
 
     @property
     def card(self) -> ModelCard:
@@ -61,61 +68,90 @@ class LoadedModel:
 
     @property
     def buffer_bytes(self) -> int:
-        return self._buffer.nbytes
+        return 0 if self._buffer is None else self._buffer.nbytes
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return logits float32 (n, classes) for images uint8 (n, channels, height, width), any n.
 
-        Raises Invalid for images of another type or shape, Unavailable if ONNX Runtime fails.
+        Those of a model that gives probabilities are their logarithms. Raises Invalid for images of another type or
+        shape, Unavailable if ONNX Runtime fails.
         """
-        shape = self.card.preprocessing.image.shape
+        card = self.card
+        shape = card.preprocessing.image.shape
         if images.dtype != np.uint8 or images.shape[1:] != shape:
             raise Invalid(f"the model takes images as uint8 (n, {', '.join(map(str, shape))})")
-        logits = np.empty((len(images), len(self.card.labels)), np.float32)
+        outputs = np.empty((len(images), len(card.labels)), np.float32)
         with self._lock:
-            for start in range(0, len(images), len(self._buffer)):
-                batch = images[start : start + len(self._buffer)]
-                self._normalization.apply(batch, self._buffer[: len(batch)])
-                logits[start : start + len(batch)] = self._run_buffer(self._warm_size(len(batch)))[: len(batch)]
-        return logits
+            for start in range(0, len(images), self.max_batch):
+                batch = images[start : start + self.max_batch]
+                self._buffered.fill(batch)
+                outputs[start : start + len(batch)] = self._run_buffer(self._warm_size(len(batch)))[: len(batch)]
+        if card.output == "probabilities":
+            np.log(np.maximum(outputs, _TINY), out=outputs)
+        return outputs
 
     def warm_up(self) -> None:
         """Run black images in a batch of one and in the largest batch; on a GPU, also choose `max_batch`.
 
         A GPU runs every batch size that it will be given (`batch_sizes`), and `max_batch` becomes the smallest size
         with at least 95 % of the best throughput. A CPU is as fast with small batches, and larger ones only share the
-        dispatch, so there `max_batch` stays. Raises BadModel if the graph cannot run, Unavailable if it fails later.
+        dispatch, so there `max_batch` stays. Raises BadModel, with the cause, if the graph cannot run or its output
+        does not fit the labels, and Unavailable if it fails later.
         """
         if self._card is None:
             return
-        self._buffer[:] = 0
         # The extremes first: TensorRT rebuilds its engine for each size outside the range that it has seen.
-        for size in (1, self.max_batch):
+        for size in sorted({self._fixed or 1, self.max_batch}):
             self._check(size)
-        if on_gpu(self.provider):
+        if on_gpu(self.provider) and not self._fixed:
             self.max_batch = best_batch(time_batches(self._run_buffer, batch_sizes(self.max_batch)))
-            self._buffer = self._buffer[: self.max_batch].copy()
+            self._buffer = InputBuffer(self._card.preprocessing, self.max_batch)
+
+    @property
+    def _buffered(self) -> InputBuffer:
+        if self._buffer is None:
+            raise BadModel("the model has no labels and preprocessing for images")
+        return self._buffer
 
     def _check(self, size: int) -> None:
         try:
-            logits = self._run_buffer(size)
+            output = self._output(size)
         except Unavailable:
-            raise BadModel(f"the graph cannot run on a batch of {size}") from None
-        if logits.shape != (size, len(self.card.labels)):
-            raise BadModel(f"the graph must give one logit for each of the {len(self.card.labels)} labels")
+            images = self._buffered.rows(size)
+            raise BadModel(
+                f"the graph fails on an input of {images.dtype} {list(images.shape)}, which is {size} black "
+                f"image{'' if size == 1 else 's'}; try it with ONNX Runtime on such an input"
+            ) from None
+        labels = len(self.card.labels)
+        self.has_one_score = scores_of(output, size, labels).shape[1] < labels
 
     def _warm_size(self, count: int) -> int:
-        """Return the batch size for `count` images: on a GPU one that is warm, so that no request waits for tuning."""
+        """Return the batch size for `count` images.
+
+        That of a graph with a fixed batch, or on a GPU one that is warm, so that no request waits for tuning.
+        """
+        if self._fixed:
+            return self._fixed
         if not on_gpu(self.provider):
             return count
         return next(size for size in batch_sizes(self.max_batch) if size >= count)
 
-    def _run_buffer(self, size: int) -> NDArray[np.float32]:
+    def _run_buffer(self, size: int) -> NDArray[np.generic]:
+        """Return the outputs for the first `size` images of the buffer, with a column for each label."""
+        output, labels = self._output(size), len(self.card.labels)
+        if output.shape != (size, labels):
+            output = scores_of(output, size, labels)
+            if self.has_one_score:
+                first = 1 - output if self.card.output == "probabilities" else np.zeros_like(output)
+                output = np.concatenate([first, output], axis=1)
+        return output
+
+    def _output(self, size: int) -> NDArray[np.generic]:
         try:
-            (logits,) = self.session.run(None, {self.inputs[0].name: self._buffer[:size]})
+            (output,) = self.session.run(None, {self.inputs[0].name: self._buffered.rows(size)})
         except ORT_ERRORS as error:
             raise Unavailable("the model could not be run") from error
-        return np.asarray(logits)
+        return np.asarray(output)
 
 
 def _signature(node: ort.NodeArg) -> TensorSignature:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from contract.errors import BadModel, TidepoolError
 from contract.inference import Failure, Scores
 from contract.jobs import JobError
+from contract.models import Output
 from contract.predictions import ImageResult, Prediction
 
 
@@ -23,15 +24,22 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return scores
 
 
+def probabilities(logits: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
+    """Return the scores (0..1) of logits, or of the logarithms of a model that gives probabilities."""
+    return np.exp(logits) if output == "probabilities" else softmax(logits)
+
+
 def top(scores: NDArray[np.float32], labels: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
     """Return the labels and scores of the `count` best classes, best first; ties go to the lower class index."""
     best = np.argsort(-scores, kind="stable")[:count].tolist() if count > 1 else [int(scores.argmax())]
     return tuple((labels[index], float(scores[index])) for index in best)
 
 
-def top_scores(logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int]) -> list[Scores | Failure]:
+def top_scores(
+    logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int], output: Output = "logits"
+) -> list[Scores | Failure]:
     """Return the best `counts[i]` classes of row i of logits (n, classes), or a Failure for a row with NaN scores."""
-    scores = softmax(logits)
+    scores = probabilities(logits, output)
     broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
     return [
         Failure(BadModel.code, "the model's output for this image is not a number")
@@ -48,9 +56,11 @@ def image_result(answer: Scores | Failure) -> ImageResult:
     return ImageResult(predictions=tuple(Prediction(label=label, score=score) for label, score in answer.best))
 
 
-def image_results(logits: NDArray[np.float32], labels: Sequence[str], count: int) -> list[ImageResult]:
+def image_results(
+    logits: NDArray[np.float32], labels: Sequence[str], count: int, output: Output = "logits"
+) -> list[ImageResult]:
     """Return the `count` best classes of each row of logits (n, classes), in the form used in result files."""
-    return [image_result(answer) for answer in top_scores(logits, labels, repeat(count, len(logits)))]
+    return [image_result(answer) for answer in top_scores(logits, labels, repeat(count, len(logits)), output)]
 
 
 def failed_result(error: TidepoolError) -> ImageResult:

@@ -75,7 +75,8 @@ def _classify(
     good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
     batch = np.array([decoded[index] for index in good], np.uint8)
     logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))
-    answers = iter(top_scores(logits, model.card.labels, [encoded[index].top_k for index in good]))
+    counts = [encoded[index].top_k for index in good]
+    answers = iter(top_scores(logits, model.card.labels, counts, model.card.output))
     return [pixels if isinstance(pixels, Failure) else next(answers) for pixels in decoded]
 
 

@@ -3,34 +3,46 @@
 from pathlib import Path
 
 from contract.base import Frozen, Positive, Whole
-from contract.models import ModelCard
+from contract.kinds.vet import ModelMetadata
+from contract.models import ModelCard, ModelWarning
 from contract.training import TensorSignature
+from services.inference.vetting.operators import OutputLayer
 
 
 class ExaminerRequest(Frozen):
-    """The file to examine, and the limits. If there is a `card`, the examiner writes it into `file`."""
+    """The file to examine, the metadata uploaded with it, and the limits.
+
+    The examiner writes the card of an image classifier into `file`. `samples` is an .npz file.
+    """
 
     file: Path
-    card: ModelCard | None
+    metadata: ModelMetadata
+    samples: Path | None = None
     memory_bytes: Positive
     cpu_s: Positive
     max_batch: Positive
 
 
 class Contents(Frozen):
-    """What a file declares: its opset, the number of elements of its initializers, and its card."""
+    """What a file declares: its opset, the number of elements of its initializers, its card, its last layer."""
 
     opset: Positive
     parameters: Whole
     card: ModelCard | None
+    output_layer: OutputLayer
 
 
 class Behaviour(Frozen):
-    """How a model runs; `batched` if its first axes are a batch of independent rows."""
+    """How a model runs; `batched` if its first axes are a batch of independent rows.
+
+    `card` is the one of an image classifier.
+    """
 
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
     batched: bool
+    card: ModelCard | None = None
+    warnings: tuple[ModelWarning, ...] = ()
 
 
 class Findings(Frozen):

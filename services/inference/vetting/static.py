@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -11,6 +12,7 @@ from contract.errors import BadModel
 from contract.models import METADATA_KEY, ModelCard
 from services.inference.vetting.findings import Contents
 from services.inference.vetting.graphs import graphs, nodes, sparse_tensors, tensors
+from services.inference.vetting.operators import output_layer
 
 STANDARD = ("", "ai.onnx")
 DOMAINS = frozenset({*STANDARD, "ai.onnx.ml", "com.microsoft"})
@@ -46,6 +48,7 @@ def check(model: onnx.ModelProto) -> Contents:
         opset=next((opset.version for opset in model.opset_import if opset.domain in STANDARD), 1),
         parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         card=card_in(model),
+        output_layer=output_layer(model),
     )
 
 
@@ -58,10 +61,21 @@ def card_in(model: onnx.ModelProto) -> ModelCard | None:
         raise BadModel("the model card in the file's metadata is malformed") from None
 
 
-def put_card(model: onnx.ModelProto, card: ModelCard) -> None:
-    """Set the model's card, replacing an existing one."""
+def remove_card(model: onnx.ModelProto) -> None:
+    """Remove the model's card, if it has one."""
     others = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
-    onnx.helper.set_model_props(model, others | {METADATA_KEY: card.model_dump_json()})
+    onnx.helper.set_model_props(model, others)
+
+
+def append_card(file: Path, card: ModelCard) -> None:
+    """Add a card to an ONNX file that has none.
+
+    The file is not parsed, because it may be large: protobuf merges a message that is appended to another.
+    """
+    model = onnx.ModelProto()
+    model.metadata_props.add(key=METADATA_KEY, value=card.model_dump_json())
+    with file.open("ab") as stream:
+        stream.write(model.SerializeToString())
 
 
 def _check_domains(model: onnx.ModelProto) -> None:

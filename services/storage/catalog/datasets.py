@@ -1,5 +1,6 @@
 """Datasets: publish, read and delete their versions."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -22,8 +23,9 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
-from services.storage.tables import datasets, jobs
+from services.storage.tables import datasets, jobs, model_versions
 
+MOST_USES = 200  # models or jobs that an image's page lists
 _INTERNAL = ("shards", "index")  # objects
 
 
@@ -84,6 +86,23 @@ class Datasets:
             shape=manifest.image.shape,
             **{field: getattr(manifest, field) for field in DatasetManifest.model_fields if field not in _INTERNAL},
         )
+
+    def used_by(self, versions: Collection[Reference]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the models trained on these versions, and the jobs that predicted their images, newest first.
+
+        At most MOST_USES of each.
+        """
+        texts = [str(version) for version in versions]
+        trained = select(model_versions.c.name, model_versions.c.version).where(model_versions.c.dataset.in_(texts))
+        of_dataset = jobs.c.dataset.in_({version.name for version in versions})
+        predicted = select(jobs.c.id, jobs.c.spec).where(
+            jobs.c.kind == "predict", of_dataset, jobs.c.parent_id.is_(None)
+        )
+        with self._database.read() as connection:
+            models = connection.execute(trained.order_by(model_versions.c.created_at.desc()).limit(MOST_USES)).all()
+            predictions = connection.execute(predicted.order_by(jobs.c.id.desc()).limit(MOST_USES)).all()
+        ids = tuple(row.id for row in predictions if row.spec["input"].get("dataset") in texts)
+        return tuple(f"{row.name}@{row.version}" for row in models), ids
 
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""

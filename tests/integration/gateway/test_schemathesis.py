@@ -71,6 +71,7 @@ def known(stores: Stores) -> dict[str, str | int]:
     return {
         "name": "cifar10",
         "version": 1,
+        "sha256": "0" * 64,
         "alias": "production",
         "job_id": job.id,
         "upload_id": upload.id,

@@ -112,6 +112,19 @@ def test_a_range_is_read_and_checked_by_its_own_hash(store: Objects, folder: str
         store.read_range(ref, span)
 
 
+def test_a_slice_is_read_without_a_hash(store: Objects, folder: str) -> None:
+    ref = store.put(Bucket.JOBS, folder + "x", b"say hello twice")
+
+    assert store.read_slice(ref, 4, 5) == b"hello"
+    assert store.read_slice(ref, 0, ref.size) == b"say hello twice"
+    for start, size in ((10, 6), (15, 1), (40, 5)):
+        with pytest.raises(Corrupt):
+            store.read_slice(ref, start, size)
+    store.delete(Bucket.JOBS, folder)
+    with pytest.raises(Corrupt):
+        store.read_slice(ref, 4, 5)
+
+
 def test_a_deleted_object_is_corrupt(store: Objects, folder: str, tmp_path: Path) -> None:
     ref = store.put(Bucket.JOBS, folder + "x", b"hello")
     store.delete(Bucket.JOBS, folder)

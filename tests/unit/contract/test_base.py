@@ -43,7 +43,12 @@ def test_an_invalid_name_is_rejected(text: str) -> None:
         TypeAdapter(Name).validate_python(text)
 
 
-@pytest.mark.parametrize("text", ["a" * 63, "a" * 65, "A" * 64, "g" * 64, "a" * 64 + "\n"])
+@pytest.mark.parametrize("text", ["a" * 63, "a" * 65, "A" * 63 + "-", "g" * 64, "a" * 64 + "\n"])
 def test_an_invalid_sha256_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Sha256).validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["a1" * 32, "A1" * 32, "aB" * 32])
+def test_a_sha256_is_written_in_lower_case(text: str) -> None:
+    assert TypeAdapter(Sha256).validate_python(text) == text.lower()

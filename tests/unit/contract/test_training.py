@@ -22,9 +22,9 @@ JSON = st.recursive(
 LAYERS = {"layers": [{"conv": 8, "padding": "valid"}, {"flatten": {}}]}
 
 
-@pytest.mark.parametrize("architecture", [None, {"name": "cnn"}, {"name": "resnet18"}, ResNet18(name="resnet18")])
+@pytest.mark.parametrize("architecture", [{"name": "cnn"}, {"name": "resnet18"}, ResNet18(name="resnet18")])
 def test_a_convolutional_network_gets_the_sgd_recipe(architecture: Any) -> None:
-    spec = TrainSpec.model_validate(MINIMAL | ({"architecture": architecture} if architecture else {}))
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": architecture})
 
     assert (spec.optimizer, spec.schedule, spec.label_smoothing) == (Sgd(name="sgd", lr=0.3), "onecycle", 0.1)
     assert (spec.batch_size, spec.augment) == (128, True)
@@ -41,10 +41,16 @@ def test_other_networks_get_the_adam_recipe(architecture: dict[str, Any]) -> Non
 def test_fields_of_the_request_override_the_recipe() -> None:
     request = {"optimizer": {"name": "adam"}, "schedule": "constant", "batch_size": 32, "augment": False}
 
-    spec = TrainSpec.model_validate(MINIMAL | request)
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": {"name": "cnn"}} | request)
 
     assert (spec.optimizer, spec.schedule, spec.batch_size, spec.augment) == (Adam(), "constant", 32, False)
     assert spec.label_smoothing == 0.1
+
+
+def test_without_an_architecture_everything_is_left_to_the_data() -> None:
+    spec = TrainSpec.model_validate(MINIMAL)
+
+    assert spec.model_dump(exclude_none=True) == MINIMAL | {"seed": 0}
 
 
 @pytest.mark.parametrize("architecture", [{"name": "mlp", "hidden": [5]}, {"name": "cnn"}, LAYERS])

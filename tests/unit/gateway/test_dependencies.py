@@ -18,13 +18,17 @@ from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
 
-NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"}
-ANY_KEY = {"GET /v2", "GET /v2/health/live", "GET /v2/health/ready", "GET /v1/me"}
+NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/v2/health/live", "/v2/health/ready"}
+ANY_KEY = {"GET /v2", "GET /v1/me"}
 SCOPES = {
     "POST /v1/datasets/{name}/versions": Scope.WRITE,
     "GET /v1/datasets": Scope.READ,
     "GET /v1/datasets/{name}": Scope.READ,
     "GET /v1/datasets/{name}/versions/{version}": Scope.READ,
+    "GET /v1/datasets/{name}/versions/{version}/images": Scope.READ,
+    "GET /v1/datasets/{name}/versions/{version}/images/{sha256}": Scope.READ,
+    "GET /v1/datasets/{name}/versions/{version}/images/{sha256}/thumbnail": Scope.READ,
+    "GET /v1/datasets/{name}/versions/{version}/images/{sha256}/original": Scope.READ,
     "DELETE /v1/datasets/{name}/versions/{version}": Scope.WRITE,
     "POST /v1/uploads": Scope.WRITE,
     "POST /v1/uploads/{upload_id}/complete": Scope.WRITE,
@@ -65,7 +69,7 @@ SCOPES = {
 }
 
 
-SOME = {"version": "1", "pool": "trainer"}  # path parameters for which "none" is not a valid value
+SOME = {"version": "1", "pool": "trainer", "sha256": "0" * 64}  # path parameters for which "none" is not a valid value
 
 
 def request_of(operation: str) -> httpx.Request:

@@ -289,7 +289,13 @@ def test_what_cannot_be_told_shows_the_first_paths(names: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("train", "test"),
-    [("1_train", "2_test"), ("train2017", "val2017"), ("Train_2020", "Test_2020"), ("training", "evaluation")],
+    [
+        ("1_train", "2_test"),
+        ("train2017", "val2017"),
+        ("Train_2020", "Test_2020"),
+        ("training", "evaluation"),
+        ("train", "test1"),
+    ],
 )
 def test_more_usual_names_of_splits(train: str, test: str) -> None:
     result = Arranged([f"{train}/cat/1.jpg", f"{train}/dog/2.jpg", f"{test}/cat/3.jpg"])
@@ -297,3 +303,18 @@ def test_more_usual_names_of_splits(train: str, test: str) -> None:
     assert set(result.labels.values()) == {"cat", "dog"}
     assert result.splits[f"{train}/cat/1.jpg"] is TRAIN
     assert result.splits[f"{test}/cat/3.jpg"] in (VAL, TEST)
+
+
+def test_images_without_a_class_are_warned_of() -> None:
+    result = Arranged(["train/cat/1.jpg", "train/dog/2.jpg", "test/3.jpg", "test/4.jpg"])
+
+    assert result.warnings["ignored_files"].count == 2
+    assert result.warnings["ignored_files"].examples == ("test/3.jpg", "test/4.jpg")
+
+
+def test_a_manifest_whose_ids_mean_several_files_is_refused_and_not_ignored() -> None:
+    files = [f"{folder}/{number}.jpg" for folder in ("images", "masks") for number in range(4)]
+    table = "id,label\n0,cat\n1,dog\n2,cat\n3,dog\n"
+
+    with pytest.raises(BadDataset, match=r"'0' \(in the manifest, but several files of the archive have this name\)"):
+        Arranged({**dict.fromkeys(files, ""), "labels.csv": table})

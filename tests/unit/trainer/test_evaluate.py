@@ -7,7 +7,7 @@ import pytest
 
 from contract.errors import JobFailed
 from contract.training import TensorSignature
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.trainer.evaluate import evaluate, run
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 from tests.support.training_data import stored

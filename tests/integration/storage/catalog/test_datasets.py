@@ -3,18 +3,21 @@
 import pytest
 
 from contract.catalog import Dataset, DatasetVersion
+from contract.division import Division
 from contract.errors import Conflict, NotFound
-from contract.jobs import JobRequest
-from contract.references import Reference
+from contract.jobs import JobKind, JobRequest
+from contract.references import Reference, UploadSource
 from services.storage.catalog.datasets import Datasets
 from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter, Jobs
-from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, TRAIN_REQUEST, WHEN
-from tests.integration.storage.steps import divided, publish_dataset
+from services.storage.jobs.leases import Leases
+from services.storage.jobs.parts import Parts
+from tests.examples import DATASET_MANIFEST, PREDICT_REQUEST, PREDICT_SPEC, TRAIN_REQUEST, WHEN
+from tests.integration.storage.steps import claimed, divided, publish_dataset, publish_model
 from tests.support.clock import FakeClock
 
 
-def test_a_version_shows_its_manifest_without_the_shards(database: Database, datasets: Datasets) -> None:
+def test_a_version_shows_its_manifest_without_references_to_objects(database: Database, datasets: Datasets) -> None:
     reference = publish_dataset(database, "pets")
     (job,) = Jobs(database).list(JobFilter(), 10).items
 
@@ -26,7 +29,7 @@ def test_a_version_shows_its_manifest_without_the_shards(database: Database, dat
         job=job.id,
         created_at=WHEN,
         shape=(3, 32, 32),
-        **DATASET_MANIFEST.model_dump(exclude={"shards"}),
+        **DATASET_MANIFEST.model_dump(exclude={"shards", "index"}),
     )
 
 
@@ -91,3 +94,17 @@ def test_a_job_does_not_prevent_the_deletion_of_other_versions(database: Databas
     datasets.delete(Reference(name="pets", version=2))
 
     assert datasets.named("pets").versions == (1,)
+
+
+def test_a_version_knows_the_models_and_predictions_that_used_it(database: Database, datasets: Datasets) -> None:
+    reference, other = publish_dataset(database, "pets"), publish_dataset(database, "pets")
+    model = publish_model(database, "pet-cnn")
+    job = Jobs(database).create(PREDICT_REQUEST)
+    Parts(database).divide(claimed(Leases(database), JobKind.PREDICT).lease, Division(parts=({"number": 0},)))
+    Jobs(database).create(
+        PREDICT_REQUEST.model_copy(update={"spec": PREDICT_SPEC.model_copy(update={"input": UploadSource(upload="u")})})
+    )
+
+    assert datasets.used_by([reference, other]) == ((str(model),), (job.id,))
+    assert datasets.used_by([other]) == ((), ())
+    assert datasets.used_by([]) == ((), ())

@@ -52,7 +52,10 @@ async def test_metadata_is_optional(client: httpx.AsyncClient) -> None:
         ('{"labels": [""]}', "metadata.labels[0]"),
         ('{"classes": []}', "metadata.classes"),
         ('{"preprocessing": {"size": [8, 6], "mean": [0.5], "std": [0.2]}}', "metadata.preprocessing"),
-        (f'{{"preprocessing": {PREPROCESSING[:-1]}, "layout": "NHWC"}}}}', "metadata.preprocessing.layout"),
+        ('{"labels": ["cat", "dog", "cat"]}', "metadata.labels"),
+        ('{"output": "scores"}', "metadata.output"),
+        (f'{{"preprocessing": {PREPROCESSING[:-1]}, "layout": "CHWN"}}}}', "metadata.preprocessing.layout"),
+        (f'{{"preprocessing": {PREPROCESSING.replace("0.5", "127.5")}}}', "metadata.preprocessing"),
         (f'{{"preprocessing": {PREPROCESSING.replace("0.2]", "0]")}}}', "metadata.preprocessing.std[2]"),
         ("[]", "metadata"),
     ],
@@ -77,6 +80,40 @@ async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, files: dic
 
 async def test_metadata_that_is_not_json_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.post(VERSIONS, files={"model": FILE}, data={"metadata": "{"}), 400, "malformed")
+
+
+async def test_labels_may_be_an_object_by_class_number(client: httpx.AsyncClient) -> None:
+    metadata = '{"labels": {"0": "cat", "1": "dog"}, "output": "probabilities"}'
+
+    spec = (await client.post(VERSIONS, files={"model": FILE}, data={"metadata": metadata})).json()["spec"]
+
+    assert (spec["labels"], spec["output"]) == (["cat", "dog"], "probabilities")
+
+
+async def test_samples_can_be_a_file(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    samples = ("samples.npz", b"arrays", "application/octet-stream")
+    headers = {"Idempotency-Key": "once"}
+
+    first = await client.post(VERSIONS, files={"model": FILE, "samples": samples}, headers=headers)
+    again = await client.post(VERSIONS, files={"model": FILE, "samples": samples}, headers=headers)
+    other = await client.post(VERSIONS, files={"model": FILE, "samples": FILE}, headers=headers)
+
+    upload = first.json()["spec"]["samples_file"]["upload"]
+    assert objects.content[Bucket.UPLOADS, upload] == b"arrays"
+    assert again.json() == first.json()
+    problem(other, 422, "invalid")
+    assert len(objects.content) == 2
+
+
+async def test_samples_come_in_one_way(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    metadata = {"metadata": '{"samples": {"x": [1, 2]}}'}
+
+    spec = (await client.post(VERSIONS, files={"model": FILE}, data=metadata)).json()["spec"]
+    both = await client.post(VERSIONS, files={"model": FILE, "samples": FILE}, data=metadata)
+
+    assert spec["samples"] == {"x": [1, 2]}
+    problem(both, 400, "malformed")
+    assert len(objects.content) == 1
 
 
 async def test_a_model_may_be_as_large_as_an_upload(client: httpx.AsyncClient) -> None:

@@ -82,3 +82,24 @@ async def test_at_most_twenty_validation_errors_are_listed(client: httpx.AsyncCl
     response = await client.post("/v1/keys", json={f"field{index}": 1 for index in range(100)})
 
     assert len(problem(response, 422, "invalid").errors) == 20
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/jobs"),
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/keys"),
+        ("POST", "/v1/jobs/none/cancel"),
+        ("PATCH", "/v1/pools/inference"),
+        ("PUT", "/v1/models/a/aliases/b"),
+    ],
+)
+async def test_deeply_nested_json_is_refused_everywhere(client: httpx.AsyncClient, method: str, path: str) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    response = await client.request(method, path, content="[" * 950 + "]" * 950, headers=headers)
+    deeper = await client.request(method, path, content="[" * 1_900, headers=headers)
+
+    assert response.status_code in {400, 422}
+    problem(deeper, 400, "malformed")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from contract.errors import BadImage, Draining
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.classify import Classified, Classifier
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.inference.batch.sources import ImageItem
 from services.inference.engine.loader import ModelLoader
+from tests.support.onnx_classifiers import SIZE, SOFTMAX, classifier, with_card
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 from tests.support.prediction_data import WEIGHTS
 from worker.slicing import Slice
@@ -50,6 +51,29 @@ def classified(
     span = Slice(start=0, stop=len(images))
     totals = Classifier(loaded, ListSource(images, classes), span, top_k, lambda *_: None).run(path / "rows")
     return totals, list(read_lines(path / "rows"))
+
+
+@pytest.mark.parametrize("batch", ["N", 1, 3])
+def test_a_model_that_gives_probabilities_has_the_scores_and_metrics_of_its_logits(
+    tmp_path: Path, batch: str | int
+) -> None:
+    shape, output = (batch, 3, *SIZE), (batch, len(CARD.labels))
+    probabilities = CARD.model_copy(update={"output": "probabilities"})
+
+    totals, rows = classified(
+        tmp_path, items(), model=with_card(classifier(SOFTMAX, shape=shape, output=output), probabilities), top_k=3
+    )
+
+    reference, expected = classified(tmp_path, items(), model=with_card(classifier(), CARD), top_k=3)
+    assert totals.tally.taken == reference.tally.taken
+    assert totals.tally.loss == pytest.approx(reference.tally.loss, rel=1e-5)
+    for row, same in zip(rows, expected, strict=True):
+        assert row.predictions is not None
+        assert same.predictions is not None
+        assert [best.label for best in row.predictions] == [best.label for best in same.predictions]
+        np.testing.assert_allclose(
+            [best.score for best in row.predictions], [best.score for best in same.predictions], rtol=1e-5
+        )
 
 
 def test_rows_and_tally_match_the_logits(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.evaluation import Metrics
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec
-from contract.training import Metrics
-from media.classification import Tally
+from media.judging.tally import Tally
 from services.inference.batch.predict import predict
 from services.inference.batch.rows import PredictionRow, read_lines
 from services.storage.jobs.claims import Claim
@@ -213,5 +213,5 @@ def test_a_failing_part_fails_the_job_with_its_error(tmp_path: Path, monkeypatch
     # then the first part's error is the job's, and no other part starts
     assert job.error is not None
     assert (job.state, job.error.code) == (JobState.FAILED, "bad_model")
-    assert job.error.message.startswith("part 1: the graph must give one logit for each of the 3 labels")
+    assert job.error.message.startswith("part 1: the graph gives 4 scores for each image")
     assert [attempt.part is None for attempt in attempts] == [True, False]

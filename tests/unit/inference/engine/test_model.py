@@ -12,6 +12,7 @@ from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import INPUT_BYTES
 from services.inference.engine.session import Session
+from tests.support.onnx_classifiers import SIZE, classifier, with_card
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
@@ -129,6 +130,19 @@ def test_a_gpu_uses_the_batch_size_with_the_best_throughput() -> None:
 @pytest.mark.usefixtures("fastest_at_four")
 def test_the_cpu_keeps_the_configured_batch_size() -> None:
     assert ModelLoader(max_batch=48).load(linear()).batch == 48
+
+
+@pytest.mark.usefixtures("gpu", "fastest_at_four")
+def test_a_fixed_batch_is_the_only_size_that_runs_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = with_card(classifier(shape=(3, 3, *SIZE), output=(3, 3)), CARD)
+    model, sizes = ModelLoader(max_batch=48).load(file), []
+    assert (model.batch, model.buffer_bytes) == (3, 3 * 3 * 8 * 6 * 4)
+    monkeypatch.setattr(model, "session", RecordingSession(model.session, sizes))
+
+    for count in (1, 3, 4):
+        assert len(model.run(random_images(count))) == count
+
+    assert sizes == [3, 3, 3, 3]
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 11])

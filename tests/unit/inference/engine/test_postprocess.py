@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from services.inference.engine.postprocess import softmax, top
+from services.inference.engine.postprocess import probabilities, softmax, top
 
 LABELS = ("cat", "dog", "owl", "fox")
 FINITE = st.floats(-(2.0**126), 2.0**126, width=32)
@@ -33,6 +33,14 @@ def test_scores_are_probabilities(logits: np.ndarray) -> None:
     assert scores.dtype == np.float32
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_probabilities_are_scores_already() -> None:
+    scores = np.array([[0.9939, 0.0061, 0.0]], np.float32)
+    logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+
+    np.testing.assert_allclose(probabilities(logits, "probabilities"), scores, rtol=1e-6, atol=1e-37)
+    np.testing.assert_allclose(probabilities(scores, "logits"), softmax(scores))
 
 
 def test_top_is_best_first() -> None:

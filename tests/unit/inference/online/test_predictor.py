@@ -11,15 +11,24 @@ from PIL import Image
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, Corrupt
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Scores, Target
+from contract.models import ModelCard, Output
 from messaging.responder import BatchAnswers
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.postprocess import softmax
 from services.inference.online.cache import ModelCache
 from services.inference.online.predictor import LARGE_FILE, OnlinePredictor
 from services.storage.memory_objects import MemoryObjects
+from tests.support.onnx_classifiers import LOGITS, SIGMOID, SIZE, SOFTMAX, Nodes, classifier, with_card
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.1, (144, 3)).astype(np.float32)
+
+
+MEAN, STD = (np.array(values).reshape(3, 1, 1) for values in (CARD.preprocessing.mean, CARD.preprocessing.std))
+
+
+def card(**changes: object) -> ModelCard:
+    return CARD.model_copy(update=changes)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -55,6 +64,31 @@ def test_scores_are_the_softmax_of_the_logits() -> None:
     np.testing.assert_allclose([scores(result) for result in reply.answers], expected, atol=1e-5)
     assert reply.provider == "CPUExecutionProvider"
     assert reply.inference_ms > 0
+
+
+@pytest.mark.parametrize(
+    ("head", "output"), [(SOFTMAX, "probabilities"), (SIGMOID, "probabilities"), (LOGITS, "logits")]
+)
+def test_scores_of_a_model_that_gives_probabilities_are_its_outputs(head: Nodes, output: Output) -> None:
+    images = random_images(3)
+    inputs = (images / 255 - MEAN) / STD
+    raw = ModelLoader().load(classifier(SIGMOID if head is SIGMOID else SOFTMAX))
+    (expected,) = raw.session.run(None, {"images": inputs.astype(np.float32)})
+
+    reply = ask([png(image) for image in images], model=with_card(classifier(head), card(output=output)))
+
+    np.testing.assert_allclose([scores(result) for result in reply.answers], expected, atol=1e-5)
+
+
+def test_a_graph_with_a_fixed_batch_answers_any_number_of_images() -> None:
+    files = [png(image) for image in random_images(5)]
+    expected = [scores(result) for result in ask(files, model=with_card(classifier(), card())).answers]
+
+    for batch in (1, 2):
+        fixed = with_card(classifier(shape=(batch, 3, *SIZE), output=(batch, 3)), card())
+        reply = ask(files, model=fixed)
+        assert reply.max_batch == batch
+        np.testing.assert_allclose([scores(result) for result in reply.answers], expected, atol=1e-5)
 
 
 def test_answers_hold_only_the_top_k_classes() -> None:

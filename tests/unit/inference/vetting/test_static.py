@@ -1,11 +1,16 @@
 """Checks of an ONNX file without running it."""
 
+from pathlib import Path
+
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from contract.errors import BadModel
 from contract.models import METADATA_KEY
-from services.inference.vetting.static import card_in, check, parse, put_card
+from services.inference.engine.loader import ModelLoader
+from services.inference.vetting.static import append_card, card_in, check, parse, remove_card
+from tests.support import onnx_classifiers
+from tests.support.onnx_graphs import sums
 from tests.support.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models
 from tests.unit.inference.vetting.models import relu, with_weights
@@ -73,14 +78,45 @@ def test_bytes_that_are_not_a_model_are_rejected(file: bytes) -> None:
         parse(file)
 
 
-def test_a_card_replaces_an_existing_one() -> None:
-    model = parse(linear())
-    other = CARD.model_copy(update={"labels": ("a", "b", "c")})
+def test_a_card_is_added_without_parsing_the_file(tmp_path: Path) -> None:
+    bare = parse(linear())
+    remove_card(bare)
+    assert card_in(bare) is None
+    bare.metadata_props.add(key="other", value="kept")
+    file = tmp_path / "model.onnx"
+    file.write_bytes(bare.SerializeToString())
 
-    put_card(model, other)
+    append_card(file, CARD)
 
-    assert card_in(model) == other
-    assert [entry.key for entry in model.metadata_props] == [METADATA_KEY]
+    model = parse(file.read_bytes())
+    assert {entry.key for entry in model.metadata_props} == {METADATA_KEY, "other"}
+    assert card_in(model) == ModelLoader().load(file).card == CARD
+
+
+@pytest.mark.parametrize(
+    ("file", "layer"),
+    [
+        (linear(), "linear"),
+        (onnx_classifiers.classifier(), "linear"),
+        (onnx_classifiers.classifier(onnx_classifiers.LOG_SOFTMAX), "linear"),
+        (onnx_classifiers.keras(), "softmax"),
+        (onnx_classifiers.half_precision(), "softmax"),
+        (onnx_classifiers.classifier(onnx_classifiers.SIGMOID), "sigmoid"),
+        (onnx_classifiers.classifier(onnx_classifiers.EXP_SUM), "other"),
+        (sums(), "other"),
+    ],
+)
+def test_the_last_layer_is_found(file: bytes, layer: str) -> None:
+    assert check(parse(file)).output_layer == layer
+
+
+def test_the_last_layer_may_be_in_a_function_of_the_file() -> None:
+    model = relu(domain="mine", op_type="Scores")
+    softmax, opset = helper.make_node("Softmax", ["a"], ["b"]), helper.make_opsetid("", 18)
+    model.functions.append(helper.make_function("mine", "Scores", ["a"], ["b"], [softmax], [opset]))
+    model.opset_import.append(helper.make_opsetid("mine", 1))
+
+    assert check(model).output_layer == "softmax"
 
 
 def test_a_malformed_card_is_rejected() -> None:

@@ -3,12 +3,14 @@
 import threading
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from contract.access import DEFAULT_PROJECT
 from contract.errors import Cancelled
 from contract.jobs import Job, JobKind, JobState
-from contract.kinds.vet import ImageInput, VetRequest, VetSpec
+from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
 from contract.models import ModelCard
 from contract.references import Reference, UploadSource
 from services.inference.engine.loader import ModelLoader
@@ -17,6 +19,8 @@ from services.inference.vetting.process import run_examiner
 from services.inference.vetting.vet import vet
 from services.storage.stores import Stores
 from tests.support.job_runs import memory_stores, run, uploaded
+from tests.support.onnx_classifiers import ultralytics
+from tests.support.onnx_graphs import lookup
 from tests.support.onnx_models import CARD, linear
 from tests.unit.inference.vetting import models
 
@@ -66,13 +70,64 @@ def test_metadata_of_the_job_becomes_the_card_in_the_file(
 
     _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
     loaded = ModelLoader().load(stores.objects.read(manifest.artifact))
-    assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=IMAGE_INPUT.preprocessing)
+    preprocessing = IMAGE_INPUT.preprocessing("NCHW", "float32")
+    assert loaded.card == manifest.card == ModelCard(labels=LABELS, preprocessing=preprocessing)
+    assert onnx.load_model_from_string(stores.objects.read(manifest.artifact)).graph.node
 
 
 def test_the_card_in_the_file_is_used_without_metadata(stores: Stores, tmp_path: Path) -> None:
     vetted(stores, tmp_path, linear(CARD))
 
-    assert stores.of(DEFAULT_PROJECT).models.manifest(VERSION)[1].card == CARD
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
+    assert manifest.card == CARD
+    assert stores.objects.read(manifest.artifact) == linear(CARD)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"labels": ("cat", "cat", "dog")}, "the label 'cat' occurs more than once"),
+        (
+            {"preprocessing": CARD.preprocessing.model_copy(update={"mean": (123.7, 116.3, 103.5)})},
+            'add "scale": 255',
+        ),
+    ],
+)
+def test_a_contradictory_card_in_the_file_is_rejected(
+    stores: Stores, tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
+    job = vetted(stores, tmp_path, linear(CARD.model_copy(update=change)))
+
+    assert reason in (job.error.message if job.error else "")
+
+
+def test_a_version_says_how_its_outputs_and_batches_are(stores: Stores, tmp_path: Path) -> None:
+    job = vetted(
+        stores, tmp_path, ultralytics(), labels={"0": "ant", "1": "bee", "2": "cow"}, preprocessing=IMAGE_INPUT
+    )
+
+    assert job.state == JobState.SUCCEEDED, job.error
+    version = stores.of(DEFAULT_PROJECT).models.get(VERSION)
+    assert (version.output, version.max_batch, version.batched) == ("probabilities", 1, False)
+    assert version.labels == LABELS
+    assert [warning.code for warning in version.warnings] == ["batch_of_one"]
+    _, manifest = stores.of(DEFAULT_PROJECT).models.manifest(VERSION)
+    assert ModelLoader().load(stores.objects.read(manifest.artifact)).card == manifest.card
+
+
+def test_a_file_of_samples_is_used(stores: Stores, tmp_path: Path) -> None:
+    samples = tmp_path / "samples.npz"
+    np.savez(samples, x=np.array([3]))
+
+    vetted(stores, tmp_path, lookup(), samples_file=UploadSource(upload=uploaded(stores, samples, "samples")))
+
+    assert stores.of(DEFAULT_PROJECT).models.get(VERSION).warnings == ()
+
+
+def test_a_model_that_fails_on_its_samples_is_rejected(stores: Stores, tmp_path: Path) -> None:
+    vetted(stores, tmp_path, lookup(4), samples={"x": [9]})
+
+    assert "failed on its samples" in (stores.of(DEFAULT_PROJECT).models.get(VERSION).reason or "")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +167,8 @@ def test_a_file_that_is_too_large_is_rejected(stores: Stores, tmp_path: Path, mo
 
 def test_cancelling_the_job_ends_the_process(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(models.endless())
-    request = ExaminerRequest(file=tmp_path / "model.onnx", card=None, memory_bytes=2**32, cpu_s=60, max_batch=4)
+    file = tmp_path / "model.onnx"
+    request = ExaminerRequest(file=file, metadata=ModelMetadata(), memory_bytes=2**32, cpu_s=60, max_batch=4)
     before = threading.active_count()
 
     def cancel() -> None:

@@ -1,7 +1,9 @@
 """Files of a zip are read within limits, or rejected singly or with the whole archive."""
 
+import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,3 +167,48 @@ def test_a_member_can_be_read_from_its_place_alone(path: Path, method: int) -> N
     for name, content in [("a", png(1)), ("b", png(2))]:
         place = archive.place(name)
         assert read_member(path.read_bytes()[place.start : place.stop], place, DEFAULT) == content
+
+
+def test_a_zip_may_follow_other_data(path: Path) -> None:
+    data = zipped(path, {"a": png(1), "b": png(2)}).read_bytes()
+    path.write_bytes(b"#!/bin/sh\n" * 1000 + data)
+
+    archive, _ = opened(path)
+
+    for name, content in [("a", png(1)), ("b", png(2))]:
+        place = archive.place(name)
+        assert archive.read(name) == content
+        assert read_member(path.read_bytes()[place.start : place.stop], place, DEFAULT) == content
+
+
+def test_sizes_may_follow_the_data_as_streamed_zips_have_them(path: Path) -> None:
+    class Stream(io.RawIOBase):
+        def __init__(self) -> None:
+            self.data = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            self.data += bytes(data)
+            return len(data)
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for seed, name in enumerate("ab"):
+            archive.writestr(name, png(seed))
+    path.write_bytes(stream.data)
+
+    result, _ = opened(path)
+
+    assert [result.read(name) for name in result.names] == [png(0), png(1)]
+
+
+def test_the_first_bytes_of_a_member_are_read_alone(path: Path) -> None:
+    content = bytes(range(256)) * 40
+
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+        archive, _ = opened(zipped(path, {"a": content}, method))
+        assert archive.head("a", 1000)[:1000] == content[:1000]
+        assert archive.head("a", None) == content
+        assert archive.inflated == 0

@@ -26,25 +26,37 @@ NAMES = {
         "りんご ミカン",
     ],
     "big5": ["功能 功課", "貓 狗 水果 蘋果 蔬菜", "貓 狗", "正常 異常", "功", "許功蓋", "蘋果 香蕉 西瓜"],
-    "gb18030": ["猫 狗", "苹果 香蕉 西红柿", "正常 异常", "狗", "花 草 树", "可回收物 厨余垃圾 有害垃圾"],
-    "cp949": ["고양이 개", "사과 바나나", "정상 불량", "개", "새 물고기 꽃"],
+    "gb18030": [
+        "猫 狗",
+        "苹果 香蕉 西红柿",
+        "正常 异常",
+        "狗",
+        "花 草 树",
+        "可回收物 厨余垃圾 有害垃圾",
+        "山 川",
+        "汽车 卡车",
+    ],
+    "cp949": ["고양이 개", "사과 바나나", "정상 불량", "개", "새 물고기 꽃", "산 강", "사자 호랑이 곰"],
     "cp866": ["кошка собака", "Кошки Собаки", "кот пёс", "норма брак", "яблоко груша слива"],
     "cp1251": ["кошка собака", "яблоко груша слива"],
     "cp437": ["café thé", "Äpfel", "Äpfel Birnen Öl", "é", "naïve jalapeño", "größe Vögel", "niño niña"],
-    "cp850": ["café thé", "ação não", "Maçã Pêra", "Ångström øl Æble"],
-    "cp852": ["kočka pes liška", "łódź żółty książka"],
+    "cp850": ["café thé", "niño niña Ávila", "maçã limão pão", "ação não", "Maçã Pêra", "Ångström øl Æble"],
+    "cp852": ["kočka pes liška", "łódź żółty książka", "żółty książka", "jabłko śliwka", "žluťoučký kůň"],
+    "cp857": ["çiğdem şeker", "kırmızı yeşil"],
+    "cp737": ["γάτα σκύλος"],
     "cp1252": ["café Äpfel", "Maçã Pêra"],
 }
 
 
 @pytest.mark.parametrize(("encoding", "words"), [(encoding, text) for encoding in NAMES for text in NAMES[encoding]])
 def test_the_encoding_of_names_is_detected(encoding: str, words: str) -> None:
-    names = [f"data/{word}/{number}.jpg" for word in words.split() for number in range(3)]
+    for pattern in ("data/{}/{}.jpg", "{}/IMG_{}.JPEG", "data/{}{}.png", "data\\{}\\{}.jpg", "{} ({}).png"):
+        names = [pattern.format(word, number) for word in words.split() for number in range(3)]
 
-    decoded, detected = decoded_names([name.encode(encoding) for name in names], None)
+        decoded, detected = decoded_names([name.encode(encoding) for name in names], None)
 
-    assert decoded == names
-    assert detected is not None
+        assert decoded == names
+        assert detected is not None
 
 
 def test_names_in_utf_8_need_no_detection() -> None:

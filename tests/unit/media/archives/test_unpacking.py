@@ -85,7 +85,7 @@ def test_the_limit_of_all_files_applies(path: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).bytes(MIB)
     path.write_bytes(gzip.compress(tarred(tmp_path / "plain", {"a": noise}).read_bytes(), 1))
 
-    with pytest.raises(BadArchive, match="inflates to over 1000 bytes; send it in parts"):
+    with pytest.raises(BadArchive, match="inflates to over 1000 bytes; send fewer or smaller images"):
         Archive(path, Limits(total_bytes=1000, members=10), Rejections())
 
 

@@ -86,6 +86,13 @@ def test_train_sends_only_the_given_fields() -> None:
     assert json.loads(server.requests[0].content) == {"kind": "train", "spec": spec}
 
 
+def test_evaluate_sends_only_the_given_fields() -> None:
+    server = Server(httpx.Response(202, json=job(kind="evaluate")))
+    server.client.evaluate(model="cat-cnn@2", dataset="cats", compare_with="cat-cnn@production")
+    spec = {"model": "cat-cnn@2", "dataset": "cats", "compare_with": "cat-cnn@production"}
+    assert json.loads(server.requests[0].content) == {"kind": "evaluate", "spec": spec}
+
+
 def test_two_posts_have_two_idempotency_keys() -> None:
     server = Server(httpx.Response(202, json=job()))
     for _ in range(2):

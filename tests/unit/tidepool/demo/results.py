@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 
 from contract.catalog import DatasetVersion, ModelVersion
-from contract.datasets import Counts
+from contract.choices import Choice
+from contract.datasets import Counts, DatasetWarning
+from contract.evaluation import ClassMetrics, EvaluationMetrics, Metrics
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.train import TrainResult
-from contract.training import ClassMetrics, Epoch, EvaluationMetrics, Metrics, OnnxInfo
+from contract.training import Epoch, OnnxInfo
 from tidepool.demo.workflow import BatchResult, DemoResult, SamplePrediction
 
 LABELS = ("cat", "dog")
@@ -43,6 +45,12 @@ def demo_result(test: Metrics | None = TEST) -> DemoResult:
         rejected=2,
         rejected_files=(),
         thumbnails=(),
+        warnings=(
+            DatasetWarning(
+                code="duplicate_images", message="2 images are equal", count=2, examples=(), advice="remove one"
+            ),
+        ),
+        decisions=(Choice(what="image.size", value=[32, 32], because="the images have [32] pixels"),),
     )
     model = ModelVersion(
         name="pets-cnn",

@@ -22,6 +22,8 @@ def printed(result: DemoResult) -> str:
         "Dataset pets@3",
         "41",
         "2 files rejected",
+        "2 images are equal; remove one",
+        "image.size   [32, 32]   the images have [32] pixels",
         "1 *",
         "50.0%",
         "123,456 parameters",

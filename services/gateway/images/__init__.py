@@ -1,0 +1,1 @@
+"""The images of dataset versions: their index, thumbnails and originals."""

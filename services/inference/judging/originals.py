@@ -1,0 +1,121 @@
+"""The originals of a dataset's images: their names and hashes, and where they lie in the upload."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from contract.artifacts import ObjectRef
+from contract.datasets import DatasetManifest, Split
+from contract.division import Division
+from contract.errors import Invalid, NotFound
+from contract.image_index import MEMBER
+from contract.references import Reference
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from media.archives.unpacking import unpacked
+from media.image_index import PLACE, read_index
+from services.inference.judging.evaluation import Evaluation
+from services.inference.judging.images import OriginalImages
+from worker.members import Members, MembersPart, divided, with_places
+from worker.task import Task
+
+
+@dataclass(frozen=True)
+class Originals:
+    """The names and the hashes of a split's originals, by number of the image; None for one that the index lacks."""
+
+    paths: tuple[str | None, ...]
+    hashes: tuple[str | None, ...]
+
+
+def originals(task: Task, dataset: DatasetManifest, split: Split) -> Originals | None:
+    """Fetch the index of a split; None if the version has none."""
+    if dataset.index is None:
+        return None
+    rows = _index(task, dataset.index, split, ["path", "sha256", "shard", "row"])
+    count = sum(shard.count for shard in dataset.shards[split])
+    paths: list[str | None] = [None] * count
+    hashes: list[str | None] = [None] * count
+    columns = (rows[name].to_pylist() for name in ("path", "sha256"))
+    for number, path, digest in zip(_numbers(dataset, split, rows), *columns, strict=True):
+        paths[number], hashes[number] = path, digest.hex()
+    return Originals(tuple(paths), tuple(hashes))
+
+
+def training_images(task: Task, reference: str | None, index: Originals | None) -> int | None:
+    """Count the images of an index that are in the training split of a dataset version; None if that is not known."""
+    if reference is None or index is None:
+        return None
+    try:
+        _, dataset = task.datasets.manifest(Reference.parse(reference))
+    except NotFound:
+        return None
+    if dataset.index is None:
+        return None
+    known = {value.hex() for value in _index(task, dataset.index, Split.TRAIN, ["sha256"])["sha256"].to_pylist()}
+    return sum(value in known for value in index.hashes)
+
+
+def plan_originals(task: Task, job: Evaluation, most: int) -> Division | OriginalImages:
+    """Fetch the archive, and divide the job's images into parts if there are more than `most`.
+
+    Each part then fetches only its bytes of the archive.
+    """
+    spec = task.datasets.preprocess_spec(job.reference)
+    upload = task.uploads.ref(spec.source.upload)
+    file = task.folder / "upload"
+    task.objects.fetch(upload, file)
+    archive = unpacked(file, task.folder / "upload.tar", Limits())
+    rows = _rows(task, job, archive, spec.layout.encoding)
+    if len(rows) > most:
+        reference = upload if archive == file else task.put(archive.name, archive)
+        return divided(task, b"{}", rows, archive, reference, most)
+    return OriginalImages(lambda: Members.of_file(rows, archive, Limits()))
+
+
+def part_of_originals(task: Task, part: MembersPart) -> OriginalImages:
+    return OriginalImages(lambda: Members.of_part(task, part, Limits()))
+
+
+def _rows(task: Task, job: Evaluation, archive: Path, encoding: str | None) -> pa.Table:
+    """Return the split, the number and the place of each of the job's images, in the order of the archive."""
+    index = job.dataset.index
+    if index is None:  # the spec was checked
+        raise Invalid(f"the dataset {job.reference} has no index of its images; upload its archive as a new version")
+    tables = []
+    for split in job.splits:
+        rows = _index(task, index, split, [MEMBER, "shard", "row", *PLACE.names])
+        numbers = pa.array(_numbers(job.dataset, split, rows), pa.int64())
+        rows = rows.append_column("split", pa.array([split.value] * len(rows), pa.string()))
+        tables.append(rows.append_column("number", numbers).drop_columns(["shard", "row"]))
+    table = pa.concat_tables(tables)
+    if table["start"].null_count:
+        table = _with_places(table.drop_columns(PLACE.names), archive, encoding)
+    return table.drop_columns([MEMBER]).sort_by("start")
+
+
+def _numbers(dataset: DatasetManifest, split: Split, rows: pa.Table) -> list[int]:
+    """Return the numbers of indexed images in their split."""
+    starts = np.cumsum([0, *(shard.count for shard in dataset.shards[split])])
+    numbers: list[int] = (starts[rows["shard"].to_numpy()] + rows["row"].to_numpy()).tolist()
+    return numbers
+
+
+def _with_places(rows: pa.Table, path: Path, encoding: str | None) -> pa.Table:
+    """Add the places of members of a tar that was compressed."""
+    with Archive(path, Limits(), Rejections(), encoding) as archive:
+        places = {archive.member(name): archive.place(name) for name in archive.names}
+    members = rows[MEMBER].to_pylist()
+    if not places.keys() >= set(members):
+        raise Invalid("the archive does not hold the images of the dataset; upload it as a new version")
+    return with_places(rows, [places[member] for member in members])
+
+
+def _index(task: Task, index: ObjectRef, split: Split, columns: list[str]) -> pa.Table:
+    file = task.folder / f"index-{index.sha256}.parquet"
+    if not file.exists():
+        task.objects.fetch(index, file)
+    return read_index(file, columns, split)

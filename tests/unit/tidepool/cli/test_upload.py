@@ -1,0 +1,109 @@
+"""`tidepool upload`"""
+
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from contract.jobs import JobState
+from tests.unit.tidepool.client.test_client import Server, job
+from tidepool.cli import connection
+from tidepool.cli.app import app
+from tidepool.client import Client
+
+RESULT = {
+    "dataset": "pets@3",
+    "classes": ["cat", "dog"],
+    "counts": {"train": 80, "val": 10, "test": 10},
+    "rejected": 2,
+    "shape": [3, 224, 224],
+    "warnings": [
+        {
+            "code": "duplicate_images",
+            "message": "5 images are in the dataset more than once",
+            "count": 5,
+            "examples": ["cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "cat/4.jpg", "cat/5.jpg"],
+            "advice": "remove the copies",
+        }
+    ],
+    "decisions": [{"what": "image.size", "value": [224, 224], "because": "most images are larger"}],
+}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that accepts an upload, prepares it and succeeds."""
+    server = Server(
+        httpx.Response(202, json=job()),
+        httpx.Response(200, json=job(JobState.RUNNING)),
+        httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT)),
+    )
+    monkeypatch.setattr("tidepool.client.client.POLL_S", 0)
+    monkeypatch.setattr(connection, "connect", lambda _: server.client)
+    return server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "My Pets" / "cat"
+    path.mkdir(parents=True)
+    (path / "1.jpg").write_bytes(b"image")
+    return path.parent
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["upload", *map(str, arguments)])
+
+
+def test_a_folder_is_uploaded_and_its_result_explained(server: Server, folder: Path) -> None:
+    result = run(folder)
+
+    assert result.exit_code == 0, result.output
+    assert server.requests[0].url.path == "/v1/datasets/my-pets/versions"
+    content = server.requests[0].content
+    assert int(server.requests[0].headers["content-length"]) == len(content)
+    start, end = content.index(b"PK"), content.rindex(b"\r\n--")
+    assert zipfile.ZipFile(BytesIO(content[start:end])).namelist() == ["cat/1.jpg"]
+    for text in (
+        "Dataset pets@3 is ready.",
+        "2 classes: cat, dog",
+        "80 images to train, 10 to validate, 10 to test",
+        "2 files were left out",
+        "5 images are in the dataset more than once (cat/1.jpg, cat/2.jpg, cat/3.jpg, …)",
+        "What to do: remove the copies",
+        "image.size = 224 × 224, because most images are larger",
+    ):
+        assert text in result.output
+
+
+def test_an_archive_is_uploaded_with_a_name_and_a_class_level(server: Server, tmp_path: Path) -> None:
+    archive = tmp_path / "photos.tar.gz"
+    archive.write_bytes(b"bytes")
+
+    assert run(archive, "--name", "pets", "--class-level", "2").exit_code == 0
+    assert server.requests[0].url.path == "/v1/datasets/pets/versions"
+    assert b'filename="photos.tar.gz"' in server.requests[0].content
+    assert b'{"layout": {"class_level": 2}}' in server.requests[0].content
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    result = run(tmp_path / "none")
+
+    assert result.exit_code == 1
+    assert "none does not exist" in result.stderr
+
+
+def test_a_failed_preprocessing_is_an_error(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = job(JobState.FAILED, error={"code": "bad_dataset", "message": "no images were found"})
+    other = Server(httpx.Response(202, json=job()), httpx.Response(200, json=failed))
+    monkeypatch.setattr(connection, "connect", lambda _: other.client)
+
+    result = run(folder)
+
+    assert result.exit_code == 1
+    assert "no images were found" in result.stderr
+    assert isinstance(server.client, Client)
