@@ -11,7 +11,7 @@ from contract.datasets import DatasetManifest, Split
 from contract.division import Division
 from contract.errors import Invalid, NotFound
 from contract.image_index import MEMBER
-from contract.references import Reference
+from contract.references import Reference, S3Source
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
@@ -65,6 +65,11 @@ def plan_originals(task: Task, job: Evaluation, most: int) -> Division | Origina
     Each part then fetches only its bytes of the archive.
     """
     spec = task.datasets.preprocess_spec(job.reference)
+    if isinstance(spec.source, S3Source):
+        raise Invalid(
+            f"the images of {job.reference} lie in a bucket, from which they are not decoded again; prepare them as a "
+            "new version with the model's image spec"
+        )
     upload = task.uploads.ref(spec.source.upload)
     file = task.folder / "upload"
     task.objects.fetch(upload, file)

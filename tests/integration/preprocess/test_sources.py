@@ -1,5 +1,6 @@
 """A prefix of an object store becomes a dataset, as a zip of the same files does."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from minio import Minio
 
 from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest
-from contract.errors import BadArchive, Corrupt, NotFound
+from contract.errors import BadArchive, Conflict, Corrupt, NotFound
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, S3Source, UploadSource
@@ -85,6 +86,16 @@ def test_an_object_that_changes_meanwhile_is_noticed(client: Minio) -> None:
 
     with pytest.raises(Corrupt, match="has changed"):
         prefix.read(item)
+
+
+def test_an_original_is_read_again_while_it_is_the_same(client: Minio) -> None:
+    prefix, data = SourcePrefix.from_environment(SOURCE), FILES["cat/bad.png"]
+    sha256 = hashlib.sha256(data).hexdigest()
+
+    assert prefix.original("pets/cat/bad.png", sha256) == data
+    client.remove_object(BUCKET, "pets/cat/bad.png")
+    with pytest.raises(Conflict, match="has changed or is gone"):
+        prefix.original("pets/cat/bad.png", sha256)
 
 
 def test_too_many_objects_are_refused(client: Minio) -> None:
