@@ -1,6 +1,5 @@
 """Images that lie in a bucket already: prefixes of object stores that the operator allows as sources of datasets."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Self
@@ -9,11 +8,10 @@ from minio.error import S3Error
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contract.errors import BadArchive, Conflict, Corrupt, Invalid, NotFound
+from contract.errors import BadArchive, Corrupt, Invalid, NotFound
 from contract.kinds.kind import JobSpec
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import S3Source
-from media.archives.limits import Limits
 from services.storage.objects import client_of, mapped_errors
 from services.storage.settings import ObjectsSettings
 
@@ -123,21 +121,13 @@ class SourcePrefix:
             raise Corrupt(_CHANGED)
         return data
 
-    def original(self, key: str, sha256: str) -> bytes:
-        """Return the bytes of an object that had this hash when it was prepared.
-
-        Raise Conflict if the object has changed or is gone.
-        """
-        try:
-            with self._mapped_errors():
-                stat = self._client.stat_object(self._bucket, key)
-            plausible = (stat.size or 0) <= Limits().member_bytes
-            data = self.read(SourceObject(key, stat.size or 0, stat.etag or "")) if plausible else b""
-        except (Corrupt, NotFound):
-            data = b""
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise Conflict("the object in the source has changed or is gone since the version was prepared")
-        return data
+    def read_current(self, key: str, most: int) -> bytes:
+        """Return the bytes that an object has now; raises Corrupt if it is gone or larger than `most` bytes."""
+        with self._mapped_errors():
+            stat = self._client.stat_object(self._bucket, key)
+        if (stat.size or 0) > most:
+            raise Corrupt(_CHANGED)
+        return self.read(SourceObject(key, stat.size or 0, stat.etag or ""))
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

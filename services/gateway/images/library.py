@@ -8,10 +8,9 @@ from contract.errors import Conflict, Invalid, NotFound
 from contract.image_index import ImageDetails, ImagePage
 from contract.references import Reference, S3Source
 from media.image_index import IndexedImage, find_images, index_page
-from services.gateway.images.files import read_original, read_thumbnail
+from services.gateway.images.files import read_original, read_source, read_thumbnail
 from services.gateway.images.index_cache import IndexCache
 from services.storage.objects import Objects
-from services.storage.sources import SourcePrefix
 from services.storage.stores import ProjectStores
 
 VERSIONS = 20  # of a dataset, newest first, in which an image is searched
@@ -54,12 +53,12 @@ class Library:
     def original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
         """Return the path in the archive, and the bytes as they were uploaded.
 
-        Raises Conflict if the archive can only be read as a whole, or if an object of a bucket has changed.
+        Raises Conflict if the archive can only be read as a whole.
         """
         image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
         source = self.stores.datasets.preprocess_spec(reference).source
         if isinstance(source, S3Source):
-            return image.path, SourcePrefix.from_environment(source).original(member, sha256)
+            return image.path, read_source(source, member, sha256)
         if place is None:
             raise Conflict(
                 "the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar"

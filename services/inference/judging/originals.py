@@ -67,8 +67,8 @@ def plan_originals(task: Task, job: Evaluation, most: int) -> Division | Origina
     spec = task.datasets.preprocess_spec(job.reference)
     if isinstance(spec.source, S3Source):
         raise Invalid(
-            f"the images of {job.reference} lie in a bucket, from which they are not decoded again; prepare them as a "
-            "new version with the model's image spec"
+            f"the model takes other images than {job.reference} has, and their originals lie in {spec.source.s3}; "
+            "prepare a version with the image spec of the model"
         )
     upload = task.uploads.ref(spec.source.upload)
     file = task.folder / "upload"

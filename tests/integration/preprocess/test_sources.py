@@ -10,11 +10,12 @@ from minio import Minio
 
 from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest
-from contract.errors import BadArchive, Conflict, Corrupt, NotFound
+from contract.errors import BadArchive, Corrupt, NotFound
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, S3Source, UploadSource
 from media.image_index import read_index
+from services.gateway.images.files import read_source
 from services.preprocess.worker import preprocess
 from services.storage.sources import SourcePrefix
 from services.storage.stores import Stores
@@ -88,16 +89,6 @@ def test_an_object_that_changes_meanwhile_is_noticed(client: Minio) -> None:
         prefix.read(item)
 
 
-def test_an_original_is_read_again_while_it_is_the_same(client: Minio) -> None:
-    prefix, data = SourcePrefix.from_environment(SOURCE), FILES["cat/bad.png"]
-    sha256 = hashlib.sha256(data).hexdigest()
-
-    assert prefix.original("pets/cat/bad.png", sha256) == data
-    client.remove_object(BUCKET, "pets/cat/bad.png")
-    with pytest.raises(Conflict, match="has changed or is gone"):
-        prefix.original("pets/cat/bad.png", sha256)
-
-
 def test_too_many_objects_are_refused(client: Minio) -> None:
     with pytest.raises(BadArchive, match="over 5 objects"):
         SourcePrefix.from_environment(SOURCE).list(5)
@@ -106,3 +97,11 @@ def test_too_many_objects_are_refused(client: Minio) -> None:
 def test_a_bucket_that_does_not_exist_is_named(client: Minio) -> None:
     with pytest.raises(NotFound, match="the bucket none"):
         SourcePrefix.from_environment(S3Source(s3="s3://none/x")).list(5)
+
+
+def test_an_original_is_read_from_its_source_and_checked(client: Minio) -> None:
+    name, data = next(iter(class_folders().items()))
+
+    assert read_source(SOURCE, f"pets/{name}", hashlib.sha256(data).hexdigest()) == data
+    with pytest.raises(Corrupt, match="original"):
+        read_source(SOURCE, f"pets/{name}", "0" * 64)
