@@ -1,6 +1,7 @@
 """Prepare small images and photos on an embedded stack, and compare photos with libjpeg-turbo alone."""
 
 import argparse
+import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> None:
     options = _options()
     runs: dict[str, list[Preparation]] = defaultdict(list)
     baselines: dict[str, float] = {}
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         with running(folder) as client:
@@ -44,7 +46,8 @@ def main() -> None:
                     f"{CORES} threads, at full size": images_per_second(path, 0),
                     f"{CORES} threads, reduced to {REDUCED_SIDE} pixels or more": images_per_second(path, REDUCED_SIDE),
                 }
-    write(runs, baselines, machine(), options.output)
+    ran_on = machine() | {"load average at the start": f"{load:.1f}, which should be near 0 for times to count"}
+    write(runs, baselines, ran_on, options.output)
     print(f"wrote preprocess.md and preprocess.json to {options.output}")
 
 
