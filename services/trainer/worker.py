@@ -15,14 +15,17 @@ from services.trainer.data import ShardedImages, ShardFiles, TrainingData
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
+from services.trainer.lineage import lineage_of
 from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.recipe import Recipe
+from services.trainer.variants import make_variants
 from worker.task import Task
 
 FETCHED = 0.02  # the job's progress (0..1) after each stage
 TRAINED = 0.92
 EXPORTED = 0.95
+EVALUATED = 0.97
 
 
 def train(task: Task) -> ModelManifest:
@@ -57,6 +60,8 @@ def train(task: Task) -> ModelManifest:
         for split in (Split.VAL, Split.TEST)
     }
     artifact = task.put("model.onnx", exported)
+    task.report(EVALUATED, "making fp16 and int8 variants")
+    variants = make_variants(exported, artifact, difference, data, task.folder, task.put)
     return ModelManifest(
         artifact=artifact,
         labels=dataset.classes,
@@ -70,6 +75,10 @@ def train(task: Task) -> ModelManifest:
         parameters=parameters(trained.model),
         device=trained.device,
         onnx=OnnxInfo(sha256=artifact.sha256, size=artifact.size, opset=OPSET, parity_max_abs_diff=difference),
+        decisions=variants.decisions,
+        lineage=lineage_of(spec, dataset, trained.device),
+        variants=variants.variants,
+        serving=variants.serving,
     )
 
 
