@@ -13,6 +13,7 @@ from services.gateway.api import (
     health,
     jobs,
     keys,
+    model_files,
     model_uploads,
     models,
     pools,
@@ -59,7 +60,21 @@ def create_app(backends: Backends) -> FastAPI:
 
     app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
-    for noun in (datasets, uploads, jobs, events, models, model_uploads, predict, oip, pools, usage, keys, health):
+    for noun in (
+        datasets,
+        uploads,
+        jobs,
+        events,
+        models,
+        model_files,
+        model_uploads,
+        predict,
+        oip,
+        pools,
+        usage,
+        keys,
+        health,
+    ):
         app.include_router(noun.router)
     add_problem_handlers(app)
     app.add_middleware(BodyLimit, settings=backends.settings)
