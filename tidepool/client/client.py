@@ -135,7 +135,7 @@ class Client:
 
     def export_model(self, name: str, version: int, path: Path, *, variant: VariantName | None = None) -> None:
         """Write a version as a zip that works without a server; with the variant that serves, unless one is given."""
-        params = {} if variant is None else {"variant": variant}
+        params: dict[str, str] = {} if variant is None else {"variant": variant}
         self._transport.download(f"/v1/models/{name}/versions/{version}/export", path, params)
 
     def pin_variant(self, name: str, version: int, variant: VariantName) -> ModelVersion:
