@@ -124,7 +124,7 @@ def _usage(reference: Reference, manifest: ModelManifest) -> Iterator[str]:
     path = f"/v1/models/{reference.name}/predict?version={reference.version}&top_k=3"
     yield from ["```sh", f'curl "$TIDEPOOL_URL{path}" \\', '  -H "Authorization: Bearer $TIDEPOOL_KEY" \\']
     yield from ['  -H "Content-Type: image/jpeg" --data-binary @photo.jpg', "```", "", "```python"]
-    yield from ["import os", "from pathlib import Path", "", "from tidepool.client.client import Client", ""]
+    yield from ["import os", "from pathlib import Path", "", "from tidepool.client import Client", ""]
     yield 'with Client(os.environ["TIDEPOOL_URL"], os.environ["TIDEPOOL_KEY"]) as client:'
     yield '    image = Path("photo.jpg").read_bytes()'
     yield f'    answer = client.predict("{reference.name}", image, version={reference.version}, top_k=3)'
