@@ -14,8 +14,9 @@ VariantName = Literal["fp32", "fp16", "int8"]
 class Variant(Frozen):
     """One file of a version, measured on the machine that made it.
 
-    `accuracy` (0..1) is on images of the validation split, the same ones for every variant, or fewer for one that is
-    slower than fp32. `agreement` is the share of images with the class that fp32 gives, and `parity_max_abs_diff` the
+    `accuracy` (0..1) is on images of the validation split, the same ones for every variant. It is None without such a
+    split, and for a variant that is slower than fp32, because few images are spent on it. `agreement` is the share of
+    images with the class that fp32 gives, and `parity_max_abs_diff` the
     largest difference of a logit, to fp32, or to PyTorch for fp32 itself. `images_per_second` has the options of
     serving: one thread, unless the environment says otherwise.
     """

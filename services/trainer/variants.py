@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from services.trainer.variant_choice import FEW, CheckedImages, Measured, choose
 COMMAND = "services.inference.quantization.command"
 TIMEOUT_S = 900  # takes seconds; many minutes only on an overloaded machine
 CALIBRATION = (64, 256)  # training images, fewer of large ones
-CALIBRATION_VALUES = 2**24
+CALIBRATION_VALUES = 2**23
 CHECKED = 10_000
 CHECKED_VALUES = 2**27
 WITH_TRAINING = 400  # images to check in all, if there are few validation images
@@ -53,18 +54,9 @@ def make_variants(
     calibration = _evenly(data.train.labels, _limit(data, *CALIBRATION, CALIBRATION_VALUES))
     np.save(folder / "calibration.npy", data.train.take(calibration)[0].numpy())
     checked = _save_checked(data, calibration, folder / "check.npy")
-    command = [sys.executable, "-m", COMMAND, *map(str, (exported, folder / "calibration.npy", folder / "check.npy"))]
-    try:
-        process = subprocess.run(
-            [*command, str(folder)], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired:
-        log.warning("making variants took more than %d s; the model has only fp32", TIMEOUT_S)
+    report = _run(exported, folder)
+    if report is None:
         return Variants()
-    if process.returncode != 0:
-        log.warning("%s exited with status %d: %s", COMMAND, process.returncode, process.stderr.strip())
-        return Variants()
-    report = json.loads(process.stdout)
     for name, reason in report["failures"].items():
         log.warning("the variant %s is left out: %s", name, reason)
     measured = {name: _measured(name, speed, checked, folder) for name, speed in report["images_per_second"].items()}
@@ -72,8 +64,25 @@ def make_variants(
     files = {"fp32": artifact} | {
         name: put(f"{name}.onnx", folder / f"{name}.onnx") for name in measured if name != "fp32"
     }
-    variants = tuple(_variant(name, files[name], measured[name], checked, parity) for name in measured)
+    count = len(measured["fp32"].right)
+    variants = tuple(_variant(name, files[name], measured[name], checked, count, parity) for name in measured)
     return Variants(variants, serving, (Choice(what="serving", value=serving, because=because),))
+
+
+def _run(exported: Path, folder: Path) -> dict[str, Any] | None:
+    """Return the report of the command that makes the variants, or None, with a line in the log, if it fails."""
+    files = (exported, folder / "calibration.npy", folder / "check.npy", folder)
+    command = [sys.executable, "-m", COMMAND, *map(str, files)]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        log.warning("making variants took more than %d s; the model has only fp32", TIMEOUT_S)
+        return None
+    if process.returncode != 0:
+        log.warning("%s exited with status %d: %s", COMMAND, process.returncode, process.stderr.strip())
+        return None
+    report: dict[str, Any] = json.loads(process.stdout)
+    return report
 
 
 def _measured(name: str, speed: float, checked: CheckedImages, folder: Path) -> Measured:
@@ -89,14 +98,17 @@ def _measured(name: str, speed: float, checked: CheckedImages, folder: Path) -> 
 
 
 def _variant(
-    name: VariantName, artifact: ObjectRef, measured: Measured, checked: CheckedImages, parity: float | None
+    name: VariantName, artifact: ObjectRef, measured: Measured, checked: CheckedImages, count: int, parity: float | None
 ) -> Variant:
-    validation = checked.validation[: len(measured.right)]
+    """Return the description of a variant; its accuracy is known if it ran on the same `count` images as fp32."""
+    validation = checked.validation[:count]
     return Variant(
         name=name,
         artifact=artifact,
         size=artifact.size,
-        accuracy=float(measured.right[validation].mean()) if validation.any() else None,
+        accuracy=float(measured.right[validation].mean())
+        if validation.any() and len(measured.right) == count
+        else None,
         agreement=float(measured.agrees.mean()),
         images_per_second=round(measured.speed, 1),
         parity_max_abs_diff=parity if name == "fp32" else measured.difference,

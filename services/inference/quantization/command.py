@@ -18,8 +18,9 @@ from services.inference.quantization.int8 import to_int8
 from services.inference.quantization.measure import agreement, images_per_second, load
 
 CHOICE_IMAGES = 128  # decide between the int8 schemes; a fixed number, so that equal data give equal files
-CHECK_S = 3.0  # seconds of one core with fp32, for the images that are checked beyond these
-SLOW_IMAGES = 64  # for a variant that is slower than fp32 and so will not be chosen
+CHECKED_IMAGES = 256  # at least, if there are as many
+CHECK_S = 3.0  # of one core with fp32, for all images that are checked
+SLOW_IMAGES = 32  # for a variant that is slower than fp32 and so will not be chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +72,7 @@ def _make(source: Path, calibration: Path, check: Path, folder: Path) -> dict[st
     attempt("fp16", lambda: to_fp16(source, folder / "fp16.onnx"))
     attempt("int8", int8)
     rates = images_per_second(files, images[:64])
-    count = max(CHOICE_IMAGES, int(CHECK_S * rates["fp32"]))
+    count = max(CHECKED_IMAGES, int(CHECK_S * rates["fp32"]))
     np.save(folder / "fp32.logits.npy", np.concatenate([first, model.run(images[CHOICE_IMAGES:count])]))
     for name in files.keys() - {"fp32"}:
         most = count if rates[name] >= rates["fp32"] else SLOW_IMAGES

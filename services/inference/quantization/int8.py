@@ -1,6 +1,5 @@
 """Convert a graph to 8-bit integers: static quantization with QuantizeLinear and DequantizeLinear nodes (QDQ)."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from contract.images import Preprocessing
 from contract.models import METADATA_KEY
 from services.inference.engine.onnx_runtime import ort
+from services.inference.quantization.pooling import pool_last
 
 BATCH_VALUES = 2**21  # of the input, in one calibration run
 CLASSIFIERS = ("Gemm", "MatMul")
@@ -33,11 +33,13 @@ def to_int8(source: Path, images: NDArray[np.uint8], preprocessing: Preprocessin
     The range of an activation is its minimum and maximum over `images`. The last layer, which takes hardly any time,
     stays float32, so that scores keep their resolution. Equal graphs and images give equal bytes.
     """
-    logging.disable(logging.WARNING)  # the library logs to the root logger
     prepared = folder / "prepared.onnx"
     # Symbolic shape inference needs sympy; convolutional networks do without it.
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    graph = onnx.load(prepared).graph
+    model = onnx.load(prepared)
+    pool_last(model)
+    onnx.save(model, prepared)
+    graph = model.graph
     calibrater = _Calibrater(prepared, augmented_model_path=str(folder / "augmented.onnx"))
     calibrater.augment_graph()
     calibrater.create_inference_session()

@@ -46,7 +46,7 @@ def test_every_variant_is_measured_and_stored(exported: Path, tmp_path: Path) ->
     assert (fp32.agreement, fp32.parity_max_abs_diff, fp32.artifact.key) == (1.0, 1e-6, "model.onnx")
     for variant in others:
         assert variant.size == variant.artifact.size == (tmp_path / f"{variant.name}.onnx").stat().st_size
-        assert 0 <= (variant.accuracy or 0) <= 1
+        assert (variant.accuracy is None) == (variant.images_per_second < fp32.images_per_second)
         assert (variant.agreement or 0) > 0.8
         assert variant.images_per_second > 0
     assert made.serving in ("fp32", "fp16", "int8")
