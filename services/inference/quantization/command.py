@@ -18,7 +18,7 @@ from services.inference.quantization.int8 import to_int8
 from services.inference.quantization.measure import agreement, images_per_second, load
 
 CHOICE_IMAGES = 128  # decide between the int8 schemes; a fixed number, so that equal data give equal files
-CHECKED_IMAGES = 256  # at least, if there are as many
+CHECKED_IMAGES = 400  # at least, if there are as many
 CHECK_S = 3.0  # of one core with fp32, for all images that are checked
 SLOW_IMAGES = 32  # for a variant that is slower than fp32 and so will not be chosen
 

@@ -12,7 +12,7 @@ from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.settings import InferenceSettings
 
-SPEED_VALUES = 2**21  # of the input, in one timed run
+SPEED_VALUES = 2**20  # of the input, in one timed run
 ROUNDS = (5, 50)  # at least and at most
 SPEED_S = 1.5  # of all timed runs
 CHECK_BATCH = 32

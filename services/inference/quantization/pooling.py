@@ -46,8 +46,8 @@ def _fold(
         return
     kernel, bias = weights[conv.input[1]], weights[conv.input[2]] if len(conv.input) > 2 else 0.0
     folded = {
-        f"{conv.output[0]}_kernel": kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1)),
-        f"{conv.output[0]}_bias": (bias - mean) * factor + shift,
+        f"{conv.output[0]}_folded_kernel": kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1)),
+        f"{conv.output[0]}_folded_bias": (bias - mean) * factor + shift,
     }
     graph.initializer.extend(numpy_helper.from_array(array.astype(np.float32), name) for name, array in folded.items())
     image = conv.input[0]
