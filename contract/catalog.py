@@ -93,6 +93,8 @@ class Model(Frozen):
 class ModelVersion(Frozen):
     """One version with its lineage (job, dataset); `provider` is the execution provider that last loaded it.
 
+    `serving` is the variant that answers: the `pinned` one, or else the one that its training chose.
+
     A model that was uploaded has no dataset and no metrics; a rejected one has little more than a reason.
     """
 
@@ -121,6 +123,7 @@ class ModelVersion(Frozen):
     lineage: Lineage | None = None
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
+    pinned: VariantName | None = None
     unknown_below: float | None = None
     output: Output = Field(
         default="logits",

@@ -73,12 +73,16 @@ class Artifact(Struct, frozen=True, array_like=True):
 
 
 class Target(Struct, frozen=True, array_like=True):
-    """The model version of a question; `batched` if the first axis is a batch, which questions may share."""
+    """The model version of a question; `batched` if the first axis is a batch, which questions may share.
+
+    `artifact` is the file of `variant`.
+    """
 
     model: str
     version: int
     artifact: Artifact
     batched: bool = True
+    variant: str = "fp32"
 
 
 class Batch(Struct, frozen=True, array_like=True):

@@ -29,7 +29,11 @@ PROCESSES = {
     "gateway": ["services.gateway.main"],
     "storage": ["services.storage.sweep.main"],
     "preprocess": ["services.preprocess.main"],
-    "trainer": ["services.trainer.main", "services.inference.evaluate"],  # it runs the second one as a process
+    "trainer": [  # it runs the last two as processes
+        "services.trainer.main",
+        "services.inference.evaluate",
+        "services.inference.quantization.command",
+    ],
     "inference": ["services.inference.main"],
     "autoscaler": ["services.autoscaler.main"],
 }

@@ -14,6 +14,7 @@ from contract.images import ImageSpec
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.references import DatasetReference, ModelReference, Reference, UploadSource
+from contract.variants import VariantName
 
 Format = Literal["jsonl", "csv", "parquet"]
 
@@ -82,12 +83,16 @@ class OutputInfo(Frozen):
 
 
 class PredictResult(Frozen):
-    """`failed` images have a row with an error; there are metrics if the labels are known."""
+    """`failed` images have a row with an error; there are metrics if the labels are known.
+
+    `model_variant` is the file of the version that answered; None in results of older releases.
+    """
 
     count: Whole
     failed: Whole
     output: OutputInfo
     metrics: Metrics | None = None
+    model_variant: VariantName | None = None
 
 
 class PredictionOutput(Outcome):
@@ -97,6 +102,7 @@ class PredictionOutput(Outcome):
     count: Whole = Field(description="Rows, including failed images.")
     failed: Whole
     metrics: Metrics | None
+    model_variant: VariantName | None = None
 
 
 register(

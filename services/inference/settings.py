@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.inference.engine.providers import Placement, Precision, ProviderChoice
+from services.inference.engine.providers import Placement, ProviderChoice
 
 
 class InferenceSettings(BaseSettings):
@@ -22,9 +22,11 @@ class InferenceSettings(BaseSettings):
     max_batch: PositiveInt = Field(default=64, description="Largest batch in one run of the model.")
     provider: ProviderChoice = Field(default=ProviderChoice.AUTO, description="Execution provider of ONNX Runtime.")
     device: NonNegativeInt = Field(default=0, description="Number of the GPU; a replica uses one.")
-    precision: Precision = Field(default=Precision.FP32, description="Precision on a GPU.")
-    graph_cache: Path | None = Field(default=None, description="Folder for half-precision graphs and TensorRT engines.")
+    precision: str | None = Field(
+        default=None, description="Deprecated and ignored: pin the variant `fp16` of a model version instead."
+    )
+    graph_cache: Path | None = Field(default=None, description="Folder for TensorRT engines.")
 
     @property
     def placement(self) -> Placement:
-        return Placement(self.provider, self.device, self.precision, self.graph_cache)
+        return Placement(self.provider, self.device, self.graph_cache)

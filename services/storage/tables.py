@@ -166,6 +166,7 @@ model_versions = Table(
     Column("manifest", JSON(none_as_null=True)),
     Column("rejected", Text),  # the reason, for a version without a manifest
     Column("provider", String(64)),
+    Column("serving", String(8)),  # the variant that a person pinned, or None
     Column("created_at", UtcDateTime, nullable=False),
 )
 

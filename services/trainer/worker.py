@@ -16,15 +16,18 @@ from services.trainer.data import ShardedImages, ShardFiles, TrainingData
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
+from services.trainer.lineage import lineage_of
 from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.recipe import Recipe
 from services.trainer.temperature import calibrate
+from services.trainer.variants import make_variants
 from worker.task import Task
 
 FETCHED = 0.02  # the job's progress (0..1) after each stage
 TRAINED = 0.92
 EXPORTED = 0.95
+EVALUATED = 0.97
 
 
 def train(task: Task) -> ModelManifest:
@@ -59,6 +62,8 @@ def train(task: Task) -> ModelManifest:
     calibration = calibrate(exported, files[Split.VAL], dataset.classes, on_shard)
     test = evaluate(exported, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
+    task.report(EVALUATED, "making fp16 and int8 variants")
+    variants = make_variants(exported, artifact, difference, data, task.folder, task.put)
     return ModelManifest(
         artifact=artifact,
         labels=dataset.classes,
@@ -77,8 +82,11 @@ def train(task: Task) -> ModelManifest:
             opset=OPSET,
             parity_max_abs_diff=difference / calibration.temperature,
         ),
-        decisions=calibration.decisions,
+        decisions=(*calibration.decisions, *variants.decisions),
         unknown_below=calibration.unknown_below,
+        lineage=lineage_of(spec, dataset, trained.device),
+        variants=variants.variants,
+        serving=variants.serving,
     )
 
 

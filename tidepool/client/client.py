@@ -15,6 +15,7 @@ from contract.catalog import Alias, DatasetVersion, ModelVersion
 from contract.jobs import Job, JobEvent, JobState
 from contract.pools import Pool, PoolChange
 from contract.predictions import ImageResult, Prediction
+from contract.variants import VariantName
 from tidepool.client.folder import FolderZip
 from tidepool.client.transport import RETRIES, RETRYABLE, OnBytes, Transport, UploadFile
 from tidepool.errors import ApiError, JobUnsuccessful
@@ -30,6 +31,7 @@ class ImagePrediction(Frozen):
 
     model: str
     version: int
+    model_variant: VariantName = "fp32"  # older servers do not say it
     predictions: tuple[Prediction, ...]
     timing_ms: dict[str, float]
 
@@ -141,6 +143,25 @@ class Client:
 
     def model(self, name: str, version: int) -> ModelVersion:
         return ModelVersion.model_validate(self._transport.call("GET", f"/v1/models/{name}/versions/{version}"))
+
+    def model_card(self, name: str, version: int) -> str:
+        """Return the model card of a version, as Markdown."""
+        return self._transport.text(f"/v1/models/{name}/versions/{version}/card")
+
+    def export_model(self, name: str, version: int, path: Path, *, variant: VariantName | None = None) -> None:
+        """Write a version as a zip that works without a server; with the variant that serves, unless one is given."""
+        params: dict[str, str] = {} if variant is None else {"variant": variant}
+        self._transport.download(f"/v1/models/{name}/versions/{version}/export", path, params)
+
+    def pin_variant(self, name: str, version: int, variant: VariantName) -> ModelVersion:
+        """Let this variant of a version answer."""
+        path = f"/v1/models/{name}/versions/{version}/variants/{variant}/serving"
+        return ModelVersion.model_validate(self._transport.call("PUT", path))
+
+    def unpin_variant(self, name: str, version: int, variant: VariantName) -> ModelVersion:
+        """Let the variant answer again that training chose."""
+        path = f"/v1/models/{name}/versions/{version}/variants/{variant}/serving"
+        return ModelVersion.model_validate(self._transport.call("DELETE", path))
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at a version, atomically."""

@@ -35,16 +35,29 @@ class Transport:
 
         Arguments are those of httpx.Client.request. Raises ApiError.
         """
-        response = self._send(method, path, arguments)
-        for _ in range(RETRIES):
-            pause = _pause(response)
-            if pause is None:
-                break
-            time.sleep(pause)
-            response = self._send(method, path, arguments)
-        if not response.is_success:
-            raise _error(response)
+        response = self._answered(method, path, arguments)
         return response.json() if response.content else None
+
+    def text(self, path: str) -> str:
+        """Return the text of a GET; retries and raises as `call` does."""
+        return self._answered("GET", path, {}).text
+
+    def download(self, path: str, file: Path, params: dict[str, str]) -> None:
+        """Stream a GET to a file, which appears when it is complete; raises ApiError, without retries."""
+        partial = file.with_name(f"{file.name}.part")
+        try:
+            with self._http.stream("GET", path, params=params) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error(response)
+                with partial.open("wb") as stream:
+                    for chunk in response.iter_bytes():
+                        stream.write(chunk)
+            partial.replace(file)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def events(self, path: str, headers: dict[str, str]) -> Iterator[ServerSentEvent]:
         """Yield Server-Sent Events as they arrive; raises ApiError, also if the stream breaks off."""
@@ -62,6 +75,19 @@ class Transport:
 
     def close(self) -> None:
         self._http.close()
+
+    def _answered(self, method: str, path: str, arguments: dict[str, Any]) -> httpx.Response:
+        """Return a successful response; retries on 429 and 503 with Retry-After. Raises ApiError."""
+        response = self._send(method, path, arguments)
+        for _ in range(RETRIES):
+            pause = _pause(response)
+            if pause is None:
+                break
+            time.sleep(pause)
+            response = self._send(method, path, arguments)
+        if not response.is_success:
+            raise _error(response)
+        return response
 
     def _send(self, method: str, path: str, arguments: dict[str, Any]) -> httpx.Response:
         try:

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse
 from contract.base import Frozen, Version
 from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.references import Reference
+from contract.variants import VariantName
 from services.gateway.dependencies import (
     MAY_READ,
     MAY_WRITE,
@@ -66,6 +67,28 @@ def get_artifact(name: NamePath, version: VersionPath, backends: BackendsDep, st
     """Redirect to a presigned URL of the ONNX file."""
     _, manifest = stores.models.manifest(Reference(name=name, version=version))
     return backends.stores.objects.download_url(manifest.artifact)
+
+
+@router.put("/{name}/versions/{version}/variants/{variant}/serving", dependencies=MAY_WRITE, responses=documented(404))
+def pin_variant(
+    name: NamePath, version: VersionPath, variant: VariantName, backends: BackendsDep, stores: StoresDep
+) -> ModelVersion:
+    """Let this variant answer in place of the one that training chose. Other gateways follow within a second."""
+    pinned = stores.models.pin_variant(Reference(name=name, version=version), variant)
+    backends.forget_models()
+    return pinned
+
+
+@router.delete(
+    "/{name}/versions/{version}/variants/{variant}/serving", dependencies=MAY_WRITE, responses=documented(404, 409)
+)
+def unpin_variant(
+    name: NamePath, version: VersionPath, variant: VariantName, backends: BackendsDep, stores: StoresDep
+) -> ModelVersion:
+    """Let the variant answer again that training chose."""
+    unpinned = stores.models.unpin_variant(Reference(name=name, version=version), variant)
+    backends.forget_models()
+    return unpinned
 
 
 @router.delete("/{name}/versions/{version}", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))

@@ -10,6 +10,7 @@ from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
 from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
+from contract.variants import VariantName
 from services.gateway.dependencies import MAY_PREDICT, Backends, BackendsDep, CallerDep, NamePath
 from services.gateway.edge.forms import MULTIPART, media_type, parts
 from services.gateway.edge.problems import documented
@@ -38,8 +39,11 @@ class PredictQuery(BaseModel):
 
 
 class SinglePrediction(Frozen):
+    """`model_variant` is the file of the version that answered."""
+
     model: Name
     version: Version
+    model_variant: VariantName
     predictions: tuple[Prediction, ...]
     timing_ms: TimingMs
 
@@ -49,6 +53,7 @@ class ManyPredictions(Frozen):
 
     model: Name
     version: Version
+    model_variant: VariantName
     results: tuple[ImageResult, ...]
     timing_ms: TimingMs
 
@@ -83,14 +88,14 @@ async def predict(
     within_s = x_request_timeout or backends.settings.predict_timeout_s
     outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s)
     timing_ms = timing([outcome for outcome in outcomes if isinstance(outcome, BatchedAnswer)])
-    version = chosen.target.version
+    version: dict[str, Any] = {"model": name, "version": chosen.target.version, "model_variant": chosen.target.variant}
     if multipart:
         results = tuple(_result(outcome) for outcome in outcomes)
-        return ManyPredictions(model=name, version=version, results=results, timing_ms=timing_ms)
+        return ManyPredictions(**version, results=results, timing_ms=timing_ms)
     (outcome,) = outcomes
     if isinstance(outcome, TidepoolError):
         raise outcome
-    return SinglePrediction(model=name, version=version, predictions=_predictions(outcome), timing_ms=timing_ms)
+    return SinglePrediction(**version, predictions=_predictions(outcome), timing_ms=timing_ms)
 
 
 def may_be_image(content_type: str) -> bool:

@@ -73,7 +73,7 @@ class PredictCall:
     def render(self, answer: BatchedAnswer) -> Rendered:
         target = self._chosen.target
         predictions = [_Prediction(label, score) for label, score in top_classes(answer)]
-        body = _encode(_Answer(target.model, target.version, predictions, timing([answer])))
+        body = _encode(_Answer(target.model, target.version, target.variant, predictions, timing([answer])))
         return Rendered([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:

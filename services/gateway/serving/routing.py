@@ -11,6 +11,7 @@ import structlog
 
 from contract.errors import TidepoolError
 from contract.inference import Artifact, Payload, Target
+from contract.variants import serving_artifact
 from services.gateway.serving.batching.batcher import InferenceClient
 from services.storage.catalog.routes import Route, Share
 
@@ -22,9 +23,10 @@ T = TypeVar("T")
 
 
 def target_of(share: Share) -> Target:
-    """Return the batcher's target for a version."""
-    artifact = Artifact(**share.manifest.artifact.model_dump(mode="json"))
-    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched)
+    """Return the batcher's target for a version: the file of the variant that serves."""
+    variant, file = serving_artifact(share.manifest)
+    artifact = Artifact(**file.model_dump(mode="json"))
+    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched, variant)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contract.errors import Invalid
 from contract.kinds.predict import PredictionOutput, PredictSpec, SplitInput, check_images
 from contract.references import Reference, UploadSource
 from contract.training import ModelManifest
+from contract.variants import VariantName, serving_artifact
 from media.archives.limits import Limits
 from media.archives.unpacking import unpacked
 from media.judging.tally import Tally
@@ -25,9 +26,10 @@ from worker.task import Task
 
 
 class PartResult(Classified):
-    """The totals of one part of a job, and the object that holds its rows."""
+    """The totals of one part of a job, the object that holds its rows, and the variant that classified them."""
 
     rows: ObjectRef
+    model_variant: VariantName | None = None
 
 
 def predict(task: Task) -> PredictionOutput | Division | PartDone:
@@ -39,7 +41,8 @@ def predict(task: Task) -> PredictionOutput | Division | PartDone:
     _, model = task.models.manifest(Reference.parse(spec.model))
     if task.parts is not None:
         done = [PartResult.model_validate(part) for part in task.parts]
-        return _published(task, spec, model, done, _rows_of(task, done))
+        variants = {part.model_variant for part in done}  # several if it was pinned meanwhile
+        return _published(task, spec, model, done, _rows_of(task, done), *(variants if len(variants) == 1 else [None]))
     if isinstance(spec.input, UploadSource):
         return _predict_archive(task, spec, model, spec.input)
     return _predict_split(task, spec, model, spec.input)
@@ -81,11 +84,12 @@ def _classified(
     task: Task, spec: PredictSpec, model: ModelManifest, source: ImageSource, span: Slice
 ) -> PredictionOutput | PartDone:
     """Classify the images of a part, or all of them."""
+    variant, artifact = serving_artifact(model)
     rows = task.folder / "rows.jsonl"
-    classified = Classifier(_loaded(task, model), source, span, spec.top_k, task.report).run(rows)
+    classified = Classifier(_loaded(task, artifact), source, span, spec.top_k, task.report).run(rows)
     if task.part is None:
-        return _published(task, spec, model, [classified], read_lines(rows))
-    part = PartResult(**dict(classified), rows=task.put(rows.name, rows))
+        return _published(task, spec, model, [classified], read_lines(rows), variant)
+    part = PartResult(**dict(classified), rows=task.put(rows.name, rows), model_variant=variant)
     return PartDone(result=part.model_dump(mode="json"))
 
 
@@ -98,9 +102,9 @@ def _split_source(task: Task, model: ModelManifest, source: SplitInput) -> Shard
     return ShardSource(shards, dataset.classes, task.objects.fetch, task.folder)
 
 
-def _loaded(task: Task, model: ModelManifest) -> LoadedModel:
+def _loaded(task: Task, artifact: ObjectRef) -> LoadedModel:
     file = task.folder / "model.onnx"
-    task.objects.fetch(model.artifact, file)
+    task.objects.fetch(artifact, file)
     return ModelLoader.of(InferenceSettings()).load(file)
 
 
@@ -114,7 +118,12 @@ def _rows_of(task: Task, parts: list[PartResult]) -> Iterator[PredictionRow]:
 
 
 def _published(
-    task: Task, spec: PredictSpec, model: ModelManifest, parts: Sequence[Classified], rows: Iterator[PredictionRow]
+    task: Task,
+    spec: PredictSpec,
+    model: ModelManifest,
+    parts: Sequence[Classified],
+    rows: Iterator[PredictionRow],
+    variant: VariantName | None,
 ) -> PredictionOutput:
     file = task.folder / f"predictions.{spec.format}"
     rows, numbered = _named(task, spec, rows)
@@ -126,6 +135,7 @@ def _published(
         count=sum(part.count for part in parts),
         failed=sum(part.failed for part in parts),
         metrics=tally.metrics(model.labels) if tally.count else None,
+        model_variant=variant,
     )
 
 

@@ -10,10 +10,9 @@ from pydantic import ValidationError
 
 from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY, ModelCard
-from services.inference.engine.half import to_half_precision
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.onnx_runtime import ORT_ERRORS, ort
-from services.inference.engine.providers import CPU, CUDA, NAMES, Placement, Precision, Provider, on_gpu
+from services.inference.engine.providers import NAMES, Placement, Provider, on_gpu
 from services.inference.engine.session import bind
 from services.inference.settings import InferenceSettings
 
@@ -38,6 +37,8 @@ class ModelLoader:
     @classmethod
     def of(cls, settings: InferenceSettings) -> Self:
         """Return a loader with the options of the environment."""
+        if settings.precision is not None:
+            _warn_of_precision()
         return cls(settings.max_batch, settings.threads, settings.placement)
 
     @property
@@ -53,8 +54,6 @@ class ModelLoader:
         """
         _share_arena()
         session = self._session(source)
-        if self.placement.precision is Precision.FP16:
-            session = self._in_half_precision(source, session)
         model = LoadedModel(bind(session, self.placement.device), _card(session), self.max_batch)
         model.warm_up()
         return model
@@ -69,21 +68,6 @@ class ModelLoader:
             raise Unavailable(f"models cannot be loaded on the configured device, {self.placement.choice}")
         return session
 
-    def _in_half_precision(self, source: Path | bytes, session: ort.InferenceSession) -> ort.InferenceSession:
-        """Return a half-precision session on CUDA, else `session`: TensorRT converts itself, the CPU gains nothing."""
-        provider = session.get_providers()[0]
-        if provider == CPU:
-            log.warning("half precision needs a GPU; models run in single precision", provider=provider)
-        if provider != CUDA:
-            return session
-        try:
-            return self._session(
-                to_half_precision(source if isinstance(source, bytes) else source.read_bytes(), self.placement.cache)
-            )
-        except BadModel as error:
-            log.warning("half precision failed; the model runs in single precision", reason=error.message)
-            return session
-
     def _options(self) -> ort.SessionOptions:
         """Return ONNX Runtime's defaults (all graph optimizations and an arena), adapted to replicas that share cores.
 
@@ -95,6 +79,12 @@ class ModelLoader:
         options.log_severity_level = 3  # errors only
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
+
+
+@cache
+def _warn_of_precision() -> None:
+    """Log once that the setting does nothing."""
+    log.warning("TIDEPOOL_INFERENCE_PRECISION is ignored; pin the variant fp16 of a model version instead")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Choose the device and the precision of a session."""
+"""Choose the device of a session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,23 +21,15 @@ class ProviderChoice(StrEnum):
     TENSORRT = "tensorrt"
 
 
-class Precision(StrEnum):
-    """The type that a GPU computes in; inputs and outputs keep their types. The CPU always computes in fp32."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-
-
 NAMES = {ProviderChoice.CPU: CPU, ProviderChoice.CUDA: CUDA, ProviderChoice.TENSORRT: TENSORRT}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a replica runs its models: one device, by number; `cache` is a folder for converted graphs and engines."""
+    """Where a replica runs its models: one device, by number; `cache` is a folder for TensorRT's engines."""
 
     choice: ProviderChoice = ProviderChoice.AUTO
     device: int = 0
-    precision: Precision = Precision.FP32
     cache: Path | None = None
 
     def providers(self, available: Sequence[str]) -> list[Provider]:
@@ -69,7 +61,7 @@ class Placement:
 
         Not tested on a GPU so far.
         """
-        options = {"device_id": str(self.device), "trt_fp16_enable": str(int(self.precision is Precision.FP16))}
+        options = {"device_id": str(self.device)}
         if self.cache is not None:
             options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(self.cache)}
         return options

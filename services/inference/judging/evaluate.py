@@ -10,7 +10,7 @@ from contract.datasets import Split
 from contract.division import Division, PartDone
 from contract.kinds.evaluate import EvaluationOutput
 from contract.training import ModelManifest
-from contract.variants import VariantName
+from contract.variants import VariantName, serving_artifact
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.judging.answers import Answers, Outputs, joined, load, run, save
@@ -46,7 +46,7 @@ def evaluate(task: Task) -> EvaluationOutput | Division | PartDone:
     if isinstance(images, Division):
         return images
     outputs = _run(task, job, images)
-    variants = tuple(serving(model)[0] for model in job.models)
+    variants = tuple(serving_artifact(model)[0] for model in job.models)
     if task.part is None:
         return _published(task, job, outputs, variants)
     file = task.folder / "logits.npz"
@@ -83,16 +83,8 @@ def _run(task: Task, job: Evaluation, images: Images) -> list[Outputs]:
     return outputs
 
 
-def serving(manifest: ModelManifest) -> tuple[VariantName, ObjectRef]:
-    """Return the variant of a version that serves, and its file."""
-    files = {variant.name: variant.artifact for variant in manifest.variants}
-    if manifest.serving in files:
-        return manifest.serving, files[manifest.serving]
-    return "fp32", manifest.artifact
-
-
 def _loaded(task: Task, manifest: ModelManifest) -> LoadedModel:
-    _, artifact = serving(manifest)
+    _, artifact = serving_artifact(manifest)
     file = task.folder / f"model-{artifact.sha256}.onnx"
     task.objects.fetch(artifact, file)
     return ModelLoader.of(InferenceSettings()).load(file)

@@ -10,6 +10,7 @@ from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
+from contract.variants import VariantName, artifact_of
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
@@ -20,6 +21,7 @@ from services.storage.catalog.versions import (
     manifest_of,
     names_of,
     require_unused,
+    set_serving,
 )
 from services.storage.database import Database
 from services.storage.tables import model_versions, models
@@ -73,6 +75,7 @@ class Models:
             created_at=row["created_at"],
             aliases=tuple(alias.alias for alias in aliases if points_at(alias, row["version"])),
             provider=row["provider"],
+            pinned=row["serving"],
             **_description(row),
         )
 
@@ -117,6 +120,32 @@ class Models:
         """Delete an alias; raises NotFound."""
         with self._database.write() as connection:
             remove(connection, model, alias)
+
+    def pin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
+        """Let this variant of a version serve; return the version.
+
+        Raises NotFound, also if the version does not have the variant, and BadModel for a rejected version.
+        """
+        with self._database.write() as connection:
+            row = find_version(connection, MODELS, reference)
+            manifest = manifest_of(row)
+            if artifact_of(manifest, variant) is None:
+                names = ", ".join(dict.fromkeys(["fp32", *(file.name for file in manifest.variants)]))
+                raise NotFound(f"{row['name']}@{row['version']} has no variant {variant}; it has {names}")
+            set_serving(connection, row, variant)
+        return self.get(reference)
+
+    def unpin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
+        """Let the variant serve that training chose; return the version.
+
+        Raises NotFound, or Conflict if another variant is pinned. A version without a pinned variant stays as it is.
+        """
+        with self._database.write() as connection:
+            row = find_version(connection, MODELS, reference)
+            if row["serving"] not in (None, variant):
+                raise Conflict(f"{row['name']}@{row['version']} has {row['serving']} pinned, not {variant}")
+            set_serving(connection, row, None)
+        return self.get(reference)
 
     def note_provider(self, model: str, version: int, provider: str) -> None:
         """Record the execution provider with which a replica loaded a version."""

@@ -11,6 +11,7 @@ from contract.errors import BadModel, Conflict, NotFound
 from contract.jobs import LIVE, JobKind
 from contract.references import Noun, Reference, references_in
 from contract.training import ModelManifest
+from contract.variants import VariantName
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import alias_weights, dataset_versions, datasets, jobs, model_versions, models
 
@@ -85,10 +86,21 @@ def find_version(connection: Connection, family: Family, reference: Reference) -
 
 
 def manifest_of(row: RowMapping) -> ModelManifest:
-    """Return the manifest in a model version's row; raises BadModel if the version was rejected."""
+    """Return the manifest in a model version's row, with the pinned variant as the one that serves.
+
+    Raises BadModel if the version was rejected.
+    """
     if row["rejected"] is not None:
         raise BadModel(f"{row['name']}@{row['version']} was rejected: {row['rejected']}")
-    return ModelManifest.model_validate(row["manifest"])
+    manifest = ModelManifest.model_validate(row["manifest"])
+    return manifest if row["serving"] is None else manifest.model_copy(update={"serving": row["serving"]})
+
+
+def set_serving(connection: Connection, row: RowMapping, variant: VariantName | None) -> None:
+    """Pin the variant that serves for a model version, or none."""
+    table = model_versions.c
+    version = (table.name == row["name"]) & (table.version == row["version"])
+    connection.execute(update(model_versions).where(version).values(serving=variant))
 
 
 def versions_of(connection: Connection, family: Family, name: str) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ def publish(_connection: Connection, _job: Job, output: PredictionOutput, _now: 
         failed=output.failed,
         output=OutputInfo(size=artifact.size, sha256=artifact.sha256),
         metrics=output.metrics,
+        model_variant=output.model_variant,
     )
     return {"result": result.model_dump(mode="json"), "output": artifact.model_dump(mode="json")}
 

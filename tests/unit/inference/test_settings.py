@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.inference.engine.providers import Placement, Precision, ProviderChoice
+from services.inference.engine.providers import Placement, ProviderChoice
 from services.inference.settings import InferenceSettings
 
 
@@ -25,12 +25,12 @@ def test_invalid_values_are_rejected(value: str, monkeypatch: pytest.MonkeyPatch
         InferenceSettings()
 
 
-def test_the_environment_sets_the_device_and_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {"PROVIDER": "tensorrt", "DEVICE": "1", "PRECISION": "fp16", "GRAPH_CACHE": "graphs"}
+def test_the_environment_sets_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"PROVIDER": "tensorrt", "DEVICE": "1", "GRAPH_CACHE": "graphs"}
     for name, value in values.items():
         monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
 
-    assert InferenceSettings().placement == Placement(ProviderChoice.TENSORRT, 1, Precision.FP16, Path("graphs"))
+    assert InferenceSettings().placement == Placement(ProviderChoice.TENSORRT, 1, Path("graphs"))
 
 
 def test_an_empty_graph_cache_means_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_an_empty_graph_cache_means_no_cache(monkeypatch: pytest.MonkeyPatch) ->
     assert InferenceSettings().placement == Placement()
 
 
-@pytest.mark.parametrize(("name", "value"), [("PROVIDER", "tpu"), ("DEVICE", "-1"), ("PRECISION", "int8")])
+@pytest.mark.parametrize(("name", "value"), [("PROVIDER", "tpu"), ("DEVICE", "-1")])
 def test_invalid_placements_are_rejected(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"TIDEPOOL_INFERENCE_{name}", value)
 

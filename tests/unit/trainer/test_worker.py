@@ -18,6 +18,7 @@ from contract.jobs import Job, JobKind, JobState, Progress
 from contract.models import METADATA_KEY, ModelCard
 from contract.references import Reference
 from contract.training import ModelManifest
+from contract.variants import serving_artifact
 from services.storage.memory_objects import MemoryObjects
 from services.trainer import worker
 from services.trainer.worker import train
@@ -135,6 +136,27 @@ def test_the_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask,
 
     card = ModelCard(labels=manifest.labels, preprocessing=manifest.preprocessing)
     assert {entry.key: entry.value for entry in file.metadata_props} == {METADATA_KEY: card.model_dump_json()}
+
+
+def test_the_manifest_has_variants_and_the_lineage(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    task, manifest = finished
+
+    assert [variant.name for variant in manifest.variants] == ["fp32", "fp16", "int8"]
+    assert manifest.variants[0].artifact == manifest.artifact
+    assert manifest.variants[0].parity_max_abs_diff == manifest.onnx.parity_max_abs_diff
+    assert serving_artifact(manifest)[0] == manifest.serving
+    assert all(task.objects.read(variant.artifact) for variant in manifest.variants)
+    assert "serving" in [decision.what for decision in manifest.decisions]
+    assert manifest.lineage is not None
+    assert (manifest.lineage.seed, manifest.lineage.spec["dataset"]) == (0, "bugs")
+
+
+def test_equal_data_spec_and_seed_give_equal_files(finished: tuple[MemoryTask, ModelManifest], tmp_path: Path) -> None:
+    again = train(MemoryTask(tmp_path, epochs=3))
+
+    hashes = [{variant.name: variant.artifact.sha256 for variant in made.variants} for made in (finished[1], again)]
+    assert hashes[0] == hashes[1]
+    assert set(hashes[0]) == {"fp32", "fp16", "int8"}
 
 
 def test_progress_never_decreases(finished: tuple[MemoryTask, ModelManifest]) -> None:

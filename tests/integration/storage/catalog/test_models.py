@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete
 
-from contract.catalog import Alias, Model, ModelVersion
+from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
 from services.storage.catalog.models import Models
@@ -61,6 +61,37 @@ def test_an_alias_points_at_a_version_until_it_is_moved(models: Models, clock: F
     assert models.manifest(PRODUCTION) == (SECOND, MODEL_MANIFEST)
     assert models.named("cnn") == Model(name="cnn", versions=(2, 1), rejected=(), aliases=(moved,), created_at=WHEN)
     assert moved.updated_at == clock.now
+
+
+def test_a_pinned_variant_serves_until_it_is_unpinned(models: Models) -> None:
+    assert (models.get(SECOND).serving, models.get(SECOND).pinned) == ("fp32", None)
+
+    pinned = models.pin_variant(SECOND, "int8")
+
+    assert (pinned.serving, pinned.pinned) == ("int8", "int8")
+    assert models.manifest(SECOND)[1].serving == "int8"
+    assert models.route(Reference(name="cnn")).shares[0].manifest.serving == "int8"
+    assert models.manifest(FIRST)[1].serving == "fp32"  # the other version keeps its own
+    with pytest.raises(Conflict, match="int8 pinned"):
+        models.unpin_variant(SECOND, "fp32")
+    assert models.unpin_variant(SECOND, "int8").pinned is None
+    assert models.unpin_variant(SECOND, "int8").pinned is None  # again changes nothing
+
+
+def test_a_pinned_variant_serves_behind_an_alias_and_as_its_shadow(models: Models) -> None:
+    models.split_alias("cnn", "production", Traffic(versions={2: 100}, shadow=1))
+    for version in (FIRST, SECOND):
+        models.pin_variant(version, "int8")
+
+    route = models.route(PRODUCTION)
+
+    assert route.shadow is not None
+    assert [share.manifest.serving for share in (*route.shares, route.shadow)] == ["int8", "int8"]
+
+
+def test_a_variant_that_a_version_lacks_cannot_be_pinned(models: Models) -> None:
+    with pytest.raises(NotFound, match="no variant fp16; it has fp32, int8"):
+        models.pin_variant(SECOND, "fp16")
 
 
 def test_a_deleted_alias_is_not_found(models: Models) -> None:

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY
-from services.inference.engine.loader import ModelLoader
-from services.inference.engine.providers import CPU, CUDA, Precision, ProviderChoice
+from services.inference.engine.loader import ModelLoader, _warn_of_precision
+from services.inference.engine.providers import CPU, CUDA, ProviderChoice
 from services.inference.engine.session import BoundSession
 from services.inference.settings import InferenceSettings
 from tests.support.onnx_models import CARD, linear, onnx_file, random_images
@@ -83,10 +83,8 @@ def test_a_graph_with_a_batch_of_one_runs_images_one_by_one() -> None:
     assert model.run(random_images(3)).shape == (3, 144)
 
 
-def loader(
-    choice: ProviderChoice = ProviderChoice.AUTO, precision: Precision = Precision.FP32, cache: Path | None = None
-) -> ModelLoader:
-    return ModelLoader.of(InferenceSettings(provider=choice, precision=precision, graph_cache=cache))
+def loader(choice: ProviderChoice = ProviderChoice.AUTO) -> ModelLoader:
+    return ModelLoader.of(InferenceSettings(provider=choice))
 
 
 def test_a_provider_missing_from_the_build_is_rejected_at_once() -> None:
@@ -117,35 +115,15 @@ def test_a_session_on_a_gpu_binds_its_tensors(choice: ProviderChoice, gpu: None)
     assert isinstance(model.session, BoundSession)
 
 
-@pytest.mark.usefixtures("gpu")
-def test_half_precision_on_a_gpu_changes_logits_slightly(tmp_path: Path) -> None:
-    images, single = random_images(3), loader().load(linear()).run(random_images(3))
-
-    half = loader(precision=Precision.FP16, cache=tmp_path).load(linear()).run(images)
-
-    assert not np.array_equal(half, single)
-    np.testing.assert_allclose(half, single, rtol=0, atol=1e-2)
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.usefixtures("gpu")
-def test_a_graph_that_cannot_be_converted_runs_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = loader().load(linear()).run(random_images(3))
-    monkeypatch.setattr(onnx, "load_from_string", None)
+def test_the_former_setting_of_the_precision_is_ignored_with_one_warning() -> None:
+    _warn_of_precision.cache_clear()
 
     with capture_logs() as logs:
-        model = loader(precision=Precision.FP16).load(linear())
+        models = [ModelLoader.of(InferenceSettings(precision="fp16")).load(linear()) for _ in range(2)]
 
-    np.testing.assert_array_equal(model.run(random_images(3)), expected)
-    assert [entry["event"] for entry in logs] == ["half precision failed; the model runs in single precision"]
-
-
-def test_half_precision_on_the_cpu_is_ignored_with_a_warning() -> None:
-    with capture_logs() as logs:
-        model = loader(precision=Precision.FP16).load(linear())
-
-    np.testing.assert_array_equal(model.run(random_images(3)), ModelLoader().load(linear()).run(random_images(3)))
-    assert [(entry["log_level"], entry["provider"]) for entry in logs] == [("warning", CPU)]
+    np.testing.assert_array_equal(models[0].run(random_images(3)), ModelLoader().load(linear()).run(random_images(3)))
+    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert "TIDEPOOL_INFERENCE_PRECISION" in logs[0]["event"]
 
 
 def test_a_gpu_works_on_two_batches_at_once_and_a_cpu_on_one(monkeypatch: pytest.MonkeyPatch) -> None:

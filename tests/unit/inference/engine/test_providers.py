@@ -9,7 +9,6 @@ from services.inference.engine.providers import (
     CUDA,
     TENSORRT,
     Placement,
-    Precision,
     Provider,
     ProviderChoice,
     on_gpu,
@@ -59,11 +58,6 @@ def test_a_configured_provider_missing_from_the_build_raises(choice: ProviderCho
 @pytest.mark.parametrize("name", [CUDA, TENSORRT])
 def test_the_device_is_the_configured_one(name: str) -> None:
     assert options(Placement(ProviderChoice.TENSORRT, device=3), name)["device_id"] == "3"
-
-
-@pytest.mark.parametrize(("precision", "expected"), [(Precision.FP32, "0"), (Precision.FP16, "1")])
-def test_tensorrt_gets_the_precision(precision: Precision, expected: str) -> None:
-    assert options(Placement(ProviderChoice.TENSORRT, precision=precision), TENSORRT)["trt_fp16_enable"] == expected
 
 
 def test_tensorrt_caches_engines_if_there_is_a_folder() -> None:

@@ -194,6 +194,42 @@ def test_one_image_is_predicted() -> None:
     assert (request.headers["Content-Type"], request.content) == ("image/jpeg", JPEG)
 
 
+def test_the_card_of_a_version_is_read() -> None:
+    server = Server(httpx.Response(200, text="# cat-cnn, version 3"))
+
+    assert server.client.model_card("cat-cnn", 3) == "# cat-cnn, version 3"
+    assert server.requests[0].url.path == "/v1/models/cat-cnn/versions/3/card"
+
+
+@pytest.mark.parametrize("variant", [None, "int8"])
+def test_a_version_is_exported_to_a_file(variant: Any, tmp_path: Path) -> None:
+    server = Server(httpx.Response(200, content=b"a zip"))
+
+    server.client.export_model("cat-cnn", 3, tmp_path / "cat.zip", variant=variant)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["cat.zip"]
+    assert (tmp_path / "cat.zip").read_bytes() == b"a zip"
+    assert server.requests[0].url.path == "/v1/models/cat-cnn/versions/3/export"
+    assert dict(server.requests[0].url.params) == ({"variant": variant} if variant else {})
+
+
+def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ApiError):
+        Server(httpx.Response(404)).client.export_model("cat-cnn", 3, tmp_path / "cat.zip")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("method", "call"), [("PUT", "pin_variant"), ("DELETE", "unpin_variant")])
+def test_a_variant_is_pinned_and_unpinned(method: str, call: str) -> None:
+    version = {"name": "cat-cnn", "version": 3, "job": "j1", "created_at": "2026-01-01T00:00:00Z", "serving": "fp32"}
+    server = Server(httpx.Response(200, json=version))
+
+    assert getattr(server.client, call)("cat-cnn", 3, "fp32").serving == "fp32"
+    path = "/v1/models/cat-cnn/versions/3/variants/fp32/serving"
+    assert (server.requests[0].method, server.requests[0].url.path) == (method, path)
+
+
 def test_many_images_are_predicted_in_one_request() -> None:
     server = Server(httpx.Response(200, json={"results": [RESULT, RESULT]}))
     results = server.client.predict_many("cat-cnn", [JPEG, PNG], version=2)

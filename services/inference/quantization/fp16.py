@@ -1,0 +1,12 @@
+"""Convert a graph to half precision."""
+
+from pathlib import Path
+
+import onnx
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+
+def to_fp16(source: Path, target: Path) -> None:
+    """Write a copy that computes in float16; its inputs and outputs stay float32, and its metadata is kept."""
+    model = convert_float_to_float16(onnx.load(source), keep_io_types=True)
+    target.write_bytes(model.SerializeToString(deterministic=True))
