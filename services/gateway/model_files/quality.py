@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from contract.evaluation import Metrics, ModelManifest
+from contract.evaluation import Metrics
+from contract.training import ModelManifest
 from services.gateway.model_files.markdown import UNKNOWN, percent, table, text
 
 WEAKEST = 5  # classes and confusions to show
