@@ -245,7 +245,7 @@ def test_what_an_older_release_published_without_the_registry_is_registered_and_
     jobs.create(TRAIN_REQUEST)
     lease = claimed(leases, JobKind.TRAIN).lease
     kept.append(wrote(objects, lease))
-    leases.finish(lease, MODEL_MANIFEST.model_copy(update={"artifact": kept[1]}))
+    leases.finish(lease, MODEL_MANIFEST.model_copy(update={"artifact": kept[1], "variants": ()}))
     jobs.create(PREDICT_REQUEST)
     lease = claimed(leases, JobKind.PREDICT).lease
     kept.append(wrote(objects, lease))
