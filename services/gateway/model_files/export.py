@@ -41,7 +41,7 @@ def files_of(manifest: ModelManifest, card: str) -> dict[str, str]:
     if manifest.preprocessing is not None:
         preprocessing = manifest.preprocessing.model_dump(mode="json")
         image = preprocessing.pop("image")
-        output = getattr(manifest, "output", "logits")
+        output = manifest.output
         settings = {"scale": 1, "layout": "NCHW", "dtype": "float32"} | image | preprocessing | {"output": output}
         files["preprocessing.json"] = json.dumps(settings, indent=1)
         if manifest.labels:

@@ -30,10 +30,10 @@ def quality(manifest: ModelManifest) -> Iterator[str]:
 
 def _measures(metrics: Metrics) -> dict[str, str]:
     """Return what is measured, by its name for people."""
-    interval = getattr(metrics, "accuracy_interval", None)
+    interval = metrics.accuracy_interval
     counted = [one for one in metrics.per_class.values() if one.support]
     macro = sum(one.f1 for one in counted) / len(counted) if counted else None
-    error = getattr(metrics, "expected_calibration_error", None)
+    error = metrics.expected_calibration_error
     return {
         "images": f"{sum(one.support for one in counted):,}",
         "accuracy": percent(metrics.accuracy),

@@ -6,8 +6,9 @@ import pytest
 
 from contract.catalog import DatasetVersion
 from contract.choices import Choice
+from contract.evaluation import ClassMetrics, EvaluationMetrics, Metrics
 from contract.references import Reference
-from contract.training import ClassMetrics, EvaluationMetrics, Metrics, ModelManifest
+from contract.training import ModelManifest
 from contract.variants import Variant
 from services.gateway.model_files.card import card_of
 from services.gateway.model_files.markdown import code, text
