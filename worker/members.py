@@ -124,7 +124,9 @@ def _edges(rows: pa.Table, most: int) -> list[int]:
     weights = np.maximum(sizes, 1 / most).cumsum()
     parts = max(-(-len(rows) // most), int(np.ceil(weights[-1] - 1e-6)))
     shares = weights[-1] * np.arange(1, parts) / parts
-    return sorted({0, *np.searchsorted(weights, shares - 1e-6, side="left").tolist(), len(rows)})
+    edges = sorted({0, *np.searchsorted(weights, shares + 1e-6, side="right").tolist(), len(rows)})
+    # A large member at the start of a part can leave room for one row too many.
+    return sorted({*edges, *(start + most for start, stop in pairwise(edges) if stop - start > most)})
 
 
 def _serialized(rows: pa.Table, archive: Path) -> bytes:

@@ -43,6 +43,10 @@ SCOPES = {
     "GET /v1/models/{name}": Scope.READ,
     "GET /v1/models/{name}/versions/{version}": Scope.READ,
     "GET /v1/models/{name}/versions/{version}/artifact": Scope.READ,
+    "GET /v1/models/{name}/versions/{version}/card": Scope.READ,
+    "GET /v1/models/{name}/versions/{version}/export": Scope.READ,
+    "PUT /v1/models/{name}/versions/{version}/variants/{variant}/serving": Scope.WRITE,
+    "DELETE /v1/models/{name}/versions/{version}/variants/{variant}/serving": Scope.WRITE,
     "POST /v1/models/{name}/versions": Scope.WRITE,
     "DELETE /v1/models/{name}/versions/{version}": Scope.WRITE,
     "PUT /v1/models/{name}/aliases/{alias}": Scope.WRITE,
@@ -69,7 +73,12 @@ SCOPES = {
 }
 
 
-SOME = {"version": "1", "pool": "trainer", "sha256": "0" * 64}  # path parameters for which "none" is not a valid value
+SOME = {
+    "version": "1",
+    "pool": "trainer",
+    "sha256": "0" * 64,
+    "variant": "int8",
+}  # path parameters for which "none" is not a valid value
 
 
 def request_of(operation: str) -> httpx.Request:

@@ -1,5 +1,6 @@
 """Members of an archive, divided into parts that read only their bytes."""
 
+from collections.abc import Iterator
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -31,13 +32,15 @@ def stores() -> Stores:
 
 
 @pytest.fixture
-def task(stores: Stores, tmp_path: Path) -> Attempt:
+def task(stores: Stores, tmp_path: Path) -> Iterator[Attempt]:
     source = UploadSource(upload=uploaded(stores, zipped(tmp_path / "upload.zip", FILES, method=0)))
     spec = PREPROCESS_REQUEST.spec.model_copy(update={"source": source})
     stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
     claim = stores.leases.claim(JobKind.PREPROCESS, "replica")
     assert claim is not None
-    return Attempt(claim, stores, tmp_path, Pipe()[0])
+    worker_end, attempt_end = Pipe()
+    with worker_end, attempt_end:  # an attempt ends its process when the worker's end is closed
+        yield Attempt(claim, stores, tmp_path, attempt_end)
 
 
 def planned(path: Path) -> pa.Table:
