@@ -19,6 +19,14 @@ class ObjectRef(Frozen):
     sha256: Sha256
 
 
+class ByteRange(Frozen):
+    """The bytes of an object from `start` up to but not including `stop`, with a hash of their own."""
+
+    start: Whole
+    stop: Whole
+    sha256: Sha256
+
+
 def upload_key(upload_id: str) -> str:
     return f"{upload_id}"
 

@@ -18,7 +18,7 @@ Name = Annotated[
     StringConstraints(pattern=NAME_PATTERN),
     Field(description="Lower-case letters, digits, '.', '_' and '-'; 1 to 63 characters."),
 ]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]

@@ -18,6 +18,7 @@ from contract.errors import (
     Cancelled,
     DatabaseUnavailable,
     Draining,
+    Interrupted,
     JobFailed,
     LeaseLost,
     ObjectsUnavailable,
@@ -39,6 +40,10 @@ BEAT_S = 5.0
 log = structlog.get_logger()
 
 
+class StopEarly:
+    """The message by which the worker process asks an attempt to end early, with the best result so far."""
+
+
 class Attempt:
     """The `Task` passed to a handler; reports to the worker process through a pipe."""
 
@@ -53,6 +58,8 @@ class Attempt:
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts
+        self._stop_early = claim.keep_best
+        self._stop_reason: Interrupted | None = None
         self._lease = claim.lease
         self._leases = stores.leases
         self._store = stores.objects
@@ -91,10 +98,25 @@ class Attempt:
         except OSError:
             os._exit(1)  # without its worker the lease is not renewed, and another replica will claim the job
 
+    @property
+    def stop_early(self) -> bool:
+        self._read_requests()
+        return self._stop_early
+
     def check_stop(self) -> None:
         """Raise Cancelled or Draining if the worker process has requested a stop."""
-        if self._pipe.poll():
-            raise self._pipe.recv()
+        self._read_requests()
+        if self._stop_reason is not None:
+            reason, self._stop_reason = self._stop_reason, None  # raised once: the handler may save a checkpoint then
+            raise reason
+
+    def _read_requests(self) -> None:
+        while self._stop_reason is None and self._pipe.poll():
+            match self._pipe.recv():
+                case StopEarly():
+                    self._stop_early = True
+                case reason:
+                    self._stop_reason = reason
 
 
 def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> None:

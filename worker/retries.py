@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from contract.artifacts import Bucket, ObjectRef
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import DatabaseUnavailable, ObjectsUnavailable
 from services.storage.objects import Objects
 
@@ -50,6 +50,9 @@ class RetryingObjects:
 
     def read(self, ref: ObjectRef) -> bytes:
         return retry_outages(lambda: self._objects.read(ref), self._check_stop)
+
+    def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
+        return retry_outages(lambda: self._objects.read_range(ref, span), self._check_stop)
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         retry_outages(lambda: self._objects.fetch(ref, path), self._check_stop)

@@ -25,6 +25,13 @@ class Task(Protocol):
     part: dict[str, Any] | None  # the part to work on, if the job was divided
     parts: tuple[dict[str, Any], ...] | None  # every part's result, when all are done
 
+    @property
+    def stop_early(self) -> bool:
+        """Whether a training should end now and return its best model so far.
+
+        Cheap enough to read between batches. A handler that has no model yet raises Cancelled.
+        """
+
     def report(self, fraction: float, message: str) -> None:
         """Report progress (0..1); raises Cancelled or Draining when the attempt must stop."""
 

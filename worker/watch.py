@@ -12,7 +12,7 @@ from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupte
 from contract.jobs import Progress
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.stores import Stores
-from worker.attempt import settle
+from worker.attempt import StopEarly, settle
 
 RENEW_S = 5.0  # a cancel or a lost lease is noticed within this time
 PUBLISH_S = 0.5  # progress is written at most this often
@@ -34,6 +34,7 @@ class Watch:
     drain: Event
     _progress: Progress | None = None  # not yet written to the job's row
     _stop_reason: Interrupted | None = None
+    _stops_early: bool = False
     _kill_at: float = float("inf")
 
     def run(self) -> None:
@@ -45,8 +46,10 @@ class Watch:
             now = time.monotonic()
             if now - renewed >= (PUBLISH_S if self._progress else RENEW_S):
                 try:
-                    self.stores.leases.renew(self.lease, self._progress)
+                    stop_early = self.stores.leases.renew(self.lease, self._progress)
                     renewed, self._progress = now, None
+                    if stop_early:
+                        self._request_early_stop()
                 except Cancelled as error:
                     renewed = now
                     self._request_stop(error, GRACE_S)
@@ -81,10 +84,19 @@ class Watch:
         if self._stop_reason is None:
             self._stop_reason = reason
             self._kill_at = time.monotonic() + grace
-            try:
-                self.pipe.send(reason)
-            except OSError:
-                log.info("the attempt ended before it received the request to stop")
+            self._send(reason)
+
+    def _request_early_stop(self) -> None:
+        """Ask the attempt to finish with its best result; it gets as long as it needs."""
+        if not self._stops_early:
+            self._stops_early = True
+            self._send(StopEarly())
+
+    def _send(self, request: Interrupted | StopEarly) -> None:
+        try:
+            self.pipe.send(request)
+        except OSError:
+            log.info("the attempt ended before it received the request to stop")
 
     def _kill(self) -> None:
         self.process.kill()

@@ -1,15 +1,18 @@
 """Reads the members of a zip file within limits."""
 
 import copy
+import os
 import sys
 import zipfile
 import zlib
+from bisect import bisect_right
 from pathlib import Path
 from typing import Self
 
 from contract.errors import BadArchive, BadImage
 from media.archives import directory
 from media.archives.limits import MIB, Limits
+from media.archives.places import DEFLATED, STORED, Place, read_head, read_member
 from media.archives.rejections import Rejections
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -31,6 +34,8 @@ class Archive:
         try:
             self._zip = directory.opened(self._file)
             self._entries = directory.acceptable(self._zip, rejections)
+            offsets = (entry.header_offset for entry in self._zip.infolist())
+            self._ends = [*sorted(offsets), self._zip.start_dir]
         except BaseException:
             self._file.close()
             raise
@@ -44,6 +49,25 @@ class Archive:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._entries)
+
+    def place(self, name: str) -> Place:
+        """Return where a file lies, for `read_member`."""
+        entry = self._entries[name]
+        start = entry.header_offset
+        stop = self._ends[bisect_right(self._ends, start)]
+        return Place(start, stop, entry.compress_type, entry.compress_size, entry.file_size, entry.CRC)
+
+    def member(self, name: str) -> str:
+        """Return a file's name as stored in the archive."""
+        return self._entries[name].orig_filename
+
+    def head(self, name: str, most: int | None) -> bytes:
+        """Return a file's contents, or only the first `most` bytes; raises BadImage. Does not count as inflated."""
+        place = self.place(name)
+        fd = self._file.fileno()
+        if most is None or place.size <= most or place.method not in (STORED, DEFLATED):
+            return read_member(os.pread(fd, place.stop - place.start, place.start), place, self.limits)
+        return read_head(os.pread(fd, min(most + 2048, place.stop - place.start), place.start), place, most)
 
     def read(self, name: str) -> bytes:
         """Return the file's bytes; raises BadImage if the file is rejected, BadArchive if the whole archive is."""

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
@@ -67,8 +69,10 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    """Return the caller of the request; raises Unauthenticated."""
-    return await backends.access.authenticate(request.headers.get("authorization"))
+    """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
+    caller = await backends.access.authenticate(request.headers.get("authorization"))
+    check_query(request)
+    return caller
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
@@ -100,4 +104,8 @@ MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next` of the previous page.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=64, description="`next` of the previous page; an empty one is the first page."),
+    AfterValidator(lambda cursor: cursor or None),
+]

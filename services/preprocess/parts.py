@@ -1,51 +1,86 @@
 """Prepared parts of an archive, and how they are merged into a dataset's manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
 
+from contract.artifacts import ObjectRef
 from contract.base import Frozen, Whole
 from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, Split, Thumbnail
 from contract.errors import BadDataset
-from contract.images import ImageSpec
 from media.archives.archive import check_total
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
+from services.preprocess.index import merge_indexes
+from services.preprocess.plan import PlanHead
 from services.preprocess.statistics import Moments
+from services.preprocess.warnings import MOST_EXAMPLES, Warnings, plural
+
+Store = Callable[[Path], ObjectRef]
+Fetch = Callable[[ObjectRef, Path], None]
+
+
+class Files(Frozen):
+    """A number of files, and the first of them."""
+
+    count: Whole
+    first: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[str]) -> Self:
+        return cls(count=len(files), first=tuple(files[:MOST_EXAMPLES]))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(count=self.count + other.count, first=(*self.first, *other.first)[:MOST_EXAMPLES])
 
 
 class PreparedPart(Frozen):
-    """The result of preparing a slice of an archive's images, or all of them.
+    """The result of preparing some of an archive's images, or all of them.
 
-    `counts_by_class` has every class of the archive, `moments` are of the training pixels, `inflated` is in bytes.
+    `counts_by_class` has every class of the archive, `moments` are of the training pixels, `inflated` is in bytes,
+    `index` has the part's rows of the dataset's index. `coloured` are the images that were expected to be grey.
     """
 
     counts_by_class: dict[Split, dict[Label, Whole]]
     shards: dict[Split, tuple[Shard, ...]]
+    index: ObjectRef
     moments: Moments
     inflated: Whole
     rejected: Whole
     rejected_files: tuple[Rejected, ...]
+    coloured: Files
+    repaired: Files
     thumbnails: tuple[Thumbnail, ...]
 
 
-def merge_parts(parts: Sequence[PreparedPart], image: ImageSpec, limits: Limits) -> DatasetManifest:
+def merge_parts(
+    head: PlanHead, parts: Sequence[PreparedPart], folder: Path, fetch: Fetch, store: Store, limits: Limits
+) -> DatasetManifest:
     """Merge all parts of an archive, in order. Only the shard boundaries depend on how it was divided.
 
     Raise BadArchive if the whole archive is over the limits, BadDataset if a class has no usable training image.
     """
-    check_total(sum(part.inflated for part in parts), limits)
+    check_total(head.inflated + sum(part.inflated for part in parts), limits)
     rejections = Rejections()
+    rejections.merge(head.rejected, head.rejected_files)
     for part in parts:
         rejections.merge(part.rejected, part.rejected_files)
-    classes = tuple(sorted(parts[0].counts_by_class[Split.TRAIN]))
     counts = {
-        split: {label: sum(part.counts_by_class[split][label] for part in parts) for label in classes}
+        split: {label: sum(part.counts_by_class[split][label] for part in parts) for label in head.classes}
         for split in Split
     }
     _check_training(counts[Split.TRAIN], rejections)
     mean, std = sum((part.moments for part in parts), start=Moments()).mean_and_std()
+    path = folder / "index.parquet"
+    counts_of_shards = [{split: len(part.shards[split]) for split in Split} for part in parts]
+    data_sha256, duplicates = merge_indexes([part.index for part in parts], counts_of_shards, fetch, path)
+    warnings = Warnings()
+    warnings.merge(head.warnings)
+    _add_file_warnings(warnings, parts)
+    warnings.merge(duplicates)
     return DatasetManifest(
-        classes=classes,
-        image=image,
+        classes=head.classes,
+        image=head.image,
         mean=mean,
         std=std,
         counts=Counts(**{split.value: sum(by_class.values()) for split, by_class in counts.items()}),
@@ -54,6 +89,10 @@ def merge_parts(parts: Sequence[PreparedPart], image: ImageSpec, limits: Limits)
         rejected=len(rejections),
         rejected_files=rejections.first(),
         thumbnails=_first_of_each_class(parts),
+        warnings=warnings.all,
+        decisions=head.decisions,
+        index=store(path),
+        data_sha256=data_sha256,
     )
 
 
@@ -64,6 +103,26 @@ def _check_training(counts: dict[str, int], rejections: Rejections) -> None:
         raise BadDataset(f"no training image can be used{rejections.summary()}")
     if missing:
         raise BadDataset(f"class {shown(missing[0])!r} has no usable training image{rejections.summary()}")
+
+
+def _add_file_warnings(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:
+    coloured = sum((part.coloured for part in parts), start=Files.of(()))
+    warnings.add(
+        "colour_in_grey_dataset",
+        f"the colour of {plural(coloured.count, 'image')} was dropped, because the images that were looked at to "
+        "decide the mode have none",
+        coloured.first,
+        "Set image.mode to RGB if colour matters.",
+        coloured.count,
+    )
+    repaired = sum((part.repaired for part in parts), start=Files.of(()))
+    warnings.add(
+        "repaired_images",
+        f"{plural(repaired.count, 'file')} cut off in the last tenth; the missing rows were filled",
+        repaired.first,
+        "Send the whole files, or set strict to leave such files out.",
+        repaired.count,
+    )
 
 
 def _first_of_each_class(parts: Sequence[PreparedPart]) -> tuple[Thumbnail, ...]:

@@ -1,110 +1,57 @@
-"""Turn an archive into prepared parts of a dataset. Does not depend on jobs, the database or the object store."""
+"""Turn planned images into prepared parts of a dataset. Does not depend on jobs, the database or the object store."""
 
 import base64
 import io
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract.datasets import Shard, Split, Thumbnail
-from contract.images import ImageSpec
-from contract.kinds.preprocess import PreprocessSpec
-from media.archives.archive import Archive
 from media.archives.decoding import decoded
-from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from services.preprocess.layout import ImageFile, arrange
-from services.preprocess.parts import PreparedPart
+from media.hashes import perceptual_hashes
+from media.image_index import SCHEMA, IndexWriter
+from media.images import DecodedImage
+from services.preprocess.originals import Originals
+from services.preprocess.parts import Files, PreparedPart, Store
+from services.preprocess.plan import SPLITS, PlanHead
+from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
-from services.preprocess.split import assign_splits
 from services.preprocess.statistics import Moments
-from worker.slicing import Slice
+from worker.members import Members
 
 MOST_THUMBNAILS = 20
 MAX_THUMBNAIL_SIDE = 64
+_BLOCK_BYTES = 2**21  # of pixels that are measured at once
+_BLOCK_IMAGES = 256
 _STEP_S = 0.2
+_LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow's
 
 OnStep = Callable[[float, str], None]
-Store = Callable[[ShardFile], Shard]
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """An open archive and its images in processing order; `rejections` are files excluded before reading.
+def prepare(head: PlanHead, members: Members, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
+    """Decode and measure planned images in order, write their shards and index to `folder` and `store` them.
 
-    `images` is ordered by split and shuffled within each; it is the same for the same archive and spec.
+    Unusable files are skipped and listed. Raise BadArchive if the archive is unusable. `on_step(fraction, message)` is
+    called about every 0.2 s; its exceptions pass through.
     """
-
-    archive: Archive
-    classes: tuple[str, ...]
-    images: tuple[tuple[Split, ImageFile], ...]
-    image: ImageSpec
-    rejections: Rejections
-
-    @property
-    def whole(self) -> Slice:
-        return Slice(start=0, stop=len(self.images))
-
-    def prepare(self, part: Slice, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
-        """Decode and measure the images of a slice, write their shards to `folder` and `store` them.
-
-        Unusable files are skipped and listed; the first slice includes what `opened` read and rejected. Raise
-        BadArchive if the archive is unusable. `on_step(fraction, message)` is called about every 0.2 s; its exceptions
-        pass through.
-        """
-        rejections = Rejections()
-        inflated_before = self.archive.inflated if part.start else 0
-        if part.start == 0:
-            rejections.merge(len(self.rejections), self.rejections.first())
-        images = self.images[part.start : part.stop]
-        tally = _Tally(self.classes)
-        progress = _Progress(len(part), on_step)
-        index = {label: number for number, label in enumerate(self.classes)}
-        shards: dict[Split, tuple[Shard, ...]] = dict.fromkeys(Split, ())
-        moments = Moments()
-        with closing(decoded([image.name for _, image in images], self.archive, self.image)) as results:
-            for split, members in groupby(images, key=itemgetter(0)):
-                writer = ShardWriter(folder, split, self.image.shape)
-                for (_, image), (_, pixels) in zip(members, results, strict=False):
-                    if isinstance(pixels, str):
-                        rejections.add(image.name, pixels)
-                    else:
-                        writer.add(pixels, index[image.label])
-                        tally.add(split, image.label, pixels)
-                    progress.step()
-                files = writer.finish()
-                if split is Split.TRAIN:
-                    moments = Moments.of(file.images for file in files)
-                shards[split] = tuple(map(store, files))
-        on_step(1.0, f"{len(part)} images prepared")
-        return PreparedPart(
-            counts_by_class=tally.counts,
-            shards=shards,
-            moments=moments,
-            inflated=self.archive.inflated - inflated_before,
-            rejected=len(rejections),
-            rejected_files=rejections.first(),
-            thumbnails=tuple(tally.thumbnails.values()),
-        )
-
-
-@contextmanager
-def opened(path: Path, spec: PreprocessSpec, limits: Limits) -> Iterator[Preparation]:
-    """Open a zip file. Raise BadArchive if it is unreadable, BadDataset if its files do not form a dataset."""
-    rejections = Rejections()
-    with Archive(path, limits, rejections) as archive:
-        images = arrange(archive.names, archive.read, archive.limits, rejections)
-        by_split = assign_splits(images, spec.split)
-        ordered = tuple((split, image) for split, members in by_split.items() for image in members)
-        classes = tuple(sorted({image.label for image in images}))
-        yield Preparation(archive, classes, ordered, spec.image.spec or ImageSpec(), rejections)
+    part = _Part(head, members, folder)
+    originals = Originals(members)
+    progress = _Progress(len(members), on_step)
+    spec = head.image.model_copy(update={"mode": "RGB"}) if head.check_grey else head.image
+    with closing(decoded(originals.paths, originals, spec, strict=head.strict)) as results:
+        for first, block in _blocks(results, progress):
+            part.add(first, block)
+    on_step(1.0, f"{len(members)} images prepared")
+    return part.finish(originals, store)
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -116,18 +63,141 @@ def data_uri(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-class _Tally:
-    """Counts usable images by split and class, and keeps a thumbnail for each of the first MOST_THUMBNAILS classes."""
+class _Part:
+    """Writes shards, and gathers the index and what else is known of the images of a part, block by block."""
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.counts = {split: dict.fromkeys(classes, 0) for split in Split}
-        self.thumbnails: dict[str, Thumbnail] = {}
-        self._shown = frozenset(classes[:MOST_THUMBNAILS])
+    def __init__(self, head: PlanHead, members: Members, folder: Path) -> None:
+        self._head = head
+        self._folder = folder
+        self._paths = members.rows["path"].to_pylist()
+        self._labels = members.rows["label"].to_numpy().astype(np.int64)
+        self._splits = members.rows["split"].to_numpy()
+        self._rows = members.rows
+        self._writers = {split: ShardWriter(folder, split, head.image.shape) for split in Split}
+        self._blocks: list[tuple[NDArray[Any], ...]] = []
+        self._moments = Moments()
+        self._rejections = Rejections()
+        self._coloured: list[str] = []
+        self._repaired: list[str] = []
+        self._thumbnails: dict[int, Thumbnail] = {}
 
-    def add(self, split: Split, label: str, pixels: np.ndarray) -> None:
-        self.counts[split][label] += 1
-        if label in self._shown and label not in self.thumbnails:
-            self.thumbnails[label] = Thumbnail(label=label, image=data_uri(pixels))
+    def add(self, first: int, results: list[DecodedImage | str]) -> None:
+        """Add the results of the images from number `first` on: their pixels, or reasons for their rejection."""
+        for number, result in enumerate(results, start=first):
+            if isinstance(result, str):
+                self._rejections.add(self._paths[number], result)
+        good = [number for number, result in enumerate(results, start=first) if not isinstance(result, str)]
+        if not good:
+            return
+        numbers = np.array(good)
+        images = [result for result in results if not isinstance(result, str)]
+        pixels = np.stack([image.pixels for image in images])
+        sizes = np.array([(image.width, image.height) for image in images], np.int32)
+        self._repaired += [self._paths[number] for number, image in zip(numbers, images, strict=True) if image.repaired]
+        if self._head.check_grey:
+            pixels = self._greyed(pixels, numbers)
+        places = np.empty((len(numbers), 2), np.int32)
+        for index, split in enumerate(SPLITS):
+            chosen = self._splits[numbers] == index
+            if chosen.any():
+                places[chosen] = self._writers[split].add(pixels[chosen], self._labels[numbers[chosen]])
+                if split is Split.TRAIN:
+                    self._moments += Moments.of(pixels[chosen])
+        self._blocks.append((numbers, places, sizes, *perceptual_hashes(pixels)))
+        self._add_thumbnails(numbers, pixels)
+
+    def finish(self, originals: Originals, store: Store) -> PreparedPart:
+        shards = {
+            split: tuple(_stored(file, store) for file in writer.finish()) for split, writer in self._writers.items()
+        }
+        path = self._folder / "part-index.parquet"
+        with IndexWriter(path) as writer:
+            writer.add(self._index(originals))
+        rejected = self._rejections
+        return PreparedPart(
+            counts_by_class=self._counts(),
+            shards=shards,
+            index=store(path),
+            moments=self._moments,
+            inflated=originals.inflated,
+            rejected=len(rejected),
+            rejected_files=rejected.first(),
+            coloured=Files.of(self._coloured),
+            repaired=Files.of(self._repaired),
+            thumbnails=tuple(self._thumbnails.values()),
+        )
+
+    def _greyed(self, pixels: NDArray[np.uint8], numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        self._coloured += [self._paths[number] for number in numbers[coloured(pixels)]]
+        luma = np.tensordot(pixels, _LUMA, (1, 0)) + 32768
+        return (luma >> 16).astype(np.uint8)[:, None]
+
+    def _add_thumbnails(self, numbers: NDArray[np.int64], pixels: NDArray[np.uint8]) -> None:
+        """Keep a thumbnail for each of the first MOST_THUMBNAILS classes."""
+        labels, firsts = np.unique(self._labels[numbers], return_index=True)
+        for label, first in zip(labels.tolist(), firsts, strict=True):
+            if label < MOST_THUMBNAILS and label not in self._thumbnails:
+                self._thumbnails[label] = Thumbnail(label=self._head.classes[label], image=data_uri(pixels[first]))
+
+    def _counts(self) -> dict[Split, dict[str, int]]:
+        classes = self._head.classes
+        numbers = self._numbers()
+        counts = np.zeros((len(SPLITS), len(classes)), np.int64)
+        np.add.at(counts, (self._splits[numbers], self._labels[numbers]), 1)
+        return {split: dict(zip(classes, row.tolist(), strict=True)) for split, row in zip(SPLITS, counts, strict=True)}
+
+    def _numbers(self) -> NDArray[np.int64]:
+        return np.concatenate([block[0] for block in self._blocks]) if self._blocks else np.empty(0, np.int64)
+
+    def _index(self, originals: Originals) -> pa.Table:
+        if not self._blocks:
+            return SCHEMA.empty_table()
+        numbers, places, sizes, average, difference = map(np.concatenate, zip(*self._blocks, strict=True))
+        order = np.argsort(self._splits[numbers], kind="stable")
+        numbers, places, sizes = numbers[order], places[order], sizes[order]
+        rows = self._rows.take(pa.array(numbers))
+        return pa.table(
+            {
+                "sha256": originals.digests(numbers),
+                "path": rows["path"],
+                "split": _named(rows["split"], SPLITS),
+                "label": _named(rows["label"], self._head.classes),
+                "width": sizes[:, 0],
+                "height": sizes[:, 1],
+                "shard": places[:, 0],
+                "row": places[:, 1],
+                "average_hash": average[order],
+                "difference_hash": difference[order],
+                "member": rows["member"],
+            }
+        )
+
+
+def _named(numbers: pa.ChunkedArray, names: tuple[str, ...]) -> pa.DictionaryArray:
+    indices = numbers.combine_chunks().cast(pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(map(str, names)), pa.string()))
+
+
+def _stored(file: ShardFile, store: Store) -> Shard:
+    return Shard(count=file.count, images=store(file.images), labels=store(file.labels))
+
+
+def _blocks(
+    results: Iterator[tuple[str, DecodedImage | str]], progress: "_Progress"
+) -> Iterator[tuple[int, list[DecodedImage | str]]]:
+    """Yield results in blocks of at most _BLOCK_IMAGES, each with the number of its first image."""
+    block: list[DecodedImage | str] = []
+    size = first = 0
+    for _, result in results:
+        block.append(result)
+        size += 0 if isinstance(result, str) else result.pixels.nbytes
+        progress.step()
+        if size >= _BLOCK_BYTES or len(block) >= _BLOCK_IMAGES:
+            yield first, block
+            first += len(block)
+            block, size = [], 0
+    if block:
+        yield first, block
 
 
 class _Progress:

@@ -1,15 +1,13 @@
 """The mean and standard deviation that normalize a dataset."""
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract.base import Frozen, Whole
 
 STD_FLOOR = 1 / 255  # one grey level; avoids dividing a constant channel by zero
-_BLOCK_VALUES = 2**20
 
 
 class Moments(Frozen):
@@ -23,23 +21,15 @@ class Moments(Frozen):
     squares: tuple[Whole, ...] = ()
 
     @classmethod
-    def of(cls, shards: Iterable[Path]) -> Self:
-        """Sum all pixels of .npy files of uint8 (count, channels, height, width), memory-mapped and read in blocks."""
-        total = cls()
-        for shard in shards:
-            images = np.load(shard, mmap_mode="r")
-            step = max(1, _BLOCK_VALUES // int(np.prod(images.shape[1:])))
-            for start in range(0, len(images), step):
-                total += cls._of_block(images[start : start + step])
-        return total
-
-    @classmethod
-    def _of_block(cls, images: np.ndarray) -> Self:
-        channels = [images[:, channel].astype(np.uint32).ravel() for channel in range(images.shape[1])]
+    def of(cls, images: NDArray[np.uint8]) -> Self:
+        """Sum all pixels of uint8 (count, channels, height, width)."""
+        if not len(images):
+            return cls()
+        squares = np.multiply(images, images, dtype=np.uint16)
         return cls(
             count=images[:, 0].size,
-            sums=tuple(int(values.sum(dtype=np.uint64)) for values in channels),
-            squares=tuple(int(np.square(values).sum(dtype=np.uint64)) for values in channels),
+            sums=tuple(images.sum(axis=(0, 2, 3), dtype=np.uint64).tolist()),
+            squares=tuple(squares.sum(axis=(0, 2, 3), dtype=np.uint64).tolist()),
         )
 
     def __add__(self, other: Self) -> Self:

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from contract.artifacts import Bucket, ObjectRef
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound
 from services.storage.database import Clock, utc_now
-from services.storage.objects import Entry
+from services.storage.objects import NOT_AS_WRITTEN, Entry, checked, missing_is_corrupt
 
 
 class MemoryObjects:
@@ -29,20 +29,21 @@ class MemoryObjects:
         return self.put(bucket, key, stream.read())
 
     def read(self, ref: ObjectRef) -> bytes:
-        data = self.content.get((ref.bucket, ref.key))
-        if data is None:
-            raise Corrupt("an object that the catalog refers to is missing from the object store")
+        with missing_is_corrupt():
+            data = self._data(ref.bucket, ref.key)
         if (len(data), hashlib.sha256(data).hexdigest()) != (ref.size, ref.sha256):
-            raise Corrupt("an object read from the object store is not what was written")
+            raise Corrupt(NOT_AS_WRITTEN)
         return data
+
+    def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
+        with missing_is_corrupt():
+            return checked(self._data(ref.bucket, ref.key)[span.start : span.stop], span)
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         path.write_bytes(self.read(ref))
 
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
-        data = self.content.get((bucket, key))
-        if data is None:
-            raise NotFound("the object store has no such object")
+        data = self._data(bucket, key)
         return ObjectRef(bucket=bucket, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
@@ -69,6 +70,12 @@ class MemoryObjects:
 
     def ping(self) -> None:
         return None
+
+    def _data(self, bucket: Bucket, key: str) -> bytes:
+        data = self.content.get((bucket, key))
+        if data is None:
+            raise NotFound("the object store has no such object")
+        return data
 
     def _keys(self, bucket: Bucket, prefix: str = "") -> list[str]:
         return [key for owner, key in self.content if owner == bucket and key.startswith(prefix)]

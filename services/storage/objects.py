@@ -14,12 +14,13 @@ from minio import Minio
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error
 
-from contract.artifacts import Bucket, ObjectRef
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
 from services.storage.settings import ObjectsSettings
 
 CHUNK = 1 << 20
 PRESIGNED_FOR = timedelta(hours=1)
+NOT_AS_WRITTEN = "an object read from the object store is not what was written"
 
 
 class Entry(NamedTuple):
@@ -40,6 +41,9 @@ class Artifacts(Protocol):
 
     def read(self, ref: ObjectRef) -> bytes:
         """Return the object's bytes; raises Corrupt if they are not what was written."""
+
+    def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
+        """Return some of the object's bytes; raises Corrupt if they do not have the hash of the range."""
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         """Stream the object to a file; raises Corrupt, and leaves no file, if it is not what was written."""
@@ -105,6 +109,11 @@ class S3Objects:
     def read(self, ref: ObjectRef) -> bytes:
         return b"".join(self._checked(ref))
 
+    def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
+        with missing_is_corrupt():
+            data = b"".join(self._chunks(ref.bucket, ref.key, span.start, span.stop - span.start))
+        return checked(data, span)
+
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         try:
             with path.open("wb") as file:
@@ -158,29 +167,46 @@ class S3Objects:
 
     def _checked(self, ref: ObjectRef) -> Iterator[bytes]:
         digest, size = hashlib.sha256(), 0
-        try:
+        with missing_is_corrupt():
             for chunk in self._chunks(ref.bucket, ref.key):
                 digest.update(chunk)
                 size += len(chunk)
                 yield chunk
-        except NotFound as error:
-            raise Corrupt("an object that the catalog refers to is missing from the object store") from error
         if (size, digest.hexdigest()) != (ref.size, ref.sha256):
-            raise Corrupt("an object read from the object store is not what was written")
+            raise Corrupt(NOT_AS_WRITTEN)
 
-    def _chunks(self, bucket: Bucket, key: str) -> Iterator[bytes]:
+    def _chunks(self, bucket: Bucket, key: str, offset: int = 0, length: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from `offset`, `length` of them, or all if it is 0."""
         with mapped_errors():
             try:
-                response = self._client.get_object(self._prefix + bucket, key)
+                response = self._client.get_object(self._prefix + bucket, key, offset, length)
             except InvalidResponseError:
                 # rclone's errors are text/xml, which the SDK cannot parse; a HEAD has no body, so its error is usable
-                self._client.stat_object(self._prefix + bucket, key)
+                stat = self._client.stat_object(self._prefix + bucket, key)
+                if offset and offset >= (stat.size or 0):
+                    raise Corrupt(NOT_AS_WRITTEN) from None
                 raise
             try:
                 yield from response.stream(CHUNK, decode_content=False)  # a gzipped object stays gzipped
             finally:
                 response.close()
                 response.release_conn()
+
+
+def checked(data: bytes, span: ByteRange) -> bytes:
+    """Return the data of a range; raises Corrupt if they are not what was written."""
+    if (len(data), hashlib.sha256(data).hexdigest()) != (span.stop - span.start, span.sha256):
+        raise Corrupt(NOT_AS_WRITTEN)
+    return data
+
+
+@contextmanager
+def missing_is_corrupt() -> Iterator[None]:
+    """Map NotFound to Corrupt, because the object has been written."""
+    try:
+        yield
+    except NotFound as error:
+        raise Corrupt("an object that the catalog refers to is missing from the object store") from error
 
 
 @contextmanager
@@ -191,6 +217,8 @@ def mapped_errors() -> Iterator[None]:
     except S3Error as error:
         if error.code in {"NoSuchKey", "NoSuchObject"}:
             raise NotFound("the object store has no such object") from error
+        if error.code == "InvalidRange":
+            raise Corrupt(NOT_AS_WRITTEN) from error
         raise ObjectsUnavailable("the object store refused the request") from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
         raise ObjectsUnavailable("the object store does not answer; try again soon") from error

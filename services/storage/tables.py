@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 
@@ -68,6 +69,8 @@ jobs = Table(
     Column("deadline_at", UtcDateTime),
     Column("cancel_requested", Boolean, nullable=False),
     Column("cancel_requested_at", UtcDateTime),
+    Column("keep_best", Boolean, nullable=False, server_default=false()),  # end early, with the best model so far
+    Column("retried_as", String(36)),  # the copy that a retry has made
     Column("progress", Float, nullable=False),
     Column("progress_message", Text, nullable=False),
     Column("checkpoint", JSON(none_as_null=True)),

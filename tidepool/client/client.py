@@ -82,9 +82,13 @@ class Client:
         """Return the job; with `wait`, block until it ends or `wait` seconds have passed."""
         return Job.model_validate(self._transport.call("GET", f"/v1/jobs/{job_id}", params={"wait": wait}))
 
-    def cancel(self, job_id: str) -> Job:
-        """Cancel a job; a running job stops within seconds."""
-        return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel"))
+    def cancel(self, job_id: str, *, keep_best: bool = False) -> Job:
+        """Cancel a job; a running job stops within seconds.
+
+        With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+        """
+        body = {"keep_best": keep_best}
+        return Job.model_validate(self._transport.call("POST", f"/v1/jobs/{job_id}/cancel", json=body))
 
     def wait(self, job_id: str, on_progress: Callable[[Job], None] | None = None) -> Job:
         """Block until the job has succeeded and return it; raises JobUnsuccessful if it ends in another state."""
@@ -204,7 +208,7 @@ class Client:
 
 
 def media_type(image: bytes) -> str:
-    """Return the media type by the file's first bytes, else `application/octet-stream`, which the server refuses."""
+    """Return the media type by the file's first bytes, else `application/octet-stream`; the server decides itself."""
     return next((kind for magic, kind in MAGIC.items() if image.startswith(magic)), "application/octet-stream")
 
 

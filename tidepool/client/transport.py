@@ -54,6 +54,8 @@ class Transport:
                 if not response.is_success:
                     response.read()
                     raise _error(response)
+                if response.status_code == httpx.codes.NO_CONTENT:  # the job has ended
+                    return
                 yield from source.iter_sse()
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error

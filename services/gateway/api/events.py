@@ -29,7 +29,8 @@ _EVENT = {
     },
 }
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."}
+    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."},
+    204: {"description": "The job has ended and has no later events; an EventSource does not connect again."},
 }
 
 
@@ -43,10 +44,14 @@ async def stream_events(
     job_id: JobId,
     stores: StoresDep,
     last_event_id: Annotated[str, Header(pattern="^[0-9]{0,9}$", description="Resume after this event.")] = "",
-) -> EventSourceResponse:
+) -> Response:
     """`state`, `progress`, `metrics` and `log` events, from the first or after Last-Event-ID, until the job ends."""
-    await run_in_threadpool(stores.jobs.get, job_id)
-    stream = _events(stores, job_id, int(last_event_id or 0))
+    last = int(last_event_id or 0)
+    # read in this order: a job has no events after its end
+    ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
+    if ended and last and not await run_in_threadpool(stores.events.after, job_id, last):
+        return Response(status_code=204)
+    stream = _events(stores, job_id, last)
     return EventSourceResponse(stream, ping=15, send_timeout=SEND_TIMEOUT_S)
 
 

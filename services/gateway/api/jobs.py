@@ -6,10 +6,11 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Body, Path, Query, Response
 from fastapi.openapi.models import Example
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
-from contract.base import NAME_PATTERN
+from contract.base import NAME_PATTERN, Frozen
 from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.kind import Manifests
@@ -31,6 +32,12 @@ POLL_S = 0.25
 
 JobId = Annotated[str, Path(max_length=64)]
 NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
+
+
+class CancelRequest(Frozen):
+    """With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far."""
+
+    keep_best: Annotated[bool, Field(strict=True)] = False
 
 
 @router.post("", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
@@ -76,10 +83,10 @@ async def get_job(
         await asyncio.sleep(min(POLL_S, remaining))
 
 
-@router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
-def cancel_job(job_id: JobId, stores: StoresDep) -> Job:
+@router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
+def cancel_job(job_id: JobId, stores: StoresDep, request: CancelRequest | None = None) -> Job:
     """Cancel a job: at once while it waits, within seconds while it runs."""
-    return stores.jobs.cancel(job_id)
+    return stores.jobs.cancel(job_id, keep_best=request is not None and request.keep_best)
 
 
 @router.post("/{job_id}/retry", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))

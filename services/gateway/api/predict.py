@@ -19,6 +19,8 @@ from services.gateway.serving.predictor import ModelQuery, TimingMs, timing, top
 router = APIRouter(prefix="/v1/models", tags=["predict"])
 
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+# sent for any file by clients that do not know its type; the last one is curl's default
+_UNKNOWN_TYPES = {"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"}
 
 
 class PredictQuery(BaseModel):
@@ -53,7 +55,8 @@ class ManyPredictions(Frozen):
 
 _FILE = {"type": "string", "format": "binary"}
 _PARTS = {"type": "object", "required": ["image"], "properties": {"image": {"type": "array", "items": _FILE}}}
-_CONTENT = {media_type: {"schema": _FILE} for media_type in IMAGE_TYPES} | {MULTIPART: {"schema": _PARTS}}
+_CONTENT = {kind: {"schema": _FILE} for kind in (*IMAGE_TYPES, "application/octet-stream")}
+_CONTENT |= {MULTIPART: {"schema": _PARTS}}
 REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
@@ -71,7 +74,10 @@ async def predict(
     query: Annotated[PredictQuery, Query()],
     x_request_timeout: Annotated[float | None, Header(gt=0, le=300, description="Seconds.")] = None,
 ) -> SinglePrediction | ManyPredictions:
-    """Classify the image in the body, or every `image` part of a multipart body."""
+    """Classify the image in the body, or every `image` part of a multipart body.
+
+    The format is found in the image itself: `image/*`, `application/octet-stream` and no Content-Type mean the same.
+    """
     chosen = await backends.predictor.choose(query.model_query(caller.project, name))
     images, multipart = await _images(request, backends)
     within_s = x_request_timeout or backends.settings.predict_timeout_s
@@ -87,6 +93,12 @@ async def predict(
     return SinglePrediction(model=name, version=version, predictions=_predictions(outcome), timing_ms=timing_ms)
 
 
+def may_be_image(content_type: str) -> bool:
+    """Return whether a body of this Content-Type is read as an image; the image itself shows its format."""
+    kind = media_type(content_type)
+    return kind.startswith("image/") or kind in _UNKNOWN_TYPES
+
+
 def _result(outcome: BatchedAnswer | TidepoolError) -> ImageResult:
     if isinstance(outcome, TidepoolError):
         return ImageResult(error=JobError(code=outcome.code, message=outcome.message))
@@ -99,10 +111,10 @@ def _predictions(answer: BatchedAnswer) -> tuple[Prediction, ...]:
 
 async def _images(request: Request, backends: Backends) -> tuple[list[bytes], bool]:
     """Return the encoded images of a body, and whether it is multipart."""
-    kind = media_type(request)
-    if kind in IMAGE_TYPES:
+    content_type = request.headers.get("content-type", "")
+    if may_be_image(content_type):
         return [await request.body()], False
-    if kind != MULTIPART:
+    if media_type(content_type) != MULTIPART:
         raise UnsupportedMedia(f"send {', '.join(IMAGE_TYPES)}, or {MULTIPART} with `image` parts")
     async with parts(request, backends.settings.max_images) as form:
         images = form.getlist("image")

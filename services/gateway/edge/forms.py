@@ -7,6 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -18,9 +19,9 @@ MULTIPART = "multipart/form-data"
 Value = TypeVar("Value", bound=Frozen)
 
 
-def media_type(request: Request) -> str:
-    """Return the Content-Type without its parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(content_type: str) -> str:
+    """Return a Content-Type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 @asynccontextmanager
@@ -30,7 +31,7 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
     Raises UnsupportedMedia for another media type, TooLarge for more than `max_files` files, and the framework's
     HTTPException for a body that it cannot parse.
     """
-    if media_type(request) != MULTIPART:
+    if media_type(request.headers.get("content-type", "")) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
     try:
         form = await request.form(max_files=max_files, max_fields=8)
@@ -63,4 +64,4 @@ def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
         if errors[0]["type"] == "json_invalid":
             raise Malformed(f"the part `{name}` is not JSON") from error
         located = [{**detail, "loc": ("body", name, *detail["loc"])} for detail in errors]
-        raise RequestValidationError(located) from error
+        raise RequestValidationError(located, body={name: from_json(text)}) from error

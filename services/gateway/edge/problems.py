@@ -15,7 +15,7 @@ from starlette.routing import Route
 from contract.base import Frozen
 from contract.errors import Invalid, Malformed, Overloaded, TidepoolError, UnsupportedMedia
 from services.gateway.edge.request_id import current_request_id
-from services.gateway.edge.validation_errors import Fault, fault_of
+from services.gateway.edge.validation_errors import Fault, faults_of
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
         return answer(400, Malformed.code, "the body is not JSON")
     if isinstance(error.body, bytes):  # FastAPI does not parse a body that is not declared as JSON
         return answer(415, UnsupportedMedia.code, "send the body as application/json")
-    faults = tuple(fault_of(e, error.body) for e in error.errors()[:20])
+    faults = faults_of(error.errors(), error.body)[:20]
     return answer(422, Invalid.code, f"{faults[0].where}: {faults[0].message}", faults)
 
 

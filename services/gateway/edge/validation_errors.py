@@ -27,8 +27,30 @@ _MESSAGES = {
 }
 
 
-def fault_of(error: Mapping[str, Any], body: Any) -> Fault:
-    """Convert one entry of `ValidationError.errors()`, with its place in the parsed body."""
+_INPUT = "Input should be "
+
+
+def faults_of(errors: Sequence[Mapping[str, Any]], body: Any) -> tuple[Fault, ...]:
+    """Convert `ValidationError.errors()`, with their places in the parsed body.
+
+    A value that fits no member of a union has an error for each; those at one place become one fault, and those of
+    members that the value does not resemble are left out: `size: [0, 1]` has a bad side, and is no attempt at `auto`.
+    """
+    messages: dict[str, list[str]] = {}
+    for fault in (_fault_of(error, body) for error in errors):
+        at_place = messages.setdefault(fault.where, [])
+        if fault.message not in at_place:
+            at_place.append(fault.message)
+    outer = {place for place in messages for other in messages if other.startswith((f"{place}.", f"{place}["))}
+    return tuple(Fault(where=place, message=_joined(texts)) for place, texts in messages.items() if place not in outer)
+
+
+def _joined(messages: Sequence[str]) -> str:
+    first, *others = messages
+    return " or ".join([first, *(message.removeprefix(_INPUT) for message in others)])
+
+
+def _fault_of(error: Mapping[str, Any], body: Any) -> Fault:
     template = _MESSAGES.get(error["type"])
     message = template.format(**error.get("ctx", {})) if template else error["msg"]
     return Fault(where=field_path(error["loc"], body, missing=error["type"] == "missing"), message=message)
@@ -41,22 +63,25 @@ def field_path(location: Sequence[int | str], body: Any, missing: bool = False) 
     """
     origin, *path = location
     where, node = "" if origin == "body" else str(origin), body
-    for part, following in zip(path, [*path[1:], None], strict=False):
-        if isinstance(body, Mapping) and not _is_field(node, part, following, missing):
+    for index, part in enumerate(path):
+        if isinstance(body, Mapping) and not _is_field(node, part, path[index + 1 :], missing):
             continue
         where += f"[{part}]" if isinstance(part, int) else f".{part}"
         node = node[part] if _holds(node, part) else None
     return where.removeprefix(".") or "body"
 
 
-def _is_field(node: Any, part: int | str, following: int | str | None, missing: bool) -> bool:
+def _is_field(node: Any, part: int | str, rest: Sequence[int | str], missing: bool) -> bool:
     """Return whether a part of a location is a field or an index, not the tag of a union's member."""
-    if following is None:
+    if not rest:
         return missing or _holds(node, part)
     if not _holds(node, part):
         return False
-    child = node[part]
-    return _holds(child, following) or (isinstance(child, Mapping) and part != following)
+    child, following = node[part], rest[0]
+    if part == following or _holds(child, following):
+        return _holds(child, following)
+    # `following` is a field that the child lacks, or a tag; or, if `part` is a tag and no field, a field beside it
+    return isinstance(child, Mapping) or not (_holds(node, following) or (missing and len(rest) == 1))
 
 
 def _holds(node: Any, part: int | str | None) -> bool:

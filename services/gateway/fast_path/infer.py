@@ -5,7 +5,6 @@ import re
 from starlette.responses import Response
 
 from contract.access import Scope
-from contract.inference import Target
 from contract.references import REFERENCE_PATTERN
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
@@ -47,7 +46,7 @@ class InferShortcut:
 class InferCall:
     """One inference."""
 
-    __slots__ = ("_json_size", "_plane", "_request", "_routing", "_target")
+    __slots__ = ("_json_size", "_plane", "_request", "_routing", "_served")
 
     route = "/v2/models/{model}/infer"
 
@@ -59,12 +58,12 @@ class InferCall:
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
         self._request: ParsedRequest = decode(body, self._json_size)
         tensors, timeout_s = self._request.tensors, self._request.timeout_s
-        target, leave = self._plane.post(self._routing, tensors, timeout_s, request_id, then)
-        self._target: Target = target
+        served, leave = self._plane.post(self._routing, tensors, timeout_s, request_id, then)
+        self._served: Served = served
         return leave
 
     def render(self, answer: BatchedAnswer) -> Rendered:
-        encoded = encode(inferred(self._target, answer), self._request)
+        encoded = encode(inferred(self._served, answer), self._request)
         return Rendered(encoded.headers, encoded.body)
 
     def refuse(self, error: Exception) -> Response:

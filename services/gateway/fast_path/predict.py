@@ -13,7 +13,7 @@ from contract.access import Scope
 from contract.base import NAME_PATTERN
 from contract.errors import Invalid
 from contract.predictions import Prediction
-from services.gateway.api.predict import IMAGE_TYPES, PredictQuery, SinglePrediction
+from services.gateway.api.predict import PredictQuery, SinglePrediction, may_be_image
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
 from services.gateway.fast_path.shortcut import Call, Headers, Rendered
@@ -22,7 +22,6 @@ from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.predictor import Chosen, timing, top_classes
 
 _PATH = re.compile(rf"/v1/models/({NAME_PATTERN[1:-1]})/predict")
-_TYPES = frozenset(image_type.encode() for image_type in IMAGE_TYPES)
 _JSON = (b"content-type", b"application/json")
 
 
@@ -43,7 +42,7 @@ class PredictShortcut:
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
         match = _PATH.fullmatch(path)
-        if match is None or headers.get(b"content-type") not in _TYPES or b"x-request-timeout" in headers:
+        if match is None or b"x-request-timeout" in headers or not _may_be_image(headers.get(b"content-type", b"")):
             return None
         parameters = plain_query(query)
         if parameters is None:
@@ -79,6 +78,11 @@ class PredictCall:
 
     def refuse(self, error: Exception) -> Response:
         return problem_of(error)
+
+
+@lru_cache(256)
+def _may_be_image(content_type: bytes) -> bool:
+    return may_be_image(content_type.decode("latin-1"))
 
 
 @lru_cache(4096)

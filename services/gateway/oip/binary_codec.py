@@ -7,8 +7,16 @@ import msgspec
 
 from contract.errors import Invalid, Malformed
 from contract.inference import Tensor, Tensors
-from services.gateway.oip.json_codec import packed_json, plain_json
-from services.gateway.oip.messages import InferRequest, InferResponse, InputTensor, OutputTensor
+from services.gateway.oip.classification import classified
+from services.gateway.oip.json_codec import non_finite_json, packed_json, plain_json
+from services.gateway.oip.messages import (
+    InferRequest,
+    InferResponse,
+    InputTensor,
+    OutputTensor,
+    quoted_non_finite,
+    too_deep,
+)
 from services.gateway.serving.dataplane import Inferred
 
 _decode = msgspec.json.Decoder(InferRequest).decode
@@ -19,12 +27,16 @@ _PATH = re.compile(r"`\$\.?(?P<path>[^`]*)`$")
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A parsed request; `binary` maps an output's name to whether it is sent raw, and None to the default."""
+    """A parsed request; `binary` maps an output's name to whether it is sent raw, and None to the default.
+
+    `classes` maps an output's name to the number of its best classes, if it is requested as a classification.
+    """
 
     tensors: Tensors
     id: str
     timeout_s: float | None
     binary: dict[str | None, bool]
+    classes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +54,7 @@ def decode(body: bytes, json_size: int | None) -> ParsedRequest:
     """
     if json_size is not None and json_size > len(body):
         raise Malformed("Inference-Header-Content-Length is larger than the body")
-    try:
-        request = _decode(body if json_size is None else memoryview(body)[:json_size])
-    except msgspec.ValidationError as error:
-        match = _PATH.search(str(error))
-        where = (match and match["path"]) or "its top level"
-        raise Invalid(f"the request does not follow the inference protocol at {where}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("the body, or its first Inference-Header-Content-Length bytes, is not JSON") from error
+    request = _parse(body if json_size is None else body[:json_size])
     offset = len(body) if json_size is None else json_size
     inputs = []
     for tensor in request.inputs:
@@ -63,15 +68,43 @@ def decode(body: bytes, json_size: int | None) -> ParsedRequest:
     if offset != len(body):
         raise Malformed("the binary_data_size of all inputs must add up to the number of bytes after the JSON")
     binary: dict[str | None, bool] = {None: request.parameters.binary_data_output}
+    classes = {}
     for output in request.outputs:
         parameters = output.parameters
-        if parameters.classification or parameters.shared_memory_region is not None:
-            raise Invalid("classification and shared memory are not supported; request the plain output")
+        if parameters.shared_memory_region is not None:
+            raise Invalid("shared memory is not supported; request the output in the response")
+        if parameters.classification:
+            classes[output.name] = parameters.classification
         if parameters.binary_data is not None:
             binary[output.name] = parameters.binary_data
     timeout = request.parameters.timeout
     names = tuple(output.name for output in request.outputs)
-    return ParsedRequest(Tensors(tuple(inputs), names), request.id, timeout / 1e6 if timeout else None, binary)
+    tensors = Tensors(tuple(inputs), names)
+    return ParsedRequest(tensors, request.id, timeout / 1e6 if timeout else None, binary, classes)
+
+
+def _parse(text: bytes) -> InferRequest:
+    try:
+        return _decode_relaxed(text)
+    except msgspec.ValidationError as error:
+        match = _PATH.search(str(error))
+        where = (match and match["path"]) or "its top level"
+        raise Invalid(f"the request does not follow the inference protocol at {where}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed("the body, or its first Inference-Header-Content-Length bytes, is not JSON") from error
+    except RecursionError as error:
+        raise too_deep() from error
+
+
+def _decode_relaxed(text: bytes) -> InferRequest:
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if (quoted := quoted_non_finite(text)) == text:
+            raise
+        return _decode(quoted)
 
 
 def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
@@ -79,6 +112,8 @@ def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
     outputs, raw = [], []
     default = request.binary[None]
     for tensor in inferred.tensors:
+        if count := request.classes.get(tensor.name):
+            tensor = classified(tensor, count, inferred)  # noqa: PLW2901
         description = (tensor.name, tensor.datatype, tensor.shape)
         if request.binary.get(tensor.name, default):
             outputs.append(OutputTensor(*description, parameters={"binary_data_size": len(tensor.data)}))
@@ -86,6 +121,9 @@ def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
         else:
             outputs.append(OutputTensor(*description, data=plain_json(tensor)))
     header = _encode(InferResponse(inferred.model, str(inferred.version), outputs, request.id))
+    if b"null" in header:  # msgspec's NaN and infinities, or a text
+        outputs = [non_finite_json(output) for output in outputs]
+        header = _encode(InferResponse(inferred.model, str(inferred.version), outputs, request.id))
     if not raw:
         return Encoded([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(header))], header)
     body = b"".join((header, *raw))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid
 from contract.inference import Tensor, Tensors
+from services.gateway.oip.classification import classified
 from services.gateway.oip.proto.inference_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from services.gateway.serving.dataplane import Inferred
 
@@ -43,23 +44,38 @@ def decode(request: ModelInferRequest) -> Tensors:
         data = raw[index] if raw else _pack(name, datatype, tensor.contents)
         inputs.append(Tensor(name, datatype, tuple(tensor.shape), data))
     for output in request.outputs:
-        if output.parameters.keys() & {"classification", "shared_memory_region"}:
-            raise Invalid("classification and shared memory are not supported; request the plain output")
+        if "shared_memory_region" in output.parameters:
+            raise Invalid("shared memory is not supported; request the output in the response")
+        if _class_count(output) < 0:
+            raise Invalid("classification is the number of classes to return, at least 1")
     return Tensors(tuple(inputs), tuple(output.name for output in request.outputs))
 
 
 def encode(inferred: Inferred, request: ModelInferRequest) -> ModelInferResponse:
-    """Format an answer: typed if the request was typed and every output can be, else raw."""
+    """Format an answer: typed if the request was typed and every output can be, else raw; raises Invalid."""
+    classes = {output.name: count for output in request.outputs if (count := _class_count(output))}
+    tensors = [
+        classified(tensor, classes[tensor.name], inferred) if tensor.name in classes else tensor
+        for tensor in inferred.tensors
+    ]
     response = ModelInferResponse(model_name=inferred.model, model_version=str(inferred.version), id=request.id)
     typed = any(tensor.HasField("contents") for tensor in request.inputs)
-    typed = typed and all(tensor.datatype in _CONTENTS for tensor in inferred.tensors)
-    for tensor in inferred.tensors:
+    typed = typed and all(tensor.datatype in _CONTENTS for tensor in tensors)
+    for tensor in tensors:
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         if typed:
             getattr(output.contents, _CONTENTS[tensor.datatype]).extend(_unpack(tensor))
         else:
             response.raw_output_contents.append(tensor.data)
     return response
+
+
+def _class_count(output: ModelInferRequest.InferRequestedOutputTensor) -> int:
+    """Return how many classes an output is requested as; 0 for the plain output."""
+    if "classification" not in output.parameters:
+        return 0
+    parameter = output.parameters["classification"]
+    return int(parameter.int64_param or parameter.uint64_param)
 
 
 def _pack(name: str, datatype: str, contents: InferTensorContents) -> bytes:

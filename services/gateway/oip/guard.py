@@ -28,6 +28,7 @@ SCOPES = {
     "RepositoryModelUnload": Scope.PREDICT,
     "ModelInfer": Scope.PREDICT,
 }
+WITHOUT_KEY = {"ServerLive", "ServerReady"}  # for health checks
 _CODES = {
     HTTPStatus.UNAUTHORIZED: grpc.StatusCode.UNAUTHENTICATED,
     HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
@@ -46,7 +47,7 @@ def current_project() -> str:
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Requires `authorization: Bearer <key>` in the metadata of every call, and gives each call a request id."""
+    """Requires `authorization: Bearer <key>` in the metadata, except for health, and gives each call a request id."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -64,7 +65,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             context.set_trailing_metadata((("x-request-id", request_id),))
             try:
                 with named(request_id):
-                    _CALLER.set(await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method)))
+                    if method not in WITHOUT_KEY:
+                        _CALLER.set(await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method)))
                     return await handler.unary_unary(request, context)
             except TidepoolError as error:
                 if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -31,12 +31,15 @@ def server_metadata() -> dict[str, Any]:
     return {"name": NAME, "version": VERSION, "extensions": EXTENSIONS}
 
 
-@router.get("/health/live", dependencies=ANY_KEY)
+# Health needs no key, as with /livez and /readyz.
+
+
+@router.get("/health/live")
 def server_live() -> dict[str, bool]:
     return {"live": True}
 
 
-@router.get("/health/ready", dependencies=ANY_KEY)
+@router.get("/health/ready")
 async def server_ready(plane: Plane) -> Response:
     ready = await plane.ready()
     return JSONResponse({"ready": ready}, 200 if ready else 503)

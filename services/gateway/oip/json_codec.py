@@ -1,6 +1,8 @@
 """The elements of a tensor as JSON: reads flat or nested arrays, writes flat arrays."""
 
 import itertools
+import json
+import math
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,8 +12,12 @@ import msgspec
 from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid, Malformed
 from contract.inference import Tensor
+from services.gateway.oip.messages import OutputTensor, too_deep
 
 _ELEMENT: dict[str, type] = {"BOOL": bool, "FP16": float, "BF16": float, "FP32": float, "FP64": float, "BYTES": str}
+_NON_FINITE = {sign + name: float(sign + name) for sign in ("", "-") for name in ("Inf", "Infinity")} | {
+    "NaN": math.nan
+}
 _FLAT: dict[str, Callable[[bytes], list[Any]]] = {
     name: msgspec.json.Decoder(list[_ELEMENT.get(name, int)]).decode  # type: ignore[misc]
     for name in DATATYPES
@@ -19,7 +25,10 @@ _FLAT: dict[str, Callable[[bytes], list[Any]]] = {
 
 
 def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
-    """Convert a JSON array of numbers, booleans or strings, nested or not, to raw bytes; raises Invalid, Malformed."""
+    """Convert a JSON array of numbers, booleans or strings, nested or not, to raw bytes; raises Invalid, Malformed.
+
+    In floats, "NaN", "Infinity", "Inf" and their negatives are numbers.
+    """
     if datatype not in DATATYPES:
         raise Invalid(f"{datatype[:20]!r} is not a data type of the protocol; use one of {', '.join(DATATYPES)}")
     try:
@@ -28,13 +37,12 @@ def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
         raise Invalid(f"the data of {name[:80]!r} must be an array of values that {datatype} can hold") from error
     except msgspec.DecodeError as error:
         raise Malformed("the body is not JSON") from error
+    except RecursionError as error:
+        raise too_deep() from error
 
 
 def plain_json(tensor: Tensor) -> list[Any]:
-    """Return the elements of a tensor, row-major, for JSON; raises Invalid for BYTES that are not UTF-8.
-
-    NaN and the infinities become null, because JSON cannot represent them.
-    """
+    """Return the elements of a tensor, row-major, for JSON; raises Invalid for BYTES that are not UTF-8."""
     datatype = DATATYPES[tensor.datatype]
     if datatype.name == "BYTES":
         try:
@@ -49,12 +57,22 @@ def plain_json(tensor: Tensor) -> list[Any]:
     return list(struct.unpack(f"<{len(tensor.data) // datatype.size}{datatype.code}", tensor.data))
 
 
+def non_finite_json(output: OutputTensor) -> OutputTensor:
+    """Return an output whose NaN and infinities are written as NaN, Infinity and -Infinity, as Triton writes them."""
+    if not isinstance(output.data, list) or not any(isinstance(value, float) for value in output.data[:1]):
+        return output
+    return msgspec.structs.replace(output, data=msgspec.Raw(json.dumps(output.data).encode()))
+
+
 def _elements(datatype: str, data: bytes) -> list[Any]:
     try:
         return _FLAT[datatype](data)
     except msgspec.ValidationError:  # perhaps because it is nested
         kind = _ELEMENT.get(datatype, int)
-        return msgspec.convert(_flat(msgspec.json.decode(data)), list[kind])  # type: ignore[valid-type]
+        values = _flat(msgspec.json.decode(data))
+        if kind is float:
+            values = [_NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
+        return msgspec.convert(values, list[kind])  # type: ignore[valid-type]
 
 
 def _flat(value: Any) -> list[Any]:
@@ -77,5 +95,7 @@ def _bits(values: list[float]) -> tuple[int, ...]:
 
 
 def _upper_half(bits: int) -> int:
-    """Round a float32 to bfloat16, ties to even; NaN would break, but JSON has none."""
+    """Round a float32 to bfloat16, ties to even; rounding could make an infinity of a NaN."""
+    if bits & 0x7FFF_FFFF > 0x7F80_0000:
+        return (bits >> 16) | 0x40
     return (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16

@@ -1,20 +1,24 @@
 """The JSON messages of the Open Inference Protocol as msgspec structs, which validate while they parse."""
 
+import re
 from typing import Annotated, Any
 
 from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, json
 
 from contract.errors import Invalid, Malformed
 
+# NaN and the infinities outside of strings. An unclosed string reaches to the end, so that the search stays linear.
+_NON_FINITE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|-?\bInf(?:inity)?\b|\bNaN\b', re.DOTALL)
+
 Axis = Annotated[int, Meta(ge=0, le=2**40)]
 
 
 class TensorParameters(Struct, frozen=True):
-    """Parameters of the binary tensor extension, and those that are refused: classification and shared memory."""
+    """Parameters of the extensions for binary tensors, for classification, and, refused, for shared memory."""
 
     binary_data_size: Annotated[int, Meta(ge=0)] | None = None
     binary_data: bool | None = None
-    classification: int = 0
+    classification: Annotated[int, Meta(ge=0)] = 0
     shared_memory_region: str | None = None
 
 
@@ -54,7 +58,7 @@ class OutputTensor(Struct, frozen=True):
     datatype: str
     shape: tuple[int, ...]
     parameters: dict[str, int] | UnsetType = UNSET
-    data: list[Any] | UnsetType = UNSET
+    data: list[Any] | Raw | UnsetType = UNSET
 
 
 class InferResponse(Struct, frozen=True, omit_defaults=True):
@@ -72,7 +76,24 @@ def read_load(body: bytes) -> None:
     """Check the body of a load request; raises Malformed, and Invalid if it overrides the model's configuration."""
     try:
         request = json.decode(body or b"{}", type=LoadRequest)
+    except RecursionError as error:
+        raise too_deep() from error
     except (DecodeError, UnicodeDecodeError) as error:
         raise Malformed("the body is not a JSON object with `parameters`") from error
     if request.parameters:
         raise Invalid("a model is published with its configuration; send no parameters")
+
+
+def quoted_non_finite(text: bytes) -> bytes:
+    """Put NaN, Inf, Infinity and their negatives in quotes: Triton's clients send them, but JSON does not have them."""
+
+    def quoted(match: re.Match[bytes]) -> bytes:
+        token = match[0]
+        return token if token.startswith(b'"') else b'"%s"' % token
+
+    return _NON_FINITE.sub(quoted, text) if b"NaN" in text or b"Inf" in text else text
+
+
+def too_deep() -> Malformed:
+    """Return the error for JSON that is nested deeper than the parser goes, which is about 1,000 levels."""
+    return Malformed("the JSON is nested too deeply; send the elements of a tensor as a flat array")

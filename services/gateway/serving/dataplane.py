@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.catalog import Model
 from contract.errors import BadModel, Invalid, NotFound, TidepoolError
-from contract.inference import Outputs, Target, Tensor, Tensors
+from contract.inference import Outputs, Tensor, Tensors
 from services.gateway.edge.ttl_cache import TtlCache
 from services.gateway.serving.batching.batcher import InferenceClient, Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
@@ -17,18 +17,20 @@ from services.storage.stores import Stores
 NAME = "tidepool"
 VERSION = "1"
 PLATFORM = "onnxruntime_onnx"
-EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "parameters")
 READY = "READY"
 PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A model's outputs, and the version that computed them."""
+    """A model's outputs, and the version that computed them; if it is `batched`, their first axis is a batch."""
 
     model: str
     version: int
     tensors: tuple[Tensor, ...]
+    labels: tuple[str, ...] = ()
+    batched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class DataPlane:
         Raises NotFound, Invalid for tensors that the model does not take, and what `InferenceClient.ask` raises.
         """
         within_s = within_s or self.within_s
-        target = self._choose(await self._find(project, model, version), tensors, within_s)
-        return inferred(target, await self.inference.ask(target, tensors, within_s))
+        served = self._choose(await self._find(project, model, version), tensors, within_s)
+        return inferred(served, await self.inference.ask(served.target, tensors, within_s))
 
     def peek(self, project: str, model: str, version: str) -> Routing[Served] | None:
         """Return a model's routing if it is cached."""
@@ -114,11 +116,11 @@ class DataPlane:
 
     def post(
         self, routing: Routing[Served], tensors: Tensors, within_s: float | None, request_id: str, then: Then
-    ) -> tuple[Target, Leave]:
+    ) -> tuple[Served, Leave]:
         """Callback form of `infer` for a known routing; creates no Future. Raises Invalid, Overloaded."""
         within_s = within_s or self.within_s
-        target = self._choose(routing, tensors, within_s)
-        return target, self.inference.post(target, tensors, within_s, request_id, then)
+        served = self._choose(routing, tensors, within_s)
+        return served, self.inference.post(served.target, tensors, within_s, request_id, then)
 
     async def index(self, project: str) -> list[Indexed]:
         """Return every version of every model, by name, oldest version first."""
@@ -148,16 +150,17 @@ class DataPlane:
     async def _find(self, project: str, model: str, version: str = "") -> Routing[Served]:
         return await self._routings.get((project, model, version))
 
-    def _choose(self, routing: Routing[Served], tensors: Tensors, within_s: float) -> Target:
+    def _choose(self, routing: Routing[Served], tensors: Tensors, within_s: float) -> Served:
         """Choose the version that answers, and copy the request to its shadow; raises Invalid for unfit tensors."""
         served = routing.choose()
         served.check(tensors)
         if routing.shadow is not None:
             self._shadows.copy(routing.shadow.target, tensors, within_s)
-        return served.target
+        return served
 
 
-def inferred(target: Target, answer: BatchedAnswer) -> Inferred:
+def inferred(served: Served, answer: BatchedAnswer) -> Inferred:
     """Convert the pool's answer to the protocol's terms."""
     assert isinstance(answer.answer, Outputs)  # noqa: S101  Tensors are only answered by Outputs
-    return Inferred(target.model, target.version, answer.answer.tensors)
+    target = served.target
+    return Inferred(target.model, target.version, answer.answer.tensors, served.labels, target.batched)

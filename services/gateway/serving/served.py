@@ -12,11 +12,12 @@ from services.storage.catalog.routes import Share
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One version: the target of its requests, and the tensors that it takes and returns."""
+    """One version: the target of its requests, the tensors that it takes and returns, and its labels, if it has any."""
 
     target: Target
     inputs: dict[str, ServedTensor]
     outputs: dict[str, ServedTensor]
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, share: Share) -> "Served":
@@ -25,6 +26,7 @@ class Served:
             target=target_of(share),
             inputs={tensor.name: ServedTensor.of(tensor) for tensor in share.manifest.inputs},
             outputs={tensor.name: ServedTensor.of(tensor) for tensor in share.manifest.outputs},
+            labels=share.manifest.labels,
         )
 
     def check(self, tensors: Tensors) -> None:

@@ -90,5 +90,5 @@ class ArchiveSource:
         readable = [name for name, reason in files if not reason]
         with closing(decoded(readable, self._archive, self._image)) as images:
             for name, reason in files:
-                pixels = reason or next(images)[1]
-                yield ImageItem(name, BadImage(pixels) if isinstance(pixels, str) else pixels)
+                image = reason or next(images)[1]
+                yield ImageItem(name, BadImage(image) if isinstance(image, str) else image.pixels)

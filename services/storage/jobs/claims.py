@@ -18,6 +18,7 @@ from services.storage.tables import jobs
 class Claim:
     """A job that a worker has claimed, and the checkpoint of an earlier attempt.
 
+    `keep_best` means that the job should end at once, with the best model that its checkpoint has.
     `part` is the part's spec if only a part was claimed; `parts` are the results of all parts once they are done.
     """
 
@@ -26,6 +27,7 @@ class Claim:
     checkpoint: ObjectRef | None = None
     part: dict[str, Any] | None = None
     parts: tuple[dict[str, Any], ...] | None = None
+    keep_best: bool = False
 
 
 def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
@@ -75,6 +77,6 @@ def _claim(connection: Connection, row: RowMapping) -> Claim:
         parent = connection.execute(select(jobs).where(jobs.c.id == row["parent_id"])).mappings().one()
         return Claim(job_of(parent), lease, checkpoint, part=row["spec"])
     if row["parts_total"] is None:
-        return Claim(job_of(row), lease, checkpoint)
+        return Claim(job_of(row), lease, checkpoint, keep_best=row["keep_best"])
     results = select(jobs.c.result).where(jobs.c.parent_id == row["id"]).order_by(jobs.c.part)
     return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(results).scalars()))

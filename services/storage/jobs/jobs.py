@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen
-from contract.errors import Conflict, NotFound, Overloaded
+from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.database import Database
 from services.storage.jobs.events import record_state
@@ -19,6 +19,7 @@ from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
+KEEPS_BEST = "train"  # the kind of jobs that can end early with a result
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,22 @@ class Jobs:
         return job
 
     def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
-        """Accept a copy of a job that has ended without success; raises NotFound, Conflict, or what `create` raises."""
+        """Accept a copy of a job that has ended without success.
+
+        Raises NotFound, Conflict if the job cannot be retried or has been, or what `create` raises.
+        """
         now = self._database.now()
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            row = _row(connection, job_id)
+            row = _row(connection, job_id, lock=True)
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
+            if (copy := row["retried_as"]) is not None:
+                raise Conflict(f"the job was retried already, as job {copy}; if that one fails too, retry that one")
             copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
             job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=job.id))
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -106,14 +113,19 @@ class Jobs:
             items = [job_of(row) for row in connection.execute(query).mappings()]
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str, keep_best: bool = False) -> Job:
         """Cancel a job at once if no worker runs it, otherwise request that its worker stops it.
 
-        Raises NotFound, or Conflict if the job has already ended in another way.
+        With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+        Raises NotFound, Conflict if the job has already ended in another way, or Invalid if `keep_best` does not apply.
         """
         now = self._database.now()
         with self._database.write() as connection:
             row = _row(connection, job_id, lock=True)  # or both updates would miss a job released in between
+            if keep_best and row["kind"] != KEEPS_BEST:
+                raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
+            if keep_best and _can_keep(row):
+                return job_of(_keep_best(connection, row, now))
             same_job, no_lease = jobs.c.id == job_id, jobs.c.lease_until.is_(None)
             at_once = update(jobs).where(same_job, jobs.c.state.in_(LIVE), no_lease).returning(jobs)
             result = connection.execute(at_once.values(ended(JobState.CANCELLED, now) | {"cancel_requested": True}))
@@ -144,6 +156,23 @@ def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:
     if row is None:
         raise NotFound("there is no such job")
     return row
+
+
+def _can_keep(row: RowMapping) -> bool:
+    """Return whether a job may have a model: it runs, or waits to resume from a checkpoint."""
+    if JobState(row["state"]).terminal or row["cancel_requested"]:
+        return False
+    return row["lease_until"] is not None or row["checkpoint"] is not None
+
+
+def _keep_best(connection: Connection, row: RowMapping, now: datetime) -> RowMapping:
+    """Request that the job ends with its best model; one that waits runs once more to do that, at once."""
+    values = {"keep_best": True, "progress_message": "stopping, the best model so far is kept"}
+    if row["state"] == JobState.QUEUED:
+        values |= {"run_at": now, "woken_at": now}
+        connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
+    query = update(jobs).where(jobs.c.id == row["id"]).values(values)
+    return connection.execute(query.returning(jobs)).mappings().one()
 
 
 def _require_room(connection: Connection, most: int) -> None:

@@ -35,18 +35,23 @@ class Leases:
         with self._database.write() as connection:
             return take(connection, kinds, worker, self._database.now())
 
-    def renew(self, lease: Lease, progress: Progress | None = None) -> None:
-        """Extend the lease and publish the progress; raises LeaseLost, or Cancelled if cancellation was requested."""
+    def renew(self, lease: Lease, progress: Progress | None = None) -> bool:
+        """Extend the lease and publish the progress; return whether the job should end early, with its best model.
+
+        Raises LeaseLost, or Cancelled if cancellation was requested.
+        """
         now = self._database.now()
         values: dict[str, Any] = {"lease_until": now + LEASE}
         if progress is not None:
             values |= {"progress": progress.fraction, "progress_message": progress.message}
         with self._database.write() as connection:
-            if change(connection, held(lease).values(values))["cancel_requested"]:
+            row = change(connection, held(lease).values(values))
+            if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
             if progress is not None and lease.parent_id is None:
                 draft = EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())
                 add_events(connection, lease.root, [draft], now)
+            return bool(row["keep_best"])
 
     def save_checkpoint(self, lease: Lease, checkpoint: ObjectRef, metrics: dict[str, Any] | None = None) -> None:
         """Save the checkpoint that the next attempt resumes from, and add an event with its metrics; raises LeaseLost.

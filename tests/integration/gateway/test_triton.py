@@ -92,6 +92,26 @@ def test_a_grpc_client_gets_the_logits(gateway: Gateway, model: str, images: np.
     np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
 
 
+def test_health_needs_no_key(gateway: Gateway) -> None:
+    with triton_http.InferenceServerClient(gateway.http) as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+    with triton_grpc.InferenceServerClient(gateway.grpc) as grpc_client:
+        assert grpc_client.is_server_live()
+        assert grpc_client.is_server_ready()
+
+
+def test_an_output_is_classified(gateway: Gateway, model: str, images: np.ndarray) -> None:
+    with triton_http.InferenceServerClient(gateway.http) as client:
+        infer_input = triton_http.InferInput("images", list(images.shape), "FP32").set_data_from_numpy(images)
+        output = triton_http.InferRequestedOutput("logits", class_count=1)
+
+        for _ in range(2):  # the second request takes the fast path
+            answer = client.infer(model, [infer_input], outputs=[output], headers=gateway.headers)
+            best = [int(element.split(b":")[1]) for element in answer.as_numpy("logits").flat]
+            assert best == _logits(images).argmax(1).tolist()
+
+
 def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
     with triton_http.InferenceServerClient(gateway.http, concurrency=8) as client:
         inputs = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.artifacts import Bucket, ObjectRef
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound
 from services.storage.memory_objects import MemoryObjects
 from services.storage.objects import Objects
@@ -96,6 +96,20 @@ def test_an_object_that_differs_from_its_reference_is_corrupt(
     with pytest.raises(Corrupt):
         store.fetch(ref, tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_a_range_is_read_and_checked_by_its_own_hash(store: Objects, folder: str) -> None:
+    ref = store.put(Bucket.JOBS, folder + "x", b"say hello twice")
+    span = ByteRange(start=4, stop=9, sha256=HELLO.sha256)
+
+    assert store.read_range(ref, span) == b"hello"
+    beyond = {"start": 40, "stop": 45}
+    for wrong in ({"stop": 10}, {"start": 3, "stop": 8}, {"sha256": "0" * 64}, beyond, {"stop": 90}):
+        with pytest.raises(Corrupt):
+            store.read_range(ref, span.model_copy(update=wrong))
+    store.delete(Bucket.JOBS, folder)
+    with pytest.raises(Corrupt):
+        store.read_range(ref, span)
 
 
 def test_a_deleted_object_is_corrupt(store: Objects, folder: str, tmp_path: Path) -> None:

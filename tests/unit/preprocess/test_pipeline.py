@@ -1,20 +1,25 @@
 """An archive becomes a dataset, or an error that says what is wrong with it."""
 
 import base64
+import hashlib
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from contract.datasets import Split
 from contract.errors import BadArchive, BadDataset, Cancelled
-from contract.images import ImageSpec
+from contract.images import ImageRequest, ImageSpec
 from media.archives.limits import Limits
 from media.images import decode
-from services.preprocess.pipeline import data_uri, opened
+from services.preprocess import sampling
+from services.preprocess.pipeline import data_uri
+from services.preprocess.plan import plan_dataset
 from tests.support.images import Files, class_folders, encoded, noise, png, png_header
-from tests.support.preparation import DEFAULT, SPEC, Load, Prepare
+from tests.support.preparation import DEFAULT, SPEC, Load, Prepare, Workshop
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
 TRAINED = class_folders(under="train/")
@@ -48,15 +53,115 @@ def test_every_image_keeps_its_label(prepared: Prepare, loaded: Load) -> None:
         assert np.array_equal(images[:, 0, 0, 0], np.array([0, 100, 255])[labels])
 
 
-def test_the_same_names_give_the_same_bytes_in_any_order(prepared: Prepare) -> None:
+def test_the_same_archive_gives_the_same_bytes(prepared: Prepare) -> None:
     files = class_folders(count=30)
 
-    one, other = prepared(files), prepared(dict(reversed(files.items())))
+    one, other = prepared(files), prepared(files)
 
     for split in Split:
         assert [shard.images.sha256 for shard in one.shards[split]] == [s.images.sha256 for s in other.shards[split]]
         assert [shard.labels.sha256 for shard in one.shards[split]] == [s.labels.sha256 for s in other.shards[split]]
     assert one.thumbnails == other.thumbnails
+
+
+def test_the_same_images_in_another_order_have_the_same_splits_and_data_hash(workshop: Workshop) -> None:
+    files = class_folders(count=30)
+
+    one, other = workshop.prepare(files), workshop.prepare(dict(reversed(files.items())))
+
+    assert one.data_sha256 == other.data_sha256
+    assert {(image.path, image.split) for image in workshop.index(one)} == {
+        (image.path, image.split) for image in workshop.index(other)
+    }
+
+
+def test_the_data_hash_is_that_of_sorted_lines(workshop: Workshop) -> None:
+    data = workshop.prepare(class_folders())
+
+    lines = sorted(f"{image.sha256} {image.split} {image.label}\n" for image in workshop.index(data))
+
+    assert data.data_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("most", [10_000, 7])
+def test_the_index_names_the_shard_and_row_of_each_image(workshop: Workshop, most: int) -> None:
+    sides = {f"{label}/{number}.png": 9 + 3 * number for label in ("cat", "dog") for number in range(20)}
+    files = {name: encoded(noise(side, 8)) for name, side in sides.items()} | {"cat/bad.png": b"text"}
+
+    data = workshop.prepare(files, most=most)
+
+    index = workshop.index(data)
+    assert {image.path for image in index} == set(sides)
+    arrays = {split: workshop.shards(data, split) for split in Split}
+    for image in index:
+        assert image.sha256 == hashlib.sha256(files[image.path]).hexdigest()
+        assert (image.width, image.height) == (8, sides[image.path])
+        images, labels = arrays[image.split][image.shard]
+        assert np.array_equal(images[image.row], decode(files[image.path], data.image))
+        assert data.classes[labels[image.row]] == image.label == image.path.partition("/")[0]
+    assert [(image.split, image.shard, image.row) for image in index] == [
+        (split, shard, row)
+        for split in Split
+        for shard, (images, _) in enumerate(arrays[split])
+        for row in range(len(images))
+    ]
+
+
+def test_equal_images_are_warned_of(prepared: Prepare) -> None:
+    files = class_folders()
+
+    data = prepared(files | {"dog/copy.png": next(iter(files.values()))})
+
+    assert {"duplicate_images", "images_with_several_labels"} <= {warning.code for warning in data.warnings}
+
+
+def test_repaired_images_are_counted_in_a_warning_and_rejected_if_strict(prepared: Prepare) -> None:
+    cut = encoded(Image.fromarray(noise(64, 64)).resize((640, 640)), "JPEG")[:-400]
+
+    data = prepared(class_folders() | {"cat/cut.jpg": cut})
+    strict = prepared(class_folders() | {"cat/cut.jpg": cut}, SPEC.model_copy(update={"strict": True}))
+
+    assert [(warning.code, warning.examples) for warning in data.warnings] == [("repaired_images", ("cat/cut.jpg",))]
+    assert [rejected.file for rejected in strict.rejected_files] == ["cat/cut.jpg"]
+
+
+def grey(seed: int) -> np.ndarray:
+    """Noise without colour, as RGB."""
+    return np.repeat(noise(40, 40, 1, seed)[:, :, None], 3, axis=2)
+
+
+AUTO = SPEC.model_copy(update={"image": ImageRequest()})
+
+
+def test_grey_images_that_are_stored_as_colour_become_one_channel(prepared: Prepare, loaded: Load) -> None:
+    files = {f"{label}/{n}.png": encoded(grey(seed)) for seed, (label, n) in enumerate(product("ab", range(9)))}
+
+    data = prepared(files, AUTO)
+
+    assert data.image == ImageSpec(size=(40, 40), mode="L", resize="stretch")
+    images, _ = loaded(data, Split.TRAIN)
+    assert {image.tobytes() for image in images} < {decode(file, data.image).tobytes() for file in files.values()}
+    assert data.warnings == ()
+
+
+def test_an_image_in_colour_that_was_not_looked_at_is_warned_of(
+    prepared: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "MOST_SAMPLED", 2)
+    files = {f"{label}/{n}.png": encoded(grey(seed)) for seed, (label, n) in enumerate(product("ab", range(9)))}
+
+    data = prepared(files | {"a/4.png": encoded(noise(40, 40))}, AUTO)
+
+    assert data.image.mode == "L"
+    assert [(warning.code, warning.examples) for warning in data.warnings] == [("colour_in_grey_dataset", ("a/4.png",))]
+
+
+def test_what_was_decided_is_in_the_manifest_and_what_was_asked_for_is_not(prepared: Prepare) -> None:
+    decided = prepared(class_folders(), AUTO)
+    fixed = prepared(class_folders())
+
+    assert [choice.what for choice in decided.decisions] == ["image.mode", "image.size", "image.resize"]
+    assert fixed.decisions == ()
 
 
 def test_a_dataset_can_be_grey(prepared: Prepare, loaded: Load) -> None:
@@ -93,10 +198,10 @@ def test_bad_files_are_listed_and_the_rest_is_used(prepared: Prepare) -> None:
     assert sum(data.counts.model_dump().values()) == 20
     assert data.rejected == 6
     assert {item.file: item.reason for item in data.rejected_files} == {
-        "cat/cut.jpg": "the image is damaged or cut off",
-        "cat/text.png": "not a readable JPEG, PNG, WebP or BMP image",
-        "dog/empty.png": "not a readable JPEG, PNG, WebP or BMP image",
-        "dog/huge.png": "the image has 30000 x 30000 pixels; the limit is 67108864 in all",
+        "cat/cut.jpg": "the image is cut off: 0 of its 64 rows can be read",
+        "cat/text.png": "not a readable image: text; leave it out",
+        "dog/empty.png": "not a readable image: the file is empty",
+        "dog/huge.png": "the image has 30000 x 30000 pixels; the limit is 134217728 in all",
         "dog/inner.zip": "nested archive",
         "readme.txt": "has no class folder",
     }
@@ -160,8 +265,8 @@ def test_an_archive_without_usable_classes_is_rejected(prepared: Prepare, files:
 def test_a_file_that_is_not_a_zip_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "upload.zip").write_bytes(b"not a zip")
 
-    with pytest.raises(BadArchive, match="not a zip file"), opened(tmp_path / "upload.zip", SPEC, DEFAULT):
-        pass
+    with pytest.raises(BadArchive, match="not a zip file"):
+        plan_dataset(tmp_path / "upload.zip", SPEC, DEFAULT)
 
 
 def test_an_archive_over_its_limits_is_rejected(prepared: Prepare) -> None:

@@ -12,10 +12,11 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 4, 5), np.uint8)
 
 def test_all_shards_but_the_last_are_full(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.TRAIN, (3, 4, 5), shard_bytes=3 * 60 + 59)
-    for label, image in enumerate(IMAGES):
-        writer.add(image, label)
+
+    places = np.concatenate([writer.add(IMAGES[rows], np.arange(7)[rows]) for rows in (slice(0, 2), slice(2, 7))])
 
     shards = writer.finish()
+    assert places.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2], [2, 0]]
 
     assert [shard.count for shard in shards] == [3, 3, 1]
     assert [shard.images.name for shard in shards] == [f"train-0000{number}.images.npy" for number in range(3)]
@@ -30,15 +31,14 @@ def test_all_shards_but_the_last_are_full(tmp_path: Path) -> None:
 
 def test_a_full_last_shard_is_not_followed_by_an_empty_one(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.VAL, (3, 4, 5), shard_bytes=60)
-    writer.add(IMAGES[0], 1)
+    writer.add(IMAGES[:1], np.array([1]))
 
     assert [shard.count for shard in writer.finish()] == [1]
 
 
 def test_an_image_over_the_shard_size_has_its_own_shard(tmp_path: Path) -> None:
     writer = ShardWriter(tmp_path, Split.TEST, (3, 4, 5), shard_bytes=1)
-    for image in IMAGES:
-        writer.add(image, 0)
+    writer.add(IMAGES, np.zeros(7, np.int64))
 
     assert [shard.count for shard in writer.finish()] == [1] * 7
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest, Split
 from contract.division import Outcome
+from contract.errors import BadArchive
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
+from media.image_index import read_index
 from services.preprocess.worker import preprocess
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
@@ -41,19 +44,27 @@ def published(stores: Stores) -> DatasetManifest:
     return stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
 
 
+def rows(stores: Stores) -> list[dict[str, Any]]:
+    index = published(stores).index
+    assert index is not None
+    table: list[dict[str, Any]] = read_index(io.BytesIO(stores.objects.read(index))).to_pylist()
+    return table
+
+
 def test_an_upload_becomes_a_dataset(stores: Stores, tmp_path: Path) -> None:
     job, attempts = preprocessed(stores, tmp_path)
 
     manifest = published(stores)
     assert (job.state, len(attempts)) == (JobState.SUCCEEDED, 1)
     assert manifest.classes == ("cat", "dog")
-    assert manifest.image.shape == (3, 32, 32)
+    assert manifest.image.shape == (3, 8, 8)
+    assert [choice.what for choice in manifest.decisions] == ["image.mode", "image.size", "image.resize"]
     assert manifest.rejected == 1
     for split in Split:
         (shard,) = manifest.shards[split]
         images = np.load(io.BytesIO(stores.objects.read(shard.images)))
         labels = np.load(io.BytesIO(stores.objects.read(shard.labels)))
-        assert images.shape == (shard.count, 3, 32, 32)
+        assert images.shape == (shard.count, 3, 8, 8)
         assert len(labels) == shard.count == getattr(manifest.counts, split)
 
 
@@ -71,11 +82,13 @@ def test_a_large_upload_is_divided_and_becomes_the_same_dataset(
 
     # then one attempt divides, three prepare a part each, one merges them, and the dataset is the same
     assert job.state == JobState.SUCCEEDED
-    assert [attempt.part for attempt in attempts[1:-1]] == [
-        {"start": start, "stop": start + 7} for start in range(0, 21, 7)
-    ]
+    assert all(attempt.part for attempt in attempts[1:-1])
     assert len(attempts[-1].parts or ()) == 3
-    assert published(divided).model_dump(exclude={"shards"}) == whole.model_dump(exclude={"shards"})
+    differing = {"shards", "index"}
+    assert published(divided).model_dump(exclude=differing) == whole.model_dump(exclude=differing)
+    assert {(row["path"], row["sha256"], row["split"]) for row in rows(divided)} == {
+        (row["path"], row["sha256"], row["split"]) for row in rows(stores)
+    }
 
 
 def test_an_empty_archive_fails_the_job_with_bad_archive(stores: Stores, tmp_path: Path) -> None:
@@ -89,20 +102,22 @@ def test_an_empty_archive_fails_the_job_with_bad_archive(stores: Stores, tmp_pat
 def test_a_failing_part_fails_the_job_with_its_reason(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given an archive that is deleted before the second part reads it
+    # given an archive whose second part cannot be used
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
+    begun: list[Task] = []
 
-    def deletes_upload(task: Task) -> Outcome:
-        if task.part == {"start": 7, "stop": 14}:
-            stores.of(DEFAULT_PROJECT).uploads.forget("upload-1")
+    def fails(task: Task) -> Outcome:
+        begun.append(task)
+        if len(begun) == 3:
+            raise BadArchive("the archive inflates to too much")
         return preprocess(task)
 
     # when it runs
-    job, attempts = preprocessed(stores, tmp_path, handler=deletes_upload)
+    job, attempts = preprocessed(stores, tmp_path, handler=fails)
 
     # then the job fails with that part's error, the third part never starts, and nothing is published
     assert job.state == JobState.FAILED
     assert job.error is not None
-    assert (job.error.code, job.error.message) == ("not_found", "part 2: there is no such upload")
-    assert len(attempts) == 3
+    assert (job.error.code, job.error.message) == ("bad_archive", "part 2: the archive inflates to too much")
+    assert len([attempt for attempt in attempts if attempt.part]) == 2
     assert stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()

@@ -21,8 +21,9 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.examples import PREPROCESS_REQUEST, PROGRESS
+from tests.examples import PREPROCESS_REQUEST, PROGRESS, TRAIN_REQUEST
 from worker import watch
+from worker.attempt import StopEarly
 from worker.watch import Watch
 
 FORK = multiprocessing.get_context("fork")
@@ -33,6 +34,11 @@ def obedient(pipe: Connection) -> None:
     pipe.send(PROGRESS)
     pipe.recv()
     os._exit(1)
+
+
+def stopping_early(pipe: Connection) -> None:
+    """Succeed when asked to stop early."""
+    os._exit(0 if isinstance(pipe.recv(), StopEarly) else 1)
 
 
 def disobedient(pipe: Connection) -> None:
@@ -205,3 +211,20 @@ def test_an_attempt_whose_lease_expires_during_an_outage_is_killed(
 
     # as another replica may hold the job; the reconciler recovers it
     assert watched(disobedient) == claim.job
+
+
+def test_an_attempt_is_asked_once_to_stop_early(stores: Stores, drain: Event) -> None:
+    # given a training that should keep its best model
+    job = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
+    claim = stores.leases.claim(JobKind.TRAIN, "worker")
+    assert claim is not None
+    stores.of(DEFAULT_PROJECT).jobs.cancel(job.id, keep_best=True)
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=stopping_early, args=[theirs], daemon=True)
+    process.start()
+    theirs.close()
+
+    Watch(process, ours, stores, claim.lease, drain).run()
+
+    assert process.exitcode == 0
+    assert stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING  # the attempt writes its outcome

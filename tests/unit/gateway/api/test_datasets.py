@@ -32,7 +32,7 @@ async def test_an_uploaded_archive_creates_a_preprocessing_job(
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
     assert (job["kind"], job["state"], job["spec"]["dataset"]) == ("preprocess", "queued", "pets")
-    assert job["spec"]["image"] == {"size": [8, 16], "mode": "L", "resize": "stretch"}
+    assert job["spec"]["image"] == {"size": [8, 16], "mode": "L", "resize": "auto"}
     assert job["spec"]["split"]["seed"] == 7
 
     # and the bytes are stored unchanged
@@ -47,7 +47,7 @@ async def test_the_spec_has_defaults(client: httpx.AsyncClient, spec: object) ->
 
     response = await client.post(VERSIONS, files=files, data={"spec": spec} if isinstance(spec, str) else {})
 
-    assert response.json()["spec"]["image"]["size"] == [32, 32]
+    assert response.json()["spec"]["image"] == {"size": "auto", "mode": "auto", "resize": "auto"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from contract.errors import BadArchive
 from contract.jobs import Job, JobKind
 from services.storage import tables
 from services.storage.database import Database
+from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
@@ -32,13 +33,13 @@ async def test_a_training_job_is_accepted(client: httpx.AsyncClient, stores: Sto
     headers = {"X-Request-ID": "trace-1"}
     response = await client.post("/v1/jobs", json=train(epochs=3) | {"priority": 7, "deadline_s": 60}, headers=headers)
 
-    # then it is stored with the current version and the default recipe
+    # then it is stored with the current version, and the worker decides about the fields that were left out
     assert response.status_code == 202
     job = response.json()
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
     assert (job["state"], job["priority"], job["attempt"], job["result"]) == ("queued", 7, 0, None)
     assert (job["spec"]["dataset"], job["spec"]["epochs"]) == ("pets@1", 3)
-    assert job["spec"]["optimizer"]["name"] == "sgd"
+    assert job["spec"]["optimizer"] is None
     assert job["deadline_at"] > job["created_at"]
     assert (await client.get(response.headers["location"])).json() == job
 
@@ -109,6 +110,27 @@ async def test_a_job_is_cancelled(client: httpx.AsyncClient, stores: Stores) -> 
     assert (again.status_code, again.json()["state"]) == (202, "cancelled")
 
 
+async def test_a_running_training_keeps_its_best_model(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
+    claim = stores.leases.claim(JobKind.TRAIN, "worker")
+    assert claim is not None
+
+    response = await client.post(f"/v1/jobs/{job.id}/cancel", json={"keep_best": True})
+
+    assert (response.status_code, response.json()["state"]) == (202, "running")
+    assert stores.leases.renew(claim.lease)
+
+
+async def test_only_trainings_keep_a_best_model(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
+
+    result = problem(await client.post(f"/v1/jobs/{job.id}/cancel", json={"keep_best": True}), 422, "invalid")
+
+    assert "preprocess" in result.detail
+    for body in ({"keep_best": "yes"}, {"keep": True}):
+        problem(await client.post(f"/v1/jobs/{job.id}/cancel", json=body), 422, "invalid")
+
+
 async def test_a_running_job_is_shown_as_cancelling(client: httpx.AsyncClient, stores: Stores) -> None:
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.leases.claim(JobKind.PREPROCESS, "worker")
@@ -140,6 +162,19 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
     assert job["id"] != failed.id
     assert (job["state"], job["attempt"], job["error"]) == ("queued", 0, None)
     assert (job["spec"], job["priority"]) == (failed.spec, 7)
+
+
+async def test_a_second_retry_names_the_copy_of_the_first(client: httpx.AsyncClient, stores: Stores) -> None:
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.cancel(job.id)
+    copy = (await client.post(f"/v1/jobs/{job.id}/retry")).json()["id"]
+
+    result = problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
+
+    assert copy in result.detail
+    assert len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 10).items) == 2
+    stores.of(DEFAULT_PROJECT).jobs.cancel(copy)
+    assert (await client.post(f"/v1/jobs/{copy}/retry")).status_code == 202
 
 
 async def test_a_waiting_or_succeeded_job_cannot_be_retried(

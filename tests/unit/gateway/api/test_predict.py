@@ -102,7 +102,36 @@ async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, request_: 
     problem(await client.post(PREDICT, **request_), 400, "malformed")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("media_type", ["image/gif", "application/json", "text/plain", ""])
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "image/jpg",
+        "image/gif",
+        "IMAGE/PNG; charset=utf-8",
+        "image/*",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+        "",
+        None,
+    ],
+)
+async def test_the_content_decides_about_the_format(client: httpx.AsyncClient, media_type: str | None) -> None:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+
+    response = await client.post(PREDICT, content=b"image", headers=headers)
+
+    assert response.json()["predictions"] == [{"label": "cat", "score": 0.75}]
+
+
+async def test_parts_need_no_media_type(client: httpx.AsyncClient) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nimage\r\n--b--\r\n'
+
+    response = await client.post(PREDICT, content=part, headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+    assert len(response.json()["results"][0]["predictions"]) == 1
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain", "video/mp4"])
 async def test_another_media_type_is_refused(client: httpx.AsyncClient, media_type: str) -> None:
     response = await client.post(PREDICT, content=b"x", headers={"Content-Type": media_type})
 

@@ -48,6 +48,16 @@ async def test_a_file_that_differs_from_its_announcement_is_refused(
         problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 422, "invalid")
 
 
+async def test_an_upper_case_hash_is_taken(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    announcement = {"filename": "a.zip", "size": len(ARCHIVE), "sha256": SHA256.upper()}
+    upload = (await client.post("/v1/uploads", json=announcement)).json()
+    objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
+
+    completed = await client.post(f"/v1/uploads/{upload['id']}/complete")
+
+    assert (completed.status_code, completed.json()["sha256"]) == (201, SHA256)
+
+
 async def test_completing_an_upload_without_a_file_is_refused(client: httpx.AsyncClient) -> None:
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()
 
@@ -69,7 +79,7 @@ async def test_a_file_over_the_limit_is_refused(client: httpx.AsyncClient) -> No
 
 @pytest.mark.parametrize(
     "change",
-    [{"filename": ""}, {"filename": "x" * 256}, {"size": 0}, {"size": 1.5}, {"sha256": "A" * 64}, {"path": "/etc"}],
+    [{"filename": ""}, {"filename": "x" * 256}, {"size": 0}, {"size": 1.5}, {"sha256": "A" * 63}, {"path": "/etc"}],
     ids=str,
 )
 async def test_an_invalid_announcement_is_refused(client: httpx.AsyncClient, change: dict[str, object]) -> None:

@@ -18,6 +18,10 @@ def predict(**spec: Any) -> dict[str, Any]:
     return {"kind": "predict", "spec": {"model": "pet-cnn@1", "input": {"dataset": "pets@1"}} | spec}
 
 
+def preprocess(**spec: Any) -> dict[str, Any]:
+    return {"kind": "preprocess", "spec": {"dataset": "pets", "source": {"upload": "u"}} | spec}
+
+
 def layers(*layers: Any) -> dict[str, Any]:
     return train(architecture={"layers": list(layers)})
 
@@ -38,7 +42,22 @@ def layers(*layers: Any) -> dict[str, Any]:
         (train(epochs=10**9), "spec.epochs", "Input should be less than or equal to 1000"),
         (train(epochs="3"), "spec.epochs", "Input should be a valid integer"),
         (train(epochs=True), "spec.epochs", "Input should be a valid integer"),
-        (train(augment=1), "spec.augment", "Input should be a valid boolean"),
+        (train(augment=1), "spec.augment", "Input should be a valid boolean or a valid object"),
+        (train(augment="yes"), "spec.augment", "Input should be a valid boolean or a valid object"),
+        (train(augment=[]), "spec.augment", "Input should be a valid boolean or a valid object"),
+        (train(augment={"flip": "yes"}), "spec.augment.flip", "Input should be a valid boolean"),
+        (train(augment={"bool": 1}), "spec.augment.bool", "Extra inputs are not permitted"),
+        (train(budget=10), "spec.budget", "Input should be a valid object"),
+        (train(budget={}), "spec.budget.minutes", "Field required"),
+        (preprocess(image={"size": [0, 1]}), "spec.image.size[0]", "greater than or equal to 1"),
+        (preprocess(image={"size": [32]}), "spec.image.size[1]", "Field required"),
+        (preprocess(image={"size": [1, 2, 3]}), "spec.image.size", "length of at most 2"),
+        (preprocess(image={"size": 32}), "spec.image.size", "Input should be a valid array or 'auto'"),
+        (preprocess(image={"size": "big"}), "spec.image.size", "Input should be a valid array or 'auto'"),
+        (preprocess(image={"mode": "CMYK"}), "spec.image.mode", "Input should be 'RGB' or 'L' or 'auto'"),
+        (preprocess(image=[]), "spec.image", "Input should be a valid object"),
+        (preprocess(layout={"class_level": 0}), "spec.layout.class_level", "greater than or equal to 1 or 'leaf'"),
+        (preprocess(split={"group_by": {}}), "spec.split.group_by", "valid string or a valid integer"),
         (train(optimizer={"name": "lion"}), "spec.optimizer", "'name' must be one of 'adam', 'sgd'"),
         (train(optimizer={"lr": 1}), "spec.optimizer", "Field 'name' required"),
         (train(optimizer={"name": "adam", "lr": 99}), "spec.optimizer.lr", "Input should be less than or equal to 10"),

@@ -97,6 +97,29 @@ async def test_bodies_of_any_content_get_the_same_answer(
     assert fast["status"] == status
 
 
+@pytest.mark.parametrize("query", ["?topk=3", "?top_k=2&x="])
+async def test_an_unknown_parameter_gets_the_same_answer(
+    app: FastAPI, backends: Backends, headers: dict[str, str], query: str
+) -> None:
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers, PREDICT + query)
+
+    assert endpoint == fast
+    assert fast["status"] == 422
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [("image/jpg", 200), ("application/octet-stream", 200), ("Image/X; a=b", 200), ("", 200), ("text/plain", 415)],
+)
+async def test_every_media_type_gets_the_same_answer(
+    app: FastAPI, backends: Backends, headers: dict[str, str], content_type: str, status: int
+) -> None:
+    endpoint, fast = await endpoint_and_fast_path(app, backends, headers | {"Content-Type": content_type})
+
+    assert endpoint == fast
+    assert fast["status"] == status
+
+
 @pytest.mark.parametrize(
     "error", [BrokerUnavailable("away"), DeadlineExceeded("too late"), FileNotFoundError("/srv/secret")], ids=repr
 )

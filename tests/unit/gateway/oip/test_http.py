@@ -1,5 +1,7 @@
 """/v2 with a plain HTTP client."""
 
+import json
+
 import httpx
 import pytest
 
@@ -85,7 +87,7 @@ async def test_an_invalid_input_is_refused(client: httpx.AsyncClient, change: di
         ({"inputs": [X, X]}, "each input of the model once"),
         ({"inputs": [X], "outputs": [{"name": "z"}]}, "no output 'z'; its outputs are 'y'"),
         ({"inputs": [X], "outputs": [{"name": "y"}, {"name": "y"}]}, "each output once"),
-        ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"classification": 1}}]}, "classification"),
+        ({"inputs": [X], "outputs": [{"name": "y", "parameters": {"classification": -1}}]}, "classification"),
         ({"inputs": [{key: X[key] for key in X if key != "data"}]}, "neither data nor binary_data_size"),
         ({}, "top level"),
         ([], "top level"),
@@ -206,8 +208,6 @@ async def test_the_timeout_header_sets_the_deadline(client: httpx.AsyncClient, w
     ("method", "path", "scope"),
     [
         ("GET", "/v2", None),
-        ("GET", "/v2/health/live", None),
-        ("GET", "/v2/health/ready", None),
         ("GET", "/v2/models/sums", Scope.READ),
         ("GET", "/v2/models/sums/ready", Scope.READ),
         ("POST", "/v2/repository/index", Scope.READ),
@@ -230,3 +230,28 @@ async def test_a_load_with_parameters_is_refused(client: httpx.AsyncClient) -> N
 
     assert "parameters" in refused(await client.post(path, content=b'{"parameters": {"config": "{}"}}'), 400)
     refused(await client.post(path, content=b"["), 400)
+
+
+async def test_health_needs_no_key(client: httpx.AsyncClient) -> None:
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert (await client.get(path, headers={"Authorization": ""})).status_code == 200
+
+
+@pytest.mark.parametrize("opening", ["[", '{"x":'])
+@pytest.mark.parametrize("depth", [1_001, 100_000])
+@pytest.mark.parametrize(
+    "template", ["%s", '{"inputs": [], "parameters": {"x": %s}}', f'{{"inputs": [{json.dumps(X)[:-1]}, "data": %s}}]}}']
+)
+async def test_a_deeply_nested_body_is_refused(
+    client: httpx.AsyncClient, template: str, depth: int, opening: str
+) -> None:
+    body = template % (opening * depth + "1" + {"[": "]"}.get(opening, "}") * depth)
+
+    message = refused(await client.post(INFER, content=body), 400)
+
+    assert "internal" not in message
+
+
+async def test_a_deeply_nested_load_is_refused(client: httpx.AsyncClient) -> None:
+    for text in ("[", '{"parameters": [', '{"parameters": {"x": ['):
+        refused(await client.post("/v2/repository/models/sums/load", content=text + "[" * 1_500), 400)

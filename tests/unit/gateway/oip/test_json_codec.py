@@ -1,5 +1,8 @@
 """Tensors with JSON elements."""
 
+import math
+import time
+
 import ml_dtypes
 import msgspec
 import numpy as np
@@ -9,6 +12,7 @@ from contract.datatypes import DATATYPES, packed
 from contract.errors import Invalid, Malformed
 from contract.inference import Tensor
 from services.gateway.oip.json_codec import packed_json, plain_json
+from services.gateway.oip.messages import quoted_non_finite
 from tests.unit.gateway.oip.values import VALUES
 
 
@@ -62,10 +66,37 @@ def test_data_that_is_not_json_is_refused() -> None:
         packed_json("x", "FP32", raw("[1"))
 
 
-def test_nan_and_infinity_become_null() -> None:
-    tensor = Tensor("y", "FP32", (2,), np.array([np.nan, np.inf], np.float32).tobytes())
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+def test_nan_and_infinity_survive_the_round_trip(datatype: str) -> None:
+    text = b'["NaN", "Infinity", "-Infinity", "Inf", "-Inf", 1.5]'
 
-    assert msgspec.json.encode(plain_json(tensor)) == b"[null,null]"
+    values = plain_json(Tensor("y", datatype, (6,), packed_json("x", datatype, msgspec.Raw(text))))
+
+    assert math.isnan(values[0])
+    assert values[1:] == [math.inf, -math.inf, math.inf, -math.inf, 1.5]
+
+
+@pytest.mark.parametrize("datatype", ["INT8", "UINT64", "BOOL"])
+def test_integers_have_no_nan(datatype: str) -> None:
+    with pytest.raises(Invalid):
+        packed_json("x", datatype, msgspec.Raw(b'["NaN"]'))
+
+
+def test_nan_and_infinity_are_quoted_outside_of_strings() -> None:
+    text = rb'{"NaN": [NaN, -Infinity, "Inf \" NaN", Inf, "\\"], "x": Infinity}'
+
+    quoted = rb'{"NaN": ["NaN", "-Infinity", "Inf \" NaN", "Inf", "\\"], "x": "Infinity"}'
+    assert quoted_non_finite(text) == quoted
+    assert quoted_non_finite(b"[NaNs, xInf]") == b"[NaNs, xInf]"
+
+
+@pytest.mark.parametrize("text", [b'"' + rb"\"" * 200_000, b'"' + rb"\"" * 200_000 + b"\\", b'"' * 400_001])
+def test_quoting_takes_linear_time(text: bytes) -> None:
+    since = time.process_time()
+
+    assert quoted_non_finite(b"[NaN, " + text).startswith(b'["NaN", ')
+
+    assert time.process_time() - since < 2
 
 
 def test_bytes_that_are_not_utf_8_are_refused() -> None:

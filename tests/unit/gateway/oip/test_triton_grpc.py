@@ -36,8 +36,8 @@ def infer_input(name: str, array: np.ndarray) -> triton.InferInput:
 
 
 def test_the_server_is_live_and_ready(client: triton.InferenceServerClient, world: World) -> None:
-    assert client.is_server_live(headers=world.metadata)
-    assert client.is_server_ready(headers=world.metadata)
+    assert client.is_server_live()  # without a key
+    assert client.is_server_ready()
     assert client.get_server_metadata(headers=world.metadata).name == "tidepool"
 
 
@@ -222,3 +222,15 @@ def test_inference_needs_a_key_with_the_scope(client: triton.InferenceServerClie
         with pytest.raises(InferenceServerException) as caught:
             client.infer("identity-fp32", [infer_input("x", VALUES["FP32"])], headers=headers)
         assert caught.value.status() == f"StatusCode.{code}"
+
+
+def test_an_output_is_classified(client: triton.InferenceServerClient, world: World) -> None:
+    array = np.array([[0.25, 0.75], [2, -1]], np.float32)
+    output = triton.InferRequestedOutput("y", class_count=2)
+
+    result = client.infer("identity-fp32", [infer_input("x", array)], outputs=[output], headers=world.metadata)
+
+    assert result.as_numpy("y").tolist() == [
+        [b"0.750000:1:dog", b"0.250000:0:cat"],
+        [b"2.000000:0:cat", b"-1.000000:1:dog"],
+    ]

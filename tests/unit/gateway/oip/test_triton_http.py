@@ -25,11 +25,11 @@ def infer_input(name: str, array: np.ndarray, binary: bool = True) -> triton.Inf
 
 
 def test_the_server_is_live_and_ready(client: triton.InferenceServerClient, world: World) -> None:
-    assert client.is_server_live(headers=world.headers)
-    assert client.is_server_ready(headers=world.headers)
+    assert client.is_server_live()  # without a key
+    assert client.is_server_ready()
     metadata = client.get_server_metadata(headers=world.headers)
     assert metadata["name"] == "tidepool"
-    assert {"binary_tensor_data", "model_repository"} <= set(metadata["extensions"])
+    assert {"binary_tensor_data", "classification", "model_repository"} <= set(metadata["extensions"])
 
 
 def test_a_model_has_metadata(client: triton.InferenceServerClient, world: World) -> None:
@@ -151,3 +151,51 @@ def test_an_error_message_says_what_to_change(client: triton.InferenceServerClie
         client.infer("identity-fp32", [too_wide], headers=world.headers)
 
     assert caught.value.status() == "400"
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_nan_and_infinity_travel_as_json(client: triton.InferenceServerClient, world: World, datatype: str) -> None:
+    array = np.array([[np.nan, np.inf], [-np.inf, 1.5]], DATATYPES[datatype].numpy)
+
+    result = client.infer(
+        f"identity-{datatype.lower()}",
+        [infer_input("x", array, binary=False)],
+        outputs=[triton.InferRequestedOutput("y", binary_data=False)],
+        headers=world.headers,
+    )
+
+    np.testing.assert_array_equal(result.as_numpy("y"), array)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_an_output_is_classified(client: triton.InferenceServerClient, world: World, binary: bool) -> None:
+    array = np.array([[0.25, 0.75], [2, -1]], np.float32)
+    output = triton.InferRequestedOutput("y", binary_data=binary, class_count=1)
+
+    result = client.infer("identity-fp32", [infer_input("x", array)], outputs=[output], headers=world.headers)
+
+    assert result.get_output("y")["datatype"] == "BYTES"
+    classes = [value if isinstance(value, str) else value.decode() for value in result.as_numpy("y").flat]
+    assert classes == ["0.750000:1:dog", "2.000000:0:cat"]
+    assert result.as_numpy("y").shape == (2, 1)
+
+
+def test_a_model_without_a_batch_axis_is_classified(client: triton.InferenceServerClient, world: World) -> None:
+    array = np.array([[1, 5, 2], [9, np.nan, 5]], np.float32)
+    output = triton.InferRequestedOutput("y", class_count=10)
+
+    result = client.infer("matrix", [infer_input("x", array)], outputs=[output], headers=world.headers)
+
+    classes = [b"9.000000:3", b"5.000000:1", b"5.000000:5", b"2.000000:2", b"1.000000:0", b"nan:4"]
+    assert result.as_numpy("y").tolist() == classes
+
+
+def test_integers_are_classified_and_texts_are_not(client: triton.InferenceServerClient, world: World) -> None:
+    output = triton.InferRequestedOutput("y", class_count=2)
+    numbers, texts = np.array([[3, 7]], np.int64), np.array([[b"a", b"b"]], object)
+
+    result = client.infer("identity-int64", [infer_input("x", numbers)], outputs=[output], headers=world.headers)
+
+    assert result.as_numpy("y").tolist() == [[b"7:1:dog", b"3:0:cat"]]
+    with pytest.raises(InferenceServerException, match="has texts"):
+        client.infer("identity-bytes", [infer_input("x", texts)], outputs=[output], headers=world.headers)

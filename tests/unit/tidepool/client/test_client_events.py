@@ -119,6 +119,10 @@ def test_an_empty_stream_has_no_events() -> None:
     assert Server(httpx.Response(200, headers=SSE, content=b"")).ids() == []
 
 
+def test_a_job_that_has_ended_has_no_more_events() -> None:
+    assert Server(httpx.Response(204)).ids() == []
+
+
 def test_a_response_that_is_not_an_event_stream_raises_an_error() -> None:
     with pytest.raises(ApiError) as caught:
         Server(httpx.Response(200, content=b"<html>")).ids()

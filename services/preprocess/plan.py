@@ -1,0 +1,95 @@
+"""Plans a dataset from its archive: the class, split and place of each image, and the size and mode of all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from contract.base import Frozen, Whole
+from contract.choices import Choice
+from contract.datasets import DatasetWarning, Rejected, Split
+from contract.images import ImageSpec
+from contract.kinds.preprocess import PreprocessSpec
+from media.archives.archive import Archive
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from services.preprocess.decisions import decide
+from services.preprocess.layout import ImageFile, arrange
+from services.preprocess.sampling import sample_images
+from services.preprocess.split import assign_splits
+from worker.members import with_places
+
+SPLITS = tuple(Split)
+
+
+class PlanHead(Frozen):
+    """What all parts of a dataset share; `image` is decided, `inflated` counts the bytes read to plan.
+
+    `check_grey`: mode L was decided from some of the images, so each is checked for colour.
+    """
+
+    classes: tuple[str, ...]
+    image: ImageSpec
+    check_grey: bool
+    strict: bool
+    decisions: tuple[Choice, ...]
+    warnings: tuple[DatasetWarning, ...]
+    rejected: Whole
+    rejected_files: tuple[Rejected, ...]
+    inflated: Whole
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The head, and a row for each image in the order of the archive.
+
+    The columns are `path`, `member` (its name as stored), `label` and `split` (numbers in `classes` and SPLITS), and
+    the member's place.
+    """
+
+    head: PlanHead
+    rows: pa.Table
+
+
+def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits) -> Plan:
+    """Plan the dataset of an archive; the same for the same archive and spec.
+
+    Raise BadArchive if the archive is unreadable, BadDataset if its files do not form a dataset.
+    """
+    rejections = Rejections()
+    with Archive(path, limits, rejections) as archive:
+        images = arrange(archive.names, archive.read, archive.limits, rejections)
+        classes = tuple(sorted({image.label for image in images}))
+        rows = _rows(archive, images, spec, classes)
+        names = rows["path"].to_pylist()
+        sample = sample_images(len(names), lambda number, most: archive.head(names[number], most))
+        image, decisions = decide(spec.image, sample)
+        head = PlanHead(
+            classes=classes,
+            image=image,
+            check_grey=any(choice.what == "image.mode" and choice.value == "L" for choice in decisions),
+            strict=spec.strict,
+            decisions=decisions,
+            warnings=(),
+            rejected=len(rejections),
+            rejected_files=rejections.first(),
+            inflated=archive.inflated,
+        )
+    return Plan(head, rows)
+
+
+def _rows(archive: Archive, images: tuple[ImageFile, ...], spec: PreprocessSpec, classes: tuple[str, ...]) -> pa.Table:
+    labels = {label: number for number, label in enumerate(classes)}
+    by_split = assign_splits(images, spec.split)
+    ordered = [(image, number) for number, split in enumerate(SPLITS) for image in by_split[split]]
+    return with_places(
+        pa.table(
+            {
+                "path": [image.name for image, _ in ordered],
+                "member": [archive.member(image.name) for image, _ in ordered],
+                "label": pa.array([labels[image.label] for image, _ in ordered], pa.int32()),
+                "split": pa.array([split for _, split in ordered], pa.int8()),
+            }
+        ),
+        [archive.place(image.name) for image, _ in ordered],
+    )

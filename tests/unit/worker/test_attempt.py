@@ -1,0 +1,68 @@
+"""An attempt reads the requests of its worker process."""
+
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from contract.access import DEFAULT_PROJECT
+from contract.errors import Draining
+from contract.jobs import JobKind
+from services.storage.database import Database
+from services.storage.jobs.claims import Claim
+from services.storage.memory_objects import MemoryObjects
+from services.storage.stores import Stores
+from tests.examples import TRAIN_REQUEST
+from worker.attempt import Attempt, StopEarly
+
+
+@pytest.fixture
+def stores() -> Stores:
+    return Stores(Database.in_memory(), MemoryObjects())
+
+
+@pytest.fixture
+def claim(stores: Stores) -> Claim:
+    stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
+    claim = stores.leases.claim(JobKind.TRAIN, "worker")
+    assert claim is not None
+    return claim
+
+
+@pytest.fixture
+def attempt(stores: Stores, claim: Claim, pipe: tuple[Connection, Connection], tmp_path: Path) -> Attempt:
+    return Attempt(claim, stores, tmp_path, pipe[1])
+
+
+@pytest.fixture
+def pipe() -> tuple[Connection, Connection]:
+    """The worker's end and the attempt's end."""
+    return Pipe()
+
+
+def test_an_attempt_stops_early_when_it_is_asked_to(attempt: Attempt, pipe: tuple[Connection, Connection]) -> None:
+    assert not attempt.stop_early
+
+    pipe[0].send(StopEarly())
+
+    attempt.check_stop()
+    assert attempt.stop_early
+
+
+def test_a_drain_is_raised_by_the_next_check_only(attempt: Attempt, pipe: tuple[Connection, Connection]) -> None:
+    pipe[0].send(StopEarly())
+    pipe[0].send(Draining("the worker is shutting down"))
+
+    assert attempt.stop_early
+    with pytest.raises(Draining):
+        attempt.check_stop()
+    attempt.check_stop()
+
+
+def test_a_later_attempt_stops_early_from_its_start(
+    stores: Stores, claim: Claim, pipe: tuple[Connection, Connection], tmp_path: Path
+) -> None:
+    kept = Claim(claim.job, claim.lease, keep_best=True)
+
+    assert Attempt(kept, stores, tmp_path, pipe[1]).stop_early
