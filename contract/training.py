@@ -26,9 +26,13 @@ class Mlp(Frozen):
 
 
 class Cnn(Frozen):
-    """A small residual network, the default: the best accuracy for its training time."""
+    """A small residual network: the best accuracy for its training time.
+
+    `width` multiplies its channels; 2 takes about three times as long, 4 about eight times.
+    """
 
     name: Literal["cnn"] = "cnn"
+    width: Literal[1, 2, 4] = 1
 
 
 class ResNet18(Frozen):
@@ -82,6 +86,9 @@ class Sgd(Frozen):
 
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
+
+BACKBONE_NAMES = ("lite0",)  # pretrained networks that come with Tidepool
+DEFAULT_SECONDS = 60  # of a training without a budget, on two cores: what its defaults are chosen for
 
 Method = Literal["probe", "fine_tune", "scratch"]
 ClassWeights = Literal["none", "balanced"]
@@ -202,7 +209,7 @@ class ModelManifest(Outcome):
     `batched` if the first axis of every input and output is a batch of independent rows. An uploaded model has no
     dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
-    `unknown_below` should be read as "unknown".
+    `unknown_below` should be read as "unknown". `state` has the weights of a model trained here, to train it further.
     """
 
     artifact: ObjectRef
@@ -223,6 +230,7 @@ class ModelManifest(Outcome):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    state: ObjectRef | None = None
 
     @property
     def card(self) -> ModelCard:

@@ -1,6 +1,6 @@
 """Training data: images in shards, and their order in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+EXAMPLES = 5  # images in a message
 
 Indices = NDArray[np.int64]
 ShardFiles = tuple[Path, Path]  # images.npy and labels.npy
@@ -40,9 +42,18 @@ class ShardedImages:
         return torch.from_numpy(images), torch.from_numpy(self.labels[indices])
 
 
+def numbers(indices: Indices) -> str:
+    """Name images by their numbers, up to EXAMPLES of them."""
+    shown = ", ".join(str(index) for index in indices[:EXAMPLES])
+    return f"{shown} …" if len(indices) > EXAMPLES else shown
+
+
 @dataclass(frozen=True)
 class TrainingData:
-    """The splits used in training. `shape` is (C, H, W); `mean` and `std` are per channel, of pixels in 0..1."""
+    """The splits used in training. `shape` is (C, H, W); `mean` and `std` are per channel, of pixels in 0..1.
+
+    `describe` names training images for people, such as by their paths.
+    """
 
     train: ShardedImages
     val: ShardedImages
@@ -50,6 +61,7 @@ class TrainingData:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    describe: Callable[[Indices], str] = numbers
 
 
 def batches(order: Indices, size: int) -> list[Indices]:

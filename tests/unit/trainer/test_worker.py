@@ -19,12 +19,22 @@ from contract.models import METADATA_KEY, ModelCard
 from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.memory_objects import MemoryObjects
-from services.trainer import worker
+from services.trainer import methods
 from services.trainer.worker import train
 from tests.support.training_data import MEAN, STD, separable, stored, train_spec
 
 CLASSES = ("ant", "bee", "cat")
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Models:
+    """The models that a task has published, by name."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, ModelManifest] = {}
+
+    def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
+        return Reference(name=reference.name, version=1), self.published[reference.name]
 
 
 class MemoryTask:
@@ -34,6 +44,8 @@ class MemoryTask:
         self.folder = folder
         self.objects = MemoryObjects()
         self.datasets = self
+        self.models = Models()
+        self.stop_early = False
         self.job = Job(
             id="job-1",
             kind=JobKind.TRAIN,
@@ -187,7 +199,7 @@ def test_layers_that_do_not_fit_the_images_are_rejected(tmp_path: Path) -> None:
 
 
 def test_gpu_out_of_memory_error_suggests_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(methods.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
 
     with pytest.raises(JobFailed, match="smaller batch_size"):
         train(MemoryTask(tmp_path))
