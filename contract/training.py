@@ -203,6 +203,16 @@ class OnnxInfo(Frozen):
     parity_max_abs_diff: float | None
 
 
+class FeatureFile(Frozen):
+    """Features of a dataset's images by the hash of the image, to compute each of them once.
+
+    `key` names how they were computed: backbone, image spec and normalization.
+    """
+
+    key: str
+    file: ObjectRef
+
+
 class ModelManifest(Outcome):
     """Describes one version of a model completely.
 
@@ -210,6 +220,7 @@ class ModelManifest(Outcome):
     dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
     `unknown_below` should be read as "unknown". `state` has the weights of a model trained here, to train it further.
+    `features` are kept with the dataset when the job ends, not with the model.
     """
 
     artifact: ObjectRef
@@ -231,6 +242,7 @@ class ModelManifest(Outcome):
     serving: VariantName = "fp32"
     unknown_below: float | None = None
     state: ObjectRef | None = None
+    features: FeatureFile | None = None
 
     @property
     def card(self) -> ModelCard:

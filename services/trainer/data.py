@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from contract.datasets import Split
+from media.image_index import read_index
+
 EXAMPLES = 5  # images in a message
 
 Indices = NDArray[np.int64]
@@ -46,6 +49,24 @@ def numbers(indices: Indices) -> str:
     """Name images by their numbers, up to EXAMPLES of them."""
     shown = ", ".join(str(index) for index in indices[:EXAMPLES])
     return f"{shown} …" if len(indices) > EXAMPLES else shown
+
+
+class IndexedImages:
+    """The hashes and paths of a dataset's images, in the order of `ShardedImages`; read when they are needed."""
+
+    def __init__(self, index: Path) -> None:
+        self._index = index
+
+    def hashes(self, split: Split) -> list[bytes]:
+        """Return the SHA-256 digests of a split's original images."""
+        hashes: list[bytes] = read_index(self._index, ["sha256"], split)["sha256"].to_pylist()
+        return hashes
+
+    def describe(self, indices: Indices) -> str:
+        """Name training images by their paths, up to EXAMPLES of them."""
+        paths = read_index(self._index, ["path"], Split.TRAIN)["path"]
+        shown = ", ".join(str(paths[int(index)]) for index in indices[:EXAMPLES])
+        return f"{shown} and {len(indices) - EXAMPLES} others" if len(indices) > EXAMPLES else shown
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,25 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from contract.choices import Choice
+from contract.datasets import Split
 from contract.errors import JobFailed
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
-from contract.training import Epoch, Method
+from contract.references import Reference
+from contract.training import Epoch, FeatureFile, Method
 from services.trainer import decisions, probe
 from services.trainer import train as training
+from services.trainer.backbones.registry import BACKBONES
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import Indices, ShardedImages, TrainingData
+from services.trainer.data import IndexedImages, Indices, TrainingData
+from services.trainer.feature_cache import FeatureCache, features_key
 from services.trainer.features import export_body, extract
 from services.trainer.learner import blueprint_of
 from services.trainer.network import Blueprint, Network
@@ -48,6 +52,7 @@ class Candidate:
     device: str = "cpu"
     probe: Probe | None = None
     body: Path | None = None  # the ONNX file of the network without its head
+    features: FeatureFile | None = None  # to keep with the dataset
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -65,6 +70,7 @@ class Session:
     preprocessing: Preprocessing
     state: State | None  # of the model or backbone that `init_from` names
     origin: Callable[[str], State]
+    index: IndexedImages | None
     started: float
 
     @cached_property
@@ -95,7 +101,8 @@ class Session:
         if plan.start and self.spec.init_from is None and best.method != "scratch":
             because = "a network that has seen a million photos needs few of yours"
             choices.append(Choice(what="init_from", value=plan.start, because=because))
-        return replace(best, choices=(*choices, *best.choices))
+        features = next((candidate.features for candidate in candidates if candidate.features), None)
+        return replace(best, choices=(*choices, *best.choices), features=features)
 
     def _resumed(self, plan: decisions.Plan, checkpoint: Checkpoint) -> list[Candidate]:
         """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
@@ -116,29 +123,48 @@ class Session:
         body = self.task.folder / "body.onnx"
         self.task.report(0.0, f"exporting {start}")
         export_body(network, network.head.in_features, self._preprocessing(state), body)
-        rng = np.random.default_rng(self.spec.seed)
-        most = decisions.most_features(self.spec)
-        samples = [
-            np.sort(rng.permutation(len(s))[:count]) for s, count in ((self.data.train, most), (self.data.val, most))
-        ]
-        total = sum(map(len, samples))
-        features, done = list[tuple[Matrix, Labels]](), 0
-        for split, indices in zip((self.data.train, self.data.val), samples, strict=True):
-            features.append((self._extract(body, split, indices, done, total), split.labels[indices]))
-            done += len(indices)
+        cache = self._cache(start, self._preprocessing(state))
+        features = self._features(body, cache)
         balanced = (self.spec.class_weights or decisions.balance(self.facts)) == "balanced"
         self.task.report(EXTRACTED, "fitting a linear head")
-        head = probe.fit(features[0], features[1], self.data.classes, balanced)
-        return self._probed(start, head, body)
+        head = probe.fit(features[Split.TRAIN], features[Split.VAL], self.data.classes, balanced)
+        return replace(self._probed(start, head, body), features=cache.save() if cache else None)
 
-    def _extract(self, body: Path, split: ShardedImages, indices: Indices, done: int, total: int) -> Matrix:
+    def _features(self, body: Path, cache: FeatureCache | None) -> dict[Split, tuple[Matrix, Labels]]:
+        """Return features and labels of both splits, of a random part of each if there are too many images."""
+        rng = np.random.default_rng(self.spec.seed)
+        most = decisions.most_features(self.spec)
+        splits = {Split.TRAIN: self.data.train, Split.VAL: self.data.val}
+        samples = {split: np.sort(rng.permutation(len(images))[:most]) for split, images in splits.items()}
+        total, done = sum(map(len, samples.values())), 0
+        features = {}
+        for split, indices in samples.items():
+            compute = partial(self._compute, body, split, indices, done, total)
+            if not len(indices):
+                matrix = np.zeros((0, 1), np.float32)
+            elif cache is not None and self.index is not None:
+                hashes = self.index.hashes(split)
+                matrix = cache.complete([hashes[index] for index in indices.tolist()], compute)
+            else:
+                matrix = compute(np.arange(len(indices))).astype(np.float16).astype(np.float32)
+            features[split] = (matrix, splits[split].labels[indices])
+            done += len(indices)
+        return features
+
+    def _compute(self, body: Path, split: Split, indices: Indices, done: int, total: int, positions: Indices) -> Matrix:
         def on_chunk(count: int) -> None:
-            share = (done + count) / total
-            self.task.report(EXTRACTED * share, f"computing features · {done + count:,} of {total:,} images")
+            message = f"computing features · {done + count:,} of {total:,} images"
+            self.task.report(EXTRACTED * (done + count) / total, message)
 
-        if not len(indices):
-            return np.zeros((0, 1), np.float32)
-        return extract(body, split, indices, self.task.folder, on_chunk)
+        images = self.data.train if split is Split.TRAIN else self.data.val
+        return extract(body, images, indices[positions], self.task.folder, on_chunk)
+
+    def _cache(self, start: str, preprocessing: Preprocessing) -> FeatureCache | None:
+        if self.index is None:
+            return None
+        network = BACKBONES[start].digest if start in BACKBONES else start
+        name = Reference.parse(self.spec.dataset).name
+        return FeatureCache(self.task, name, features_key(network, preprocessing))
 
     def _probed(self, start: str, head: Probe, body: Path | None) -> Candidate:
         state = self._start(start)

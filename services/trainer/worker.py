@@ -10,7 +10,7 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.training import BACKBONE_NAMES, EvaluationMetrics, ModelManifest, OnnxInfo, architecture_name
 from services.trainer.backbones.registry import BACKBONES
-from services.trainer.data import ShardedImages, ShardFiles, TrainingData
+from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
@@ -36,6 +36,7 @@ def train(task: Task) -> ModelManifest:
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
     files = fetch(task, dataset)
+    index = fetched_index(task, dataset)
     data = TrainingData(
         train=ShardedImages(files[Split.TRAIN]),
         val=ShardedImages(files[Split.VAL]),
@@ -43,6 +44,7 @@ def train(task: Task) -> ModelManifest:
         classes=len(dataset.classes),
         mean=dataset.mean,
         std=dataset.std,
+        describe=index.describe if index else numbers,
     )
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
 
@@ -52,7 +54,8 @@ def train(task: Task) -> ModelManifest:
         return state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
-    best = Session(task, spec, data, dataset.classes, preprocessing, state, origin, started).best()
+    session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
+    best = session.best()
     return publish(task, dataset, files, best, str(reference), spec)
 
 
@@ -104,6 +107,7 @@ def publish(
         onnx=OnnxInfo(sha256=artifact.sha256, size=artifact.size, opset=OPSET, parity_max_abs_diff=difference),
         decisions=best.choices,
         state=task.put("state.safetensors", state.to_bytes()),
+        features=best.features,
     )
 
 
@@ -124,6 +128,15 @@ def state_of_model(task: Task, name: str, shape: tuple[int, int, int]) -> State:
             "dataset like the one that the model was trained on"
         )
     return state
+
+
+def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
+    """Download the index of the dataset's images; None if an older release has prepared the dataset."""
+    if dataset.index is None:
+        return None
+    path = task.folder / "index.parquet"
+    task.objects.fetch(dataset.index, path)
+    return IndexedImages(path)
 
 
 def described(shape: tuple[int, int, int]) -> str:
