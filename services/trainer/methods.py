@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +14,25 @@ from contract.datasets import Split
 from contract.errors import JobFailed
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
-from contract.references import Reference
-from contract.training import Epoch, FeatureFile, Method
+from contract.training import Method
 from services.trainer import decisions, probe
 from services.trainer import train as training
-from services.trainer.backbones.registry import BACKBONES
+from services.trainer.candidates import Candidate, with_probe
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import IndexedImages, Indices, TrainingData
-from services.trainer.feature_cache import FeatureCache, features_key
-from services.trainer.features import export_body, extract
+from services.trainer.data import IndexedImages, TrainingData
+from services.trainer.feature_source import EXTRACTED, FeatureSource
+from services.trainer.features import export_body
 from services.trainer.learner import blueprint_of
-from services.trainer.network import Blueprint, Network
-from services.trainer.probe import Labels, Matrix, Probe
+from services.trainer.network import Network
+from services.trainer.probe import Probe
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import best_of
 from services.trainer.state import State
 from worker.task import Task
 
-EXTRACTED = 0.3  # the job's progress (0..1) after each stage
-TRIED = 0.4
+TRIED = 0.4  # the job's progress (0..1) after each stage
 TRAINED = 0.92
 RESERVE = 0.05  # of a budget, for the last validation
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A trained network; accuracy and loss are of the validation split, None without one."""
-
-    method: Method
-    network: Network
-    blueprint: Blueprint
-    data: TrainingData
-    choices: tuple[Choice, ...]
-    accuracy: float | None = None
-    loss: float | None = None
-    epochs: tuple[Epoch, ...] = ()
-    device: str = "cpu"
-    probe: Probe | None = None
-    body: Path | None = None  # the ONNX file of the network without its head
-    features: FeatureFile | None = None  # to keep with the dataset
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        return (self.accuracy or 0.0, -(self.loss or 0.0))
 
 
 @dataclass
@@ -123,48 +99,13 @@ class Session:
         body = self.task.folder / "body.onnx"
         self.task.report(0.0, f"exporting {start}")
         export_body(network, network.head.in_features, self._preprocessing(state), body)
-        cache = self._cache(start, self._preprocessing(state))
-        features = self._features(body, cache)
+        source = FeatureSource(self.task, self.spec, self.data, self.index, body)
+        cache = source.cache(start, self._preprocessing(state))
+        features = source.features(cache)
         balanced = (self.spec.class_weights or decisions.balance(self.facts)) == "balanced"
         self.task.report(EXTRACTED, "fitting a linear head")
         head = probe.fit(features[Split.TRAIN], features[Split.VAL], self.data.classes, balanced)
         return replace(self._probed(start, head, body), features=cache.save() if cache else None)
-
-    def _features(self, body: Path, cache: FeatureCache | None) -> dict[Split, tuple[Matrix, Labels]]:
-        """Return features and labels of both splits, of a random part of each if there are too many images."""
-        rng = np.random.default_rng(self.spec.seed)
-        most = decisions.most_features(self.spec)
-        splits = {Split.TRAIN: self.data.train, Split.VAL: self.data.val}
-        samples = {split: np.sort(rng.permutation(len(images))[:most]) for split, images in splits.items()}
-        total, done = sum(map(len, samples.values())), 0
-        features = {}
-        for split, indices in samples.items():
-            compute = partial(self._compute, body, split, indices, done, total)
-            if not len(indices):
-                matrix = np.zeros((0, 1), np.float32)
-            elif cache is not None and self.index is not None:
-                hashes = self.index.hashes(split)
-                matrix = cache.complete([hashes[index] for index in indices.tolist()], compute)
-            else:
-                matrix = compute(np.arange(len(indices))).astype(np.float16).astype(np.float32)
-            features[split] = (matrix, splits[split].labels[indices])
-            done += len(indices)
-        return features
-
-    def _compute(self, body: Path, split: Split, indices: Indices, done: int, total: int, positions: Indices) -> Matrix:
-        def on_chunk(count: int) -> None:
-            message = f"computing features · {done + count:,} of {total:,} images"
-            self.task.report(EXTRACTED * (done + count) / total, message)
-
-        images = self.data.train if split is Split.TRAIN else self.data.val
-        return extract(body, images, indices[positions], self.task.folder, on_chunk)
-
-    def _cache(self, start: str, preprocessing: Preprocessing) -> FeatureCache | None:
-        if self.index is None:
-            return None
-        network = BACKBONES[start].digest if start in BACKBONES else start
-        name = Reference.parse(self.spec.dataset).name
-        return FeatureCache(self.task, name, features_key(network, preprocessing))
 
     def _probed(self, start: str, head: Probe, body: Path | None) -> Candidate:
         state = self._start(start)
@@ -280,9 +221,3 @@ class Session:
 
     def _data(self, state: State) -> TrainingData:
         return replace(self.data, mean=state.mean, std=state.std)
-
-
-def with_probe(network: Network, head: Probe) -> Network:
-    """Set the head of a network to that of a probe; return the network."""
-    network.head.load_state_dict({"weight": head.weight, "bias": head.bias})
-    return network

@@ -10,12 +10,13 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.training import BACKBONE_NAMES, EvaluationMetrics, ModelManifest, OnnxInfo, architecture_name
 from services.trainer.backbones.registry import BACKBONES
+from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
 from services.trainer.features import with_head
-from services.trainer.methods import TRAINED, Candidate, Session
+from services.trainer.methods import TRAINED, Session
 from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.schedule import best_of
