@@ -31,7 +31,6 @@ class Learner:
         self.optimizer = build_optimizer(recipe.optimizer, self.model, recipe.body_rate)
         self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
         self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
-        self._resize: tuple[int, int] | None = model.adapter.size
 
     def move(self, *tensors: Tensor) -> list[Tensor]:
         """Copy the tensors to the device."""
@@ -51,18 +50,12 @@ class Learner:
         return mixed(inputs, targets, changes.mix) if changes.mix else (inputs, targets)
 
     def train_mode(self) -> None:
-        """Switch to training: dropout, the size in training and, if the recipe says so, batch statistics."""
+        """Switch to training: dropout and, if the recipe says so, batch statistics."""
         self.model.train()
-        self.model.adapter.size = self.recipe.resize_in_training or self._resize
         if not self.recipe.batch_statistics:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-
-    def eval_mode(self) -> None:
-        """Switch to the network as it will serve."""
-        self.model.eval()
-        self.model.adapter.size = self._resize
 
     def set_lr(self, factor: float) -> None:
         """Set the learning rates of the next steps to this share of their peaks."""
@@ -94,4 +87,4 @@ class Learner:
 
 def blueprint_of(recipe: Recipe, data: TrainingData) -> Blueprint:
     """Return the network that a recipe trains from scratch."""
-    return Blueprint(shape=data.shape, classes=data.classes, architecture=recipe.architecture, shrink=recipe.shrink)
+    return Blueprint(shape=data.shape, classes=data.classes, architecture=recipe.architecture)

@@ -133,7 +133,7 @@ class Session:
             return "probe", "the training was asked to stop early"
         trained = training.train(
             recipe,
-            self.data,
+            self.data.shrunk(recipe.shrink),
             on_step=lambda progress, _: self.task.report(
                 EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
             ),
@@ -155,6 +155,7 @@ class Session:
         data = self._data(state) if state else self.data
         if state is None:
             recipe = decisions.scratch(self.spec, self.facts, self._seconds())
+            data = data.shrunk(recipe.shrink)
             network, blueprint = None, blueprint_of(recipe, data)
         else:
             recipe = decisions.fine_tune(self.spec, self.facts, state.name, self._seconds())
@@ -163,11 +164,14 @@ class Session:
             network = with_probe(network, head) if head else network
         trained = self._train(recipe, data, network, head)
         best = best_of(trained.epochs)
+        if recipe.shrink > 1:
+            trained.model.adapter.shrink = recipe.shrink
+            blueprint = blueprint.model_copy(update={"shape": self.data.shape, "shrink": recipe.shrink})
         return Candidate(
             method=method,
             network=trained.model,
             blueprint=blueprint,
-            data=data,
+            data=replace(self.data, mean=data.mean, std=data.std),
             choices=decisions.choices(self.spec, recipe, self.facts),
             accuracy=best.val_accuracy,
             loss=best.val_loss,

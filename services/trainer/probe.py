@@ -17,7 +17,7 @@ from contract.errors import Invalid
 from services.trainer.train import class_weights
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)  # strongest first: each fit starts from the one before
-ITERATIONS = 60
+ITERATIONS = 40
 HELD_OUT = 5  # without a validation split, every fifth image of a class chooses the penalty
 
 Matrix = NDArray[np.float32]

@@ -88,7 +88,7 @@ def train(
             best = learner.weights()
         on_epoch(learner.checkpoint(epochs, best, clock.seconds))
     learner.model.load_state_dict(best)
-    learner.eval_mode()
+    learner.model.eval()
     return Trained(learner.model.cpu(), epochs, str(learner.device))
 
 
@@ -157,7 +157,7 @@ def validate(
     """
     if not len(images):
         return None, None
-    learner.eval_mode()
+    learner.model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=learner.device.torch_device)
     for batch in np.array_split(np.arange(len(images)), -(-len(images) // batch_size)):
         pixels, labels = learner.move(*images.take(batch))

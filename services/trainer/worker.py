@@ -51,7 +51,7 @@ def train(task: Task) -> ModelManifest:
 
     def origin(name: str) -> State:
         if name in BACKBONE_NAMES:
-            return State.of_backbone(name, data.shape, BACKBONES[name].side, data.classes)
+            return State.of_backbone(name, data.shape, BACKBONES[name].side_for(data.shape), data.classes)
         return state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
