@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling check docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling bench-training check docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -41,6 +41,9 @@ bench-inference: $(READY) wrk ## Compare predictions with other servers; OPTIONS
 
 bench-scaling: $(READY) wrk ## Compare an autoscaled pool with fixed pools and with the simulator
 	@.venv/bin/python -m benchmarks.scaling $(OPTIONS)
+
+bench-training: $(READY) ## Train on real data sets against targets; OPTIONS="--only clothing --seeds 1"
+	@.venv/bin/python -m benchmarks.training $(OPTIONS)
 
 check: $(READY) ## Lint, types and import rules; under a minute
 	@.venv/bin/ruff check --quiet

@@ -55,6 +55,7 @@ from contract.training import (
     Cnn,
     Epoch,
     EvaluationMetrics,
+    FeatureFile,
     Layers,
     Metrics,
     Mlp,
@@ -352,5 +353,6 @@ EXAMPLES: tuple[Frozen, ...] = (
     LINEAGE,
     VARIANT,
     Augment(flip=False, colour=0.25),
+    FeatureFile(key="0" * 32, file=IMAGES_FILE),
     Budget(minutes=10),
 )

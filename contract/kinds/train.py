@@ -28,7 +28,8 @@ from contract.training import (
     architecture_name,
 )
 
-InitReference = Annotated[ReferenceText, RefersTo("model", built_in=BACKBONE_NAMES)]
+# Marked as a whole: pydantic keeps no marks of the members of a union.
+InitReference = Annotated[ReferenceText | None, RefersTo("model", built_in=BACKBONE_NAMES)]
 _GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
 
 
@@ -45,7 +46,7 @@ class TrainSpec(JobSpec):
     dataset: DatasetReference
     model: Name
     method: Method | None = None
-    init_from: InitReference | None = None
+    init_from: InitReference = None
     architecture: Architecture | None = None
     epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] | None = None
