@@ -153,9 +153,10 @@ def balance(facts: Facts) -> str:
 def worth_training(trial: float, probe: float) -> bool:
     """Return whether a full training from scratch may beat the probe, given their validation accuracies.
 
-    A full training makes at most half the errors of the trial, or five points fewer.
+    A full training is assumed to make at least half the errors of the trial. Photos of clothes: 70 % in the trial, 78 %
+    in full, 90 % with the probe.
     """
-    return (1 - trial) / 2 <= (1 - probe) + 0.05
+    return (1 - trial) / 2 <= (1 - probe) + 0.01
 
 
 def choices(spec: TrainSpec, recipe: Recipe, facts: Facts) -> tuple[Choice, ...]:

@@ -77,7 +77,14 @@ def test_the_trial_has_a_quarter_of_the_epochs() -> None:
 
 @pytest.mark.parametrize(
     ("trial", "probe", "worth"),
-    [(0.55, 0.89, False), (0.96, 0.93, True), (0.2, 0.68, False), (0.9, 1.0, True), (0.85, 1.0, False)],
+    [
+        (0.55, 0.89, False),
+        (0.96, 0.93, True),
+        (0.2, 0.68, False),
+        (0.98, 1.0, True),
+        (0.9, 1.0, False),
+        (0.7, 0.897, False),
+    ],
 )
 def test_a_trial_far_behind_is_not_continued(trial: float, probe: float, worth: bool) -> None:
     assert worth_training(trial, probe) is worth
