@@ -81,7 +81,7 @@ def test_the_trial_has_a_quarter_of_the_epochs() -> None:
         (0.55, 0.89, False),
         (0.96, 0.93, True),
         (0.2, 0.68, False),
-        (0.98, 1.0, True),
+        (0.985, 1.0, True),
         (0.9, 1.0, False),
         (0.7, 0.897, False),
     ],
