@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling bench-preprocess check docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling bench-preprocess bench-training check docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -44,6 +44,9 @@ bench-scaling: $(READY) wrk ## Compare an autoscaled pool with fixed pools and w
 
 bench-preprocess: $(READY) ## Prepare small images and photos, and compare with libjpeg-turbo; OPTIONS="--counts 1000"
 	@.venv/bin/python -m benchmarks.preprocess $(OPTIONS)
+
+bench-training: $(READY) ## Train on real data sets against targets; OPTIONS="--only clothing --seeds 1"
+	@.venv/bin/python -m benchmarks.training $(OPTIONS)
 
 check: $(READY) ## Lint, types and import rules; under a minute
 	@.venv/bin/ruff check --quiet

@@ -19,9 +19,13 @@ Noun = Literal["dataset", "model", "upload"]
 
 @dataclass(frozen=True)
 class RefersTo:
-    """Marks an `Annotated` field as a reference to a stored dataset, model or upload."""
+    """Marks an `Annotated` field as a reference to a stored dataset, model or upload.
+
+    `built_in` are values that refer to nothing stored.
+    """
 
     noun: Noun
+    built_in: tuple[str, ...] = ()
 
 
 DatasetReference = Annotated[ReferenceText, RefersTo("dataset")]
@@ -63,7 +67,7 @@ def references_in(value: Frozen) -> Iterator[tuple[Noun, str]]:
     for name, field in type(value).model_fields.items():
         child = getattr(value, name)
         marks = [mark for mark in field.metadata if isinstance(mark, RefersTo)]
-        if marks and child is not None:
+        if marks and child is not None and child not in marks[0].built_in:
             yield marks[0].noun, child
         elif isinstance(child, Frozen):
             yield from references_in(child)

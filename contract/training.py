@@ -27,9 +27,13 @@ class Mlp(Frozen):
 
 
 class Cnn(Frozen):
-    """A small residual network, the default: the best accuracy for its training time."""
+    """A small residual network: the best accuracy for its training time.
+
+    `width` multiplies its channels; 2 takes about three times as long, 4 about eight times.
+    """
 
     name: Literal["cnn"] = "cnn"
+    width: Literal[1, 2, 4] = 1
 
 
 class ResNet18(Frozen):
@@ -83,6 +87,9 @@ class Sgd(Frozen):
 
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
+
+BACKBONE_NAMES = ("lite0",)  # pretrained networks that come with Tidepool
+DEFAULT_SECONDS = 60  # of a training without a budget, on two cores: what its defaults are chosen for
 
 Method = Literal["probe", "fine_tune", "scratch"]
 ClassWeights = Literal["none", "balanced"]
@@ -173,6 +180,16 @@ class OnnxInfo(Frozen):
     parity_max_abs_diff: float | None
 
 
+class FeatureFile(Frozen):
+    """Features of a dataset's images by the hash of the image, to compute each of them once.
+
+    `key` names how they were computed: backbone, image spec and normalization.
+    """
+
+    key: str
+    file: ObjectRef
+
+
 class ModelManifest(Outcome):
     """Describes one version of a model completely.
 
@@ -180,7 +197,8 @@ class ModelManifest(Outcome):
     dataset, metrics or epochs, and may have no labels and no preprocessing. `artifact` is the fp32 file; `variants` are
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
     `unknown_below` should be read as "unknown". `output` and `max_batch` are those of the card, for a classifier of
-    images.
+    images. `state` has the weights of a model trained here, to train it further. `features` are kept with the dataset
+    when the job ends, not with the model.
     """
 
     artifact: ObjectRef
@@ -204,6 +222,8 @@ class ModelManifest(Outcome):
     output: Output = "logits"
     max_batch: Positive | None = None
     warnings: tuple[ModelWarning, ...] = ()
+    state: ObjectRef | None = None
+    features: FeatureFile | None = None
 
     @property
     def card(self) -> ModelCard:

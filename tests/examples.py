@@ -68,6 +68,7 @@ from contract.training import (
     Budget,
     Cnn,
     Epoch,
+    FeatureFile,
     Layers,
     Mlp,
     ModelManifest,
@@ -442,5 +443,6 @@ EXAMPLES: tuple[Frozen, ...] = (
     LINEAGE,
     VARIANT,
     Augment(flip=False, colour=0.25),
+    FeatureFile(key="0" * 32, file=IMAGES_FILE),
     Budget(minutes=10),
 )

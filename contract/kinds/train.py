@@ -6,12 +6,14 @@ from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Positive
 from contract.choices import Choice
+from contract.errors import Invalid
 from contract.evaluation import EvaluationMetrics
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
-from contract.references import DatasetReference, Reference, ReferenceText
+from contract.references import DatasetReference, Reference, ReferenceText, RefersTo
 from contract.training import (
+    BACKBONE_NAMES,
     RECIPES,
     Architecture,
     Augment,
@@ -26,20 +28,25 @@ from contract.training import (
     architecture_name,
 )
 
+# Marked as a whole: pydantic keeps no marks of the members of a union.
+InitReference = Annotated[ReferenceText | None, RefersTo("model", built_in=BACKBONE_NAMES)]
+_GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
+
 
 class TrainSpec(JobSpec):
     """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
 
     `method` is `probe` (a linear head on the features of a pretrained network), `fine_tune` (the whole pretrained
     network) or `scratch`. `init_from` is a backbone such as `lite0` or a model trained here, such as `pets@3`. An
-    `architecture` means `scratch`, with the recipe of that architecture for every other omitted field. `patience` ends
-    the training after so many epochs without a better validation.
+    `architecture` means `scratch`, with the recipe of that architecture for every other omitted field; so do `epochs`,
+    `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN. `patience` ends the training after
+    so many epochs without a better validation. With a `budget`, training ends when the time is over.
     """
 
     dataset: DatasetReference
     model: Name
     method: Method | None = None
-    init_from: ReferenceText | None = None
+    init_from: InitReference = None
     architecture: Architecture | None = None
     epochs: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     batch_size: Annotated[int, Field(strict=True, ge=2, le=8192)] | None = None
@@ -60,12 +67,33 @@ class TrainSpec(JobSpec):
         name = architecture_name(value["architecture"])
         return RECIPES.get(name, {}) | value if isinstance(name, str) else value
 
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> "TrainSpec":
+        if self.architecture is not None and (self.init_from is not None or self.method not in (None, "scratch")):
+            raise ValueError(
+                "architecture is for training from scratch; leave out method and init_from, or architecture"
+            )
+        if self.method == "scratch" and self.init_from is not None:
+            raise ValueError(
+                "method scratch starts from random weights; leave out init_from, or use fine_tune or probe"
+            )
+        needless = [name for name in _GRADIENT_FIELDS if getattr(self, name) is not None]
+        if self.method == "probe" and needless:
+            raise ValueError(f"a probe is fitted without {needless[0]}; leave it out, or use method fine_tune")
+        return self
+
     @property
     def subject(self) -> Subject:
         return Subject(dataset=Reference.parse(self.dataset).name, model=self.model)
 
     def check(self, manifests: Manifests) -> None:
         self.check_shape(manifests.datasets[self.dataset].image.shape)
+        origin = manifests.models.get(self.init_from or "")
+        if origin is not None and origin.state is None:
+            raise Invalid(
+                f"{self.init_from} has no weights to start from, because it was uploaded or is of an older release; "
+                f"name a model that this release trained, or a backbone: {', '.join(BACKBONE_NAMES)}"
+            )
 
     def check_shape(self, image: tuple[int, int, int]) -> None:
         """Raise BadModel if the layer list cannot take images of (channels, height, width)."""

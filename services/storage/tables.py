@@ -148,6 +148,15 @@ dataset_versions = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+features = Table(
+    "features",
+    metadata,
+    Column("dataset", String(63), ForeignKey("datasets.name"), primary_key=True),
+    Column("key", String(63), primary_key=True),
+    Column("file", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 models = Table(
     "models",
     metadata,

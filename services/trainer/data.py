@@ -1,13 +1,21 @@
 """Training data: images in shards, and their order in batches."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from contract.datasets import Split
+from media.image_index import read_index
+
+SHRUNK_AT_ONCE = 64  # images
+EXAMPLES = 5  # images in a message
 
 Indices = NDArray[np.int64]
 ShardFiles = tuple[Path, Path]  # images.npy and labels.npy
@@ -40,9 +48,59 @@ class ShardedImages:
         return torch.from_numpy(images), torch.from_numpy(self.labels[indices])
 
 
+class MemoryImages(ShardedImages):
+    """The images (n, C, H, W) and labels of a split in memory."""
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        self._images = [images]
+        self.labels = labels
+        self._ends = np.array([len(labels)])
+
+
+def shrunk(images: ShardedImages, factor: int) -> ShardedImages:
+    """Return the images with squares of `factor` pixels a side averaged, in memory.
+
+    Training reads each image many times, so it is shrunk once instead of in every step.
+    """
+    if factor == 1 or not len(images):
+        return images
+    parts = []
+    for indices in np.array_split(np.arange(len(images)), -(-len(images) // SHRUNK_AT_ONCE)):
+        pixels, _ = images.take(indices)
+        parts.append(avg_pool2d(pixels.float(), factor).round().to(torch.uint8).numpy())
+    return MemoryImages(np.concatenate(parts), images.labels)
+
+
+def numbers(indices: Indices) -> str:
+    """Name images by their numbers, up to EXAMPLES of them."""
+    shown = ", ".join(str(index) for index in indices[:EXAMPLES])
+    return f"{shown} …" if len(indices) > EXAMPLES else shown
+
+
+class IndexedImages:
+    """The hashes and paths of a dataset's images, in the order of `ShardedImages`; read when they are needed."""
+
+    def __init__(self, index: Path) -> None:
+        self._index = index
+
+    def hashes(self, split: Split) -> list[bytes]:
+        """Return the SHA-256 digests of a split's original images."""
+        hashes: list[bytes] = read_index(self._index, ["sha256"], split)["sha256"].to_pylist()
+        return hashes
+
+    def describe(self, indices: Indices) -> str:
+        """Name training images by their paths, up to EXAMPLES of them."""
+        paths = read_index(self._index, ["path"], Split.TRAIN)["path"]
+        shown = ", ".join(str(paths[int(index)]) for index in indices[:EXAMPLES])
+        return f"{shown} and {len(indices) - EXAMPLES} others" if len(indices) > EXAMPLES else shown
+
+
 @dataclass(frozen=True)
 class TrainingData:
-    """The splits used in training. `shape` is (C, H, W); `mean` and `std` are per channel, of pixels in 0..1."""
+    """The splits used in training. `shape` is (C, H, W); `mean` and `std` are per channel, of pixels in 0..1.
+
+    `describe` names training images for people, such as by their paths.
+    """
 
     train: ShardedImages
     val: ShardedImages
@@ -50,6 +108,13 @@ class TrainingData:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    describe: Callable[[Indices], str] = numbers
+
+    def shrunk(self, factor: int) -> Self:
+        """Return the data with squares of `factor` pixels a side averaged."""
+        channels, height, width = self.shape
+        shape = (channels, height // factor, width // factor)
+        return replace(self, train=shrunk(self.train, factor), val=shrunk(self.val, factor), shape=shape)
 
 
 def batches(order: Indices, size: int) -> list[Indices]:

@@ -3,30 +3,32 @@
 import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint, Weights
 from services.trainer.data import TrainingData
 from services.trainer.device import Device, make_deterministic
-from services.trainer.model import build
+from services.trainer.network import Blueprint, Network
 from services.trainer.optimization import build_optimizer
 from services.trainer.recipe import Recipe
-from services.trainer.transforms import Normalize
+from services.trainer.transforms import Normalize, augment, mixed
 
 
 class Learner:
     """A network in training with its optimizer and gradient scaler, on one device."""
 
-    def __init__(self, recipe: Recipe, data: TrainingData) -> None:
-        """Initialize the weights from the seed; raises BadModel."""
+    def __init__(self, recipe: Recipe, data: TrainingData, start: Network | None = None) -> None:
+        """Copy the weights of `start`, or draw them from the seed; raises BadModel."""
         torch.manual_seed(recipe.seed)
-        model = build(recipe.architecture, data.shape, data.classes)
+        model = copy.deepcopy(start) or blueprint_of(recipe, data).build()
+        self.recipe = recipe
         self.device = Device.pick(model)
         make_deterministic(self.device.torch_device)
+        model.body.requires_grad_(recipe.body_rate > 0)
         self.model = convert_conv2d_weight_memory_format(model.to(self.device.torch_device), self.device.memory_format)
-        self.optimizer = build_optimizer(recipe.optimizer, self.model)
+        self.optimizer = build_optimizer(recipe.optimizer, self.model, recipe.body_rate)
         self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
         self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
 
@@ -39,16 +41,32 @@ class Learner:
         normalized: Tensor = self._normalize(images)
         return normalized.contiguous(memory_format=self.device.memory_format)
 
-    def set_lr(self, lr: float) -> None:
-        """Set the learning rate of the next steps."""
+    def batch(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the augmented, normalized input of a step, and its targets (n, classes)."""
+        changes = self.recipe.augment
+        if changes is None:
+            return self.inputs(images), targets
+        inputs = self.inputs(augment(images, changes))
+        return mixed(inputs, targets, changes.mix) if changes.mix else (inputs, targets)
+
+    def train_mode(self) -> None:
+        """Switch to training: dropout and, if the recipe says so, batch statistics."""
+        self.model.train()
+        if not self.recipe.batch_statistics:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def set_lr(self, factor: float) -> None:
+        """Set the learning rates of the next steps to this share of their peaks."""
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = group["peak"] * factor
 
     def weights(self) -> Weights:
         """Return a copy of the network's weights."""
         return copy.deepcopy(self.model.state_dict())
 
-    def checkpoint(self, epochs: tuple[Epoch, ...], best: Weights) -> Checkpoint:
+    def checkpoint(self, epochs: tuple[Epoch, ...], best: Weights, seconds: float) -> Checkpoint:
         """Return a copy of everything that `resume` needs."""
         return Checkpoint(
             model=self.weights(),
@@ -56,6 +74,8 @@ class Learner:
             scaler=self.scaler.state_dict(),
             best=best,
             epochs=epochs,
+            recipe=self.recipe,
+            seconds=seconds,
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -63,3 +83,8 @@ class Learner:
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(copy.deepcopy(checkpoint.optimizer))
         self.scaler.load_state_dict(checkpoint.scaler)
+
+
+def blueprint_of(recipe: Recipe, data: TrainingData) -> Blueprint:
+    """Return the network that a recipe trains from scratch."""
+    return Blueprint(shape=data.shape, classes=data.classes, architecture=recipe.architecture)

@@ -33,7 +33,7 @@ def parameters(model: nn.Module) -> int:
 def _build(architecture: Architecture, shape: tuple[int, int, int], classes: int) -> nn.Module:
     match architecture:
         case Cnn():
-            return cnn(shape, classes)
+            return cnn(shape, classes, architecture.width)
         case ResNet18():
             return resnet18(shape, classes)
         case Mlp():

@@ -12,16 +12,20 @@ WARM_UP = 0.25  # share of the steps in which `onecycle` raises the learning rat
 START = 1 / 25  # initial learning rate of `onecycle`, as a share of the peak
 
 
-def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimizer(spec: Optimizer, model: nn.Module, body_rate: float = 1.0) -> torch.optim.Optimizer:
     """Build Adam, or SGD with Nesterov momentum; weight decay applies to matrices and filters, not to biases and norms.
 
-    The implementations are PyTorch's fused ones.
+    The learning rate of the weights outside of the head is `body_rate` times the rate of the spec; 0 leaves them out.
+    `peak` in each group is its rate before the schedule. The implementations are PyTorch's fused ones.
     """
-    weights = list(model.parameters())
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": spec.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = []
+    for is_head, rate in ((True, spec.lr), (False, spec.lr * body_rate)):
+        weights = [w for name, w in model.named_parameters() if name.startswith("head.") == is_head and rate > 0]
+        for decays in (True, False):
+            members = [weight for weight in weights if (weight.ndim > 1) == decays]
+            decay = spec.weight_decay if decays else 0.0
+            groups.append({"params": members, "weight_decay": decay, "lr": rate, "peak": rate})
+    groups = [group for group in groups if group["params"]]
     if isinstance(spec, Adam):
         return torch.optim.Adam(groups, lr=spec.lr, fused=True)
     return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=True)

@@ -11,7 +11,8 @@ from services.trainer.data import TrainingData
 from services.trainer.evaluate import Signature, run
 from services.trainer.transforms import Normalize
 
-MAX_IMAGES = 256
+MAX_IMAGES, MIN_IMAGES = 256, 32
+PIXELS = 256 * 64 * 64  # fewer images if they are larger: PyTorch computes few of them a second
 BATCH_SIZE = 16
 TOLERANCE = 1e-3  # relative to the largest logit, or absolute if all logits are below 1
 
@@ -19,11 +20,14 @@ TOLERANCE = 1e-3  # relative to the largest logit, or absolute if all logits are
 def parity(model: nn.Module, exported: Path, data: TrainingData, folder: Path) -> tuple[float, Signature]:
     """Return the largest absolute difference of a logit, and the exported model's signature.
 
-    Compares up to MAX_IMAGES images of the validation split, or of the training split if there is no validation split.
+    Compares up to MAX_IMAGES images, or fewer large ones, of the validation split, or of the training split if there
+    is no validation split.
     Raises JobFailed if the difference is over the tolerance, or the exported model does not run.
     """
     split = data.val if len(data.val) else data.train
-    images, _ = split.take(np.arange(min(MAX_IMAGES, len(split))))
+    _, height, width = data.shape
+    count = min(MAX_IMAGES, max(MIN_IMAGES, PIXELS // (height * width)))
+    images, _ = split.take(np.arange(min(count, len(split))))
     file = folder / "parity.npy"
     np.save(file, images.numpy())
     logits, signature = run(exported, file)

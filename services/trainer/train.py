@@ -1,6 +1,5 @@
 """The training loop. It does not depend on jobs, the database or the object store."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +7,22 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
 
 from contract.errors import Invalid
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.learner import Learner
+from services.trainer.network import Network
 from services.trainer.optimization import lr_factor
 from services.trainer.recipe import Recipe
-from services.trainer.transforms import augment
+from services.trainer.schedule import Clock, best_of
 
 REPORT_INTERVAL_S = 0.5
+LARGEST_LOSS = 1e6  # nats; a larger loss means that the training has diverged
 
 OnStep = Callable[[float, str], None]
 OnEpoch = Callable[[Checkpoint], None]
@@ -31,40 +33,52 @@ OnBatch = Callable[[float, Tensor, int], None]
 class Trained:
     """The network with the weights of its best epoch (CPU, float32, evaluation mode), its epochs and its device."""
 
-    model: nn.Module
+    model: Network
     epochs: tuple[Epoch, ...]
     device: str
 
 
 def train(
-    recipe: Recipe, data: TrainingData, *, on_step: OnStep, on_epoch: OnEpoch, start: Checkpoint | None = None
+    recipe: Recipe,
+    data: TrainingData,
+    *,
+    on_step: OnStep,
+    on_epoch: OnEpoch,
+    network: Network | None = None,
+    start: Checkpoint | None = None,
+    stop_early: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Fit a network to the training split and keep the weights of the best epoch.
 
     `on_step(progress 0..1, message)` is called after the first step and then about twice a second, and
-    `on_epoch(checkpoint)` after each epoch; an exception in either ends the training. On a CPU, the same seed and
-    number of threads give the same weights, bit for bit, also when resumed from `start`. Reseeds torch's global
-    generator. Raises BadModel, and Invalid if there are fewer than two training images or the loss is not finite.
+    `on_epoch(checkpoint)` after each epoch; an exception in either ends the training. Training ends after the epochs or
+    seconds of the recipe, after `patience` epochs without a better one, or in the current epoch once `stop_early()`.
+    On a CPU, the same seed and number of threads give the same weights, bit for bit, also when resumed from `start`,
+    unless the recipe has `seconds`. Starts from the weights of `network`, if given. Reseeds torch's global generator.
+    Raises BadModel, and Invalid if there are fewer than two training images, the loss is not finite or too large, or
+    `start` is of another recipe.
     """
     if len(data.train) < 2:
         raise Invalid("the training split has fewer than two images")
-    learner = Learner(recipe, data)
+    learner = Learner(recipe, data, network)
     epochs, best = (start.epochs, start.best) if start else ((), learner.weights())
     if start:
+        if changes := recipe.changes(start.recipe):
+            raise Invalid(f"the training cannot resume, because its recipe has changed: {changes}; submit it again")
         learner.resume(start)
-    reporter = Reporter(recipe.epochs, on_step)
-    for number in range(len(epochs) + 1, recipe.epochs + 1):
-        started = time.monotonic()
+    clock = Clock(recipe, start.seconds if start else 0.0, stop_early)
+    reporter = Reporter(None if recipe.seconds else recipe.epochs, on_step)
+    while not clock.over(epochs):
+        number, started = len(epochs) + 1, time.monotonic()
         report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
-        loss_sum = _train_epoch(learner, recipe, data.train, number, on_batch=report)
-        train_loss = loss_sum.item() / len(data.train)
-        report_validation = partial(report, number / recipe.epochs, loss_sum, len(data.train))
+        loss_sum, seen = train_epoch(learner, data, number, clock, on_batch=report)
+        report_validation = partial(report, clock.progress(number, 0.0), loss_sum, seen)
         val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
-        if not math.isfinite(train_loss + (val_loss or 0.0)):
-            raise Invalid(f"the training diverged in epoch {number}; use a learning rate below {recipe.optimizer.lr:g}")
+        if not (val_loss or 0.0) < LARGEST_LOSS:
+            raise diverged(recipe, f"the loss on the validation split is {val_loss:g} after epoch {number}")
         epoch = Epoch(
             epoch=number,
-            train_loss=train_loss,
+            train_loss=loss_sum.item() / seen,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             seconds=time.monotonic() - started,
@@ -72,37 +86,65 @@ def train(
         epochs = (*epochs, epoch)
         if best_of(epochs) is epoch:
             best = learner.weights()
-        on_epoch(learner.checkpoint(epochs, best))
+        on_epoch(learner.checkpoint(epochs, best, clock.seconds))
     learner.model.load_state_dict(best)
-    return Trained(learner.model.cpu().eval(), epochs, str(learner.device))
+    learner.model.eval()
+    return Trained(learner.model.cpu(), epochs, str(learner.device))
 
 
-def _train_epoch(learner: Learner, recipe: Recipe, images: ShardedImages, number: int, on_batch: OnBatch) -> Tensor:
-    """Train on every image once, in random order, and return the sum of their losses, a scalar on the device.
+def train_epoch(
+    learner: Learner, data: TrainingData, number: int, clock: Clock, on_batch: OnBatch
+) -> tuple[Tensor, int]:
+    """Train on every image once, in random order; return the sum of their losses, on the device, and their number.
 
-    `on_batch(progress of the training, sum of the losses in this epoch, number of images so far)` is called after each.
+    Ends early if the time is over. `on_batch(progress of the training, sum of the losses in this epoch, number of
+    images so far)` is called after each batch. Raises Invalid if the loss is not finite or too large.
     """
+    recipe, images = learner.recipe, data.train
     random = np.random.default_rng((recipe.seed, number))  # seeded in every epoch, so that training can resume at any
     torch.manual_seed(int(random.integers(2**63)))
     order = batches(random.permutation(len(images)), recipe.batch_size)
-    steps = len(order) * recipe.epochs
-    seen, loss_sum = 0, torch.zeros((), device=learner.device.torch_device)
-    learner.model.train()
-    for step, batch in enumerate(order, start=len(order) * (number - 1)):
-        learner.set_lr(recipe.optimizer.lr * lr_factor(recipe.schedule, step / steps))
+    weights = class_weights(images.labels, data.classes) if recipe.class_weights == "balanced" else None
+    class_weight = None if weights is None else weights.to(learner.device.torch_device)
+    seen, losses, loss_sum = 0, list[Tensor](), torch.zeros((), device=learner.device.torch_device)
+    learner.train_mode()
+    for step, batch in enumerate(order):
+        learner.set_lr(lr_factor(recipe.schedule, clock.progress(number, step / len(order))))
         pixels, labels = learner.move(*images.take(batch))
+        inputs, targets = learner.batch(pixels, one_hot(labels, data.classes).float())
         with learner.device.autocast():
-            logits = learner.model(learner.inputs(augment(pixels) if recipe.augment else pixels))
-        loss = cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            logits = learner.model(inputs)
+        loss = cross_entropy(logits.float(), targets, weight=class_weight, label_smoothing=recipe.label_smoothing)
         learner.optimizer.zero_grad()
         # The scaler does nothing unless the precision is float16.
         learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()
         seen += len(batch)
-        loss_sum += loss.detach() * len(batch)
-        on_batch((step + 1) / steps, loss_sum, seen)
-    return loss_sum
+        losses.append(loss.detach())
+        loss_sum += losses[-1] * len(batch)
+        on_batch(clock.progress(number, (step + 1) / len(order)), loss_sum, seen)
+        if clock.stops():
+            break
+    bad = ~(torch.stack(losses) < LARGEST_LOSS)  # also NaN; found here, because a look at each would stall a GPU
+    if bad.any():
+        step = int(bad.int().argmax())
+        where = f"epoch {number}, batch {step + 1} of {len(order)}: images {data.describe(order[step])}"
+        raise diverged(recipe, f"the loss became {losses[step].item():g} in {where}")
+    return loss_sum, seen
+
+
+def diverged(recipe: Recipe, what: str) -> Invalid:
+    """Return the error of a training whose loss is not finite or too large."""
+    return Invalid(f"the training diverged: {what}; use a learning rate below {recipe.optimizer.lr:g}")
+
+
+def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """Return a weight for each class, inversely proportional to its images; the mean over all images is 1."""
+    counts = np.bincount(labels, minlength=classes)
+    return torch.from_numpy(
+        np.where(counts, len(labels) / np.maximum(counts, 1) / max((counts > 0).sum(), 1), 0.0)
+    ).float()
 
 
 @torch.no_grad()
@@ -127,22 +169,10 @@ def validate(
     return loss, accuracy
 
 
-def best_of(epochs: tuple[Epoch, ...]) -> Epoch:
-    """Return the epoch with the highest validation accuracy, then the lowest loss, then the first.
-
-    Without validation, return the last epoch.
-    """
-
-    def rank(epoch: Epoch) -> tuple[float, float]:
-        return (epoch.val_accuracy or 0.0, -(epoch.val_loss or 0.0))
-
-    return epochs[-1] if epochs[-1].val_loss is None else max(epochs, key=rank)
-
-
 class Reporter:
     """Passes progress on to `on_step`: the first report, and then at most one per `REPORT_INTERVAL_S`."""
 
-    def __init__(self, epochs: int, on_step: OnStep, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, epochs: int | None, on_step: OnStep, clock: Callable[[], float] = time.monotonic) -> None:
         self._epochs = epochs
         self._on_step = on_step
         self._clock = clock
@@ -156,4 +186,5 @@ class Reporter:
         self._next = now + REPORT_INTERVAL_S
         loss = loss_sum.item() / seen  # a CPU-GPU sync point
         validated = "" if val_accuracy is None else f" · val accuracy {val_accuracy:.3f}"
-        self._on_step(progress, f"epoch {epoch}/{self._epochs} · train loss {loss:.3f}{validated}")
+        total = f"/{self._epochs}" if self._epochs else ""
+        self._on_step(progress, f"epoch {epoch}{total} · train loss {loss:.3f}{validated}")

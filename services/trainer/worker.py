@@ -1,32 +1,33 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
-import torch
+import time
 
 from contract.datasets import DatasetManifest, Split
-from contract.errors import JobFailed
+from contract.errors import BadModel
 from contract.evaluation import EvaluationMetrics
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.training import ModelManifest, OnnxInfo
-from services.trainer import train as training
-from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import ShardedImages, ShardFiles, TrainingData
+from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo, architecture_name
+from services.trainer.backbones.registry import BACKBONES
+from services.trainer.candidates import Candidate
+from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
 from services.trainer.export import OPSET, export
+from services.trainer.features import with_head
 from services.trainer.lineage import lineage_of
+from services.trainer.methods import TRAINED, Session
 from services.trainer.model import parameters
 from services.trainer.parity import parity
-from services.trainer.recipe import Recipe
+from services.trainer.schedule import best_of
+from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
 from worker.task import Task
 
-FETCHED = 0.02  # the job's progress (0..1) after each stage
-TRAINED = 0.92
-EXPORTED = 0.95
+EXPORTED = 0.95  # the job's progress (0..1) after the export
 EVALUATED = 0.97
 
 
@@ -35,11 +36,13 @@ def train(task: Task) -> ModelManifest:
 
     Raises BadModel, Invalid and JobFailed.
     """
+    started = time.monotonic()
     use_all_cores()
     spec = TrainSpec.model_validate(task.job.spec)
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
     files = fetch(task, dataset)
+    index = fetched_index(task, dataset)
     data = TrainingData(
         train=ShardedImages(files[Split.TRAIN]),
         val=ShardedImages(files[Split.VAL]),
@@ -47,14 +50,39 @@ def train(task: Task) -> ModelManifest:
         classes=len(dataset.classes),
         mean=dataset.mean,
         std=dataset.std,
+        describe=index.describe if index else numbers,
     )
-    trained = fit(task, spec, data)
-
-    task.report(TRAINED, "exporting to ONNX")
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
+
+    def origin(name: str) -> State:
+        if name in BACKBONE_NAMES:
+            return State.of_backbone(name, data.shape, BACKBONES[name].side_for(data.shape), data.classes)
+        return state_of_model(task, name, data.shape)
+
+    state = origin(spec.init_from) if spec.init_from else None
+    session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
+    best = session.best()
+    return publish(task, dataset, files, best, str(reference), spec)
+
+
+def publish(
+    task: Task,
+    dataset: DatasetManifest,
+    files: dict[Split, list[ShardFiles]],
+    best: Candidate,
+    reference: str,
+    spec: TrainSpec,
+) -> ModelManifest:
+    """Export and evaluate a trained network, and describe it; raises JobFailed."""
+    task.report(TRAINED, "exporting to ONNX")
+    preprocessing = Preprocessing(image=dataset.image, mean=best.data.mean, std=best.data.std)
+    card = ModelCard(labels=dataset.classes, preprocessing=preprocessing)
     exported = task.folder / "model.onnx"
-    export(trained.model, ModelCard(labels=dataset.classes, preprocessing=preprocessing), exported)
-    difference, signature = parity(trained.model, exported, data, task.folder)
+    if best.probe is not None and best.body is not None:
+        with_head(best.body, best.probe, card, exported)
+    else:
+        export(best.network, card, exported)
+    difference, signature = parity(best.network, exported, best.data, task.folder)
 
     def on_shard() -> None:
         task.report(EXPORTED, "evaluating the exported model")
@@ -63,31 +91,75 @@ def train(task: Task) -> ModelManifest:
     test = evaluate(exported, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
     task.report(EVALUATED, "making fp16 and int8 variants")
-    variants = make_variants(exported, artifact, difference, data, task.folder, task.put)
+    variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put)
+    state = State(
+        name=spec.model,
+        blueprint=best.blueprint,
+        weights=best.network.state_dict(),
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        labels=dataset.classes,
+    )
     return ModelManifest(
         artifact=artifact,
         labels=dataset.classes,
         preprocessing=preprocessing,
         inputs=signature.inputs,
         outputs=signature.outputs,
-        dataset=str(reference),
+        dataset=reference,
         metrics=EvaluationMetrics(val=calibration.metrics, test=test),
-        epochs=trained.epochs,
-        best_epoch=training.best_of(trained.epochs).epoch,
-        parameters=parameters(trained.model),
-        device=trained.device,
+        epochs=best.epochs,
+        best_epoch=best_of(best.epochs).epoch if best.epochs else None,
+        parameters=parameters(best.network),
+        device=best.device,
         onnx=OnnxInfo(
             sha256=artifact.sha256,
             size=artifact.size,
             opset=OPSET,
             parity_max_abs_diff=difference / calibration.temperature,
         ),
-        decisions=(*calibration.decisions, *variants.decisions),
+        decisions=(*best.choices, *calibration.decisions, *variants.decisions),
         unknown_below=calibration.unknown_below,
-        lineage=lineage_of(spec, dataset, trained.device),
+        lineage=lineage_of(spec, dataset, best.device, parent=spec.init_from),
         variants=variants.variants,
         serving=variants.serving,
+        state=task.put("state.safetensors", state.to_bytes()),
+        features=best.features,
     )
+
+
+def state_of_model(task: Task, name: str, shape: tuple[int, int, int]) -> State:
+    """Read the weights of a model trained here; raises BadModel if they do not fit images of this shape."""
+    reference, manifest = task.models.manifest(Reference.parse(name))
+    if manifest.state is None:
+        raise BadModel(f"{reference} has no weights to start from; name a model that was trained here, or a backbone")
+    state = State.from_bytes(str(reference), task.objects.read(manifest.state))
+    trained = state.blueprint.shape
+    flexible = state.blueprint.resize is not None or architecture_name(state.blueprint.architecture) in (
+        "cnn",
+        "resnet18",
+    )
+    if trained[0] != shape[0] or (trained != shape and not flexible):
+        raise BadModel(
+            f"{reference} takes images of {described(trained)}, and the dataset has {described(shape)}; prepare the "
+            "dataset like the one that the model was trained on"
+        )
+    return state
+
+
+def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
+    """Download the index of the dataset's images; None if an older release has prepared the dataset."""
+    if dataset.index is None:
+        return None
+    path = task.folder / "index.parquet"
+    task.objects.fetch(dataset.index, path)
+    return IndexedImages(path)
+
+
+def described(shape: tuple[int, int, int]) -> str:
+    """Describe (channels, height, width) for people."""
+    channels, height, width = shape
+    return f"{width}×{height} pixels with {channels} channel{'s' if channels > 1 else ''}"
 
 
 def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
@@ -102,22 +174,3 @@ def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]
             task.objects.fetch(shard.labels, labels)
             files[split].append((images, labels))
     return files
-
-
-def fit(task: Task, spec: TrainSpec, data: TrainingData) -> training.Trained:
-    """Train, and save the task's progress and checkpoints; raises JobFailed if the GPU runs out of memory."""
-    start = Checkpoint.from_bytes(task.objects.read(task.checkpoint)) if task.checkpoint else None
-
-    def on_step(progress: float, message: str) -> None:
-        task.report(FETCHED + (TRAINED - FETCHED) * progress, message)
-
-    def on_epoch(checkpoint: Checkpoint) -> None:
-        # One name per epoch: never overwrite the checkpoint that the job's row refers to.
-        # Metrics are saved together with the checkpoint, so an epoch that has to be repeated was not yet reported.
-        epoch = checkpoint.epochs[-1]
-        task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", checkpoint.to_bytes(), epoch.model_dump(mode="json"))
-
-    try:
-        return training.train(Recipe.of(spec), data, on_step=on_step, on_epoch=on_epoch, start=start)
-    except torch.OutOfMemoryError as error:
-        raise JobFailed("the GPU ran out of memory; use a smaller batch_size") from error

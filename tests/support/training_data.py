@@ -61,3 +61,8 @@ def train_spec(**changes: Any) -> TrainSpec:
 def recipe(**changes: Any) -> Recipe:
     """Make the recipe of `train_spec`."""
     return Recipe.of(train_spec(**changes))
+
+
+def spec_of(**fields: Any) -> TrainSpec:
+    """Make a spec with these fields and no other."""
+    return TrainSpec.model_validate({"dataset": "set@1", "model": "net"} | fields)

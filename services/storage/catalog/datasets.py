@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from contract.artifacts import ObjectRef
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
@@ -12,6 +13,7 @@ from contract.errors import NotFound
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
+from services.storage.catalog.features import drop_features, find_features
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
@@ -123,6 +125,13 @@ class Datasets:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, "dataset", str(pinned))
             delete_version(connection, DATASETS, pinned)
+            if not versions_of(connection, DATASETS, pinned.name):
+                drop_features(connection, pinned.name)
+
+    def features(self, name: str, key: str) -> ObjectRef | None:
+        """Return the file of a dataset's cached features, or None if there is none."""
+        with self._database.read() as connection:
+            return find_features(connection, name, key)
 
 
 def _dataset(connection: Connection, name: str) -> Dataset:

@@ -8,6 +8,7 @@ import torch
 
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
+from tests.support.training_data import recipe
 
 EPOCH = Epoch(epoch=1, train_loss=0.5, val_loss=None, val_accuracy=None, seconds=2.0)
 
@@ -19,6 +20,9 @@ def test_serialization_round_trip() -> None:
         scaler={},
         best={"weight": torch.zeros(3)},
         epochs=(EPOCH,),
+        recipe=recipe(),
+        seconds=1.5,
+        probe={"weight": torch.ones(2)},
     )
 
     restored = Checkpoint.from_bytes(checkpoint.to_bytes())

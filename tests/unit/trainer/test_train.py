@@ -4,15 +4,15 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from contract.errors import Cancelled, Invalid
-from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, ShardedImages, TrainingData
 from services.trainer.recipe import Recipe
-from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, best_of, train
+from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, class_weights, train
 from tests.support.training_data import recipe, separable, stored, training_data
 
 LAYERS = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
@@ -172,6 +172,64 @@ def test_divergence_error_names_the_learning_rate(tmp_path: Path) -> None:
         Run(spec, training_data(tmp_path))
 
 
+def test_divergence_error_names_the_batch(tmp_path: Path) -> None:
+    spec = recipe(architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=50)
+    data = replace(training_data(tmp_path), describe=lambda indices: f"cat/{len(indices)}.jpg")
+
+    with pytest.raises(Invalid, match=r"in epoch \d+, batch \d of 4: images cat/15.jpg"):
+        Run(spec, data)
+
+
+def test_a_huge_but_finite_loss_is_a_divergence(tmp_path: Path) -> None:
+    spec = recipe(architecture={"name": "mlp"}, optimizer={"name": "sgd", "lr": 10.0}, schedule="constant", epochs=1)
+    data = replace(training_data(tmp_path), std=(1e-9,) * 3)
+
+    with pytest.raises(Invalid, match=r"the loss became [0-9.]+e\+"):
+        Run(spec, data)
+
+
+def test_training_of_another_recipe_does_not_resume(tmp_path: Path) -> None:
+    data = training_data(tmp_path)
+    checkpoint = Run(recipe(epochs=1), data).checkpoints[0]
+
+    with pytest.raises(Invalid, match="batch_size was 16 and is 8"):
+        Run(recipe(epochs=1, batch_size=8), data, start=checkpoint)
+
+
+def test_patience_ends_the_training(tmp_path: Path) -> None:
+    spec = recipe(epochs=30, patience=2, optimizer={"name": "adam", "lr": 1e-9})
+
+    assert len(Run(spec, training_data(tmp_path)).trained.epochs) == 3
+
+
+def test_a_budget_ends_the_training_within_an_epoch(tmp_path: Path) -> None:
+    spec = recipe(epochs=30, batch_size=2).model_copy(update={"seconds": 0.01})
+
+    epochs = Run(spec, training_data(tmp_path)).trained.epochs
+
+    assert [epoch.epoch for epoch in epochs] == [1]
+
+
+def test_training_starts_from_a_network_and_can_freeze_its_body(tmp_path: Path) -> None:
+    data = training_data(tmp_path)
+    first = Run(recipe(epochs=1), data).trained.model
+    spec = recipe(epochs=1).model_copy(update={"body_rate": 0.0, "batch_statistics": False})
+
+    second = train(spec, data, network=first, on_step=lambda *_: None, on_epoch=lambda _: None).model
+
+    assert bits(second.body.state_dict()) == bits(first.body.state_dict())
+    assert bits(second.head.state_dict()) != bits(first.head.state_dict())
+
+
+def test_balanced_class_weights_have_a_mean_of_one() -> None:
+    labels = np.array([0, 0, 0, 2])
+
+    weights = class_weights(labels, classes=3)
+
+    assert weights.tolist() == pytest.approx([2 / 3, 0, 2])
+    assert weights[labels].mean().item() == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("train_images", "classes", "shape"),
     [(17, 3, (3, 8, 8)), (3, 3, (3, 8, 8)), (2, 2, (1, 9, 5)), (33, 2, (1, 8, 8))],
@@ -188,34 +246,6 @@ def test_small_and_odd_data_sets(train_images: int, classes: int, shape: tuple[i
 def test_a_single_image_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="fewer than two images"):
         Run(recipe(), training_data(tmp_path, train=1))
-
-
-def epochs_of(*validated: tuple[float, float] | None) -> tuple[Epoch, ...]:
-    """Epochs with these (accuracy, loss), or without validation."""
-    return tuple(
-        Epoch(
-            epoch=number,
-            train_loss=1.0,
-            val_accuracy=pair[0] if pair else None,
-            val_loss=pair[1] if pair else None,
-            seconds=1.0,
-        )
-        for number, pair in enumerate(validated, start=1)
-    )
-
-
-@pytest.mark.parametrize(
-    ("validated", "best"),
-    [
-        ([(0.5, 1.0), (0.9, 2.0), (0.8, 0.1)], 2),  # highest accuracy
-        ([(0.9, 1.0), (0.9, 0.5), (0.9, 0.7)], 2),  # then lowest loss
-        ([(0.9, 1.0), (0.9, 1.0)], 1),  # then first
-        ([(0.0, 1.0), (0.0, 2.0)], 1),
-        ([None, None, None], 3),
-    ],
-)
-def test_best_epoch(validated: list[tuple[float, float] | None], best: int) -> None:
-    assert best_of(epochs_of(*validated)).epoch == best
 
 
 def test_progress_is_reported_once_per_interval() -> None:

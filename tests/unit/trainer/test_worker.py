@@ -2,95 +2,19 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
 import torch
 
-from contract.artifacts import Bucket, ObjectRef
-from contract.datasets import Counts, DatasetManifest, Shard, Split
 from contract.errors import BadModel, Draining, JobFailed
-from contract.images import ImageSpec
-from contract.jobs import Job, JobKind, JobState, Progress
 from contract.models import METADATA_KEY, ModelCard
-from contract.references import Reference
 from contract.training import ModelManifest
 from contract.variants import serving_artifact
-from services.storage.memory_objects import MemoryObjects
-from services.trainer import worker
+from services.trainer import methods
 from services.trainer.worker import train
-from tests.support.training_data import MEAN, STD, separable, stored, train_spec
-
-CLASSES = ("ant", "bee", "cat")
-CREATED = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class MemoryTask:
-    """A task with everything in memory."""
-
-    def __init__(self, folder: Path, val: int = 30, **spec: Any) -> None:
-        self.folder = folder
-        self.objects = MemoryObjects()
-        self.datasets = self
-        self.job = Job(
-            id="job-1",
-            kind=JobKind.TRAIN,
-            state=JobState.RUNNING,
-            spec=train_spec(dataset="bugs", **spec).model_dump(mode="json"),
-            progress=Progress(),
-            priority=0,
-            attempt=1,
-            max_attempts=3,
-            result=None,
-            error=None,
-            created_at=CREATED,
-            started_at=CREATED,
-            finished_at=None,
-            deadline_at=None,
-        )
-        self.checkpoint: ObjectRef | None = None
-        self.reports: list[tuple[float, str]] = []
-        self.reported: list[Any] = []
-        self.counts = Counts(train=60, val=val, test=12)
-        self._manifest = DatasetManifest(
-            classes=CLASSES,
-            image=ImageSpec(size=(8, 8)),
-            mean=(MEAN,) * 3,
-            std=(STD,) * 3,
-            counts=self.counts,
-            counts_by_class={},
-            shards={split: self._shards(split, getattr(self.counts, split)) for split in Split},
-            rejected=0,
-            rejected_files=(),
-            thumbnails=(),
-        )
-
-    def _shards(self, split: Split, count: int) -> tuple[Shard, ...]:
-        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=2) if count else []
-        return tuple(
-            Shard(count=count // 2, images=self.put(images.name, images), labels=self.put(labels.name, labels))
-            for images, labels in files
-        )
-
-    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
-        return Reference(name=reference.name, version=7), self._manifest
-
-    def report(self, fraction: float, message: str) -> None:
-        self.reports.append((fraction, message))
-
-    def put(self, name: str, source: Path | bytes) -> ObjectRef:
-        return self.objects.put(Bucket.JOBS, name, source)
-
-    def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
-        self.checkpoint = self.put(name, source)
-        self.reported.append(metrics)
-        self.after_checkpoint()
-
-    def after_checkpoint(self) -> None:
-        """Hook for tests; does nothing by default."""
+from tests.support.training_task import CLASSES, MemoryTask
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +133,7 @@ def test_layers_that_do_not_fit_the_images_are_rejected(tmp_path: Path) -> None:
 
 
 def test_gpu_out_of_memory_error_suggests_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(methods.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
 
     with pytest.raises(JobFailed, match="smaller batch_size"):
         train(MemoryTask(tmp_path))

@@ -1,0 +1,38 @@
+"""What a way of training ends with, to be compared with the others."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.choices import Choice
+from contract.training import Epoch, FeatureFile, Method
+from services.trainer.data import TrainingData
+from services.trainer.network import Blueprint, Network
+from services.trainer.probe import Probe
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained network; accuracy and loss are of the validation split, None without one."""
+
+    method: Method
+    network: Network
+    blueprint: Blueprint
+    data: TrainingData
+    choices: tuple[Choice, ...]
+    accuracy: float | None = None
+    loss: float | None = None
+    epochs: tuple[Epoch, ...] = ()
+    device: str = "cpu"
+    probe: Probe | None = None
+    body: Path | None = None  # the ONNX file of the network without its head
+    features: FeatureFile | None = None  # to keep with the dataset
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return (self.accuracy or 0.0, -(self.loss or 0.0))
+
+
+def with_probe(network: Network, head: Probe) -> Network:
+    """Set the head of a network to that of a probe; return the network."""
+    network.head.load_state_dict({"weight": head.weight, "bias": head.bias})
+    return network

@@ -1,0 +1,227 @@
+"""The ways to a model: a probe of features, fine-tuning, and training from scratch, compared on validation."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contract.choices import Choice
+from contract.datasets import Split
+from contract.errors import JobFailed
+from contract.images import Preprocessing
+from contract.kinds.train import TrainSpec
+from contract.training import Method
+from services.trainer import decisions, probe
+from services.trainer import train as training
+from services.trainer.candidates import Candidate, with_probe
+from services.trainer.checkpoint import Checkpoint
+from services.trainer.data import IndexedImages, TrainingData
+from services.trainer.feature_source import EXTRACTED, FeatureSource
+from services.trainer.features import export_body
+from services.trainer.learner import blueprint_of
+from services.trainer.network import Network
+from services.trainer.probe import Probe
+from services.trainer.recipe import Recipe
+from services.trainer.schedule import best_of
+from services.trainer.state import State
+from worker.task import Task
+
+TRIED = 0.4  # the job's progress (0..1) after each stage
+TRAINED = 0.92
+RESERVE = 0.05  # of a budget, for the last validation
+
+
+@dataclass
+class Session:
+    """One attempt at a training: tries what the plan says."""
+
+    task: Task
+    spec: TrainSpec
+    data: TrainingData
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    state: State | None  # of the model or backbone that `init_from` names
+    origin: Callable[[str], State]
+    index: IndexedImages | None
+    started: float
+
+    @cached_property
+    def facts(self) -> decisions.Facts:
+        counts = np.bincount(self.data.train.labels, minlength=self.data.classes)
+        return decisions.Facts(self.data.shape, tuple(counts.tolist()))
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        stored = self.task.checkpoint
+        return Checkpoint.from_bytes(self.task.objects.read(stored)) if stored else None
+
+    def best(self) -> Candidate:
+        """Try the ways of the plan and return the best on validation; the first of equal ones."""
+        same = self.state is not None and self.state.labels == self.labels
+        plan = decisions.plan(self.spec, self.facts, same)
+        if self.checkpoint is not None:
+            return max(self._resumed(plan, self.checkpoint), key=lambda candidate: candidate.rank)
+        candidates = [self.probe(plan.start or "")] if plan.probe else []
+        method, because = (plan.method, plan.because) if plan.method else self._tried(candidates[0])
+        if method != "probe" and not (candidates and self.task.stop_early):
+            candidates.append(self.descend(method, plan.start, candidates[0].probe if candidates else None))
+        best = max(candidates, key=lambda candidate: candidate.rank)
+        if len(candidates) > 1:
+            compared = " and ".join(f"{c.method} {c.accuracy or 0:.1%}" for c in candidates)
+            because = f"on validation, {compared} are right; {because}"
+        choices = [Choice(what="method", value=best.method, because=because)] if self.spec.method is None else []
+        if plan.start and self.spec.init_from is None and best.method != "scratch":
+            because = "a network that has seen a million photos needs few of yours"
+            choices.append(Choice(what="init_from", value=plan.start, because=because))
+        features = next((candidate.features for candidate in candidates if candidate.features), None)
+        return replace(best, choices=(*choices, *best.choices), features=features)
+
+    def _resumed(self, plan: decisions.Plan, checkpoint: Checkpoint) -> list[Candidate]:
+        """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
+        method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
+        head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
+        candidates = [] if head is None else [self._probed(plan.start or "", head, None)]
+        candidates.append(self.descend(method, checkpoint.recipe.start, head))
+        return [replace(c, choices=(self._method_choice(c.method), *c.choices)) for c in candidates]
+
+    @staticmethod
+    def _method_choice(method: Method) -> Choice:
+        return Choice(what="method", value=method, because="was decided before the training was interrupted")
+
+    def probe(self, start: str) -> Candidate:
+        """Fit a linear head to the features of a network."""
+        state = self._start(start)
+        network = state.network(self.data.shape, self.labels)
+        body = self.task.folder / "body.onnx"
+        self.task.report(0.0, f"exporting {start}")
+        export_body(network, network.head.in_features, self._preprocessing(state), body)
+        source = FeatureSource(self.task, self.spec, self.data, self.index, body)
+        cache = source.cache(start, self._preprocessing(state))
+        features = source.features(cache)
+        balanced = (self.spec.class_weights or decisions.balance(self.facts)) == "balanced"
+        self.task.report(EXTRACTED, "fitting a linear head")
+        head = probe.fit(features[Split.TRAIN], features[Split.VAL], self.data.classes, balanced)
+        return replace(self._probed(start, head, body), features=cache.save() if cache else None)
+
+    def _probed(self, start: str, head: Probe, body: Path | None) -> Candidate:
+        state = self._start(start)
+        network = with_probe(state.network(self.data.shape, self.labels), head)
+        because = f"of {len(probe.PENALTIES)} penalties, this one has the lowest loss on validation, {head.loss:.3f}"
+        return Candidate(
+            method="probe",
+            network=network.eval(),
+            blueprint=state.blueprint.of_images(self.data.shape, self.data.classes),
+            data=self._data(state),
+            choices=(Choice(what="penalty", value=head.penalty, because=because),),
+            accuracy=head.accuracy if len(self.data.val) else None,
+            loss=head.loss,
+            probe=head,
+            body=body,
+        )
+
+    def _tried(self, probed: Candidate) -> tuple[Method, str]:
+        """Decide the method by a short training from scratch; return its reason, too."""
+        recipe = decisions.shortened(decisions.scratch(self.spec, self.facts))
+        probe_accuracy = probed.accuracy
+        if probe_accuracy is None:
+            return "probe", "without a validation split, nothing else can be compared"
+        if self.task.stop_early:
+            return "probe", "the training was asked to stop early"
+        trained = training.train(
+            recipe,
+            self.data.shrunk(recipe.shrink),
+            on_step=lambda progress, _: self.task.report(
+                EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
+            ),
+            on_epoch=lambda _: None,
+            stop_early=lambda: self.task.stop_early,
+        )
+        trial = best_of(trained.epochs).val_accuracy or 0.0
+        facts = (
+            f"on validation, a linear head on {decisions.DEFAULT_BACKBONE} is right for {probe_accuracy:.1%}, and a "
+        )
+        facts += f"short training from scratch for {trial:.1%}"
+        if decisions.worth_training(trial, probe_accuracy):
+            return "scratch", f"{facts}, so a full training from scratch was tried"
+        return "fine_tune" if self.spec.budget else "probe", f"{facts}, too few to train on"
+
+    def descend(self, method: Method, start: str | None, head: Probe | None) -> Candidate:
+        """Train by gradient descent, from scratch or from a network and the head of its probe."""
+        state = self._start(start) if method == "fine_tune" and start else None
+        data = self._data(state) if state else self.data
+        if state is None:
+            recipe = decisions.scratch(self.spec, self.facts, self._seconds())
+            data = data.shrunk(recipe.shrink)
+            network, blueprint = None, blueprint_of(recipe, data)
+        else:
+            recipe = decisions.fine_tune(self.spec, self.facts, state.name, self._seconds())
+            blueprint = state.blueprint.of_images(data.shape, data.classes)
+            network = state.network(data.shape, self.labels)
+            network = with_probe(network, head) if head else network
+        trained = self._train(recipe, data, network, head)
+        best = best_of(trained.epochs)
+        if recipe.shrink > 1:
+            trained.model.adapter.shrink = recipe.shrink
+            blueprint = blueprint.model_copy(update={"shape": self.data.shape, "shrink": recipe.shrink})
+        return Candidate(
+            method=method,
+            network=trained.model,
+            blueprint=blueprint,
+            data=replace(self.data, mean=data.mean, std=data.std),
+            choices=decisions.choices(self.spec, recipe, self.facts),
+            accuracy=best.val_accuracy,
+            loss=best.val_loss,
+            epochs=trained.epochs,
+            device=trained.device,
+        )
+
+    def _train(
+        self, recipe: Recipe, data: TrainingData, network: Network | None, head: Probe | None
+    ) -> training.Trained:
+        """Train, and save progress and checkpoints; raises JobFailed if the GPU runs out of memory."""
+        begin = TRIED if head else 0.02
+
+        def on_step(progress: float, message: str) -> None:
+            self.task.report(begin + (TRAINED - begin) * progress, message)
+
+        def on_epoch(checkpoint: Checkpoint) -> None:
+            # One name per epoch: never overwrite the checkpoint that the job's row refers to.
+            # Metrics are saved together with the checkpoint, so an epoch that has to be repeated was not yet reported.
+            epoch = checkpoint.epochs[-1]
+            stored = replace(checkpoint, probe=head.to_tensors() if head else None).to_bytes()
+            self.task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", stored, epoch.model_dump(mode="json"))
+
+        try:
+            return training.train(
+                recipe,
+                data,
+                network=network,
+                on_step=on_step,
+                on_epoch=on_epoch,
+                start=self.checkpoint,
+                stop_early=lambda: self.task.stop_early,
+            )
+        except torch.OutOfMemoryError as error:
+            raise JobFailed("the GPU ran out of memory; use a smaller batch_size") from error
+
+    def _seconds(self) -> float | None:
+        """Return the time that the budget leaves for the training, over all attempts."""
+        if self.spec.budget is None:
+            return None
+        if self.checkpoint is not None:
+            return self.checkpoint.recipe.seconds
+        total = 60 * self.spec.budget.minutes
+        return max(total * (1 - RESERVE) - (time.monotonic() - self.started), 1.0)
+
+    def _start(self, name: str) -> State:
+        return self.state if self.state is not None else self.origin(name)
+
+    def _preprocessing(self, state: State) -> Preprocessing:
+        return self.preprocessing.model_copy(update={"mean": state.mean, "std": state.std})
+
+    def _data(self, state: State) -> TrainingData:
+        return replace(self.data, mean=state.mean, std=state.std)

@@ -1,0 +1,120 @@
+"""A training job's task with everything in memory."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from contract.artifacts import Bucket, ObjectRef
+from contract.datasets import Counts, DatasetManifest, Shard, Split
+from contract.images import ImageSpec
+from contract.jobs import Job, JobKind, JobState, Progress
+from contract.references import Reference
+from contract.training import FeatureFile, ModelManifest
+from media.image_index import SCHEMA, IndexWriter
+from services.storage.memory_objects import MemoryObjects
+from tests.support.training_data import MEAN, STD, separable, spec_of, stored, train_spec
+
+CLASSES = ("ant", "bee", "cat")
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Models:
+    """The models that a task has published, by name."""
+
+    def __init__(self) -> None:
+        self.published: dict[str, ModelManifest] = {}
+
+    def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
+        return Reference(name=reference.name, version=1), self.published[reference.name]
+
+
+class MemoryTask:
+    """A task with everything in memory."""
+
+    def __init__(self, folder: Path, val: int = 30, auto: bool = False, **spec: Any) -> None:
+        self.folder = folder
+        self.objects = MemoryObjects()
+        self.datasets = self
+        self.models = Models()
+        self.stop_early = False
+        self.job = Job(
+            id="job-1",
+            kind=JobKind.TRAIN,
+            state=JobState.RUNNING,
+            spec=(spec_of if auto else train_spec)(dataset="bugs", **spec).model_dump(mode="json"),
+            progress=Progress(),
+            priority=0,
+            attempt=1,
+            max_attempts=3,
+            result=None,
+            error=None,
+            created_at=CREATED,
+            started_at=CREATED,
+            finished_at=None,
+            deadline_at=None,
+        )
+        self.checkpoint: ObjectRef | None = None
+        self.cached: dict[str, FeatureFile] = {}
+        self.reports: list[tuple[float, str]] = []
+        self.reported: list[Any] = []
+        self.counts = Counts(train=60, val=val, test=12)
+        self._manifest = DatasetManifest(
+            classes=CLASSES,
+            image=ImageSpec(size=(8, 8)),
+            mean=(MEAN,) * 3,
+            std=(STD,) * 3,
+            counts=self.counts,
+            counts_by_class={},
+            shards={split: self._shards(split, getattr(self.counts, split)) for split in Split},
+            rejected=0,
+            rejected_files=(),
+            thumbnails=(),
+            index=self._index() if auto else None,
+        )
+
+    def _index(self) -> ObjectRef:
+        """An index in which every image has a hash and a path of its own."""
+        rows = [
+            (number.to_bytes(32, "big"), f"{split}/{row}.jpg", split.value)
+            for start, split in enumerate(Split)
+            for row in range(getattr(self.counts, split))
+            for number in [start * 1000 + row]
+        ]
+        columns = dict(zip(("sha256", "path", "split"), map(list, zip(*rows, strict=True)), strict=True))
+        blank = {
+            name: [0] * len(rows) for name in ("width", "height", "shard", "row", "average_hash", "difference_hash")
+        }
+        texts = {name: [""] * len(rows) for name in ("label", "member")}
+        with IndexWriter(self.folder / "made-index.parquet") as writer:
+            writer.add(pa.table(columns | blank | texts).select(SCHEMA.names))
+        return self.put("index.parquet", self.folder / "made-index.parquet")
+
+    def features(self, dataset: str, key: str) -> ObjectRef | None:
+        cached = self.cached.get(f"{dataset}/{key}")
+        return cached.file if cached else None
+
+    def _shards(self, split: Split, count: int) -> tuple[Shard, ...]:
+        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=2) if count else []
+        return tuple(
+            Shard(count=count // 2, images=self.put(images.name, images), labels=self.put(labels.name, labels))
+            for images, labels in files
+        )
+
+    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
+        return Reference(name=reference.name, version=7), self._manifest
+
+    def report(self, fraction: float, message: str) -> None:
+        self.reports.append((fraction, message))
+
+    def put(self, name: str, source: Path | bytes) -> ObjectRef:
+        return self.objects.put(Bucket.JOBS, name, source)
+
+    def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
+        self.checkpoint = self.put(name, source)
+        self.reported.append(metrics)
+        self.after_checkpoint()
+
+    def after_checkpoint(self) -> None:
+        """Hook for tests; does nothing by default."""

@@ -1,0 +1,46 @@
+"""What a training starts from."""
+
+import pytest
+from pydantic import ValidationError
+
+from contract.errors import Invalid
+from contract.kinds.kind import Manifests
+from contract.kinds.train import TrainSpec
+from contract.references import references_in, with_references
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST
+
+
+def spec(**fields: object) -> TrainSpec:
+    return TrainSpec.model_validate({"dataset": "pets@1", "model": "net"} | fields)
+
+
+def test_a_backbone_refers_to_nothing_stored() -> None:
+    assert list(references_in(spec(init_from="lite0"))) == [("dataset", "pets@1")]
+
+
+def test_a_model_is_pinned() -> None:
+    request = spec(init_from="net")
+
+    assert list(references_in(request)) == [("dataset", "pets@1"), ("model", "net")]
+    assert with_references(request, {("model", "net"): "net@3"}).init_from == "net@3"
+
+
+def test_a_model_without_weights_is_refused_at_submission() -> None:
+    manifests = Manifests({"pets@1": DATASET_MANIFEST}, {"net@3": MODEL_MANIFEST.model_copy(update={"state": None})})
+
+    with pytest.raises(Invalid, match="net@3 has no weights to start from"):
+        spec(init_from="net@3").check(manifests)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "probe", "epochs": 3}, "a probe is fitted without epochs"),
+        ({"architecture": {"name": "cnn"}, "init_from": "lite0"}, "architecture is for training from scratch"),
+        ({"architecture": {"name": "cnn"}, "method": "fine_tune"}, "architecture is for training from scratch"),
+        ({"method": "scratch", "init_from": "lite0"}, "method scratch starts from random weights"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        spec(**fields)

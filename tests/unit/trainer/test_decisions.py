@@ -1,0 +1,107 @@
+"""How a training is decided from the request and the data."""
+
+import pytest
+
+from contract.training import Augment
+from services.trainer import decisions
+from services.trainer.decisions import Facts, fine_tune, plan, scratch, shortened, worth_training
+from tests.support.training_data import spec_of
+
+PHOTOS = Facts((3, 224, 224), (300,) * 10)
+CIFAR = Facts((3, 32, 32), (4_500,) * 10)
+DIGITS = Facts((1, 28, 28), (150,) * 10)
+
+
+@pytest.mark.parametrize(
+    ("facts", "fields", "method", "start", "probes"),
+    [
+        (PHOTOS, {}, None, "lite0", True),
+        (DIGITS, {}, None, "lite0", True),
+        (CIFAR, {}, "scratch", None, False),
+        (PHOTOS, {"budget": {"minutes": 10}}, None, "lite0", True),
+        (PHOTOS, {"architecture": {"name": "cnn"}}, "scratch", None, False),
+        (PHOTOS, {"epochs": 5}, "scratch", None, False),
+        (PHOTOS, {"epochs": 5, "method": "fine_tune"}, "fine_tune", "lite0", True),
+        (PHOTOS, {"method": "probe"}, "probe", "lite0", True),
+        (PHOTOS, {"method": "scratch"}, "scratch", None, False),
+        (PHOTOS, {"init_from": "lite0"}, "probe", "lite0", True),
+        (PHOTOS, {"init_from": "lite0", "budget": {"minutes": 1}}, "fine_tune", "lite0", True),
+        (PHOTOS, {"init_from": "pets@3"}, "fine_tune", "pets@3", True),
+        (PHOTOS, {"init_from": "pets@3", "method": "probe"}, "probe", "pets@3", True),
+    ],
+)
+def test_the_method_follows_from_request_and_data(
+    facts: Facts, fields: dict[str, object], method: str | None, start: str | None, probes: bool
+) -> None:
+    decided = plan(spec_of(**fields), facts)
+
+    assert (decided.method, decided.start, decided.probe) == (method, start, probes)
+
+
+def test_a_model_with_the_same_classes_keeps_its_head() -> None:
+    assert not plan(spec_of(init_from="pets@3"), PHOTOS, same_classes=True).probe
+
+
+def test_an_architecture_has_its_own_recipe() -> None:
+    recipe = scratch(spec_of(architecture={"name": "cnn"}), PHOTOS)
+
+    assert (recipe.epochs, recipe.batch_size, recipe.shrink, recipe.augment) == (40, 128, 1, Augment())
+
+
+@pytest.mark.parametrize(
+    ("facts", "shrink", "epochs"),
+    [
+        (Facts((3, 32, 32), (450,) * 10), 1, 40),
+        (CIFAR, 1, 4),
+        (Facts((3, 100, 100), (165,) * 10), 2, 40),
+        (Facts((3, 224, 224), (307,) * 10), 7, 40),
+        (Facts((1, 8, 8), (20,) * 3), 1, 300),
+        (Facts((3, 224, 3), (20,) * 3), 3, 300),
+    ],
+)
+def test_training_from_scratch_takes_about_a_minute(facts: Facts, shrink: int, epochs: int) -> None:
+    recipe = scratch(spec_of(), facts)
+
+    assert (recipe.shrink, recipe.epochs) == (shrink, epochs)
+
+
+def test_a_budget_allows_a_wider_network() -> None:
+    widths = [scratch(spec_of(), CIFAR, seconds).architecture.width for seconds in (60, 590, 3600)]
+
+    assert widths == [1, 2, 4]
+
+
+def test_the_trial_has_a_quarter_of_the_epochs() -> None:
+    assert shortened(scratch(spec_of(), Facts((3, 32, 32), (450,) * 10))).epochs == 10
+
+
+@pytest.mark.parametrize(
+    ("trial", "probe", "worth"),
+    [
+        (0.55, 0.89, False),
+        (0.96, 0.93, True),
+        (0.2, 0.68, False),
+        (0.985, 1.0, True),
+        (0.9, 1.0, False),
+        (0.7, 0.897, False),
+    ],
+)
+def test_a_trial_far_behind_is_not_continued(trial: float, probe: float, worth: bool) -> None:
+    assert worth_training(trial, probe) is worth
+
+
+def test_given_fields_are_kept_and_not_decided() -> None:
+    spec = spec_of(method="fine_tune", batch_size=8, augment={"flip": False}, class_weights="balanced")
+    recipe = fine_tune(spec, PHOTOS, "lite0")
+
+    assert (recipe.batch_size, recipe.augment, recipe.class_weights) == (8, Augment(flip=False), "balanced")
+    decided = {choice.what for choice in decisions.choices(spec, recipe, PHOTOS)}
+    assert decided == {"optimizer", "schedule", "label_smoothing", "epochs"}
+
+
+def test_grey_images_are_not_mirrored_and_rare_classes_count_more() -> None:
+    recipe = scratch(spec_of(), Facts((1, 28, 28), (2_000, 10)))
+
+    assert recipe.augment is not None
+    assert not recipe.augment.flip
+    assert recipe.class_weights == "balanced"
