@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("images", type=Path, metavar="IMAGES.npy")
     parser.add_argument("logits", type=Path, metavar="LOGITS.npy")
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args(arguments)
     try:
         # ONNX Runtime prints to stdout when a device fails.

@@ -14,7 +14,7 @@ MOST_BYTES = 4 * 2**30  # of all pixels of a dataset
 _SMALL = 64  # pixels a side
 _SAME_ASPECT = 0.02
 _LOSS, _LOSSES = 0.4, 0.25  # shares: of an image that is much to lose, of images that lose it
-_ENOUGH = "which is what networks that have seen a million photos take, and more is slow to train"
+_ENOUGH = "what networks pretrained on a million photos take, and more is slow to train"
 
 
 class Sample(NamedTuple):

@@ -111,7 +111,7 @@ def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, 
         "ignored_tables",
         f"{plural(len(root.strays), 'table is', 'tables are')} no manifest of the images and not used",
         (f"{shown(name)}: {reason.partition(' (for path')[0]}" for name, reason in sorted(root.strays.items())),
-        "Nothing, if the folders or another manifest name the classes; otherwise call it manifest.csv, with the "
+        "Ignore this if the folders or another manifest name the classes; otherwise call it manifest.csv, with the "
         "columns path and label.",
         len(root.strays),
     )

@@ -57,11 +57,10 @@ class Warnings:
         ignored = self._ignored
         warnings.add(
             "ignored_files",
-            f"{plural(ignored.count, 'file')} {'is' if ignored.count == 1 else 'are'} no part of the dataset and "
-            f"{'was' if ignored.count == 1 else 'were'} ignored",
+            f"{plural(ignored.count, 'file')} outside of the class folders {'was' if ignored.count == 1 else 'were'} "
+            "ignored",
             ignored.examples,
-            "Nothing, if they are left by an operating system or without a class; otherwise move them to a class "
-            "folder.",
+            "Move images among them to a class folder; ignore this if there are none.",
             ignored.count,
         )
         return (*self._warnings, *warnings._warnings)

@@ -113,15 +113,21 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
     )
 
 
-def shortened(recipe: Recipe) -> Recipe:
-    """Return the recipe of the trial: a quarter of the epochs."""
-    return recipe.model_copy(update={"epochs": max(recipe.epochs // 4, FEWEST_EPOCHS), "seconds": None})
+def trial(spec: TrainSpec, facts: Facts) -> Recipe:
+    """Return the recipe of the trial: a quarter of the epochs, on the smallest images, in a sixth of the pixels."""
+    recipe = scratch(spec, facts)
+    _, height, width = facts.shape
+    shrink = min(-(-max(height, width) // SIDES[-1]), height, width)
+    pixels = max(facts.train, 1) * (height // shrink) * (width // shrink)
+    most = max(PIXELS // 6 // pixels, FEWEST_EPOCHS)
+    epochs = min(max(recipe.epochs // 4, FEWEST_EPOCHS), most)
+    return recipe.model_copy(update={"epochs": epochs, "shrink": shrink})
 
 
 def fine_tune(spec: TrainSpec, facts: Facts, start: str, seconds: float | None = None) -> Recipe:
     """Return the recipe that trains the body at a tenth of the head's rate, from the head of the probe.
 
-    The rates and the frozen statistics are those that kept the features of lite0 usable with batches of 32.
+    Batch normalization keeps the statistics of the pretrained network: batches of 32 are too small for new ones.
     """
     return Recipe.of(
         spec,
@@ -166,7 +172,7 @@ def choices(spec: TrainSpec, recipe: Recipe, facts: Facts) -> tuple[Choice, ...]
     fixed = spec.architecture is not None
     reasons: list[tuple[str, object, str]] = [
         ("batch_size", recipe.batch_size, f"that many for {count}"),
-        ("optimizer", recipe.optimizer.model_dump(), "the rate that did best on validation with this batch size"),
+        ("optimizer", recipe.optimizer.model_dump(), "the usual rate of this method for this batch size"),
         ("schedule", recipe.schedule, "a rise and a fall of the rate need fewer steps than a constant one"),
         ("label_smoothing", recipe.label_smoothing, "keeps the network from being too sure of its training images"),
         ("augment", recipe.augment and recipe.augment.model_dump(), _augmentation(recipe, facts)),

@@ -125,7 +125,7 @@ class Session:
 
     def _tried(self, probed: Candidate) -> tuple[Method, str]:
         """Decide the method by a short training from scratch; return its reason, too."""
-        recipe = decisions.shortened(decisions.scratch(self.spec, self.facts))
+        recipe = decisions.trial(self.spec, self.facts)
         probe_accuracy = probed.accuracy
         if probe_accuracy is None:
             return "probe", "without a validation split, nothing else can be compared"
@@ -147,7 +147,7 @@ class Session:
         facts += f"short training from scratch for {trial:.1%}"
         if decisions.worth_training(trial, probe_accuracy):
             return "scratch", f"{facts}, so a full training from scratch was tried"
-        return "fine_tune" if self.spec.budget else "probe", f"{facts}, too few to train on"
+        return "fine_tune" if self.spec.budget else "probe", f"{facts}, which is too far behind to go on"
 
     def descend(self, method: Method, start: str | None, head: Probe | None) -> Candidate:
         """Train by gradient descent, from scratch or from a network and the head of its probe."""

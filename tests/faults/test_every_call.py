@@ -125,7 +125,7 @@ def _state(world: World, job: Job) -> dict[str, Any]:
     Collector(world.stores.database, objects, timedelta()).collect()
     folders = [f"{folder}attempts/" for folder in objects.prefixes(Bucket.JOBS)]
     return {
-        "result": _without_seconds(job.result),
+        "result": _without_measurements(job.result),
         "datasets": [dataset.versions for dataset in world.stores.of(DEFAULT_PROJECT).datasets.list(10).items],
         "models": [model.versions for model in world.stores.of(DEFAULT_PROJECT).models.list(10).items],
         "epochs": world.epochs(job),
@@ -133,7 +133,14 @@ def _state(world: World, job: Job) -> dict[str, Any]:
     }
 
 
-def _without_seconds(value: Any) -> Any:
+def _without_measurements(value: Any) -> Any:
+    """Leave out durations, and the variant that serves, which is chosen by its measured speed."""
     if isinstance(value, dict):
-        return {name: _without_seconds(inner) for name, inner in value.items() if name != "seconds"}
-    return [_without_seconds(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {name: _without_measurements(inner) for name, inner in value.items() if name != "seconds"}
+    if isinstance(value, list | tuple):
+        return [_without_measurements(inner) for inner in value if not _is_serving(inner)]
+    return value
+
+
+def _is_serving(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("what") == "serving"

@@ -73,6 +73,7 @@ def known(stores: Stores) -> dict[str, str | int]:
         "version": 1,
         "sha256": "0" * 64,
         "alias": "production",
+        "variant": "fp32",
         "job_id": job.id,
         "upload_id": upload.id,
         "key_id": key.id,

@@ -4,7 +4,7 @@ import pytest
 
 from contract.training import Augment
 from services.trainer import decisions
-from services.trainer.decisions import Facts, fine_tune, plan, scratch, shortened, worth_training
+from services.trainer.decisions import Facts, fine_tune, plan, scratch, trial, worth_training
 from tests.support.training_data import spec_of
 
 PHOTOS = Facts((3, 224, 224), (300,) * 10)
@@ -72,7 +72,7 @@ def test_a_budget_allows_a_wider_network() -> None:
 
 
 def test_the_trial_has_a_quarter_of_the_epochs() -> None:
-    assert shortened(scratch(spec_of(), Facts((3, 32, 32), (450,) * 10))).epochs == 10
+    assert trial(spec_of(), Facts((3, 32, 32), (300,) * 10)).epochs == 10
 
 
 @pytest.mark.parametrize(
