@@ -5,10 +5,11 @@ from contract.kinds.preprocess import LayoutSpec
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
-from services.preprocess.folders import Tree
+from services.preprocess.copies import without_strays
 from services.preprocess.manifest_search import Read, Reader, search, search_other_folders, search_split_folders
 from services.preprocess.placement import ImageFile, Root, by_folder, by_manifest
 from services.preprocess.tables import is_table, normalised_column
+from services.preprocess.tree import Tree
 from services.preprocess.warnings import Warnings, plural
 
 MOST_CLASSES = 1000
@@ -64,7 +65,7 @@ def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
         if splits := folders.split_folders(tree):
             inside = search_split_folders(inner, splits, reader)
             return Root(inner, strays | inside.strays, tuple(inside.manifests), splits)
-        deeper = folders.unwrapped(tree)
+        deeper = folders.unwrapped(tree) or without_strays(tree, _wrapper(inner).rpartition("/")[2])
         if deeper is None or not _reaches(deeper, layout):
             break
         inner = deeper
@@ -101,9 +102,10 @@ def _check_group(root: Root, group_by: str | int | None) -> None:
 
 def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, warnings: Warnings) -> None:
     inside = set(root.files.values())
+    reason = folders.OUTSIDE if root.splits else folders.NOT_IN_CLASSES
     for name in files:
         if name not in inside and name not in root.strays:
-            rejections.add(name, folders.OUTSIDE if "/" in name else folders.NO_CLASS)
+            rejections.add(name, reason if "/" in name else folders.NO_CLASS)
             warnings.ignore(name)
     for name, reason in root.strays.items():
         rejections.add(name, reason)
@@ -146,11 +148,16 @@ def _assumed(root: Root, layout: LayoutSpec) -> str:
             text += f" at level {layout.class_level}"
         if (level := folders.better_level(Tree(root.files), root.splits, layout.class_level)) is not None:
             advice = f"; if the folders at level {level} name the classes, set layout.class_level to {level}"
-    name, file = next(iter(root.files.items()), ("", ""))
-    wrapper = file.removesuffix(name).rstrip("/")
+    wrapper = _wrapper(root.files)
     within = f" in {shown(wrapper)!r}" if wrapper else ""
     stray = f" ({next(iter(root.strays.values()))})" if root.strays else ""
     return f"; read {text}{within}{stray}{advice}"
+
+
+def _wrapper(files: dict[str, str]) -> str:
+    """Return the folder around files, which are named relative to it."""
+    name, file = next(iter(files.items()), ("", ""))
+    return file.removesuffix(name).rstrip("/")
 
 
 def _first_paths(files: tuple[str, ...]) -> str:

@@ -9,8 +9,9 @@ from contract.errors import BadDataset, BadImage
 from media.archives.names import IMAGES
 from media.archives.rejections import shown
 from services.preprocess.columns import PATH, Row, find_columns, read_rows
-from services.preprocess.folders import SplitFolder, split_named
+from services.preprocess.folders import SplitFolder
 from services.preprocess.manifest_paths import Paths
+from services.preprocess.split_names import split_named
 from services.preprocess.tables import Table, is_table, read_table
 
 MOST_TABLES = 10

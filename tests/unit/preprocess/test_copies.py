@@ -1,0 +1,117 @@
+"""Public datasets hold copies of themselves, and folders that are no classes, beside their class folders."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from contract.datasets import Split
+from contract.errors import BadDataset
+from media.archives.limits import Limits
+from media.archives.rejections import Rejections
+from services.preprocess.layout import arrange
+from services.preprocess.warnings import Warnings
+
+OUTSIDE = "outside of the folder that holds the classes"
+TRAIN, TEST = Split.TRAIN, Split.TEST
+
+
+def images(folders: Iterable[str], suffix: str = ".jpg") -> list[str]:
+    return [f"{folder}/{number}{suffix}" for folder in folders for number in range(2)]
+
+
+def placed(names: list[str]) -> tuple[dict[str, tuple[str, Split | None]], dict[str, str], Warnings]:
+    """Return the label and split of each image, the reasons of rejected files, and the warnings."""
+    rejections, warnings = Rejections(), Warnings()
+    files = arrange(tuple(names), lambda _: b"", Limits(), rejections, warnings=warnings)
+    rejected = {item.file: item.reason for item in rejections.first()}
+    assert sorted([*(image.name for image in files), *rejected]) == sorted(names)
+    return {image.name: (image.label, image.split) for image in files}, rejected, warnings
+
+
+def classes(folder: str, names: Iterable[str] = ("cat", "dog", "owl")) -> list[str]:
+    return images(f"{folder}{name}" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "strays"),
+    [
+        (classes("PlantVillage/"), classes("PlantVillage/PlantVillage/")),  # its copy inside
+        (classes("PlantVillage/"), classes("plantvillage/PlantVillage/")),  # its copy in another wrapper
+        (classes("asl_dataset/", "0123"), classes("asl_dataset/asl_dataset/", "0123")),
+        (classes("food-101/images/"), [*classes("food-101/food-101/images/"), "food-101/meta/train.txt"]),
+        (classes("Digits-master/Dataset/", "0123"), images(["Digits-master/Examples"])),
+        (classes("repo-main/data/"), images(["repo-main/docs/img", "repo-main/screenshots"])),
+        (classes("images/Images/"), images((f"annotations/Annotation/{name}" for name in ("cat", "dog")), "")),
+        (classes("images/"), images(["sample images"])),
+    ],
+)
+@pytest.mark.parametrize("wrapper", ["", "archive/"])
+def test_copies_and_what_lies_beside_the_classes_is_ignored(
+    dataset: list[str], strays: list[str], wrapper: str
+) -> None:
+    labelled, rejected, warnings = placed([wrapper + name for name in [*dataset, *strays]])
+
+    assert labelled.keys() == {wrapper + name for name in dataset}
+    assert all(label == name.split("/")[-2] and split is None for name, (label, split) in labelled.items())
+    assert rejected == {wrapper + name: OUTSIDE for name in strays}
+    assert [(warning.code, warning.count) for warning in warnings.all] == [("ignored_files", len(strays))]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ([*classes(""), *classes("test/")], r"'test' beside 'cat' may be a split or a class.*folder called train"),
+        ([*classes(""), *classes("more/")], r"'more' beside 'cat' may be a class or a second set.*send it alone"),
+        (
+            [
+                f"{size}/{inner}/{name}"
+                for size, inner in (("100x100", "fruits"), ("original", "original"))
+                for name in classes("Training/") + classes("Test/")
+            ],
+            "'100x100' and 'original' each have folders for training and testing; send only one",
+        ),
+    ],
+)
+def test_a_second_set_of_the_classes_is_refused(names: list[str], reason: str) -> None:
+    with pytest.raises(BadDataset, match=reason):
+        placed(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        classes("1/", "123") + classes("2/", "123") + classes("3/", "123"),  # sessions
+        images(["photos/2023", "photos/2024", "drawings", "sculptures"]),
+        classes("cat/", ["2023", "2024"]) + classes("dog/", ["2023", "2024"]),
+        images(["cat", "dog", "images"]),
+    ],
+)
+def test_classes_that_only_resemble_copies_are_kept(names: list[str]) -> None:
+    labelled, rejected, _ = placed(names)
+
+    assert {label for label, _ in labelled.values()} == {name.partition("/")[0] for name in names}
+    assert not rejected
+
+
+def test_a_held_out_split_without_class_folders_has_no_class() -> None:
+    training = images(["t/train/n01/images", "t/train/n02/images"])
+    held_out = images(["t/val/images", "t/test/images"])
+
+    labelled, rejected, warnings = placed([*training, *held_out, "t/val/val_annotations.txt"])
+
+    assert labelled == {name: (name.split("/")[2], TRAIN) for name in training}
+    assert rejected == dict.fromkeys([*held_out, "t/val/val_annotations.txt"], "has no class folder")
+    assert warnings.all[-1].count == len(rejected)
+
+
+def test_a_class_called_images_in_all_splits_is_a_class() -> None:
+    labelled, _, _ = placed(images(["train/images", "train/text", "test/images"]))
+
+    assert labelled["test/images/0.jpg"] == ("images", TEST)
+
+
+def test_equal_folders_in_all_classes_are_warned_of() -> None:
+    _, _, warnings = placed([name for mode in ("color", "grayscale") for name in classes(f"{mode}/")])
+
+    assert warnings.all[0].code == "nested_class_folders"
+    assert "if these are the classes, send one of the first folders alone" in warnings.all[0].advice
