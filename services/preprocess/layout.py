@@ -5,17 +5,26 @@ from contract.kinds.preprocess import LayoutSpec
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
+from services.preprocess.columns import ColumnNames
 from services.preprocess.copies import without_strays
-from services.preprocess.manifest_search import Read, Reader, search, search_other_folders, search_split_folders
+from services.preprocess.folders import SplitFolder
+from services.preprocess.manifest_search import Search, search, search_other_folders, search_split_folders
+from services.preprocess.manifests import Read, Reader
 from services.preprocess.placement import ImageFile, Root, by_folder, by_manifest
+from services.preprocess.split_names import is_part
 from services.preprocess.tables import is_table, normalised_column
 from services.preprocess.tree import Tree
 from services.preprocess.warnings import Warnings, plural
 
 MOST_CLASSES = 1000
 _SHOWN_PATHS = 10
+_SHOWN_HINTS = 3
 _HOW_TO_SAY = (
     "; put the images of each class in a folder of its own, or add a manifest.csv with the columns path and label"
+)
+_NOT_USED = (
+    "Nothing, if the folders or another manifest name the classes; otherwise call it manifest.csv, with the columns "
+    "path and label"
 )
 _AUTO = LayoutSpec()
 
@@ -37,10 +46,11 @@ def arrange(
     the manifest. `group_by` is that of the spec of splits.
     """
     warnings = Warnings() if warnings is None else warnings
-    column = group_by if isinstance(group_by, str) else None
-    reader = Reader(read, limits.members, layout.encoding, column)
+    columns = ColumnNames(layout.path_column, layout.label_column, group_by if isinstance(group_by, str) else None)
+    reader = Reader(read, limits.members, layout.encoding, columns)
     try:
         root = _root(files, reader, layout)
+        _check_columns(root, layout)
         _check_group(root, group_by)
     except BadDataset as error:
         raise BadDataset(f"{error.message}{_first_paths(files)}") from error
@@ -48,6 +58,7 @@ def arrange(
     level = group_by if isinstance(group_by, int) else None
     images = by_manifest(root, level, rejections, warnings)
     images += by_folder(root, layout.class_level, level, rejections, warnings)
+    _check_hints(images, root, layout, files)
     _check_classes(images, rejections.summary() + _assumed(root, layout) + _first_paths(files))
     return tuple(images)
 
@@ -55,24 +66,29 @@ def arrange(
 def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
     """Skip the folders around the dataset, down to the first manifest or the folders of splits or classes."""
     inner = {name: name for name in files}
-    strays: dict[str, str] = {}
+    tables = Search()
     for _ in range(folders.MOST_WRAPPERS):
-        outside = search(inner, reader)
-        strays |= outside.strays
-        if outside.manifests:
-            return Root(inner, strays, tuple(outside.manifests))
+        tables.add(search(inner, reader))
+        if tables.manifests:
+            return _rooted(inner, tables)
         tree = Tree(inner)
         if splits := folders.split_folders(tree):
-            inside = search_split_folders(inner, splits, reader)
-            return Root(inner, strays | inside.strays, tuple(inside.manifests), splits)
+            tables.add(search_split_folders(inner, splits, reader))
+            return _rooted(inner, tables, splits)
         deeper = folders.unwrapped(tree) or without_strays(tree, _wrapper(inner).rpartition("/")[2])
         if deeper is None or not _reaches(deeper, layout):
             break
         inner = deeper
     elsewhere = search_other_folders(inner, reader)
+    tables.hints += elsewhere.hints
     if elsewhere.manifests:
-        return Root(inner, strays | elsewhere.strays, tuple(elsewhere.manifests))
-    return Root(inner, strays)
+        tables.add(elsewhere)
+    return _rooted(inner, tables)
+
+
+def _rooted(files: dict[str, str], tables: Search, splits: dict[str, SplitFolder] | None = None) -> Root:
+    hints = () if tables.manifests else tuple(dict.fromkeys(tables.hints))
+    return Root(files, tables.strays, tuple(tables.manifests), splits or {}, hints)
 
 
 def _reaches(files: dict[str, str], layout: LayoutSpec) -> bool:
@@ -81,6 +97,25 @@ def _reaches(files: dict[str, str], layout: LayoutSpec) -> bool:
     if not isinstance(level, int) or level == 1:
         return True
     return any(name.count("/") >= level or ("/" not in name and is_table(name)) for name in files)
+
+
+def _check_columns(root: Root, layout: LayoutSpec) -> None:
+    """Raise BadDataset if the spec names columns, but there is no manifest that has them."""
+    if (column := layout.label_column or layout.path_column) and not root.manifests:
+        reasons = "; ".join(reason for _, reason in sorted(root.strays.items()))
+        raise BadDataset(
+            f"the spec names the column {shown(column)!r}, but no table of the archive that names its images has it"
+            f"{': ' * bool(reasons)}{reasons}"
+        )
+
+
+def _check_hints(images: list[ImageFile], root: Root, layout: LayoutSpec, files: tuple[str, ...]) -> None:
+    """Raise BadDataset if folders do not name classes, but a table that is no manifest may."""
+    classes = {image.label for image in images}
+    if root.hints and (len(classes) < 2 or (layout.class_level == 1 and all(map(is_part, classes)))):
+        names = ", ".join(map(shown, sorted(classes)[:_SHOWN_PATHS]))
+        folder = f"the folders {names} do not name classes; " if len(classes) > 1 else ""
+        raise BadDataset(f"{folder}{'; '.join(root.hints[:_SHOWN_HINTS])}{_first_paths(files)}")
 
 
 def _check_group(root: Root, group_by: str | int | None) -> None:
@@ -113,8 +148,7 @@ def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, 
         "ignored_tables",
         f"{plural(len(root.strays), 'table is', 'tables are')} no manifest of the images and not used",
         (f"{shown(name)}: {reason.partition(' (for path')[0]}" for name, reason in sorted(root.strays.items())),
-        "Nothing, if the folders or another manifest name the classes; otherwise call it manifest.csv, with the "
-        "columns path and label.",
+        "; ".join((_NOT_USED, *root.hints[:_SHOWN_HINTS])) + ".",
         len(root.strays),
     )
 

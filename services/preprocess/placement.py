@@ -14,7 +14,7 @@ from services.preprocess.columns import Row
 from services.preprocess.folders import SplitFolder
 from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.levels import ClassLevel, Key, add_nested, key_at, labels_of
-from services.preprocess.manifest_search import Manifest
+from services.preprocess.manifests import Manifest
 from services.preprocess.split_names import is_unlabeled, split_named
 from services.preprocess.tree import Tree
 from services.preprocess.warnings import Warnings
@@ -33,13 +33,15 @@ class ImageFile(NamedTuple):
 class Root:
     """The folder in which the dataset lies.
 
-    `files` maps names in it to names in the archive; `strays` are tables that are no manifest, with the reason.
+    `files` maps names in it to names in the archive; `strays` are tables that are no manifest, with the reason, and
+    `hints` say how they could be one.
     """
 
     files: dict[str, str]
     strays: dict[str, str]
     manifests: tuple[Manifest, ...] = ()
     splits: dict[str, SplitFolder] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 import pytest
 
 from contract.errors import BadDataset
-from services.preprocess.columns import PATH, Row, find_columns, read_rows
+from services.preprocess.columns import PATH, ColumnNames, Row, find_columns, read_rows
 from services.preprocess.tables import read_table
 
 
 def read(text: str | bytes, most: int = 100, name: str = "labels.csv", group_by: str | None = None) -> list[Row]:
     table = read_table(name, text if isinstance(text, bytes) else text.encode(), None, PATH)
-    return list(read_rows(table, find_columns(table, group_by), most))
+    return list(read_rows(table, find_columns(table, ColumnNames(group=group_by)), most))
 
 
 @pytest.mark.parametrize("path", ["path", "file", "file_name", "filename", "File Name", "image", "image_id", "ID"])
