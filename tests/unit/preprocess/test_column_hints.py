@@ -105,7 +105,7 @@ def test_class_folders_count_beside_a_table_that_is_pointed_out() -> None:
 @pytest.mark.parametrize(
     ("layout", "reason"),
     [
-        ({"label_column": "x"}, r"the column 'x', but no table .*: labels.csv has no column 'x'; its columns are id, breed"),
+        ({"label_column": "x"}, r"the column 'x', but no table .*: labels.csv has no column 'x'; its columns are id"),
         ({"path_column": "y"}, "labels.csv has no column 'y'"),
     ],
 )  # fmt: skip
