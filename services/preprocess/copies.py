@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from contract.errors import BadDataset
 from media.archives.rejections import shown
-from services.preprocess.split_names import is_beside, is_container, is_data, split_mentioned
+from services.preprocess.split_names import is_beside, is_container, is_data, is_surely_beside, split_mentioned
 from services.preprocess.tree import Tree
 
 
@@ -46,15 +46,19 @@ def _doubtful(folder: str, other: str, is_split: bool) -> str:
 
 
 def _holder(tree: Tree) -> str | None:
-    """Return the only folder that is named for the data and has folders in it, if the others are surely no classes."""
-    holders = [top for top, branches in tree.branches.items() if is_container(top) and len(branches.names) > 1]
+    """Return the only folder that holds the classes, if the others are surely none by their names or contents."""
+    branching = {top: branches.names for top, branches in tree.branches.items() if len(branches.names) > 1}
+    holders = [top for top in branching if is_container(top)] or [top for top in branching if not is_surely_beside(top)]
     if len(holders) != 1:
         return None
-    classes = tree.branches[holders[0]].names
-    others = {top: branches.names for top, branches in tree.branches.items() if top != holders[0]}
-    if all(
-        ((is_beside(top) or is_data(holders[0])) and not names) or (len(names) > 0 and names <= classes)
-        for top, names in others.items()
-    ):
-        return holders[0]
+    holder, classes = holders[0], branching[holders[0]]
+    others = {top: branches.names for top, branches in tree.branches.items() if top != holder}
+    if all(is_surely_beside(top) for top in others):
+        return holder
+    if is_container(holder):
+        beside = {top for top in others if is_beside(top) or is_data(holder)}
+        if all(names <= classes if names else top in beside for top, names in others.items()):
+            return holder
+    if is_data(holder) and not any(others.values()):
+        return holder
     return None

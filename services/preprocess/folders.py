@@ -145,12 +145,15 @@ def _holding_splits(tree: Tree) -> list[str]:
 def _check_training_is_a_class(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> None:
     """Raise BadDataset for a training folder that is doubtful as a class.
 
-    That is one beside a validation or test folder, or one with several folders in it, none of which the others have.
+    That is one beside a validation or test folder, or one with several folders in it, none of which the others have,
+    or that the only other folder has, unless their names are numbers, such as years.
     """
     others = sorted(folder for folder in inside if folder not in splits)
     beside = set().union(*(inside[folder] for folder in others))
     for training in (folder for folder, split in splits.items() if split is Split.TRAIN):
-        if len(set(splits.values())) > 1 or (len(inside[training]) > 1 and not inside[training] & beside):
+        shared = inside[training] & beside
+        doubtful = not shared or (len(inside) == 2 and not all(name.isdigit() for name in shared))
+        if len(set(splits.values())) > 1 or (len(inside[training]) > 1 and doubtful):
             raise BadDataset(
                 f"{shown(training)!r} beside {shown(others[0])!r} may be a split or a class; if it is a split, put "
                 "class folders in it and remove the folders that are no split; if it is a class, rename it"

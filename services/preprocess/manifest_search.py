@@ -152,7 +152,8 @@ def _stray(name: str, manifest: Manifest, images: int) -> str | None:
     """Return why a table with the columns of a manifest is none, or None."""
     matched = [files[0] for files in manifest.matches if files]
     labels = [row.label for row in manifest.rows]
-    if len(set(labels)) == len(labels) > 1 and images > 2 * len(labels):
+    with_extension = any(row.path.lower().endswith(IMAGES) for row in manifest.rows)
+    if len(set(labels)) == len(labels) > 1 and images > 2 * len(labels) and not with_extension:
         return f"{shown(name)} lists each class once and no images"
     if matched and (2 * len(matched) >= len(manifest.rows) or 2 * len(set(matched)) >= images):
         return None

@@ -1,8 +1,10 @@
 """What the name of a folder or table says: a split, images without a class, or images of any kind."""
 
 import re
+from collections.abc import Iterable
 
 from contract.datasets import Split
+from media.archives.names import IMAGES
 
 _NAME = re.compile(
     r"(?:(?P<prefix>.+)[ _-])?"
@@ -25,6 +27,7 @@ _TEST = (
     *("test", "testing", "tst", "testset", "eval", "evaluation", "holdout", "prueba", "pruebas", "teste", "тест"),
     *("测试", "測試", "テスト", "테스트"),
 )
+_BEGINNING = re.compile(r"[^\W\d_]+(?:[ _-][^\W\d_]+)*(?=[\W\d_])|\d+(?=[_-])")
 _ENDINGS = re.compile("(?:集|データ|세트)$")  # "set" or "data", written without a space before it
 _DATA = frozenset({"dataset", "datasets", "data"})
 _IMAGES = frozenset(
@@ -41,6 +44,10 @@ _BESIDE = frozenset(  # words in the names of folders that lie beside images
     }
 )
 _ANNOTATIONS = frozenset({"annotation", "annotations", "annots"})
+_SURELY_BESIDE = _ANNOTATIONS | {  # whole names
+    *("masks", "segmentation", "segmentations", "groundtruth", "ground_truth", "gt", "trimaps", "bboxes"),
+    *("jpegimages", "segmentationclass", "segmentationobject", "imagesets"),
+}
 _PARTS = _DATA | _IMAGES | {"part", "batch", "input", "folder", "files"}
 
 
@@ -81,14 +88,26 @@ def is_container(folder: str) -> bool:
 
 
 def is_data(folder: str) -> bool:
-    """Return whether a folder is named for a whole dataset."""
+    """Return whether a folder is named for a whole dataset: `data`, `Dataset`, `simpsons_dataset`."""
     words = _words(folder)
-    return not words.isdisjoint(_DATA) and words <= _DATA | _IMAGES
+    return "dataset" in words or (not words.isdisjoint(_DATA) and words <= _DATA | _IMAGES)
 
 
 def is_beside(folder: str) -> bool:
     """Return whether a folder is named for what lies beside images: `examples`, `docs`, `masks`."""
     return not _words(folder).isdisjoint(_BESIDE)
+
+
+def is_surely_beside(folder: str) -> bool:
+    """Return whether a folder has the name of annotations, and surely not that of a class."""
+    return folder.lower() in _SURELY_BESIDE
+
+
+def is_no_class(folder: str) -> bool:
+    """Return whether a folder is named for images or their annotations, so that it is doubtful as a class."""
+    return (
+        is_container(folder) or is_surely_beside(folder) or folder.lower() in ("labels", "label", "mask", "label_maps")
+    )
 
 
 def is_annotations(folder: str) -> bool:
@@ -98,6 +117,13 @@ def is_annotations(folder: str) -> bool:
 def is_part(folder: str) -> bool:
     """Return whether a folder is named for some of the images, not for a class: `images_part_1`, `train_images`."""
     return not _words(folder).isdisjoint(_PARTS)
+
+
+def name_beginnings(names: Iterable[str]) -> list[str]:
+    """Return the words or numbers that names of images begin with, if several images have each: `cat.0.jpg`."""
+    files = [name.rpartition("/")[2] for name in names if name.lower().endswith(IMAGES)]
+    beginnings = {match[0] for file in files if (match := _BEGINNING.match(file))}
+    return sorted(beginnings) if len(beginnings) > 1 and 2 * len(beginnings) <= len(files) else []
 
 
 def _words(name: str) -> set[str]:

@@ -43,6 +43,8 @@ def classes(folder: str, names: Iterable[str] = ("cat", "dog", "owl")) -> list[s
         (classes("repo-main/data/"), images(["repo-main/docs/img", "repo-main/screenshots"])),
         (classes("images/Images/"), images((f"annotations/Annotation/{name}" for name in ("cat", "dog")), "")),
         (classes("images/"), images(["sample images"])),
+        (classes("CUB_200_2011/images/"), classes("segmentations/")),
+        (classes("simpsons_dataset/"), classes("simpsons_dataset/simpsons_dataset/") + images(["testset/testset"])),
     ],
 )
 @pytest.mark.parametrize("wrapper", ["", "archive/"])
@@ -61,6 +63,7 @@ def test_copies_and_what_lies_beside_the_classes_is_ignored(
     ("names", "reason"),
     [
         ([*classes(""), *classes("test/")], r"'test' beside 'cat' may be a split or a class.*folder called train"),
+        ([*classes("train/"), *classes("extra/")], "'train' beside 'extra' may be a split or a class"),
         ([*classes(""), *classes("more/")], r"'more' beside 'cat' may be a class or a second set.*send it alone"),
         (
             [
@@ -84,6 +87,9 @@ def test_a_second_set_of_the_classes_is_refused(names: list[str], reason: str) -
         images(["photos/2023", "photos/2024", "drawings", "sculptures"]),
         classes("cat/", ["2023", "2024"]) + classes("dog/", ["2023", "2024"]),
         images(["cat", "dog", "images"]),
+        classes("rock/", "12") + classes("paper/", "12"),
+        classes("with_mask/", "12") + classes("without_mask/", "12"),
+        classes("train/", ["2023", "2024"]) + classes("plane/", ["2023", "2024"]),
     ],
 )
 def test_classes_that_only_resemble_copies_are_kept(names: list[str]) -> None:
@@ -115,3 +121,37 @@ def test_equal_folders_in_all_classes_are_warned_of() -> None:
 
     assert warnings.all[0].code == "nested_class_folders"
     assert "if these are the classes, send one of the first folders alone" in warnings.all[0].advice
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*images(["images"]), *images(["annotations/trimaps"], ".png")],  # Oxford-IIIT Pet
+        [*images(["JPEGImages"]), *images(["SegmentationClass", "SegmentationObject"], ".png")],
+        images(["train/images", "train/masks", "test/images", "test/masks"]),
+        images(["data/img", "data/gt"]),
+    ],
+)
+def test_images_beside_annotations_are_no_classes(names: list[str]) -> None:
+    with pytest.raises(BadDataset, match=r"^the folders .* do not name classes; read as .* manifest\.csv"):
+        placed(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([f"train/{word}.{number}.jpg" for word in ("cat", "dog") for number in range(3)], "'cat', 'dog'"),
+        ([f"dataset2/{word}{number}.jpg" for word in ("cloudy", "rain") for number in range(3)], "'cloudy', 'rain'"),
+        ([f"training/{word}_{number}.jpg" for word in (0, 1) for number in range(3)], "'0', '1'"),
+    ],
+)
+def test_names_of_images_that_may_say_the_class_are_pointed_out(names: list[str], words: str) -> None:
+    with pytest.raises(BadDataset, match=f"the names of the images begin with {words}, which may be the classes"):
+        placed(names)
+
+
+def test_numbered_names_of_images_are_not_pointed_out() -> None:
+    with pytest.raises(BadDataset, match="no image with a class") as caught:
+        placed([f"IMG_{number}.jpg" for number in range(4)])
+
+    assert "begin with" not in caught.value.message
