@@ -64,10 +64,7 @@ def find_columns(table: Table, names: ColumnNames = NO_NAMES, is_file: Callable[
     Of several usual columns for the path, the first is used whose cells mostly are files, by `is_file`.
     """
     split, group = _split(table), _first(table, (normalised_column(names.group or ""),))
-    paths = [table.columns.index(column) for column in PATH if column in table.columns]
-    if is_file is not None and len(paths) > 1:
-        paths = [column for column in paths if share_of_files(table, column, is_file) >= 0.5] or paths
-    path = _named(table, names.path) if names.path else next(iter(paths), None)
+    path = _named(table, names.path) if names.path else _usual_path(table, is_file)
     label = _named(table, names.label) if names.label else _first(table, LABEL)
     one_hot = _one_hot(table, {path, split, group}) if path is not None and label is None else {}
     if path is None or (label is None and not one_hot):
@@ -77,6 +74,14 @@ def find_columns(table: Table, names: ColumnNames = NO_NAMES, is_file: Callable[
             "with one 1 in each row)"
         )
     return Columns(path, label, one_hot, split, group)
+
+
+def _usual_path(table: Table, is_file: Callable[[str], bool] | None) -> int | None:
+    paths = [table.columns.index(column) for column in PATH if column in table.columns]
+    first = next(iter(paths), None)
+    if is_file is None or len(paths) < 2:
+        return first
+    return next((column for column in paths if share_of_files(table, column, is_file) >= 0.5), first)
 
 
 def share_of_files(table: Table, column: int, is_file: Callable[[str], bool]) -> float:

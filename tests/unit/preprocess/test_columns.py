@@ -12,7 +12,9 @@ def read(text: str | bytes, most: int = 100, name: str = "labels.csv", group_by:
     return list(read_rows(table, find_columns(table, ColumnNames(group=group_by)), most))
 
 
-@pytest.mark.parametrize("path", ["path", "file", "file_name", "filename", "File Name", "image", "image_id", "ID"])
+@pytest.mark.parametrize(
+    "path", ["path", "file", "file_name", "filename", "File Name", "file-name", "image", "image_id", "ID"]
+)
 @pytest.mark.parametrize("label", ["label", "class", "Target", "category"])
 def test_columns_have_any_usual_name(path: str, label: str) -> None:
     assert read(f"x,{label},{path},split\n0,cat,1.png,train\n") == [Row("1.png", "cat", "train")]
