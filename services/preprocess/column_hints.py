@@ -63,13 +63,13 @@ def _label_columns(table: Table, path: int, most_rows: int) -> list[int]:
         for number, column in enumerate(table.columns[:_MOST_COLUMNS])
         if number != path and column not in SPLIT
     }
-    rows = 0
+    active, rows = list(columns), 0
     for cells in table.rows(most_rows):
         rows += 1
-        for number in [number for number, values in columns.items() if len(values) > _MOST_CLASSES]:
-            del columns[number]
-        for number, values in columns.items():
-            values.add(cells[number] if number < len(cells) else "")
+        for number in active:
+            columns[number].add(cells[number] if number < len(cells) else "")
+        if rows % _MOST_CLASSES == 0:
+            active = [number for number in active if len(columns[number]) <= _MOST_CLASSES]
     return [
         number
         for number, values in columns.items()
