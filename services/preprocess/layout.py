@@ -8,7 +8,14 @@ from services.preprocess import folders
 from services.preprocess.columns import ColumnNames
 from services.preprocess.copies import without_strays
 from services.preprocess.folders import SplitFolder
-from services.preprocess.layout_checks import check_classes, check_columns, check_group, first_paths, wrapper_of
+from services.preprocess.layout_checks import (
+    check_classes,
+    check_columns,
+    check_group,
+    first_paths,
+    warn_of_parts,
+    wrapper_of,
+)
 from services.preprocess.manifest_search import Search, search, search_other_folders, search_split_folders
 from services.preprocess.manifests import Read, Reader
 from services.preprocess.placement import ImageFile, Root, by_folder, by_manifest
@@ -53,7 +60,9 @@ def arrange(
     level = group_by if isinstance(group_by, int) else None
     images = by_manifest(root, level, rejections, warnings)
     images += by_folder(root, layout.class_level, level, rejections, warnings)
-    check_classes({image.label for image in images}, root, layout, rejections, files)
+    classes = {image.label for image in images}
+    check_classes(classes, root, layout, rejections, files)
+    warn_of_parts(classes, root, warnings)
     return tuple(images)
 
 

@@ -8,6 +8,7 @@ from services.preprocess.placement import Root
 from services.preprocess.split_names import is_no_class, is_part, name_beginnings
 from services.preprocess.tables import normalised_column
 from services.preprocess.tree import Tree
+from services.preprocess.warnings import Warnings
 
 MOST_CLASSES = 1000
 _SHOWN_PATHS = 10
@@ -54,6 +55,18 @@ def check_classes(
     how_to_say = _HOW_TO_SAY if not root.hints and (not classes or 1 < len(classes) <= MOST_CLASSES) else ""
     details = (hints if root.hints else rejections.summary() + hints) + _assumed(root, layout) + first_paths(files)
     raise BadDataset(f"{fault}{details}{how_to_say}")
+
+
+def warn_of_parts(classes: set[str], root: Root, warnings: Warnings) -> None:
+    """Warn if all folders that name the classes are named for parts of the images, such as `images_part_1`."""
+    if not root.manifests and all(map(is_part, classes)):
+        warnings.add(
+            "doubtful_class_names",
+            "the classes have the names of folders for parts of the images",
+            sorted(classes),
+            "If these folders are no classes, make one for each class, or add a manifest.csv with the columns path and "
+            "label.",
+        )
 
 
 def _fault(classes: list[str], root: Root, layout: LayoutSpec) -> str | None:

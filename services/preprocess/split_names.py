@@ -9,7 +9,7 @@ from media.archives.names import IMAGES
 _NAME = re.compile(
     r"(?:(?P<prefix>.+)[ _-])?"
     r"(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?|dev)|(?P<test>test(?:ing)?|eval(?:uation)?))"
-    r"(?:[ _-]?(?:set|data|images?))?(?:[ _-]?(?:19|20)\d\d)?",
+    r"(?:[ _-]*(?:set|data|images?))?(?:[ _-]?(?:19|20)\d\d)?",
     re.IGNORECASE,
 )
 _UNLABELED = re.compile(r"(?:un|not[ _-]?)label(?:l?ed)(?:[ _-].*)?|unsup(?:ervised)?", re.IGNORECASE)

@@ -155,3 +155,11 @@ def test_numbered_names_of_images_are_not_pointed_out() -> None:
         placed([f"IMG_{number}.jpg" for number in range(4)])
 
     assert "begin with" not in caught.value.message
+
+
+def test_folders_named_for_parts_of_the_images_are_warned_of_as_classes() -> None:
+    labelled, _, warnings = placed(images(["images_part_1", "images_part_2"]))
+
+    assert len(labelled) == 4
+    assert [(warning.code, warning.count) for warning in warnings.all] == [("doubtful_class_names", 2)]
+    assert not placed(images(["images_part_1", "cat"]))[2].all
