@@ -336,7 +336,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     ),
     IMAGE,
     IMAGE_REQUEST,
-    LayoutSpec(class_level="leaf", encoding="big5"),
+    LayoutSpec(class_level="leaf", encoding="big5", path_column="image_id", label_column="dx"),
     PREPROCESSING,
     # jobs
     PREPROCESS_SPEC.source,

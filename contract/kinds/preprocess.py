@@ -12,6 +12,8 @@ from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
 from contract.references import Reference, ReferenceText, S3Source, UploadSource
 
+Column = Annotated[str, Field(min_length=1, max_length=128)]
+
 
 def _known_encoding(name: str) -> str:
     """Check that Python knows the encoding, and that it is a superset of ASCII, as those of file names are."""
@@ -29,10 +31,14 @@ class LayoutSpec(Frozen):
 
     `class_level` is the folder that names the class: 1 is the first one below the split folder, `leaf` the folder that
     the image lies in. `encoding` is that of file names that are not UTF-8, such as `shift_jis` or `big5`.
+    `path_column` and `label_column` are the columns of a manifest that name the file and its class, if they have no
+    usual names.
     """
 
     class_level: Level | Literal["leaf"] = 1
     encoding: Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_known_encoding)] | None = None
+    path_column: Column | None = None
+    label_column: Column | None = None
 
 
 def _source_tag(value: object) -> str | None:

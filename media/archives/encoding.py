@@ -4,6 +4,7 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import chardet
 
@@ -14,13 +15,15 @@ _MOST_SAMPLE_BYTES = 20_000
 _EAST_ASIAN = ("cp932", "gb18030", "big5hkscs", "cp949", "euc-jp")
 _CYRILLIC = ("cp866", "cp1251", "koi8-r")
 _GREEK = ("cp737", "cp1253")
+_ARABIC_HEBREW = ("cp1256", "cp720", "cp1255", "cp862")
 _DOS = ("cp437", "cp850", "cp1252", "cp852", "cp1250", "cp857", "cp1254")  # of Latin letters, by use in names of zips
 _WINDOWS = ("cp1252", "cp850", "cp437", "cp1250", "cp852", "cp1254", "cp857")
-_CANDIDATES = (*_EAST_ASIAN, *_CYRILLIC, *_GREEK, *_DOS)
+_CANDIDATES = (*_EAST_ASIAN, *_CYRILLIC, *_GREEK, *_ARABIC_HEBREW, *_DOS)
 _FALLBACK = "cp437"  # what zip files are in by their specification
 _TWO_BYTES = 0x7FF
 _NO_MATCH = 0.1  # chardet's confidence if the text is too short for it
-_USUAL, _WESTERN = 1.5, 1.15  # how much likelier the pages of the system, and of Western Europe, are beforehand
+_USUAL, _WESTERN = 1.5, 1.33  # how much likelier the pages of the system, and of Western Europe, are beforehand
+_RARE, _SELDOM = frozenset("ÿŸƒªº"), 0.5  # characters that are hardly a part of words, and their weight
 _FEW_BYTES = 2  # too few to be sure of another script than Latin
 _LONE_HIGH_BYTE = re.compile(rb"[a-z][\x80-\xff](?![\x80-\xff])|(?<![\x80-\xff])[\x80-\xff][a-z]{2}", re.IGNORECASE)
 _SEPARATORS = re.compile(rb"[/,;\t\"]")  # none is a part of a character in any of the candidates
@@ -144,6 +147,7 @@ def _western(sample: bytes, scores: dict[str, float], best: str, by_dos: bool) -
     usual = ("cp437", "cp850", "cp852", "cp857") if by_dos else ("cp1252", "cp1250", "cp1254")
     weighted = {page: scores[page] * (_USUAL if page in usual else 1) for page in pages}
     weighted |= {page: weighted[page] * _WESTERN for page in pages if page in ("cp437", "cp850", "cp1252")}
+    weighted |= {page: weighted[page] * _SELDOM for page in pages if _is_odd(sample.decode(page))}
     text = sample.decode(max(pages, key=weighted.__getitem__))
     return next(page for page in pages if sample.decode(page) == text)
 
@@ -157,6 +161,12 @@ def _is_latin(sample: bytes, encoding: str) -> bool:
         for character in sample.decode(encoding)
         if not character.isascii()
     )
+
+
+def _is_odd(text: str) -> bool:
+    """Return whether a text has characters that words hardly have, or capitals after small letters, as in `pÛche`."""
+    capitals = (a.islower() and b.isupper() and not b.isascii() for a, b in pairwise(text))
+    return not _RARE.isdisjoint(text) or any(capitals)
 
 
 def _is_alphabetic(sample: bytes) -> bool:

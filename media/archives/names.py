@@ -5,6 +5,7 @@ import re
 MAX_LENGTH = 1024
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+HIDDEN_FOLDER = "in a folder whose name begins with a dot; rename it if it is a class"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 IMAGES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif"),
@@ -71,7 +72,7 @@ def fault(name: str) -> str | None:
 def _hidden(name: str) -> str | None:
     *folders, file = name.split("/")
     if any(_is_hidden(folder) for folder in folders):
-        return "in a folder whose name begins with a dot; rename it if it is a class"
+        return HIDDEN_FOLDER
     return "its name begins with a dot" if _is_hidden(file) else None
 
 

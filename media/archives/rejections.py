@@ -36,6 +36,10 @@ class Rejections:
     def first(self, count: int = LISTED) -> tuple[Rejected, ...]:
         return tuple(Rejected(file=file, reason=reason) for file, reason in sorted(self._listed)[:count])
 
+    def with_reason(self, reason: str) -> list[str]:
+        """Return the files that are rejected for a reason."""
+        return sorted(file for file, other in self._listed if other == reason)
+
     def summary(self) -> str:
         """Return the first three as the end of an error message."""
         if not self._count:

@@ -64,7 +64,7 @@ def opened(plugin: type[Plugin], data: bytes) -> Plugin:
     try:
         return plugin(io.BytesIO(data))
     except DAMAGE as error:
-        raise BadImage(f"the {plugin.format} image's header is damaged") from error
+        raise BadImage(f"the {plugin.format} image's header is damaged, or the file is cut off") from error
 
 
 def loaded(image: ImageFile) -> Image.Image:

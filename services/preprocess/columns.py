@@ -1,19 +1,27 @@
 """Which columns of a table name the file, its class, its split and its group."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from contract.errors import BadDataset
 from media.archives.rejections import shown
+from services.preprocess.split_names import split_named
 from services.preprocess.tables import Table, normalised_column
 
-PATH = ("path", "file", "file_name", "filename", "image", "image_id", "id")
-LABEL = ("label", "class", "target", "category")
+PATH = (
+    *("path", "file", "file_name", "filename", "image", "image_id"),
+    *("image_path", "img_path", "file_path", "filepath", "image_name", "img_name", "id"),
+)
+LABEL = ("label", "class", "target", "category", "labels", "class_name", "classname")
 SPLIT = ("split",)
+_SPLIT_IF_ALL = ("subset", "set", "data_set", "dataset", "partition", "usage")  # if all values are names of splits
+_NO_SPLIT = "unassigned"  # as Google's AutoML writes
 _ONES = frozenset({"1", "1.0", "true"})
 _ZEROS = frozenset({"0", "0.0", "false", ""})
 _SAMPLE_ROWS = 1000
+_FEW_ROWS = 100
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,26 @@ class Columns:
     group: int | None
 
 
-def find_columns(table: Table, group_by: str | None = None) -> Columns:
-    """Return the columns of a manifest. Raise BadDataset if the table is none."""
-    path, label, split = (_first(table, usual) for usual in (PATH, LABEL, SPLIT))
-    group = _first(table, (normalised_column(group_by),)) if group_by else None
+@dataclass(frozen=True)
+class ColumnNames:
+    """The columns that the spec names, if any."""
+
+    path: str | None = None
+    label: str | None = None
+    group: str | None = None
+
+
+NO_NAMES = ColumnNames()
+
+
+def find_columns(table: Table, names: ColumnNames = NO_NAMES, is_file: Callable[[str], bool] | None = None) -> Columns:
+    """Return the columns of a manifest. Raise BadDataset if the table is none.
+
+    Of several usual columns for the path, the first is used whose cells mostly are files, by `is_file`.
+    """
+    split, group = _split(table), _first(table, (normalised_column(names.group or ""),))
+    path = _named(table, names.path) if names.path else _usual_path(table, is_file)
+    label = _named(table, names.label) if names.label else _first(table, LABEL)
     one_hot = _one_hot(table, {path, split, group}) if path is not None and label is None else {}
     if path is None or (label is None and not one_hot):
         raise BadDataset(
@@ -52,17 +76,51 @@ def find_columns(table: Table, group_by: str | None = None) -> Columns:
     return Columns(path, label, one_hot, split, group)
 
 
+def _usual_path(table: Table, is_file: Callable[[str], bool] | None) -> int | None:
+    paths = [table.columns.index(column) for column in PATH if column in table.columns]
+    first = next(iter(paths), None)
+    if is_file is None or len(paths) < 2:
+        return first
+    return next((column for column in paths if share_of_files(table, column, is_file) >= 0.5), first)
+
+
+def share_of_files(table: Table, column: int, is_file: Callable[[str], bool]) -> float:
+    """Return how many of the first rows name a file in a column, as a share."""
+    rows = list(islice(table.rows(_FEW_ROWS + 1), _FEW_ROWS))
+    return sum(is_file(_at(cells, column)) for cells in rows) / max(len(rows), 1)
+
+
 def read_rows(table: Table, columns: Columns, most: int) -> Iterator[Row]:
     """Yield the rows of a manifest. Raise BadDataset if it cannot be read or has more than `most` rows."""
     for cells in table.rows(most):
         label, fault = (
             _hot_label(cells, columns.one_hot) if columns.label is None else (_at(cells, columns.label), None)
         )
-        yield Row(_at(cells, columns.path), label, _at(cells, columns.split), _at(cells, columns.group), fault)
+        split = _at(cells, columns.split)
+        if split.lower() == _NO_SPLIT:
+            split = ""
+        yield Row(_at(cells, columns.path), label, split, _at(cells, columns.group), fault)
 
 
 def _first(table: Table, usual: tuple[str, ...]) -> int | None:
     return next((table.columns.index(column) for column in usual if column in table.columns), None)
+
+
+def _named(table: Table, name: str) -> int:
+    column = _first(table, (normalised_column(name),))
+    if column is None:
+        raise BadDataset(
+            f"{shown(table.name)} has no column {shown(name)!r}; its columns are "
+            f"{', '.join(map(shown, table.header[:_SHOWN]))}"
+        )
+    return column
+
+
+def _split(table: Table) -> int | None:
+    if (column := _first(table, SPLIT)) is not None or (column := _first(table, _SPLIT_IF_ALL)) is None:
+        return column
+    values = {_at(cells, column) for cells in islice(table.rows(_SAMPLE_ROWS + 1), _SAMPLE_ROWS)}
+    return column if all(split_named(value) or value.lower() in ("", _NO_SPLIT) for value in values) else None
 
 
 def _at(cells: list[str], column: int | None) -> str:

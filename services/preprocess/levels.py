@@ -12,6 +12,9 @@ ClassLevel = int | Literal["leaf"]
 Key = tuple[str, ...]  # the folders from the first level to that of the class
 
 _MOST_LEVELS = 5
+_SEND_ONE = (
+    "The first folders hold folders of the same names; if these are the classes, send one of the first folders alone. "
+)
 
 
 def key_at(folders: Iterable[str], level: ClassLevel) -> Key | None:
@@ -52,7 +55,18 @@ def add_nested(folders: Mapping[Key, int], level: ClassLevel, warnings: Warnings
         f"class folders have folders in them: there are {levels} and {leaves} that images lie in; the first level "
         f"names the {plural(counts[0], 'class', 'classes')}",
         ["/".join(map(shown, key)) for key in sorted(deeper)],
-        f'If another level names the classes, set layout.class_level to its number (1 to {depth}) or to "leaf", the '
+        _SEND_ONE
+        * _are_equal(folders)
+        + f'If another level names the classes, set layout.class_level to its number (1 to {depth}) or to "leaf", the '
         "folder that an image lies in.",
         sum(deeper.values()),
     )
+
+
+def _are_equal(folders: Iterable[Key]) -> bool:
+    """Return whether all first folders hold the same folders, as in `color/apple`, `color/pear`, `gray/apple`, …"""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for key in folders:
+        inside[key[0]].update(key[1:2])
+    names = next(iter(inside.values()))
+    return len(names) > 1 and len(inside) > 1 and all(others == names for others in inside.values())

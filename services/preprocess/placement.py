@@ -14,7 +14,9 @@ from services.preprocess.columns import Row
 from services.preprocess.folders import SplitFolder
 from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.levels import ClassLevel, Key, add_nested, key_at, labels_of
-from services.preprocess.manifest_search import Manifest
+from services.preprocess.manifests import Manifest
+from services.preprocess.split_names import is_unlabeled, split_named
+from services.preprocess.tree import Tree
 from services.preprocess.warnings import Warnings
 
 
@@ -31,13 +33,15 @@ class ImageFile(NamedTuple):
 class Root:
     """The folder in which the dataset lies.
 
-    `files` maps names in it to names in the archive; `strays` are tables that are no manifest, with the reason.
+    `files` maps names in it to names in the archive; `strays` are tables that are no manifest, with the reason, and
+    `hints` say how they could be one.
     """
 
     files: dict[str, str]
     strays: dict[str, str]
     manifests: tuple[Manifest, ...] = ()
     splits: dict[str, SplitFolder] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def _place(
         return folders.NO_CLASS
     if top and len(below) > 1 and below[0].lower() == parts[0].lower():
         return "in a copy of its split folder"
-    if any(map(folders.is_unlabeled, below)):
+    if any(map(is_unlabeled, below)):
         return "in a folder of images without a class; rename it if it is one"
     key = key_at(below, level)
     if key is None:
@@ -141,7 +145,7 @@ def by_manifest(root: Root, group_level: int | None, rejections: Rejections, war
             if reason := _row_fault(row, files, label, listed):
                 rejections.add(files[0] if len(files) == 1 else row.path, reason)
             else:
-                split = folders.split_named(row.split) or manifest.split
+                split = split_named(row.split) or manifest.split
                 images.append(ImageFile(files[0], label, split, row.group or None))
             listed.update(files if len(files) == 1 else ())
     for file in dict.fromkeys(file for manifest in root.manifests for file in manifest.paths.files):
@@ -157,7 +161,7 @@ def _row_fault(row: Row, files: list[str], label: str, listed: set[str]) -> str 
         return "in the manifest, but several files of the archive have this name"
     if files[0] in listed:
         return "in the manifest more than once"
-    if row.split and not folders.split_named(row.split):
+    if row.split and not split_named(row.split):
         return f"{shown(row.split)!r} is not a split; write train, val or test"
     return row.fault or label_fault(label)
 
@@ -171,7 +175,7 @@ def _with_folders(root: Root, images: list[ImageFile], group_level: int | None) 
     if not images or (group_level is None and any(image.split for image in images)):
         return images
     try:
-        splits = root.splits or folders.split_folders(folders.Tree(root.files))
+        splits = root.splits or folders.split_folders(Tree(root.files))
     except BadDataset:
         splits = {}
     names = {file: name for name, file in root.files.items()}

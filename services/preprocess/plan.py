@@ -71,6 +71,7 @@ def plan_files(archive: DatasetFiles, spec: PreprocessSpec, rejections: Rejectio
     """Plan a dataset from its files; `rejections` are those that are left out already."""
     warnings = Warnings()
     warnings.add_archive(archive)
+    warnings.add_hidden(rejections)
     images = arrange(
         archive.names, archive.read, archive.limits, rejections, spec.layout, spec.split.group_by, warnings
     )

@@ -74,7 +74,7 @@ def read_table(name: str, data: bytes, encoding: str | None, path_columns: Itera
 
 
 def normalised_column(text: str) -> str:
-    return text.strip().lower().replace(" ", "_")
+    return text.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _reader(text: str, delimiter: str) -> Iterator[list[str]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from contract.datasets import DatasetWarning
 from media.archives.listing import Ignored
-from media.archives.rejections import shown
+from media.archives.names import HIDDEN_FOLDER
+from media.archives.rejections import Rejections, shown
 from services.preprocess.dataset_files import DatasetFiles
 
 MOST_EXAMPLES = 10
@@ -38,6 +39,16 @@ class Warnings:
         if archive.detected_encoding:
             names = [name for name in archive.names if not name.isascii()]
             self.add_encoding(archive.detected_encoding, names)
+
+    def add_hidden(self, rejections: Rejections) -> None:
+        """Warn of files in folders whose names begin with a dot, which may be classes."""
+        files = rejections.with_reason(HIDDEN_FOLDER)
+        self.add(
+            "hidden_folders",
+            f"{plural(len(files), 'file is', 'files are')} in folders whose names begin with a dot and not used",
+            files,
+            "Nothing, if the folders are no classes; otherwise rename them.",
+        )
 
     def add_encoding(self, encoding: str, names: Iterable[str]) -> None:
         self.add(

@@ -112,6 +112,8 @@ def upload(
     class_level: Annotated[
         str | None, typer.Option(help="The folder that names the class: 1 is the first, `leaf` the innermost.")
     ] = None,
+    label_column: Annotated[str | None, typer.Option(help="The column of a CSV that names the class.")] = None,
+    path_column: Annotated[str | None, typer.Option(help="The column of a CSV that names the image.")] = None,
 ) -> None:
     """Upload images as a new version of a dataset, and show what was made of them."""
     from rich.console import Console
@@ -124,7 +126,9 @@ def upload(
     if not path.exists():
         _fail(f"{path} does not exist. Name a folder of images, or a zip or tar of one.")
     level = int(class_level) if class_level and class_level.isdecimal() else class_level
-    spec = None if level is None else {"layout": {"class_level": level}}
+    named = {"class_level": level, "label_column": label_column, "path_column": path_column}
+    layout = {key: value for key, value in named.items() if value is not None}
+    spec = {"layout": layout} if layout else None
     try:
         with connect(Home.from_environment()) as client:
             upload_images(Console(), client, path, name or dataset_name(path), spec)

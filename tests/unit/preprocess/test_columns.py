@@ -3,16 +3,18 @@
 import pytest
 
 from contract.errors import BadDataset
-from services.preprocess.columns import PATH, Row, find_columns, read_rows
+from services.preprocess.columns import PATH, ColumnNames, Row, find_columns, read_rows
 from services.preprocess.tables import read_table
 
 
 def read(text: str | bytes, most: int = 100, name: str = "labels.csv", group_by: str | None = None) -> list[Row]:
     table = read_table(name, text if isinstance(text, bytes) else text.encode(), None, PATH)
-    return list(read_rows(table, find_columns(table, group_by), most))
+    return list(read_rows(table, find_columns(table, ColumnNames(group=group_by)), most))
 
 
-@pytest.mark.parametrize("path", ["path", "file", "file_name", "filename", "File Name", "image", "image_id", "ID"])
+@pytest.mark.parametrize(
+    "path", ["path", "file", "file_name", "filename", "File Name", "file-name", "image", "image_id", "ID"]
+)
 @pytest.mark.parametrize("label", ["label", "class", "Target", "category"])
 def test_columns_have_any_usual_name(path: str, label: str) -> None:
     assert read(f"x,{label},{path},split\n0,cat,1.png,train\n") == [Row("1.png", "cat", "train")]

@@ -11,7 +11,6 @@ from contract.datasets import Split
 from contract.errors import BadDataset
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
-from services.preprocess.folders import split_named
 from services.preprocess.layout import arrange
 
 STRAY = "not in a split folder"
@@ -25,22 +24,6 @@ def placed(names: Iterable[str]) -> tuple[dict[str, tuple[str, Split | None]], d
     rejected = {item.file: item.reason for item in rejections.first()}
     assert sorted([*(image.name for image in images), *rejected]) == sorted(names)
     return {image.name: (image.label, image.split) for image in images}, rejected
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        *((name, TRAIN) for name in ["train", "Training", "seg_train", "TRAIN", "training_set", "train_data"]),
-        *((name, VAL) for name in ["val", "Valid", "validation", "DEV", "seg_val", "validation-set"]),
-        *((name, TEST) for name in ["test", "Testing", "seg_test", "testset", "test images"]),
-        *(
-            (name, None)
-            for name in ["", "cat", "trainer", "trains", "devil", "contest", "crash_test", "dataset", "set"]
-        ),
-    ],
-)
-def test_a_split_is_known_by_its_usual_names(name: str, split: Split | None) -> None:
-    assert split_named(name) is split
 
 
 @pytest.mark.parametrize(

@@ -295,14 +295,29 @@ def test_what_cannot_be_told_shows_the_first_paths(names: list[str]) -> None:
         ("Train_2020", "Test_2020"),
         ("training", "evaluation"),
         ("train", "test1"),
+        ("train", "holdout"),
+        ("train", "test_public"),
+        ("train_imgs", "test_imgs"),
+        ("trainval", "test"),
+        ("train.v2", "valid.v2"),
+        ("Train 1", "Test 1"),
+        ("训练集", "测试集"),
+        ("Entrenamiento", "Prueba"),
     ],
 )
 def test_more_usual_names_of_splits(train: str, test: str) -> None:
-    result = Arranged([f"{train}/cat/1.jpg", f"{train}/dog/2.jpg", f"{test}/cat/3.jpg"])
+    result = Arranged([f"{folder}/{name}" for folder in (train, test) for name in ("cat/3.jpg", "dog/2.jpg")])
 
     assert set(result.labels.values()) == {"cat", "dog"}
-    assert result.splits[f"{train}/cat/1.jpg"] is TRAIN
+    assert result.splits[f"{train}/cat/3.jpg"] is TRAIN
     assert result.splits[f"{test}/cat/3.jpg"] in (VAL, TEST)
+
+
+def test_several_training_folders_are_one_split() -> None:
+    result = Arranged([f"train{number}/{name}" for number in (1, 2) for name in ("cat/3.jpg", "dog/2.jpg")])
+
+    assert set(result.labels.values()) == {"cat", "dog"}
+    assert set(result.splits.values()) == {TRAIN}
 
 
 def test_images_without_a_class_are_warned_of() -> None:

@@ -222,6 +222,8 @@ def test_every_file_of_an_archive_is_an_image_a_rejection_or_clutter(prepared: P
     assert sum(data.counts.model_dump().values()) == 20
     assert [item.file for item in data.rejected_files] == sorted([*hidden, "birds.csv"])
     assert all("begins with a dot" in item.reason for item in data.rejected_files if item.file in hidden)
+    warning = next(warning for warning in data.warnings if warning.code == "hidden_folders")
+    assert warning.examples == (".birds/0.png", ".birds/1.png")
 
 
 def test_rejected_files_are_all_counted_and_a_thousand_listed(prepared: Prepare) -> None:

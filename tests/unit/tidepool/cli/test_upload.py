@@ -90,6 +90,11 @@ def test_an_archive_is_uploaded_with_a_name_and_a_class_level(server: Server, tm
     assert b'{"layout": {"class_level": 2}}' in server.requests[0].content
 
 
+def test_the_columns_of_a_table_can_be_named(server: Server, folder: Path) -> None:
+    assert run(folder, "--label-column", "dx", "--path-column", "image id").exit_code == 0
+    assert b'{"layout": {"label_column": "dx", "path_column": "image id"}}' in server.requests[0].content
+
+
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     result = run(tmp_path / "none")
 
