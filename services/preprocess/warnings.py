@@ -47,7 +47,7 @@ class Warnings:
             "hidden_folders",
             f"{plural(len(files), 'file is', 'files are')} in folders whose names begin with a dot and not used",
             files,
-            "Nothing, if the folders are no classes; otherwise rename them.",
+            "Rename the folders if they are classes; otherwise ignore this.",
         )
 
     def add_encoding(self, encoding: str, names: Iterable[str]) -> None:

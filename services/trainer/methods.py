@@ -64,11 +64,23 @@ class Session:
         same = self.state is not None and self.state.labels == self.labels
         plan = decisions.plan(self.spec, self.facts, same)
         if self.checkpoint is not None:
-            return max(self._resumed(plan, self.checkpoint), key=lambda candidate: candidate.rank)
+            return self._chosen(plan, *self._resumed(plan, self.checkpoint))
         candidates = [self.probe(plan.start or "")] if plan.probe else []
         method, because = (plan.method, plan.because) if plan.method else self._tried(candidates[0])
         if method != "probe" and not (candidates and self.task.stop_early):
             candidates.append(self.descend(method, plan.start, candidates[0].probe if candidates else None))
+        return self._chosen(plan, candidates, because)
+
+    def _resumed(self, plan: decisions.Plan, checkpoint: Checkpoint) -> tuple[list[Candidate], str]:
+        """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
+        method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
+        head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
+        candidates = [] if head is None else [self._probed(plan.start or "", head, None)]
+        candidates.append(self.descend(method, checkpoint.recipe.start, head))
+        return candidates, plan.because or "the method was decided before the training was interrupted"
+
+    def _chosen(self, plan: decisions.Plan, candidates: list[Candidate], because: str) -> Candidate:
+        """Return the best candidate, with the reasons for its method and its start."""
         best = max(candidates, key=lambda candidate: candidate.rank)
         if len(candidates) > 1:
             compared = " and ".join(f"{c.method} {c.accuracy or 0:.1%}" for c in candidates)
@@ -79,18 +91,6 @@ class Session:
             choices.append(Choice(what="init_from", value=plan.start, because=because))
         features = next((candidate.features for candidate in candidates if candidate.features), None)
         return replace(best, choices=(*choices, *best.choices), features=features)
-
-    def _resumed(self, plan: decisions.Plan, checkpoint: Checkpoint) -> list[Candidate]:
-        """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
-        method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
-        head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
-        candidates = [] if head is None else [self._probed(plan.start or "", head, None)]
-        candidates.append(self.descend(method, checkpoint.recipe.start, head))
-        return [replace(c, choices=(self._method_choice(c.method), *c.choices)) for c in candidates]
-
-    @staticmethod
-    def _method_choice(method: Method) -> Choice:
-        return Choice(what="method", value=method, because="was decided before the training was interrupted")
 
     def probe(self, start: str) -> Candidate:
         """Fit a linear head to the features of a network."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from contract.errors import Malformed
+from contract.errors import Invalid
 from contract.jobs import Job, JobRequest
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
 from contract.references import UploadSource
@@ -79,7 +79,7 @@ async def upload_version(name: NamePath, request: Request, response: Response, s
         files, text = await files_and_document(form, "model", "metadata", "samples")
         metadata = json_part(ModelMetadata, "metadata", text)
         if metadata.samples is not None and len(files) > 1:
-            raise Malformed("send the samples either in the part `metadata` or as the part `samples`")
+            raise Invalid("send the samples either in the part `metadata` or as the part `samples`")
         return located(await run_in_threadpool(_accept, name, files, metadata, submission), response)
 
 

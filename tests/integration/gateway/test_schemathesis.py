@@ -58,7 +58,7 @@ schema = schemathesis.openapi.from_dict(DOCUMENT, config=CONFIG)
 def known(stores: Stores) -> dict[str, str | int]:
     """Path parameters of existing resources, with the names from the examples of the document."""
     artifact = stores.objects.put(Bucket.JOBS, "model.onnx", linear())
-    manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact})
+    manifest = MODEL_MANIFEST.model_copy(update={"artifact": artifact, "variants": ()})
     preparation = PREPROCESS_SPEC.model_copy(update={"dataset": "cifar10"})
     training = TrainSpec(dataset="cifar10@1", model="cifar10")
     for _ in range(2):

@@ -112,7 +112,7 @@ async def test_samples_come_in_one_way(client: httpx.AsyncClient, objects: Memor
     both = await client.post(VERSIONS, files={"model": FILE, "samples": FILE}, data=metadata)
 
     assert spec["samples"] == {"x": [1, 2]}
-    problem(both, 400, "malformed")
+    problem(both, 422, "invalid")
     assert len(objects.content) == 1
 
 
