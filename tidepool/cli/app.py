@@ -97,11 +97,12 @@ def demo(
 
     from tidepool.demo.run import SAMPLES, run_demo
 
-    archives = (dataset,) if dataset else SAMPLES
+    changes = {} if epochs is None else {"epochs": epochs}
+    archives = {archive: recipe | changes for archive, recipe in ({dataset: {}} if dataset else SAMPLES).items()}
     for archive in archives:
         if not archive.is_file():
             _fail(f"{archive} does not exist. Name a zip file with --dataset.")
-    if not run_demo(Console(), archives=archives, epochs=epochs, folder=home, keep=keep):
+    if not run_demo(Console(), archives=archives, folder=home, keep=keep):
         raise typer.Exit(1)
 
 

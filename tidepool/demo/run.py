@@ -3,10 +3,11 @@
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,13 +27,17 @@ from tidepool.stack.stack import TAIL, Stack
 from tidepool.stack.status import status_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SAMPLES = (EXAMPLES / "cifar10-sample.zip", EXAMPLES / "clothing-sample.zip")
+# The archives, and the fields of their training jobs: the classic small network, then whatever the data decide.
+SAMPLES: dict[Path, dict[str, Any]] = {
+    EXAMPLES / "cifar10-sample.zip": {"architecture": {"name": "cnn"}},
+    EXAMPLES / "clothing-sample.zip": {},
+}
 
 
-def run_demo(
-    console: Console, *, archives: Sequence[Path], epochs: int | None, folder: Path | None, keep: bool
-) -> bool:
+def run_demo(console: Console, *, archives: Mapping[Path, Mapping[str, Any]], folder: Path | None, keep: bool) -> bool:
     """Go from each archive to a served model and return whether that succeeded; explain a failure on the console.
+
+    The values of `archives` are fields of the training job.
 
     The stack is in `folder`, or in a temporary one that is removed at the end unless `keep` is set or the demo failed.
     """
@@ -47,8 +52,8 @@ def run_demo(
             with ProgressDisplay(console) as display, display.step(Step.START) as update:
                 Stack(home).up(lambda: draw_plan(home, port), lambda reports: update(*_readiness(reports)))
             with Client(url, admin_key(home)) as client:
-                for archive in archives:
-                    _run(console, client, archive, epochs)
+                for archive, recipe in archives.items():
+                    _run(console, client, archive, recipe)
     except UserFacingError as error:
         _explain(console, home, error)
         return False
@@ -62,10 +67,10 @@ def run_demo(
     return True
 
 
-def _run(console: Console, client: Client, archive: Path, epochs: int | None) -> None:
+def _run(console: Console, client: Client, archive: Path, recipe: Mapping[str, Any]) -> None:
     console.print(f"\n[bold]{escape(archive.name)}[/]", highlight=False)
     with ProgressDisplay(console) as display:
-        result = run_workflow(client, archive, epochs=epochs, display=display)
+        result = run_workflow(client, archive, recipe=recipe, display=display)
     print_summary(console, result, display.seconds)
 
 

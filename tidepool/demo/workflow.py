@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from contract.catalog import DatasetVersion, ModelVersion
 from contract.jobs import Job
@@ -65,12 +66,14 @@ class DemoResult:
     batch: BatchResult
 
 
-def run_workflow(client: Client, archive: Path, *, epochs: int | None, display: ProgressDisplay) -> DemoResult:
-    """Upload, preprocess, train, set the alias and predict; raises UserFacingError at the first failure."""
+def run_workflow(client: Client, archive: Path, *, recipe: Mapping[str, Any], display: ProgressDisplay) -> DemoResult:
+    """Upload, preprocess, train with the fields of `recipe`, set the alias and predict.
+
+    Raises UserFacingError at the first failure.
+    """
     name = re.sub(r"[^a-z0-9._-]", "-", archive.stem.lower()).strip("-._")[:50] or "images"
     model = f"{name}-cnn"
     preprocessed = PreprocessResult.model_validate(_upload_and_preprocess(client, name, archive, display).result)
-    recipe = {} if epochs is None else {"epochs": epochs}
     with display.step(Step.TRAIN) as update:
         job = client.train(dataset=preprocessed.dataset, model=model, **recipe)
         job = client.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))

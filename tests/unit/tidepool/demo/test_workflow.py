@@ -78,7 +78,7 @@ def run_on(server: Server, folder: Path) -> tuple[DemoResult, ProgressDisplay]:
             file.writestr(f"{('cat', 'dog')[number % 2]}/{number}.png", b"\x89PNG")
     client = Client("http://tidepool", "tp_key", transport=httpx.MockTransport(server))
     with ProgressDisplay(Console(file=io.StringIO())) as display:
-        return run_workflow(client, archive, epochs=1, display=display), display
+        return run_workflow(client, archive, recipe={"epochs": 1}, display=display), display
 
 
 def test_ten_images_are_predicted_one_by_one_and_the_rest_in_a_batch(tmp_path: Path) -> None:
