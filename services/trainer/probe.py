@@ -1,7 +1,7 @@
 """A linear head on features: multinomial logistic regression, with the penalty chosen on validation.
 
 Features with a root mean square of 1 (`UnitLength`) are centred and divided by one number; both are folded into the
-weights. Scaling each feature by itself was worse on photos of clothes (88.2 instead of 89.8 % on test).
+weights. Scaling each feature by itself was worse on photos of clothes (88.6 instead of 89.1 % on validation).
 """
 
 from dataclasses import dataclass
