@@ -59,7 +59,12 @@ class ManyPredictions(Frozen):
 
 
 _FILE = {"type": "string", "format": "binary"}
-_PARTS = {"type": "object", "required": ["image"], "properties": {"image": {"type": "array", "items": _FILE}}}
+_PARTS = {
+    "type": "object",
+    "required": ["image"],
+    "additionalProperties": False,
+    "properties": {"image": {"type": "array", "minItems": 1, "items": _FILE}},
+}
 _CONTENT: dict[str, Any] = {kind: {"schema": _FILE} for kind in (*IMAGE_TYPES, "application/octet-stream")}
 _CONTENT |= {MULTIPART: {"schema": _PARTS}}
 REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
