@@ -58,4 +58,4 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo(client: Client, archive: Path) -> DemoResult:
     """The result of the demo's workflow."""
     with ProgressDisplay(Console(quiet=True)) as display:
-        return run_workflow(client, archive, epochs=2, display=display)
+        return run_workflow(client, archive, recipe={"epochs": 2}, display=display)
