@@ -1,15 +1,13 @@
 """A command that runs an exported model on a file of images, with the same engine that serves it."""
 
 import argparse
-import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from contract.errors import TidepoolError
+from services.inference.engine.command import print_result
 from services.inference.engine.loader import ModelLoader
 
 
@@ -24,18 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("logits", type=Path, metavar="LOGITS.npy")
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args(arguments)
-    try:
-        # ONNX Runtime prints to stdout when a device fails.
-        with contextlib.redirect_stdout(sys.stderr):
-            summary = _evaluate(options.model, options.images, options.logits, options.batch)
-    except TidepoolError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(summary))
-    return 0
+    return print_result(lambda: _evaluate(options.model, options.images, options.logits, options.batch))
 
 
 def _evaluate(model_file: Path, images_file: Path, logits_file: Path, batch: int) -> dict[str, object]:

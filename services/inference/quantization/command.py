@@ -1,8 +1,6 @@
 """A command that makes the variants of an exported model and measures them on this machine."""
 
 import argparse
-import contextlib
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import TidepoolError
+from services.inference.engine.command import print_result
 from services.inference.quantization.fp16 import to_fp16
 from services.inference.quantization.int8 import to_int8
 from services.inference.quantization.measure import agreement, images_per_second, load
@@ -35,18 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("check", type=Path, metavar="CHECK.npy")
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    try:
-        # ONNX Runtime prints to stdout when a device fails.
-        with contextlib.redirect_stdout(sys.stderr):
-            report = _make(options.model, options.calibration, options.check, options.folder)
-    except TidepoolError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(report))
-    return 0
+    return print_result(lambda: _make(options.model, options.calibration, options.check, options.folder))
 
 
 def _make(source: Path, calibration: Path, check: Path, folder: Path) -> dict[str, Any]:
