@@ -8,6 +8,7 @@ from contract.training import Epoch, FeatureFile, Method
 from services.trainer.data import TrainingData
 from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
+from services.trainer.schedule import best_of
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Candidate:
     blueprint: Blueprint
     data: TrainingData
     choices: tuple[Choice, ...]
+    unchanged: str | None = None  # the model that it is, if no epoch has changed it
     accuracy: float | None = None
     loss: float | None = None
     epochs: tuple[Epoch, ...] = ()
@@ -26,6 +28,11 @@ class Candidate:
     probe: Probe | None = None
     body: Path | None = None  # the ONNX file of the network without its head
     features: FeatureFile | None = None  # to keep with the dataset
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights these are, from 1; None for the weights of a probe or of an unchanged model."""
+        return best_of(self.epochs).epoch if self.epochs and self.unchanged is None else None
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import IndexedImages, TrainingData
 from services.trainer.feature_source import EXTRACTED, FeatureSource
 from services.trainer.features import export_body
-from services.trainer.learner import blueprint_of
+from services.trainer.learner import Learner, blueprint_of
 from services.trainer.network import Network
 from services.trainer.probe import Probe
 from services.trainer.recipe import Recipe
@@ -65,9 +65,9 @@ class Session:
         plan = decisions.plan(self.spec, self.facts, same)
         if self.checkpoint is not None:
             return self._chosen(plan, *self._resumed(plan, self.checkpoint))
-        candidates = [self.probe(plan.start or "")] if plan.probe else []
+        candidates = [self.probe(plan.start or "")] if plan.probe else self._unchanged(plan)
         method, because = (plan.method, plan.because) if plan.method else self._tried(candidates[0])
-        if method != "probe" and not (candidates and self.task.stop_early):
+        if method != "probe" and not (plan.probe and self.task.stop_early):
             candidates.append(self.descend(method, plan.start, candidates[0].probe if candidates else None))
         return self._chosen(plan, candidates, because)
 
@@ -75,7 +75,7 @@ class Session:
         """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
         method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
         head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
-        candidates = [] if head is None else [self._probed(plan.start or "", head, None)]
+        candidates = [self._probed(plan.start or "", head, None)] if head else self._unchanged(plan)
         candidates.append(self.descend(method, checkpoint.recipe.start, head))
         return candidates, plan.because or "the method was decided before the training was interrupted"
 
@@ -83,14 +83,15 @@ class Session:
         """Return the best candidate, with the reasons for its method and its start."""
         best = max(candidates, key=lambda candidate: candidate.rank)
         if len(candidates) > 1:
-            compared = " and ".join(f"{c.method} {c.accuracy or 0:.1%}" for c in candidates)
-            because = f"on validation, {compared} are right; {because}"
+            compared = ", ".join(f"{c.unchanged or c.method} {c.accuracy or 0:.1%}" for c in candidates)
+            because = f"validation accuracy: {compared}; {because}"
         choices = [Choice(what="method", value=best.method, because=because)] if self.spec.method is None else []
         if plan.start and self.spec.init_from is None and best.method != "scratch":
             because = "a network that has seen a million photos needs few of yours"
             choices.append(Choice(what="init_from", value=plan.start, because=because))
         features = next((candidate.features for candidate in candidates if candidate.features), None)
-        return replace(best, choices=(*choices, *best.choices), features=features)
+        epochs = candidates[-1].epochs if best.unchanged else best.epochs
+        return replace(best, choices=(*choices, *best.choices), features=features, epochs=epochs)
 
     def probe(self, start: str) -> Candidate:
         """Fit a linear head to the features of a network."""
@@ -123,6 +124,29 @@ class Session:
             body=body,
         )
 
+    def _unchanged(self, plan: decisions.Plan) -> list[Candidate]:
+        """Return the model that fine-tuning starts from, if it can be compared: no epoch may be better than it."""
+        if plan.method != "fine_tune" or plan.start is None or not len(self.data.val):
+            return []
+        state = self._start(plan.start)
+        data, network = self._data(state), state.network(self.data.shape, self.labels).eval()
+        recipe = decisions.fine_tune(self.spec, self.facts, state.name)
+        learner = Learner(recipe, data, network)
+        loss, accuracy = training.validate(learner, data.val, recipe.batch_size, on_batch=lambda: None)
+        because = f"no epoch of fine-tuning is better on validation, so the weights of {state.name} are kept"
+        return [
+            Candidate(
+                method="fine_tune",
+                unchanged=state.name,
+                network=network,
+                blueprint=state.blueprint.of_images(data.shape, data.classes),
+                data=data,
+                choices=(Choice(what="epochs", value=0, because=because),),
+                accuracy=accuracy,
+                loss=loss,
+            )
+        ]
+
     def _tried(self, probed: Candidate) -> tuple[Method, str]:
         """Decide the method by a short training from scratch; return its reason, too."""
         recipe = decisions.trial(self.spec, self.facts)
@@ -142,9 +166,9 @@ class Session:
         )
         trial = best_of(trained.epochs).val_accuracy or 0.0
         facts = (
-            f"on validation, a linear head on {decisions.DEFAULT_BACKBONE} is right for {probe_accuracy:.1%}, and a "
+            f"a linear head on {decisions.DEFAULT_BACKBONE} is right for {probe_accuracy:.1%} of the validation images"
         )
-        facts += f"short training from scratch for {trial:.1%}"
+        facts += f" and a short training from scratch for {trial:.1%}"
         if decisions.worth_training(trial, probe_accuracy):
             return "scratch", f"{facts}, so a full training from scratch was tried"
         return "fine_tune" if self.spec.budget else "probe", f"{facts}, which is too far behind to go on"

@@ -21,7 +21,6 @@ from services.trainer.lineage import lineage_of
 from services.trainer.methods import TRAINED, Session
 from services.trainer.model import parameters
 from services.trainer.parity import parity
-from services.trainer.schedule import best_of
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
@@ -109,7 +108,7 @@ def publish(
         dataset=reference,
         metrics=EvaluationMetrics(val=calibration.metrics, test=test),
         epochs=best.epochs,
-        best_epoch=best_of(best.epochs).epoch if best.epochs else None,
+        best_epoch=best.best_epoch,
         parameters=parameters(best.network),
         device=best.device,
         onnx=OnnxInfo(
