@@ -1,4 +1,4 @@
-"""The overhead of the training loop over a bare PyTorch loop with the same maths."""
+"""The overhead of the training loop over a bare PyTorch loop with the same maths on the same data."""
 
 import tempfile
 import time
@@ -6,63 +6,97 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.training.data import Arrays
+from benchmarks.training.child import MANIFEST, main
+from benchmarks.training.log import Line
+from benchmarks.training.objects import FolderObjects
+from contract.datasets import DatasetManifest, Split
 from contract.kinds.train import TrainSpec
-from services.trainer.data import MemoryImages, TrainingData
-from services.trainer.device import use_all_cores
-from services.trainer.learner import Learner
+from contract.training import Adam
+from services.trainer.checkpoint import Checkpoint
+from services.trainer.data import ShardedImages, TrainingData
+from services.trainer.device import Device, use_all_cores
+from services.trainer.learner import blueprint_of
 from services.trainer.recipe import Recipe
 from services.trainer.train import train
 
-SPEC = {
-    "dataset": "data",
-    "model": "model",
-    "architecture": {"name": "cnn"},
-    "epochs": 3,
-    "schedule": "constant",
-    "augment": False,
-    "label_smoothing": 0.0,
-}
-ROUNDS = 3
+VALIDATED_AT_ONCE = 500  # images
 
 
-def overhead(arrays: Arrays) -> str:
-    """Train both ways in turn, and describe the medians."""
+def compare(request: Line) -> Line:
+    """Train both ways in turn; return the seconds of each round."""
     use_all_cores()
-    images, labels = arrays["train"]
-    empty = MemoryImages(images[:0], labels[:0])
-    data = TrainingData(MemoryImages(images, labels), empty, images.shape[1:], 10, (0.5,) * 3, (0.25,) * 3)
-    recipe = Recipe.of(TrainSpec.model_validate(SPEC))
-    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+    data, (images, labels) = loaded(Path(request["prepared"]))
+    recipe = Recipe.of(TrainSpec.model_validate({"dataset": "data", "model": "model"} | request["spec"]))
+    seconds: dict[str, list[float]] = {"loop_s": [], "bare_s": []}
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(ROUNDS):
+        for _ in range(request["rounds"]):
             started = time.perf_counter()
-            train(recipe, data, on_step=lambda *_: None, on_epoch=lambda c: store(c.to_bytes(), Path(folder)))
-            seconds["ours"].append(time.perf_counter() - started)
+            train(recipe, data, on_step=lambda *_: None, on_epoch=lambda state: store(state, Path(folder)))
+            seconds["loop_s"].append(time.perf_counter() - started)
             started = time.perf_counter()
             bare(recipe, data, images, labels)
-            seconds["bare"].append(time.perf_counter() - started)
-    ours, plain = (float(np.median(seconds[name])) for name in ("ours", "bare"))
-    return f"training loop {ours:.1f} s, bare PyTorch {plain:.1f} s: {ours / plain - 1:+.1%} (target ≤ 5 %)"
+            seconds["bare_s"].append(time.perf_counter() - started)
+    return seconds | {"images": len(labels), "epochs": recipe.epochs}
 
 
-def store(checkpoint: bytes, folder: Path) -> None:
-    (folder / "checkpoint.pt").write_bytes(checkpoint)
+def loaded(prepared: Path) -> tuple[TrainingData, tuple[torch.Tensor, torch.Tensor]]:
+    """Return a prepared data set as a job maps it into memory, and its training split as tensors."""
+    manifest = DatasetManifest.model_validate_json((prepared / MANIFEST).read_text())
+    objects = FolderObjects(prepared)
+    splits = {
+        split: ShardedImages([(objects.path(s.images), objects.path(s.labels)) for s in manifest.shards[split]])
+        for split in (Split.TRAIN, Split.VAL)
+    }
+    train = splits[Split.TRAIN]
+    data = TrainingData(
+        train=train,
+        val=splits[Split.VAL],
+        shape=manifest.image.shape,
+        classes=len(manifest.classes),
+        mean=manifest.mean,
+        std=manifest.std,
+    )
+    return data, train.take(np.arange(len(train)))
 
 
-def bare(recipe: Recipe, data: TrainingData, images: np.ndarray, labels: np.ndarray) -> None:
-    """Train as in a tutorial, on the network and optimizer of a learner."""
-    learner = Learner(recipe, data)
-    learner.model.train()
-    pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
+def store(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint, as a job does after each epoch."""
+    (folder / "checkpoint.pt").write_bytes(checkpoint.to_bytes())
+
+
+def bare(recipe: Recipe, data: TrainingData, images: torch.Tensor, labels: torch.Tensor) -> None:
+    """Train as in a tutorial, with PyTorch's optimizer, all images in memory, and a validation after each epoch."""
+    network: nn.Module = blueprint_of(recipe, data).build()
+    device = Device.pick(network)
+    network = network.to(memory_format=device.memory_format)  # type: ignore[call-overload]
+    options = recipe.optimizer.model_dump(exclude={"name"})
+    if isinstance(recipe.optimizer, Adam):
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(network.parameters(), **options, fused=True)
+    else:
+        optimizer = torch.optim.SGD(network.parameters(), **options, nesterov=True, fused=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    checked, answers = data.val.take(np.arange(len(data.val)))
+
+    def inputs(pixels: torch.Tensor) -> torch.Tensor:
+        return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=device.memory_format)
+
     for _ in range(recipe.epochs):
+        network.train()
         for batch in torch.randperm(len(labels)).split(recipe.batch_size):
-            inputs = ((pixels[batch].float() / 255 - 0.5) / 0.25).contiguous(memory_format=learner.device.memory_format)
-            with learner.device.autocast():
-                logits = learner.model(inputs)
-            loss = cross_entropy(logits.float(), targets[batch])
-            learner.optimizer.zero_grad()
+            with device.autocast():
+                logits = network(inputs(images[batch]))
+            loss = cross_entropy(logits.float(), labels[batch])
+            optimizer.zero_grad()
             loss.backward()
-            learner.optimizer.step()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            for batch in torch.arange(len(answers)).split(VALIDATED_AT_ONCE):
+                cross_entropy(network(inputs(checked[batch])), answers[batch])
+
+
+if __name__ == "__main__":
+    main(compare)

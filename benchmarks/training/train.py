@@ -1,0 +1,43 @@
+"""Train on a prepared data set as a training job does; see `child`."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.training.child import MANIFEST, main, pairs, peak_mib
+from benchmarks.training.log import Line
+from benchmarks.training.objects import FolderObjects
+from benchmarks.training.task import LocalTask
+from contract.datasets import DatasetManifest
+from services.trainer.worker import train as handler
+
+
+def train(request: Line) -> Line:
+    """Train as a training job does."""
+    folder = Path(request["prepared"])
+    dataset = DatasetManifest.model_validate_json((folder / MANIFEST).read_text())
+    spec = {"dataset": "data", "model": "model"} | request["spec"]
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        task = LocalTask(Path(scratch), FolderObjects(folder), spec, dataset=dataset)
+        started = time.perf_counter()
+        manifest = handler(task)  # type: ignore[arg-type]
+        seconds = time.perf_counter() - started
+    metrics = {"val": manifest.metrics.val, "test": manifest.metrics.test} if manifest.metrics else {}
+    variants = [variant.model_dump(exclude={"artifact"}) for variant in manifest.variants]
+    return {
+        "seconds": seconds,
+        "loop_s": sum(epoch.seconds for epoch in manifest.epochs),
+        "memory_mib": peak_mib(),
+        **{split: 100 * judged.accuracy for split, judged in metrics.items() if judged},
+        "method": next((choice.value for choice in manifest.decisions if choice.what == "method"), "as requested"),
+        "decisions": pairs(manifest.decisions),
+        "epochs": [(epoch.seconds, epoch.val_accuracy) for epoch in manifest.epochs],
+        "parameters": manifest.parameters,
+        "device": manifest.device,
+        "variants": variants,
+        "serving": manifest.serving,
+    }
+
+
+if __name__ == "__main__":
+    main(train)
