@@ -1,4 +1,4 @@
-"""Train data sets of many kinds and compare accuracy and seconds with targets; write training.md and training.svg.
+"""Train data sets of many kinds and compare accuracy and seconds with targets; write training.md and training.png.
 
 Each measurement is a line of training.jsonl, as soon as it is there. A row that is measured again replaces its line, so
 that a run can be made in pieces. Run it on an idle machine.
@@ -45,7 +45,7 @@ def main() -> None:
             Path(work).mkdir(parents=True, exist_ok=True)
             _measure(Runner(Path(work).resolve(), options.data, log), rows, log, load, options)
     write(log, _ran_on(log), options.output)
-    print(f"wrote training.md and training.svg to {options.output}")
+    print(f"wrote training.md and training.png to {options.output}")
 
 
 def _measure(runner: Runner, rows: list[Row], log: Log, load: float, options: argparse.Namespace) -> None:

@@ -15,8 +15,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PANELS = {"cifar": "CIFAR-10, 45,000 training images", "clothing": "clothing, 3,068 training photos"}
-KERAS_BOUND = 75  # percent, in the time of the Keras example
-mpl.rcParams["svg.hashsalt"] = "tidepool"  # the same file for the same results
 LABEL = "seconds from the zip to the model, with preparation"
 
 
@@ -32,7 +30,7 @@ def plot(log: Log, path: Path) -> None:
         _large(axis, log, name)
     if small:
         _small(axes.flat[-1], log, small)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
@@ -46,7 +44,7 @@ def _large(axis: Axes, log: Log, dataset: str) -> None:
         colour = f"C{number}"
         axis.errorbar(*point[:2], yerr=point[2], fmt="o", color=colour, capsize=4, zorder=3, label=row.way)
         axis.plot(*_curve(log, row), color=colour, linewidth=1, alpha=0.5)
-        bound = total_seconds(log, "keras") if row.follows else row.most_s
+        bound = total_seconds(log, row.follows) if row.follows else row.most_s
         if row.least is not None and bound is not None:
             axis.plot([bound], [row.least], marker="*", markersize=14, color=colour, markeredgecolor="black", zorder=4)
             axis.annotate(f"≥ {row.least:g} %", (bound, row.least), (8, -12), textcoords="offset points", fontsize=8)

@@ -22,7 +22,7 @@ def prepare(request: Line) -> Line:
     source = {"upload": str(uuid.UUID(int=0))}
     spec = {"dataset": "data", "source": source, "image": request["image"]}
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        task = LocalTask(Path(scratch), objects, spec, upload=upload)
+        task = LocalTask(Path(scratch), objects, spec, prefix="prepared", upload=upload)
         started = time.perf_counter()
         manifest = task.run(preprocess)
         seconds = time.perf_counter() - started

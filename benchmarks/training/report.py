@@ -1,6 +1,7 @@
 """Write the page of results from the log."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from benchmarks.page import MISSING, ran_on_list, table
@@ -8,7 +9,7 @@ from benchmarks.training.details import decisions, scale, variants
 from benchmarks.training.log import Log, mean
 from benchmarks.training.plot import plot
 from benchmarks.training.rows import ROWS, Row
-from benchmarks.training.targets import overhead, reached, spread
+from benchmarks.training.targets import loop_seconds, overhead, process_seconds, reached, spread
 
 HOW = """\
 Preparation and training run as the handlers of jobs, without servers, each training in a process of its own; the parts
@@ -18,8 +19,8 @@ is read once, for this page. Memory is the largest resident size of one process.
 
 
 def write(log: Log, ran_on: dict[str, str], folder: Path) -> None:
-    """Write training.md and training.svg."""
-    plot(log, folder / "training.svg")
+    """Write training.md and training.png."""
+    plot(log, folder / "training.png")
     sections = {
         "Targets": _targets(log),
         "Accuracy and time": _rows(log),
@@ -30,7 +31,7 @@ def write(log: Log, ran_on: dict[str, str], folder: Path) -> None:
         "Memory and time by the number of images": scale(log),
         "Failed": [f"* {line['row']}, seed {line['seed']}: {line['error']}" for line in log.lines() if "error" in line],
     }
-    lines = ["# Training: accuracy against time", "", HOW, "![accuracy against wall time](training.svg)", ""]
+    lines = ["# Training: accuracy against time", "", HOW, "![accuracy against wall time](training.png)", ""]
     for title, body in sections.items():
         if body:
             lines += [f"## {title}", "", *body]
@@ -76,10 +77,9 @@ def _classic(log: Log) -> list[str]:
     columns = ("loop", ">training loop, s a round", ">bare PyTorch, s a round", ">medians")
     lines = table(columns, [(*loop, share) for loop, share in zip(loops, shares, strict=True)]) if loops else []
     pairs = [(row.way, row.name) for row in ROWS if row.name in {"keras", "classic"} and log.values(row.name, "test")]
-    cells = [
-        (way, *(spread(log.values(name, field)) for field in ("test", "loop_s", "seconds"))) for way, name in pairs
-    ]
-    return lines + (table(("way", ">test %", ">training alone, s", ">in total, s"), cells) if cells else [])
+    measures = (partial(Log.values, field="test"), loop_seconds, process_seconds)
+    cells = [(way, *(spread(measure(log, name)) for measure in measures)) for way, name in pairs]
+    return lines + (table(("way", ">test %", ">training alone, s", ">whole process, s"), cells) if cells else [])
 
 
 def _served(log: Log) -> list[str]:

@@ -19,7 +19,8 @@ REPORT_S = 15.0
 class LocalTask:
     """A `worker.task.Task` for a benchmark.
 
-    `upload` is the archive of a preprocessing job, `dataset` the data set of a training job.
+    It stores objects below `prefix`. `upload` is the archive of a preprocessing job, `dataset` the data set of a
+    training job.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class LocalTask:
         objects: FolderObjects,
         spec: dict[str, Any],
         *,
+        prefix: str,
         upload: ObjectRef | None = None,
         dataset: DatasetManifest | None = None,
     ) -> None:
@@ -41,7 +43,7 @@ class LocalTask:
         self.parts: tuple[dict[str, Any], ...] | None = None
         self._upload = upload
         self._dataset = dataset
-        self._prefix = "whole/"
+        self._prefix = f"{prefix}/"
         self._next = time.monotonic() + REPORT_S
 
     def run(self, handler: Callable[[Any], Outcome]) -> Outcome:
@@ -49,13 +51,13 @@ class LocalTask:
         outcome = handler(self)
         if not isinstance(outcome, Division):
             return outcome
-        results = []
+        results, prefix = [], self._prefix
         for number, part in enumerate(outcome.parts):
-            self.part, self._prefix = part, f"part-{number}/"
+            self.part, self._prefix = part, f"{prefix}part-{number}/"
             done = handler(self)
             assert isinstance(done, PartDone)
             results.append(done.result)
-        self.part, self.parts, self._prefix = None, tuple(results), "merged/"
+        self.part, self.parts, self._prefix = None, tuple(results), prefix
         return handler(self)
 
     def ref(self, _upload: str) -> ObjectRef | None:
@@ -79,4 +81,7 @@ class LocalTask:
         return self.objects.put(Bucket.JOBS, self._prefix + name, source)
 
     def save_checkpoint(self, name: str, source: Source, metrics: dict[str, Any] | None = None) -> None:
-        self.checkpoint = self.put(name, source)
+        """Store a checkpoint and delete the previous one, as an attempt does."""
+        previous, self.checkpoint = self.checkpoint, self.put(name, source)
+        if previous is not None:
+            self.objects.path(previous).unlink()

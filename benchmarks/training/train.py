@@ -1,15 +1,21 @@
 """Train on a prepared data set as a training job does; see `child`."""
 
+import shutil
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 from benchmarks.training.child import MANIFEST, main, pairs, peak_mib
 from benchmarks.training.log import Line
 from benchmarks.training.objects import FolderObjects
 from benchmarks.training.task import LocalTask
+from contract.artifacts import Bucket
 from contract.datasets import DatasetManifest
 from services.trainer.worker import train as handler
+
+TRAINED = "trained"  # prefix of the objects, which are deleted afterwards
 
 
 def train(request: Line) -> Line:
@@ -18,13 +24,16 @@ def train(request: Line) -> Line:
     dataset = DatasetManifest.model_validate_json((folder / MANIFEST).read_text())
     spec = {"dataset": "data", "model": "model"} | request["spec"]
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        task = LocalTask(Path(scratch), FolderObjects(folder), spec, dataset=dataset)
+        task = LocalTask(Path(scratch), FolderObjects(folder), spec, prefix=TRAINED, dataset=dataset)
+        start_s = time.time() - psutil.Process().create_time()
         started = time.perf_counter()
         manifest = handler(task)  # type: ignore[arg-type]
         seconds = time.perf_counter() - started
+    shutil.rmtree(folder / Bucket.JOBS / TRAINED)
     metrics = {"val": manifest.metrics.val, "test": manifest.metrics.test} if manifest.metrics else {}
     variants = [variant.model_dump(exclude={"artifact"}) for variant in manifest.variants]
     return {
+        "start_s": start_s,
         "seconds": seconds,
         "loop_s": sum(epoch.seconds for epoch in manifest.epochs),
         "memory_mib": peak_mib(),
