@@ -44,7 +44,9 @@ class LocalTask:
         self._upload = upload
         self._dataset = dataset
         self._prefix = f"{prefix}/"
-        self._next = time.monotonic() + REPORT_S
+        self.epochs: list[tuple[float, float | None]] = []  # seconds since the start, and accuracy on validation
+        self._started = time.monotonic()
+        self._next = self._started + REPORT_S
 
     def run(self, handler: Callable[[Any], Outcome]) -> Outcome:
         """Run a handler to its end; if it divides its job, run the parts one after another."""
@@ -81,7 +83,8 @@ class LocalTask:
         return self.objects.put(Bucket.JOBS, self._prefix + name, source)
 
     def save_checkpoint(self, name: str, source: Source, metrics: dict[str, Any] | None = None) -> None:
-        """Store a checkpoint and delete the previous one, as an attempt does."""
+        """Store a checkpoint and delete the previous one, as an attempt does; note the time and the accuracy."""
+        self.epochs.append((time.monotonic() - self._started, (metrics or {}).get("val_accuracy")))
         previous, self.checkpoint = self.checkpoint, self.put(name, source)
         if previous is not None:
             self.objects.path(previous).unlink()

@@ -40,7 +40,7 @@ def train(request: Line) -> Line:
         **{split: 100 * judged.accuracy for split, judged in metrics.items() if judged},
         "method": next((choice.value for choice in manifest.decisions if choice.what == "method"), "as requested"),
         "decisions": pairs(manifest.decisions),
-        "epochs": [(epoch.seconds, epoch.val_accuracy) for epoch in manifest.epochs],
+        "epochs": task.epochs,
         "parameters": manifest.parameters,
         "device": manifest.device,
         "variants": variants,
