@@ -7,9 +7,11 @@ from benchmarks.page import MISSING, table
 from benchmarks.training.log import Line, Log
 from benchmarks.training.rows import ROWS, Row
 
+EXPLAINED = ("image.size", "image.resize", "method", "architecture", "class_weights")
+
 
 def decisions(log: Log) -> list[str]:
-    """Return the decisions of the first seed of each row, one line a row."""
+    """Return the decisions of the first seed of each row in one line, and the reasons of those in EXPLAINED."""
     lines = []
     for row in ROWS:
         for line in log.lines(row.name)[:1]:
@@ -17,6 +19,7 @@ def decisions(log: Log) -> list[str]:
                 pairs = [*line["prepared"]["decisions"], *line["decisions"]]
                 texts = (f"{what} {_short(value)}" for what, value, _ in pairs)
                 lines.append(f"* **{row.dataset}**, {row.way}: {' · '.join(texts)}")
+                lines += [f"    * {what}: {because}" for what, _, because in pairs if what in EXPLAINED]
     return [*lines, ""] if lines else []
 
 

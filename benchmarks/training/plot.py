@@ -15,7 +15,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-PANELS = {"cifar": "CIFAR-10, 45,000 training images", "clothing": "clothing, 3,068 training photos"}
+PANELS = {"cifar": "CIFAR-10, whole", "clothing": "photos of clothes"}
 COLOURS = {way: f"C{number}" for number, way in enumerate(dict.fromkeys(row.way for row in ROWS))}
 SECONDS = (1, 2, 5, 10, 20, 30, 40, 60, 80, 100, 200, 300, 600, 1000, 2000)
 TICKS = (0, 20, 50, 70, 80, 90, 95, 98, 99, 99.5, 100)

@@ -77,7 +77,7 @@ class Runner:
             if seconds is None:
                 raise RowFailed(f"{row.follows} has no time to give as the budget")
             spec["budget"] = {"minutes": seconds / 60}
-        result = self._module("train", {"prepared": str(folder), "spec": spec})
+        result = self._module("train", {"prepared": str(folder), "spec": spec}, TRAINER)
         return {"prepared": prepared} | result | {"budget": spec.get("budget")}
 
     def _overhead(self, row: Row, seed: int) -> Line:
@@ -110,7 +110,7 @@ class Runner:
         archive = DATA_SETS[row.dataset].write(self._work / f"{row.dataset}.zip", self._data)
         return self._module("served", {"archive": str(archive), "spec": row.spec | {"seed": seed}})
 
-    def _module(self, name: str, request: dict[str, Any], environment: Mapping[str, str] = TRAINER) -> Line:
+    def _module(self, name: str, request: dict[str, Any], environment: Mapping[str, str] = os.environ) -> Line:
         """Run a module of this package that `child` describes."""
         return self._process([sys.executable, "-m", f"{__package__}.{name}"], request, environment)
 

@@ -86,7 +86,10 @@ def test_the_page_has_a_row_of_each_training_its_decisions_and_what_failed(log: 
     write(log, {"machine": "two cores"}, tmp_path)
     page = (tmp_path / "training.md").read_text()
     assert "| digits | nothing given | scratch | 1 | 98.0 | 98.0 | 2.0 | 20.0 | 400 |" in page
-    assert "* **digits**, nothing given: method scratch · augment (shift 0.0625)" in page
+    assert (
+        "* **digits**, nothing given: method scratch · augment (shift 0.0625)\n    * method: the request says so"
+        in page
+    )
     assert "| digits | nothing given | int8 | 4 | 300 | 3.00 | 90.0 | yes |" in page
     assert "| 100 | 20,000 | 125,000 | 250,000 | 90 | 400 |" in page
     assert "* letters, seed 0: its process exited with status 1" in page
