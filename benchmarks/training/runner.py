@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -116,12 +117,12 @@ class Runner:
 
     def _process(self, command: Sequence[str], request: dict[str, Any], environment: Mapping[str, str]) -> Line:
         """Run a process with a request and return its result; raises RowFailed."""
-        request_file, result_file = self._work / "request.json", self._work / "result.json"
-        request_file.write_text(json.dumps(request))
-        result_file.unlink(missing_ok=True)
-        files = (str(request_file), str(result_file))
-        process = subprocess.run([*command, *files], cwd=ROOT, env=environment, check=False)
-        if process.returncode or not result_file.exists():
-            raise RowFailed(f"its process exited with status {process.returncode}; its output says why")
-        result: Line = json.loads(result_file.read_text())
+        with tempfile.TemporaryDirectory(dir=self._work) as folder:
+            request_file, result_file = Path(folder) / "request.json", Path(folder) / "result.json"
+            request_file.write_text(json.dumps(request))
+            files = (str(request_file), str(result_file))
+            process = subprocess.run([*command, *files], cwd=ROOT, env=environment, check=False)
+            if process.returncode:
+                raise RowFailed(f"its process exited with status {process.returncode}; its output says why")
+            result: Line = json.loads(result_file.read_text())
         return result
