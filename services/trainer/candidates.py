@@ -16,11 +16,12 @@ class Candidate:
     """A trained network; accuracy and loss are of the validation split, None without one."""
 
     method: Method
+    label: str  # its name in the comparison
     network: Network
     blueprint: Blueprint
     data: TrainingData
     choices: tuple[Choice, ...]
-    unchanged: str | None = None  # the model that it is, if no epoch has changed it
+    unchanged: bool = False  # the network that fine-tuning started from
     accuracy: float | None = None
     loss: float | None = None
     epochs: tuple[Epoch, ...] = ()
@@ -32,7 +33,7 @@ class Candidate:
     @property
     def best_epoch(self) -> int | None:
         """The epoch whose weights these are, from 1; None for the weights of a probe or of an unchanged model."""
-        return best_of(self.epochs).epoch if self.epochs and self.unchanged is None else None
+        return best_of(self.epochs).epoch if self.epochs and not self.unchanged else None
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from services.trainer.data import IndexedImages, TrainingData
 from services.trainer.feature_source import EXTRACTED, FeatureSource
 from services.trainer.features import export_body
 from services.trainer.learner import Learner, blueprint_of
-from services.trainer.network import Network
+from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import best_of
@@ -66,7 +66,7 @@ class Session:
         if self.checkpoint is not None:
             return self._chosen(plan, *self._resumed(plan, self.checkpoint))
         candidates = [self.probe(plan.start or "")] if plan.probe else self._unchanged(plan)
-        method, because = (plan.method, plan.because) if plan.method else self._tried(candidates[0])
+        method, because = (plan.method, plan.because) if plan.method else self._tried(candidates)
         if method != "probe" and not (plan.probe and self.task.stop_early):
             candidates.append(self.descend(method, plan.start, candidates[0].probe if candidates else None))
         return self._chosen(plan, candidates, because)
@@ -76,6 +76,8 @@ class Session:
         method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
         head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
         candidates = [self._probed(plan.start or "", head, None)] if head else self._unchanged(plan)
+        if plan.trial and method == "scratch":
+            candidates.append(self._trial())
         candidates.append(self.descend(method, checkpoint.recipe.start, head))
         return candidates, plan.because or "the method was decided before the training was interrupted"
 
@@ -83,7 +85,7 @@ class Session:
         """Return the best candidate, with the reasons for its method and its start."""
         best = max(candidates, key=lambda candidate: candidate.rank)
         if len(candidates) > 1:
-            compared = ", ".join(f"{c.unchanged or c.method} {c.accuracy or 0:.1%}" for c in candidates)
+            compared = ", ".join(f"{c.label} {c.accuracy or 0:.1%}" for c in candidates)
             because = f"validation accuracy: {compared}; {because}"
         choices = [Choice(what="method", value=best.method, because=because)] if self.spec.method is None else []
         if plan.start and self.spec.init_from is None and best.method != "scratch":
@@ -114,6 +116,7 @@ class Session:
         because = f"of {len(probe.PENALTIES)} penalties, this one has the lowest loss on validation, {head.loss:.3f}"
         return Candidate(
             method="probe",
+            label="probe",
             network=network.eval(),
             blueprint=state.blueprint.of_images(self.data.shape, self.data.classes),
             data=self._data(state),
@@ -137,7 +140,8 @@ class Session:
         return [
             Candidate(
                 method="fine_tune",
-                unchanged=state.name,
+                label=f"{state.name} unchanged",
+                unchanged=True,
                 network=network,
                 blueprint=state.blueprint.of_images(data.shape, data.classes),
                 data=data,
@@ -147,31 +151,33 @@ class Session:
             )
         ]
 
-    def _tried(self, probed: Candidate) -> tuple[Method, str]:
-        """Decide the method by a short training from scratch; return its reason, too."""
-        recipe = decisions.trial(self.spec, self.facts)
-        probe_accuracy = probed.accuracy
+    def _tried(self, candidates: list[Candidate]) -> tuple[Method, str]:
+        """Decide the method by a short training from scratch, which becomes a candidate; return its reason, too."""
+        probe_accuracy = candidates[0].accuracy
         if probe_accuracy is None:
             return "probe", "without a validation split, nothing else can be compared"
         if self.task.stop_early:
             return "probe", "the training was asked to stop early"
+        candidates.append(self._trial())
+        if decisions.worth_training(candidates[1].accuracy or 0.0, probe_accuracy):
+            return "scratch", "the short training is close enough to try a full one"
+        return "fine_tune" if self.spec.budget else "probe", "the short training is too far behind to try a full one"
+
+    def _trial(self) -> Candidate:
+        recipe = decisions.trial(self.spec, self.facts)
+        data = self.data.shrunk(recipe.shrink)
         trained = training.train(
             recipe,
-            self.data.shrunk(recipe.shrink),
+            data,
             on_step=lambda progress, _: self.task.report(
                 EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
             ),
             on_epoch=lambda _: None,
             stop_early=lambda: self.task.stop_early,
         )
-        trial = best_of(trained.epochs).val_accuracy or 0.0
-        facts = (
-            f"a linear head on {decisions.DEFAULT_BACKBONE} is right for {probe_accuracy:.1%} of the validation images"
+        return self._descended(
+            "scratch", recipe, data, trained, blueprint_of(recipe, data), "short training from scratch"
         )
-        facts += f" and a short training from scratch for {trial:.1%}"
-        if decisions.worth_training(trial, probe_accuracy):
-            return "scratch", f"{facts}, so a full training from scratch was tried"
-        return "fine_tune" if self.spec.budget else "probe", f"{facts}, which is too far behind to go on"
 
     def descend(self, method: Method, start: str | None, head: Probe | None) -> Candidate:
         """Train by gradient descent, from scratch or from a network and the head of its probe."""
@@ -187,12 +193,26 @@ class Session:
             network = state.network(data.shape, self.labels)
             network = with_probe(network, head) if head else network
         trained = self._train(recipe, data, network, head)
+        label = "training from scratch" if state is None else "fine-tuning"
+        return self._descended(method, recipe, data, trained, blueprint, label)
+
+    def _descended(
+        self,
+        method: Method,
+        recipe: Recipe,
+        data: TrainingData,
+        trained: training.Trained,
+        blueprint: Blueprint,
+        label: str,
+    ) -> Candidate:
+        """Return what a training has ended with; the network then takes the images at their full size."""
         best = best_of(trained.epochs)
         if recipe.shrink > 1:
             trained.model.adapter.shrink = recipe.shrink
             blueprint = blueprint.model_copy(update={"shape": self.data.shape, "shrink": recipe.shrink})
         return Candidate(
             method=method,
+            label=label,
             network=trained.model,
             blueprint=blueprint,
             data=replace(self.data, mean=data.mean, std=data.std),

@@ -57,8 +57,7 @@ class Server:
                 "shadow": None,
                 "updated_at": "2026-01-01T00:00:00Z",
             },
-            "POST /v1/models/my-pets/predict": {"model": "my-pets", "version": 1, "timing_ms": TIMING}
-            | PREDICTION,
+            "POST /v1/models/my-pets/predict": {"model": "my-pets", "version": 1, "timing_ms": TIMING} | PREDICTION,
             "GET /v1/datasets/my-pets/versions/3": RESULT.dataset.model_dump(mode="json"),
             "GET /v1/models/my-pets/versions/1": RESULT.model.model_dump(mode="json"),
         }[f"{method} {path}"]
