@@ -39,7 +39,7 @@ Prepare = Callable[[World, Path], JobRequest]
 
 
 def preprocessing(world: World, folder: Path) -> JobRequest:
-    upload = uploaded(world.stores, zipped(folder / "pets.zip", class_folders(count=5)))
+    upload = uploaded(world.stores, zipped(folder / "pets.zip", class_folders(count=3)))
     spec = {"dataset": "cats", "source": {"upload": upload}, "image": {"size": (8, 8)}}
     return PreprocessRequest.model_validate({"kind": JobKind.PREPROCESS, "spec": spec})
 
