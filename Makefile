@@ -21,8 +21,10 @@ help: ## List the commands
 demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and stop it again
 	@.venv/bin/tidepool demo
 
-test: check docs postgresql wrk ## Run everything that must pass: check, docs and all tests
-	@.venv/bin/python -m pytest
+# In parallel, the slowest first; see tests/conftest.py.
+test: $(READY) $(DOCS) postgresql wrk ## Run everything that must pass: check, docs and all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # OMP_NUM_THREADS: each worker of pytest-xdist has one core. The two slowest files (18 s) are left to `make test`.
 test-fast: $(READY) ## Run the unit and contract tests in parallel, without servers or the two slowest files

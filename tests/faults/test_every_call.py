@@ -1,13 +1,12 @@
 """Each external call of a job fails once, in every way; the job has the same result as without failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
@@ -16,7 +15,6 @@ from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.predict import PredictRequest
 from contract.kinds.preprocess import PreprocessRequest
 from contract.kinds.train import TrainRequest
-from contract.models import ModelCard
 from services.inference.batch.predict import predict
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
@@ -27,6 +25,7 @@ from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults import behaviours
 from tests.faults.injector import How
 from tests.faults.world import World
+from tests.support.exports import CachedExport
 from tests.support.images import class_folders, zipped
 from tests.support.job_runs import uploaded
 from tests.support.onnx_models import random_images
@@ -40,7 +39,7 @@ Prepare = Callable[[World, Path], JobRequest]
 
 
 def preprocessing(world: World, folder: Path) -> JobRequest:
-    upload = uploaded(world.stores, zipped(folder / "pets.zip", class_folders(count=5)))
+    upload = uploaded(world.stores, zipped(folder / "pets.zip", class_folders(count=3)))
     spec = {"dataset": "cats", "source": {"upload": upload}, "image": {"size": (8, 8)}}
     return PreprocessRequest.model_validate({"kind": JobKind.PREPROCESS, "spec": spec})
 
@@ -72,19 +71,11 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "4")
 
 
-@pytest.fixture(autouse=True)
-def _exports_are_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache exports by weights: they are slow, deterministic and make no external calls."""
-    cache: dict[tuple[bytes, ModelCard], bytes] = {}
-
-    def cached_export(model: nn.Module, card: ModelCard, path: Path) -> None:
-        weights = b"".join(value.numpy().tobytes() for value in model.state_dict().values())
-        if (weights, card) not in cache:
-            export(model, card, path)
-            cache[weights, card] = path.read_bytes()
-        path.write_bytes(cache[weights, card])
-
-    monkeypatch.setattr(worker, "export", cached_export)
+@pytest.fixture(autouse=True, scope="module")
+def _exports_are_cached() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "export", CachedExport(export))
+        yield
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from services.storage.database import Database
 from services.storage.migrate import migrate
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
+from tests.support.postgres_tables import MigratedTables, wipe
+from tests.support.replicas import Replicas
 from tests.support.servers import S3Server, Server, postgres_server, redis_server, s3_server
 
 
@@ -64,15 +65,14 @@ def objects(s3_settings: ObjectsSettings) -> S3Objects:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: a SQLite file, or the session's PostgreSQL wiped clean."""
+    """The URL of an empty database: a SQLite file, or the session's PostgreSQL, unless `migrated_url` prepares it."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/tidepool.db"
     url: str = request.getfixturevalue("postgres").url
-    database = Database.connect(url)
-    with database.write() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    database.engine.dispose()
+    if "migrated_url" not in request.fixturenames:
+        database = Database.connect(url)
+        wipe(database)
+        database.engine.dispose()
     return url
 
 
@@ -86,16 +86,32 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def migrated_tables() -> MigratedTables:
+    return MigratedTables()
+
+
 @pytest.fixture
-def migrated_url(database_url: str, migrated_file: Path) -> str:
+def migrated_url(database_url: str, migrated_file: Path, migrated_tables: MigratedTables) -> str:
     """The URL of a migrated database."""
     if database_url.startswith("sqlite"):
         shutil.copyfile(migrated_file, database_url.removeprefix("sqlite:///"))
     else:
-        database = Database.connect(database_url)
-        migrate(database)
-        database.engine.dispose()
+        migrated_tables.prepare(database_url)
     return database_url
+
+
+@pytest.fixture
+def replicas(
+    migrated_file: Path, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path
+) -> Iterator[Replicas]:
+    """No replicas yet, on an empty SQLite database; wake-up messages are relayed."""
+    database = Database.connect(f"sqlite:///{shutil.copyfile(migrated_file, tmp_path / 'tidepool.db')}")
+    replicas = Replicas(database, objects, redis, s3, tmp_path)
+    with replicas.swept():
+        yield replicas
+    replicas.stop()
+    database.engine.dispose()
 
 
 @pytest.fixture

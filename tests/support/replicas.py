@@ -15,7 +15,7 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
-from tests.support.servers import S3Server, Server
+from tests.support.servers import S3Server, Server, service_environment
 
 TIMEOUT_S = 90.0
 
@@ -28,14 +28,8 @@ class Replicas:
         self.stores = Stores(database, objects)
         self._scratch = scratch
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._environment = os.environ | {
-            "TIDEPOOL_DATABASE_URL": str(database.engine.url),
-            "TIDEPOOL_BROKER_URL": redis.url,
-            "TIDEPOOL_S3_ENDPOINT": s3.url,
-            "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
-            "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
-            "TIDEPOOL_SCRATCH": str(scratch),
-        }
+        servers = service_environment(str(database.engine.url), redis, s3)
+        self._environment = os.environ | servers | {"TIDEPOOL_SCRATCH": str(scratch)}
 
     def start(self, service: str, **environment: str) -> None:
         """Start another replica of a service."""

@@ -34,6 +34,17 @@ class S3Server(Server):
     secret_key: str
 
 
+def service_environment(database_url: str, redis: Server, s3: S3Server) -> dict[str, str]:
+    """Return the variables with which a service uses these servers."""
+    return {
+        "TIDEPOOL_DATABASE_URL": database_url,
+        "TIDEPOOL_BROKER_URL": redis.url,
+        "TIDEPOOL_S3_ENDPOINT": s3.url,
+        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
+        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
+    }
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -33,8 +33,9 @@ class Models:
 class MemoryTask:
     """A task with everything in memory."""
 
-    def __init__(self, folder: Path, val: int = 30, auto: bool = False, **spec: Any) -> None:
+    def __init__(self, folder: Path, val: int = 30, auto: bool = False, shards: int = 2, **spec: Any) -> None:
         self.folder = folder
+        self._shard_count = shards
         self.objects = MemoryObjects()
         self.datasets = self
         self.models = Models()
@@ -99,9 +100,15 @@ class MemoryTask:
         return cached.file if cached else None
 
     def _shards(self, split: Split, count: int) -> tuple[Shard, ...]:
-        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=2) if count else []
+        if not count:
+            return ()
+        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=self._shard_count)
         return tuple(
-            Shard(count=count // 2, images=self.put(images.name, images), labels=self.put(labels.name, labels))
+            Shard(
+                count=count // self._shard_count,
+                images=self.put(images.name, images),
+                labels=self.put(labels.name, labels),
+            )
             for images, labels in files
         )
 

@@ -13,18 +13,12 @@ from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
-from tests.support.servers import S3Server, Server
+from tests.support.servers import S3Server, Server, service_environment
 
 
 @pytest.fixture(scope="module")
 def environment(redis: Server, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {
-        "TIDEPOOL_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('gateway')}/tidepool.db",
-        "TIDEPOOL_BROKER_URL": redis.url,
-        "TIDEPOOL_S3_ENDPOINT": s3.url,
-        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
-        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
-    }
+    return service_environment(f"sqlite:///{tmp_path_factory.mktemp('gateway')}/tidepool.db", redis, s3)
 
 
 @pytest.fixture(scope="module")

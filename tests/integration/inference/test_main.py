@@ -1,7 +1,6 @@
 """One inference replica runs a prediction job in parts and answers online requests at the same time."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +12,20 @@ from contract.jobs import JobKind
 from contract.kinds.predict import PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.references import Reference
 from services.inference.batch.rows import read_lines
-from services.storage.database import Database
-from services.storage.objects import S3Objects
 from tests.support.batcher import batcher
 from tests.support.images import encoded
 from tests.support.onnx_models import CARD, random_images
 from tests.support.prediction_data import fetch, publish_model, publish_split
 from tests.support.replicas import Replicas
-from tests.support.servers import S3Server, Server
 
 IMAGES = random_images(24)
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/tidepool.db"
-
-
-@pytest.fixture
-def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
-    replicas = Replicas(database, objects, redis, s3, tmp_path)
+def replicas(replicas: Replicas) -> Replicas:
     publish_model(replicas.stores)
     publish_split(replicas.stores, IMAGES, np.arange(24) % 3)
-    with replicas.swept():
-        yield replicas
-    replicas.stop()
+    return replicas
 
 
 async def answered(replicas: Replicas, times: int) -> list[Scores]:

@@ -1,8 +1,5 @@
 """One inference replica vets uploaded models and predicts with them."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,26 +10,15 @@ from contract.kinds.predict import PredictRequest, PredictSpec, SplitInput
 from contract.kinds.vet import VetRequest, VetSpec
 from contract.references import UploadSource
 from services.storage.catalog.uploads import new_upload_id
-from services.storage.database import Database
-from services.storage.objects import S3Objects
 from tests.support.onnx_models import linear, random_images
 from tests.support.prediction_data import publish_split
 from tests.support.replicas import Replicas
-from tests.support.servers import S3Server, Server
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/tidepool.db"
-
-
-@pytest.fixture
-def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
-    replicas = Replicas(database, objects, redis, s3, tmp_path)
+def replicas(replicas: Replicas) -> Replicas:
     publish_split(replicas.stores, random_images(4), np.arange(4) % 3)
-    with replicas.swept():
-        yield replicas
-    replicas.stop()
+    return replicas
 
 
 def ended(replicas: Replicas, request: JobRequest) -> Job:

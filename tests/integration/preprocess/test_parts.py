@@ -1,10 +1,8 @@
 """Replicas share the parts of one job, including a replica that joins in the middle."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select
 
 from contract.access import DEFAULT_PROJECT
@@ -12,29 +10,13 @@ from contract.artifacts import Bucket
 from contract.jobs import JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import UploadSource
-from services.storage.database import Database
-from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from services.storage.tables import jobs
 from tests.support.images import class_folders, zipped
 from tests.support.replicas import Replicas
-from tests.support.servers import S3Server, Server
 
 PARTS = 30
 SMALL = {"TIDEPOOL_PART_IMAGES": "2"}
-
-
-@pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/tidepool.db"
-
-
-@pytest.fixture
-def replicas(database: Database, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Replicas]:
-    replicas = Replicas(database, objects, redis, s3, tmp_path)
-    with replicas.swept():
-        yield replicas
-    replicas.stop()
 
 
 def test_a_replica_that_joins_claims_parts(replicas: Replicas, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from services.storage.objects import S3Objects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.support.publication import publish
-from tests.support.servers import S3Server, Server
+from tests.support.servers import S3Server, Server, service_environment
 from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
@@ -63,14 +63,7 @@ async def client(stores: Stores) -> AsyncIterator[httpx.AsyncClient]:
 def worker(database_url: str, redis: Server, s3: S3Server, tmp_path: Path) -> Iterator[Path]:
     """A worker process with the kind's handler; its log."""
     log = tmp_path / "worker.log"
-    environment = os.environ | {
-        "TIDEPOOL_DATABASE_URL": database_url,
-        "TIDEPOOL_BROKER_URL": redis.url,
-        "TIDEPOOL_S3_ENDPOINT": s3.url,
-        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
-        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
-        "TIDEPOOL_SCRATCH": str(tmp_path),
-    }
+    environment = os.environ | service_environment(database_url, redis, s3) | {"TIDEPOOL_SCRATCH": str(tmp_path)}
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-c", MAIN], env=environment, stdout=output, stderr=output)
     yield log

@@ -32,7 +32,7 @@ from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
 from tests.integration.worker.scripted_worker import BEAT_S
 from tests.support.batcher import batcher
-from tests.support.servers import S3Server, Server
+from tests.support.servers import S3Server, Server, service_environment
 
 TIMEOUT_S = 40.0
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
@@ -83,14 +83,7 @@ class Harness:
 def harness(
     database: Database, database_url: str, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path
 ) -> Iterator[Harness]:
-    environment = os.environ | {
-        "TIDEPOOL_DATABASE_URL": database_url,
-        "TIDEPOOL_BROKER_URL": redis.url,
-        "TIDEPOOL_S3_ENDPOINT": s3.url,
-        "TIDEPOOL_S3_ACCESS_KEY": s3.access_key,
-        "TIDEPOOL_S3_SECRET_KEY": s3.secret_key,
-        "TIDEPOOL_SCRATCH": str(tmp_path),
-    }
+    environment = os.environ | service_environment(database_url, redis, s3) | {"TIDEPOOL_SCRATCH": str(tmp_path)}
     settings = BrokerSettings.model_validate({"url": redis.url})
     harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness

@@ -1,6 +1,8 @@
 """A training of which the request says nothing but the dataset, and trainings that start from its model."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,19 +11,40 @@ import torch
 
 from contract.errors import BadModel, Draining
 from contract.training import ModelManifest
-from services.trainer import decisions, features, methods
+from services.trainer import decisions, features, methods, worker
+from services.trainer.features import export_body
 from services.trainer.state import State
+from services.trainer.variants import Variants
 from services.trainer.worker import train
+from tests.support.exports import CachedExport
 from tests.support.training_task import CLASSES, MemoryTask
 
 Finished = tuple[MemoryTask, ModelManifest]
 
 
+def started(folder: Path, **spec: Any) -> MemoryTask:
+    """Make a task whose splits have one shard each: every shard is evaluated by a process."""
+    return MemoryTask(folder, auto=True, shards=1, **spec)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bodies_are_exported_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "export_body", CachedExport(export_body))
+        yield
+
+
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A probe of lite0."""
-    task = MemoryTask(tmp_path_factory.mktemp("probed"), auto=True, method="probe")
+    task = started(tmp_path_factory.mktemp("probed"), method="probe")
     return task, train(task)
+
+
+@pytest.fixture
+def _no_variants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the variants, which the probe has and which take ten seconds."""
+    monkeypatch.setattr(worker, "make_variants", lambda *_: Variants())
 
 
 def values(manifest: ModelManifest) -> dict[str, object]:
@@ -39,11 +62,13 @@ def test_a_probe_is_a_whole_model(probed: Finished) -> None:
     assert manifest.preprocessing.image.size == (8, 8)
     assert manifest.onnx.parity_max_abs_diff < 1e-2
     assert {"init_from", "penalty"} <= set(values(manifest))
+    assert [variant.name for variant in manifest.variants] == ["fp32", "fp16", "int8"]
 
 
+@pytest.mark.usefixtures("_no_variants")
 def test_features_are_computed_once(probed: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, manifest = probed
-    second = MemoryTask(tmp_path, auto=True, method="probe")
+    second = started(tmp_path, method="probe")
     second.objects.content |= first.objects.content
     second.cached[f"bugs/{manifest.features.key}"] = manifest.features
     calls: list[int] = []
@@ -69,10 +94,11 @@ def test_a_model_is_trained_further_with_one_class_more(probed: Finished, tmp_pa
     assert not network.head.weight[3].any()
 
 
+@pytest.mark.usefixtures("_no_variants")
 def test_fine_tuning_starts_from_the_model(probed: Finished, tmp_path: Path) -> None:
     first, manifest = probed
     # Brightness tells the classes apart, so it must not be changed.
-    task = MemoryTask(tmp_path, auto=True, init_from="net", epochs=1, augment=False)
+    task = started(tmp_path, init_from="net", epochs=1, augment=False)
     task.objects.content |= first.objects.content
     task.models.published["net"] = manifest
 
@@ -85,18 +111,19 @@ def test_fine_tuning_starts_from_the_model(probed: Finished, tmp_path: Path) -> 
 
 
 def test_a_model_without_weights_is_no_start(probed: Finished, tmp_path: Path) -> None:
-    task = MemoryTask(tmp_path, auto=True, init_from="net")
+    task = started(tmp_path, init_from="net")
     task.models.published["net"] = probed[1].model_copy(update={"state": None})
 
     with pytest.raises(BadModel, match="net@1 has no weights to start from"):
         train(task)
 
 
+@pytest.mark.usefixtures("_no_variants")
 def test_the_trial_decides_and_a_drained_job_keeps_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "FEWEST_STEPS", 8)
     monkeypatch.setattr(decisions, "EPOCHS", 4)
     monkeypatch.setattr(methods.decisions, "worth_training", lambda *_: True)
-    task = MemoryTask(tmp_path, auto=True)
+    task = started(tmp_path)
 
     def drain() -> None:
         raise Draining("the worker stops")

@@ -29,6 +29,7 @@ from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed
+from tests.support.postgres_tables import wipe
 from tests.support.servers import Server
 
 READ = frozenset({Scope.READ})
@@ -42,9 +43,7 @@ As = Callable[[str], Database]
 @pytest.fixture(scope="module")
 def owner(postgres: Server) -> Database:
     database = Database.connect(postgres.url)
-    with database.write() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+    wipe(database)
     migrate(database)
     return database
 

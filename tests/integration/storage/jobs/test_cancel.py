@@ -8,21 +8,11 @@ from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import CANCEL_WITHIN, Reconciler, Repairs
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, PROGRESS, TRAIN_REQUEST
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PROGRESS, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed
 from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
-
-
-@pytest.fixture
-def job(jobs: Jobs) -> Job:
-    return jobs.create(PREPROCESS_REQUEST)
-
-
-@pytest.fixture
-def lease(leases: Leases, job: Job) -> Lease:
-    return claimed(leases).lease
 
 
 def test_renewing_the_lease_of_a_cancelled_job_raises_cancelled(

@@ -25,22 +25,12 @@ from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import BACKOFF_S, MAX_BACKOFF_S, Leases
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.sweep.reconciler import Reconciler
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, ONNX_FILE, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed
 from tests.support.clock import FakeClock
 
 LEASE_S = LEASE.total_seconds()
 PROGRESS = Progress(fraction=0.5, message="half")
-
-
-@pytest.fixture
-def job(jobs: Jobs) -> Job:
-    return jobs.create(PREPROCESS_REQUEST)
-
-
-@pytest.fixture
-def lease(leases: Leases, job: Job) -> Lease:
-    return claimed(leases).lease
 
 
 def test_renewing_extends_the_lease_and_shows_the_progress(

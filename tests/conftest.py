@@ -1,0 +1,34 @@
+"""Spreads the tests over the processes of pytest-xdist: the slowest come first, so that all processes end together."""
+
+from typing import Any
+
+import hypothesis
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+FAULTS = "tests/faults/"
+SLOWEST = (FAULTS, "tests/e2e/", "tests/unit/trainer/", "tests/integration/", "tests/unit/storage/")
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+
+class Scheduling(LoadFileScheduling):
+    """Gives a process the next file; all tests of faults are one unit, because they share a cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return FAULTS if nodeid.startswith(FAULTS) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Keep the order of the collection, unless another `--dist` than `loadfile` is chosen."""
+    if config.option.dist != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((rank for rank, place in enumerate(SLOWEST) if item.nodeid.startswith(place)), 99))

@@ -1,0 +1,19 @@
+"""One example of every public value of the contract: an invented run over images of cats and dogs."""
+
+from contract.base import Frozen
+from tests.examples import base, datasets, evaluation, jobs, models, operations
+from tests.examples.base import *  # noqa: F403
+from tests.examples.datasets import *  # noqa: F403
+from tests.examples.evaluation import *  # noqa: F403
+from tests.examples.jobs import *  # noqa: F403
+from tests.examples.models import *  # noqa: F403
+from tests.examples.operations import *  # noqa: F403
+
+EXAMPLES: tuple[Frozen, ...] = (
+    *base.EXAMPLES,
+    *datasets.EXAMPLES,
+    *models.EXAMPLES,
+    *evaluation.EXAMPLES,
+    *jobs.EXAMPLES,
+    *operations.EXAMPLES,
+)

@@ -1,0 +1,84 @@
+"""Requests, specs, results and events of jobs."""
+
+from contract.base import Frozen
+from contract.datasets import Split
+from contract.division import Division, PartDone
+from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
+from contract.kinds.index import IndexRequest, IndexResult, IndexSpec
+from contract.kinds.kind import JobOptions
+from contract.kinds.predict import PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
+from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
+from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
+from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
+from contract.predictions import ImageResult
+from contract.references import Reference, UploadSource
+from tests.examples.base import JOB_ID, LABELS, ROWS_FILE, UPLOAD_ID, WHEN
+from tests.examples.datasets import DATASET_MANIFEST, DATASET_REFERENCE, IMAGE, IMAGE_REQUEST, PREPROCESSING
+from tests.examples.evaluation import OUTPUT_INFO
+from tests.examples.models import METRICS, MODEL_MANIFEST
+
+PREPROCESS_SPEC = PreprocessSpec(dataset="pets", source=UploadSource(upload=UPLOAD_ID), image=IMAGE_REQUEST)
+PREPROCESS_REQUEST = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PREPROCESS_SPEC)
+TRAIN_SPEC = TrainSpec(dataset="pets@1", model="pet-cnn", epochs=1)
+TRAIN_REQUEST = TrainRequest(kind=JobKind.TRAIN, spec=TRAIN_SPEC, priority=5, deadline_s=3600)
+PREDICT_SPEC = PredictSpec(
+    model="pet-cnn@1", input=SplitInput(dataset="pets@1", split=Split.TEST), top_k=2, format="csv"
+)
+PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
+IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+INDEX_SPEC = IndexSpec(dataset="pets@1")
+VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
+VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
+PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)
+TRAIN_RESULT = TrainResult.of(Reference(name="pet-cnn", version=1), MODEL_MANIFEST)
+PROGRESS = Progress(fraction=0.5, message="epoch 1 of 2")
+JOB_ERROR = JobError(code="bad_archive", message="the file is not a zip archive")
+JOB = Job(
+    id=JOB_ID,
+    kind=JobKind.PREPROCESS,
+    state=JobState.SUCCEEDED,
+    spec=PREPROCESS_SPEC.model_dump(mode="json"),
+    progress=PROGRESS,
+    priority=0,
+    attempt=1,
+    max_attempts=3,
+    result=PREPROCESS_RESULT.model_dump(mode="json"),
+    error=None,
+    created_at=WHEN,
+    started_at=WHEN,
+    finished_at=WHEN,
+    deadline_at=None,
+)
+
+EXAMPLES: tuple[Frozen, ...] = (
+    PREPROCESS_SPEC.source,
+    PREPROCESS_SPEC,
+    JobOptions(priority=-5, deadline_s=60),
+    PREPROCESS_REQUEST,
+    TRAIN_REQUEST,
+    INDEX_SPEC,
+    IndexRequest(kind=JobKind.INDEX, spec=INDEX_SPEC),
+    IndexResult(dataset="pets@1", indexed=5, missing=1),
+    VET_SPEC,
+    VET_REQUEST,
+    VetResult(model="pet-vit@1", status="rejected"),
+    ModelMetadata(labels=LABELS, output="logits", samples={"images": [[0.5, 1.0]]}),
+    IMAGE_INPUT,
+    PROGRESS,
+    JOB_ERROR,
+    PREPROCESS_RESULT,
+    TRAIN_RESULT,
+    JOB,
+    PREDICT_SPEC.input,
+    PREDICT_SPEC,
+    PREDICT_REQUEST,
+    PREDICTION_OUTPUT,
+    PredictResult(count=2, failed=0, output=OUTPUT_INFO, metrics=METRICS),
+    Division(parts=({"members": [0, 1]}, {"members": [2]})),
+    PartDone(result={"count": 2}),
+    EventDraft(kind=EventKind.LOG, data={"message": "2 files are not images"}),
+    JobEvent(id=3, at=WHEN, kind=EventKind.STATE, data={"state": "running", "attempt": 1}),
+    ImageResult(error=JOB_ERROR),
+    TRAIN_SPEC,
+)

@@ -1,0 +1,48 @@
+"""Pools, usage and API keys."""
+
+from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
+from contract.base import Frozen
+from contract.pools import (
+    AutoPool,
+    Decision,
+    ManualPool,
+    Measured,
+    Pool,
+    PoolChange,
+    PoolMode,
+    Queue,
+    ReplicaCounts,
+    ScalingPolicy,
+)
+from contract.supervision import ComponentReport, State
+from contract.usage import Usage, UsageBy, UsageLine
+from tests.examples.base import COUNTED, WHEN
+
+POLICY = ScalingPolicy(min=0, max=8, idle_s=60, backlog_per_replica=4)
+USAGE_LINE = UsageLine(key="2026-01-02", ready_s=120.0, jobs_s=30.5, online_s=12.25, gpu_s=0.0, at_max_s=691200.0)
+API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
+
+EXAMPLES: tuple[Frozen, ...] = (
+    # one scope, because a set of several has no order
+    NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),
+    API_KEY,
+    NewApiKey(**API_KEY.model_dump(), secret="tp_0123abcd_" + "A" * 43),
+    POLICY,
+    Measured(at=12.5, ready=2, draining=1, oldest_s=1.5, busy=0.5, requests_per_minute=90.0, **COUNTED),
+    Decision(replicas=3, reason="6 wait and 2 run, which is more than 4 for each of 2"),
+    ManualPool(mode=PoolMode.MANUAL, replicas=3),
+    AutoPool(mode=PoolMode.AUTO, min=0, max=8),
+    ReplicaCounts(desired=3, created=4, ready=2, draining=None, min=0, max=8),
+    Queue(oldest_s=1.5, **COUNTED),
+    Pool(
+        name="inference",
+        mode=PoolMode.AUTO,
+        replicas=ReplicaCounts(desired=3, ready=2, draining=0, min=0, max=8),
+        queue=Queue(oldest_s=1.5, **COUNTED),
+        policy=POLICY,
+    ),
+    PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
+    ComponentReport(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
+    USAGE_LINE,
+    Usage(since=WHEN.date(), until=WHEN.date(), by=UsageBy.DAY, items=(USAGE_LINE,)),
+)

@@ -1,0 +1,50 @@
+"""An empty or migrated PostgreSQL database for each test, on the server of all tests."""
+
+from sqlalchemy import Connection, text
+
+from services.storage.database import Database
+from services.storage.migrate import migrate
+
+# Every column of every table, and the migration that the schema has.
+SCHEMA = text(
+    "SELECT string_agg(attrelid || ' ' || attname, ',' ORDER BY attrelid, attnum) FROM pg_attribute "
+    "JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+    "UNION ALL SELECT version_num FROM alembic_version"
+)
+TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+
+
+def wipe(database: Database) -> None:
+    """Drop everything."""
+    with database.write() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+
+
+class MigratedTables:
+    """Migrated tables without rows; emptying them is twenty times as fast as migrating again."""
+
+    def __init__(self) -> None:
+        self._migrated: list[str] = []
+
+    def prepare(self, url: str) -> None:
+        """Empty the tables; migrate again if a test has changed them."""
+        database = Database.connect(url)
+        with database.write() as connection:
+            intact = self._migrated != [] and self._migrated == _schema(connection)
+            if intact:
+                names = ", ".join(connection.execute(TABLES).scalars())
+                connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        if not intact:
+            wipe(database)
+            migrate(database)
+            with database.read() as connection:
+                self._migrated = _schema(connection)
+        database.engine.dispose()
+
+
+def _schema(connection: Connection) -> list[str]:
+    """Return a description of the schema; empty if there are no migrated tables."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+        return []
+    return [str(row) for row in connection.execute(SCHEMA).scalars()]
