@@ -76,6 +76,8 @@ def read_entries(file: io.BufferedReader, most: int) -> ZipEntries:
         name = directory[position - name_bytes : position]
         names.append(name.decode() if name.isascii() else name)
         position += extra_bytes + comment_bytes
+    if position > len(directory):
+        raise BadArchive(_DAMAGED)
     return _columns(names, extras, _headers(directory, at), shift)
 
 
