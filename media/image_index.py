@@ -43,6 +43,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+_REPEATED = ("split", "label", "width", "height", "shard")  # columns of few values; other columns get no dictionary
+_SEARCHED = ("split", "label")  # columns whose least and greatest values tell which row groups to read
+
 Source = Path | BinaryIO
 
 
@@ -61,7 +64,9 @@ class IndexWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            path, SCHEMA, compression="zstd", use_dictionary=list(_REPEATED), write_statistics=list(_SEARCHED)
+        )
         self._waiting: list[pa.Table] = []
         self._count = 0
 

@@ -1,5 +1,6 @@
 """One attempt at a job, in a child process: run the handler, then finish, fail or release the job under its fence."""
 
+import gc
 import os
 import tempfile
 import threading
@@ -121,6 +122,7 @@ class Attempt:
 
 def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> None:
     """Entry point of the child process; catches everything that a handler raises."""
+    gc.freeze()  # collections need not look at what the fork server has imported
     start_telemetry(role, TelemetrySettings(metrics_port=0))
     structlog.contextvars.bind_contextvars(job_id=claim.job.id, attempt=claim.job.attempt)
     stores = Stores.from_environment()

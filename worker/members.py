@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from contract.artifacts import ByteRange, ObjectRef
@@ -38,12 +39,13 @@ def nowhere(archive: Path) -> Place:
     return Place(end, end, PLAIN, 0, 0, 0)
 
 
-def with_places(rows: pa.Table, places: Sequence[Place]) -> pa.Table:
-    """Return the rows with where their members lie, in the order of the archive."""
-    columns = zip(*((p.start, p.stop, p.method, p.packed, p.size, p.crc) for p in places), strict=True)
-    for field, values in zip(PLACE, columns, strict=True):
-        rows = rows.append_column(field, pa.array(values, field.type))
-    return rows.sort_by("start")
+def with_places(rows: pa.Table, places: Sequence[Place] | NDArray[np.int64]) -> pa.Table:
+    """Return the rows with where their members lie, in the order of the archive; `places` may be their fields."""
+    columns = np.asarray(places, np.int64).reshape(-1, len(PLACE))
+    for number, field in enumerate(PLACE):
+        rows = rows.append_column(field, pa.array(columns[:, number]).cast(field.type))
+    order = np.argsort(columns[:, 0], kind="stable")
+    return rows if (order == np.arange(len(order))).all() else rows.take(pa.array(order))
 
 
 class Readable(Protocol):
@@ -66,7 +68,7 @@ class Members:
         self.limits = limits
         self._source = source
         columns = (rows[name].to_pylist() for name in PLACE.names)
-        self._places = [Place(*values) for values in zip(*columns, strict=True)]
+        self._places = list(map(Place._make, zip(*columns, strict=True)))
 
     @classmethod
     def of_file(cls, rows: pa.Table, archive: Path, limits: Limits) -> Self:

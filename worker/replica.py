@@ -56,6 +56,8 @@ def serve(
         tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
         queues.append(wakeups)
     worker = Worker(handlers or {}, stores, jobs)
+    if setup is None:  # a replica that mostly answers batches saves the memory until its first job
+        worker.warm_up()
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))
     tasks[HEAR_BEAT] = heartbeat.hear
     heartbeat.start()

@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing import forkserver
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -42,13 +44,17 @@ class Worker:
         self._thread = threading.Thread(target=self._work, name="jobs")
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
-        # imported once by the fork server, so that an attempt starts in milliseconds
+        # Imported once by the fork server, so that an attempt starts in milliseconds.
         modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values())}
-        self._processes.set_forkserver_preload(sorted(modules))
+        self._processes.set_forkserver_preload(sorted(modules | _main_module()))
 
     def start(self) -> None:
         """Start the thread: it claims due jobs, then waits for `wake` or for POLL_S seconds."""
         self._thread.start()
+
+    def warm_up(self) -> None:
+        """Start the fork server before the first job, whose attempt would otherwise wait for its imports."""
+        forkserver.ensure_running()
 
     def wake(self) -> None:
         """Wake the worker; harmless when there is nothing to do. Takes effect after the current job. Does not block."""
@@ -105,6 +111,15 @@ class Worker:
             attempt_end.close()
             Watch(process, worker_end, self._stores, claim.lease, self._drain).run()
             worker_end.close()
+
+
+def _main_module() -> set[str]:
+    """Return the name of the service's main module, which multiprocessing runs again in each attempt.
+
+    What it imports, such as Celery, took 160 ms of CPU time in each attempt.
+    """
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return set() if spec is None or spec.name.endswith("__main__") else {spec.name}
 
 
 def _use(claim: Claim) -> Use:

@@ -1,11 +1,16 @@
 """Reads the members of a zip or tar file within limits."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from media.archives import tar_directory, zip_directory
 from media.archives.limits import Limits
+from media.archives.listing import Places
 from media.archives.places import DEFLATED, PLAIN, STORED, Place, check_size, check_total, read_head, read_member
 from media.archives.rejections import Rejections
 from media.archives.unpacking import unpacked
@@ -34,7 +39,7 @@ class Archive:
         except BaseException:
             self._remove()
             raise
-        self._places: dict[str, Place] = listing.places
+        self._places: Places = listing.places
         self._stored: dict[str, str] = listing.stored
         self.ignored = listing.ignored
         self.detected_encoding = listing.encoding
@@ -53,6 +58,10 @@ class Archive:
     def place(self, name: str) -> Place:
         """Return where a file lies: in the archive, or in what `unpacking.unpacked` makes of a compressed tar."""
         return self._places[name]
+
+    def places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the fields of the places of files, (count, 6)."""
+        return self._places.columns(names)
 
     def member(self, name: str) -> str:
         """Return a file's name as stored in the archive."""

@@ -5,6 +5,9 @@ import re
 MAX_LENGTH = 1024
 _DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USUAL_FILE = re.compile(
+    r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]{0,200}\.(?:jpe?g|png|webp|bmp|gif|tiff?)", re.IGNORECASE
+)
 HIDDEN_FOLDER = "in a folder whose name begins with a dot; rename it if it is a class"
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 IMAGES = (
@@ -27,6 +30,27 @@ _CLUTTER = frozenset(  # in lower case: what operating systems, NAS servers and 
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),
     }
 )
+
+
+class UsualNames:
+    """Accepts usual names of images at once: those that `clean`, `is_clutter` and `fault` leave alone.
+
+    A name that is not accepted has to be looked at by these. Each folder is looked at once.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, bool] = {}
+
+    def accepts(self, name: str) -> bool:
+        folder, slash, file = name.rpartition("/")
+        if not _USUAL_FILE.fullmatch(file):
+            return False
+        usual = self._folders.get(folder)
+        if usual is None:
+            example = f"{folder}{slash}{'x' * 210}.png"
+            usual = clean(example) == example and not is_clutter(example) and fault(example) is None
+            self._folders[folder] = usual
+        return usual
 
 
 def clean(raw: str) -> str:

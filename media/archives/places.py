@@ -3,7 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from contract.errors import BadArchive, BadImage
 from media.archives.compression import DAMAGE, chunks
@@ -18,8 +18,7 @@ _SLACK_BYTES = 1024
 Bytes = bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a member lies in the file of an archive: everything needed to read it from that range of bytes alone.
 
     `method` is the zip's number of a compression, or PLAIN; `packed` and `size` are the declared numbers of bytes

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from contract.errors import BadArchive
 from media.archives.encoding import decoded_names
 from media.archives.limits import MIB, Limits
 from media.archives.listing import Entry, Listing, listed
-from media.archives.places import PLAIN, Place
+from media.archives.places import PLAIN
 from media.archives.rejections import Rejections
 
 BLOCK = 512
@@ -55,7 +57,8 @@ def opened(
             raise BadArchive("the archive is empty")
         names, detected = decoded_names([member.name for member in members], encoding)
         entries = (_entry(member, name) for member, name in zip(members, names, strict=True))
-        return file, listed(entries, detected, rejections)
+        places = [(m.start, m.start + m.size, PLAIN, m.size, m.size, 0) for m in members]
+        return file, listed(entries, np.array(places, np.int64), detected, rejections)
     except BaseException:
         file.close()
         raise
@@ -67,8 +70,7 @@ def _entry(member: _Member, name: str) -> Entry:
         fault = _FAULTS[tarfile.GNUTYPE_SPARSE]
     if fault is None and member.kind not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE):
         fault = "not a regular file"
-    place = Place(member.start, member.start + member.size, PLAIN, member.size, member.size, crc=0)
-    return Entry(name, name, place, member.kind == tarfile.DIRTYPE, fault)
+    return Entry(name, name, member.kind == tarfile.DIRTYPE, fault)
 
 
 def _members(file: io.BufferedReader, file_bytes: int, most: int) -> Iterator[_Member]:

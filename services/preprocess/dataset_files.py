@@ -1,10 +1,13 @@
 """What planning needs of the files of a dataset."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from media.archives.limits import Limits
 from media.archives.listing import Ignored
-from media.archives.places import Place
 
 
 class DatasetFiles(Protocol):
@@ -18,8 +21,8 @@ class DatasetFiles(Protocol):
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    def place(self, name: str) -> Place:
-        """Return where a file lies, for the order of the files and their sizes."""
+    def places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the fields of the places of files, (count, 6), for the order of the files and their sizes."""
 
     def member(self, name: str) -> str:
         """Return a file's name as stored."""

@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetWarning, Split
-from media.image_index import IndexWriter, read_index
+from media.image_index import SCHEMA, IndexWriter, index_batches, read_index
 from services.preprocess.duplicates import duplicate_warnings
 
 Fetch = Callable[[ObjectRef, Path], None]
@@ -32,47 +35,65 @@ def merge_indexes(
         for split in Split:
             before = 0
             for file, counts in zip(files, shards, strict=True):
-                rows = read_index(file, split=split)
-                number = rows.schema.get_field_index("shard")
-                writer.add(rows.set_column(number, "shard", pc.add(rows["shard"], pa.scalar(before, pa.int32()))))
+                for rows in index_batches(file, SCHEMA.names, split) if counts[split] else ():
+                    number = rows.schema.get_field_index("shard")
+                    writer.add(rows.set_column(number, "shard", pc.add(rows["shard"], pa.scalar(before, pa.int32()))))
                 before += counts[split]
     for file in files:
         file.unlink()
-    table = read_index(path, ["sha256", "path", "split", "label"])
-    return data_sha256(table), warnings_of(table)
+    return summary_of(path)
 
 
-def data_sha256(table: pa.Table) -> str:
-    """Return a hash that is equal for two datasets with the same images, labels and splits, in any order.
+def summary_of(path: Path) -> tuple[str, tuple[DatasetWarning, ...]]:
+    """Return a hash of the data of an index, and the warnings of equal images.
 
-    It is the SHA-256 of one line for each image, `<sha256 of the bytes, hex> <split> <label>\\n` in UTF-8, sorted by
-    hash, split and label. Names of files, size, mode and resize do not count.
+    The hash is equal for two datasets with the same images, labels and splits, in any order. It is the SHA-256 of one
+    line for each image, `<sha256 of the bytes, hex> <split> <label>\\n` in UTF-8, sorted by hash, split and label.
+    Names of files, size, mode and resize do not count.
     """
-    plain = table.select(["sha256", "split", "label"])
-    for number, name in enumerate(("split", "label"), start=1):
-        plain = plain.set_column(number, name, plain[name].cast(pa.string()))
-    order = pc.sort_indices(plain, [(name, "ascending") for name in plain.schema.names])
+    table = read_index(path, ["sha256", "split", "label"]).unify_dictionaries().combine_chunks()
+    hashes = np.frombuffer(b"".join(chunk.buffers()[1] for chunk in table["sha256"].chunks), "S32")[: len(table)]
+    splits, split_names = _ranked(table["split"])
+    labels, label_names = _ranked(table["label"])
+    del table
+    order = np.lexsort((labels, splits, hashes))
+    ends = [[f" {split} {label}\n" for label in label_names] for split in split_names]
     digest = hashlib.sha256()
     for start in range(0, len(order), _CHUNK_ROWS):
-        chunk = plain.take(order.slice(start, _CHUNK_ROWS))
-        lines = (
-            f"{sha256.hex()} {split} {label}\n"
-            for sha256, split, label in zip(*(chunk[name].to_pylist() for name in chunk.schema.names), strict=True)
-        )
+        chosen = order[start : start + _CHUNK_ROWS]
+        digits = hashes[chosen].tobytes().hex()
+        pairs = zip(splits[chosen].tolist(), labels[chosen].tolist(), strict=True)
+        lines = (digits[64 * row : 64 * row + 64] + ends[split][label] for row, (split, label) in enumerate(pairs))
         digest.update("".join(lines).encode())
-    return digest.hexdigest()
+    return digest.hexdigest(), duplicate_warnings(_repeated(path, hashes, order))
 
 
-def warnings_of(table: pa.Table) -> tuple[DatasetWarning, ...]:
-    """Return the warnings of equal images, from rows with hash, path, split and label."""
-    return duplicate_warnings(_repeated(table.select(["sha256", "path", "split", "label"])))
+def _ranked(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
+    """Return numbers for the texts of a column, and the texts by their numbers, which are in their order."""
+    if not column.num_chunks:
+        return np.empty(0, np.int32), []
+    coded = column.combine_chunks()
+    texts = coded.dictionary.to_pylist()
+    order = sorted(range(len(texts)), key=lambda number: texts[number].encode())
+    ranks = np.empty(len(texts), np.int32)
+    ranks[order] = np.arange(len(texts))
+    return ranks[coded.indices.to_numpy()], [texts[number] for number in order]
 
 
-def _repeated(table: pa.Table) -> Iterator[tuple[str, str, Split, str]]:
+def _repeated(
+    path: Path, hashes: NDArray[np.bytes_], order: NDArray[np.int64]
+) -> Iterator[tuple[str, str, Split, str]]:
     """Yield the rows of images that occur more than once, in the order of the index."""
-    counts = table.group_by("sha256").aggregate([([], "count_all")])
-    several = counts.filter(pc.greater(counts["count_all"], 1))["sha256"]
-    rows = table.filter(pc.is_in(table["sha256"], several.combine_chunks()))
-    for batch in rows.to_batches(_CHUNK_ROWS):
-        for sha256, path, split, label in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield sha256.hex(), path, Split(split), label
+    several = np.zeros(len(hashes), bool)
+    for start in range(0, len(order) - 1, _CHUNK_ROWS):
+        chosen = order[start : start + _CHUNK_ROWS + 1]
+        equal = hashes[chosen[1:]] == hashes[chosen[:-1]]
+        several[chosen[1:][equal]] = several[chosen[:-1][equal]] = True
+    if not several.any():
+        return
+    first = 0
+    for batch in pq.ParquetFile(path).iter_batches(_CHUNK_ROWS, columns=["sha256", "path", "split", "label"]):
+        rows = batch.filter(pa.array(several[first : first + len(batch)]))
+        first += len(batch)
+        for sha256, name, split, label in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+            yield sha256.hex(), name, Split(split), label

@@ -18,7 +18,7 @@ from media.archives.unpacking import unpacked
 from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from services.preprocess.blocks import decoded_blocks
-from services.preprocess.index import data_sha256, warnings_of
+from services.preprocess.index import summary_of
 from services.preprocess.layout import arrange
 from services.preprocess.matching import ShardRow, ShardRows, pixel_digest
 from services.preprocess.warnings import Warnings, plural
@@ -139,13 +139,14 @@ def _outcome(task: Task, table: pa.Table, missing: int) -> DatasetIndex:
         message = f"the files of {plural(missing, 'image')} were not found in the upload, so the index lacks them"
         task.log(message)
         warnings.add("incomplete_index", message, (), "Upload the archive again as a new version.", missing)
-    warnings.merge(warnings_of(table))
     path = task.folder / "index.parquet"
     with IndexWriter(path) as writer:
         writer.add(table)
+    data_sha256, duplicates = summary_of(path)
+    warnings.merge(duplicates)
     return DatasetIndex(
         index=task.put(path.name, path),
-        data_sha256=None if missing else data_sha256(table),
+        data_sha256=None if missing else data_sha256,
         indexed=len(table),
         missing=missing,
         warnings=warnings.all,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.ma  # pyarrow imports it with its first array; imported by the fork server, it takes no time in a part
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 
 from contract.datasets import Split
@@ -23,15 +25,17 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Buffers images of one split in memory and writes a shard whenever the buffer is full."""
+    """Writes images of one split to a file, and begins another whenever the shard is full."""
 
     def __init__(
         self, folder: Path, split: Split, shape: tuple[int, int, int], *, shard_bytes: int = SHARD_BYTES
     ) -> None:
         self._folder = folder
         self._split = split
-        self._images = np.empty((max(1, shard_bytes // int(np.prod(shape))), *shape), np.uint8)
-        self._labels = np.empty(len(self._images), np.int64)
+        self._shape = shape
+        self._most = max(1, shard_bytes // int(np.prod(shape)))
+        self._file: BinaryIO | None = None
+        self._labels: list[NDArray[np.int64]] = []
         self._count = 0
         self._written: list[ShardFile] = []
 
@@ -42,34 +46,49 @@ class ShardWriter:
         """
         places = np.empty((len(images), 2), np.int32)
         for part in self._parts(len(images)):
-            rows = slice(self._count, self._count + part.stop - part.start)
-            self._images[rows] = images[part]
-            self._labels[rows] = labels[part]
+            start, self._count = self._count, self._count + part.stop - part.start
+            self._write(images[part])
+            self._labels.append(labels[part])
             places[part, 0] = len(self._written)
-            places[part, 1] = np.arange(rows.start, rows.stop)
-            self._count = rows.stop
-            if self._count == len(self._images):
-                self._write()
+            places[part, 1] = np.arange(start, self._count)
+            if self._count == self._most:
+                self._finish_shard()
         return places
 
     def finish(self) -> tuple[ShardFile, ...]:
-        """Write the last shard, if any, and return all shards in order."""
+        """Complete the last shard, if any, and return all shards in order."""
         if self._count:
-            self._write()
+            self._finish_shard()
         return tuple(self._written)
 
     def _parts(self, count: int) -> Iterator[slice]:
-        """Yield slices of `count` images that fit into the buffer; the buffer is filled after each."""
+        """Yield slices of `count` images that fit into the current shard; the shard changes after each."""
         start = 0
         while start < count:
-            stop = min(count, start + len(self._images) - self._count)
+            stop = min(count, start + self._most - self._count)
             yield slice(start, stop)
             start = stop
 
-    def _write(self) -> None:
-        stem = f"{self._split}-{len(self._written):05d}"
-        shard = ShardFile(self._count, self._folder / f"{stem}.images.npy", self._folder / f"{stem}.labels.npy")
-        np.save(shard.images, self._images[: self._count])
-        np.save(shard.labels, self._labels[: self._count])
+    def _path(self, content: str) -> Path:
+        return self._folder / f"{self._split}-{len(self._written):05d}.{content}.npy"
+
+    def _write(self, images: NDArray[np.uint8]) -> None:
+        if self._file is None:
+            self._file = self._path("images").open("wb")
+            self._write_header(self._file, 0)
+        self._file.write(np.ascontiguousarray(images).data)
+
+    def _write_header(self, file: BinaryIO, count: int) -> None:
+        """Write the header of a .npy file; NumPy reserves space, so that its length does not depend on the count."""
+        descr = dtype_to_descr(np.dtype(np.uint8))
+        write_array_header_1_0(file, {"shape": (count, *self._shape), "fortran_order": False, "descr": descr})
+
+    def _finish_shard(self) -> None:
+        assert self._file is not None  # noqa: S101  the shard has images
+        with self._file as file:
+            file.seek(0)
+            self._write_header(file, self._count)
+        shard = ShardFile(self._count, self._path("images"), self._path("labels"))
+        np.save(shard.labels, np.concatenate(self._labels))
         self._written.append(shard)
-        self._count = 0
+        self._file, self._labels, self._count = None, [], 0

@@ -1,9 +1,12 @@
 """The objects below a prefix of an object store, as if they were the files of an archive."""
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from contract.errors import BadImage
 from media.archives.limits import Limits
@@ -24,7 +27,9 @@ class ObjectFiles:
         self.detected_encoding: str | None = None
         self._prefix = prefix
         self._objects = prefix.list(limits.members)
-        listing = listed(map(self._entry, range(len(self._objects))), None, rejections)
+        places = [(number, number, PLAIN, item.size, item.size, 0) for number, item in enumerate(self._objects)]
+        fields = np.array(places, np.int64).reshape(-1, len(Place._fields))
+        listing = listed(map(self._entry, self._objects), fields, None, rejections)
         self.ignored = listing.ignored
         self._places = listing.places
 
@@ -32,9 +37,9 @@ class ObjectFiles:
     def names(self) -> tuple[str, ...]:
         return tuple(self._places)
 
-    def place(self, name: str) -> Place:
-        """Return a place of no bytes, in the order of the keys; it has the size of the object."""
-        return self._places[name]
+    def places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return places of no bytes, in the order of the keys; they have the sizes of the objects."""
+        return self._places.columns(names)
 
     def member(self, name: str) -> str:
         """Return the key."""
@@ -55,10 +60,8 @@ class ObjectFiles:
     def _object(self, name: str) -> SourceObject:
         return self._objects[self._places[name].start]
 
-    def _entry(self, number: int) -> Entry:
-        item = self._objects[number]
-        name = item.key.removeprefix(self._prefix.prefix)
-        return Entry(name, item.key, Place(number, number, PLAIN, item.size, item.size, 0), item.key.endswith("/"))
+    def _entry(self, item: SourceObject) -> Entry:
+        return Entry(item.key.removeprefix(self._prefix.prefix), item.key, item.key.endswith("/"))
 
 
 class ObjectMembers:

@@ -32,7 +32,10 @@ def assign_splits(
         training = [image for image in ordered if chosen[image.name] is Split.TRAIN]
         both = spec.train + spec.val
         chosen |= _divided(training, {Split.TRAIN: spec.train / both, Split.VAL: spec.val / both}, spec)
-    return {split: tuple(image for image in ordered if chosen[image.name] is split) for split in Split}
+    by_split: dict[Split, list[ImageFile]] = {split: [] for split in Split}
+    for image in ordered:
+        by_split[chosen[image.name]].append(image)
+    return {split: tuple(images) for split, images in by_split.items()}
 
 
 def _divided(images: Sequence[ImageFile], shares: dict[Split, float], spec: SplitSpec) -> dict[str, Split]:

@@ -46,3 +46,13 @@ def test_an_image_over_the_shard_size_has_its_own_shard(tmp_path: Path) -> None:
 def test_a_split_without_images_has_no_shard(tmp_path: Path) -> None:
     assert ShardWriter(tmp_path, Split.TEST, (3, 4, 5)).finish() == ()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shard_has_the_bytes_that_numpy_writes(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, Split.TRAIN, (3, 4, 5))
+    writer.add(IMAGES[:4], np.arange(4))
+    writer.add(IMAGES[4:], np.arange(4, 7))
+    (shard,) = writer.finish()
+    np.save(tmp_path / "expected.npy", IMAGES)
+
+    assert shard.images.read_bytes() == (tmp_path / "expected.npy").read_bytes()

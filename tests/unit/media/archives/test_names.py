@@ -67,3 +67,21 @@ def test_bad_names_are_rejected(name: str, reason: str) -> None:
 @pytest.mark.parametrize("name", ["cat/1.png", "cat/..1.png", "ca:t/1.png", "😀/1.png", "cat/" + "x" * 1020])
 def test_good_names_are_accepted(name: str) -> None:
     assert names.fault(name) is None
+
+
+def test_usual_names_of_images_are_accepted() -> None:
+    usual = names.UsualNames()
+
+    assert all(map(usual.accepts, ["1.png", "train/cat/1.JPG", "Ünïcode/b c (1).jpeg", "a/d..e.gif"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cat/", "./1.png", "a//1.png", "/a/1.png", "../1.png", "a/../1.png", "C:1.png", "C:/1.png", "a\\1.png"),
+        *("__MACOSX/cat/1.png", "cat/._1.png", ".git/1.png", ".cats/1.png", "Thumbs.db/1.png", "cat/.1.png"),
+        *("cat/1.zip", "cat/1", "cat/1.txt", "a\n/1.png", "a\0.png", "x" * 1020 + "/1.png"),
+    ],
+)
+def test_names_that_need_a_closer_look_are_not_accepted(name: str) -> None:
+    assert not names.UsualNames().accepts(name)

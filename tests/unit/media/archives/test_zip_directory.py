@@ -135,3 +135,51 @@ def test_folders_and_clutter_are_ignored(path: Path) -> None:
     assert (list(directory.places), rejected) == (["cat/1.png"], {})
     assert directory.ignored.count == 5
     assert sorted(directory.ignored.examples) == sorted(clutter[1:])
+
+
+def assert_places_are_right(path: Path) -> None:
+    """Compare the places with what Python's zipfile reads."""
+    places = listing(path)[0].places
+    with zipfile.ZipFile(path) as archive:
+        assert list(places) == archive.namelist()
+        for info in archive.infolist():
+            place = places[info.filename]
+            assert (place.start, place.packed, place.size) == (info.header_offset, info.compress_size, info.file_size)
+            assert (place.method, place.crc) == (info.compress_type, info.CRC)
+
+
+def test_an_archive_after_other_bytes_and_before_a_comment_is_read(path: Path) -> None:
+    zipped(path, {"cat/1.png": png(), "cat/2.png": b""})
+    path.write_bytes(b"#!/bin/sh PK\5\6" + path.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"a comment with PK\1\2 in it"
+
+    assert_places_are_right(path)
+
+
+def test_a_zip64_archive_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    zipped(path, {"cat/1.png": png(), "cat/2.png": png()})
+
+    assert b"PK\6\6" in path.read_bytes()
+    assert_places_are_right(path)
+
+
+@pytest.mark.parametrize("extra", [b"\1\0\x20\0", b"\1\0\4\0abcd"], ids=["cut off", "too short for Zip64"])
+def test_damaged_extra_fields_are_rejected(path: Path, extra: bytes) -> None:
+    info = zipfile.ZipInfo("cat/1.png")
+    info.extra = b"\x99\x99\4\0abcd" + b"\0" * 8
+    zipped(path, [(info, png())])
+    start, found = path.read_bytes().rsplit(info.extra, 1)
+    path.write_bytes(start + extra.ljust(16, b"\0") + found)
+
+    with pytest.raises(BadArchive, match=r"damaged|overlap"):
+        listed(patch(path, CENTRAL, 24, "<L", 0xFFFFFFFF))
+
+
+def test_a_directory_that_is_cut_off_is_rejected(path: Path) -> None:
+    zipped(path, {"cat/1.png": png(), "cat/2.png": png()})
+
+    with pytest.raises(BadArchive, match="damaged"):
+        listed(patch(path, CENTRAL, 28, "<H", 9999, entry=1))
