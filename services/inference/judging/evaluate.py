@@ -60,7 +60,7 @@ def _images(task: Task, job: Evaluation) -> Division | Images:
     if job.needs_originals:
         if task.part is None:
             return plan_originals(task, job, most)
-        return part_of_originals(task, MembersPart.model_validate(task.part))
+        return part_of_originals(task, job, MembersPart.model_validate(task.part))
     if task.part is None and len(job) > most:
         return sliced(len(job), most)
     whole = Slice(start=0, stop=len(job))
