@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from contract.base import Frozen, Name, Positive, Sha256, Version, Whole
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
-from contract.evaluation import EvaluationMetrics
+from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import ImageSpec, Preprocessing
 from contract.kinds.vet import Status
 from contract.lineage import Lineage
@@ -125,6 +125,7 @@ class ModelVersion(Frozen):
     serving: VariantName = "fp32"
     pinned: VariantName | None = None
     unknown_below: float | None = None
+    training_images: TrainingImages | None = None
     output: Output = Field(
         default="logits",
         description="Of an image classifier: scores are the softmax of `logits`, or the `probabilities` as they are.",

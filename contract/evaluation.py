@@ -81,6 +81,36 @@ class LabelError(JudgedImage):
     margin: float
 
 
+class SlowImage(Frozen):
+    """A training image that a network was slow to learn; `image` is the number in the training split.
+
+    `loss` is its mean cross-entropy in nats over all epochs but the first.
+    """
+
+    image: Whole
+    sha256: Sha256 | None = None
+    path: str | None = None
+    label: Label
+    loss: float
+
+
+class TrainingImages(Frozen):
+    """What a training noticed about its own images; lists hold the first few.
+
+    `label_errors` are those whose label is probably wrong, among `judged` images, the most suspicious first. Each image
+    was judged out of fold: by the one of five linear heads that was not fitted to it. `score` and `label_score` are of
+    that head, and `accuracy` is that of all five. `not_judged` says why none were. `slowest` are the images that
+    gradient descent was slowest to learn: hard ones, and wrong labels.
+    """
+
+    judged: Whole = 0
+    accuracy: float | None = None
+    label_errors: tuple[LabelError, ...] = ()
+    label_error_count: Whole = 0
+    not_judged: str | None = None
+    slowest: tuple[SlowImage, ...] = ()
+
+
 class Temperature(Frozen):
     """What dividing the logits by `temperature`, fitted on the split `chosen_on`, changes on the evaluated images.
 
@@ -141,7 +171,8 @@ class EvaluationReport(Frozen):
     `model_variant` is the file that answered, the one that served; None if another one was pinned meanwhile. `summary`
     says the main results in sentences, `warnings` what limits them. `count` images were judged; for `failed` others the
     output was not a number, or the original could not be decoded again. Lists hold the first few: `mistakes` by
-    confidence, `confusions` by count, `label_errors` by suspicion; every image is in the job's output.
+    confidence, `confusions` by count, `label_errors` by suspicion; every image is in the job's output. On the images
+    that the model was trained on, `label_errors` and `slowest` are those that its training noticed (`TrainingImages`).
     """
 
     model: ReferenceText
@@ -161,3 +192,4 @@ class EvaluationReport(Frozen):
     confusions: tuple[Confusion, ...] = ()
     label_errors: tuple[LabelError, ...] = ()
     label_error_count: Whole = 0
+    slowest: tuple[SlowImage, ...] = ()

@@ -10,7 +10,7 @@ from contract.choices import Choice
 from contract.datasets import Label
 from contract.division import Outcome
 from contract.errors import Invalid
-from contract.evaluation import EvaluationMetrics
+from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import Preprocessing
 from contract.layers import Layer, Width
 from contract.lineage import Lineage
@@ -219,6 +219,7 @@ class ModelManifest(Outcome):
     variants: tuple[Variant, ...] = ()
     serving: VariantName = "fp32"
     unknown_below: float | None = None
+    training_images: TrainingImages | None = None
     output: Output = "logits"
     max_batch: Positive | None = None
     warnings: tuple[ModelWarning, ...] = ()

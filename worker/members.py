@@ -76,9 +76,9 @@ class Members:
         return cls(rows, LocalFile(archive), limits)
 
     @classmethod
-    def of_part(cls, task: Task, part: MembersPart, limits: Limits) -> Self:
-        """Fetch the rows of a part; its members are fetched when they are read."""
-        rows, archive = rows_of(task, part), part.archive
+    def of_part(cls, task: Task, part: MembersPart, limits: Limits, rows: pa.Table | None = None) -> Self:
+        """Return some rows of a part, or fetch all of them; its members are fetched when they are read."""
+        rows, archive = rows_of(task, part) if rows is None else rows, part.archive
         assert archive is not None  # noqa: S101  `divided` had a reference
         windows = _WINDOWS.validate_json((rows.schema.metadata or {})[b"windows"])
         return cls(rows, RemoteWindows(windows, lambda window: task.objects.read_range(archive, window)), limits)

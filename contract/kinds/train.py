@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from contract.base import Frozen, Name, Positive
 from contract.choices import Choice
 from contract.errors import Invalid
-from contract.evaluation import EvaluationMetrics
+from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
@@ -113,6 +113,7 @@ class TrainResult(Frozen):
     best_epoch: Positive | None
     onnx: OnnxInfo
     decisions: tuple[Choice, ...] = ()
+    training_images: TrainingImages | None = None
 
     @classmethod
     def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
@@ -125,6 +126,7 @@ class TrainResult(Frozen):
             best_epoch=manifest.best_epoch,
             onnx=manifest.onnx,
             decisions=manifest.decisions,
+            training_images=manifest.training_images,
         )
 
 

@@ -1,8 +1,6 @@
 """The objects below a prefix of an object store, as if they were the files of an archive."""
 
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +12,7 @@ from media.archives.listing import Entry, listed
 from media.archives.places import PLAIN, Place, check_total
 from media.archives.rejections import Rejections
 from services.storage.sources import SourceObject, SourcePrefix
-
-_AHEAD = 16  # objects that are read at once, since each takes some milliseconds
+from worker.read_ahead import ReadAhead
 
 
 class ObjectFiles:
@@ -64,28 +61,11 @@ class ObjectFiles:
         return Entry(item.key.removeprefix(self._prefix.prefix), item.key, item.key.endswith("/"))
 
 
-class ObjectMembers:
-    """Rows of a plan, whose objects are read in order, some ahead."""
-
-    def __init__(self, rows: pa.Table, prefix: SourcePrefix, limits: Limits) -> None:
-        self.rows = rows
-        self.limits = limits
-        self._prefix = prefix
-        columns = (rows[name].to_pylist() for name in ("member", "size", "etag"))
-        self._objects = [SourceObject(*values) for values in zip(*columns, strict=True)]
-        self._pool = ThreadPoolExecutor(_AHEAD)
-        self._reading: deque[Future[bytes]] = deque()
-        self._next = 0
-
-    def __len__(self) -> int:
-        return len(self._objects)
-
-    def read(self, _number: int) -> bytes:
-        """Return the contents of the next object; raises BadImage if it is rejected."""
-        while self._next < len(self._objects) and len(self._reading) < _AHEAD:
-            self._reading.append(self._pool.submit(_read, self._prefix, self._objects[self._next], self.limits, None))
-            self._next += 1
-        return self._reading.popleft().result()
+def object_members(rows: pa.Table, prefix: SourcePrefix, limits: Limits) -> ReadAhead:
+    """Return rows of a plan, whose objects are read in order."""
+    columns = (rows[name].to_pylist() for name in ("member", "size", "etag"))
+    objects = [SourceObject(*values) for values in zip(*columns, strict=True)]
+    return ReadAhead(rows, lambda number: _read(prefix, objects[number], limits, None), limits)
 
 
 def _read(prefix: SourcePrefix, item: SourceObject, limits: Limits, most: int | None) -> bytes:

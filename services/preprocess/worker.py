@@ -16,7 +16,7 @@ from media.archives.unpacking import unpacked
 from services.preprocess.parts import PreparedPart, merge_parts
 from services.preprocess.pipeline import prepare
 from services.preprocess.plan import Plan, PlanHead, plan_dataset, plan_files
-from services.preprocess.sources import ObjectFiles, ObjectMembers
+from services.preprocess.sources import ObjectFiles, object_members
 from services.storage.sources import SourcePrefix
 from worker.members import Members, MembersPart, Readable, divided, rows_of
 from worker.slicing import PartSettings
@@ -68,7 +68,7 @@ def _planned_prefix(task: Task, spec: PreprocessSpec, source: S3Source) -> Datas
     etags = [files.etag(path) for path in plan.rows["path"].to_pylist()]
     rows = plan.rows.append_column("etag", pa.array(etags, pa.string()))
     if len(rows) <= _most(plan.head):
-        return _whole(task, plan, ObjectMembers(rows, prefix, Limits()))
+        return _whole(task, plan, object_members(rows, prefix, Limits()))
     return divided(task, plan.head.model_dump_json().encode(), rows, task.folder, None, _most(plan.head))
 
 
@@ -81,7 +81,7 @@ def _part(task: Task, part: MembersPart) -> PartDone:
     head = _head(task, part.plan)
     members: Readable
     if isinstance(source := PreprocessSpec.model_validate(task.job.spec).source, S3Source):
-        members = ObjectMembers(rows_of(task, part), SourcePrefix.from_environment(source), Limits())
+        members = object_members(rows_of(task, part), SourcePrefix.from_environment(source), Limits())
     else:
         members = Members.of_part(task, part, Limits())
     prepared = prepare(head, members, task.folder, lambda file: _put(task, file), task.report)

@@ -1,5 +1,6 @@
 """Images that lie in a bucket already: prefixes of object stores that the operator allows as sources of datasets."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Self
@@ -8,7 +9,7 @@ from minio.error import S3Error
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contract.errors import BadArchive, Corrupt, Invalid, NotFound
+from contract.errors import BadArchive, Conflict, Corrupt, Invalid, NotFound
 from contract.kinds.kind import JobSpec
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import S3Source
@@ -121,13 +122,26 @@ class SourcePrefix:
             raise Corrupt(_CHANGED)
         return data
 
-    def read_current(self, key: str, most: int) -> bytes:
-        """Return the bytes that an object has now; raises Corrupt if it is gone or larger than `most` bytes."""
+    def read_original(self, key: str, sha256: str, most: int) -> bytes:
+        """Return the bytes of an object of a dataset version, of at most `most` bytes.
+
+        Raise Conflict if it is gone or has another SHA-256 than when the version was prepared.
+        """
         with self._mapped_errors():
-            stat = self._client.stat_object(self._bucket, key)
-        if (stat.size or 0) > most:
-            raise Corrupt(_CHANGED)
-        return self.read(SourceObject(key, stat.size or 0, stat.etag or ""))
+            try:  # HEAD: not every server answers a GET of a missing object so that the SDK understands it
+                stat = self._client.stat_object(self._bucket, key)
+            except S3Error as error:
+                if error.code != "NoSuchKey":
+                    raise
+                raise self._conflict(key, "was deleted") from error
+        item = SourceObject(key, stat.size or 0, stat.etag or "")
+        if item.size > most or hashlib.sha256(data := self.read(item)).hexdigest() != sha256:
+            raise self._conflict(key, "was changed")
+        return data
+
+    def _conflict(self, key: str, what: str) -> Conflict:
+        where = f"s3://{self._bucket}/{key}"
+        return Conflict(f"the original {where} {what} after the dataset version was prepared; prepare a new version")
 
     @contextmanager
     def _mapped_errors(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.choices import Choice
+from contract.evaluation import TrainingImages
 from contract.training import Epoch, FeatureFile, Method
 from services.trainer.data import TrainingData
 from services.trainer.network import Blueprint, Network
@@ -29,6 +30,7 @@ class Candidate:
     probe: Probe | None = None
     body: Path | None = None  # the ONNX file of the network without its head
     features: FeatureFile | None = None  # to keep with the dataset
+    training_images: TrainingImages | None = None
 
     @property
     def best_epoch(self) -> int | None:

@@ -18,7 +18,8 @@ class Checkpoint:
     """The state after the last of `epochs`. It has no random state, because every epoch seeds the generators.
 
     `seconds` is the time that the training has taken so far, over all attempts. `probe` is the linear head that the
-    network is compared with at the end, if there is one (`Probe.to_tensors`).
+    network is compared with at the end, if there is one (`Probe.to_tensors`). `image_losses` are those of the training
+    images (`ImageLosses`), and `training_images` what is known of them so far, as JSON.
     """
 
     model: Weights
@@ -29,6 +30,8 @@ class Checkpoint:
     recipe: Recipe
     seconds: float = 0.0
     probe: Weights | None = None
+    image_losses: Tensor | None = None
+    training_images: str | None = None
 
     def to_bytes(self) -> bytes:
         """Serialize with torch.save."""

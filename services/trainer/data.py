@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,6 +19,9 @@ SHRUNK_AT_ONCE = 64  # images
 EXAMPLES = 5  # images in a message
 
 Indices = NDArray[np.int64]
+Names = Callable[[Indices], list[tuple[str | None, str | None]]]
+"""Returns the SHA-256 and the path of the originals of training images, None if they are not known."""
+
 ShardFiles = tuple[Path, Path]  # images.npy and labels.npy
 
 
@@ -81,6 +85,11 @@ def numbers(indices: Indices) -> str:
     return f"{shown} …" if len(indices) > EXAMPLES else shown
 
 
+def nameless(indices: Indices) -> list[tuple[str | None, str | None]]:
+    """Return nothing: the names of images without an index."""
+    return [(None, None)] * len(indices)
+
+
 class IndexedImages:
     """The hashes and paths of a dataset's images, in the order of `ShardedImages`; read when they are needed."""
 
@@ -91,6 +100,11 @@ class IndexedImages:
         """Return the SHA-256 digests of a split's original images."""
         hashes: list[bytes] = read_index(self._index, ["sha256"], split)["sha256"].to_pylist()
         return hashes
+
+    def names(self, indices: Indices) -> list[tuple[str | None, str | None]]:
+        """Return the SHA-256 in hexadecimal digits and the path of training images."""
+        rows = read_index(self._index, ["sha256", "path"], Split.TRAIN).take(pa.array(indices, pa.int64())).to_pylist()
+        return [(row["sha256"].hex(), row["path"]) for row in rows]
 
     def describe(self, indices: Indices) -> str:
         """Name training images by their paths, up to EXAMPLES of them."""

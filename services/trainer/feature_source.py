@@ -33,10 +33,8 @@ class FeatureSource:
 
     def features(self, cache: FeatureCache | None) -> dict[Split, tuple[Matrix, Labels]]:
         """Return features and labels of both splits, of a random part of each if there are too many images."""
-        rng = np.random.default_rng(self.spec.seed)
-        most = decisions.most_features(self.spec)
         splits = {Split.TRAIN: self.data.train, Split.VAL: self.data.val}
-        samples = {split: np.sort(rng.permutation(len(images))[:most]) for split, images in splits.items()}
+        samples = self.samples()
         total, done = sum(map(len, samples.values())), 0
         features = {}
         for split, indices in samples.items():
@@ -51,6 +49,13 @@ class FeatureSource:
             features[split] = (matrix, splits[split].labels[indices])
             done += len(indices)
         return features
+
+    def samples(self) -> dict[Split, Indices]:
+        """Return the numbers of the images of both splits whose features are used."""
+        rng = np.random.default_rng(self.spec.seed)
+        most = decisions.most_features(self.spec)
+        splits = {Split.TRAIN: self.data.train, Split.VAL: self.data.val}
+        return {split: np.sort(rng.permutation(len(images))[:most]) for split, images in splits.items()}
 
     def cache(self, network: str, preprocessing: Preprocessing) -> FeatureCache | None:
         """Return the cache of what a backbone or model computes; None if the images have no index."""

@@ -11,6 +11,7 @@ from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint, Weights
 from services.trainer.data import TrainingData
 from services.trainer.device import Device, make_deterministic
+from services.trainer.image_losses import ImageLosses
 from services.trainer.network import Blueprint, Network
 from services.trainer.optimization import build_optimizer
 from services.trainer.recipe import Recipe
@@ -31,6 +32,8 @@ class Learner:
         self.model = convert_conv2d_weight_memory_format(model.to(self.device.torch_device), self.device.memory_format)
         self.optimizer = build_optimizer(recipe.optimizer, self.model, recipe.body_rate)
         self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
+        self._images = len(data.train)
+        self.image_losses = ImageLosses(self._images)
         self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
 
     def move(self, *tensors: Tensor) -> list[Tensor]:
@@ -82,6 +85,7 @@ class Learner:
             epochs=epochs,
             recipe=self.recipe,
             seconds=seconds,
+            image_losses=self.image_losses.to_tensor(),
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -89,6 +93,7 @@ class Learner:
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(copy.deepcopy(checkpoint.optimizer))
         self.scaler.load_state_dict(checkpoint.scaler)
+        self.image_losses = ImageLosses(self._images, checkpoint.image_losses)
 
 
 def blueprint_of(recipe: Recipe, data: TrainingData) -> Blueprint:

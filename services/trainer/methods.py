@@ -12,14 +12,15 @@ import torch
 from contract.choices import Choice
 from contract.datasets import Split
 from contract.errors import JobFailed
+from contract.evaluation import TrainingImages
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.training import Method
-from services.trainer import decisions, probe
+from services.trainer import decisions, out_of_fold, probe
 from services.trainer import train as training
 from services.trainer.candidates import Candidate, with_probe
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import IndexedImages, TrainingData
+from services.trainer.data import IndexedImages, Names, TrainingData, nameless
 from services.trainer.feature_source import EXTRACTED, FeatureSource
 from services.trainer.features import export_body
 from services.trainer.learner import Learner, blueprint_of
@@ -48,6 +49,7 @@ class Session:
     origin: Callable[[str], State]
     index: IndexedImages | None
     started: float
+    training_images: TrainingImages | None = None  # what the training has noticed about them so far
 
     @cached_property
     def facts(self) -> decisions.Facts:
@@ -58,6 +60,10 @@ class Session:
     def checkpoint(self) -> Checkpoint | None:
         stored = self.task.checkpoint
         return Checkpoint.from_bytes(self.task.objects.read(stored)) if stored else None
+
+    @property
+    def names(self) -> Names:
+        return self.index.names if self.index else nameless
 
     def best(self) -> Candidate:
         """Try the ways of the plan and return the best on validation; the first of equal ones."""
@@ -75,6 +81,8 @@ class Session:
         """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
         method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
         head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
+        if checkpoint.training_images:
+            self.training_images = TrainingImages.model_validate_json(checkpoint.training_images)
         candidates = [self._probed(plan.start or "", head, None)] if head else self._unchanged(plan)
         if plan.trial and method == "scratch":
             candidates.append(self._trial())
@@ -92,8 +100,13 @@ class Session:
             because = "a network that has seen a million photos needs few of yours"
             choices.append(Choice(what="init_from", value=plan.start, because=because))
         features = next((candidate.features for candidate in candidates if candidate.features), None)
-        epochs = candidates[-1].epochs if best.unchanged else best.epochs
-        return replace(best, choices=(*choices, *best.choices), features=features, epochs=epochs)
+        return replace(
+            best,
+            choices=(*choices, *best.choices),
+            features=features,
+            epochs=candidates[-1].epochs if best.unchanged else best.epochs,
+            training_images=self.training_images,
+        )
 
     def probe(self, start: str) -> Candidate:
         """Fit a linear head to the features of a network."""
@@ -107,7 +120,11 @@ class Session:
         features = source.features(cache)
         balanced = (self.spec.class_weights or decisions.balance(self.facts)) == "balanced"
         self.task.report(EXTRACTED, "fitting a linear head")
-        head = probe.fit(features[Split.TRAIN], features[Split.VAL], self.data.classes, balanced)
+        train = features[Split.TRAIN]
+        head = probe.fit(train, features[Split.VAL], self.data.classes, balanced)
+        self.task.report(EXTRACTED, "judging the labels of the training images")
+        numbers = source.samples()[Split.TRAIN]
+        self.training_images = out_of_fold.judged(train, numbers, self.labels, head.penalty, balanced, self.names)
         return replace(self._probed(start, head, body), features=cache.save() if cache else None)
 
     def _probed(self, start: str, head: Probe, body: Path | None) -> Candidate:
@@ -193,6 +210,9 @@ class Session:
             network = state.network(data.shape, self.labels)
             network = with_probe(network, head) if head else network
         trained = self._train(recipe, data, network, head)
+        slowest = trained.image_losses.slowest(data.train.labels, self.labels, self.names)
+        noticed = self.training_images or TrainingImages(not_judged="the training had no features to judge them by")
+        self.training_images = noticed.model_copy(update={"slowest": slowest})
         label = "training from scratch" if state is None else "fine-tuning"
         return self._descended(method, recipe, data, trained, blueprint, label)
 
@@ -236,7 +256,9 @@ class Session:
             # One name per epoch: never overwrite the checkpoint that the job's row refers to.
             # Metrics are saved together with the checkpoint, so an epoch that has to be repeated was not yet reported.
             epoch = checkpoint.epochs[-1]
-            stored = replace(checkpoint, probe=head.to_tensors() if head else None).to_bytes()
+            noticed = self.training_images.model_dump_json() if self.training_images else None
+            tensors = head.to_tensors() if head else None
+            stored = replace(checkpoint, probe=tensors, training_images=noticed).to_bytes()
             self.task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", stored, epoch.model_dump(mode="json"))
 
         try:

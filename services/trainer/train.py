@@ -15,6 +15,7 @@ from contract.errors import Invalid
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
+from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
 from services.trainer.network import Network
 from services.trainer.optimization import lr_factor
@@ -31,11 +32,12 @@ OnBatch = Callable[[float, Tensor, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """The network with the weights of its best epoch (CPU, float32, evaluation mode), its epochs and its device."""
+    """The network with the weights of its best epoch (CPU, float32, evaluation mode), and how it was trained."""
 
     model: Network
     epochs: tuple[Epoch, ...]
     device: str
+    image_losses: ImageLosses
 
 
 def train(
@@ -89,7 +91,7 @@ def train(
         on_epoch(learner.checkpoint(epochs, best, clock.seconds))
     learner.model.load_state_dict(best)
     learner.model.eval()
-    return Trained(learner.model.cpu(), epochs, str(learner.device))
+    return Trained(learner.model.cpu(), epochs, str(learner.device), learner.image_losses)
 
 
 def train_epoch(
@@ -107,6 +109,7 @@ def train_epoch(
     weights = class_weights(images.labels, data.classes) if recipe.class_weights == "balanced" else None
     class_weight = None if weights is None else weights.to(learner.device.torch_device)
     seen, losses, loss_sum = 0, list[Tensor](), torch.zeros((), device=learner.device.torch_device)
+    image_losses = list[Tensor]()  # by hard labels, without smoothing or mixing
     learner.train_mode()
     for step, batch in enumerate(order):
         learner.set_lr(lr_factor(recipe.schedule, clock.progress(number, step / len(order))))
@@ -114,6 +117,7 @@ def train_epoch(
         inputs, targets = learner.batch(pixels, labels, data.classes)
         with learner.device.autocast():
             logits = learner.model(inputs)
+        image_losses.append(cross_entropy(logits.detach().float(), labels, reduction="none"))
         loss = cross_entropy(logits.float(), targets, weight=class_weight, label_smoothing=recipe.label_smoothing)
         learner.optimizer.zero_grad()
         # The scaler does nothing unless the precision is float16.
@@ -131,6 +135,7 @@ def train_epoch(
         step = int(bad.int().argmax())
         where = f"epoch {number}, batch {step + 1} of {len(order)}: images {data.describe(order[step])}"
         raise diverged(recipe, f"the loss became {losses[step].item():g} in {where}")
+    learner.image_losses.add(number, np.concatenate(order[: len(losses)]), image_losses)
     return loss_sum, seen
 
 

@@ -119,6 +119,7 @@ def publish(
         ),
         decisions=(*best.choices, *calibration.decisions, *variants.decisions),
         unknown_below=calibration.unknown_below,
+        training_images=best.training_images,
         lineage=lineage_of(spec, dataset, best.device, parent=spec.init_from),
         variants=variants.variants,
         serving=variants.serving,

@@ -9,7 +9,9 @@ from contract.evaluation import (
     EvaluationReport,
     JudgedImage,
     LabelError,
+    SlowImage,
     Temperature,
+    TrainingImages,
     UnknownThreshold,
 )
 from contract.jobs import JobKind
@@ -24,6 +26,10 @@ JUDGED_IMAGE = JudgedImage(
 )
 CONFUSION = Confusion(label="dog", predicted="cat", count=1, examples=(JUDGED_IMAGE,))
 LABEL_ERROR = LabelError(**JUDGED_IMAGE.model_dump(), suggested="cat", margin=-0.5)
+SLOW_IMAGE = SlowImage(image=3, sha256="c" * 64, path="train/cat/3.jpg", label="cat", loss=2.5)
+TRAINING_IMAGES = TrainingImages(
+    judged=80, accuracy=0.95, label_errors=(LABEL_ERROR,), label_error_count=1, slowest=(SLOW_IMAGE,)
+)
 BASELINE = Baseline(model="pet-cnn@1", metrics=METRICS)
 COMPARISON = Comparison(
     better=1,
@@ -71,6 +77,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     JUDGED_IMAGE,
     CONFUSION,
     LABEL_ERROR,
+    SLOW_IMAGE,
+    TRAINING_IMAGES,
     BASELINE,
     COMPARISON,
     TEMPERATURE,

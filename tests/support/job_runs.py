@@ -6,7 +6,7 @@ from pathlib import Path
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
-from contract.jobs import Job, JobRequest
+from contract.jobs import Job, JobKind, JobRequest
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
 from services.storage.memory_objects import MemoryObjects
@@ -25,14 +25,21 @@ def uploaded(stores: Stores, file: Path, key: str = "upload-1") -> str:
 
 
 def run(stores: Stores, request: JobRequest, handler: Handler, folder: Path) -> tuple[Job, list[Claim]]:
-    """Run attempts until none is due; returns the job and the claims of its attempts."""
-    job, claims = stores.of(DEFAULT_PROJECT).jobs.create(request), []
-    while (claim := stores.leases.claim(request.kind, "replica")) is not None:
+    """Create a job and run its attempts; returns the job and the claims of its attempts."""
+    job = stores.of(DEFAULT_PROJECT).jobs.create(request)
+    claims = run_due(stores, request.kind, handler, folder)
+    return stores.of(DEFAULT_PROJECT).jobs.get(job.id), claims
+
+
+def run_due(stores: Stores, kind: JobKind, handler: Handler, folder: Path) -> list[Claim]:
+    """Run attempts of a kind until none is due; returns their claims."""
+    claims: list[Claim] = []
+    while (claim := stores.leases.claim(kind, "replica")) is not None:
         claims.append(claim)
         scratch = folder / f"attempt-{len(claims)}"
         scratch.mkdir(parents=True)
         _attempt(stores, claim, handler, scratch)
-    return stores.of(DEFAULT_PROJECT).jobs.get(job.id), claims
+    return claims
 
 
 def _attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:

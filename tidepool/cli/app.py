@@ -108,7 +108,9 @@ def demo(
 
 @app.command()
 def upload(
-    path: Annotated[Path, typer.Argument(help="Folder of images, or a zip or tar of one.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder of images, a zip or tar of one, or s3://bucket/prefix.", metavar="PATH")
+    ],
     name: Annotated[str | None, typer.Option(help="Name of the dataset; the default is the folder's name.")] = None,
     class_level: Annotated[
         str | None, typer.Option(help="The folder that names the class: 1 is the first, `leaf` the innermost.")
@@ -120,19 +122,20 @@ def upload(
     from rich.console import Console
 
     from tidepool.cli.connection import connect
+    from tidepool.cli.upload import S3
     from tidepool.cli.upload import upload as upload_images
     from tidepool.client.folder import dataset_name
     from tidepool.errors import UserFacingError
 
-    if not path.exists():
-        _fail(f"{path} does not exist. Name a folder of images, or a zip or tar of one.")
+    if not source.startswith(S3) and not Path(source).exists():
+        _fail(f"{source} does not exist. Name a folder of images, or a zip or tar of one.")
     level = int(class_level) if class_level and class_level.isdecimal() else class_level
     named = {"class_level": level, "label_column": label_column, "path_column": path_column}
     layout = {key: value for key, value in named.items() if value is not None}
     spec = {"layout": layout} if layout else None
     try:
         with connect(Home.from_environment()) as client:
-            upload_images(Console(), client, path, name or dataset_name(path), spec)
+            upload_images(Console(), client, source, name or dataset_name(Path(source)), spec)
     except UserFacingError as error:
         _fail(error)
 

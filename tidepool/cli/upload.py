@@ -1,4 +1,4 @@
-"""`tidepool upload`: send a folder or an archive, then say what was made of it."""
+"""`tidepool upload`: send a folder or an archive, or name an S3 prefix, then say what was made of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,24 @@ from contract.kinds.preprocess import PreprocessResult
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 
+S3 = "s3://"
 MOST_CLASSES = 20  # that are listed
 MOST_EXAMPLES = 3
 
 
-def upload(console: Console, client: Client, path: Path, name: str, spec: dict[str, Any] | None) -> None:
-    """Upload, wait for the preprocessing, and print its result; raises UserFacingError."""
+def upload(console: Console, client: Client, source: str, name: str, spec: dict[str, Any] | None) -> None:
+    """Upload a path or name an S3 prefix, wait for the preprocessing, and print its result; raises UserFacingError."""
     with ProgressDisplay(console) as display:
-        with display.step("Uploading") as update:
-            job = client.upload_dataset(
-                name,
-                path,
-                spec=spec,
-                on_bytes=lambda sent, size: update(sent / max(1, size), f"{_size(sent)} of {_size(size)}"),
-            )
+        if source.startswith(S3):
+            job = client.prepare_dataset(name, source, spec=spec)
+        else:
+            with display.step("Uploading") as update:
+                job = client.upload_dataset(
+                    name,
+                    Path(source),
+                    spec=spec,
+                    on_bytes=lambda sent, size: update(sent / max(1, size), f"{_size(sent)} of {_size(size)}"),
+                )
         with display.step("Preprocessing") as update:
             job = client.wait(job.id, lambda job: update(job.progress.fraction, job.progress.message or str(job.state)))
     print_result(console, PreprocessResult.model_validate(job.result))

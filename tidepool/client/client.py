@@ -68,6 +68,14 @@ class Client:
             form = {"archive": (filename, file, "application/octet-stream")} | _json_part("spec", spec)
             return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", files=form))
 
+    def prepare_dataset(self, name: str, source: str, *, spec: dict[str, Any] | None = None) -> Job:
+        """Make a new dataset version of the objects below `s3://bucket/prefix`; returns the preprocessing job.
+
+        The operator must allow the bucket.
+        """
+        body = {"source": {"s3": source}, **(spec or {})}
+        return Job.model_validate(self._create(f"/v1/datasets/{name}/versions", json=body))
+
     def upload_model(
         self,
         name: str,

@@ -10,16 +10,19 @@ from starlette.datastructures import UploadFile
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
+from contract.errors import UnsupportedMedia
 from contract.images import ImageRequest
 from contract.jobs import Job, JobRequest
-from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessSpec
+from contract.kinds.preprocess import DatasetSource, LayoutSpec, PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
-from services.gateway.api.jobs import located
+from services.gateway.api.jobs import located, pinned
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath
-from services.gateway.edge.forms import MULTIPART, json_part, parts, two_parts
+from services.gateway.edge.forms import JSON, MULTIPART, json_body, json_part, media_type, parts, two_parts
 from services.gateway.edge.problems import COMPONENTS, documented
+from services.gateway.edge.request_id import current_request_id
 from services.storage.catalog.datasets import DatasetPage
+from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/datasets", tags=["data"])
 
@@ -33,6 +36,17 @@ class Preparation(Frozen):
     strict: Annotated[bool, Field(strict=True)] = False
 
 
+class SourcePreparation(Preparation):
+    """A preparation of files that are stored already: an S3 prefix, or a complete upload."""
+
+    source: DatasetSource
+
+
+def _schema(kind: type[Frozen]) -> dict[str, Any]:
+    schema = kind.model_json_schema(ref_template=COMPONENTS + "{model}")
+    return {key: value for key, value in schema.items() if key != "$defs"}
+
+
 _PARTS = {
     "type": "object",
     "required": ["archive"],
@@ -41,40 +55,49 @@ _PARTS = {
         "archive": {
             "type": "string",
             "format": "binary",
-            "description": "A zip: class folders, split folders, or a CSV manifest.",
+            "description": "A zip or a tar: class folders, split folders, or a CSV manifest.",
         },
-        "spec": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "image": {"$ref": COMPONENTS + ImageRequest.__name__},
-                "split": {"$ref": COMPONENTS + SplitSpec.__name__},
-                "layout": {"$ref": COMPONENTS + LayoutSpec.__name__},
-                "strict": {"type": "boolean", "default": False},
-            },
+        "spec": _schema(Preparation)
+        | {
             "description": "As in the spec of a preprocess job.",
             "examples": [{"image": {"size": [32, 32]}, "split": {"seed": 1}}],
         },
     },
 }
-_FORM = {"schema": _PARTS, "encoding": {"spec": {"contentType": "application/json"}}}
-REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MULTIPART: _FORM}}}
+_CONTENT = {
+    MULTIPART: {"schema": _PARTS, "encoding": {"spec": {"contentType": JSON}}},
+    JSON: {
+        "schema": _schema(SourcePreparation),
+        "example": {"source": {"s3": "s3://photos/pets"}, "image": {"size": [32, 32]}},
+    },
+}
+REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
 
 
 @router.post(
     "/{name}/versions",
     status_code=202,
     dependencies=MAY_WRITE,
-    responses=documented(409, 413, 415),
+    responses=documented(404, 409, 413, 415),
     openapi_extra=REQUEST_BODY,
 )
-async def upload_version(name: NamePath, request: Request, response: Response, submission: SubmissionDep) -> Job:
-    """Upload an archive; a preprocessing job turns it into the next version of the dataset."""
+async def create_version(
+    name: NamePath, request: Request, response: Response, submission: SubmissionDep, stores: StoresDep
+) -> Job:
+    """Upload an archive, or name an S3 prefix that has the images; a job turns it into the dataset's next version."""
     # read here, because the framework would read the body before it checks the key
-    async with parts(request, max_files=2) as form:
-        archive, spec = await two_parts(form, "archive", "spec")
-        preparation = json_part(Preparation, "spec", spec)
-        return located(await run_in_threadpool(_accept, name, archive, preparation, submission), response)
+    match media_type(request.headers.get("content-type", "")):
+        case "application/json":
+            preparation = json_body(SourcePreparation, await request.body())
+            job = await run_in_threadpool(_accept_source, name, preparation, stores, submission)
+        case "multipart/form-data":
+            async with parts(request, max_files=2) as form:
+                archive, spec = await two_parts(form, "archive", "spec")
+                upload = json_part(Preparation, "spec", spec)
+                job = await run_in_threadpool(_accept_archive, name, archive, upload, submission)
+        case _:
+            raise UnsupportedMedia(f"send an archive as {MULTIPART}, or the source of the images as {JSON}")
+    return located(job, response)
 
 
 @router.get("", dependencies=MAY_READ, responses=documented())
@@ -101,9 +124,16 @@ def delete_version(name: NamePath, version: VersionPath, stores: StoresDep) -> N
     stores.datasets.delete(Reference(name=name, version=version))
 
 
-def _accept(name: str, archive: UploadFile, preparation: Preparation, submission: Submission) -> Job:
+def _accept_archive(name: str, archive: UploadFile, preparation: Preparation, submission: Submission) -> Job:
     def request_for(source: UploadSource) -> JobRequest:
         spec = PreprocessSpec(dataset=name, source=source, **dict(preparation))
         return PreprocessRequest(kind="preprocess", spec=spec)
 
     return submission.submit(archive, request_for, preparation.model_dump_json())
+
+
+def _accept_source(name: str, preparation: SourcePreparation, stores: ProjectStores, submission: Submission) -> Job:
+    spec = PreprocessSpec(dataset=name, **dict(preparation))
+    request = pinned(PreprocessRequest(kind="preprocess", spec=spec), stores)
+    once = submission.repeat.once(preparation.model_dump_json())
+    return stores.jobs.create(request, current_request_id(), once)

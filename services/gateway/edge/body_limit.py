@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import Malformed, TooLarge
+from services.gateway.edge.forms import JSON, media_type
 from services.gateway.edge.problems import answer
 from services.gateway.settings import GatewaySettings
 
@@ -24,8 +25,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._limit(scope["path"])
-        content_length = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        limit = self._limit(scope["path"], media_type(headers.get("content-type", "")))
+        content_length = headers.get("content-length", "0")
         if not content_length.isdecimal():
             await answer(400, Malformed.code, "Content-Length is not a number")(scope, receive, send)
             return
@@ -51,8 +53,8 @@ class BodyLimit:
         if refused:
             await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
 
-    def _limit(self, path: str) -> int:
-        if _UPLOAD.fullmatch(path):
+    def _limit(self, path: str, kind: str) -> int:
+        if _UPLOAD.fullmatch(path) and kind != JSON:
             return self._settings.max_upload_bytes
         if _PREDICT.fullmatch(path):
             return self._settings.max_predict_bytes

@@ -15,6 +15,7 @@ from contract.base import Frozen
 from contract.errors import Malformed, TooLarge, UnsupportedMedia
 
 MULTIPART = "multipart/form-data"
+JSON = "application/json"
 
 Value = TypeVar("Value", bound=Frozen)
 
@@ -73,11 +74,23 @@ async def files_and_document(
 
 def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
     """Parse a JSON part; raises Malformed if it is not JSON, RequestValidationError if it is not valid."""
+    return _parsed(kind, text, f"the part `{name}`", name)
+
+
+def json_body(kind: type[Value], text: str | bytes) -> Value:
+    """Parse a JSON body; raises Malformed if it is not JSON, RequestValidationError if it is not valid."""
+    return _parsed(kind, text, "the body")
+
+
+def _parsed(kind: type[Value], text: str | bytes, noun: str, *place: str) -> Value:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         if errors[0]["type"] == "json_invalid":
-            raise Malformed(f"the part `{name}` is not JSON") from error
-        located = [{**detail, "loc": ("body", name, *detail["loc"])} for detail in errors]
-        raise RequestValidationError(located, body={name: from_json(text)}) from error
+            raise Malformed(f"{noun} is not JSON") from error
+        located = [{**detail, "loc": ("body", *place, *detail["loc"])} for detail in errors]
+        body = from_json(text)
+        for name in reversed(place):
+            body = {name: body}
+        raise RequestValidationError(located, body=body) from error

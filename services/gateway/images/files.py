@@ -10,11 +10,9 @@ from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest
 from contract.errors import BadImage, Corrupt
 from contract.image_index import ImageRecord
-from contract.references import S3Source
 from media.archives.limits import Limits
 from media.archives.places import Place, read_member
 from services.storage.objects import Objects
-from services.storage.sources import SourcePrefix
 
 THUMBNAIL_SIDE = 256  # pixels
 QUALITY = 85
@@ -43,23 +41,11 @@ def read_original(objects: Objects, upload: ObjectRef, place: Place, sha256: str
 
     Raises ObjectsUnavailable, and Corrupt if the bytes do not have this hash.
     """
+    packed = objects.read_slice(upload, place.start, place.stop - place.start)
     try:
-        return _checked(
-            read_member(objects.read_slice(upload, place.start, place.stop - place.start), place, Limits()), sha256
-        )
+        file = read_member(packed, place, Limits())
     except BadImage as error:
         raise Corrupt(_CHANGED) from error
-
-
-def read_source(source: S3Source, key: str, sha256: str) -> bytes:
-    """Return an image's bytes from the bucket that its dataset came from.
-
-    Raises Invalid if the operator no longer allows it, ObjectsUnavailable, and Corrupt if the object has changed.
-    """
-    return _checked(SourcePrefix.from_environment(source).read_current(key, Limits().member_bytes), sha256)
-
-
-def _checked(file: bytes, sha256: str) -> bytes:
     if hashlib.sha256(file).hexdigest() != sha256:
         raise Corrupt(_CHANGED)
     return file

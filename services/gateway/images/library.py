@@ -7,10 +7,12 @@ from contract.datasets import DatasetManifest, Split
 from contract.errors import Conflict, Invalid, NotFound
 from contract.image_index import ImageDetails, ImagePage
 from contract.references import Reference, S3Source
+from media.archives.limits import Limits
 from media.image_index import IndexedImage, find_images, index_page
-from services.gateway.images.files import read_original, read_source, read_thumbnail
+from services.gateway.images.files import read_original, read_thumbnail
 from services.gateway.images.index_cache import IndexCache
 from services.storage.objects import Objects
+from services.storage.sources import SourcePrefix
 from services.storage.stores import ProjectStores
 
 VERSIONS = 20  # of a dataset, newest first, in which an image is searched
@@ -53,12 +55,14 @@ class Library:
     def original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
         """Return the path in the archive, and the bytes as they were uploaded.
 
-        Raises Conflict if the archive can only be read as a whole.
+        Raises Conflict if the archive can only be read as a whole, or if an object of a bucket was changed or deleted.
         """
         image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
         source = self.stores.datasets.preprocess_spec(reference).source
         if isinstance(source, S3Source):
-            return image.path, read_source(source, member, sha256)
+            return image.path, SourcePrefix.from_environment(source).read_original(
+                member, sha256, Limits().member_bytes
+            )
         if place is None:
             raise Conflict(
                 "the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar"

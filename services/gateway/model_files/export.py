@@ -5,10 +5,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from contract.artifacts import ObjectRef
+from contract.images import Preprocessing
+from contract.models import Output
 from contract.training import ModelManifest
-from services.gateway.model_files.predict_script import PREDICT
+from services.gateway.model_files.predict_script import README, script
 from services.storage.objects import Objects
 
 CHUNK = 2**18
@@ -39,14 +42,31 @@ def files_of(manifest: ModelManifest, card: str) -> dict[str, str]:
     if manifest.labels:
         files["labels.json"] = json.dumps(manifest.labels, ensure_ascii=False, indent=1)
     if manifest.preprocessing is not None:
-        preprocessing = manifest.preprocessing.model_dump(mode="json")
-        image = preprocessing.pop("image")
-        output = manifest.output
-        settings = {"scale": 1, "layout": "NCHW", "dtype": "float32"} | image | preprocessing | {"output": output}
-        files["preprocessing.json"] = json.dumps(settings, indent=1)
+        files["preprocessing.json"] = json.dumps(_settings(manifest.preprocessing, manifest.output), indent=1)
         if manifest.labels:
-            files["predict.py"] = PREDICT
+            files["predict.py"] = script(manifest.preprocessing.image.resize, manifest.output)
+            files["README.md"] = README
     return files
+
+
+def _settings(preprocessing: Preprocessing, output: Output) -> dict[str, Any]:
+    """Return the preprocessing, and what `predict.py` needs of it: factor, offset, axes and shape."""
+    channels, height, width = preprocessing.image.shape
+    statistics = list(zip(preprocessing.mean, preprocessing.std, strict=True))
+    fields = preprocessing.model_dump(mode="json")
+    return {
+        **fields.pop("image"),
+        **fields,
+        "output": output,
+        "factor": [preprocessing.scale / (255 * std) for _, std in statistics],
+        "offset": [-mean / std for mean, std in statistics],
+        "axes": [2, 0, 1] if preprocessing.layout == "NCHW" else [0, 1, 2],
+        "shape": {
+            "NCHW": [channels, height, width],
+            "NHWC": [height, width, channels],
+            "NHW": [height, width],
+        }[preprocessing.layout],
+    }
 
 
 def exported(objects: Objects, model: ObjectRef, texts: Mapping[str, str]) -> Iterator[bytes]:

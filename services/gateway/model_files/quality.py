@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from contract.evaluation import Metrics
+from contract.evaluation import LabelError, Metrics, SlowImage, TrainingImages
 from contract.training import ModelManifest
-from services.gateway.model_files.markdown import UNKNOWN, percent, table, text
+from services.gateway.model_files.markdown import UNKNOWN, code, percent, table, text
 
 WEAKEST = 5  # classes and confusions to show
 FEW = 20  # images; fewer say little about a class
@@ -26,6 +26,8 @@ def quality(manifest: ModelManifest) -> Iterator[str]:
     yield "Validation images chose the weights and the settings; test images chose nothing."
     name, metrics = list(measured.items())[-1]
     yield from ["", "## Where it is weak", "", *_weak_classes(name, metrics), *_confusions(manifest.labels, metrics)]
+    if manifest.training_images is not None:
+        yield from _training_images(manifest.training_images)
 
 
 def _measures(metrics: Metrics) -> dict[str, str]:
@@ -63,6 +65,22 @@ def _weak_classes(split: str, metrics: Metrics) -> Iterator[str]:
     if len(counted) < len(metrics.per_class):
         yield f"Classes without {split} images, of which nothing is known: {len(metrics.per_class) - len(counted)}."
     yield ""
+
+
+def _training_images(noticed: TrainingImages) -> Iterator[str]:
+    if noticed.label_errors:
+        share = f"{noticed.label_error_count:,} of {noticed.judged:,}"
+        yield f"Training images that may have a wrong label, {share}, the most suspicious first:"
+        listed = noticed.label_errors[:WEAKEST]
+        yield from ["", *(f"- {_named(one)}: {text(one.label)}, or {text(one.suggested)}?" for one in listed), ""]
+    if noticed.slowest:
+        yield from ["Training images that it was slowest to learn, which are hard or wrong:", ""]
+        yield from [f"- {_named(one)}: {text(one.label)}" for one in noticed.slowest[:WEAKEST]]
+        yield ""
+
+
+def _named(image: LabelError | SlowImage) -> str:
+    return f"image {image.image}" if image.path is None else code(image.path)
 
 
 def _confusions(labels: tuple[str, ...], metrics: Metrics) -> Iterator[str]:

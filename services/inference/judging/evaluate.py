@@ -60,7 +60,7 @@ def _images(task: Task, job: Evaluation) -> Division | Images:
     if job.needs_originals:
         if task.part is None:
             return plan_originals(task, job, most)
-        return part_of_originals(task, MembersPart.model_validate(task.part))
+        return part_of_originals(task, job, MembersPart.model_validate(task.part))
     if task.part is None and len(job) > most:
         return sliced(len(job), most)
     whole = Slice(start=0, stop=len(job))
@@ -113,6 +113,7 @@ def _published(task: Task, job: Evaluation, outputs: list[Outputs], variants: Va
         for model, output in zip(job.models, outputs, strict=True)
     )
     index = originals(task, job.dataset, split)
+    own = split is Split.TRAIN and job.models[0].dataset == spec.dataset
     judged = Judged(
         spec=spec,
         variants=variants,
@@ -124,6 +125,7 @@ def _published(task: Task, job: Evaluation, outputs: list[Outputs], variants: Va
             name: Training(model.dataset, training_images(task, model.dataset, index))
             for name, model in zip(spec.models, job.models, strict=True)
         },
+        noticed=job.models[0].training_images if own else None,
     )
     task.report(1.0, "judging the answers")
     report, suspects = make_report(judged)

@@ -5,6 +5,8 @@ from contextlib import closing
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.datasets import Split
@@ -14,7 +16,7 @@ from media.archives.limits import Limits
 from media.archives.places import check_total
 from services.inference.batch.sources import ShardSource
 from services.inference.judging.evaluation import Evaluation
-from worker.members import Members
+from worker.members import Readable
 from worker.slicing import Slice
 from worker.task import Task
 
@@ -58,29 +60,30 @@ class ShardImages:
 
 
 class OriginalImages:
-    """Images decoded from their originals, the members of an archive; `opened` reads them from the start."""
+    """Images decoded from their originals; `opened` reads those of some of the rows, in order."""
 
-    def __init__(self, opened: Callable[[], Members]) -> None:
+    def __init__(self, rows: pa.Table, opened: Callable[[pa.Table], Readable]) -> None:
+        self._rows = rows
         self._opened = opened
-        rows = opened().rows
-        self._splits = [Split(split) for split in rows["split"].to_pylist()]
-        self._numbers: list[int] = rows["number"].to_pylist()
 
     def count(self, splits: Collection[Split]) -> int:
-        return sum(split in splits for split in self._splits)
+        return len(self._chosen(splits))
 
     def images(self, image: ImageSpec, splits: Collection[Split]) -> Iterator[SplitImage]:
-        chosen = [row for row, split in enumerate(self._splits) if split in splits]
-        with closing(decoded(map(str, chosen), _Files(self._opened()), image)) as results:
-            for row, (_, result) in zip(chosen, results, strict=True):
-                pixels = None if isinstance(result, str) else result.pixels
-                yield SplitImage(self._splits[row], self._numbers[row], pixels)
+        rows = self._chosen(splits)
+        names = zip(rows["split"].to_pylist(), rows["number"].to_pylist(), strict=True)
+        with closing(decoded(map(str, range(len(rows))), _Files(self._opened(rows)), image)) as results:
+            for (split, number), (_, result) in zip(names, results, strict=True):
+                yield SplitImage(Split(split), number, None if isinstance(result, str) else result.pixels)
+
+    def _chosen(self, splits: Collection[Split]) -> pa.Table:
+        return self._rows.filter(pc.is_in(self._rows["split"], pa.array([split.value for split in splits])))
 
 
 class _Files:
     """Members as files that are named by their row."""
 
-    def __init__(self, members: Members) -> None:
+    def __init__(self, members: Readable) -> None:
         self._members = members
         self._inflated = 0
 

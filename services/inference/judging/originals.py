@@ -1,6 +1,7 @@
-"""The originals of a dataset's images: their names and hashes, and where they lie in the upload."""
+"""The originals of a dataset's images: their names and hashes, and where they lie in the upload or bucket."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from contract.image_index import MEMBER
 from contract.references import Reference, S3Source
 from media.archives.archive import Archive
 from media.archives.limits import Limits
+from media.archives.places import PLAIN, Place
 from media.archives.rejections import Rejections
 from media.archives.unpacking import unpacked
 from media.image_index import PLACE, read_index
 from services.inference.judging.evaluation import Evaluation
 from services.inference.judging.images import OriginalImages
-from worker.members import Members, MembersPart, divided, with_places
+from services.storage.sources import SourcePrefix
+from worker.members import Members, MembersPart, divided, rows_of, with_places
+from worker.read_ahead import ReadAhead
 from worker.task import Task
 
 
@@ -60,46 +64,66 @@ def training_images(task: Task, reference: str | None, index: Originals | None) 
 
 
 def plan_originals(task: Task, job: Evaluation, most: int) -> Division | OriginalImages:
-    """Fetch the archive, and divide the job's images into parts if there are more than `most`.
+    """Find the originals of the job's images, and divide them into parts if there are more than `most`.
 
-    Each part then fetches only its bytes of the archive.
+    The archive is fetched; each part then fetches only its bytes of it. Objects of a bucket are read one by one.
     """
     spec = task.datasets.preprocess_spec(job.reference)
+    rows = _rows(task, job)
     if isinstance(spec.source, S3Source):
-        raise Invalid(
-            f"the model takes other images than {job.reference} has, and their originals lie in {spec.source.s3}; "
-            "prepare a version with the image spec of the model"
-        )
+        rows = _without_places(rows)
+        if len(rows) > most:
+            return divided(task, b"{}", rows, task.folder, None, most)
+        return OriginalImages(rows, partial(_objects, spec.source))
     upload = task.uploads.ref(spec.source.upload)
     file = task.folder / "upload"
     task.objects.fetch(upload, file)
     archive = unpacked(file, task.folder / "upload.tar", Limits())
-    rows = _rows(task, job, archive, spec.layout.encoding)
+    if rows["start"].null_count:
+        rows = _with_places(rows.drop_columns(PLACE.names), archive, spec.layout.encoding)
+    rows = rows.drop_columns([MEMBER, "sha256"]).sort_by("start")
     if len(rows) > most:
         reference = upload if archive == file else task.put(archive.name, archive)
         return divided(task, b"{}", rows, archive, reference, most)
-    return OriginalImages(lambda: Members.of_file(rows, archive, Limits()))
+    return OriginalImages(rows, lambda rows: Members.of_file(rows, archive, Limits()))
 
 
-def part_of_originals(task: Task, part: MembersPart) -> OriginalImages:
-    return OriginalImages(lambda: Members.of_part(task, part, Limits()))
+def part_of_originals(task: Task, job: Evaluation, part: MembersPart) -> OriginalImages:
+    rows, source = rows_of(task, part), task.datasets.preprocess_spec(job.reference).source
+    if isinstance(source, S3Source):
+        return OriginalImages(rows, partial(_objects, source))
+    return OriginalImages(rows, lambda rows: Members.of_part(task, part, Limits(), rows))
 
 
-def _rows(task: Task, job: Evaluation, archive: Path, encoding: str | None) -> pa.Table:
-    """Return the split, the number and the place of each of the job's images, in the order of the archive."""
+def _objects(source: S3Source, rows: pa.Table) -> ReadAhead:
+    """Return the objects of rows; reading one that was changed or deleted raises Conflict."""
+    prefix = SourcePrefix.from_environment(source)
+    keys, hashes = rows[MEMBER].to_pylist(), rows["sha256"].to_pylist()
+
+    def fetch(number: int) -> bytes:
+        return prefix.read_original(keys[number], hashes[number].hex(), Limits().member_bytes)
+
+    return ReadAhead(rows, fetch, Limits())
+
+
+def _rows(task: Task, job: Evaluation) -> pa.Table:
+    """Return the split, the number, the hash, the name and the place of the original of each of the job's images."""
     index = job.dataset.index
     if index is None:  # the spec was checked
         raise Invalid(f"the dataset {job.reference} has no index of its images; upload its archive as a new version")
     tables = []
     for split in job.splits:
-        rows = _index(task, index, split, [MEMBER, "shard", "row", *PLACE.names])
+        rows = _index(task, index, split, [MEMBER, "sha256", "shard", "row", *PLACE.names])
         numbers = pa.array(_numbers(job.dataset, split, rows), pa.int64())
         rows = rows.append_column("split", pa.array([split.value] * len(rows), pa.string()))
         tables.append(rows.append_column("number", numbers).drop_columns(["shard", "row"]))
-    table = pa.concat_tables(tables)
-    if table["start"].null_count:
-        table = _with_places(table.drop_columns(PLACE.names), archive, encoding)
-    return table.drop_columns([MEMBER]).sort_by("start")
+    return pa.concat_tables(tables)
+
+
+def _without_places(rows: pa.Table) -> pa.Table:
+    """Return rows of objects in the order of their keys, with places of no bytes, which `divided` needs."""
+    rows = rows.drop_columns(PLACE.names).sort_by(MEMBER)
+    return with_places(rows, [Place(number, number, PLAIN, 0, 0, 0) for number in range(len(rows))])
 
 
 def _numbers(dataset: DatasetManifest, split: Split, rows: pa.Table) -> list[int]:

@@ -17,6 +17,7 @@ from contract.evaluation import (
     JudgedImage,
     LabelError,
     Temperature,
+    TrainingImages,
     UnknownThreshold,
 )
 from contract.kinds.evaluate import EvaluateSpec
@@ -42,7 +43,8 @@ class Judged:
 
     `variants` are the files of the models that answered. `validation` are the model's answers to the validation split;
     None if that is the evaluated one or there is none.
-    `training` says on what each model was trained, by the model's reference.
+    `training` says on what each model was trained, by the model's reference. `noticed` is what the training of the
+    model noticed about the images, if they are those that it was trained on.
     """
 
     spec: EvaluateSpec
@@ -52,10 +54,14 @@ class Judged:
     validation: Answers | None
     index: Originals | None
     training: dict[str, Training]
+    noticed: TrainingImages | None = None
 
 
-def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
-    """Return the report, and all likely label errors by number of the image; raises BadModel without any answer."""
+def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, int]]:
+    """Return the report, and the classes that images with a likely label error probably show, by number of the image.
+
+    Raises BadModel without any answer.
+    """
     spec, all_answers = judged.spec, judged.answers
     mask = all_answers.valid if judged.baseline is None else all_answers.valid & judged.baseline.valid
     if not mask.any():
@@ -64,6 +70,11 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
     scores = answers.scores
     suspects = likely_label_errors(scores, answers.truth)
     describe = _describer(answers, scores, numbers, judged.index)
+    label_errors = tuple(_label_error(answers, suspect, describe) for suspect in suspects[:LABEL_ERRORS])
+    noticed, suspicious = judged.noticed or TrainingImages(), {int(numbers[s.row]): s.suggested for s in suspects}
+    if noticed.judged:  # out of fold, unlike the answers of the model to images that it has learned
+        label_errors = noticed.label_errors
+        suspicious = {error.image: answers.labels.index(error.suggested) for error in label_errors}
     chosen_on, choosing = (Split.VAL, judged.validation) if judged.validation else (spec.split, answers)
     report = EvaluationReport(
         model=spec.model,
@@ -79,8 +90,9 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
         unknown=_unknown(scores, answers, choosing, chosen_on, spec.unknown_precision),
         mistakes=tuple(describe(row) for row in _wrong(answers, scores)[:MISTAKES]),
         confusions=_confusions(answers, scores, describe),
-        label_errors=tuple(_label_error(answers, suspect, describe) for suspect in suspects[:LABEL_ERRORS]),
-        label_error_count=len(suspects),
+        label_errors=label_errors,
+        label_error_count=noticed.label_error_count if noticed.judged else len(suspects),
+        slowest=noticed.slowest,
     )
     if judged.baseline is not None and spec.compare_with is not None:
         baseline = judged.baseline.only(mask)
@@ -92,10 +104,10 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, Suspect]]:
         comparison = _comparison(spec.model, spec.compare_with, answers.right, baseline.right)
         report = report.model_copy(update={"baseline": measured, "comparison": comparison})
     words = {
-        "summary": summary(report, float(scores.max(axis=1).mean()), spec.unknown_precision),
-        "warnings": tuple(warnings(report, judged.training)),
+        "summary": summary(report, float(scores.max(axis=1).mean()), spec.unknown_precision, noticed.accuracy),
+        "warnings": tuple(warnings(report, judged.training, out_of_fold=noticed.judged > 0)),
     }
-    return report.model_copy(update=words), {int(numbers[suspect.row]): suspect for suspect in suspects}
+    return report.model_copy(update=words), suspicious
 
 
 Describe = Callable[[int], JudgedImage]

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from media.judging.label_errors import Suspect
 from media.judging.temperature import probabilities
 from services.inference.judging.answers import Answers
 from services.inference.judging.originals import Originals
@@ -40,11 +39,11 @@ Row = dict[str, Any]
 
 
 def rows_of(
-    answers: Answers, baseline: Answers | None, suspects: dict[int, Suspect], index: Originals | None
+    answers: Answers, baseline: Answers | None, suspects: dict[int, int], index: Originals | None
 ) -> Iterator[Row]:
     """Yield a row with the columns of SCHEMA that have a value, for each image in order.
 
-    `suspects` are the likely label errors by number of the image.
+    `suspects` are the classes that images with a likely label error probably show, by number of the image.
     """
     for start in range(0, len(answers), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -61,7 +60,7 @@ def rows_of(
                 continue
             row |= _best(answers, scores[offset], best[offset]) | {"label_score": float(scores[offset, truth])}
             if image in suspects:
-                row["suggested"] = answers.labels[suspects[image].suggested]
+                row["suggested"] = answers.labels[suspects[image]]
             if baseline is not None and baseline_scores is not None and baseline_best is not None:
                 compared = _best(baseline, baseline_scores[offset], baseline_best[offset])
                 row |= {f"baseline_{name}": compared[name] for name in ("predicted", "score")}

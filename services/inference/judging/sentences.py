@@ -15,8 +15,13 @@ _NAMED = 5
 _SPLITS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 
 
-def summary(report: EvaluationReport, sureness: float, wanted_precision: float) -> tuple[str, ...]:
-    """Say how good the model is, where it is weak, and what to do; `sureness` is its mean score."""
+def summary(
+    report: EvaluationReport, sureness: float, wanted_precision: float, judge: float | None = None
+) -> tuple[str, ...]:
+    """Say how good the model is, where it is weak, and what to do; `sureness` is its mean score.
+
+    `judge` is the accuracy of what found the label errors, if that is not the model.
+    """
     metrics = report.metrics
     sentences = [_accuracy(report), *_weakest(metrics)]
     if report.comparison and report.baseline:
@@ -27,7 +32,7 @@ def summary(report: EvaluationReport, sureness: float, wanted_precision: float) 
     if report.temperature:
         sentences.append(_confidence(metrics, sureness, report.temperature))
     sentences.append(_unknown(report.unknown, wanted_precision))
-    return (*sentences, *_label_errors(report))
+    return (*sentences, *_label_errors(report.label_error_count, report.metrics.accuracy if judge is None else judge))
 
 
 class Training(NamedTuple):
@@ -40,13 +45,17 @@ class Training(NamedTuple):
     images: int | None
 
 
-def warnings(report: EvaluationReport, training: dict[str, Training]) -> Iterator[str]:
-    """Yield what limits the results; `training` is by the reference of the model."""
+def warnings(report: EvaluationReport, training: dict[str, Training], out_of_fold: bool = False) -> Iterator[str]:
+    """Yield what limits the results; `training` is by the reference of the model.
+
+    `out_of_fold` means that the label errors were found without the model.
+    """
     for model, (dataset, images) in training.items():
         if dataset == report.dataset and report.split is Split.TRAIN:
+            unnoticed = "" if out_of_fold else ", and wrong labels may go unnoticed"
             yield (
-                f"{model} was trained on these images, so it looks better here than it is, and wrong labels may go "
-                "unnoticed; evaluate it on the test split."
+                f"{model} was trained on these images, so it looks better here than it is{unnoticed}; evaluate it on "
+                "the test split."
             )
         elif images:
             yield (
@@ -138,8 +147,7 @@ def _unknown(threshold: UnknownThreshold | None, wanted: float) -> str:
     )
 
 
-def _label_errors(report: EvaluationReport) -> Iterator[str]:
-    count, accuracy = report.label_error_count, report.metrics.accuracy
+def _label_errors(count: int, accuracy: float) -> Iterator[str]:
     if count and accuracy >= GOOD:
         yield (
             f"{_images(count)} may have a wrong label; look at the first ones of label_errors. Where the label is "

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,18 @@ from minio import Minio
 
 from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest
-from contract.errors import BadArchive, Corrupt, NotFound
+from contract.errors import BadArchive, Conflict, Corrupt, NotFound
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, S3Source, UploadSource
 from media.image_index import read_index
-from services.gateway.images.files import read_source
 from services.preprocess.worker import preprocess
 from services.storage.sources import SourcePrefix
 from services.storage.stores import Stores
 from tests.support.images import class_folders, zipped
 from tests.support.job_runs import memory_stores, run, uploaded
 from tests.support.servers import S3Server
+from tests.support.source_bucket import source_bucket
 
 BUCKET = "photos"
 FILES = class_folders() | {"cat/bad.png": b"text", "cat/empty.png": b"", "@eaDir/x.png": b"x"}
@@ -31,22 +30,8 @@ SOURCE = S3Source(s3=f"s3://{BUCKET}/pets")
 @pytest.fixture
 def client(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Minio:
     """A client of a store whose bucket `photos` has the files below `pets/` and others beside it."""
-    for name, value in {"ENDPOINT": s3.url, "ACCESS_KEY": s3.access_key, "SECRET_KEY": s3.secret_key}.items():
-        monkeypatch.setenv(f"TIDEPOOL_S3_{name}", value)
-    monkeypatch.setenv("TIDEPOOL_S3_SOURCES", json.dumps({"own": {"buckets": [BUCKET, "none"]}}))
-    client = Minio(
-        s3.url.removeprefix("http://"),
-        access_key=s3.access_key,
-        secret_key=s3.secret_key,
-        secure=False,
-        region="us-east-1",
-    )
-    if not client.bucket_exists(BUCKET):
-        client.make_bucket(BUCKET)
-    objects = {f"pets/{name}": data for name, data in FILES.items()} | {"pets-2/owl/1.png": b"x"}
-    for name, data in objects.items():
-        client.put_object(BUCKET, name, io.BytesIO(data), len(data))
-    return client
+    files = {f"pets/{name}": data for name, data in FILES.items()} | {"pets-2/owl/1.png": b"x"}
+    return source_bucket(s3, monkeypatch, BUCKET, files)
 
 
 def prepared(stores: Stores, folder: Path, source: S3Source | UploadSource) -> tuple[Job, int]:
@@ -100,8 +85,14 @@ def test_a_bucket_that_does_not_exist_is_named(client: Minio) -> None:
 
 
 def test_an_original_is_read_from_its_source_and_checked(client: Minio) -> None:
+    prefix = SourcePrefix.from_environment(SOURCE)
     name, data = next(iter(class_folders().items()))
+    key, digest = f"pets/{name}", hashlib.sha256(data).hexdigest()
 
-    assert read_source(SOURCE, f"pets/{name}", hashlib.sha256(data).hexdigest()) == data
-    with pytest.raises(Corrupt, match="original"):
-        read_source(SOURCE, f"pets/{name}", "0" * 64)
+    assert prefix.read_original(key, digest, 10_000) == data
+    with pytest.raises(Conflict, match=f"s3://photos/{key} was changed after"):
+        prefix.read_original(key, "0" * 64, 10_000)
+    with pytest.raises(Conflict, match="was changed"):
+        prefix.read_original(key, digest, len(data) - 1)
+    with pytest.raises(Conflict, match=r"s3://photos/pets/none\.png was deleted after"):
+        prefix.read_original("pets/none.png", digest, 10_000)

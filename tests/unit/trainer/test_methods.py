@@ -63,6 +63,8 @@ def test_a_probe_is_a_whole_model(probed: Finished) -> None:
     assert manifest.onnx.parity_max_abs_diff < 1e-2
     assert {"init_from", "penalty"} <= set(values(manifest))
     assert [variant.name for variant in manifest.variants] == ["fp32", "fp16", "int8"]
+    assert manifest.training_images.judged == 60
+    assert manifest.training_images.accuracy > 0.9
 
 
 @pytest.mark.usefixtures("_no_variants")
@@ -137,6 +139,8 @@ def test_the_trial_decides_and_a_drained_job_keeps_the_probe(tmp_path: Path, mon
 
     assert values(manifest)["method"] in ("probe", "scratch")
     assert manifest.metrics.val.accuracy > 0.9
+    assert manifest.training_images.judged == 60
+    assert manifest.training_images.slowest[0].path.startswith("train/")
 
 
 def test_with_head_keeps_the_labels_of_the_card(probed: Finished) -> None:

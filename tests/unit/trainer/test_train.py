@@ -68,6 +68,7 @@ def test_resumed_training_ends_with_the_same_bits(
     assert resumed.weights == full.weights
     assert [epoch.train_loss for epoch in resumed.trained.epochs] == [e.train_loss for e in full.trained.epochs]
     assert len(resumed.checkpoints) == 2
+    assert torch.equal(resumed.trained.image_losses.to_tensor(), full.trained.image_losses.to_tensor())
 
 
 def test_weights_depend_only_on_the_seed(tmp_path: Path) -> None:

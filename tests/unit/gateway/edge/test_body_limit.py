@@ -15,6 +15,7 @@ ROUTES = [
     ("POST", "/v1/jobs", "application/json", SETTINGS.max_json_bytes),
     ("PUT", "/v1/models/pet-cnn/aliases/a", "application/json", SETTINGS.max_json_bytes),
     ("POST", "/v1/datasets/pets/versions", FORM, SETTINGS.max_upload_bytes),
+    ("POST", "/v1/datasets/pets/versions", "application/json", SETTINGS.max_json_bytes),
     ("POST", "/v1/models/pet-cnn/predict", FORM, SETTINGS.max_predict_bytes),
     ("POST", "/v1/models/pet-cnn/predict", "image/png", SETTINGS.max_predict_bytes),
 ]

@@ -12,7 +12,7 @@ from contract.training import ModelManifest
 from contract.variants import Variant
 from services.gateway.model_files.card import card_of
 from services.gateway.model_files.markdown import code, text
-from tests.examples import DATASET_MANIFEST, JOB_ID, MODEL_MANIFEST, ONNX_FILE, VETTED_MANIFEST, WHEN
+from tests.examples import DATASET_MANIFEST, JOB_ID, MODEL_MANIFEST, ONNX_FILE, TRAINING_IMAGES, VETTED_MANIFEST, WHEN
 
 REFERENCE = Reference(name="pet-cnn", version=3)
 
@@ -48,6 +48,16 @@ def test_the_card_names_the_weakest_classes_and_the_confusions() -> None:
     assert rows == [("cat", "50.0"), ("owl", "80.0"), ("dog", "90.0")]
     assert "- 3 of 30 images of cat were taken for dog." in card
     assert "**90.0 %** of the test images" in card
+
+
+def test_the_card_names_training_images_to_look_at() -> None:
+    measured = EvaluationMetrics(val=None, test=metrics(cat=0.5, dog=0.9))
+
+    card = card_of(REFERENCE, manifest(labels=("cat", "dog"), metrics=measured, training_images=TRAINING_IMAGES))
+
+    assert "Training images that may have a wrong label, 1 of 80, the most suspicious first:" in card
+    assert "- `test/dog/1.jpg`: dog, or cat?" in card
+    assert "- `train/cat/3.jpg`: cat" in card
 
 
 def test_the_card_shows_decisions_and_variants() -> None:

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from contract.artifacts import Bucket
 from contract.errors import Corrupt
-from contract.images import ImageSpec, Preprocessing
-from contract.models import ModelCard
+from contract.images import ImageSpec, Layout, Mode, Preprocessing, Resize
+from contract.models import METADATA_KEY, ModelCard, Output
 from contract.training import ModelManifest
 from media.images import decode
 from services.gateway.model_files.export import exported, files_of
+from services.gateway.model_files.predict_script import script
 from services.inference.engine.loader import ModelLoader
-from services.inference.engine.postprocess import softmax
+from services.inference.engine.postprocess import probabilities, softmax
 from services.storage.memory_objects import MemoryObjects
 from tests.examples import MODEL_MANIFEST, VETTED_MANIFEST
 from tests.support.images import encoded, noise
+from tests.support.onnx_classifiers import LOGITS, SIGMOID, SOFTMAX, Nodes
 from tests.support.onnx_models import linear
 
 EXAMPLES = Path(__file__).parents[4] / "examples"
@@ -108,7 +111,14 @@ def predicted(folder: Path, files: Iterable[Path]) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize(
     ("size", "mode", "resize"),
-    [((24, 20), "RGB", "stretch"), ((20, 32), "RGB", "crop"), ((64, 64), "RGB", "pad"), ((32, 32), "L", "pad")],
+    [
+        ((24, 20), "RGB", "stretch"),
+        ((20, 32), "RGB", "crop"),
+        ((32, 20), "L", "crop"),
+        ((20, 30), "L", "stretch"),
+        ((64, 64), "RGB", "pad"),
+        ((32, 32), "L", "pad"),
+    ],
 )
 def test_predict_py_answers_like_the_server(size: tuple[int, int], mode: str, resize: str, tmp_path: Path) -> None:
     model_card = card(size, mode, resize)
@@ -125,6 +135,71 @@ def test_predict_py_answers_like_the_server(size: tuple[int, int], mode: str, re
         server = dict(zip(model_card.labels, scores.tolist(), strict=True))
         assert answer == pytest.approx(server, abs=1e-5), name
         assert list(answer) == sorted(server, key=lambda label: -server[label]), name
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC", "NHW"])
+@pytest.mark.parametrize(
+    ("last", "classes"), [(LOGITS, 3), (SIGMOID, 3), (SOFTMAX, 2), (SIGMOID, 1)], ids=["3", "sigmoid", "softmax", "one"]
+)
+def test_predict_py_scores_like_the_server(
+    output: Output, layout: Layout, last: Nodes, classes: int, tmp_path: Path
+) -> None:
+    # given a network that gives one score, independent ones or a softmax, and takes two images at a time
+    mode: Mode = "L" if layout == "NHW" else "RGB"
+    image = ImageSpec(size=(6, 8), mode=mode, resize="crop")
+    channels = image.shape[0]
+    preprocessing = Preprocessing(
+        image=image, mean=(120.0,) * channels, std=(61.0,) * channels, scale=255, layout=layout, dtype="float16"
+    )
+    labels = ("cat", "dog", "owl")[: max(classes, 2)]
+    model_card = ModelCard(labels=labels, preprocessing=preprocessing, output=output)
+    objects = MemoryObjects()
+    artifact = objects.put(Bucket.JOBS, "model.onnx", flat(model_card, classes, last))
+    manifest = manifest_of(model_card).model_copy(update={"output": output})
+    with zipfile.ZipFile(io.BytesIO(b"".join(exported(objects, artifact, files_of(manifest, "# A card"))))) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "a.png").write_bytes(encoded(noise(30, 40)))
+
+    (answer,) = predicted(tmp_path, [tmp_path / "a.png"])
+
+    model = ModelLoader().load(tmp_path / "model.onnx")
+    logits = model.run(decode((tmp_path / "a.png").read_bytes(), image)[np.newaxis])
+    server = dict(zip(labels, probabilities(logits, output)[0].tolist(), strict=True))
+    assert answer == pytest.approx(server, abs=1e-5)
+
+
+def flat(model_card: ModelCard, classes: int, last: Nodes) -> bytes:
+    """Make a network of one dense layer on float16 pixels, which takes two images at a time."""
+    channels, height, width = model_card.preprocessing.image.shape
+    layout = model_card.preprocessing.layout
+    axes = {"NCHW": (channels, height, width), "NHWC": (height, width, channels), "NHW": (height, width)}[layout]
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["logits"]),
+        *last,
+    ]
+    weights = np.random.default_rng(0).normal(0, 0.1, (channels * height * width, classes)).astype(np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "flat",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT16, (2, *axes))],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, (2, classes))],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: model_card.model_dump_json()})
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+def test_predict_py_is_short(resize: Resize, output: Output) -> None:
+    lines = script(resize, output).splitlines()
+
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 120
 
 
 def test_predict_py_prints_the_best_classes_of_files(tmp_path: Path) -> None:

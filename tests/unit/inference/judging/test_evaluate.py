@@ -12,6 +12,7 @@ import pytest
 
 from contract.artifacts import Bucket
 from contract.datasets import Split
+from contract.evaluation import TrainingImages
 from contract.images import ImageSpec, Preprocessing
 from contract.models import ModelCard
 from contract.variants import Variant
@@ -22,6 +23,7 @@ from media.judging.tally import Tally
 from media.judging.temperature import fit_temperature, probabilities
 from media.judging.unknown import unknown_threshold
 from services.storage.stores import Stores
+from tests.examples import LABEL_ERROR, SLOW_IMAGE
 from tests.support.images import encoded, noise, zipped
 from tests.support.job_runs import memory_stores, uploaded
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
@@ -229,6 +231,31 @@ def test_training_images_are_judged_with_a_warning(tmp_path: Path) -> None:
     report = result(evaluated(stores, tmp_path, split="train")[0])
 
     assert report.warnings[0].startswith("pet-cnn@1 was trained on these images")
+
+
+def test_what_training_noticed_about_its_images_is_reported(tmp_path: Path) -> None:
+    # given a model whose training has judged its images out of fold
+    stores = memory_stores()
+    noticed = TrainingImages(
+        judged=60, accuracy=0.95, label_errors=(LABEL_ERROR,), label_error_count=7, slowest=(SLOW_IMAGE,)
+    )
+    publish_network(stores, WEIGHTS, dataset="pets@1", training_images=noticed)
+    publish_dataset(stores, {Split.TRAIN: SPLITS[Split.TEST], Split.TEST: SPLITS[Split.VAL]})
+
+    # when it is evaluated on them, and on others
+    job, _ = evaluated(stores, tmp_path, split="train")
+    other = result(evaluated(stores, tmp_path / "other")[0])
+
+    # then the label errors of its training are listed, only for its own images
+    report = result(job)
+    assert (report.label_errors, report.label_error_count, report.slowest) == ((LABEL_ERROR,), 7, (SLOW_IMAGE,))
+    assert "7 images may have a wrong label" in report.summary[-1]
+    assert report.warnings[0] == (
+        "pet-cnn@1 was trained on these images, so it looks better here than it is; evaluate it on the test split."
+    )
+    suggested = {row["image"]: row["suggested"] for row in rows(stores, job, tmp_path) if "suggested" in row}
+    assert suggested == {LABEL_ERROR.image: LABEL_ERROR.suggested}
+    assert (other.slowest, LABEL_ERROR in other.label_errors) == ((), False)
 
 
 def test_images_without_an_answer_are_left_out(stores: Stores, tmp_path: Path) -> None:

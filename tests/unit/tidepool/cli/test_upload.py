@@ -1,5 +1,6 @@
 """`tidepool upload`"""
 
+import json
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -112,3 +113,13 @@ def test_a_failed_preprocessing_is_an_error(server: Server, folder: Path, monkey
     assert result.exit_code == 1
     assert "no images were found" in result.stderr
     assert isinstance(server.client, Client)
+
+
+def test_a_prefix_of_a_bucket_becomes_a_dataset_with_its_name(server: Server) -> None:
+    result = run("s3://photos/2024/My Pets/", "--class-level", "2")
+
+    assert result.exit_code == 0, result.output
+    request = server.requests[0]
+    assert request.url.path == "/v1/datasets/my-pets/versions"
+    assert json.loads(request.content) == {"source": {"s3": "s3://photos/2024/My Pets/"}, "layout": {"class_level": 2}}
+    assert "Dataset pets@3 is ready." in result.output
