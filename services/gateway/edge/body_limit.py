@@ -9,7 +9,7 @@ from contract.errors import Malformed, TooLarge
 from services.gateway.edge.problems import answer
 from services.gateway.settings import GatewaySettings
 
-_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?")
+_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?|/v1/backbones/?")
 _PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 
