@@ -39,11 +39,11 @@ class TrainSpec(JobSpec):
     """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
 
     `method` is `probe` (a linear head on the features of a pretrained network), `fine_tune` (the whole pretrained
-    network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained here,
-    such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other omitted
-    field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN. `patience`
-    ends the training after so many epochs without a better validation. With a `budget`, training ends when the time is
-    over.
+    network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained
+    here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
+    omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
+    `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
+    the time is over.
     """
 
     dataset: DatasetReference
@@ -94,8 +94,9 @@ class TrainSpec(JobSpec):
         origin = manifests.models.get(self.init_from or "")
         if origin is not None and origin.state is None:
             raise Invalid(
-                f"{self.init_from} has no weights to start from, because it was uploaded or is of an older release; "
-                f"name a model that this release trained, or a backbone: {', '.join(BACKBONE_NAMES)}"
+                f"{self.init_from} has no weights to start from, because it was uploaded, is of an older release or "
+                "uses an ONNX backbone; name a model that this release trained, or a backbone: "
+                f"{', '.join(BACKBONE_NAMES)}"
             )
         backbone = manifests.backbones.get(self.init_from or "")
         if backbone is not None:

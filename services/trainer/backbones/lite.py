@@ -58,10 +58,12 @@ class Lite(nn.Module):
         self._conv_stem = nn.Conv2d(3, STEM, 3, 2, bias=False)
         self._bn0 = norm(STEM)
         blocks, inputs = [], STEM
+        self.stages: list[int] = []  # the blocks of each
         for stage, (count, kernel, stride, expansion, channels) in enumerate(STAGES):
             outputs = scaled(channels, width)
             scales = 0 < stage < len(STAGES) - 1
-            for number in range(math.ceil(count * depth) if scales else count):
+            self.stages.append(math.ceil(count * depth) if scales else count)
+            for number in range(self.stages[-1]):
                 blocks.append(MBConv(inputs, outputs, kernel, stride if number == 0 else 1, expansion))
                 inputs = outputs
         self._blocks = nn.ModuleList(blocks)
