@@ -4,6 +4,16 @@ from datetime import UTC, datetime
 
 from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.artifacts import Bucket, ByteRange, ObjectRef
+from contract.backbones import (
+    Backbone,
+    BackboneImages,
+    BackboneInput,
+    BackboneManifest,
+    BackboneMetadata,
+    BackboneVersion,
+    BuiltIn,
+    OnnxNames,
+)
 from contract.base import Frozen
 from contract.catalog import Alias, Dataset, DatasetVersion, Model, ModelVersion, Traffic, Upload
 from contract.choices import Choice
@@ -25,6 +35,7 @@ from contract.evaluation import (
 from contract.image_index import ImageDetails, ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
+from contract.kinds.backbone import BackboneRequest, BackboneResult, BackboneSpec
 from contract.kinds.evaluate import EvaluateRequest, EvaluateResult, EvaluateSpec, EvaluationOutput
 from contract.kinds.index import DatasetIndex, IndexRequest, IndexResult, IndexSpec
 from contract.kinds.kind import JobOptions
@@ -188,6 +199,27 @@ PREDICT_SPEC = PredictSpec(
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
 IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
 INDEX_SPEC = IndexSpec(dataset="pets@1")
+BACKBONE_INPUT = BackboneInput(size=(96, 96), mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+BACKBONE_SPEC = BackboneSpec(
+    backbone="pet-body",
+    source=UploadSource(upload=UPLOAD_ID),
+    architecture="resnet18",
+    preprocessing=BACKBONE_INPUT,
+    licence="MIT",
+)
+BACKBONE_REQUEST = BackboneRequest(kind=JobKind.BACKBONE, spec=BACKBONE_SPEC)
+BACKBONE_IMAGES = BackboneImages(size=(96, 96), mode="RGB", mean=PREPROCESSING.mean, std=PREPROCESSING.std)
+BACKBONE_MANIFEST = BackboneManifest(
+    format="safetensors",
+    file=ObjectRef(bucket=Bucket.JOBS, key="job-1/attempts/1/state.safetensors", size=46_800_000, sha256="c" * 64),
+    sha256="d" * 64,
+    size_bytes=46_800_000,
+    architecture="resnet18",
+    images=BACKBONE_IMAGES,
+    features=512,
+    parameters=11_176_512,
+    licence="MIT",
+)
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 MODEL_WARNING = ModelWarning(code="not_tried", message="the model was not tried", advice="upload samples of its inputs")
@@ -352,6 +384,38 @@ EXAMPLES: tuple[Frozen, ...] = (
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),
+    BACKBONE_INPUT,
+    BACKBONE_SPEC,
+    BACKBONE_REQUEST,
+    BACKBONE_IMAGES,
+    BACKBONE_MANIFEST,
+    BackboneMetadata(architecture="lite0"),
+    BackboneResult(backbone="pet-body@1", status="ready"),
+    OnnxNames(input="images", output="features"),
+    BuiltIn(
+        title="A network",
+        side=224,
+        features=1280,
+        parameters=3_371_008,
+        mean=0.5,
+        std=0.5,
+        sha256="e" * 64,
+        licence="Apache-2.0",
+    ),
+    Backbone(
+        name="pet-body",
+        versions=(2, 1),
+        rejected=(3,),
+        format="safetensors",
+        architecture="resnet18",
+        images=BACKBONE_IMAGES,
+        features=512,
+        parameters=11_176_512,
+        licence="MIT",
+        sha256="d" * 64,
+        created_at=WHEN,
+    ),
+    BackboneVersion(name="pet-body", version=3, status="rejected", reason="a pickle", job="job-1", created_at=WHEN),
     ModelMetadata(labels=LABELS, output="logits", samples={"images": [[0.5, 1.0]]}),
     IMAGE_INPUT,
     PROGRESS,
