@@ -7,7 +7,7 @@ import pytest
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
-from contract.backbones import BUILT_IN
+from contract.backbones import BUILT_IN, BackboneManifest
 from contract.errors import BadModel
 from contract.jobs import JobKind
 from services.storage.memory_objects import MemoryObjects
@@ -27,11 +27,11 @@ def metadata(**fields: object) -> dict[str, str]:
     return {"metadata": json.dumps({"name": "mine"} | fields)}
 
 
-def publish(stores: Stores, error: BadModel | None = None) -> None:
+def publish(stores: Stores, error: BadModel | None = None, manifest: BackboneManifest = BACKBONE_MANIFEST) -> None:
     claim = stores.leases.claim(JobKind.BACKBONE, "worker")
     assert claim is not None
     if error is None:
-        stores.leases.finish(claim.lease, BACKBONE_MANIFEST)
+        stores.leases.finish(claim.lease, manifest)
     else:
         stores.leases.fail(claim.lease, error)
 
@@ -151,3 +151,40 @@ async def test_a_job_can_take_a_presigned_upload(client: httpx.AsyncClient) -> N
     assert (await client.post("/v1/jobs", json={"kind": "backbone", "spec": spec})).status_code == 202
     spec["source"] = {"upload": "none"}
     problem(await client.post("/v1/jobs", json={"kind": "backbone", "spec": spec}), 404, "not_found")
+
+
+def training(**spec: object) -> dict[str, object]:
+    return {"kind": "train", "spec": {"dataset": "pets", "model": "pet-cnn", "init_from": "mine"} | spec}
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_a_training_is_pinned_to_the_newest_version(client: httpx.AsyncClient, stores: Stores) -> None:
+    await client.post(BACKBONES, files={"backbone": FILE}, data=metadata())
+    publish(stores)
+
+    job = (await client.post("/v1/jobs", json=training())).json()
+
+    assert job["spec"]["init_from"] == "mine@1"
+    problem(await client.delete(f"{BACKBONES}/mine/versions/1"), 409, "conflict")
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_an_onnx_file_is_not_fine_tuned(client: httpx.AsyncClient, stores: Stores) -> None:
+    await client.post(BACKBONES, files={"backbone": FILE}, data=metadata())
+    publish(stores, manifest=BACKBONE_MANIFEST.model_copy(update={"format": "onnx"}))
+
+    refused = await client.post("/v1/jobs", json=training(init_from="mine@1", method="fine_tune"))
+
+    assert "mine@1 is an ONNX file, which cannot be fine-tuned" in problem(refused, 422, "invalid").detail
+    assert (await client.post("/v1/jobs", json=training(method="probe"))).status_code == 202
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_an_unknown_start_is_not_found(client: httpx.AsyncClient, stores: Stores) -> None:
+    unknown = await client.post("/v1/jobs", json=training())
+    assert "there is no model or backbone mine" in problem(unknown, 404, "not_found").detail
+
+    await client.post(BACKBONES, files={"backbone": FILE}, data=metadata())
+    publish(stores, BadModel("the file is a pickle"))
+    rejected = await client.post("/v1/jobs", json=training(init_from="mine@1"))
+    assert "mine@1 was rejected: the file is a pickle" in problem(rejected, 422, "bad_model").detail
