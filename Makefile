@@ -45,7 +45,7 @@ bench-scaling: $(READY) wrk ## Compare an autoscaled pool with fixed pools and w
 bench-preprocess: $(READY) ## Prepare small images and photos, and compare with libjpeg-turbo; OPTIONS="--counts 1000"
 	@.venv/bin/python -m benchmarks.preprocess $(OPTIONS)
 
-bench-training: $(READY) ## Train on real data sets against targets; OPTIONS="--only clothing --seeds 1"
+bench-training: $(READY) ## Train many kinds of data sets, and compare with Keras and bare PyTorch; OPTIONS="--only small"
 	@.venv/bin/python -m benchmarks.training $(OPTIONS)
 
 check: $(READY) ## Lint, types and import rules; under a minute

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.inference.peers.requirements import PACKAGES, SHARED
@@ -16,15 +17,15 @@ def python_of(peer: str) -> Path:
     return ENVIRONMENTS / peer / "bin" / "python"
 
 
-def installed(peer: str) -> bool:
-    """Return whether the peer's environment is complete and current."""
+def installed(peer: str, packages: Sequence[str] = ()) -> bool:
+    """Return whether the peer's environment is complete and current; `packages` are by default those of PACKAGES."""
     done = ENVIRONMENTS / peer / ".installed"
-    return done.exists() and done.read_text() == _requirements(peer)
+    return done.exists() and done.read_text() == _requirements(peer, packages)
 
 
-def install(peer: str) -> bool:
+def install(peer: str, packages: Sequence[str] = ()) -> bool:
     """Create the peer's environment unless it exists; returns False if that fails."""
-    if installed(peer):
+    if installed(peer, packages):
         return True
     print(f"Installing {peer}", flush=True)
     folder = ENVIRONMENTS / peer
@@ -32,16 +33,16 @@ def install(peer: str) -> bool:
     python = shutil.which(PYTHON, path="/usr/bin") or sys.executable
     pip = [str(python_of(peer)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     with (folder / "install.log").open("wb") as log:
-        for command in ([python, "-m", "venv", str(folder)], [*pip, *_requirements(peer).split()]):
+        for command in ([python, "-m", "venv", str(folder)], [*pip, *_requirements(peer, packages).split()]):
             if subprocess.run(command, stdout=log, stderr=log, check=False).returncode:
                 print(f"{peer} cannot be installed here; see {folder.relative_to(Path.cwd())}/install.log")
                 return False
-    (folder / ".installed").write_text(_requirements(peer))
+    (folder / ".installed").write_text(_requirements(peer, packages))
     return True
 
 
-def _requirements(peer: str) -> str:
-    return "\n".join((*PACKAGES[peer], *SHARED))
+def _requirements(peer: str, packages: Sequence[str]) -> str:
+    return "\n".join(packages or (*PACKAGES[peer], *SHARED))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.page import ran_on_list, table
 from benchmarks.preprocess.stack import Preparation
+
+COLUMNS = ("archive", ">images", ">replicas", ">seconds", ">images/s", ">µs an image", ">MiB")
 
 
 def write(
@@ -27,15 +30,21 @@ def _markdown(
         "",
         "An embedded stack, measured by the times of the job. Memory is the largest resident size of one process.",
         "",
-        "| archive | images | replicas | seconds | images/s | µs an image | MiB |",
-        "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, several in runs.items():
-        for run in several:
-            lines.append(
-                f"| {name} | {run.images:,} | {run.replicas} | {run.seconds:.1f} | {run.images / run.seconds:,.0f} "
-                f"| {run.microseconds_an_image:,.0f} | {run.memory_mib:.0f} |"
-            )
-    lines += ["", *(f"* libjpeg-turbo alone, {name}: {rate:.1f} images/s" for name, rate in baselines.items())]
-    lines += ["", *(f"* {name}: {value}" for name, value in ran_on.items()), ""]
+    rows = [
+        (
+            name,
+            f"{run.images:,}",
+            str(run.replicas),
+            f"{run.seconds:.1f}",
+            f"{run.images / run.seconds:,.0f}",
+            f"{run.microseconds_an_image:,.0f}",
+            f"{run.memory_mib:.0f}",
+        )
+        for name, several in runs.items()
+        for run in several
+    ]
+    lines += table(COLUMNS, rows)
+    lines += [*(f"* libjpeg-turbo alone, {name}: {rate:.1f} images/s" for name, rate in baselines.items()), ""]
+    lines += ran_on_list(ran_on)
     return "\n".join(lines)

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,18 @@ class Preparation:
         return 1e6 * self.seconds / self.images
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[Client]:
+def running(folder: Path) -> AbstractContextManager[Client]:
     """Run a stack in a folder, without replicas of the other pools."""
+    return embedded(folder, {"trainer": 0, "inference": 0, POOL: 1})
+
+
+@contextmanager
+def embedded(folder: Path, scales: Mapping[str, int]) -> Iterator[Client]:
+    """Run a stack in a folder with so many replicas of each pool."""
     home, (port,) = Home.at(folder / "home"), free_ports(1)
     environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:
-        _tidepool(environment, "up", "--scale=trainer=0", "--scale=inference=0", f"--scale={POOL}=1")
+        _tidepool(environment, "up", *(f"--scale={pool}={count}" for pool, count in scales.items()))
         with Client(f"http://127.0.0.1:{port}", home.key_file.read_text().strip()) as client:
             yield client
     finally:

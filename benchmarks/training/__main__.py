@@ -1,85 +1,114 @@
-"""Trains real data sets through the handler of training jobs, and compares accuracy and seconds with targets.
+"""Train data sets of many kinds and compare accuracy and seconds with targets; write training.md and training.png.
 
-Run it on an idle machine. The test split is read only for the last column.
+Each measurement is a line of training.jsonl, as soon as it is there. A row that is measured again replaces its line, so
+that a run can be made in pieces. Run it on an idle machine.
 """
 
 import argparse
+import importlib.metadata
+import os
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-from benchmarks.training.bare import overhead
-from benchmarks.training.data import from_zip
-from benchmarks.training.task import LocalTask
-from contract.images import ImageSpec
-from services.trainer.worker import train
+from benchmarks.inference.facts import machine
+from benchmarks.training.datasets import DATA_SETS
+from benchmarks.training.log import Log
+from benchmarks.training.photos import MissingFile, ZipFile
+from benchmarks.training.report import write
+from benchmarks.training.rows import GROUPS, Row, UnknownRow, selected
+from benchmarks.training.runner import Runner
+from services.trainer.lineage import code_version
 
-PHOTOS, TINY = ImageSpec(size=(224, 224), resize="crop"), ImageSpec()
-
-
-@dataclass(frozen=True)
-class Row:
-    """A training of a data set, its fewest percent of right answers on test, and its most seconds."""
-
-    name: str
-    file: str
-    image: ImageSpec
-    spec: dict[str, Any]
-    percent: float
-    seconds: float
-
-
-ROWS = (
-    Row("clothing", "clothing.zip", PHOTOS, {}, 88, 60),
-    Row("clothing-10min", "clothing.zip", PHOTOS, {"budget": {"minutes": 10}}, 90, 660),
-    Row("cifar-sample", "cifar10-sample.zip", TINY, {}, 70, 60),
-    Row("cifar", "cifar10.zip", TINY, {}, 75, 65),
-    Row("cifar-10min", "cifar10.zip", TINY, {"budget": {"minutes": 10}}, 88, 660),
-    Row(
-        "classic",
-        "cifar10.zip",
-        TINY,
-        {
-            "architecture": {"name": "mlp"},
-            "epochs": 10,
-            "batch_size": 32,
-            "optimizer": {"name": "adam", "lr": 1e-3},
-            "schedule": "constant",
-            "augment": False,
-        },
-        40.3,
-        65,
-    ),
-)
+DATA = Path("../shared/data")
+RESULTS = Path(__file__).parents[1] / "results"
+PACKAGES_USED = ("torch", "onnxruntime", "numpy", "pillow")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder of the zips")
-    parser.add_argument("--only", nargs="+", choices=[row.name for row in ROWS] + ["overhead"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = _parser()
     options = parser.parse_args()
-    names = options.only or [*(row.name for row in ROWS), "overhead"]
-    print(
-        "| training | seed | method | val % | test % | target | seconds | target |\n|---|---|---|---|---|---|---|---|"
-    )
-    for row in ROWS:
-        if row.name in names:
-            arrays = from_zip(options.data / row.file, row.image)
-            for seed in range(options.seeds):
-                with tempfile.TemporaryDirectory() as folder:
-                    task = LocalTask(Path(folder), arrays, row.image, row.spec | {"seed": seed})
-                    started = time.perf_counter()
-                    manifest = train(task)
-                    seconds = time.perf_counter() - started
-                method = next((c.value for c in manifest.decisions if c.what == "method"), "as requested")
-                val, test = (100 * m.accuracy for m in (manifest.metrics.val, manifest.metrics.test))
-                cells = (row.name, seed, method, f"{val:.1f}", f"{test:.1f}", f"≥ {row.percent}", f"{seconds:.0f}")
-                print(f"| {' | '.join(map(str, cells))} | ≤ {row.seconds:.0f} |", flush=True)
-    if "overhead" in names:
-        print(overhead(from_zip(options.data / "cifar10-sample.zip", TINY)))
+    try:
+        rows = selected(options.only)
+        if not options.list and not options.report:
+            _check_files(rows, options.data)
+    except (UnknownRow, MissingFile) as error:
+        parser.error(str(error))
+    if options.list:
+        _list(rows)
+        return
+    options.output.mkdir(parents=True, exist_ok=True)
+    log, load = Log(options.output / "training.jsonl"), os.getloadavg()[0]
+    if not options.report:
+        with nullcontext(options.work) if options.work else tempfile.TemporaryDirectory(prefix="bench-") as work:
+            Path(work).mkdir(parents=True, exist_ok=True)
+            _measure(Runner(Path(work).resolve(), options.data, log), rows, log, load, options)
+    write(log, _ran_on(log), options.output)
+    print(f"wrote training.md and training.png to {options.output}")
+
+
+def _measure(runner: Runner, rows: list[Row], log: Log, load: float, options: argparse.Namespace) -> None:
+    """Measure in rounds, one for each seed, so that drift of the machine affects all rows equally."""
+    steps = [(seed, row) for seed in range(options.seeds) for row in rows if seed == 0 or not row.once]
+    steps = [(seed, row) for seed, row in steps if not (options.resume and log.done(row.name, seed))]
+    for number, (seed, row) in enumerate(steps, 1):
+        print(f"[{number}/{len(steps)}] {time.strftime('%H:%M')} {row.name}: {row.way}, seed {seed}", flush=True)
+        line = runner.run(row, seed) | {"code": code_version(), "machine": machine(), "load": round(load, 1)}
+        log.add(line)
+        print(f"  {_outcome(line)}", flush=True)
+        if row.once and row.dataset not in {other.dataset for _, other in steps[number:]}:
+            runner.forget(row.dataset)
+
+
+def _outcome(line: dict[str, object]) -> str:
+    if "error" in line:
+        return f"FAILED: {line['error']}"
+    parts = {"test": "{:.1f} % right on test", "seconds": "{:.1f} s", "memory_mib": "{:.0f} MiB", "method": "{}"}
+    texts = [text.format(line[name]) for name, text in parts.items() if line.get(name) is not None]
+    return ", ".join(texts) or f"training loop {line.get('loop_s')} s, bare loop {line.get('bare_s')} s"
+
+
+def _check_files(rows: list[Row], folder: Path) -> None:
+    """Raise MissingFile before anything is measured."""
+    for row in rows:
+        dataset = DATA_SETS[row.dataset]
+        if isinstance(dataset, ZipFile):
+            dataset.source(folder)
+
+
+def _ran_on(log: Log) -> dict[str, str]:
+    """Describe the machines, versions and load averages of all lines."""
+    lines = log.lines()
+    machines = ("; ".join(f"{name} {value}" for name, value in line["machine"].items()) for line in lines)
+    times = sorted(line["at"] for line in lines) or [""]
+    loads = [line["load"] for line in lines] or [0.0]
+    return {
+        "machine": " / ".join(dict.fromkeys(machines)),
+        "measured": f"{times[0]} to {times[-1]}",
+        "load average at the start": f"{max(loads):.1f}, which should be near 0 for times to count",
+        "code": ", ".join(sorted({line["code"] for line in lines})),
+        "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES_USED),
+    }
+
+
+def _list(rows: list[Row]) -> None:
+    for row in rows:
+        print(f"{row.name:28} {row.group:10} {row.dataset:20} {row.way}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    add = parser.add_argument
+    add("--only", nargs="+", metavar="NAME", help="names of rows, patterns such as 'digits*', or groups; see --list")
+    add("--list", action="store_true", help=f"list the rows; the groups are {', '.join(GROUPS)}")
+    add("--seeds", type=int, default=3, help="trainings of each row, each with another seed; default 3")
+    add("--resume", action="store_true", help="skip what training.jsonl in the output folder has")
+    add("--data", type=Path, default=DATA, help=f"folder of the zips of real photos; default {DATA}")
+    add("--work", type=Path, help="keep generated and prepared data sets in this folder, for later runs")
+    add("--output", type=Path, default=RESULTS, help="output folder; default benchmarks/results")
+    add("--report", action="store_true", help="write the page from training.jsonl, measure nothing")
+    return parser
 
 
 if __name__ == "__main__":

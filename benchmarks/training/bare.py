@@ -1,68 +1,109 @@
-"""The overhead of the training loop over a bare PyTorch loop with the same maths."""
+"""The overhead of the training loop over a bare PyTorch loop with the same maths on the same data."""
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.training.data import Arrays
+from benchmarks.training.child import MANIFEST, main
+from benchmarks.training.log import Line
+from benchmarks.training.objects import FolderObjects
+from contract.datasets import DatasetManifest, Split
 from contract.kinds.train import TrainSpec
-from services.trainer.data import MemoryImages, TrainingData
-from services.trainer.device import use_all_cores
-from services.trainer.learner import Learner
+from contract.training import Adam
+from services.trainer.checkpoint import Checkpoint
+from services.trainer.data import MemoryImages, ShardedImages, TrainingData
+from services.trainer.device import Device, use_all_cores
+from services.trainer.learner import blueprint_of
 from services.trainer.recipe import Recipe
 from services.trainer.train import train
 
-SPEC = {
-    "dataset": "data",
-    "model": "model",
-    "architecture": {"name": "cnn"},
-    "epochs": 3,
-    "schedule": "constant",
-    "augment": False,
-    "label_smoothing": 0.0,
-}
-ROUNDS = 3
+VALIDATED_AT_ONCE = 500  # images
 
 
-def overhead(arrays: Arrays) -> str:
-    """Train both ways in turn, and describe the medians."""
+def measure(request: Line) -> Line:
+    """Train with the loop of Tidepool or, if the request says `bare`, with the bare one; return the seconds.
+
+    Two steps come first, because PyTorch imports and initializes much in the first one.
+    """
     use_all_cores()
-    images, labels = arrays["train"]
-    empty = MemoryImages(images[:0], labels[:0])
-    data = TrainingData(MemoryImages(images, labels), empty, images.shape[1:], 10, (0.5,) * 3, (0.25,) * 3)
-    recipe = Recipe.of(TrainSpec.model_validate(SPEC))
-    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(ROUNDS):
-            started = time.perf_counter()
-            train(recipe, data, on_step=lambda *_: None, on_epoch=lambda c: store(c.to_bytes(), Path(folder)))
-            seconds["ours"].append(time.perf_counter() - started)
-            started = time.perf_counter()
-            bare(recipe, data, images, labels)
-            seconds["bare"].append(time.perf_counter() - started)
-    ours, plain = (float(np.median(seconds[name])) for name in ("ours", "bare"))
-    return f"training loop {ours:.1f} s, bare PyTorch {plain:.1f} s: {ours / plain - 1:+.1%} (target ≤ 5 %)"
+    recipe = Recipe.of(TrainSpec.model_validate({"dataset": "data", "model": "model"} | request["spec"]))
+    run = bare if request["bare"] else ours
+    data = loaded(Path(request["prepared"]))
+    images, labels = data.train.take(np.arange(2 * recipe.batch_size))
+    few = MemoryImages(images.numpy(), labels.numpy())
+    run(recipe.model_copy(update={"epochs": 1}), replace(data, train=few, val=few))
+    return {"seconds": run(recipe, data)}
 
 
-def store(checkpoint: bytes, folder: Path) -> None:
-    (folder / "checkpoint.pt").write_bytes(checkpoint)
+def ours(recipe: Recipe, data: TrainingData) -> float:
+    """Train with the loop of Tidepool, and write a checkpoint after each epoch, as a job does."""
+    with tempfile.NamedTemporaryFile() as file:
+
+        def on_epoch(checkpoint: Checkpoint) -> None:
+            Path(file.name).write_bytes(checkpoint.to_bytes())
+
+        started = time.perf_counter()
+        train(recipe, data, on_step=lambda *_: None, on_epoch=on_epoch)
+        return time.perf_counter() - started
 
 
-def bare(recipe: Recipe, data: TrainingData, images: np.ndarray, labels: np.ndarray) -> None:
-    """Train as in a tutorial, on the network and optimizer of a learner."""
-    learner = Learner(recipe, data)
-    learner.model.train()
-    pixels, targets = torch.from_numpy(images), torch.from_numpy(labels)
+def loaded(prepared: Path) -> TrainingData:
+    """Return a prepared data set as a job maps it into memory."""
+    manifest = DatasetManifest.model_validate_json((prepared / MANIFEST).read_text())
+    objects = FolderObjects(prepared)
+    splits = {
+        split: ShardedImages([(objects.path(s.images), objects.path(s.labels)) for s in manifest.shards[split]])
+        for split in (Split.TRAIN, Split.VAL)
+    }
+    return TrainingData(
+        train=splits[Split.TRAIN],
+        val=splits[Split.VAL],
+        shape=manifest.image.shape,
+        classes=len(manifest.classes),
+        mean=manifest.mean,
+        std=manifest.std,
+    )
+
+
+def bare(recipe: Recipe, data: TrainingData) -> float:
+    """Train as in a tutorial, with PyTorch's optimizer, all images in memory, and a validation after each epoch."""
+    network: nn.Module = blueprint_of(recipe, data).build()
+    device = Device.pick(network)
+    network = network.to(memory_format=device.memory_format)  # type: ignore[call-overload]
+    options = recipe.optimizer.model_dump(exclude={"name"})
+    if isinstance(recipe.optimizer, Adam):
+        optimizer: torch.optim.Optimizer = torch.optim.Adam(network.parameters(), **options, fused=True)
+    else:
+        optimizer = torch.optim.SGD(network.parameters(), **options, nesterov=True, fused=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    images, labels = data.train.take(np.arange(len(data.train)))
+    checked, answers = data.val.take(np.arange(len(data.val)))
+
+    def inputs(pixels: torch.Tensor) -> torch.Tensor:
+        return ((pixels.float() / 255 - mean) / std).contiguous(memory_format=device.memory_format)
+
+    started = time.perf_counter()
     for _ in range(recipe.epochs):
+        network.train()
         for batch in torch.randperm(len(labels)).split(recipe.batch_size):
-            inputs = ((pixels[batch].float() / 255 - 0.5) / 0.25).contiguous(memory_format=learner.device.memory_format)
-            with learner.device.autocast():
-                logits = learner.model(inputs)
-            loss = cross_entropy(logits.float(), targets[batch])
-            learner.optimizer.zero_grad()
+            with device.autocast():
+                logits = network(inputs(images[batch]))
+            loss = cross_entropy(logits.float(), labels[batch])
+            optimizer.zero_grad()
             loss.backward()
-            learner.optimizer.step()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            for batch in torch.arange(len(answers)).split(VALIDATED_AT_ONCE):
+                cross_entropy(network(inputs(checked[batch])), answers[batch])
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(measure)

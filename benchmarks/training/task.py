@@ -1,61 +1,90 @@
-"""A training job's task on local files, without servers."""
+"""The task of a job on local files: what handlers of preprocessing and training get, without servers."""
 
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
-from benchmarks.training.data import Arrays
+from benchmarks.training.objects import FolderObjects, Source
 from contract.artifacts import Bucket, ObjectRef
-from contract.datasets import Counts, DatasetManifest, Shard, Split
-from contract.images import ImageSpec
+from contract.datasets import DatasetManifest
+from contract.division import Division, Outcome, PartDone
 from contract.references import Reference
-from services.storage.memory_objects import MemoryObjects
+
+REPORT_S = 15.0
 
 
 class LocalTask:
-    """Holds a data set in memory and keeps what the training stores."""
+    """A `worker.task.Task` for a benchmark.
 
-    def __init__(self, folder: Path, arrays: Arrays, image: ImageSpec, spec: dict[str, Any]) -> None:
+    It stores objects below `prefix`. `upload` is the archive of a preprocessing job, `dataset` the data set of a
+    training job.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        objects: FolderObjects,
+        spec: dict[str, Any],
+        *,
+        prefix: str,
+        upload: ObjectRef | None = None,
+        dataset: DatasetManifest | None = None,
+    ) -> None:
         self.folder = folder
-        self.objects = MemoryObjects()
-        self.datasets = self.models = self
+        self.objects = objects
+        self.job = SimpleNamespace(spec=spec)
+        self.datasets = self.models = self.uploads = self
         self.checkpoint: ObjectRef | None = None
         self.stop_early = False
-        self.job = SimpleNamespace(spec={"dataset": "data", "model": "model"} | spec)
-        pixels = arrays["train"][0][:: max(1, len(arrays["train"][0]) // 2000)].astype(np.float64) / 255
-        self._manifest = DatasetManifest(
-            classes=tuple(f"class {number}" for number in range(int(arrays["train"][1].max()) + 1)),
-            image=image,
-            mean=tuple(pixels.mean((0, 2, 3))),
-            std=tuple(pixels.std((0, 2, 3))),
-            counts=Counts(**{split: len(labels) for split, (_, labels) in arrays.items()}),
-            counts_by_class={},
-            shards={Split(split): (self._shard(split, *pair),) for split, pair in arrays.items()},
-            rejected=0,
-            rejected_files=(),
-            thumbnails=(),
-        )
+        self.part: dict[str, Any] | None = None
+        self.parts: tuple[dict[str, Any], ...] | None = None
+        self._upload = upload
+        self._dataset = dataset
+        self._prefix = f"{prefix}/"
+        self.epochs: list[tuple[float, float | None]] = []  # seconds since the start, and accuracy on validation
+        self._started = time.monotonic()
+        self._next = self._started + REPORT_S
 
-    def _shard(self, split: str, images: Any, labels: Any) -> Shard:
-        files = {}
-        for name, array in (("images", images), ("labels", labels)):
-            np.save(self.folder / f"made-{split}-{name}.npy", array)
-            files[name] = self.put(f"{split}-{name}", self.folder / f"made-{split}-{name}.npy")
-        return Shard(count=len(labels), **files)
+    def run(self, handler: Callable[[Any], Outcome]) -> Outcome:
+        """Run a handler to its end; if it divides its job, run the parts one after another."""
+        outcome = handler(self)
+        if not isinstance(outcome, Division):
+            return outcome
+        results, prefix = [], self._prefix
+        for number, part in enumerate(outcome.parts):
+            self.part, self._prefix = part, f"{prefix}part-{number}/"
+            done = handler(self)
+            assert isinstance(done, PartDone)
+            results.append(done.result)
+        self.part, self.parts, self._prefix = None, tuple(results), prefix
+        return handler(self)
 
-    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
-        return Reference(name=reference.name, version=1), self._manifest
+    def ref(self, _upload: str) -> ObjectRef | None:
+        return self._upload
+
+    def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest | None]:
+        return Reference(name=reference.name, version=1), self._dataset
 
     def features(self, _dataset: str, _key: str) -> None:
-        return None
+        """Return no stored features: each training computes its own."""
 
-    def report(self, fraction: float, message: str) -> None:
+    def log(self, message: str) -> None:
         pass
 
-    def put(self, name: str, source: Path | bytes) -> ObjectRef:
-        return self.objects.put(Bucket.JOBS, name, source)
+    def report(self, fraction: float, message: str) -> None:
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + REPORT_S
+            print(f"    {fraction:4.0%} {message}", file=sys.stderr, flush=True)
 
-    def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
-        self.checkpoint = self.put(name, source)
+    def put(self, name: str, source: Source) -> ObjectRef:
+        return self.objects.put(Bucket.JOBS, self._prefix + name, source)
+
+    def save_checkpoint(self, name: str, source: Source, metrics: dict[str, Any] | None = None) -> None:
+        """Store a checkpoint and delete the previous one, as an attempt does; note the time and the accuracy."""
+        self.epochs.append((time.monotonic() - self._started, (metrics or {}).get("val_accuracy")))
+        previous, self.checkpoint = self.checkpoint, self.put(name, source)
+        if previous is not None:
+            self.objects.path(previous).unlink()

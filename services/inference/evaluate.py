@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from services.inference.engine.all_cores import AllCoresModel
 from services.inference.engine.command import print_result
-from services.inference.engine.loader import ModelLoader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,14 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("images", type=Path, metavar="IMAGES.npy")
     parser.add_argument("logits", type=Path, metavar="LOGITS.npy")
-    parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args(arguments)
-    return print_result(lambda: _evaluate(options.model, options.images, options.logits, options.batch))
+    return print_result(lambda: _evaluate(options.model, options.images, options.logits))
 
 
-def _evaluate(model_file: Path, images_file: Path, logits_file: Path, batch: int) -> dict[str, object]:
+def _evaluate(model_file: Path, images_file: Path, logits_file: Path) -> dict[str, object]:
     images = np.load(images_file, mmap_mode="r")
-    model = ModelLoader(max_batch=batch, threads=0).load(model_file)
+    model = AllCoresModel(model_file)
     logits = model.run(images)
     with logits_file.open("wb") as file:
         np.save(file, logits)

@@ -11,6 +11,7 @@ from services.trainer.data import TrainingData
 from services.trainer.model import parameters
 from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
+from services.trainer.schedule import best_of
 from services.trainer.state import State
 
 
@@ -22,10 +23,12 @@ class Candidate:
     """
 
     method: Method
+    label: str  # its name in the comparison
     network: Network | None
     blueprint: Blueprint | None
     data: TrainingData
     choices: tuple[Choice, ...]
+    unchanged: bool = False  # the network that fine-tuning started from
     accuracy: float | None = None
     loss: float | None = None
     epochs: tuple[Epoch, ...] = ()
@@ -34,6 +37,11 @@ class Candidate:
     body: Path | None = None  # the ONNX file of the network without its head
     body_parameters: int = 0  # of that file, if there is no network
     features: FeatureFile | None = None  # to keep with the dataset
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights these are, from 1; None for the weights of a probe or of an unchanged model."""
+        return best_of(self.epochs).epoch if self.epochs and not self.unchanged else None
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -29,7 +29,8 @@ class ShardedImages:
 
     def __init__(self, shards: Sequence[ShardFiles]) -> None:
         """Open the .npy files (images, labels) of each shard; an empty sequence is an empty split."""
-        self._images = [np.load(images, mmap_mode="r") for images, _ in shards]
+        # Plain arrays on the mapped files: indexing a numpy.memmap takes several times as long.
+        self._images = [np.asarray(np.load(images, mmap_mode="r")) for images, _ in shards]
         labels = [np.load(labels) for _, labels in shards]
         self.labels: NDArray[np.int64] = np.concatenate([*labels, np.empty(0, np.int64)])
         self._ends = np.cumsum([len(images) for images in self._images], dtype=np.int64)
@@ -39,13 +40,16 @@ class ShardedImages:
 
     def take(self, indices: Indices) -> tuple[Tensor, Tensor]:
         """Return the images and labels at `indices`, in that order."""
+        labels = torch.from_numpy(self.labels[indices])
+        if len(self._images) == 1:
+            return torch.from_numpy(self._images[0][indices]), labels
         shards = np.searchsorted(self._ends, indices, side="right")
         images = np.empty((len(indices), *self._images[0].shape[1:]), np.uint8)
         for number in np.unique(shards):
             mask = shards == number
             # A negative index, counted from the shard's end: no need to store where shards start.
             images[mask] = self._images[number][indices[mask] - self._ends[number]]
-        return torch.from_numpy(images), torch.from_numpy(self.labels[indices])
+        return torch.from_numpy(images), labels
 
 
 class MemoryImages(ShardedImages):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from worker.cores import available_cores
+
 
 @dataclass(frozen=True)
 class Device:
@@ -40,13 +42,8 @@ class Device:
 
 def use_all_cores() -> None:
     """Set the number of threads to the cores available to this process, unless OMP_NUM_THREADS is set."""
-    if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
+    if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(available_cores())
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_deterministic(device: torch.device) -> None:

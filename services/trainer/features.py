@@ -16,7 +16,7 @@ from services.trainer.export import OUTPUT, export
 from services.trainer.network import Network
 from services.trainer.probe import Probe
 
-CHUNK = 1024  # images in one call of the runtime; progress is reported after each
+CHUNK = 2048  # images in one call of the runtime; progress is reported after each
 _FEATURES = "features"
 
 

@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.training import Epoch
@@ -41,13 +42,18 @@ class Learner:
         normalized: Tensor = self._normalize(images)
         return normalized.contiguous(memory_format=self.device.memory_format)
 
-    def batch(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the augmented, normalized input of a step, and its targets (n, classes)."""
+    def batch(self, images: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Return the augmented, normalized input of a step, and its targets: labels (n,), or shares (n, classes).
+
+        Shares are for mixed images and weighted classes.
+        """
         changes = self.recipe.augment
-        if changes is None:
-            return self.inputs(images), targets
-        inputs = self.inputs(augment(images, changes))
-        return mixed(inputs, targets, changes.mix) if changes.mix else (inputs, targets)
+        inputs = self.inputs(images if changes is None else augment(images, changes))
+        mix = changes.mix if changes is not None else 0.0
+        if not mix and self.recipe.class_weights == "none":
+            return inputs, labels
+        targets = one_hot(labels, classes).float()
+        return mixed(inputs, targets, mix) if mix else (inputs, targets)
 
     def train_mode(self) -> None:
         """Switch to training: dropout and, if the recipe says so, batch statistics."""

@@ -13,7 +13,7 @@ from contract.datasets import DatasetManifest
 from contract.kinds.train import TrainSpec
 from contract.lineage import Lineage
 from contract.references import ReferenceText
-from services.trainer.device import available_cores
+from worker.cores import available_cores
 
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "pillow")
 ROOT = Path(__file__).parents[2]

@@ -22,8 +22,8 @@ from services.trainer.candidates import Candidate
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import IndexedImages, TrainingData
 from services.trainer.feature_source import EXTRACTED, FeatureSource
-from services.trainer.learner import blueprint_of
-from services.trainer.network import Network
+from services.trainer.learner import Learner, blueprint_of
+from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import best_of
@@ -66,9 +66,9 @@ class Session:
         plan = decisions.plan(self.spec, self.facts, same, backbone, isinstance(self.state, Graph))
         if self.checkpoint is not None:
             return self._chosen(plan, *self._resumed(plan, self.checkpoint))
-        candidates = [self.probe(plan.start or "")] if plan.probe else []
-        method, because = (plan.method, plan.because) if plan.method else self._tried(candidates[0])
-        if method != "probe" and not (candidates and self.task.stop_early):
+        candidates = [self.probe(plan.start or "")] if plan.probe else self._unchanged(plan)
+        method, because = (plan.method, plan.because) if plan.method else self._tried(candidates)
+        if method != "probe" and not (plan.probe and self.task.stop_early):
             candidates.append(self.descend(method, plan.start, candidates[0].probe if candidates else None))
         return self._chosen(plan, candidates, because)
 
@@ -76,7 +76,9 @@ class Session:
         """Go on with the training of a checkpoint, whose method is decided, and keep its probe for the comparison."""
         method: Method = "fine_tune" if checkpoint.recipe.start else "scratch"
         head = Probe.of_tensors(checkpoint.probe) if checkpoint.probe else None
-        candidates = [] if head is None else [self._probed(plan.start or "", head, None)]
+        candidates = [self._probed(plan.start or "", head, None)] if head else self._unchanged(plan)
+        if plan.trial and method == "scratch":
+            candidates.append(self._trial())
         candidates.append(self.descend(method, checkpoint.recipe.start, head))
         return candidates, plan.because or "the method was decided before the training was interrupted"
 
@@ -84,14 +86,15 @@ class Session:
         """Return the best candidate, with the reasons for its method and its start."""
         best = max(candidates, key=lambda candidate: candidate.rank)
         if len(candidates) > 1:
-            compared = " and ".join(f"{c.method} {c.accuracy or 0:.1%}" for c in candidates)
-            because = f"on validation, {compared} are right; {because}"
+            compared = ", ".join(f"{c.label} {c.accuracy or 0:.1%}" for c in candidates)
+            because = f"validation accuracy: {compared}; {because}"
         choices = [Choice(what="method", value=best.method, because=because)] if self.spec.method is None else []
         if plan.start and self.spec.init_from is None and best.method != "scratch":
             because = "a network that has seen a million photos needs few of yours"
             choices.append(Choice(what="init_from", value=plan.start, because=because))
         features = next((candidate.features for candidate in candidates if candidate.features), None)
-        return replace(best, choices=(*choices, *best.choices), features=features)
+        epochs = candidates[-1].epochs if best.unchanged else best.epochs
+        return replace(best, choices=(*choices, *best.choices), features=features, epochs=epochs)
 
     def probe(self, start: str) -> Candidate:
         """Fit a linear head to the features of a network."""
@@ -112,6 +115,7 @@ class Session:
         because = f"of {len(probe.PENALTIES)} penalties, this one has the lowest loss on validation, {head.loss:.3f}"
         return Candidate(
             method="probe",
+            label="probe",
             network=state.classifier(self.data.shape, self.labels, head),
             blueprint=state.blueprint_of(self.data.shape, self.data.classes),
             data=self._data(state),
@@ -123,31 +127,59 @@ class Session:
             body_parameters=state.parameters if isinstance(state, Graph) else 0,
         )
 
-    def _tried(self, probed: Candidate) -> tuple[Method, str]:
-        """Decide the method by a short training from scratch; return its reason, too."""
-        recipe = decisions.trial(self.spec, self.facts)
-        probe_accuracy = probed.accuracy
+    def _unchanged(self, plan: decisions.Plan) -> list[Candidate]:
+        """Return the model that fine-tuning starts from, if it can be compared: no epoch may be better than it."""
+        if plan.method != "fine_tune" or plan.start is None or not len(self.data.val):
+            return []
+        state = self._start(plan.start)
+        if isinstance(state, Graph):
+            return []
+        data, network = self._data(state), state.network(self.data.shape, self.labels).eval()
+        recipe = decisions.fine_tune(self.spec, self.facts, state.name)
+        learner = Learner(recipe, data, network)
+        loss, accuracy = training.validate(learner, data.val, recipe.batch_size, on_batch=lambda: None)
+        because = f"no epoch of fine-tuning is better on validation, so the weights of {state.name} are kept"
+        return [
+            Candidate(
+                method="fine_tune",
+                label=f"{state.name} unchanged",
+                unchanged=True,
+                network=network,
+                blueprint=state.blueprint.of_images(data.shape, data.classes),
+                data=data,
+                choices=(Choice(what="epochs", value=0, because=because),),
+                accuracy=accuracy,
+                loss=loss,
+            )
+        ]
+
+    def _tried(self, candidates: list[Candidate]) -> tuple[Method, str]:
+        """Decide the method by a short training from scratch, which becomes a candidate; return its reason, too."""
+        probe_accuracy = candidates[0].accuracy
         if probe_accuracy is None:
             return "probe", "without a validation split, nothing else can be compared"
         if self.task.stop_early:
             return "probe", "the training was asked to stop early"
+        candidates.append(self._trial())
+        if decisions.worth_training(candidates[1].accuracy or 0.0, probe_accuracy):
+            return "scratch", "the short training is close enough to try a full one"
+        return "fine_tune" if self.spec.budget else "probe", "the short training is too far behind to try a full one"
+
+    def _trial(self) -> Candidate:
+        recipe = decisions.trial(self.spec, self.facts)
+        data = self.data.shrunk(recipe.shrink)
         trained = training.train(
             recipe,
-            self.data.shrunk(recipe.shrink),
+            data,
             on_step=lambda progress, _: self.task.report(
                 EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
             ),
             on_epoch=lambda _: None,
             stop_early=lambda: self.task.stop_early,
         )
-        trial = best_of(trained.epochs).val_accuracy or 0.0
-        facts = (
-            f"on validation, a linear head on {decisions.DEFAULT_BACKBONE} is right for {probe_accuracy:.1%}, and a "
+        return self._descended(
+            "scratch", recipe, data, trained, blueprint_of(recipe, data), "short training from scratch"
         )
-        facts += f"short training from scratch for {trial:.1%}"
-        if decisions.worth_training(trial, probe_accuracy):
-            return "scratch", f"{facts}, so a full training from scratch was tried"
-        return "fine_tune" if self.spec.budget else "probe", f"{facts}, which is too far behind to go on"
 
     def descend(self, method: Method, start: str | None, head: Probe | None) -> Candidate:
         """Train by gradient descent, from scratch or from a network and the head of its probe."""
@@ -165,12 +197,26 @@ class Session:
             network = state.network(data.shape, self.labels)
             network = with_probe(network, head) if head else network
         trained = self._train(recipe, data, network, head)
+        label = "training from scratch" if state is None else "fine-tuning"
+        return self._descended(method, recipe, data, trained, blueprint, label)
+
+    def _descended(
+        self,
+        method: Method,
+        recipe: Recipe,
+        data: TrainingData,
+        trained: training.Trained,
+        blueprint: Blueprint,
+        label: str,
+    ) -> Candidate:
+        """Return what a training has ended with; the network then takes the images at their full size."""
         best = best_of(trained.epochs)
         if recipe.shrink > 1:
             trained.model.adapter.shrink = recipe.shrink
             blueprint = blueprint.model_copy(update={"shape": self.data.shape, "shrink": recipe.shrink})
         return Candidate(
             method=method,
+            label=label,
             network=trained.model,
             blueprint=blueprint,
             data=replace(self.data, mean=data.mean, std=data.std),

@@ -18,17 +18,19 @@ def build_optimizer(spec: Optimizer, model: nn.Module, body_rate: float = 1.0) -
     The learning rate of the weights outside of the head is `body_rate` times the rate of the spec; 0 leaves them out.
     `peak` in each group is its rate before the schedule. The implementations are PyTorch's fused ones.
     """
-    groups = []
-    for is_head, rate in ((True, spec.lr), (False, spec.lr * body_rate)):
-        weights = [w for name, w in model.named_parameters() if name.startswith("head.") == is_head and rate > 0]
-        for decays in (True, False):
-            members = [weight for weight in weights if (weight.ndim > 1) == decays]
-            decay = spec.weight_decay if decays else 0.0
-            groups.append({"params": members, "weight_decay": decay, "lr": rate, "peak": rate})
-    groups = [group for group in groups if group["params"]]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}  # each group costs a call in every step
+    for name, weight in model.named_parameters():
+        rate = spec.lr * (1.0 if name.startswith("head.") else body_rate)
+        decay = spec.weight_decay if weight.ndim > 1 else 0.0
+        if rate > 0:
+            groups.setdefault((rate, decay), []).append(weight)
+    described = [
+        {"params": weights, "weight_decay": decay, "lr": rate, "peak": rate}
+        for (rate, decay), weights in groups.items()
+    ]
     if isinstance(spec, Adam):
-        return torch.optim.Adam(groups, lr=spec.lr, fused=True)
-    return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=True)
+        return torch.optim.Adam(described, lr=spec.lr, fused=True)
+    return torch.optim.SGD(described, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0, fused=True)
 
 
 def lr_factor(schedule: Literal["onecycle", "cosine", "constant"], progress: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from contract.errors import Invalid
 from contract.training import Epoch
@@ -111,7 +111,7 @@ def train_epoch(
     for step, batch in enumerate(order):
         learner.set_lr(lr_factor(recipe.schedule, clock.progress(number, step / len(order))))
         pixels, labels = learner.move(*images.take(batch))
-        inputs, targets = learner.batch(pixels, one_hot(labels, data.classes).float())
+        inputs, targets = learner.batch(pixels, labels, data.classes)
         with learner.device.autocast():
             logits = learner.model(inputs)
         loss = cross_entropy(logits.float(), targets, weight=class_weight, label_smoothing=recipe.label_smoothing)

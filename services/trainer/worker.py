@@ -22,7 +22,6 @@ from services.trainer.features import with_head
 from services.trainer.lineage import lineage_of
 from services.trainer.methods import TRAINED, Session
 from services.trainer.parity import parity
-from services.trainer.schedule import best_of
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
@@ -103,7 +102,7 @@ def publish(
         dataset=reference,
         metrics=EvaluationMetrics(val=calibration.metrics, test=test),
         epochs=best.epochs,
-        best_epoch=best_of(best.epochs).epoch if best.epochs else None,
+        best_epoch=best.best_epoch,
         parameters=best.parameters,
         device=best.device,
         onnx=OnnxInfo(

@@ -72,23 +72,22 @@ def run_workflow(client: Client, archive: Path, *, recipe: Mapping[str, Any], di
     Raises UserFacingError at the first failure.
     """
     name = re.sub(r"[^a-z0-9._-]", "-", archive.stem.lower()).strip("-._")[:50] or "images"
-    model = f"{name}-cnn"
     preprocessed = PreprocessResult.model_validate(_upload_and_preprocess(client, name, archive, display).result)
     with display.step(Step.TRAIN) as update:
-        job = client.train(dataset=preprocessed.dataset, model=model, **recipe)
+        job = client.train(dataset=preprocessed.dataset, model=name, **recipe)
         job = client.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))
     trained = TrainResult.model_validate(job.result)
     version = _version(trained.model)
     with display.step(Step.ALIAS):
-        client.set_alias(model, ALIAS, version)
+        client.set_alias(name, ALIAS, version)
     dataset = client.dataset(name, _version(preprocessed.dataset))
     rejected = frozenset(file.file for file in dataset.rejected_files)
     images = sample_images(archive, SINGLES + BATCH, exclude=rejected)
-    singles = _predict_one_by_one(client, model, images[:SINGLES], display)
-    batch = _predict_batch(client, model, images[SINGLES:] or images, display)
+    singles = _predict_one_by_one(client, name, images[:SINGLES], display)
+    batch = _predict_batch(client, name, images[SINGLES:] or images, display)
     return DemoResult(
         dataset=dataset,
-        model=client.model(model, version),
+        model=client.model(name, version),
         trained=trained,
         singles=singles,
         batch=batch,

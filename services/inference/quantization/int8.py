@@ -22,7 +22,7 @@ from contract.models import METADATA_KEY
 from services.inference.engine.onnx_runtime import ort
 from services.inference.quantization.pooling import pool_last
 
-BATCH_VALUES = 2**21  # of the input, in one calibration run
+BATCH = 16  # images in one calibration run, which keeps all activations; a graph may enlarge small images
 CLASSIFIERS = ("Gemm", "MatMul")
 SCHEMES = {"per-channel": True, "per-tensor": False}
 
@@ -100,6 +100,5 @@ def _normalized(
     name: str, images: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     mean, std = (np.reshape(values, (-1, 1, 1)) for values in (preprocessing.mean, preprocessing.std))
-    size = max(1, BATCH_VALUES // int(np.prod(images.shape[1:])))
-    for start in range(0, len(images), size):
-        yield {name: ((images[start : start + size] / 255 - mean) / std).astype(np.float32)}
+    for start in range(0, len(images), BATCH):
+        yield {name: ((images[start : start + BATCH] / 255 - mean) / std).astype(np.float32)}

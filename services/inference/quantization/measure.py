@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from services.inference.engine.all_cores import AllCoresModel
 from services.inference.engine.loader import ModelLoader
-from services.inference.engine.model import LoadedModel
 from services.inference.settings import InferenceSettings
 
 SPEED_VALUES = 2**20  # of the input, in one timed run
 ROUNDS = (5, 50)  # at least and at most
 SPEED_S = 1.5  # of all timed runs
-CHECK_BATCH = 32
 
 
 def images_per_second(
@@ -43,9 +42,9 @@ def images_per_second(
     return {name: size / max(statistics.median(laps), 1e-9) for name, laps in seconds.items()}
 
 
-def load(file: Path) -> LoadedModel:
-    """Load a file to compute logits with all cores."""
-    return ModelLoader(CHECK_BATCH, 0, InferenceSettings().placement).load(file)
+def load(file: Path) -> AllCoresModel:
+    """Load a file to compute logits with all cores, on the device that serves."""
+    return AllCoresModel(file, InferenceSettings().placement)
 
 
 def agreement(logits: NDArray[np.float32], reference: NDArray[np.float32]) -> float:

@@ -17,7 +17,7 @@ def test_the_command_writes_logits_and_the_signature(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(linear(weights=weights))
     np.save(tmp_path / "images.npy", images)
 
-    command = [sys.executable, "-m", "services.inference.evaluate", "model.onnx", "images.npy", "out", "--batch", "4"]
+    command = [sys.executable, "-m", "services.inference.evaluate", "model.onnx", "images.npy", "out"]
     root = Path(evaluate.__file__).parents[2]
     process = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, check=True)
 

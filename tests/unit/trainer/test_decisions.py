@@ -71,8 +71,20 @@ def test_a_budget_allows_a_wider_network() -> None:
     assert widths == [1, 2, 4]
 
 
-def test_the_trial_has_a_quarter_of_the_epochs() -> None:
-    assert trial(spec_of(), Facts((3, 32, 32), (300,) * 10)).epochs == 10
+@pytest.mark.parametrize(("images", "epochs"), [(500, 19), (3_000, 5), (100_000, 3)])
+def test_the_trial_is_short_and_in_small_batches(images: int, epochs: int) -> None:
+    facts = Facts((3, 32, 32), (images // 10,) * 10)
+    full, short = scratch(spec_of(), facts), trial(spec_of(), facts)
+
+    assert (short.epochs, short.batch_size) == (epochs, 32)
+    assert short.optimizer.lr / short.batch_size == pytest.approx(full.optimizer.lr / full.batch_size)
+
+
+def test_the_trial_keeps_the_batch_size_and_optimizer_of_the_request() -> None:
+    facts = Facts((3, 32, 32), (300,) * 10)
+
+    assert trial(spec_of(batch_size=256), facts).batch_size == 256
+    assert trial(spec_of(optimizer={"name": "adam", "lr": 0.01}), facts).optimizer.lr == 0.01
 
 
 @pytest.mark.parametrize(

@@ -50,17 +50,16 @@ class Server:
             "GET /v1/jobs/prepare": _job("prepare", preprocessed),
             "POST /v1/jobs": _job("train", RESULT.trained),
             "GET /v1/jobs/train": _job("train", RESULT.trained),
-            "PUT /v1/models/my-pets-cnn/aliases/production": {
+            "PUT /v1/models/my-pets/aliases/production": {
                 "alias": "production",
                 "version": 1,
                 "versions": {"1": 100},
                 "shadow": None,
                 "updated_at": "2026-01-01T00:00:00Z",
             },
-            "POST /v1/models/my-pets-cnn/predict": {"model": "my-pets-cnn", "version": 1, "timing_ms": TIMING}
-            | PREDICTION,
+            "POST /v1/models/my-pets/predict": {"model": "my-pets", "version": 1, "timing_ms": TIMING} | PREDICTION,
             "GET /v1/datasets/my-pets/versions/3": RESULT.dataset.model_dump(mode="json"),
-            "GET /v1/models/my-pets-cnn/versions/1": RESULT.model.model_dump(mode="json"),
+            "GET /v1/models/my-pets/versions/1": RESULT.model.model_dump(mode="json"),
         }[f"{method} {path}"]
 
 
@@ -84,7 +83,7 @@ def run_on(server: Server, folder: Path) -> tuple[DemoResult, ProgressDisplay]:
 def test_ten_images_are_predicted_one_by_one_and_the_rest_in_a_batch(tmp_path: Path) -> None:
     server = Server()
     result, _ = run_on(server, tmp_path)
-    assert server.requests.count("POST /v1/models/my-pets-cnn/predict") == 11
+    assert server.requests.count("POST /v1/models/my-pets/predict") == 11
     assert [prediction.label for prediction in result.singles] == ["cat", "dog"] * 5
     assert {prediction.predicted for prediction in result.singles} == {"cat"}
     assert (result.batch.count, result.batch.correct) == (2, 1)

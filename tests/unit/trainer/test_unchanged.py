@@ -1,0 +1,51 @@
+"""Fine-tuning a model on its own classes never ends with a worse model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from services.trainer.state import State
+from services.trainer.worker import train
+from tests.support.training_task import MemoryTask
+
+
+def tuned(tmp_path: Path, rate: float) -> tuple[State, State, dict[str, object]]:
+    """Train a small CNN, then train it further at this rate; return both states and the decisions of the second."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first = MemoryTask(tmp_path / "first", auto=True, architecture={"name": "cnn"}, epochs=8, augment=False)
+    start = train(first)
+    second = MemoryTask(
+        tmp_path / "second",
+        auto=True,
+        init_from="net",
+        epochs=1,
+        optimizer={"name": "sgd", "lr": rate},
+        schedule="constant",
+        augment=False,
+    )
+    second.objects.content |= first.objects.content
+    second.models.published["net"] = start
+    end = train(second)
+    assert end.metrics is not None
+    assert start.metrics is not None
+    assert end.metrics.val is not None
+    assert start.metrics.val is not None
+    assert end.metrics.val.accuracy >= start.metrics.val.accuracy
+    states = (State.from_bytes("net@1", task.objects.read(m.state)) for task, m in ((first, start), (second, end)))
+    return *states, {choice.what: choice.value for choice in end.decisions}
+
+
+def test_the_weights_of_the_start_are_kept_if_no_epoch_is_better(tmp_path: Path) -> None:
+    start, end, decided = tuned(tmp_path, rate=0.5)
+
+    assert decided["epochs"] == 0
+    assert all(torch.equal(value, end.weights[name]) for name, value in start.weights.items())
+
+
+def test_a_better_epoch_replaces_the_start(tmp_path: Path) -> None:
+    start, end, decided = tuned(tmp_path, rate=1e-4)
+
+    assert decided.get("epochs") != 0
+    assert not np.array_equal(start.weights["head.bias"], end.weights["head.bias"])
