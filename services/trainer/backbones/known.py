@@ -69,6 +69,8 @@ def core(body: nn.Module, blueprint: Blueprint) -> nn.Module:
 
 def _blueprints(name: KnownArchitecture, channels: int, size: tuple[int, int] | None) -> Iterator[Blueprint]:
     if name in BUILT_IN:
+        if channels == 1:
+            return
         height, width = size or (BUILT_IN[name].side,) * 2
         yield Blueprint(shape=(3, height, width), classes=1, backbone=name, resize=(height, width))
         return

@@ -275,3 +275,26 @@ def test_garbage_is_not_an_onnx_model(stores: Stores, tmp_path: Path) -> None:
     file.write_bytes(b"garbage garbage garbage")
 
     assert rejected(stores, brought(stores, tmp_path, file, **SMALL)) == "the file is not an ONNX model"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [("lite0", "lite0 takes RGB images; leave preprocessing.mode out"), (None, "fit none of")],
+)
+def test_lite0_does_not_take_grey_images(
+    stores: Stores, tmp_path: Path, lite0: Tensors, architecture: str | None, reason: str
+) -> None:
+    images = {"size": [224, 224], "mode": "L", "mean": [0.5], "std": [0.5]}
+    file = saved(tmp_path, lite0)
+
+    assert reason in rejected(stores, brought(stores, tmp_path, file, architecture=architecture, preprocessing=images))
+
+
+def test_a_resnet18_of_grey_images_is_known(stores: Stores, tmp_path: Path) -> None:
+    tensors = TorchvisionResNet18().state_dict()
+    tensors["conv1.weight"] = tensors["conv1.weight"].sum(dim=1, keepdim=True)
+    images = {"size": [96, 96], "mode": "L", "mean": [0.5], "std": [0.2]}
+
+    manifest = manifest_of(stores, brought(stores, tmp_path, saved(tmp_path, tensors), preprocessing=images))
+
+    assert (manifest.architecture, manifest.images.mode) == ("resnet18", "L")
