@@ -13,7 +13,7 @@ TidepoolError
 │       ├── BadArchive              not a zip we accept
 │       ├── BadDataset              a zip without a usable dataset
 │       ├── BadImage                bytes that are not one image
-│       └── BadModel                a layer list or an ONNX graph that cannot work
+│       └── BadModel                a layer list, an ONNX graph or a backbone that cannot work
 ├── Unavailable                503  a temporary outage; retry later
 │   ├── DatabaseUnavailable
 │   ├── BrokerUnavailable

@@ -1,9 +1,9 @@
 """How images become arrays: configured for a dataset, repeated for every model trained on it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from contract.base import Frozen
 
@@ -13,7 +13,15 @@ Side = Annotated[int, Field(strict=True, ge=1, le=1024)]
 
 Layout = Literal["NCHW", "NHWC", "NHW"]  # of a batch of images; NHW is for one channel
 PixelType = Literal["float32", "float16", "float64", "uint8"]
-Scale = Literal[1, 255]
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be 1 or 255")
+    return value
+
+
+Scale = Annotated[Literal[1, 255], BeforeValidator(_no_boolean)]  # True equals 1, so a Literal accepts it
 
 CHANNELS: dict[Mode, int] = {"RGB": 3, "L": 1}
 

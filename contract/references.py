@@ -14,12 +14,12 @@ _NAME = NAME_PATTERN.strip("^$")
 REFERENCE_PATTERN = rf"^{_NAME}(@{_NAME})?$"
 
 ReferenceText = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN)]
-Noun = Literal["dataset", "model", "upload"]
+Noun = Literal["dataset", "model", "start", "upload"]  # a start is a model or a backbone
 
 
 @dataclass(frozen=True)
 class RefersTo:
-    """Marks an `Annotated` field as a reference to a stored dataset, model or upload.
+    """Marks an `Annotated` field as a reference to a stored dataset, model, backbone or upload.
 
     `built_in` are values that refer to nothing stored.
     """

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from contract.artifacts import ObjectRef
+from contract.backbones import BUILT_IN
 from contract.base import Frozen, Positive, Whole
 from contract.choices import Choice
 from contract.datasets import Label
@@ -88,7 +89,7 @@ class Sgd(Frozen):
 
 Optimizer = Annotated[Adam | Sgd, Field(discriminator="name")]
 
-BACKBONE_NAMES = ("lite0",)  # pretrained networks that come with Tidepool
+BACKBONE_NAMES = tuple(BUILT_IN)  # the first is the default
 DEFAULT_SECONDS = 60  # of a training without a budget, on two cores: what its defaults are chosen for
 
 Method = Literal["probe", "fine_tune", "scratch"]

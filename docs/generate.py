@@ -52,7 +52,7 @@ MEANINGS = {
     "bad_archive": "the archive is not a zip that is accepted",
     "bad_dataset": "the archive holds no usable dataset",
     "bad_image": "the bytes are not one image",
-    "bad_model": "a layer list or an ONNX graph that cannot work",
+    "bad_model": "a layer list, an ONNX graph or a backbone that cannot work",
     "unavailable": "an outage that heals without help",
     "database_unavailable": "the database does not answer",
     "broker_unavailable": "Redis does not answer, or no replica could take the prediction",

@@ -55,6 +55,7 @@ class Attempt:
         project = stores.of(DEFAULT_PROJECT)
         self.datasets = project.datasets
         self.models = project.models
+        self.backbones = project.backbones
         self.uploads = project.uploads
         self.checkpoint = claim.checkpoint
         self.part = claim.part

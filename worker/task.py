@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from contract.artifacts import ObjectRef
 from contract.division import Outcome
 from contract.jobs import Job
+from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
@@ -21,6 +22,7 @@ class Task(Protocol):
     datasets: Datasets
     uploads: Uploads
     models: Models
+    backbones: Backbones
     checkpoint: ObjectRef | None  # saved by an earlier attempt, to resume from
     part: dict[str, Any] | None  # the part to work on, if the job was divided
     parts: tuple[dict[str, Any], ...] | None  # every part's result, when all are done

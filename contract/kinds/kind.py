@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
+from contract.backbones import BackboneManifest
 from contract.base import Frozen
 from contract.datasets import DatasetManifest
 from contract.division import Outcome
@@ -26,14 +27,15 @@ class Manifests:
 
     datasets: Mapping[str, DatasetManifest]
     models: Mapping[str, ModelManifest]
+    backbones: Mapping[str, BackboneManifest] = field(default_factory=dict)
 
 
 class JobSpec(Frozen):
     """The work of one job.
 
     Declare fields that refer to a stored dataset, model or upload as `DatasetReference`, `ModelReference` or
-    `UploadId` (`contract.references`). When a job is submitted, the gateway looks up each reference, and pins datasets
-    and models to a version.
+    `UploadId` (`contract.references`). When a job is submitted, the gateway looks up each reference, and pins datasets,
+    models and backbones to a version.
     """
 
     @property

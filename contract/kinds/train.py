@@ -4,10 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from contract.backbones import BackboneManifest
 from contract.base import Frozen, Name, Positive
 from contract.choices import Choice
 from contract.errors import Invalid
 from contract.evaluation import EvaluationMetrics, TrainingImages
+from contract.images import ImageSpec
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
@@ -29,7 +31,7 @@ from contract.training import (
 )
 
 # Marked as a whole: pydantic keeps no marks of the members of a union.
-InitReference = Annotated[ReferenceText | None, RefersTo("model", built_in=BACKBONE_NAMES)]
+InitReference = Annotated[ReferenceText | None, RefersTo("start", built_in=BACKBONE_NAMES)]
 _GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
 
 
@@ -37,10 +39,11 @@ class TrainSpec(JobSpec):
     """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
 
     `method` is `probe` (a linear head on the features of a pretrained network), `fine_tune` (the whole pretrained
-    network) or `scratch`. `init_from` is a backbone such as `lite0` or a model trained here, such as `pets@3`. An
-    `architecture` means `scratch`, with the recipe of that architecture for every other omitted field; so do `epochs`,
-    `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN. `patience` ends the training after
-    so many epochs without a better validation. With a `budget`, training ends when the time is over.
+    network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained
+    here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
+    omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
+    `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
+    the time is over.
     """
 
     dataset: DatasetReference
@@ -91,8 +94,33 @@ class TrainSpec(JobSpec):
         origin = manifests.models.get(self.init_from or "")
         if origin is not None and origin.state is None:
             raise Invalid(
-                f"{self.init_from} has no weights to start from, because it was uploaded or is of an older release; "
-                f"name a model that this release trained, or a backbone: {', '.join(BACKBONE_NAMES)}"
+                f"{self.init_from} has no weights to start from, because it was uploaded, is of an older release or "
+                "uses an ONNX backbone; name a model that this release trained, or a backbone: "
+                f"{', '.join(BACKBONE_NAMES)}"
+            )
+        backbone = manifests.backbones.get(self.init_from or "")
+        if backbone is not None:
+            self._check_backbone(backbone, manifests.datasets[self.dataset].image)
+
+    def _check_backbone(self, backbone: BackboneManifest, image: ImageSpec) -> None:
+        """Raise Invalid if the backbone cannot take the images, or cannot be trained as the request says."""
+        if backbone.images.mode == "L" and image.mode == "RGB":
+            raise Invalid(
+                f"{self.init_from} takes grey images, and {self.dataset} has colours; prepare the dataset again with "
+                "mode L"
+            )
+        if backbone.format != "onnx":
+            return
+        if self.method == "fine_tune":
+            raise Invalid(
+                f"{self.init_from} is an ONNX file, which cannot be fine-tuned; use method probe, or bring the weights "
+                "as safetensors"
+            )
+        needless = next((name for name in _GRADIENT_FIELDS if getattr(self, name) is not None), None)
+        if needless is not None:
+            raise Invalid(
+                f"{self.init_from} is an ONNX file, which only a probe can use, and a probe is fitted without "
+                f"{needless}; leave it out"
             )
 
     def check_shape(self, image: tuple[int, int, int]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.gateway.api import (
+    backbones,
     datasets,
     events,
     health,
@@ -70,6 +71,7 @@ def create_app(backends: Backends) -> FastAPI:
         models,
         model_files,
         model_uploads,
+        backbones,
         predict,
         oip,
         pools,

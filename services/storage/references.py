@@ -23,6 +23,7 @@ class Owner(StrEnum):
     UPLOAD = "upload"  # the upload's id
     DATASET_VERSION = "dataset_version"  # a pinned reference such as pets@3
     MODEL_VERSION = "model_version"  # the same
+    BACKBONE_VERSION = "backbone_version"  # the same
     FEATURES = "features"  # a dataset's name, a slash and the key of the features
     JOB_OUTPUT = "job_output"  # the job's id
     JOB_CHECKPOINT = "job_checkpoint"  # the id of a job or of a part, until it ends

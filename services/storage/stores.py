@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 from contract.access import DEFAULT_PROJECT
+from contract.backbones import BackboneManifest
 from contract.errors import NotFound
+from contract.references import Reference
+from contract.training import ModelManifest
 from services.storage.access.keys import Keys
+from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
@@ -42,6 +46,21 @@ class ProjectStores:
     @property
     def models(self) -> Models:
         return Models(self.database)
+
+    @property
+    def backbones(self) -> Backbones:
+        return Backbones(self.database)
+
+    def start(self, reference: Reference) -> tuple[Reference, BackboneManifest | ModelManifest]:
+        """Resolve what a training starts from: a backbone that a person brought, or a model.
+
+        Raises NotFound, or BadModel with the reason if the version was rejected.
+        """
+        if self.backbones.known(reference.name):
+            return self.backbones.manifest(reference)
+        if not self.models.known(reference.name):
+            raise NotFound(f"there is no model or backbone {reference}; GET /v1/backbones lists the backbones")
+        return self.models.manifest(reference)
 
     @property
     def uploads(self) -> Uploads:

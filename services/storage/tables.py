@@ -179,6 +179,25 @@ model_versions = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+backbones = Table(
+    "backbones",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("last_version", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+backbone_versions = Table(
+    "backbone_versions",
+    metadata,
+    Column("name", String(63), ForeignKey("backbones.name"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
+    Column("manifest", JSON(none_as_null=True)),
+    Column("rejected", Text),  # the reason, for a version without a manifest
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 aliases = Table(
     "aliases",
     metadata,

@@ -4,22 +4,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.choices import Choice
+from contract.datasets import Label
 from contract.evaluation import TrainingImages
+from contract.images import Preprocessing
 from contract.training import Epoch, FeatureFile, Method
 from services.trainer.data import TrainingData
+from services.trainer.model import parameters
 from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
 from services.trainer.schedule import best_of
+from services.trainer.state import State
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained network; accuracy and loss are of the validation split, None without one."""
+    """A trained network; accuracy and loss are of the validation split, None without one.
+
+    `network` and `blueprint` are None for a probe of a backbone that is an ONNX file.
+    """
 
     method: Method
     label: str  # its name in the comparison
-    network: Network
-    blueprint: Blueprint
+    network: Network | None
+    blueprint: Blueprint | None
     data: TrainingData
     choices: tuple[Choice, ...]
     unchanged: bool = False  # the network that fine-tuning started from
@@ -29,6 +36,7 @@ class Candidate:
     device: str = "cpu"
     probe: Probe | None = None
     body: Path | None = None  # the ONNX file of the network without its head
+    body_parameters: int = 0  # of that file, if there is no network
     features: FeatureFile | None = None  # to keep with the dataset
     training_images: TrainingImages | None = None
 
@@ -41,8 +49,17 @@ class Candidate:
     def rank(self) -> tuple[float, float]:
         return (self.accuracy or 0.0, -(self.loss or 0.0))
 
+    @property
+    def parameters(self) -> int:
+        """The number of trainable weights of the network, or of the graph and the head."""
+        if self.network is not None:
+            return parameters(self.network)
+        head = 0 if self.probe is None else self.probe.weight.numel() + self.probe.bias.numel()
+        return self.body_parameters + head
 
-def with_probe(network: Network, head: Probe) -> Network:
-    """Set the head of a network to that of a probe; return the network."""
-    network.head.load_state_dict({"weight": head.weight, "bias": head.bias})
-    return network
+    def state(self, name: str, preprocessing: Preprocessing, labels: tuple[Label, ...]) -> State | None:
+        """Return the weights of the network, from which another training can start; None if it is not in PyTorch."""
+        if self.network is None or self.blueprint is None:
+            return None
+        weights = self.network.state_dict()
+        return State(name, self.blueprint, weights, preprocessing.mean, preprocessing.std, labels)

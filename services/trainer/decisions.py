@@ -57,8 +57,13 @@ class Plan:
         return self.method is None
 
 
-def plan(spec: TrainSpec, facts: Facts, same_classes: bool = False) -> Plan:  # noqa: PLR0911
-    """Return the ways to try; `same_classes` if `init_from` is a model with the classes of the dataset."""
+def plan(  # noqa: PLR0911
+    spec: TrainSpec, facts: Facts, same_classes: bool = False, backbone: bool = False, frozen: bool = False
+) -> Plan:
+    """Return the ways to try; `same_classes` if `init_from` is a model with the classes of the dataset.
+
+    `backbone` if it is a backbone that a person brought, and `frozen` if that cannot be trained.
+    """
     if spec.architecture is not None:
         return Plan("scratch", None, False, "the request names an architecture")
     if spec.method == "scratch":
@@ -66,9 +71,11 @@ def plan(spec: TrainSpec, facts: Facts, same_classes: bool = False) -> Plan:  # 
     start = spec.init_from or DEFAULT_BACKBONE
     if spec.method == "probe":
         return Plan("probe", start, True, "the request says so")
+    if frozen:
+        return Plan("probe", start, True, f"{start} is an ONNX file, which cannot be fine-tuned")
     if spec.method == "fine_tune":
         return Plan("fine_tune", start, not same_classes, "the request says so")
-    if spec.init_from is not None and spec.init_from not in BACKBONE_NAMES:
+    if spec.init_from is not None and spec.init_from not in BACKBONE_NAMES and not backbone:
         return Plan("fine_tune", start, not same_classes, f"the request starts from {start}")
     if spec.init_from is not None:
         method: Method = "fine_tune" if spec.budget else "probe"

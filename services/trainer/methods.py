@@ -11,24 +11,24 @@ import torch
 
 from contract.choices import Choice
 from contract.datasets import Split
-from contract.errors import JobFailed
+from contract.errors import BadModel, JobFailed
 from contract.evaluation import TrainingImages
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.training import Method
 from services.trainer import decisions, out_of_fold, probe
 from services.trainer import train as training
-from services.trainer.candidates import Candidate, with_probe
+from services.trainer.backbones.brought import Graph
+from services.trainer.candidates import Candidate
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import IndexedImages, Names, TrainingData, nameless
 from services.trainer.feature_source import EXTRACTED, FeatureSource
-from services.trainer.features import export_body
 from services.trainer.learner import Learner, blueprint_of
 from services.trainer.network import Blueprint, Network
 from services.trainer.probe import Probe
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import best_of
-from services.trainer.state import State
+from services.trainer.state import State, with_probe
 from worker.task import Task
 
 TRIED = 0.4  # the job's progress (0..1) after each stage
@@ -45,8 +45,8 @@ class Session:
     data: TrainingData
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    state: State | None  # of the model or backbone that `init_from` names
-    origin: Callable[[str], State]
+    state: State | Graph | None  # of the model or backbone that `init_from` names
+    origin: Callable[[str], State | Graph]
     index: IndexedImages | None
     started: float
     training_images: TrainingImages | None = None  # what the training has noticed about them so far
@@ -68,7 +68,8 @@ class Session:
     def best(self) -> Candidate:
         """Try the ways of the plan and return the best on validation; the first of equal ones."""
         same = self.state is not None and self.state.labels == self.labels
-        plan = decisions.plan(self.spec, self.facts, same)
+        backbone = self.state is not None and not self.state.labels
+        plan = decisions.plan(self.spec, self.facts, same, backbone, isinstance(self.state, Graph))
         if self.checkpoint is not None:
             return self._chosen(plan, *self._resumed(plan, self.checkpoint))
         candidates = [self.probe(plan.start or "")] if plan.probe else self._unchanged(plan)
@@ -111,10 +112,9 @@ class Session:
     def probe(self, start: str) -> Candidate:
         """Fit a linear head to the features of a network."""
         state = self._start(start)
-        network = state.network(self.data.shape, self.labels)
         body = self.task.folder / "body.onnx"
         self.task.report(0.0, f"exporting {start}")
-        export_body(network, network.head.in_features, self._preprocessing(state), body)
+        state.write_body(self.data.shape, self.labels, self._preprocessing(state), body)
         source = FeatureSource(self.task, self.spec, self.data, self.index, body)
         cache = source.cache(start, self._preprocessing(state))
         features = source.features(cache)
@@ -129,19 +129,19 @@ class Session:
 
     def _probed(self, start: str, head: Probe, body: Path | None) -> Candidate:
         state = self._start(start)
-        network = with_probe(state.network(self.data.shape, self.labels), head)
         because = f"of {len(probe.PENALTIES)} penalties, this one has the lowest loss on validation, {head.loss:.3f}"
         return Candidate(
             method="probe",
             label="probe",
-            network=network.eval(),
-            blueprint=state.blueprint.of_images(self.data.shape, self.data.classes),
+            network=state.classifier(self.data.shape, self.labels, head),
+            blueprint=state.blueprint_of(self.data.shape, self.data.classes),
             data=self._data(state),
             choices=(Choice(what="penalty", value=head.penalty, because=because),),
             accuracy=head.accuracy if len(self.data.val) else None,
             loss=head.loss,
             probe=head,
             body=body,
+            body_parameters=state.parameters if isinstance(state, Graph) else 0,
         )
 
     def _unchanged(self, plan: decisions.Plan) -> list[Candidate]:
@@ -149,6 +149,8 @@ class Session:
         if plan.method != "fine_tune" or plan.start is None or not len(self.data.val):
             return []
         state = self._start(plan.start)
+        if isinstance(state, Graph):
+            return []
         data, network = self._data(state), state.network(self.data.shape, self.labels).eval()
         recipe = decisions.fine_tune(self.spec, self.facts, state.name)
         learner = Learner(recipe, data, network)
@@ -199,6 +201,8 @@ class Session:
     def descend(self, method: Method, start: str | None, head: Probe | None) -> Candidate:
         """Train by gradient descent, from scratch or from a network and the head of its probe."""
         state = self._start(start) if method == "fine_tune" and start else None
+        if isinstance(state, Graph):
+            raise BadModel(f"{start} is an ONNX file, which cannot be fine-tuned; use method probe")
         data = self._data(state) if state else self.data
         if state is None:
             recipe = decisions.scratch(self.spec, self.facts, self._seconds())
@@ -283,11 +287,11 @@ class Session:
         total = 60 * self.spec.budget.minutes
         return max(total * (1 - RESERVE) - (time.monotonic() - self.started), 1.0)
 
-    def _start(self, name: str) -> State:
+    def _start(self, name: str) -> State | Graph:
         return self.state if self.state is not None else self.origin(name)
 
-    def _preprocessing(self, state: State) -> Preprocessing:
+    def _preprocessing(self, state: State | Graph) -> Preprocessing:
         return self.preprocessing.model_copy(update={"mean": state.mean, "std": state.std})
 
-    def _data(self, state: State) -> TrainingData:
+    def _data(self, state: State | Graph) -> TrainingData:
         return replace(self.data, mean=state.mean, std=state.std)

@@ -16,7 +16,8 @@ class Blueprint(Frozen):
     """A network without its weights: an architecture or the name of a backbone.
 
     `shape` is (channels, height, width) of the images. `shrink` averages squares of that many pixels a side before the
-    body; `resize` scales the images to (height, width).
+    body; `resize` scales the images to (height, width). `channels` are those that an architecture takes, if it was
+    trained with other images.
     """
 
     shape: tuple[int, int, int]
@@ -25,14 +26,17 @@ class Blueprint(Frozen):
     backbone: str | None = None
     shrink: int = 1
     resize: tuple[int, int] | None = None
+    channels: int | None = None
 
     def build(self) -> "Network":
         """Build the network with weights from torch's global generator; raises BadModel."""
         channels, height, width = self.shape
         if self.backbone is None:
             seen = self.resize or (height // self.shrink, width // self.shrink)
-            layers = build(self.architecture, (channels, *seen), self.classes)
-            return Network(Adapter(1, self.shrink, self.resize), layers[:-1], layers[-1])  # type: ignore[index]
+            taken = self.channels or channels
+            layers = build(self.architecture, (taken, *seen), self.classes)
+            adapter = Adapter(taken // channels, self.shrink, self.resize)
+            return Network(adapter, layers[:-1], layers[-1])  # type: ignore[index]
         backbone = BACKBONES[self.backbone]
         adapter = Adapter(3 // channels, self.shrink, self.resize)
         body = nn.Sequential(backbone.body(), UnitLength(backbone.features))

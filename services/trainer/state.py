@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import torch
 from safetensors.torch import load, save
 
 from contract.datasets import Label
+from contract.images import Preprocessing
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.checkpoint import Weights
+from services.trainer.features import export_body
 from services.trainer.network import Blueprint, Network
+from services.trainer.probe import Probe
 
 _METADATA = "tidepool"
 _HEAD = ("head.weight", "head.bias")
@@ -67,6 +71,21 @@ class State:
         channels = shape[0]
         return cls(name, blueprint, network.state_dict(), (backbone.mean,) * channels, (backbone.std,) * channels)
 
+    def write_body(
+        self, shape: tuple[int, int, int], labels: tuple[Label, ...], preprocessing: Preprocessing, path: Path
+    ) -> None:
+        """Write the ONNX file that computes the features of a dataset's images."""
+        network = self.network(shape, labels)
+        export_body(network, network.head.in_features, preprocessing, path)
+
+    def classifier(self, shape: tuple[int, int, int], labels: tuple[Label, ...], head: Probe) -> Network:
+        """Build the network for these images and classes, with the head of a probe."""
+        return with_probe(self.network(shape, labels), head).eval()
+
+    def blueprint_of(self, shape: tuple[int, int, int], classes: int) -> Blueprint:
+        """Return the network without its weights for these images and classes."""
+        return self.blueprint.of_images(shape, classes)
+
     def network(self, shape: tuple[int, int, int], labels: tuple[Label, ...]) -> Network:
         """Build the network with its weights for these images and classes.
 
@@ -80,3 +99,9 @@ class State:
                     rows[number] = self.weights[name][self.labels.index(label)]
         network.load_state_dict(self.weights | head)
         return network
+
+
+def with_probe(network: Network, head: Probe) -> Network:
+    """Set the head of a network to that of a probe; return the network."""
+    network.head.load_state_dict({"weight": head.weight, "bias": head.bias})
+    return network

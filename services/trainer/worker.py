@@ -10,16 +10,17 @@ from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo, architecture_name
+from services.trainer.backbones.brought import Graph, brought
+from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import evaluate
-from services.trainer.export import OPSET, export
+from services.trainer.export import export
 from services.trainer.features import with_head
 from services.trainer.lineage import lineage_of
 from services.trainer.methods import TRAINED, Session
-from services.trainer.model import parameters
 from services.trainer.parity import parity
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
@@ -53,10 +54,10 @@ def train(task: Task) -> ModelManifest:
     )
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
 
-    def origin(name: str) -> State:
+    def origin(name: str) -> State | Graph:
         if name in BACKBONE_NAMES:
             return State.of_backbone(name, data.shape, BACKBONES[name].side_for(data.shape), data.classes)
-        return state_of_model(task, name, data.shape)
+        return brought(task, name, data.shape) or state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
     session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
@@ -79,7 +80,7 @@ def publish(
     exported = task.folder / "model.onnx"
     if best.probe is not None and best.body is not None:
         with_head(best.body, best.probe, card, exported)
-    else:
+    elif best.network is not None:
         export(best.network, card, exported)
     difference, signature = parity(best.network, exported, best.data, task.folder)
 
@@ -91,14 +92,7 @@ def publish(
     artifact = task.put("model.onnx", exported)
     task.report(EVALUATED, "making fp16 and int8 variants")
     variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put)
-    state = State(
-        name=spec.model,
-        blueprint=best.blueprint,
-        weights=best.network.state_dict(),
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        labels=dataset.classes,
-    )
+    state = best.state(spec.model, preprocessing, dataset.classes)
     return ModelManifest(
         artifact=artifact,
         labels=dataset.classes,
@@ -109,13 +103,13 @@ def publish(
         metrics=EvaluationMetrics(val=calibration.metrics, test=test),
         epochs=best.epochs,
         best_epoch=best.best_epoch,
-        parameters=parameters(best.network),
+        parameters=best.parameters,
         device=best.device,
         onnx=OnnxInfo(
             sha256=artifact.sha256,
             size=artifact.size,
-            opset=OPSET,
-            parity_max_abs_diff=difference / calibration.temperature,
+            opset=opset_of(exported),
+            parity_max_abs_diff=None if difference is None else difference / calibration.temperature,
         ),
         decisions=(*best.choices, *calibration.decisions, *variants.decisions),
         unknown_below=calibration.unknown_below,
@@ -123,7 +117,7 @@ def publish(
         lineage=lineage_of(spec, dataset, best.device, parent=spec.init_from),
         variants=variants.variants,
         serving=variants.serving,
-        state=task.put("state.safetensors", state.to_bytes()),
+        state=task.put("state.safetensors", state.to_bytes()) if state else None,
         features=best.features,
     )
 

@@ -1,7 +1,8 @@
 """One example of every public value of the contract: an invented run over images of cats and dogs."""
 
 from contract.base import Frozen
-from tests.examples import base, datasets, evaluation, jobs, models, operations
+from tests.examples import backbones, base, datasets, evaluation, jobs, models, operations
+from tests.examples.backbones import *  # noqa: F403
 from tests.examples.base import *  # noqa: F403
 from tests.examples.datasets import *  # noqa: F403
 from tests.examples.evaluation import *  # noqa: F403
@@ -13,6 +14,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     *base.EXAMPLES,
     *datasets.EXAMPLES,
     *models.EXAMPLES,
+    *backbones.EXAMPLES,
     *evaluation.EXAMPLES,
     *jobs.EXAMPLES,
     *operations.EXAMPLES,

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from contract.artifacts import Bucket, ObjectRef
+from contract.backbones import BackboneManifest
 from contract.datasets import Counts, DatasetManifest, Shard, Split
 from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState, Progress
@@ -30,6 +31,19 @@ class Models:
         return Reference(name=reference.name, version=1), self.published[reference.name]
 
 
+class Backbones:
+    """The backbones that people have brought, by name."""
+
+    def __init__(self) -> None:
+        self.brought: dict[str, BackboneManifest] = {}
+
+    def known(self, name: str) -> bool:
+        return name in self.brought
+
+    def manifest(self, reference: Reference) -> tuple[Reference, BackboneManifest]:
+        return Reference(name=reference.name, version=1), self.brought[reference.name]
+
+
 class MemoryTask:
     """A task with everything in memory."""
 
@@ -39,6 +53,7 @@ class MemoryTask:
         self.objects = MemoryObjects()
         self.datasets = self
         self.models = Models()
+        self.backbones = Backbones()
         self.stop_early = False
         self.job = Job(
             id="job-1",

@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
+from contract.backbones import BackboneManifest
 from contract.base import NAME_PATTERN, Frozen
 from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobKind, JobRequest, JobState
@@ -117,11 +118,12 @@ def located(job: Job, response: Response) -> Job:
 def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
     """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
 
-    Raises NotFound for an unknown dataset, model or upload, Conflict for an incomplete upload, BadModel for a
+    Raises NotFound for an unknown dataset, model, backbone or upload, Conflict for an incomplete upload, BadModel for a
     rejected version, and what the spec's `check` raises.
     """
     pins = dict[tuple[Noun, str], str]()
     datasets, models = dict[str, DatasetManifest](), dict[str, ModelManifest]()
+    backbones = dict[str, BackboneManifest]()
     for noun, text in references_in(request.spec):
         match noun:
             case "upload":
@@ -132,7 +134,14 @@ def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
             case "model":
                 reference, model = stores.models.manifest(Reference.parse(text))
                 pins[noun, text], models[str(reference)] = str(reference), model
+            case "start":
+                reference, start = stores.start(Reference.parse(text))
+                pins[noun, text] = str(reference)
+                if isinstance(start, BackboneManifest):
+                    backbones[str(reference)] = start
+                else:
+                    models[str(reference)] = start
     spec = with_references(request.spec, pins)
-    spec.check(Manifests(datasets, models))
+    spec.check(Manifests(datasets, models, backbones))
     require_allowed(spec)
     return request.model_copy(update={"spec": spec})

@@ -10,7 +10,7 @@ from services.gateway.edge.forms import JSON, media_type
 from services.gateway.edge.problems import answer
 from services.gateway.settings import GatewaySettings
 
-_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?")
+_UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?|/v1/backbones/?")
 _PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 

@@ -10,6 +10,7 @@ from contract.kinds.vet import ImageInput, ModelMetadata
 from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.providers import Placement, ProviderChoice
+from services.inference.vetting.backbone import try_backbone
 from services.inference.vetting.classifier import try_classifier
 from services.inference.vetting.confinement import confine
 from services.inference.vetting.findings import Behaviour, ExaminerRequest, Findings, Verdict
@@ -36,7 +37,7 @@ def main(request_file: Path, verdict_file: Path) -> None:
 def _findings(request: ExaminerRequest) -> Findings:
     model = parse(request.file.read_bytes())
     contents = check(model)
-    metadata = _metadata(request.metadata, contents.card)
+    metadata = _metadata(request.metadata, contents.card) if request.backbone is None else request.metadata
     bare = request.file
     if contents.card is not None:
         bare = request.file.with_suffix(".bare")
@@ -52,6 +53,9 @@ def _findings(request: ExaminerRequest) -> Findings:
 
 def _behaviour(file: Path, metadata: ModelMetadata, layer: OutputLayer, request: ExaminerRequest) -> Behaviour:
     model = ModelLoader(request.max_batch, threads=1, placement=Placement(ProviderChoice.CPU)).load(file)
+    if request.backbone is not None:
+        trial = try_backbone(model, request.backbone)
+        return Behaviour(inputs=model.inputs, outputs=model.outputs, batched=True, backbone=trial)
     if not metadata.labels or metadata.preprocessing is None:
         samples = metadata.samples if request.samples is None else read_npz(request.samples)
         return Trial(model, request.max_batch, samples).behaviour()

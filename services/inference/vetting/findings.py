@@ -9,15 +9,33 @@ from contract.training import TensorSignature
 from services.inference.vetting.operators import OutputLayer
 
 
+class BackboneShape(Frozen):
+    """The images of a backbone; `size` (height, width) is read from the graph if it is None."""
+
+    channels: Positive
+    size: tuple[Positive, Positive] | None = None
+
+
+class BackboneTrial(Frozen):
+    """How a backbone runs: its input and output, the size of its images, and the number of its features."""
+
+    input: str
+    output: str
+    size: tuple[Positive, Positive]
+    features: Positive
+
+
 class ExaminerRequest(Frozen):
     """The file to examine, the metadata uploaded with it, and the limits.
 
-    The examiner writes the card of an image classifier into `file`. `samples` is an .npz file.
+    The examiner writes the card of an image classifier into `file`. `samples` is an .npz file. With `backbone`, the
+    file must map such images to features, and metadata and samples are not used.
     """
 
     file: Path
     metadata: ModelMetadata
     samples: Path | None = None
+    backbone: BackboneShape | None = None
     memory_bytes: Positive
     cpu_s: Positive
     max_batch: Positive
@@ -35,13 +53,14 @@ class Contents(Frozen):
 class Behaviour(Frozen):
     """How a model runs; `batched` if its first axes are a batch of independent rows.
 
-    `card` is the one of an image classifier.
+    `card` is the one of an image classifier, `backbone` the trial of a backbone.
     """
 
     inputs: tuple[TensorSignature, ...]
     outputs: tuple[TensorSignature, ...]
     batched: bool
     card: ModelCard | None = None
+    backbone: BackboneTrial | None = None
     warnings: tuple[ModelWarning, ...] = ()
 
 

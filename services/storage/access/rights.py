@@ -41,7 +41,7 @@ OBJECTS: Mapping[Service, Mapping[Bucket, tuple[str, ...]]] = {
     "gateway": {Bucket.UPLOADS: _READ + _WRITE + _DELETE, Bucket.JOBS: _READ},
     "sweep": {Bucket.JOBS: _DELETE},
     "preprocess": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},
-    "trainer": {Bucket.JOBS: _READ + _WRITE + _DELETE},
+    "trainer": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},
     "inference": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},
 }
 

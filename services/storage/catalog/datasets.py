@@ -123,7 +123,7 @@ class Datasets:
         with self._database.write() as connection:
             row = find_version(connection, DATASETS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
-            require_unused(connection, "dataset", str(pinned))
+            require_unused(connection, str(pinned), "dataset")
             delete_version(connection, DATASETS, pinned)
             if not versions_of(connection, DATASETS, pinned.name):
                 drop_features(connection, pinned.name)

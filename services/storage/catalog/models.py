@@ -58,6 +58,12 @@ class Models:
             row = find_version(connection, MODELS, reference)
         return Reference(name=row["name"], version=row["version"]), manifest_of(row)
 
+    def known(self, name: str) -> bool:
+        """Return whether a model of this name has versions."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(model_versions.c.version).where(model_versions.c.name == name))
+            return rows.first() is not None
+
     def route(self, reference: Reference) -> Route:
         """Return the versions that get the requests for a reference; raises NotFound, BadModel."""
         with self._database.read() as connection:
@@ -99,7 +105,7 @@ class Models:
             for alias in aliases_of(connection, row["name"]):
                 if points_at(alias, row["version"]):
                     raise Conflict(f"the alias {alias.alias!r} points at {pinned}; move or delete it first")
-            require_unused(connection, "model", str(pinned))
+            require_unused(connection, str(pinned), "model", "start")
             delete_version(connection, MODELS, pinned)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:

@@ -1,4 +1,4 @@
-"""Versions of datasets and models: numbers count up and are never reused."""
+"""Versions of datasets, models and backbones: numbers count up and are never reused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,16 @@ from contract.references import Noun, Reference, references_in
 from contract.training import ModelManifest
 from contract.variants import VariantName
 from services.storage.references import Owner, add_references, drop_references
-from services.storage.tables import alias_weights, dataset_versions, datasets, jobs, model_versions, models
+from services.storage.tables import (
+    alias_weights,
+    backbone_versions,
+    backbones,
+    dataset_versions,
+    datasets,
+    jobs,
+    model_versions,
+    models,
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Family:
 
 DATASETS = Family("dataset", datasets, dataset_versions, Owner.DATASET_VERSION)
 MODELS = Family("model", models, model_versions, Owner.MODEL_VERSION)
+BACKBONES = Family("backbone", backbones, backbone_versions, Owner.BACKBONE_VERSION)
 
 
 def add_version(connection: Connection, family: Family, name: str, now: datetime, **values: Any) -> Reference:
@@ -77,7 +87,7 @@ def find_version(connection: Connection, family: Family, reference: Reference) -
         query = query.join(alias_weights, joined & (shares.alias == reference.alias)).order_by(shares.weight.desc())
     elif reference.alias is not None:
         raise NotFound(f"{family.noun}s have no aliases; write {reference.name}@ and a version number")
-    elif family is MODELS:
+    elif family is not DATASETS:
         query = query.where(table.c.rejected.is_(None))
     row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).mappings().one_or_none()
     if row is None:
@@ -120,10 +130,11 @@ def names_of(connection: Connection, family: Family, limit: int, cursor: str | N
     return page[:limit], page[limit - 1] if len(page) > limit else None
 
 
-def require_unused(connection: Connection, noun: Noun, reference: str) -> None:
-    """Raise Conflict if the spec of a job that has not ended refers to the version (`name@version`)."""
+def require_unused(connection: Connection, reference: str, *nouns: Noun) -> None:
+    """Raise Conflict if the spec of a job that has not ended refers to the version (`name@version`) as one of these."""
     live = select(jobs.c.kind, jobs.c.spec).where(jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None))
     mentions = live.where(cast(jobs.c.spec, Text).contains(reference, autoescape=True))  # so that few are parsed
     for kind, spec in connection.execute(mentions):
-        if (noun, reference) in references_in(JobKind(kind).definition.spec.model_validate(spec)):
+        used = references_in(JobKind(kind).definition.spec.model_validate(spec))
+        if any(text == reference and noun in nouns for noun, text in used):
             raise Conflict(f"a job that has not ended uses {reference}; cancel it or wait")

@@ -10,6 +10,7 @@ from contract.artifacts import ObjectRef
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.catalog.names import require_own_name
 from services.storage.database import Database
 from services.storage.jobs.events import record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
@@ -49,7 +50,8 @@ class Jobs:
     def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a job: insert its row and its outbox entry in one transaction.
 
-        Raises Overloaded if the queue is full; Invalid or Conflict if `once` was used before or is in use.
+        Raises Overloaded if the queue is full; Conflict if the job would give a model the name of a backbone, or a
+        backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
         deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
@@ -146,6 +148,7 @@ class Jobs:
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
+        require_own_name(connection, values["kind"], values["model"])
         new = fresh(now) | values | {"progress_message": "waiting for a worker"}
         row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))

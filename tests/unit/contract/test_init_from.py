@@ -3,11 +3,12 @@
 import pytest
 from pydantic import ValidationError
 
+from contract.backbones import BackboneManifest
 from contract.errors import Invalid
 from contract.kinds.kind import Manifests
 from contract.kinds.train import TrainSpec
 from contract.references import references_in, with_references
-from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST
+from tests.examples import BACKBONE_IMAGES, BACKBONE_MANIFEST, DATASET_MANIFEST, MODEL_MANIFEST
 
 
 def spec(**fields: object) -> TrainSpec:
@@ -21,8 +22,8 @@ def test_a_backbone_refers_to_nothing_stored() -> None:
 def test_a_model_is_pinned() -> None:
     request = spec(init_from="net")
 
-    assert list(references_in(request)) == [("dataset", "pets@1"), ("model", "net")]
-    assert with_references(request, {("model", "net"): "net@3"}).init_from == "net@3"
+    assert list(references_in(request)) == [("dataset", "pets@1"), ("start", "net")]
+    assert with_references(request, {("start", "net"): "net@3"}).init_from == "net@3"
 
 
 def test_a_model_without_weights_is_refused_at_submission() -> None:
@@ -30,6 +31,30 @@ def test_a_model_without_weights_is_refused_at_submission() -> None:
 
     with pytest.raises(Invalid, match="net@3 has no weights to start from"):
         spec(init_from="net@3").check(manifests)
+
+
+GRAPH = BACKBONE_MANIFEST.model_copy(update={"format": "onnx"})
+GREY = BACKBONE_IMAGES.model_copy(update={"mode": "L"})
+
+
+@pytest.mark.parametrize(
+    ("backbone", "fields", "message"),
+    [
+        (GRAPH, {"method": "fine_tune"}, "mine@1 is an ONNX file, which cannot be fine-tuned; use method probe"),
+        (GRAPH, {"epochs": 3}, "a probe is fitted without epochs; leave it out"),
+        (BACKBONE_MANIFEST.model_copy(update={"images": GREY}), {}, "mine@1 takes grey images, and pets@1 has colours"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_refused_at_submission(
+    backbone: BackboneManifest, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(Invalid, match=message):
+        spec(init_from="mine@1", **fields).check(Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": backbone}))
+
+
+@pytest.mark.parametrize("fields", [{}, {"method": "probe"}, {"budget": {"minutes": 1}}])
+def test_a_graph_is_accepted_for_a_probe(fields: dict[str, object]) -> None:
+    spec(init_from="mine@1", **fields).check(Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": GRAPH}))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ ALLOWED: Mapping[Service, set[str]] = {
     "gateway": {"put uploads", "put large uploads", "read uploads", "read jobs", "list uploads", "list jobs"},
     "sweep": {"list jobs"},
     "preprocess": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},
-    "trainer": {"read jobs", "put jobs", "put large jobs", "list jobs"},
+    "trainer": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},
     "inference": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},
 }
 

@@ -1,0 +1,12 @@
+"""Settings of the trainer."""
+
+from pydantic import Field, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class BackboneSettings(BaseSettings):
+    """Limits on backbones that people bring; every variable starts with TIDEPOOL_BACKBONE_."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BACKBONE_")
+
+    file_bytes: PositiveInt = Field(default=2**30, lt=2**31, description="Largest uploaded file of a backbone.")
