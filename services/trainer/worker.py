@@ -20,8 +20,9 @@ from services.trainer.evaluate import evaluate
 from services.trainer.export import export
 from services.trainer.features import with_head
 from services.trainer.lineage import lineage_of
-from services.trainer.methods import TRAINED, Session
+from services.trainer.methods import best_candidate
 from services.trainer.parity import parity
+from services.trainer.session import TRAINED, Session
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
@@ -61,7 +62,7 @@ def train(task: Task) -> ModelManifest:
 
     state = origin(spec.init_from) if spec.init_from else None
     session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
-    best = session.best()
+    best = best_candidate(session)
     return publish(task, dataset, files, best, str(reference), spec)
 
 

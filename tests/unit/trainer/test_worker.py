@@ -12,7 +12,7 @@ from contract.errors import BadModel, Draining, JobFailed
 from contract.models import METADATA_KEY, ModelCard
 from contract.training import ModelManifest
 from contract.variants import serving_artifact
-from services.trainer import methods
+from services.trainer import descent
 from services.trainer.worker import train
 from tests.support.training_task import CLASSES, MemoryTask
 
@@ -133,7 +133,7 @@ def test_layers_that_do_not_fit_the_images_are_rejected(tmp_path: Path) -> None:
 
 
 def test_gpu_out_of_memory_error_suggests_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(methods.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(descent.training, "train", interrupt(torch.OutOfMemoryError("CUDA out of memory")))
 
     with pytest.raises(JobFailed, match="smaller batch_size"):
         train(MemoryTask(tmp_path))
