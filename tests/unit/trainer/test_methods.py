@@ -11,7 +11,7 @@ import torch
 
 from contract.errors import BadModel, Draining
 from contract.training import ModelManifest
-from services.trainer import decisions, features, methods, worker
+from services.trainer import decisions, features, methods, state, worker
 from services.trainer.features import export_body
 from services.trainer.state import State
 from services.trainer.variants import Variants
@@ -30,7 +30,7 @@ def started(folder: Path, **spec: Any) -> MemoryTask:
 @pytest.fixture(scope="module", autouse=True)
 def _bodies_are_exported_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "export_body", CachedExport(export_body))
+        patch.setattr(state, "export_body", CachedExport(export_body))
         yield
 
 
@@ -88,11 +88,11 @@ def test_features_are_computed_once(probed: Finished, tmp_path: Path, monkeypatc
 
 def test_a_model_is_trained_further_with_one_class_more(probed: Finished, tmp_path: Path) -> None:
     first, manifest = probed
-    state = State.from_bytes("m@1", first.objects.read(manifest.state))
+    stored = State.from_bytes("m@1", first.objects.read(manifest.state))
 
-    network = state.network((3, 8, 8), (*CLASSES, "wasp"))
+    network = stored.network((3, 8, 8), (*CLASSES, "wasp"))
 
-    torch.testing.assert_close(network.head.weight[:3], state.weights["head.weight"])
+    torch.testing.assert_close(network.head.weight[:3], stored.weights["head.weight"])
     assert not network.head.weight[3].any()
 
 
