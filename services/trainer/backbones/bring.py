@@ -38,22 +38,22 @@ def bring_backbone(task: Task) -> BackboneManifest:
 def _from_tensors(task: Task, spec: BackboneSpec, upload: ObjectRef, file: Path) -> BackboneManifest:
     task.report(0.3, "checking the tensors")
     images = spec.preprocessing
-    found = fit(
+    matched = fit(
         read_tensors(file),
         spec.architecture,
         CHANNELS[images.mode] if images else 3,
         images.size if images else None,
     )
-    taken = _images(images, found)
-    network = load(found)
+    taken = _images(images, matched)
+    network = load(matched)
     features = _features(network.features, taken)
-    state = State(spec.backbone, found.blueprint, network.state_dict(), taken.mean, taken.std)
+    state = State(spec.backbone, matched.blueprint, network.state_dict(), taken.mean, taken.std)
     return BackboneManifest(
         format="safetensors",
         file=task.put("state.safetensors", state.to_bytes()),
         sha256=upload.sha256,
         size_bytes=upload.size,
-        architecture=found.architecture,
+        architecture=matched.architecture,
         images=taken,
         features=features,
         parameters=parameters(network.body),
@@ -61,16 +61,16 @@ def _from_tensors(task: Task, spec: BackboneSpec, upload: ObjectRef, file: Path)
     )
 
 
-def _images(images: BackboneInput | None, found: Fit) -> BackboneImages:
+def _images(images: BackboneInput | None, matched: Fit) -> BackboneImages:
     """Return the images that the network takes; raises BadModel if the metadata does not say it."""
-    height, width = found.blueprint.resize or (0, 0)
-    known = BUILT_IN.get(found.architecture)
+    height, width = matched.blueprint.resize or (0, 0)
+    known = BUILT_IN.get(matched.architecture)
     if images is None and known is not None:
         return BackboneImages(size=(height, width), mode="RGB", mean=(known.mean,) * 3, std=(known.std,) * 3)
     if images is None or (images.size is None and known is None):
         raise BadModel(
-            f"the network is a {found.architecture}; add the images that it was trained with to the metadata, such as "
-            f"{NEEDED}"
+            f"the network is a {matched.architecture}; add the images that it was trained with to the metadata, such "
+            f"as {NEEDED}"
         )
     return described(images, (height, width))
 
