@@ -128,6 +128,14 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     assert "none does not exist" in result.stderr
 
 
+def test_an_empty_path_is_not_the_current_folder(server: Server) -> None:
+    result = run("")
+
+    assert result.exit_code == 1
+    assert "The path is empty." in result.stderr
+    assert not server.requests
+
+
 def test_a_failed_preprocessing_is_an_error(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = job(JobState.FAILED, error={"code": "bad_dataset", "message": "no images were found"})
     other = Server(httpx.Response(202, json=job()), httpx.Response(200, json=failed))
