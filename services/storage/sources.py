@@ -91,7 +91,8 @@ class SourcePrefix:
     def list(self, most: int) -> tuple[SourceObject, ...]:
         """Return all objects in the order of their keys.
 
-        Raise BadArchive if there are more than `most`, NotFound if there is no such bucket or no right to read it.
+        Raise BadArchive if there are more than `most`, NotFound if there is none, no such bucket, or no
+        right to read it.
         """
         objects: list[SourceObject] = []
         with self._mapped_errors():
@@ -102,6 +103,8 @@ class SourcePrefix:
                     objects.append(SourceObject(item.object_name, item.size or 0, item.etag or ""))
                 if len(objects) > most:
                     raise BadArchive(f"the source has over {most} objects; name a longer prefix")
+        if not objects:
+            raise NotFound(f"the bucket {self._bucket} has no objects below {self.prefix or 'its root'}")
         return tuple(sorted(objects))
 
     def read(self, item: SourceObject, most: int | None = None) -> bytes:

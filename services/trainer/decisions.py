@@ -217,4 +217,5 @@ def _augmentation(recipe: Recipe, facts: Facts) -> str:
 def _balance_reason(recipe: Recipe, facts: Facts) -> str:
     counts = [count for count in facts.counts if count] or [0]
     sizes = f"the largest class has {max(counts):,} training images and the smallest {min(counts):,}"
-    return f"{sizes}, a difference of {'over' if recipe.class_weights == 'balanced' else 'up to'} {IMBALANCE} times"
+    factor = "over" if recipe.class_weights == "balanced" else "not over"
+    return f"{sizes}, which is {factor} {IMBALANCE} times as many"

@@ -45,10 +45,13 @@ def _resumed(session: Session, plan: decisions.Plan, checkpoint: Checkpoint) -> 
 def _chosen(session: Session, plan: decisions.Plan, candidates: list[Candidate], because: str) -> Candidate:
     """Return the best candidate, with the reasons for its method and its start."""
     best = max(candidates, key=lambda candidate: candidate.rank)
+    wanted = session.spec.method
+    if wanted is not None:
+        because = f"the request says {wanted}, and {_instead(candidates)}"
     if len(candidates) > 1:
         compared = ", ".join(f"{c.label} {c.accuracy or 0:.1%}" for c in candidates)
         because = f"validation accuracy: {compared}; {because}"
-    choices = [Choice(what="method", value=best.method, because=because)] if session.spec.method is None else []
+    choices = [Choice(what="method", value=best.method, because=because)] if wanted != best.method else []
     if plan.start and session.spec.init_from is None and best.method != "scratch":
         because = "a network that has seen a million photos needs few of yours"
         choices.append(Choice(what="init_from", value=plan.start, because=because))
@@ -60,6 +63,11 @@ def _chosen(session: Session, plan: decisions.Plan, candidates: list[Candidate],
         epochs=candidates[-1].epochs if best.unchanged else best.epochs,
         training_images=session.training_images,
     )
+
+
+def _instead(candidates: list[Candidate]) -> str:
+    """Return why another method than that of the request has the best model."""
+    return "this is better" if len(candidates) > 1 else "it was asked to stop before that began"
 
 
 def _tried(session: Session, candidates: list[Candidate]) -> tuple[Method, str]:

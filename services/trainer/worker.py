@@ -115,12 +115,17 @@ def publish(
         decisions=(*best.choices, *calibration.decisions, *variants.decisions),
         unknown_below=calibration.unknown_below,
         training_images=best.training_images,
-        lineage=lineage_of(spec, dataset, best.device, parent=spec.init_from),
+        lineage=lineage_of(spec, dataset, best.device, parent=spec.init_from or chosen_start(best)),
         variants=variants.variants,
         serving=variants.serving,
         state=task.put("state.safetensors", state.to_bytes()) if state else None,
         features=best.features,
     )
+
+
+def chosen_start(best: Candidate) -> str | None:
+    """Return the backbone that the training chose to start from, None if it started from random weights."""
+    return next((str(choice.value) for choice in best.choices if choice.what == "init_from"), None)
 
 
 def state_of_model(task: Task, name: str, shape: tuple[int, int, int]) -> State:

@@ -127,6 +127,8 @@ def upload(
     from tidepool.client.folder import dataset_name
     from tidepool.errors import UserFacingError
 
+    if not source:  # Path("") is the current folder
+        _fail("The path is empty. Name a folder of images, or a zip or tar of one.")
     if not source.startswith(S3) and not Path(source).exists():
         _fail(f"{source} does not exist. Name a folder of images, or a zip or tar of one.")
     level = int(class_level) if class_level and class_level.isdecimal() else class_level

@@ -7,8 +7,9 @@ from typing import Any
 from rich.console import Console
 
 from contract.choices import Choice
-from contract.datasets import DatasetWarning
+from contract.datasets import DatasetWarning, Rejected
 from contract.kinds.preprocess import PreprocessResult
+from contract.references import Reference
 from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 
@@ -32,11 +33,12 @@ def upload(console: Console, client: Client, source: str, name: str, spec: dict[
                 )
         with display.step("Preprocessing") as update:
             job = client.wait(job.id, lambda job: update(job.progress.fraction, job.progress.message or str(job.state)))
-    print_result(console, PreprocessResult.model_validate(job.result))
+    result = PreprocessResult.model_validate(job.result)
+    print_result(console, result, _rejected_files(client, result.dataset) if result.rejected else ())
 
 
-def print_result(console: Console, result: PreprocessResult) -> None:
-    """Print classes, counts, warnings and decisions."""
+def print_result(console: Console, result: PreprocessResult, rejected: Sequence[Rejected] = ()) -> None:
+    """Print classes, counts, files that were left out, warnings and decisions."""
     counts = result.counts
     channels, height, width = result.shape
     lines = [
@@ -46,9 +48,21 @@ def print_result(console: Console, result: PreprocessResult) -> None:
         f"  prepared as {width} by {height} pixels in {'color' if channels > 1 else 'gray'}",
     ]
     if result.rejected:
-        lines.append(f"  {result.rejected} files were left out; the dataset's page says why")
+        lines.append(f"  {'1 file was' if result.rejected == 1 else f'{result.rejected:,} files were'} left out:")
+        lines += [f"    {rejected_file.file}: {rejected_file.reason}" for rejected_file in rejected[:MOST_EXAMPLES]]
+        if result.rejected > MOST_EXAMPLES:
+            lines.append(f"    all of them: GET {_path(Reference.parse(result.dataset))}, under rejected_files")
     for line in (*lines, *_warnings(result.warnings), *_decisions(result.decisions)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _rejected_files(client: Client, dataset: str) -> Sequence[Rejected]:
+    reference = Reference.parse(dataset)
+    return client.dataset(reference.name, reference.version or 1).rejected_files
+
+
+def _path(reference: Reference) -> str:
+    return f"/v1/datasets/{reference.name}/versions/{reference.version}"
 
 
 def _warnings(warnings: Sequence[DatasetWarning]) -> list[str]:
@@ -62,11 +76,14 @@ def _warnings(warnings: Sequence[DatasetWarning]) -> list[str]:
 
 def _decisions(decisions: Sequence[Choice]) -> list[str]:
     lines = ["Decided from the images:"] if decisions else []
-    return lines + [f"  {choice.what} = {_value(choice.value)}, because {choice.because}" for choice in decisions]
+    return lines + [f"  {choice.what} = {_value(choice)}, because {choice.because}" for choice in decisions]
 
 
-def _value(value: Any) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _value(choice: Choice) -> str:
+    if choice.what == "image.size" and isinstance(choice.value, list | tuple):
+        height, width = choice.value
+        return f"{width} wide and {height} high"
+    return str(choice.value)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ class Stack:
             plan = draw_plan()
             plan.save(self.home.plan_file)
             try:
-                self._wait(self._start_supervisor(), on_reports, time.monotonic() + limit)
+                self._wait(self._start_supervisor(), on_reports, limit)
             except BaseException:
                 self.down()
                 raise
@@ -89,18 +89,22 @@ class Stack:
         self._supervisor.write(supervisor.pid)
         return supervisor
 
-    def _wait(self, supervisor: subprocess.Popen[bytes], on_reports: OnReports, deadline: float) -> None:
-        while supervisor.poll() is None and time.monotonic() < deadline:
+    def _wait(self, supervisor: subprocess.Popen[bytes], on_reports: OnReports, limit: float) -> None:
+        deadline, problem = time.monotonic() + limit, "did not become ready; see its log"
+        while supervisor.poll() is None:
             reports = load_reports(self.home.state_file)
             on_reports(reports)
             if reports and all(report.state.settled for report in reports):
                 return
             if any(report.restarts >= MAX_RESTARTS for report in reports):
                 break
+            if time.monotonic() >= deadline:
+                problem = f"was not ready within {limit:.0f} s; if the machine is busy, try again, or see its log"
+                break
             time.sleep(POLL_S)
         name = _culprit(load_reports(self.home.state_file))
         log = self.home.log(name)
-        raise StackFailed(f"{name} did not become ready; see its log: {log}", last_lines(log, TAIL))
+        raise StackFailed(f"{name} {problem}: {log}", last_lines(log, TAIL))
 
 
 def _culprit(reports: Sequence[ComponentReport]) -> str:

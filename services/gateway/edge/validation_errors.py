@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.base import Frozen
+from contract.base import NAME_PATTERN, Frozen
+from contract.references import REFERENCE_PATTERN
 
 
 class Fault(Frozen):
@@ -26,6 +27,12 @@ _MESSAGES = {
     "union_tag_not_found": "Field {discriminator} required",
 }
 
+# Replaces "String should match pattern …".
+_NAME = "1 to 63 lower-case letters, digits, '.', '_' and '-', the first a letter or a digit"
+_PATTERNS = {
+    NAME_PATTERN: f"A name has {_NAME}",
+    REFERENCE_PATTERN: f"A reference is a name, such as pets, pets@3 or pets@production; a name has {_NAME}",
+}
 
 _INPUT = "Input should be "
 
@@ -52,7 +59,8 @@ def _joined(messages: Sequence[str]) -> str:
 
 def _fault_of(error: Mapping[str, Any], body: Any) -> Fault:
     template = _MESSAGES.get(error["type"])
-    message = template.format(**error.get("ctx", {})) if template else error["msg"]
+    context = error.get("ctx", {})
+    message = template.format(**context) if template else _PATTERNS.get(context.get("pattern"), error["msg"])
     return Fault(where=field_path(error["loc"], body, missing=error["type"] == "missing"), message=message)
 
 

@@ -50,7 +50,8 @@ def _data(manifest: ModelManifest, dataset: DatasetVersion | None) -> Iterator[s
         counts = dataset.counts
         yield f"{counts.train:,} images for training, {counts.val:,} for validation and {counts.test:,} for the test."
         if dataset.rejected:
-            yield f"{dataset.rejected:,} files of the upload could not be used."
+            files = "1 file" if dataset.rejected == 1 else f"{dataset.rejected:,} files"
+            yield f"{files} of the upload could not be used."
         yield from ["", *(f"- {text(warning.message)}" for warning in dataset.warnings), ""]
     if manifest.best_epoch is not None:
         yield f"The weights are those of epoch {manifest.best_epoch} of {len(manifest.epochs)}, the best on validation."

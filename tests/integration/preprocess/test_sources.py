@@ -74,6 +74,12 @@ def test_an_object_that_changes_meanwhile_is_noticed(client: Minio) -> None:
         prefix.read(item)
 
 
+@pytest.mark.usefixtures("client")
+def test_a_prefix_without_objects_is_refused() -> None:
+    with pytest.raises(NotFound, match="the bucket photos has no objects below cats/"):
+        SourcePrefix.from_environment(S3Source(s3=f"s3://{BUCKET}/cats")).list(100)
+
+
 def test_too_many_objects_are_refused(client: Minio) -> None:
     with pytest.raises(BadArchive, match="over 5 objects"):
         SourcePrefix.from_environment(SOURCE).list(5)

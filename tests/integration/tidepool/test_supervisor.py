@@ -81,10 +81,16 @@ def test_a_crashing_component_fails_the_start_with_its_log(stack: Stack) -> None
     assert marked(stack.home) == []
 
 
+def test_a_component_that_starts_slowly_fails_the_start_as_such(stack: Stack) -> None:
+    with pytest.raises(StackFailed, match="worker was not ready within 5 s; if the machine is busy, try again"):
+        stack.up(lambda: plan(python("worker", SLEEP, probe="tcp://127.0.0.1:1")), limit=5)
+    assert marked(stack.home) == []
+
+
 def test_a_missing_command_fails_the_start(stack: Stack) -> None:
     component = python("worker", SLEEP, probe="tcp://127.0.0.1:1").model_copy(update={"command": ("no-such-command",)})
     with pytest.raises(StackFailed, match="worker") as failure:
-        stack.up(lambda: plan(component), limit=1)
+        stack.up(lambda: plan(component), limit=5)
     assert "no-such-command: No such file" in failure.value.log
 
 

@@ -111,6 +111,16 @@ def test_given_fields_are_kept_and_not_decided() -> None:
     assert decided == {"optimizer", "schedule", "label_smoothing", "epochs"}
 
 
+@pytest.mark.parametrize(("smallest", "words"), [(50, "not over 50 times as many"), (10, "over 50 times as many")])
+def test_the_reason_of_class_weights_compares_the_classes(smallest: int, words: str) -> None:
+    facts = Facts((1, 28, 28), (2_000, smallest))
+
+    choices = decisions.choices(spec_of(), scratch(spec_of(), facts), facts)
+
+    because = next(choice.because for choice in choices if choice.what == "class_weights")
+    assert because == f"the largest class has 2,000 training images and the smallest {smallest}, which is {words}"
+
+
 def test_grey_images_are_not_mirrored_and_rare_classes_count_more() -> None:
     recipe = scratch(spec_of(), Facts((1, 28, 28), (2_000, 10)))
 

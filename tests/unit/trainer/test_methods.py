@@ -1,6 +1,7 @@
 """A training of which the request says nothing but the dataset, and trainings that start from its model."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from contract.errors import BadModel, Draining
 from contract.training import ModelManifest
 from services.trainer import decisions, features, methods, state, worker
+from services.trainer.candidates import Candidate
+from services.trainer.descent import descend
 from services.trainer.features import export_body
 from services.trainer.state import State
 from services.trainer.variants import Variants
@@ -62,6 +65,8 @@ def test_a_probe_is_a_whole_model(probed: Finished) -> None:
     assert manifest.preprocessing.image.size == (8, 8)
     assert manifest.onnx.parity_max_abs_diff < 1e-2
     assert {"init_from", "penalty"} <= set(values(manifest))
+    assert manifest.lineage is not None
+    assert manifest.lineage.parent == values(manifest)["init_from"] == "lite0"
     assert [variant.name for variant in manifest.variants] == ["fp32", "fp16", "int8"]
     assert manifest.training_images.judged == 60
     assert manifest.training_images.accuracy > 0.9
@@ -151,3 +156,20 @@ def test_with_head_keeps_the_labels_of_the_card(probed: Finished) -> None:
     assert [output.name for output in graph.output] == ["logits"]
     assert graph.output[0].type.tensor_type.shape.dim[1].dim_value == len(CLASSES)
     assert np.prod(graph.initializer[-1].dims) == len(CLASSES)
+
+
+@pytest.mark.usefixtures("_no_variants")
+def test_a_probe_that_is_better_than_the_fine_tuning_of_the_request_is_a_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never_better(*arguments: Any) -> Candidate:
+        return replace(descend(*arguments), accuracy=0.0)
+
+    monkeypatch.setattr(methods, "descend", never_better)
+
+    manifest = train(started(tmp_path, method="fine_tune", epochs=1))
+
+    assert manifest.best_epoch is None
+    method = next(choice for choice in manifest.decisions if choice.what == "method")
+    assert method.value == "probe"
+    assert "the request says fine_tune, and this is better" in method.because

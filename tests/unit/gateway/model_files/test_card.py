@@ -86,6 +86,8 @@ def test_the_card_counts_the_images_of_a_dataset_that_still_exists() -> None:
     counts = DATASET_MANIFEST.counts
     assert f"{counts.train:,} images for training" in card_of(REFERENCE, MODEL_MANIFEST, dataset)
     assert "images for training" not in card_of(REFERENCE, MODEL_MANIFEST)
+    one = dataset.model_copy(update={"rejected": 1})
+    assert "\n1 file of the upload could not be used.\n" in card_of(REFERENCE, MODEL_MANIFEST, one)
 
 
 def test_the_python_and_the_curl_of_the_card_name_the_model() -> None:

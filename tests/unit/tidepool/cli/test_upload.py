@@ -20,7 +20,7 @@ RESULT = {
     "dataset": "pets@3",
     "classes": ["cat", "dog"],
     "counts": {"train": 80, "val": 10, "test": 10},
-    "rejected": 2,
+    "rejected": 4,
     "shape": [3, 224, 224],
     "warnings": [
         {
@@ -31,7 +31,14 @@ RESULT = {
             "advice": "remove the copies",
         }
     ],
-    "decisions": [{"what": "image.size", "value": [224, 224], "because": "most images are larger"}],
+    "decisions": [{"what": "image.size", "value": [36, 40], "because": "most images are larger"}],
+}
+REJECTED = ("cat/broken.png", "dog/cut.png", "dog/empty.jpg", "notes.txt")
+DATASET = {
+    **{"name": "pets", "version": 3, "job": "j1", "created_at": "2026-01-01T00:00:00Z", "classes": ["cat", "dog"]},
+    **{"image": {"size": [36, 40], "mode": "RGB"}, "shape": [3, 36, 40], "mean": [0.5] * 3, "std": [0.5] * 3},
+    **{"counts": RESULT["counts"], "counts_by_class": {}, "thumbnails": [], "rejected": 4},
+    "rejected_files": [{"file": file, "reason": f"reason of {file}"} for file in REJECTED],
 }
 
 
@@ -42,6 +49,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         httpx.Response(202, json=job()),
         httpx.Response(200, json=job(JobState.RUNNING)),
         httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT)),
+        httpx.Response(200, json=DATASET),
     )
     monkeypatch.setattr("tidepool.client.client.POLL_S", 0)
     monkeypatch.setattr(connection, "connect", lambda _: server.client)
@@ -73,12 +81,29 @@ def test_a_folder_is_uploaded_and_its_result_explained(server: Server, folder: P
         "Dataset pets@3 is ready.",
         "2 classes: cat, dog",
         "80 images to train, 10 to validate, 10 to test",
-        "2 files were left out",
+        "4 files were left out:",
+        "cat/broken.png: reason of cat/broken.png",
+        "all of them: GET /v1/datasets/pets/versions/3, under rejected_files",
         "5 images are in the dataset more than once (cat/1.jpg, cat/2.jpg, cat/3.jpg, …)",
         "What to do: remove the copies",
-        "image.size = 224 × 224, because most images are larger",
+        "image.size = 40 wide and 36 high, because most images are larger",
     ):
         assert text in result.output
+    assert "notes.txt" not in result.output
+
+
+def test_one_file_that_was_left_out_is_named(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Server(
+        httpx.Response(202, json=job()),
+        httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT | {"rejected": 1})),
+        httpx.Response(200, json=DATASET | {"rejected": 1, "rejected_files": DATASET["rejected_files"][:1]}),
+    )
+    monkeypatch.setattr(connection, "connect", lambda _: other.client)
+
+    output = run(folder).output
+
+    assert "1 file was left out:\n    cat/broken.png: reason of cat/broken.png\n" in output
+    assert "all of them" not in output
 
 
 def test_an_archive_is_uploaded_with_a_name_and_a_class_level(server: Server, tmp_path: Path) -> None:
@@ -101,6 +126,14 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "none does not exist" in result.stderr
+
+
+def test_an_empty_path_is_not_the_current_folder(server: Server) -> None:
+    result = run("")
+
+    assert result.exit_code == 1
+    assert "The path is empty." in result.stderr
+    assert not server.requests
 
 
 def test_a_failed_preprocessing_is_an_error(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
