@@ -5,6 +5,7 @@ import os
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,6 +40,9 @@ from worker.task import Handler
 BEAT_S = 5.0
 
 log = structlog.get_logger()
+
+# The fork server has imported the service's main module, which multiprocessing runs again in each attempt.
+warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
 
 
 class StopEarly:

@@ -145,7 +145,7 @@ def unchanged(session: Session, plan: decisions.Plan) -> list[Candidate]:
             network=network,
             blueprint=state.blueprint.of_images(data.shape, data.classes),
             data=data,
-            choices=(Choice(what="epochs", value=0, because=because),),
+            choices=(Choice(what="weights", value=state.name, because=because),),
             accuracy=accuracy,
             loss=loss,
         )
