@@ -10,8 +10,8 @@ from services.trainer.worker import train
 from worker.replica import serve
 
 if __name__ == "__main__":
-    # Each attempt is a separate process. Idle OpenMP threads spin for microseconds and then yield their core: without
-    # spinning, small batches take twice as long, and with the default, training on shared cores takes eight times as long.
+    # Each attempt is a separate process. Idle OpenMP threads spin for microseconds and then yield their core. Without
+    # spinning, small batches take twice as long; with the default, training on shared cores takes eight times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     handlers = {JobKind.TRAIN: train, JobKind.BACKBONE: bring_backbone}
     serve("trainer", handlers=handlers, gpu=lambda: 0 if torch.cuda.is_available() else None)
