@@ -77,16 +77,15 @@ def test_a_graph_is_never_fine_tuned(tmp_path: Path) -> None:
     assert values(train(task))["method"] == "probe"
 
 
-@pytest.mark.parametrize(("fields", "method"), [({}, "probe"), ({"method": "fine_tune", "epochs": 1}, "fine_tune")])
-def test_weights_are_probed_or_fine_tuned(tmp_path: Path, fields: dict[str, object], method: str) -> None:
+@pytest.mark.parametrize(("fields", "epochs"), [({}, 0), ({"method": "fine_tune", "epochs": 1}, 1)])
+def test_weights_are_probed_or_fine_tuned(tmp_path: Path, fields: dict[str, object], epochs: int) -> None:
     task = MemoryTask(tmp_path, auto=True, init_from="mine@1", **fields)
     kept(task, cnn_state().to_bytes())
 
     manifest = train(task)
 
     assert manifest.preprocessing.mean == MEANS
-    assert values(manifest).get("method", "fine_tune") == method
-    assert bool(task.reported) == (method == "fine_tune")  # metrics of epochs
+    assert len(task.reported) == epochs  # their metrics
     trained = State.from_bytes("net@1", task.objects.read(manifest.state))
     assert trained.labels == CLASSES
     assert (trained.blueprint.resize, trained.blueprint.channels) == ((16, 16), 3)
