@@ -1,6 +1,7 @@
 """Publishes models and a dataset with splits, an index and originals, and runs evaluations."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,8 @@ def result(job: Job) -> EvaluateResult:
 
 def output(stores: Stores, job: Job, folder: Path) -> Path:
     return fetch(stores.objects, stores.of(DEFAULT_PROJECT).jobs.output(job.id), folder / "output")
+
+
+def rows(stores: Stores, job: Job, folder: Path) -> list[dict[str, object]]:
+    """Return the rows of a report's JSONL file."""
+    return [json.loads(line) for line in output(stores, job, folder).read_text().splitlines()]
