@@ -1,6 +1,7 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
+from functools import cache
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import BadModel
@@ -55,6 +56,7 @@ def train(task: Task) -> ModelManifest:
     )
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
 
+    @cache
     def origin(name: str) -> State | Graph:
         if name in BACKBONE_NAMES:
             return State.of_backbone(name, data.shape, BACKBONES[name].side_for(data.shape), data.classes)
