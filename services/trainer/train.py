@@ -1,5 +1,6 @@
 """The training loop. It does not depend on jobs, the database or the object store."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def train(
         loss_sum, seen = train_epoch(learner, data, number, clock, on_batch=report)
         report_validation = partial(report, clock.progress(number, 0.0), loss_sum, seen)
         val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
-        if not (val_loss or 0.0) < LARGEST_LOSS:
+        if not math.isfinite(val_loss or 0.0):  # a large one is normal for a network that was stopped after a few steps
             raise diverged(recipe, f"the loss on the validation split is {val_loss:g} after epoch {number}")
         epoch = Epoch(
             epoch=number,

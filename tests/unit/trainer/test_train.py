@@ -211,6 +211,17 @@ def test_a_budget_ends_the_training_within_an_epoch(tmp_path: Path) -> None:
     assert [epoch.epoch for epoch in epochs] == [1]
 
 
+def test_a_training_stopped_after_a_few_steps_has_not_diverged(tmp_path: Path) -> None:
+    spec = recipe(batch_size=2, schedule="constant")
+
+    trained = train(
+        spec, training_data(tmp_path), on_step=lambda *_: None, on_epoch=lambda _: None, stop_early=lambda: True
+    )
+
+    # The running statistics of one batch fit no other images: the loss on validation is about 10 million here.
+    assert [epoch.epoch for epoch in trained.epochs] == [1]
+
+
 def test_training_starts_from_a_network_and_can_freeze_its_body(tmp_path: Path) -> None:
     data = training_data(tmp_path)
     first = Run(recipe(epochs=1), data).trained.model
