@@ -36,10 +36,12 @@ def serve(
     handlers: Mapping[JobKind, Handler] | None = None,
     setup: Setup | None = None,
     gpu: Callable[[], int | None] = lambda: None,
+    preload: Sequence[str] = (),
 ) -> None:
     """Run jobs with `handlers`, answer batches with the handler that `setup` returns, or both, until SIGTERM.
 
-    `gpu` returns the number, among the GPUs visible to CUDA, of the one in use, or None.
+    `gpu` returns the number, among the GPUs visible to CUDA, of the one in use, or None. The process that attempts are
+    forked from imports the modules `preload` as soon as it starts.
     """
     start_telemetry(pool, TelemetrySettings())
     settings = BrokerSettings()
@@ -55,7 +57,7 @@ def serve(
     if setup is not None:
         tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
         queues.append(wakeups)
-    worker = Worker(handlers or {}, stores, jobs)
+    worker = Worker(handlers or {}, stores, jobs, preload)
     if setup is None:  # a replica that mostly answers batches saves the memory until its first job
         worker.warm_up()
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))

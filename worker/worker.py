@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 
 import structlog
@@ -34,7 +34,10 @@ ATTEMPT_SECONDS = Histogram(
 class Worker:
     """Runs the jobs of the kinds it has handlers for, one at a time, from a thread."""
 
-    def __init__(self, handlers: Mapping[JobKind, Handler], stores: Stores, busy: Busy) -> None:
+    def __init__(
+        self, handlers: Mapping[JobKind, Handler], stores: Stores, busy: Busy, preload: Sequence[str] = ()
+    ) -> None:
+        """`preload` names modules that the handlers import only when they need them."""
         self._handlers = handlers
         self._stores = stores
         self._busy = busy
@@ -45,7 +48,7 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # Imported once by the fork server, so that an attempt starts in milliseconds.
-        modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values())}
+        modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values()), *preload}
         self._processes.set_forkserver_preload(sorted(modules | _main_module()))
 
     def start(self) -> None:

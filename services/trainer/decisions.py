@@ -172,13 +172,27 @@ def balance(facts: Facts) -> str:
     return "balanced" if counts and max(counts) > IMBALANCE * min(counts) else "none"
 
 
+def hopeless(trial: float, probe: float) -> bool:
+    """Return whether to end the trial after half of its epochs, given the validation accuracies so far.
+
+    It then makes 1.5 times as many errors as are worth a full training. On seven data sets, the trials that were worth
+    one made at most 0.94 times as many by then, the others at least 1.96 times as many.
+    """
+    return probe < 1 and 1 - trial > 1.5 * _worth(probe)
+
+
 def worth_training(trial: float, probe: float) -> bool:
     """Return whether a full training from scratch may beat the probe, given their validation accuracies.
 
     A full training is assumed to make at least half the errors of the trial; a probe without errors cannot be beaten.
     Photos of clothes: 70 % in the trial, 78 % in full, 90 % with the probe.
     """
-    return probe < 1 and (1 - trial) / 2 <= (1 - probe) + 0.01
+    return probe < 1 and 1 - trial <= _worth(probe)
+
+
+def _worth(probe: float) -> float:
+    """Return the share of errors that a trial worth a full training makes at most."""
+    return 2 * (1 - probe + 0.01)
 
 
 def choices(spec: TrainSpec, recipe: Recipe, facts: Facts) -> tuple[Choice, ...]:

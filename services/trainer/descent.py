@@ -24,22 +24,29 @@ from services.trainer.session import TRAINED, TRIED, Session
 from services.trainer.state import with_probe
 
 
-def short_training(session: Session) -> Candidate:
-    """Train a small network from scratch for a few epochs."""
+def short_training(session: Session, probe: float | None) -> Candidate:
+    """Train a small network from scratch for a few epochs; end it halfway if it is far behind the probe's accuracy."""
     recipe = decisions.trial(session.spec, session.facts)
     data = session.data.shrunk(recipe.shrink)
+    behind = False
+
+    def on_epoch(checkpoint: Checkpoint) -> None:
+        nonlocal behind
+        accuracy = checkpoint.epochs[-1].val_accuracy
+        if len(checkpoint.epochs) == recipe.epochs // 2 and accuracy is not None and probe is not None:
+            behind = decisions.hopeless(accuracy, probe)
+
     trained = training.train(
         recipe,
         data,
         on_step=lambda progress, _: session.task.report(
             EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
         ),
-        on_epoch=lambda _: None,
-        stop_early=lambda: session.task.stop_early,
+        on_epoch=on_epoch,
+        stop_early=lambda: behind or session.task.stop_early,
     )
-    return _descended(
-        session, "scratch", recipe, data, trained, blueprint_of(recipe, data), "short training from scratch"
-    )
+    label = "half of a short training from scratch" if behind else "short training from scratch"
+    return _descended(session, "scratch", recipe, data, trained, blueprint_of(recipe, data), label)
 
 
 def descend(session: Session, method: Method, start: str | None, head: Probe | None) -> Candidate:

@@ -9,9 +9,11 @@ from services.trainer.backbones.bring import bring_backbone
 from services.trainer.worker import train
 from worker.replica import serve
 
+EXPORTER = ("onnxscript", "torch._dynamo")  # what torch.onnx.export imports in its first call, in two seconds
+
 if __name__ == "__main__":
     # Each attempt is a separate process. Idle OpenMP threads spin for microseconds and then yield their core. Without
     # spinning, small batches take twice as long; with the default, training on shared cores takes eight times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     handlers = {JobKind.TRAIN: train, JobKind.BACKBONE: bring_backbone}
-    serve("trainer", handlers=handlers, gpu=lambda: 0 if torch.cuda.is_available() else None)
+    serve("trainer", handlers, gpu=lambda: 0 if torch.cuda.is_available() else None, preload=EXPORTER)

@@ -37,7 +37,7 @@ def _resumed(session: Session, plan: decisions.Plan, checkpoint: Checkpoint) -> 
         session.training_images = TrainingImages.model_validate_json(checkpoint.training_images)
     candidates = [probed(session, plan.start or "", head, None)] if head else unchanged(session, plan)
     if plan.trial and method == "scratch":
-        candidates.append(short_training(session))
+        candidates.append(short_training(session, candidates[0].accuracy))
     candidates.append(descend(session, method, checkpoint.recipe.start, head))
     return candidates, plan.because or "the method was decided before the training was interrupted"
 
@@ -77,7 +77,7 @@ def _tried(session: Session, candidates: list[Candidate]) -> tuple[Method, str]:
         return "probe", "without a validation split, nothing else can be compared"
     if session.task.stop_early:
         return "probe", "the training was asked to stop early"
-    candidates.append(short_training(session))
+    candidates.append(short_training(session, probe_accuracy))
     if decisions.worth_training(candidates[1].accuracy or 0.0, probe_accuracy):
         return "scratch", "the short training is close enough to try a full one"
     return "fine_tune" if session.spec.budget else "probe", "the short training is too far behind to try a full one"

@@ -4,7 +4,7 @@ import pytest
 
 from contract.training import Augment
 from services.trainer import decisions
-from services.trainer.decisions import Facts, fine_tune, plan, scratch, trial, worth_training
+from services.trainer.decisions import Facts, fine_tune, hopeless, plan, scratch, trial, worth_training
 from tests.support.training_data import spec_of
 
 PHOTOS = Facts((3, 224, 224), (300,) * 10)
@@ -107,6 +107,14 @@ def test_the_trial_keeps_the_batch_size_and_optimizer_of_the_request() -> None:
 )
 def test_a_trial_far_behind_is_not_continued(trial: float, probe: float, worth: bool) -> None:
     assert worth_training(trial, probe) is worth
+
+
+@pytest.mark.parametrize(
+    ("half", "probe", "ends"),
+    [(0.557, 0.897, True), (0.7, 0.897, False), (0.95, 0.983, False), (0.738, 0.975, True), (0.9, 1.0, False)],
+)
+def test_a_trial_ends_halfway_if_it_cannot_catch_up(half: float, probe: float, ends: bool) -> None:
+    assert hopeless(half, probe) is ends
 
 
 def test_given_fields_are_kept_and_not_decided() -> None:

@@ -148,6 +148,20 @@ def test_the_trial_decides_and_a_drained_job_keeps_the_probe(tmp_path: Path, mon
     assert manifest.training_images.slowest[0].path.startswith("train/")
 
 
+@pytest.mark.usefixtures("_no_variants")
+def test_a_trial_that_is_far_behind_ends_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "EPOCHS", 16)
+    monkeypatch.setattr(decisions, "hopeless", lambda *_: True)
+    monkeypatch.setattr(decisions, "worth_training", lambda *_: False)
+    task = started(tmp_path)
+
+    manifest = train(task)
+
+    method = next(choice for choice in manifest.decisions if choice.what == "method")
+    assert method.value == "probe"
+    assert ", half of a short training from scratch " in method.because
+
+
 def test_with_head_keeps_the_labels_of_the_card(probed: Finished) -> None:
     task, manifest = probed
 
