@@ -1,40 +1,43 @@
-"""A command that runs an exported model on a file of images, with the same engine that serves it."""
+"""A command that runs an exported model on files of images, with the same engine that serves it."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from services.inference.engine.all_cores import AllCoresModel
-from services.inference.engine.command import print_result
+from services.inference.engine.command import print_results
+
+SUFFIX = ".logits.npy"  # of the files with the answers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the logits float32 (n, classes) of images uint8 (n, channels, height, width); return the exit status.
+    """Write the logits float32 (n, classes) of files of images uint8 (n, channels, height, width).
 
-    Prints the model's signature and the execution provider as one JSON line, or the error on stderr.
+    Reads the paths of .npy files from stdin, a line each, and writes a file beside each, X.logits.npy for X.npy. Prints
+    a JSON line at the start, the model's signature and the execution provider, and one after each file. Returns the
+    exit status; an error ends the command, with a line on stderr.
     """
     parser = argparse.ArgumentParser(prog="python -m services.inference.evaluate")
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("images", type=Path, metavar="IMAGES.npy")
-    parser.add_argument("logits", type=Path, metavar="LOGITS.npy")
     options = parser.parse_args(arguments)
-    return print_result(lambda: _evaluate(options.model, options.images, options.logits))
+    return print_results(_evaluate(options.model, sys.stdin))
 
 
-def _evaluate(model_file: Path, images_file: Path, logits_file: Path) -> dict[str, object]:
-    images = np.load(images_file, mmap_mode="r")
+def _evaluate(model_file: Path, lines: Iterable[str]) -> Iterator[dict[str, object]]:
     model = AllCoresModel(model_file)
-    logits = model.run(images)
-    with logits_file.open("wb") as file:
-        np.save(file, logits)
-    return {
+    yield {
         "inputs": [signature.model_dump() for signature in model.inputs],
         "outputs": [signature.model_dump() for signature in model.outputs],
         "provider": model.provider,
     }
+    for line in lines:
+        file = Path(line.rstrip("\n"))
+        images = np.load(file, mmap_mode="r")
+        np.save(file.with_suffix(SUFFIX), model.run(images))
+        yield {"images": len(images)}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 import logging
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,36 +31,82 @@ class Signature(BaseModel, frozen=True):
     outputs: tuple[TensorSignature, ...]
 
 
+class Runtime:
+    """ONNX Runtime with an ONNX file, in a process that starts with the first run; a context manager that ends it."""
+
+    def __init__(self, model: Path) -> None:
+        self.model = model
+        self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed by __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reload()
+        self._errors.close()
+
+    def reload(self) -> None:
+        """Read the file again in the next run, because it has changed."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def run(self, images: Path) -> NDArray[np.float32]:
+        """Return the logits (n, classes) of a .npy file of uint8 images (n, C, H, W).
+
+        The runtime normalizes the images as in serving. Raises JobFailed if the model does not run.
+        """
+        if self._process is None:
+            self._start()
+        self._answer(f"{images}\n")
+        return np.asarray(np.load(images.with_suffix(".logits.npy")))
+
+    def signature(self) -> Signature:
+        """Return the model's inputs and outputs; raises JobFailed if the runtime does not load the model."""
+        if self._process is None:
+            self._start()
+        return self._signature
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", EVALUATOR, str(self.model)]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, text=True)
+        self._signature = Signature.model_validate_json(self._answer(""))
+
+    def _answer(self, request: str) -> str:
+        """Send a request to the process and return its answer, a line; raises JobFailed if the process ends."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise RuntimeError("the process has not started")
+        with suppress(BrokenPipeError):  # it has ended, so there is no answer
+            process.stdin.write(request)
+            process.stdin.flush()
+        answer = process.stdout.readline()
+        if not answer:
+            self._errors.seek(0)
+            log.error("%s exited with status %s: %s", EVALUATOR, process.wait(), self._errors.read().strip())
+            raise JobFailed("the exported model does not run on ONNX Runtime; the worker's log has the details")
+        return answer
+
+
 def evaluate(
-    model: Path, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
+    runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Metrics | None:
     """Return the metrics of an ONNX file over a split, or None if the split is empty.
 
     `on_shard()` is called before each shard. Raises JobFailed if the model does not run.
     """
-    return Tally.of(*run_split(model, shards, on_shard)).metrics(classes) if shards else None
+    return Tally.of(*run_split(runtime, shards, on_shard)).metrics(classes) if shards else None
 
 
 def run_split(
-    model: Path, shards: list[ShardFiles], on_shard: Callable[[], None]
+    runtime: Runtime, shards: list[ShardFiles], on_shard: Callable[[], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the logits (n, classes) of an ONNX file and the labels (n,) of at least one shard; see `evaluate`."""
     logits = []
     for images, _ in shards:
         on_shard()
-        logits.append(run(model, images)[0])
+        logits.append(runtime.run(images))
     return np.concatenate(logits), np.concatenate([np.load(labels) for _, labels in shards])
-
-
-def run(model: Path, images: Path) -> tuple[NDArray[np.float32], Signature]:
-    """Return the logits (n, classes) of a .npy file of uint8 images (n, C, H, W), and the model's signature.
-
-    The runtime normalizes the images as in serving. Raises JobFailed if the model does not run.
-    """
-    logits = images.with_suffix(".logits.npy")
-    command = [sys.executable, "-m", EVALUATOR, str(model), str(images), str(logits)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False)
-    if process.returncode != 0:
-        log.error("%s exited with status %d: %s", EVALUATOR, process.returncode, process.stderr.strip())
-        raise JobFailed("the exported model does not run on ONNX Runtime; the worker's log has the details")
-    return np.load(logits), Signature.model_validate_json(process.stdout)

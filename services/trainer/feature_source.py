@@ -13,6 +13,7 @@ from contract.references import Reference
 from services.trainer import decisions
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.data import IndexedImages, Indices, TrainingData
+from services.trainer.evaluate import Runtime
 from services.trainer.feature_cache import FeatureCache, features_key
 from services.trainer.features import extract
 from services.trainer.probe import Labels, Matrix
@@ -37,17 +38,18 @@ class FeatureSource:
         samples = self.samples()
         total, done = sum(map(len, samples.values())), 0
         features = {}
-        for split, indices in samples.items():
-            compute = partial(self._compute, split, indices, done, total)
-            if not len(indices):
-                matrix = np.zeros((0, 1), np.float32)
-            elif cache is not None and self.index is not None:
-                hashes = self.index.hashes(split)
-                matrix = cache.complete([hashes[index] for index in indices.tolist()], compute)
-            else:
-                matrix = compute(np.arange(len(indices))).astype(np.float16).astype(np.float32)
-            features[split] = (matrix, splits[split].labels[indices])
-            done += len(indices)
+        with Runtime(self.body) as runtime:
+            for split, indices in samples.items():
+                compute = partial(self._compute, runtime, split, indices, done, total)
+                if not len(indices):
+                    matrix = np.zeros((0, 1), np.float32)
+                elif cache is not None and self.index is not None:
+                    hashes = self.index.hashes(split)
+                    matrix = cache.complete([hashes[index] for index in indices.tolist()], compute)
+                else:
+                    matrix = compute(np.arange(len(indices))).astype(np.float16).astype(np.float32)
+                features[split] = (matrix, splits[split].labels[indices])
+                done += len(indices)
         return features
 
     def samples(self) -> dict[Split, Indices]:
@@ -65,10 +67,12 @@ class FeatureSource:
         name = Reference.parse(self.spec.dataset).name
         return FeatureCache(self.task, name, features_key(weights, preprocessing))
 
-    def _compute(self, split: Split, indices: Indices, done: int, total: int, positions: Indices) -> Matrix:
+    def _compute(
+        self, runtime: Runtime, split: Split, indices: Indices, done: int, total: int, positions: Indices
+    ) -> Matrix:
         def on_chunk(count: int) -> None:
             message = f"computing features · {done + count:,} of {total:,} images"
             self.task.report(EXTRACTED * (done + count) / total, message)
 
         images = self.data.train if split is Split.TRAIN else self.data.val
-        return extract(self.body, images, indices[positions], self.task.folder, on_chunk)
+        return extract(runtime, images, indices[positions], self.task.folder, on_chunk)

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from contract.images import Preprocessing
 from contract.models import METADATA_KEY, ModelCard
 from services.trainer.data import Indices, ShardedImages
-from services.trainer.evaluate import run
+from services.trainer.evaluate import Runtime
 from services.trainer.export import OUTPUT, export
 from services.trainer.network import Network
 from services.trainer.probe import Probe
@@ -27,7 +27,7 @@ def export_body(network: Network, features: int, preprocessing: Preprocessing, p
 
 
 def extract(
-    body: Path, images: ShardedImages, indices: Indices, folder: Path, on_chunk: Callable[[int], None]
+    body: Runtime, images: ShardedImages, indices: Indices, folder: Path, on_chunk: Callable[[int], None]
 ) -> NDArray[np.float32]:
     """Return the features (n, d) of the images at `indices`; `on_chunk(images so far)` is called after each chunk.
 
@@ -38,7 +38,7 @@ def extract(
     for start in range(0, len(indices), CHUNK):
         pixels, _ = images.take(indices[start : start + CHUNK])
         np.save(file, pixels.numpy())
-        chunks.append(run(body, file)[0])
+        chunks.append(body.run(file))
         on_chunk(start + len(pixels))
     return np.concatenate(chunks)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from contract.errors import JobFailed
 from services.trainer.data import TrainingData
-from services.trainer.evaluate import Signature, run
+from services.trainer.evaluate import Runtime, Signature
 from services.trainer.transforms import Normalize
 
 MAX_IMAGES, MIN_IMAGES = 256, 32
@@ -17,7 +17,9 @@ BATCH_SIZE = 16
 TOLERANCE = 1e-3  # relative to the largest logit, or absolute if all logits are below 1
 
 
-def parity(model: nn.Module | None, exported: Path, data: TrainingData, folder: Path) -> tuple[float | None, Signature]:
+def parity(
+    model: nn.Module | None, runtime: Runtime, data: TrainingData, folder: Path
+) -> tuple[float | None, Signature]:
     """Return the largest absolute difference of a logit, and the exported model's signature.
 
     Compares up to MAX_IMAGES images, or fewer large ones, of the validation split, or of the training split if there
@@ -30,11 +32,11 @@ def parity(model: nn.Module | None, exported: Path, data: TrainingData, folder: 
     images, _ = split.take(np.arange(min(count, len(split))))
     file = folder / "parity.npy"
     np.save(file, images.numpy())
-    logits, signature = run(exported, file)
+    logits = runtime.run(file)
     if model is None:
-        return None, signature
+        return None, runtime.signature()
     difference = largest_difference(_logits(model, images, data), torch.from_numpy(logits))
-    return difference, signature
+    return difference, runtime.signature()
 
 
 def largest_difference(expected: Tensor, exported: Tensor) -> float:

@@ -16,7 +16,7 @@ from media.judging.tally import Tally
 from media.judging.temperature import FEWEST_IMAGES, losses, probabilities, useful_temperature
 from media.judging.unknown import unknown_threshold
 from services.trainer.data import ShardFiles
-from services.trainer.evaluate import run_split
+from services.trainer.evaluate import Runtime, run_split
 
 UNKNOWN_PRECISION = 0.95
 UNSCALED = "unscaled_logits"
@@ -36,7 +36,7 @@ class Calibration(NamedTuple):
 
 
 def calibrate(
-    model: Path, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
+    runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Calibration:
     """Measure an ONNX file on the validation split, and scale its logits there if that makes its confidence honest.
 
@@ -45,11 +45,12 @@ def calibrate(
     """
     if not shards:
         return Calibration()
-    logits, labels = run_split(model, shards, on_shard)
+    logits, labels = run_split(runtime, shards, on_shard)
     decisions = []
     temperature = round(useful_temperature(logits, labels) or 1.0, 2)  # so that the last bits do not change the file
     if temperature != 1:
-        divide_logits(model, temperature)
+        divide_logits(runtime.model, temperature)
+        runtime.reload()
         decisions.append(Choice(what="temperature", value=temperature, because=_why(logits, labels, temperature)))
         logits = logits / np.float32(temperature)
     threshold = unknown_threshold(probabilities(logits), labels, UNKNOWN_PRECISION)

@@ -17,7 +17,7 @@ from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
-from services.trainer.evaluate import evaluate
+from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
 from services.trainer.features import with_head
 from services.trainer.lineage import lineage_of
@@ -85,13 +85,14 @@ def publish(
         with_head(best.body, best.probe, card, exported)
     elif best.network is not None:
         export(best.network, card, exported)
-    difference, signature = parity(best.network, exported, best.data, task.folder)
 
     def on_shard() -> None:
         task.report(EXPORTED, "evaluating the exported model")
 
-    calibration = calibrate(exported, files[Split.VAL], dataset.classes, on_shard)
-    test = evaluate(exported, files[Split.TEST], dataset.classes, on_shard)
+    with Runtime(exported) as runtime:
+        difference, signature = parity(best.network, runtime, best.data, task.folder)
+        calibration = calibrate(runtime, files[Split.VAL], dataset.classes, on_shard)
+        test = evaluate(runtime, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
     task.report(EVALUATED, "making fp16 and int8 variants")
     variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put)

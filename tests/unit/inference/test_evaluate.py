@@ -1,5 +1,6 @@
 """The command that evaluates an exported model."""
 
+import io
 import json
 import subprocess
 import sys
@@ -17,42 +18,56 @@ def test_the_command_writes_logits_and_the_signature(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(linear(weights=weights))
     np.save(tmp_path / "images.npy", images)
 
-    command = [sys.executable, "-m", "services.inference.evaluate", "model.onnx", "images.npy", "out"]
+    command = [sys.executable, "-m", "services.inference.evaluate", "model.onnx"]
     root = Path(evaluate.__file__).parents[2]
-    process = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, check=True)
+    process = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root)},
+        input=b"images.npy\n" * 2,
+        capture_output=True,
+        check=True,
+    )
 
-    logits = np.load(tmp_path / "out")
+    logits = np.load(tmp_path / "images.logits.npy")
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected_logits(images, weights), rtol=1e-5, atol=1e-4)
-    assert json.loads(process.stdout) == {
+    signature = {
         "inputs": [{"name": "images", "dtype": "float32", "shape": ["batch", 3, 8, 6]}],
         "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 3]}],
         "provider": "CPUExecutionProvider",
     }
+    assert [json.loads(line) for line in process.stdout.splitlines()] == [signature, {"images": 10}, {"images": 10}]
 
 
 @pytest.mark.parametrize("broken", ["model.onnx", "images.npy"])
 def test_a_broken_input_file_fails_with_an_error_message(
-    broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(linear())
     np.save(tmp_path / "images.npy", random_images(2))
     (tmp_path / broken).write_bytes(b"garbage")
 
-    status = evaluate.main([str(tmp_path / name) for name in ("model.onnx", "images.npy", "logits.npy")])
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path / 'images.npy'}\n"))
+
+    status = evaluate.main([str(tmp_path / "model.onnx")])
 
     captured = capsys.readouterr()
     assert status == 1
     assert captured.err.strip()
-    assert not captured.out
-    assert not (tmp_path / "logits.npy").exists()
+    assert bool(captured.out) == (broken == "images.npy")  # the signature of a model that could be loaded
+    assert not (tmp_path / "images.logits.npy").exists()
 
 
-def test_images_of_another_size_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_of_another_size_are_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "model.onnx").write_bytes(linear())
     np.save(tmp_path / "images.npy", np.zeros((2, 3, 9, 9), np.uint8))
 
-    status = evaluate.main([str(tmp_path / name) for name in ("model.onnx", "images.npy", "logits.npy")])
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path / 'images.npy'}\n"))
+
+    status = evaluate.main([str(tmp_path / "model.onnx")])
 
     assert status == 1
     assert "(n, 3, 8, 6)" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from contract.images import ImageSpec, Preprocessing
 from contract.models import ModelCard
 from contract.training import Mlp
 from services.trainer.data import TrainingData
+from services.trainer.evaluate import Runtime
 from services.trainer.export import export
 from services.trainer.model import build
 from services.trainer.parity import largest_difference, parity
@@ -31,7 +32,8 @@ def test_export_agrees_with_its_network(val: int, tmp_path: Path) -> None:
     data = training_data(tmp_path, val=val)
     model, file = exported(data, tmp_path)
 
-    difference, signature = parity(model, file, data, tmp_path)
+    with Runtime(file) as runtime:
+        difference, signature = parity(model, runtime, data, tmp_path)
 
     assert 0 <= difference < 1e-4
     assert signature.inputs[0].shape == ("batch", 3, 8, 8)
@@ -42,8 +44,8 @@ def test_different_weights_are_detected(tmp_path: Path) -> None:
     model, file = exported(data, tmp_path)
     torch.nn.init.ones_(model[-1].bias)
 
-    with pytest.raises(JobFailed, match="differs from the trained one"):
-        parity(model, file, data, tmp_path)
+    with Runtime(file) as runtime, pytest.raises(JobFailed, match="differs from the trained one"):
+        parity(model, runtime, data, tmp_path)
 
 
 @pytest.mark.parametrize(
