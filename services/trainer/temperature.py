@@ -26,9 +26,10 @@ TEMPERATURE = "temperature"
 class Calibration(NamedTuple):
     """What calibration changed: the logits are divided by `temperature`, which is 1 if the file is unchanged.
 
-    `metrics` are those of the file on the validation split, None without one.
+    `logits` (n, classes) are those of the file on the validation split and `metrics` what they say, None without one.
     """
 
+    logits: NDArray[np.float32] | None = None
     metrics: Metrics | None = None
     temperature: float = 1.0
     unknown_below: float | None = None
@@ -55,13 +56,14 @@ def calibrate(
         logits = logits / np.float32(temperature)
     threshold = unknown_threshold(probabilities(logits), labels, UNKNOWN_PRECISION)
     if threshold is None or len(labels) < FEWEST_IMAGES:
-        return Calibration(Tally.of(logits, labels).metrics(classes), temperature, None, tuple(decisions))
+        return Calibration(logits, Tally.of(logits, labels).metrics(classes), temperature, None, tuple(decisions))
     reason = (
         f"{100 * threshold.precision:.1f} % of the answers with a score of at least {threshold.below:.3f} are right on "
         f"the {len(labels)} validation images, and {100 * threshold.coverage:.1f} % of the images get such an answer"
     )
     decisions.append(Choice(what="unknown_below", value=threshold.below, because=reason))
-    return Calibration(Tally.of(logits, labels).metrics(classes), temperature, threshold.below, tuple(decisions))
+    metrics = Tally.of(logits, labels).metrics(classes)
+    return Calibration(logits, metrics, temperature, threshold.below, tuple(decisions))
 
 
 def divide_logits(model: Path, temperature: float) -> None:

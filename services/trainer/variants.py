@@ -45,16 +45,18 @@ def make_variants(
     data: TrainingData,
     folder: Path,
     put: Callable[[str, Path], ObjectRef],
+    logits: NDArray[np.float32] | None = None,
 ) -> Variants:
     """Make fp16 and int8 of the exported fp32 model, and store them by `put(name, file)`.
 
     `artifact` and `parity` are those of fp32. A variant that cannot be made is left out, with a line in the log; if
-    nothing can be measured, the result is empty and fp32 serves. int8 is calibrated on training images.
+    nothing can be measured, the result is empty and fp32 serves. int8 is calibrated on training images. `logits`, those
+    of fp32 on the validation split if they are known, save their computation.
     """
     calibration = _evenly(data.train.labels, _limit(data, *CALIBRATION, CALIBRATION_VALUES))
     np.save(folder / "calibration.npy", data.train.take(calibration)[0].numpy())
-    checked = _save_checked(data, calibration, folder / "check.npy")
-    report = _run(exported, folder)
+    checked, known = _save_checked(data, calibration, folder, logits)
+    report = _run(exported, folder, known)
     if report is None:
         return Variants()
     for name, reason in report["failures"].items():
@@ -69,10 +71,10 @@ def make_variants(
     return Variants(variants, serving, (Choice(what="serving", value=serving, because=because),))
 
 
-def _run(exported: Path, folder: Path) -> dict[str, Any] | None:
+def _run(exported: Path, folder: Path, logits: Path | None) -> dict[str, Any] | None:
     """Return the report of the command that makes the variants, or None, with a line in the log, if it fails."""
     files = (exported, folder / "calibration.npy", folder / "check.npy", folder)
-    command = [sys.executable, "-m", COMMAND, *map(str, files)]
+    command = [sys.executable, "-m", COMMAND, *map(str, files), *(["--logits", str(logits)] if logits else [])]
     try:
         process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -115,8 +117,13 @@ def _variant(
     )
 
 
-def _save_checked(data: TrainingData, calibration: Indices, file: Path) -> CheckedImages:
-    """Save a random sample of the validation images, and of other training images if there are few."""
+def _save_checked(
+    data: TrainingData, calibration: Indices, folder: Path, logits: NDArray[np.float32] | None
+) -> tuple[CheckedImages, Path | None]:
+    """Save a random sample of the validation images, and of other training images if there are few.
+
+    Also returns the file of their fp32 logits, if all of them are known.
+    """
     random = np.random.default_rng(0)
     most = _limit(data, FEW, CHECKED, CHECKED_VALUES)
     validation = random.permutation(len(data.val))[:most]
@@ -127,8 +134,12 @@ def _save_checked(data: TrainingData, calibration: Indices, file: Path) -> Check
         train = random.permutation(others if len(others) else calibration)[: WITH_TRAINING - len(validation)]
     images, labels = _take(data.val, validation, data.train, train)
     order = random.permutation(len(labels))  # variants that are slow are checked on the first images
-    np.save(file, images[order])
-    return CheckedImages(labels[order], (np.arange(len(labels)) < len(validation))[order])
+    np.save(folder / "check.npy", images[order])
+    checked = CheckedImages(labels[order], (np.arange(len(labels)) < len(validation))[order])
+    if logits is None or len(train):
+        return checked, None
+    np.save(folder / "known.npy", logits[validation[order]])
+    return checked, folder / "known.npy"
 
 
 def _take(

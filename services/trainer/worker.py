@@ -95,7 +95,7 @@ def publish(
         test = evaluate(runtime, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
     task.report(EVALUATED, "making fp16 and int8 variants")
-    variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put)
+    variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put, calibration.logits)
     state = best.state(spec.model, preprocessing, dataset.classes)
     return ModelManifest(
         artifact=artifact,

@@ -25,21 +25,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write `fp16.onnx`, `int8.onnx` and the logits of each variant to FOLDER; return the exit status.
 
     Prints one JSON line: by variant its images per second, and why variants are missing. Logits are those of the first
-    images of CHECK.npy: as many as fp32 runs in a few seconds, fewer for a variant that is slower than fp32.
+    images of CHECK.npy: as many as fp32 runs in a few seconds, fewer for a variant that is slower than fp32. The model
+    is not run on images whose logits are known.
     """
     parser = argparse.ArgumentParser(prog="python -m services.inference.quantization.command")
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
     parser.add_argument("calibration", type=Path, metavar="CALIBRATION.npy")
     parser.add_argument("check", type=Path, metavar="CHECK.npy")
     parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--logits", type=Path, help="logits of the model for CHECK.npy", metavar="LOGITS.npy")
     options = parser.parse_args(arguments)
-    return print_result(lambda: _make(options.model, options.calibration, options.check, options.folder))
+    logits = np.load(options.logits) if options.logits else None
+    return print_result(lambda: _make(options.model, options.calibration, options.check, options.folder, logits))
 
 
-def _make(source: Path, calibration: Path, check: Path, folder: Path) -> dict[str, Any]:
+def _make(
+    source: Path, calibration: Path, check: Path, folder: Path, known: NDArray[np.float32] | None
+) -> dict[str, Any]:
     images = np.load(check, mmap_mode="r")
     model = load(source)
-    first = model.run(images[:CHOICE_IMAGES])
+
+    def reference(part: slice) -> NDArray[np.float32]:
+        return model.run(images[part]) if known is None else known[part]
+
+    first = reference(slice(CHOICE_IMAGES))
     files, failures, notes = {"fp32": source}, {}, {}
 
     def attempt(name: str, make: Callable[[], str | None]) -> None:
@@ -60,7 +69,7 @@ def _make(source: Path, calibration: Path, check: Path, folder: Path) -> dict[st
     attempt("int8", int8)
     rates = images_per_second(files, images[:64])
     count = max(CHECKED_IMAGES, int(CHECK_S * rates["fp32"]))
-    np.save(folder / "fp32.logits.npy", np.concatenate([first, model.run(images[CHOICE_IMAGES:count])]))
+    np.save(folder / "fp32.logits.npy", np.concatenate([first, reference(slice(CHOICE_IMAGES, count))]))
     for name in files.keys() - {"fp32"}:
         most = count if rates[name] >= rates["fp32"] else SLOW_IMAGES
         np.save(folder / f"{name}.logits.npy", load(files[name]).run(images[:most]))

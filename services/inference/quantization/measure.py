@@ -14,7 +14,7 @@ from services.inference.settings import InferenceSettings
 
 SPEED_VALUES = 2**20  # of the input, in one timed run
 ROUNDS = (5, 50)  # at least and at most
-SPEED_S = 1.5  # of all timed runs
+SPEED_S = 1.0  # of all timed runs
 
 
 def images_per_second(

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.images import ImageSpec, Preprocessing
 from contract.models import ModelCard
 from services.storage.memory_objects import MemoryObjects
 from services.trainer import variants
+from services.trainer.evaluate import Runtime, run_split
 from services.trainer.export import export
 from services.trainer.model import build
 from services.trainer.variants import Variants, _evenly, make_variants
-from tests.support.training_data import MEAN, STD, recipe, training_data
+from tests.support.training_data import MEAN, STD, recipe, separable, stored, training_data
 
 
 @pytest.fixture
@@ -28,14 +30,16 @@ def exported(tmp_path: Path) -> Path:
     return path
 
 
-def make(exported: Path, folder: Path, train: int = 60, val: int = 30) -> Variants:
+def make(
+    exported: Path, folder: Path, train: int = 60, val: int = 30, logits: NDArray[np.float32] | None = None
+) -> Variants:
     objects = MemoryObjects()
 
     def put(name: str, file: Path) -> ObjectRef:
         return objects.put(Bucket.JOBS, name, file)
 
     data = training_data(folder, train, val)
-    return make_variants(exported, put("model.onnx", exported), 1e-6, data, folder, put)
+    return make_variants(exported, put("model.onnx", exported), 1e-6, data, folder, put, logits)
 
 
 def test_every_variant_is_measured_and_stored(exported: Path, tmp_path: Path) -> None:
@@ -53,6 +57,17 @@ def test_every_variant_is_measured_and_stored(exported: Path, tmp_path: Path) ->
     (decision,) = made.decisions
     assert (decision.what, decision.value) == ("serving", made.serving)
     assert "images a second" in decision.because
+
+
+def test_logits_that_are_known_are_compared_by_image(exported: Path, tmp_path: Path) -> None:
+    shards = stored(tmp_path, "val", *separable(250, seed=2))
+    with Runtime(exported) as runtime:
+        logits, _ = run_split(runtime, shards, lambda: None)
+
+    made, measured = (make(exported, tmp_path, val=250, logits=known) for known in (logits, None))
+
+    assert made.variants[0].accuracy == measured.variants[0].accuracy
+    assert (made.variants[2].agreement or 0) > 0.8
 
 
 @pytest.mark.parametrize(("train", "val"), [(3, 0), (60, 0), (2, 2)])

@@ -55,13 +55,15 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
-def run(folder: Path, source: Path, images: NDArray[np.uint8], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, source: Path, images: NDArray[np.uint8], *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     np.save(folder / "calibration.npy", random_images(16, seed=1))
     np.save(folder / "check.npy", images)
     arguments = [str(source), str(folder / "calibration.npy"), str(folder / "check.npy"), str(folder)]
     module = "services.inference.quantization.command"
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", module, *arguments, *options],
         env={"PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
@@ -89,6 +91,17 @@ def test_the_command_makes_and_measures_every_variant(source: Path, tmp_path: Pa
         np.testing.assert_allclose(
             logits, ModelLoader().load(tmp_path / f"{name}.onnx").run(images[: len(logits)]), atol=1e-3
         )
+
+
+def test_known_logits_are_taken_as_they_are(source: Path, tmp_path: Path) -> None:
+    images = random_images(40)
+    known = ModelLoader().load(source).run(images) + np.float32(1)  # which no run of the model gives
+    np.save(tmp_path / "known.npy", known)
+
+    process = run(tmp_path, source, images, "--logits", str(tmp_path / "known.npy"))
+
+    assert process.returncode == 0, process.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "fp32.logits.npy"), known)
 
 
 def test_a_variant_that_cannot_be_made_is_left_out(
