@@ -25,6 +25,7 @@ from services.gateway.api import (
 )
 from services.gateway.dependencies import Backends
 from services.gateway.edge.body_limit import BodyLimit
+from services.gateway.edge.json_bodies import JsonBodies
 from services.gateway.edge.last_resort import LastResort
 from services.gateway.edge.problems import add_problem_handlers, problem_schemas
 from services.gateway.edge.request_id import RequestId
@@ -81,6 +82,7 @@ def create_app(backends: Backends) -> FastAPI:
     ):
         app.include_router(noun.router)
     add_problem_handlers(app)
+    app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, settings=backends.settings)
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)

@@ -7,15 +7,16 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from contract.base import Frozen
 from contract.errors import Malformed, TooLarge, UnsupportedMedia
+from services.gateway.edge.json_text import parse_json
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
+MAX_DOCUMENT = 1 << 20  # bytes of a part that is not a file, or that is a JSON document
 
 Value = TypeVar("Value", bound=Frozen)
 
@@ -35,10 +36,12 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
     if media_type(request.headers.get("content-type", "")) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
     try:
-        form = await request.form(max_files=max_files, max_fields=8)
+        form = await request.form(max_files=max_files, max_fields=8, max_part_size=MAX_DOCUMENT)
     except HTTPException as error:
         if error.detail.startswith("Too many files"):
             raise TooLarge(f"one request may carry at most {max_files} files") from error
+        if error.detail.startswith("Part exceeded"):
+            raise _document_too_large() from error
         raise
     try:
         yield form
@@ -69,7 +72,7 @@ async def files_and_document(
         if not isinstance(upload, UploadFile):
             raise Malformed(f"the part `{name}` must be a file, with a filename")
         files.append(upload)
-    return files, await text.read() if isinstance(text, UploadFile) else text
+    return files, await _content(text) if isinstance(text, UploadFile) else text
 
 
 def json_part(kind: type[Value], name: str, text: str | bytes) -> Value:
@@ -82,7 +85,19 @@ def json_body(kind: type[Value], text: str | bytes) -> Value:
     return _parsed(kind, text, "the body")
 
 
+async def _content(document: UploadFile) -> bytes:
+    content = await document.read(MAX_DOCUMENT + 1)
+    if len(content) > MAX_DOCUMENT:
+        raise _document_too_large()
+    return content
+
+
+def _document_too_large() -> TooLarge:
+    return TooLarge(f"a part that is not a file, or is JSON, may have at most {MAX_DOCUMENT} bytes")
+
+
 def _parsed(kind: type[Value], text: str | bytes, noun: str, *place: str) -> Value:
+    body = parse_json(text, noun)
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -90,7 +105,6 @@ def _parsed(kind: type[Value], text: str | bytes, noun: str, *place: str) -> Val
         if errors[0]["type"] == "json_invalid":
             raise Malformed(f"{noun} is not JSON") from error
         located = [{**detail, "loc": ("body", *place, *detail["loc"])} for detail in errors]
-        body = from_json(text)
         for name in reversed(place):
             body = {name: body}
         raise RequestValidationError(located, body=body) from error

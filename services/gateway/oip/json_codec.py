@@ -12,6 +12,7 @@ import msgspec
 from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid, Malformed
 from contract.inference import Tensor
+from services.gateway.edge.json_text import MAX_DEPTH
 from services.gateway.oip.messages import OutputTensor, too_deep
 
 _ELEMENT: dict[str, type] = {"BOOL": bool, "FP16": float, "BF16": float, "FP32": float, "FP64": float, "BYTES": str}
@@ -76,8 +77,11 @@ def _elements(datatype: str, data: bytes) -> list[Any]:
 
 
 def _flat(value: Any) -> list[Any]:
+    depth = 1
     while isinstance(value, list) and value and all(isinstance(element, list) for element in value):
-        value = list(itertools.chain.from_iterable(value))
+        value, depth = list(itertools.chain.from_iterable(value)), depth + 1
+        if depth > MAX_DEPTH:
+            raise too_deep()
     return value if isinstance(value, list) else [value]
 
 

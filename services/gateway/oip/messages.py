@@ -95,5 +95,5 @@ def quoted_non_finite(text: bytes) -> bytes:
 
 
 def too_deep() -> Malformed:
-    """Return the error for JSON that is nested deeper than the parser goes, which is about 1,000 levels."""
+    """Return the error for a tensor nested deeper than MAX_DEPTH, or JSON deeper than the parser's 1,000 levels."""
     return Malformed("the JSON is nested too deeply; send the elements of a tensor as a flat array")
