@@ -1,7 +1,8 @@
 """The dependencies of endpoints: the backends, the caller, and the stores of the caller's project."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated
 
 from anyio import CapacityLimiter
@@ -36,7 +37,7 @@ class Backends:
     @cached_property
     def access(self) -> Access:
         """Authentication by API key."""
-        return Access(self.stores.keys.authenticate)
+        return Access(self.stores.keys.authenticate, self.stores.keys.note_use)
 
     @cached_property
     def submits(self) -> Submits:
@@ -91,6 +92,16 @@ async def get_caller(request: Request, backends: BackendsDep, _: Annotated[objec
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
+Recheck = Callable[[], Awaitable[None]]
+
+
+async def get_recheck(request: Request, backends: BackendsDep, _: CallerDep) -> Recheck:
+    """Return the function that raises Unauthenticated once the key has ended, for responses that take long."""
+    return partial(backends.access.recheck, request.headers.get("authorization"))
+
+
+RecheckDep = Annotated[Recheck, Depends(get_recheck)]
+
 
 async def get_stores(backends: BackendsDep, caller: CallerDep) -> ProjectStores:
     """Return the stores of the caller's project."""
@@ -113,6 +124,7 @@ class Needs:
 MAY_READ = [Depends(Needs(Scope.READ))]
 MAY_WRITE = [Depends(Needs(Scope.WRITE))]
 MAY_PREDICT = [Depends(Needs(Scope.PREDICT))]
+MAY_MANAGE = [Depends(Needs(Scope.MANAGE))]
 MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]

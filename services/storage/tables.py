@@ -226,7 +226,10 @@ api_keys = Table(
     Column("name", String(63), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
+    Column("role", String(16)),  # names the scopes, if they were not given one by one
     Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),  # to the minute
 )
 
 pools = Table(

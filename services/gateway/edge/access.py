@@ -1,18 +1,31 @@
 """Authentication and scopes for every interface of the gateway: REST, the fast path, and OIP over HTTP and gRPC."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from starlette.concurrency import run_in_threadpool
 
 from contract.access import ApiKey, Caller, Scope
-from contract.errors import Forbidden, Unauthenticated
+from contract.errors import Forbidden, TidepoolError, Unauthenticated
 from services.gateway.edge.ttl_cache import TtlCache
+
+NOTE_EVERY_S = 60.0
+MAX_NOTED = 10_000
 
 
 class Access:
-    """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets."""
+    """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets for a second."""
 
-    def __init__(self, find_key: Callable[[str], ApiKey]) -> None:
-        """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown secret."""
-        self._callers: TtlCache[str, Caller] = TtlCache(lambda secret: Caller(find_key(secret)))
+    def __init__(self, find_key: Callable[[str], ApiKey], note_use: Callable[[str], None]) -> None:
+        """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
+
+        `note_use` gets the id of a key that is in use, at most once a minute.
+        """
+        self._find_key = find_key
+        self._uses = Uses(note_use)
+        self._callers: TtlCache[str, Caller] = TtlCache(self._find)
 
     async def authenticate(self, header: bytes | str | None, scope: Scope | None = None) -> Caller:
         """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope."""
@@ -29,9 +42,41 @@ class Access:
         caller = self._callers.peek(_secret(header))
         return caller if caller is not None and caller.allows(scope) else None
 
+    async def recheck(self, header: bytes | str | None) -> None:
+        """Raise Unauthenticated if the key of a request in progress has ended; reads the database."""
+        await run_in_threadpool(self._find_key, _secret(header))
+
     def forget(self) -> None:
         """Drop all cached keys; call it after one was revoked."""
         self._callers.forget()
+
+    def _find(self, secret: str) -> Caller:
+        key = self._find_key(secret)
+        self._uses.note(key.id)
+        return Caller(key)
+
+
+class Uses:
+    """Writes when keys were last used, in a thread of its own, so that no request waits for it."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._noted: dict[str, float] = {}
+        self._thread = ThreadPoolExecutor(1, "key-uses")
+
+    def note(self, key_id: str) -> None:
+        """Have the use of a key written, unless that was done less than a minute ago."""
+        now = time.monotonic()
+        if now < self._noted.get(key_id, 0.0):
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[key_id] = now + NOTE_EVERY_S
+        self._thread.submit(self._try_to_write, key_id)
+
+    def _try_to_write(self, key_id: str) -> None:
+        with suppress(TidepoolError):  # in an outage; the use of the next minute is written again
+            self._write(key_id)
 
 
 def require(caller: Caller, scope: Scope) -> None:

@@ -72,9 +72,9 @@ SCOPES = {
     "GET /v1/pools/{pool}/history": Scope.READ,
     "PATCH /v1/pools/{pool}": Scope.ADMIN,
     "GET /v1/usage": Scope.READ,
-    "GET /v1/keys": Scope.ADMIN,
-    "POST /v1/keys": Scope.ADMIN,
-    "DELETE /v1/keys/{key_id}": Scope.ADMIN,
+    "GET /v1/keys": Scope.MANAGE,
+    "POST /v1/keys": Scope.MANAGE,
+    "DELETE /v1/keys/{key_id}": Scope.MANAGE,
 }
 
 
