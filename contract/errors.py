@@ -6,9 +6,12 @@ TidepoolError
 │   ├── Unauthenticated        401  no key, or a wrong one
 │   ├── Forbidden              403  the key lacks a scope
 │   ├── NotFound               404
+│   ├── RequestTimeout         408  the request did not arrive in time
 │   ├── Conflict               409  the state forbids it
 │   ├── TooLarge               413  over a limit
 │   ├── UnsupportedMedia       415
+│   ├── TooManyRequests        429  a limit of one sender is reached; retry later
+│   ├── HeadersTooLarge        431
 │   └── Invalid                422  well-formed, but wrong
 │       ├── BadArchive              not a zip we accept
 │       ├── BadDataset              a zip without a usable dataset
@@ -68,6 +71,12 @@ class NotFound(Refused):
     status = 404
 
 
+class RequestTimeout(Refused):
+    code = "request_timeout"
+    status = 408
+    retryable = True
+
+
 class Conflict(Refused):
     code = "conflict"
     status = 409
@@ -81,6 +90,17 @@ class TooLarge(Refused):
 class UnsupportedMedia(Refused):
     code = "unsupported_media"
     status = 415
+
+
+class TooManyRequests(Refused):
+    code = "too_many_requests"
+    status = 429
+    retryable = True
+
+
+class HeadersTooLarge(Refused):
+    code = "headers_too_large"
+    status = 431
 
 
 class Invalid(Refused):

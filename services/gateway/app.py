@@ -26,6 +26,7 @@ from services.gateway.api import (
 from services.gateway.dependencies import Backends
 from services.gateway.edge.body_limit import BodyLimit
 from services.gateway.edge.json_bodies import JsonBodies
+from services.gateway.edge.key_first import KeyFirst
 from services.gateway.edge.last_resort import LastResort
 from services.gateway.edge.problems import add_problem_handlers, problem_schemas
 from services.gateway.edge.request_id import RequestId
@@ -88,10 +89,11 @@ def create_app(backends: Backends) -> FastAPI:
     app.add_middleware(Refusals)
     app.add_middleware(RequestId)
     app.add_middleware(SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes)
+    app.add_middleware(KeyFirst, access=backends.access)
     return app
 
 
 def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
     """Return the factory of connection protocols, with the fast path; for uvicorn's `http` setting."""
-    shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
-    return partial(FastPathProtocol, backends.settings.max_predict_bytes, shortcuts)
+    submits = SubmitShortcut(backends.submits, backends.settings.max_json_bytes)
+    return partial(FastPathProtocol, backends.settings, (PredictShortcut(backends), InferShortcut(backends), submits))

@@ -12,7 +12,9 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
+from services.gateway.api.watches import Watches
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.images.index_cache import IndexCache
@@ -43,6 +45,11 @@ class Backends:
     def submits(self) -> Submits:
         """The submits in progress in this gateway."""
         return Submits(self.settings)
+
+    @cached_property
+    def watches(self) -> Watches:
+        """The jobs that requests follow."""
+        return Watches(self.settings.max_streams)
 
     @cached_property
     def plane(self) -> DataPlane:
@@ -85,7 +92,9 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
     """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
-    caller = await backends.access.authenticate(request.headers.get("authorization"))
+    caller = await backends.access.authenticate(
+        request.headers.get("authorization"), address=address_of(request.scope)
+    )
     check_query(request)
     return caller
 

@@ -32,6 +32,7 @@ def main() -> None:
     uvicorn.run(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called
+        ws="none",
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -16,6 +16,17 @@ class GatewaySettings(BaseSettings):
     grpc_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the Open Inference Protocol over gRPC; 0 is off."
     )
+    max_connections: int = Field(default=2_048, ge=1, description="Open connections; a further one gets a 503.")
+    max_header_bytes: int = Field(default=32 << 10, ge=1024, description="Size of a request's line and headers.")
+    max_headers: int = Field(default=100, ge=1, description="Headers of a request.")
+    header_timeout_s: float = Field(default=10.0, gt=0, description="Time for the headers of a request to arrive.")
+    body_timeout_s: float = Field(
+        default=30.0, gt=0, description="Time for the next 32 KiB of a body, or for its end, to arrive."
+    )
+    max_grpc_calls: int = Field(default=1_024, ge=1, description="gRPC calls at once; further ones are refused.")
+    max_streams: int = Field(
+        default=100, ge=1, description="Event streams and `?wait=` requests of one key at once; more get a 429."
+    )
     max_upload_bytes: int = Field(
         default=4 << 30, description="Largest archive or model, sent to the gateway or uploaded."
     )

@@ -1,23 +1,22 @@
 """/v1/jobs/{id}/events: the events of a job as Server-Sent Events."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from contract.errors import DatabaseUnavailable, Unauthenticated
 from contract.jobs import EventKind
 from services.gateway.api.jobs import JobId
-from services.gateway.dependencies import MAY_READ, Recheck, RecheckDep, StoresDep
+from services.gateway.api.watches import Watched
+from services.gateway.dependencies import MAY_READ, BackendsDep, CallerDep, Recheck, RecheckDep, StoresDep
 from services.gateway.edge.problems import documented
-from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-POLL_S = 0.5
 SEND_TIMEOUT_S = 10  # a client that does not take an event in this time is disconnected; it may resume
 _EVENT = {
     "type": "object",
@@ -38,10 +37,12 @@ STREAM: dict[int | str, dict[str, Any]] = {
     "/{job_id}/events",
     dependencies=MAY_READ,
     response_class=Response,
-    responses=documented(404) | STREAM,
+    responses=documented(404, 429) | STREAM,
 )
 async def stream_events(
     job_id: JobId,
+    backends: BackendsDep,
+    caller: CallerDep,
     stores: StoresDep,
     recheck: RecheckDep,
     last_event_id: Annotated[str, Header(pattern="^[0-9]{0,9}$", description="Resume after this event.")] = "",
@@ -50,31 +51,45 @@ async def stream_events(
 
     The stream also ends when the key is revoked or expires.
     """
-    last = int(last_event_id or 0)
+    last, watches = int(last_event_id or 0), backends.watches
     # read in this order: a job has no events after its end
-    ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
-    if ended and last and not await run_in_threadpool(stores.events.after, job_id, last):
+    ended = (await watches.read(stores.jobs.get, job_id)).state.terminal
+    if ended and last and not await watches.read(stores.events.after, job_id, last):
         return Response(status_code=204)
-    stream = _events(stores, job_id, last, recheck)
-    return EventSourceResponse(stream, ping=15, send_timeout=SEND_TIMEOUT_S)
+    events = _events(watches.follow(stores, job_id), last, recheck)
+    return Stream(watches.stream(caller.key_id), events, ping=15, send_timeout=SEND_TIMEOUT_S)
+
+
+class Stream(EventSourceResponse):
+    """A stream of events that counts among those of its key."""
+
+    def __init__(self, counted: AbstractContextManager[None], content: AsyncIterator[ServerSentEvent], **options: Any) -> None:
+        super().__init__(content, **options)
+        self._open = ExitStack()
+        self._open.enter_context(counted)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._open:
+            await super().__call__(scope, receive, send)
 
 
 async def _events(
-    stores: ProjectStores, job_id: str, last: int, recheck: Recheck
+    following: AbstractAsyncContextManager[Watched], last: int, recheck: Recheck
 ) -> AsyncIterator[ServerSentEvent]:
-    while True:
-        try:
-            await recheck()
-            ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
-            events = await run_in_threadpool(stores.events.after, job_id, last)
-        except Unauthenticated:
-            return
-        except DatabaseUnavailable:
-            ended, events = False, ()  # poll on through an outage
-        for event in events:
-            last = event.id
-            yield ServerSentEvent(event.model_dump_json(include={"at", "data"}), id=str(event.id), event=event.kind)
-        if ended and not events:
-            return
-        if not events:
-            await asyncio.sleep(POLL_S)
+    async with following as watched:
+        while True:
+            try:
+                await recheck()
+                events = await watched.events_after(last)
+            except Unauthenticated:
+                return
+            except DatabaseUnavailable:
+                events = ()  # poll on through an outage
+            for event in events:
+                last = event.id
+                yield ServerSentEvent(event.model_dump_json(include={"at", "data"}), id=str(event.id), event=event.kind)
+            if events:
+                continue
+            if watched.ended and last >= watched.last:
+                return
+            await watched.tick()

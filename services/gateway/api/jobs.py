@@ -1,7 +1,7 @@
 """/v1/jobs: submit, list, read, cancel and retry jobs."""
 
 import asyncio
-import time
+from contextlib import suppress
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Body, Path, Query, Response
@@ -19,7 +19,16 @@ from contract.kinds.registry import all_kinds
 from contract.references import Noun, Reference, references_in, with_references
 from contract.training import ModelManifest
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, RecheckDep, StoresDep
+from services.gateway.dependencies import (
+    MAY_READ,
+    MAY_WRITE,
+    BackendsDep,
+    CallerDep,
+    Cursor,
+    Limit,
+    RecheckDep,
+    StoresDep,
+)
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
@@ -29,8 +38,6 @@ from services.storage.stores import ProjectStores
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 EXAMPLES = {name: cast(Example, example) for kind in all_kinds() for name, example in kind.examples.items()}
-
-POLL_S = 0.25
 
 JobId = Annotated[str, Path(max_length=64)]
 NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
@@ -69,22 +76,27 @@ def list_jobs(
     return stores.jobs.list(where, limit, cursor)
 
 
-@router.get("/{job_id}", dependencies=MAY_READ, responses=documented(404))
+@router.get("/{job_id}", dependencies=MAY_READ, responses=documented(404, 429))
 async def get_job(
     job_id: JobId,
+    backends: BackendsDep,
+    caller: CallerDep,
     stores: StoresDep,
     recheck: RecheckDep,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the job's end.")] = 0,
 ) -> Job:
     """A job; with `wait`, the response is sent when the job ends, or after that many seconds."""
-    deadline = time.monotonic() + wait
-    while True:
-        job = await run_in_threadpool(stores.jobs.get, job_id)
-        remaining = deadline - time.monotonic()
-        if job.state.terminal or remaining <= 0:
-            return job
-        await asyncio.sleep(min(POLL_S, remaining))
-        await recheck()
+    watches = backends.watches
+    if not wait:
+        return await run_in_threadpool(stores.jobs.get, job_id)
+    with watches.stream(caller.key_id), suppress(TimeoutError):
+        async with asyncio.timeout(wait), watches.follow(stores, job_id) as watched:
+            while not watched.ended:
+                await watched.tick()
+                await recheck()
+            if watched.job.state.terminal:
+                return watched.job
+    return await watches.read(stores.jobs.get, job_id)
 
 
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))

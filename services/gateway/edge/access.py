@@ -5,12 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter
 
 from contract.access import ApiKey, Caller, Scope
 from contract.errors import Forbidden, TidepoolError, Unauthenticated
+from services.gateway.edge.guesses import Guesses
 from services.gateway.edge.ttl_cache import TtlCache
 
+LOOKUPS_AT_ONCE = 4  # in threads of their own: those of the endpoints stay free
 NOTE_EVERY_S = 60.0
 MAX_NOTED = 10_000
 
@@ -25,14 +27,18 @@ class Access:
         """
         self._find_key = find_key
         self._uses = Uses(note_use)
-        self._callers: TtlCache[str, Caller] = TtlCache(self._find)
+        self._callers: TtlCache[str, Caller] = TtlCache(self._find, CapacityLimiter(LOOKUPS_AT_ONCE))
+        self._guesses = Guesses()
 
-    async def authenticate(self, header: bytes | str | None, scope: Scope | None = None) -> Caller:
-        """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope."""
+    async def authenticate(self, header: bytes | str | None, scope: Scope | None = None, address: str = "") -> Caller:
+        """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope.
+
+        Raises TooManyRequests if too many unknown keys came from the client's `address`.
+        """
         secret = _secret(header)
         if not secret:
             raise Unauthenticated("send an API key: Authorization: Bearer <key>")
-        caller = await self._callers.get(secret)
+        caller = self._callers.peek(secret) or await self._look_up(secret, address)
         if scope is not None:
             require(caller, scope)
         return caller
@@ -43,12 +49,32 @@ class Access:
         return caller if caller is not None and caller.allows(scope) else None
 
     async def recheck(self, header: bytes | str | None) -> None:
-        """Raise Unauthenticated if the key of a request in progress has ended; reads the database."""
-        await run_in_threadpool(self._find_key, _secret(header))
+        """Raise Unauthenticated if the key of a request in progress has ended.
+
+        Reads the database; concurrent requests with the key share one read.
+        """
+        await self._callers.read_again(_secret(header))
 
     def forget(self) -> None:
         """Drop all cached keys; call it after one was revoked."""
         self._callers.forget()
+        self._guesses.forget()
+
+    async def _look_up(self, secret: str, address: str) -> Caller:
+        counted = not self._callers.reading(secret) and self._guesses.admit(secret, address)
+        try:
+            caller = await self._callers.get(secret)
+        except Unauthenticated as error:
+            self._guesses.reject(secret, error.message)
+            raise
+        except TidepoolError:
+            if counted:
+                self._guesses.refund(address)
+            raise
+        if counted:
+            self._guesses.refund(address)
+        self._guesses.accept(secret)
+        return caller
 
     def _find(self, secret: str) -> Caller:
         key = self._find_key(secret)

@@ -1,5 +1,6 @@
 """The answer to an unexpected exception."""
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.edge.problems import problem_of
@@ -24,6 +25,8 @@ class LastResort:
 
         try:
             await self._app(scope, receive, track_start)
+        except ClientDisconnect:
+            return
         except Exception as error:
             if started:
                 raise  # too late for another status; the server closes the connection, which truncates the answer

@@ -41,7 +41,8 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
     problem = Problem(
         title=title, status=status, code=code, detail=detail, request_id=current_request_id(), errors=errors
     )
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER_S}}.get(status)
+    later = {"Retry-After": RETRY_AFTER_S}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: later, 503: later}.get(status)
     return JSONResponse(problem.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
 
 

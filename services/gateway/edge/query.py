@@ -12,12 +12,9 @@ CUTOFF = 0.6  # of the similarity of two names, 0..1, from which one is suggeste
 
 
 def check_query(request: Request) -> None:
-    """Raise RequestValidationError that names the unknown query parameters, and the known ones.
-
-    The inference protocol is exempt: its clients may add parameters of their own.
-    """
+    """Raise RequestValidationError that names the unknown query parameters, and the known ones."""
     route = request.scope.get("route")
-    if not request.query_params or not isinstance(route, APIRoute) or not route.include_in_schema:
+    if not request.query_params or not isinstance(route, APIRoute):
         return
     known = _parameters(route)
     if unknown := [name for name in request.query_params if name not in known]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -23,9 +23,10 @@ class TtlCache(Generic[K, V]):
     Errors are not cached.
     """
 
-    def __init__(self, read: Callable[[K], V]) -> None:
-        """`read` runs in a thread."""
+    def __init__(self, read: Callable[[K], V], threads: CapacityLimiter | None = None) -> None:
+        """`read` runs in one of `threads`, by default those of the endpoints."""
         self._read = read
+        self._threads = threads
         self._entries: dict[K, tuple[float, V]] = {}
         self._reads: dict[K, asyncio.Task[V]] = {}
 
@@ -39,10 +40,18 @@ class TtlCache(Generic[K, V]):
             self._start_read(key)
         return entry[1] if remaining > 0 else None
 
+    def reading(self, key: K) -> bool:
+        """Whether a read of the value is in progress."""
+        return key in self._reads
+
     async def get(self, key: K) -> V:
         """Return the value; concurrent callers share one read. Raises what reading raises."""
         if (value := self.peek(key)) is not None:
             return value
+        return await self.read_again(key)
+
+    async def read_again(self, key: K) -> V:
+        """Read the value even if it is fresh; concurrent callers share one read. Raises what reading raises."""
         return await asyncio.shield(self._reads.get(key) or self._start_read(key))
 
     def forget(self) -> None:
@@ -63,7 +72,7 @@ class TtlCache(Generic[K, V]):
 
     async def _refresh(self, key: K) -> V:
         task, until = asyncio.current_task(), time.monotonic() + TTL_S
-        value = await run_in_threadpool(self._read, key)
+        value = await to_thread.run_sync(self._read, key, limiter=self._threads)
         if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()
         if self._reads.get(key) is task:

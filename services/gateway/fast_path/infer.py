@@ -18,6 +18,8 @@ from services.gateway.serving.dataplane import DataPlane, inferred
 from services.gateway.serving.routing import Routing
 from services.gateway.serving.served import Served
 
+MAX_DIGITS = 18  # of a size
+
 _PATH = re.compile(rf"/v2/models/({REFERENCE_PATTERN[1:-1]})(?:/versions/([^/]+))?/infer")
 
 
@@ -33,7 +35,7 @@ class InferShortcut:
         if match is None or query or not UNUSUAL.isdisjoint(headers):
             return None
         size = headers.get(b"inference-header-content-length", headers[b"content-length"])
-        if not size.isdigit() or int(size) > LARGE:
+        if not size.isdigit() or len(size) > MAX_DIGITS or int(size) > LARGE:
             return None
         caller = self._access.peek(headers.get(b"authorization"), Scope.PREDICT)
         if caller is None:

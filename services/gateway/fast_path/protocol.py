@@ -2,24 +2,26 @@
 
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from services.gateway.edge.connection import BoundedProtocol
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
+from services.gateway.settings import GatewaySettings
 
 
-class FastPathProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol; it answers requests that a shortcut matches, and passes all others to the application.
+class FastPathProtocol(BoundedProtocol):
+    """Answers the requests that a shortcut matches, and passes all others to the application.
 
     Everything unusual, such as an invalid query or a key that is not cached, goes to the application, so that the
     endpoints alone decide about errors.
     """
 
-    def __init__(self, max_body: int, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
-        """Shortcuts get bodies of at most `max_body` bytes; `arguments` are uvicorn's."""
-        super().__init__(**arguments)
-        self._max_body = max_body
+    def __init__(self, settings: GatewaySettings, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
+        """Shortcuts get bodies of at most `max_predict_bytes`; `arguments` are uvicorn's."""
+        super().__init__(settings, **arguments)
+        self._max_body = settings.max_predict_bytes
         self._shortcuts = shortcuts
 
     def on_message_begin(self) -> None:
@@ -27,13 +29,14 @@ class FastPathProtocol(HttpToolsProtocol):
         self.headers = []
         self.expect_100_continue = False
 
-    def on_headers_complete(self) -> None:
+    def begin_request(self) -> None:
         headers = dict(self.headers)
         call = self._match(headers) if self._plain(headers) else None
         if call is None:
             self._pass_on()
             return
         request_id, length = request_id_of(headers.get(b"x-request-id")), int(headers[b"content-length"])
+        self.in_body = True
         self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length))
 
     def _pass_on(self) -> None:
@@ -41,7 +44,7 @@ class FastPathProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers += headers
-        super().on_headers_complete()
+        super().begin_request()
 
     def _plain(self, headers: Headers) -> bool:
         """Return whether it is a POST that is not pipelined, with a body of a known and acceptable size."""

@@ -13,11 +13,15 @@ from services.gateway.serving.batching.request import BatchedAnswer, Then
 class SubmitShortcut:
     """Takes submits that SubmitLimit would refuse; docs/adr/0022 has the measured gain."""
 
-    def __init__(self, submits: Submits) -> None:
+    def __init__(self, submits: Submits, max_body: int) -> None:
+        """A body of more than `max_body` bytes is not read; BodyLimit refuses it."""
         self._submits = submits
+        self._max_body = max_body
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
         if path != RefusedSubmit.route or (refusal := self._submits.refusal) is None:
+            return None
+        if int(headers[b"content-length"]) > self._max_body:
             return None
         return RefusedSubmit(refusal)
 

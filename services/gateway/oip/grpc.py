@@ -18,11 +18,16 @@ from services.gateway.oip.proto.inference_pb2_grpc import (
 )
 from services.gateway.serving.dataplane import EXTENSIONS, NAME, PLATFORM, VERSION, DataPlane
 from services.gateway.serving.signature import ServedTensor
+from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
 
 GRACE_S = 20.0  # the same as the HTTP server's
 MAX_TIMEOUT_S = 300.0
+STREAMS = 256  # calls at once in one connection
+IDLE_MS = 300_000  # a connection without calls is closed after this time
+KEEPALIVE_MS = 60_000
+PING_MS = 10_000  # clients may ping this often; more often, their connection is closed
 
 Tensor = messages.ModelMetadataResponse.TensorMetadata
 
@@ -106,11 +111,11 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
     if port == 0:
         yield
         return
-    limits = [
-        ("grpc.max_receive_message_length", backends.settings.max_predict_bytes),
-        ("grpc.max_send_message_length", -1),
-    ]
-    server = grpc.aio.server(interceptors=[Guard(backends.access)], options=limits)
+    server = grpc.aio.server(
+        interceptors=[Guard(backends.access)],
+        options=_limits(backends.settings),
+        maximum_concurrent_rpcs=backends.settings.max_grpc_calls,
+    )
     add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane), server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(f"{backends.settings.host}:{port}")
     await server.start()
@@ -119,6 +124,25 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
         yield
     finally:
         await server.stop(GRACE_S)
+
+
+def _limits(settings: GatewaySettings) -> list[tuple[str, int]]:
+    """Return the options of the server; the guard is what keeps large messages away from unknown callers."""
+    return [
+        ("grpc.max_receive_message_length", settings.max_predict_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", settings.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_header_bytes),
+        ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", round(settings.header_timeout_s * 1000)),
+        ("grpc.max_connection_idle_ms", IDLE_MS),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),  # finds clients that are gone
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 3),
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_MS),
+        ("grpc.http2.max_ping_strikes", 2),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
 
 
 def _described(tensors: Iterable[ServedTensor]) -> list[Tensor]:

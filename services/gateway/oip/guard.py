@@ -1,8 +1,9 @@
 """Authentication, request ids, errors and metrics of gRPC calls."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +35,7 @@ _CODES = {
     HTTPStatus.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     HTTPStatus.CONFLICT: grpc.StatusCode.FAILED_PRECONDITION,
+    HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     HTTPStatus.INTERNAL_SERVER_ERROR: grpc.StatusCode.INTERNAL,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -47,7 +49,10 @@ def current_project() -> str:
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Requires `authorization: Bearer <key>` in the metadata, except for health, and gives each call a request id."""
+    """Requires `authorization: Bearer <key>` in the metadata, except for health, and gives each call a request id.
+
+    The key is checked before the message of a call is received.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -56,32 +61,72 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        method = handler_call_details.method.rpartition("/")[2]
         metadata = dict(handler_call_details.invocation_metadata or ())
+        request_id = request_id_of(str(metadata.get("x-request-id", "")).encode())
+        call = Call(handler_call_details.method.rpartition("/")[2], request_id, time.perf_counter())
+        try:
+            caller = await self._caller_of(call.method, metadata)
+        except Exception as error:  # noqa: BLE001  answered, and logged if it is unexpected
+            return call.refused(error)
 
         async def guarded(request: Any, context: Any) -> Any:
-            request_id = request_id_of(str(metadata.get("x-request-id", "")).encode())
-            started, code = time.perf_counter(), grpc.StatusCode.OK
-            context.set_trailing_metadata((("x-request-id", request_id),))
-            try:
-                with named(request_id):
-                    if method not in WITHOUT_KEY:
-                        _CALLER.set(await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method)))
-                    return await handler.unary_unary(request, context)
-            except TidepoolError as error:
-                if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                    log.warning("call failed", method=method, code=error.code, request_id=request_id, exc_info=error)
-                code = _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
-                await context.abort(code, error.message)
-            except Exception as error:
-                log.error("call failed", method=method, code="internal", request_id=request_id, exc_info=error)
-                code = grpc.StatusCode.INTERNAL
-                await context.abort(code, f"an internal error; the gateway's log has it under {request_id}")
-            finally:
-                SECONDS.labels(method, code.name).observe(time.perf_counter() - started)
+            _CALLER.set(caller)
+            return await call.answered(handler.unary_unary(request, context), context)
 
+        async def unread(_: Any, context: Any) -> Any:
+            return await call.answered(handler.unary_unary(None, context), context)
+
+        if caller is None:
+            return grpc.stream_unary_rpc_method_handler(unread, response_serializer=handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(
             guarded,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    async def _caller_of(self, method: str, metadata: Mapping[str, Any]) -> Caller | None:
+        if method in WITHOUT_KEY:
+            return None
+        return await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that has begun."""
+
+    method: str
+    request_id: str
+    started: float
+
+    async def answered(self, answer: Awaitable[Any], context: Any) -> Any:
+        """Return the answer; end the call with a status if there is an error."""
+        code = grpc.StatusCode.OK
+        context.set_trailing_metadata((("x-request-id", self.request_id),))
+        try:
+            with named(self.request_id):
+                return await answer
+        except TidepoolError as error:
+            if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._log(log.warning, error.code, error)
+            code = _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
+            await context.abort(code, error.message)
+        except Exception as error:
+            self._log(log.error, "internal", error)
+            code = grpc.StatusCode.INTERNAL
+            await context.abort(code, f"an internal error; the gateway's log has it under {self.request_id}")
+        finally:
+            SECONDS.labels(self.method, code.name).observe(time.perf_counter() - self.started)
+
+    def refused(self, error: Exception) -> Any:
+        """Return a handler that ends the call with this error, without receiving its message."""
+
+        async def fail() -> None:
+            raise error
+
+        async def refuse(_: Any, context: Any) -> Any:
+            return await self.answered(fail(), context)
+
+        return grpc.stream_unary_rpc_method_handler(refuse)  # one of unary calls would receive the message first
+
+    def _log(self, write: Callable[..., Any], code: str, error: Exception) -> None:
+        write("call failed", method=self.method, code=code, request_id=self.request_id, exc_info=error)

@@ -1,6 +1,7 @@
 """The clients' side of jobs: create, read, list, cancel, retry."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text, update
@@ -182,6 +183,28 @@ def test_a_job_that_ended_without_success_can_be_retried(
     assert (new.state, new.attempt, new.error, new.deadline_at) == (JobState.QUEUED, 0, None, None)
     assert jobs.list(JobFilter(dataset="pets"), 10).items == (new, old)
     assert claimed(leases).job.id == new.id
+
+
+def test_of_simultaneous_retries_one_makes_a_job_and_the_others_name_it(
+    jobs: Jobs, database: Database, clock: FakeClock
+) -> None:
+    # given
+    failed = job_in(JobState.FAILED, database, clock)
+
+    # when it is retried many times at once
+    def retry(_: int) -> str:
+        try:
+            return jobs.retry(failed.id).id
+        except Conflict as error:
+            return error.message
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(retry, range(8)))
+
+    # then there is one copy
+    (copy,) = {job.id for job in jobs.list(EVERYTHING, 10).items} - {failed.id}
+    assert outcomes.count(copy) == 1
+    assert sum(f"as job {copy}" in outcome for outcome in outcomes) == 7
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])

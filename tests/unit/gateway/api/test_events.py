@@ -15,7 +15,7 @@ from starlette.types import Message
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import DatabaseUnavailable
 from contract.jobs import Job, JobEvent, JobKind, Progress
-from services.gateway.api import events
+from services.gateway.api import events, watches
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.events import Events
@@ -150,7 +150,7 @@ async def test_a_stream_continues_after_an_outage_of_the_database(
             raise away.pop()
 
     monkeypatch.setattr(Events, "after", _calling_before(Events.after, fail_twice))
-    monkeypatch.setattr(events, "POLL_S", 0.01)
+    monkeypatch.setattr(watches, "TICK_S", 0.01)
 
     # then nothing is missing
     assert [kind for _, kind, _ in parsed(await client.get(f"/v1/jobs/{job.id}/events"))] == LIFE

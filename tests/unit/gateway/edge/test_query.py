@@ -66,6 +66,28 @@ async def test_an_empty_cursor_is_the_first_page(client: httpx.AsyncClient, data
         assert len(page["items"]) == 1
 
 
-async def test_the_documentation_and_the_inference_protocol_ignore_parameters(client: httpx.AsyncClient) -> None:
-    for path in ("/docs?x=1", "/openapi.json?x=1", "/v2?x=1", "/v2/health/live?x=1", "/livez?x=1"):
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2"),
+        ("GET", "/v2/models/pet-cnn"),
+        ("GET", "/v2/models/pet-cnn/versions/1/ready"),
+        ("POST", "/v2/models/pet-cnn/infer"),
+        ("POST", "/v2/models/pet-cnn/versions/1/infer"),
+        ("POST", "/v2/repository/index"),
+        ("POST", "/v2/repository/models/pet-cnn/load"),
+    ],
+)
+@pytest.mark.usefixtures("model")
+async def test_the_inference_protocol_names_unknown_parameters(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    response = await client.request(method, f"{path}?topk=3")
+
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("query.topk: unknown parameter; this path has ")
+
+
+async def test_health_and_the_documentation_ignore_parameters(client: httpx.AsyncClient) -> None:
+    for path in ("/docs?x=1", "/openapi.json?x=1", "/v2/health/live?x=1", "/livez?x=1"):
         assert (await client.get(path)).status_code == 200

@@ -1,0 +1,129 @@
+"""A connection that bounds what a client can make the gateway hold before its request is complete."""
+
+import asyncio
+from typing import Any, NoReturn, cast
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from contract.errors import HeadersTooLarge, Malformed, Overloaded, RequestTimeout, TidepoolError
+from services.gateway.edge.lingering import LingeringProtocol
+from services.gateway.settings import GatewaySettings
+
+BODY_STEP = 32 << 10  # bytes of a body, or its end, that must arrive within `body_timeout_s`
+MAX_PIPELINED = 16  # requests that wait in one connection
+SPARE = 64  # connections over the limit that get an answer
+
+
+class Flow(FlowControl):
+    """Records that reading was paused, because the application is slower than the client."""
+
+    was_paused = False
+
+    def pause_reading(self) -> None:
+        self.was_paused = True
+        super().pause_reading()
+
+
+class BoundedProtocol(LingeringProtocol):
+    """uvicorn's HTTP protocol with limits on connections, headers and pipelines, and deadlines for headers and bodies.
+
+    What breaks one is answered with a problem, and its connection ends.
+    """
+
+    def __init__(self, settings: GatewaySettings, **arguments: Any) -> None:
+        """`arguments` are uvicorn's."""
+        super().__init__(**arguments)
+        self._settings = settings
+        self._error: TidepoolError | None = None  # raised in a callback of the parser
+        self._pending_bytes = 0  # received since the parser last completed headers, a piece of a body, or a request
+        self._body_bytes = 0  # received since the deadline of the body was set
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = Flow(transport)
+        most = self._settings.max_connections
+        if len(self.connections) > most + SPARE:
+            transport.abort()
+        elif len(self.connections) > most:
+            self.refuse(Overloaded(f"{most} connections are open already; try again soon"))
+        else:
+            self.set_timer(self._settings.header_timeout_s, self._on_late_headers)
+
+    def data_received(self, data: bytes) -> None:
+        self._pending_bytes += len(data)
+        super().data_received(data)
+        if self.lingering or self.transport.is_closing():
+            return
+        if self._pending_bytes > self._settings.max_header_bytes:  # of headers, trailers or chunk extensions
+            self.refuse(self._too_large())
+        elif self._timer is None and self.in_body:
+            self._expect_body()
+        elif self._timer is None and self.is_idle and self.timeout_keep_alive_task is None:
+            self.set_timer(self._settings.header_timeout_s, self._on_late_headers)
+
+    # Callbacks of the parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= self._settings.max_headers:
+            self._fail(HeadersTooLarge(f"a request may have at most {self._settings.max_headers} headers"))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Check the headers, then begin the request."""
+        most = self._settings.max_header_bytes
+        if self._pending_bytes > most and self._header_bytes() > most:
+            self._fail(self._too_large())
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._fail(Malformed(f"at most {MAX_PIPELINED} requests may wait in one connection"))
+        self._pending_bytes = 0
+        self.clear_timer()
+        self.begin_request()
+
+    def begin_request(self) -> None:
+        """Pass the request to the application; subclasses may answer it themselves."""
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._pending_bytes = 0
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._pending_bytes = 0
+        self.clear_timer()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that the parser refuses, or the error that a callback raised."""
+        self.refuse(self._error or Malformed("the bytes are not an HTTP request"))
+
+    def _fail(self, error: TidepoolError) -> NoReturn:
+        self._error = error
+        raise error
+
+    def _header_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _too_large(self) -> HeadersTooLarge:
+        return HeadersTooLarge(f"the headers of a request may have at most {self._settings.max_header_bytes} bytes")
+
+    # Deadlines
+
+    def _on_late_headers(self) -> None:
+        self._timer = None
+        if self._pending_bytes:
+            seconds = self._settings.header_timeout_s
+            self.refuse(RequestTimeout(f"the headers of the request did not arrive within {seconds:g} seconds"))
+        else:  # browsers open connections in advance
+            self.transport.close()
+
+    def _expect_body(self) -> None:
+        self._body_bytes, cast(Flow, self.flow).was_paused = 0, self.flow.read_paused
+        self.set_timer(self._settings.body_timeout_s, self._on_body_due)
+
+    def _on_body_due(self) -> None:
+        if cast(Flow, self.flow).was_paused or self._body_bytes >= BODY_STEP:
+            self._expect_body()
+            return
+        seconds = self._settings.body_timeout_s
+        self.refuse(RequestTimeout(f"fewer than {BODY_STEP} bytes of the body arrived within {seconds:g} seconds"))

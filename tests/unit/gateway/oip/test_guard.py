@@ -1,0 +1,132 @@
+"""What gRPC calls can make the gateway hold before, and after, their key is checked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from fastapi import FastAPI
+
+from contract.access import Scope
+from services.gateway.dependencies import Backends
+from services.gateway.edge.guesses import BURST
+from services.gateway.oip.grpc import serving_grpc
+from services.gateway.oip.proto import inference_pb2 as messages
+from services.gateway.settings import GatewaySettings
+from services.storage.access.keys import new_token
+from services.storage.stores import Stores
+from tests.support.servers import free_port
+from tests.unit.gateway.backends import make_backends
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+SERVICE = "/inference.GRPCInferenceService/"
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+
+
+@pytest.fixture
+def backends(app: FastAPI, stores: Stores) -> Backends:
+    settings = GatewaySettings(grpc_port=free_port(), max_grpc_calls=3, max_connections=3)
+    return make_backends(stores, app.state.backends.predictor.inference, settings)
+
+
+@pytest.fixture
+def metadata(stores: Stores) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {stores.keys.create('test', frozenset({Scope.ADMIN})).secret}"),)
+
+
+@asynccontextmanager
+async def connected(backends: Backends) -> AsyncIterator[grpc.aio.Channel]:
+    address = f"{backends.settings.host}:{backends.settings.grpc_port}"
+    async with grpc.aio.insecure_channel(address, options=OWN_CONNECTION) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def channel(backends: Backends) -> AsyncIterator[grpc.aio.Channel]:
+    async with serving_grpc(backends), connected(backends) as channel:
+        yield channel
+
+
+async def nothing() -> AsyncIterator[Any]:
+    """A message that never comes."""
+    await asyncio.Event().wait()
+    yield b""
+
+
+def without_message(channel: grpc.aio.Channel, method: str, response: Any, metadata: Any = ()) -> Any:
+    """Begin a call of which only the headers are sent."""
+    call = channel.stream_unary(SERVICE + method, response_deserializer=response.FromString)
+    return call(nothing(), metadata=metadata)
+
+
+async def status_of(call: Any) -> grpc.StatusCode:
+    try:
+        await asyncio.wait_for(call, 10)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata", "RepositoryIndex", "ServerMetadata"])
+@pytest.mark.parametrize("header", [None, "Bearer", f"Bearer tp_0123abcd_{'A' * 43}"])
+async def test_the_key_is_checked_before_a_message_is_received(
+    channel: grpc.aio.Channel, method: str, header: str | None
+) -> None:
+    metadata = () if header is None else (("authorization", header),)
+
+    call = without_message(channel, method, messages.ModelInferResponse, metadata)
+
+    assert await status_of(call) == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_health_receives_no_message(channel: grpc.aio.Channel) -> None:
+    for method, response in (("ServerLive", messages.ServerLiveResponse), ("ServerReady", messages.ServerReadyResponse)):
+        await asyncio.wait_for(without_message(channel, method, response), 10)
+
+
+async def test_unknown_keys_are_limited(channel: grpc.aio.Channel) -> None:
+    call = channel.unary_unary(SERVICE + "RepositoryIndex")
+    codes = [
+        await status_of(call(b"", metadata=(("authorization", f"Bearer {new_token()}"),))) for _ in range(BURST + 1)
+    ]
+
+    assert set(codes[:BURST]) == {grpc.StatusCode.UNAUTHENTICATED}
+    assert codes[-1] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_calls_at_once_are_limited(channel: grpc.aio.Channel, metadata: Any) -> None:
+    calls = [without_message(channel, "ModelInfer", messages.ModelInferResponse, metadata) for _ in range(3)]
+    for call in calls:
+        await call.wait_for_connection()
+    index = channel.unary_unary(SERVICE + "RepositoryIndex")
+    await asyncio.sleep(0.2)
+
+    assert await status_of(index(b"", metadata=metadata)) == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    for call in calls:
+        call.cancel()
+    async with asyncio.timeout(10):
+        while await status_of(index(b"", metadata=metadata)) != grpc.StatusCode.OK:
+            await asyncio.sleep(0.05)
+
+
+async def test_connections_are_limited(backends: Backends, channel: grpc.aio.Channel, metadata: Any) -> None:
+    async def list_models(other: grpc.aio.Channel) -> grpc.StatusCode:
+        return await status_of(other.unary_unary(SERVICE + "RepositoryIndex")(b"", metadata=metadata, timeout=2))
+
+    assert await list_models(channel) == grpc.StatusCode.OK
+    async with connected(backends) as second, connected(backends) as third, connected(backends) as fourth:
+        assert {await list_models(second), await list_models(third)} == {grpc.StatusCode.OK}
+        assert await list_models(fourth) in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+async def test_large_metadata_is_refused(channel: grpc.aio.Channel, metadata: Any) -> None:
+    call = channel.unary_unary(SERVICE + "RepositoryIndex")
+
+    assert await status_of(call(b"", metadata=(*metadata, ("x", "x" * 10_000)))) == grpc.StatusCode.OK
+    large = await status_of(call(b"", metadata=(*metadata, ("x", "x" * 40_000))))
+    assert large == grpc.StatusCode.RESOURCE_EXHAUSTED
