@@ -92,9 +92,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
     """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
-    caller = await backends.access.authenticate(
-        request.headers.get("authorization"), address=address_of(request.scope)
-    )
+    caller = await backends.access.authenticate(request.headers.get("authorization"), address=address_of(request.scope))
     check_query(request)
     return caller
 

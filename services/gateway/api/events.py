@@ -57,14 +57,16 @@ async def stream_events(
     if ended and last and not await watches.read(stores.events.after, job_id, last):
         return Response(status_code=204)
     events = _events(watches.follow(stores, job_id), last, recheck)
-    return Stream(watches.stream(caller.key_id), events, ping=15, send_timeout=SEND_TIMEOUT_S)
+    return Stream(watches.stream(caller.key_id), events)
 
 
 class Stream(EventSourceResponse):
     """A stream of events that counts among those of its key."""
 
-    def __init__(self, counted: AbstractContextManager[None], content: AsyncIterator[ServerSentEvent], **options: Any) -> None:
-        super().__init__(content, **options)
+    def __init__(
+        self, counted: AbstractContextManager[None], content: AsyncIterator[ServerSentEvent], **options: Any
+    ) -> None:
+        super().__init__(content, ping=15, send_timeout=SEND_TIMEOUT_S)
         self._open = ExitStack()
         self._open.enter_context(counted)
 

@@ -81,7 +81,7 @@ class Watches:
                         await watched.update(latest.get(job_id))
                 except TidepoolError as error:  # poll on through an outage
                     log.warning("jobs cannot be followed", code=error.code)
-                except Exception as error:  # noqa: BLE001
+                except Exception as error:
                     log.error("jobs cannot be followed", exc_info=error)
                 for watched in jobs.values():
                     watched.wake()

@@ -5,7 +5,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract.errors import Malformed, TooLarge
+from contract.errors import Invalid, Malformed, TooLarge
 from services.gateway.edge.forms import media_type
 from services.gateway.edge.json_text import parse_json
 from services.gateway.edge.problems import problem_of
@@ -15,7 +15,7 @@ _PATH = re.compile(r"/v1/(?!models/[^/]+/predict/?$).*")  # predictions have no 
 
 
 class JsonBodies:
-    """ASGI middleware that answers 400 to a JSON body that `parse_json` refuses; BodyLimit must be outside of it."""
+    """ASGI middleware that refuses the JSON bodies that `parse_json` refuses; BodyLimit must be outside of it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class JsonBodies:
                 parse_json(body)
         except TooLarge:
             return  # BodyLimit answers
-        except Malformed as error:
+        except (Malformed, Invalid) as error:
             await problem_of(error)(scope, receive, send)
             return
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from contract.errors import Malformed
+from contract.errors import Invalid, Malformed
 
 MAX_DEPTH = 64  # levels; serializing much deeper values fails
 MAX_DIGITS = 308  # of an integer, so that it fits into a float
@@ -14,7 +14,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str | bytes, noun: str = "the body") -> Any:
-    """Parse JSON; raises Malformed for any other text, and for a value that is nested too deeply.
+    """Parse JSON; raises Malformed for other text, deep nesting and long integers, Invalid for text that is not Unicode.
 
     As in Python, the last of several equal names counts, and NaN and Infinity are numbers; models refuse them.
     """
@@ -31,7 +31,7 @@ def parse_json(text: str | bytes, noun: str = "the body") -> Any:
     if _is_deep(value):
         raise too_deep(noun)
     if _SURROGATE.search(text) and not _is_unicode(value):
-        raise Malformed(f"{noun} has half of a surrogate pair, which is no character; send both halves, or UTF-8")
+        raise Invalid(f"{noun} has half of a surrogate pair, which is no character; send both halves, or UTF-8")
     return value
 
 

@@ -110,7 +110,7 @@ class Call:
                 self._log(log.warning, error.code, error)
             code = _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(code, error.message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  logged
             self._log(log.error, "internal", error)
             code = grpc.StatusCode.INTERNAL
             await context.abort(code, f"an internal error; the gateway's log has it under {self.request_id}")

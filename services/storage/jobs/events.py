@@ -68,7 +68,7 @@ class Events:
             return tuple(JobEvent.model_validate({f: row[f] for f in JobEvent.model_fields}) for row in rows)
 
     def latest(self, job_ids: Sequence[str]) -> dict[str, int]:
-        """Return the number of the last event of each of these jobs; it grows when the state or the progress changes."""
+        """Return the number of each job's last event, which grows with every change of its state or progress."""
         query = select(jobs.c.id, jobs.c.last_event).where(jobs.c.id.in_(job_ids))
         with self._database.read() as connection:
             return {row.id: row.last_event for row in connection.execute(query)}

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-LIMITS = GatewaySettings(header_timeout_s=0.5, body_timeout_s=0.5, max_connections=310)
+LIMITS = GatewaySettings(header_timeout_s=0.5, body_timeout_s=0.5)
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 PREDICT = b"POST /v1/models/pet-cnn/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 END_S = 20.0
@@ -119,9 +119,11 @@ async def key(backends: Backends, stores: Stores, monkeypatch: pytest.MonkeyPatc
 
 async def test_half_open_requests_are_closed(gateway: Gateway) -> None:
     # given 300 clients that have sent a part of their headers
-    lines = [await gateway.connect() for _ in range(300)]
-    for _, writer in lines:
+    lines = []
+    for _ in range(300):
+        reader, writer = await gateway.connect()
         writer.write(GET)
+        lines.append((reader, writer))
 
     # then another client is answered
     assert (await gateway.exchange(GET + b"\r\n")).status == 200
@@ -133,7 +135,7 @@ async def test_half_open_requests_are_closed(gateway: Gateway) -> None:
             assert (reply.status, reply.code, reply.headers["connection"]) == (408, "request_timeout", "close")
             await ended(reader)
             writer.close()
-        while len(gateway.state.connections) > 1:
+        while len(gateway.state.connections) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -155,7 +157,7 @@ async def test_headers_that_drip_are_late(gateway: Gateway, first: bytes) -> Non
 
 
 async def test_a_connection_without_a_request_is_closed_without_an_answer(gateway: Gateway) -> None:
-    reader, writer = await gateway.connect()
+    reader, _ = await gateway.connect()
     blank, blank_writer = await gateway.connect()
     blank_writer.write(b"\r\n")
 
@@ -249,18 +251,32 @@ async def test_headers_within_the_limits_are_read(gateway: Gateway) -> None:
     assert (await gateway.exchange(GET + many + b"\r\n")).status == 200
 
 
-async def test_connections_over_the_limit_are_refused(gateway: Gateway) -> None:
-    lines = [await gateway.connect() for _ in range(LIMITS.max_connections)]
+async def test_connections_over_the_limit_are_refused(app: FastAPI, stores: Stores) -> None:
+    inference = app.state.backends.predictor.inference
+    async with serving(make_backends(stores, inference, GatewaySettings(max_connections=20))) as gateway:
+        lines = [await gateway.connect() for _ in range(20)]
 
-    refused = await asyncio.wait_for(gateway.exchange(GET + b"\r\n"), END_S)
-    assert (refused.status, refused.code) == (503, "overloaded")
-    assert refused.headers["retry-after"]
+        refused = await asyncio.wait_for(gateway.exchange(GET + b"\r\n"), END_S)
+        assert (refused.status, refused.code) == (503, "overloaded")
+        assert refused.headers["retry-after"]
 
-    for _, writer in lines[:5]:
-        writer.close()
-    async with asyncio.timeout(END_S):
-        while (await gateway.exchange(GET + b"\r\n")).status != 200:
-            await asyncio.sleep(0.05)
+        for _, writer in lines[:5]:
+            writer.close()
+        async with asyncio.timeout(END_S):
+            while (await gateway.exchange(GET + b"\r\n")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def test_connections_far_over_the_limit_get_no_answer(app: FastAPI, stores: Stores) -> None:
+    inference = app.state.backends.predictor.inference
+    async with serving(make_backends(stores, inference, GatewaySettings(max_connections=1))) as gateway:
+        for _ in range(connection.SPARE + 1):
+            await gateway.connect()
+
+        reader, _ = await gateway.connect()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        assert len(gateway.state.connections) <= connection.SPARE + 1
 
 
 async def test_a_long_pipeline_is_cut(backends: Backends) -> None:
@@ -324,9 +340,7 @@ async def test_a_client_that_sends_a_large_body_can_read_the_refusal(gateway: Ga
             await sending
 
 
-async def test_a_refused_client_that_stays_is_disconnected(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_refused_client_that_stays_is_disconnected(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER_S", 0.2)
     reader, _ = await gateway.connect()
     reader2, writer2 = await gateway.connect()
@@ -334,6 +348,6 @@ async def test_a_refused_client_that_stays_is_disconnected(
 
     assert (await reply_of(reader2)).status == 401
     async with asyncio.timeout(END_S):
-        while len(gateway.state.connections) > 1:
+        while len(gateway.state.connections) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await ended(reader)
