@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from services.gateway.api import (
+    audit,
     backbones,
     datasets,
     events,
@@ -79,6 +80,7 @@ def create_app(backends: Backends) -> FastAPI:
         pools,
         usage,
         keys,
+        audit,
         health,
     ):
         app.include_router(noun.router)

@@ -16,11 +16,13 @@ from services.gateway.api.watches import Watches
 from services.gateway.edge.access import Access, require
 from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
+from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
+from services.storage.access.audit import Actor
 from services.storage.pools.demand import Demand
 from services.storage.stores import ProjectStores, Stores
 
@@ -67,8 +69,12 @@ class Backends:
         return CapacityLimiter(IMAGES_AT_ONCE)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
-        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""
-        return self.stores.of(caller.project, self.settings.max_queued_jobs)
+        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound.
+
+        The audit trail names the caller's key and the current request.
+        """
+        actor = Actor(caller.key_id, caller.key.name, current_request_id(), caller.project)
+        return self.stores.of(caller.project, self.settings.max_queued_jobs, actor)
 
     def forget_models(self) -> None:
         """Drop cached versions and aliases; call it after one has changed."""

@@ -232,6 +232,21 @@ api_keys = Table(
     Column("last_used_at", UtcDateTime),  # to the minute
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("project", String(63), nullable=False),
+    Column("actor", String(8), nullable=False),  # the API key's id; the key may be gone
+    Column("actor_name", String(63), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("detail", String(255), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Index(None, "project", "id"),
+)
+
 pools = Table(
     "pools",
     metadata,

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import RowMapping, delete, insert, or_, select, update
 
 from contract.access import SCOPES_OF, ApiKey, Caller, NewApiKey, Role, Scope
+from contract.audit import AuditAction
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.tables import api_keys
@@ -35,8 +37,9 @@ def _digest(token: str) -> str:
 class Keys:
     """The api_keys table."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def create(
         self,
@@ -72,6 +75,7 @@ class Keys:
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
+            record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)
         return NewApiKey.model_validate(values | {"secret": token})
 
     def authenticate(self, token: str) -> ApiKey:
@@ -103,6 +107,8 @@ class Keys:
                 raise NotFound("there is no such key")
             if caller is not None and (lacking := caller.lacks(_key_of(deleted).scopes)):
                 raise Forbidden(f"this key lacks the scope {lacking[0]!s} of the key to revoke; use one that has it")
+            now, name = self._database.now(), deleted["name"]
+            record(connection, self._actor, AuditAction.REVOKE, f"keys/{key_id}", now, name)
 
     def note_use(self, key_id: str) -> None:
         """Record that a key is in use now, unless the last record is less than a minute old."""

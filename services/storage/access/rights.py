@@ -13,7 +13,7 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes"})
-_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency"}
+_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit"}
 
 
 class TableRights(NamedTuple):

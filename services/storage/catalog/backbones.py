@@ -5,10 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from contract.audit import AuditAction
 from contract.backbones import BUILT_IN, Backbone, BackboneManifest, BackboneVersion, built_in_backbone
 from contract.base import Frozen
 from contract.errors import BadModel, Conflict, NotFound
 from contract.references import Reference
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.versions import (
     BACKBONES,
     add_version,
@@ -41,8 +43,9 @@ def register_rejected_backbone(connection: Connection, name: str, reason: str, j
 class Backbones:
     """Read and delete published backbones."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def known(self, name: str) -> bool:
         """Return whether a person has brought a backbone of this name."""
@@ -94,6 +97,7 @@ class Backbones:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, str(pinned), "start")
             delete_version(connection, BACKBONES, pinned)
+            record(connection, self._actor, AuditAction.DELETE, f"backbones/{pinned}", self._database.now())
 
 
 def _backbone(connection: Connection, name: str) -> Backbone:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
@@ -13,6 +14,7 @@ from contract.errors import NotFound
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.features import drop_features, find_features
 from services.storage.catalog.versions import (
     DATASETS,
@@ -57,8 +59,9 @@ def add_index(connection: Connection, reference: Reference, outcome: DatasetInde
 class Datasets:
     """Read and delete published datasets."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
         """Resolve a reference to a pinned reference and its manifest; raises NotFound."""
@@ -125,6 +128,7 @@ class Datasets:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, str(pinned), "dataset")
             delete_version(connection, DATASETS, pinned)
+            record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", self._database.now())
             if not versions_of(connection, DATASETS, pinned.name):
                 drop_features(connection, pinned.name)
 

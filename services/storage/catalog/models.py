@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
 from contract.variants import VariantName, artifact_of
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
@@ -46,8 +48,9 @@ def register_rejected(connection: Connection, name: str, reason: str, job_id: st
 class Models:
     """Read and delete published models, and change the aliases that point at them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
         """Resolve a reference to a pinned reference and its manifest; a split alias resolves to its largest share.
@@ -107,6 +110,7 @@ class Models:
                     raise Conflict(f"the alias {alias.alias!r} points at {pinned}; move or delete it first")
             require_unused(connection, str(pinned), "model", "start")
             delete_version(connection, MODELS, pinned)
+            self._record(connection, AuditAction.DELETE, str(pinned))
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at one version; raises what `split_alias` raises."""
@@ -120,12 +124,15 @@ class Models:
         if alias.isdecimal():
             raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
         with self._database.write() as connection:
-            return point(connection, model, alias, traffic, self._database.now())
+            pointed = point(connection, model, alias, traffic, self._database.now())
+            self._record(connection, AuditAction.PROMOTE, f"{model}@{alias}", _described(traffic))
+            return pointed
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Delete an alias; raises NotFound."""
         with self._database.write() as connection:
             remove(connection, model, alias)
+            self._record(connection, AuditAction.DELETE, f"{model}@{alias}")
 
     def pin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
         """Let this variant of a version serve; return the version.
@@ -139,6 +146,7 @@ class Models:
                 names = ", ".join(dict.fromkeys(["fp32", *(file.name for file in manifest.variants)]))
                 raise NotFound(f"{row['name']}@{row['version']} has no variant {variant}; it has {names}")
             set_serving(connection, row, variant)
+            self._record(connection, AuditAction.CHANGE, f"{row['name']}@{row['version']}", f"serves {variant}")
         return self.get(reference)
 
     def unpin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
@@ -151,6 +159,8 @@ class Models:
             if row["serving"] not in (None, variant):
                 raise Conflict(f"{row['name']}@{row['version']} has {row['serving']} pinned, not {variant}")
             set_serving(connection, row, None)
+            detail = "serves the variant that training chose"
+            self._record(connection, AuditAction.CHANGE, f"{row['name']}@{row['version']}", detail)
         return self.get(reference)
 
     def note_provider(self, model: str, version: int, provider: str) -> None:
@@ -160,6 +170,17 @@ class Models:
             connection.execute(
                 update(table).where(table.c.name == model, table.c.version == version).values(provider=provider)
             )
+
+    def _record(self, connection: Connection, action: AuditAction, reference: str, detail: str = "") -> None:
+        record(connection, self._actor, action, f"models/{reference}", self._database.now(), detail)
+
+
+def _described(traffic: Traffic) -> str:
+    """Return text like `version 3`, or `versions 1: 90 %, 2: 10 %, shadow 3`."""
+    one = len(traffic.versions) == 1
+    shares = ", ".join(str(version) if one else f"{version}: {share} %" for version, share in traffic.versions.items())
+    shadow = "" if traffic.shadow is None else f", shadow {traffic.shadow}"
+    return f"{'version' if one else 'versions'} {shares}{shadow}"
 
 
 def _description(row: RowMapping) -> dict[str, Any]:

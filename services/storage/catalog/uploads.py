@@ -4,8 +4,10 @@ import uuid_utils
 from sqlalchemy import Connection, delete, insert, select, update
 
 from contract.artifacts import Bucket, ObjectRef, upload_key
+from contract.audit import AuditAction
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.references import Owner, add_references, drop_references
@@ -19,8 +21,9 @@ def new_upload_id() -> str:
 class Uploads:
     """The uploads table; the bytes are in the object store under `upload_key(id)`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def expect(
         self, upload_id: str, filename: str, size: int, sha256: str | None, once: IdempotencyKey | None = None
@@ -43,6 +46,7 @@ class Uploads:
         with self._database.write() as connection:
             connection.execute(delete(uploads).where(uploads.c.id == upload_id))
             drop_references(connection, Owner.UPLOAD, upload_id)
+            record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", self._database.now())
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload; raises NotFound."""
@@ -79,4 +83,6 @@ class Uploads:
             insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
         )
         add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": upload_key(upload_id)})
+        now = self._database.now()
+        record(connection, self._actor, AuditAction.CREATE, f"uploads/{upload_id}", now, values["filename"])
         return Upload.model_validate(dict(row.mappings().one()))

@@ -49,6 +49,12 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
     add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)], now)
 
 
+def record_first_state(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """Write the event of a new job, which was inserted with `last_event` 1; one statement less than `record_state`."""
+    data = {"state": row["state"], "attempt": row["attempt"]}
+    connection.execute(insert(job_events).values(job_id=row["id"], id=1, kind=EventKind.STATE, data=data, at=now))
+
+
 class Events:
     """Reads the job_events table."""
 

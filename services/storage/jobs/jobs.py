@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.names import require_own_name
 from services.storage.database import Database
-from services.storage.jobs.events import record_state
+from services.storage.jobs.events import record_first_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of
@@ -43,8 +45,9 @@ class JobPage(Frozen):
 class Jobs:
     """The clients' side of the jobs table; `most_queued` limits how many jobs may wait to run, None means no limit."""
 
-    def __init__(self, database: Database, most_queued: int | None = None) -> None:
+    def __init__(self, database: Database, most_queued: int | None = None, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
         self._most_queued = most_queued
 
     def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
@@ -126,6 +129,8 @@ class Jobs:
         """
         now = self._database.now()
         with self._database.write() as connection:
+            detail = "keep the best model" if keep_best else ""
+            record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
             row = _row(connection, job_id, lock=True)  # or both updates would miss a job released in between
             if keep_best and row["kind"] != KEEPS_BEST:
                 raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
@@ -149,10 +154,12 @@ class Jobs:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
         require_own_name(connection, values["kind"], values["model"])
-        new = fresh(now) | values | {"progress_message": "waiting for a worker"}
+        new = fresh(now) | values | {"progress_message": "waiting for a worker", "last_event": 1}
         row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
-        record_state(connection, row, now)
+        record_first_state(connection, row, now)
+        detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
+        record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
         return job_of(row)
 
 

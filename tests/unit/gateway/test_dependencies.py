@@ -75,6 +75,7 @@ SCOPES = {
     "GET /v1/keys": Scope.MANAGE,
     "POST /v1/keys": Scope.MANAGE,
     "DELETE /v1/keys/{key_id}": Scope.MANAGE,
+    "GET /v1/audit": Scope.MANAGE,
 }
 
 
