@@ -59,9 +59,7 @@ async def stream_events(
     return EventSourceResponse(stream, ping=15, send_timeout=SEND_TIMEOUT_S)
 
 
-async def _events(
-    stores: ProjectStores, job_id: str, last: int, recheck: Recheck
-) -> AsyncIterator[ServerSentEvent]:
+async def _events(stores: ProjectStores, job_id: str, last: int, recheck: Recheck) -> AsyncIterator[ServerSentEvent]:
     while True:
         try:
             await recheck()
