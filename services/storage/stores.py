@@ -100,9 +100,7 @@ class Stores:
             objects=S3Objects(ObjectsSettings()),
         )
 
-    def of(
-        self, project: str, max_queued_jobs: int | None = None, actor: Actor | None = None
-    ) -> ProjectStores:
+    def of(self, project: str, max_queued_jobs: int | None = None, actor: Actor | None = None) -> ProjectStores:
         """Return the stores of a project; raises NotFound for one that does not exist."""
         if project != DEFAULT_PROJECT:
             raise NotFound(f"there is no project {project[:80]!r}")

@@ -41,9 +41,7 @@ def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
         table.add_column(name)
     for key in api_keys:
         access = key.role or ", ".join(key.scopes)
-        table.add_row(
-            key.id, key.name, access, _time(key.created_at), _time(key.expires_at), _time(key.last_used_at)
-        )
+        table.add_row(key.id, key.name, access, _time(key.created_at), _time(key.expires_at), _time(key.last_used_at))
     Console().print(table, highlight=False)
 
 
@@ -69,7 +67,9 @@ def create(
 
 
 @keys.command()
-def rm(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tidepool keys ls` shows it.")]) -> None:
+def rm(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tidepool keys ls` shows it.")],
+) -> None:
     """Revoke a key; requests with it fail within a second."""
     with _client() as client:
         client.revoke_key(quote(key_id, safe=""))

@@ -245,9 +245,7 @@ class Client:
         """Return the API keys, without their secrets, oldest first."""
         return tuple(ApiKey.model_validate(key) for key in self._transport.call("GET", "/v1/keys")["items"])
 
-    def create_key(
-        self, name: str, access: Role | Sequence[Scope], *, expires_at: datetime | None = None
-    ) -> NewApiKey:
+    def create_key(self, name: str, access: Role | Sequence[Scope], *, expires_at: datetime | None = None) -> NewApiKey:
         """Create an API key with a role or with scopes; only the returned value has its secret."""
         body: dict[str, Any] = {"name": name}
         body |= {"role": access} if isinstance(access, Role) else {"scopes": list(access)}

@@ -40,7 +40,7 @@ class AuditFilter:
 def record(
     connection: Connection, actor: Actor | None, action: AuditAction, subject: str, now: datetime, detail: str = ""
 ) -> None:
-    """Add an entry, in the transaction of the change; nothing without an actor, which the services' own changes lack."""
+    """Add an entry, in the transaction of the change; the services' own changes have no actor and add nothing."""
     if actor is None:
         return
     values = {

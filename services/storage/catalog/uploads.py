@@ -84,5 +84,5 @@ class Uploads:
         )
         add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": upload_key(upload_id)})
         now = self._database.now()
-        record(connection, self._actor, AuditAction.CREATE, f"uploads/{upload_id}", now, values["filename"])
+        record(connection, self._actor, AuditAction.CREATE, f"uploads/{upload_id}", now, filename)
         return Upload.model_validate(dict(row.mappings().one()))

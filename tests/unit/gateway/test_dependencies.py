@@ -94,7 +94,7 @@ def request_of(operation: str) -> httpx.Request:
     bodies = {
         "POST /v1/jobs": {"kind": "train", "spec": {"dataset": "none", "model": "none"}},
         "POST /v1/uploads": {"filename": "a.zip", "size": 1},
-        "POST /v1/keys": {"name": "a", "scopes": ["read"]},
+        "POST /v1/keys": {"name": "a", "scopes": ["manage"]},
         "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
         "PATCH /v1/pools/{pool}": {"mode": "manual", "replicas": 1},
     }

@@ -165,10 +165,10 @@ def test_a_key_is_valid_until_it_expires(keys: Keys, clock: FakeClock) -> None:
         keys.authenticate(f"tp_{made.id}_" + "A" * 43)
 
 
-@pytest.mark.parametrize("after", [timedelta(0), timedelta(seconds=-1), timedelta(days=3654), timedelta(days=2_900_000)])
-def test_a_key_must_expire_in_the_next_ten_years(keys: Keys, after: timedelta) -> None:
+@pytest.mark.parametrize("days", [0, -1, 3654, 2_900_000])
+def test_a_key_must_expire_in_the_next_ten_years(keys: Keys, days: int) -> None:
     with pytest.raises(Invalid, match="in the future, and at most ten years"):
-        keys.create("laptop", READ, expires_at=WHEN + after)
+        keys.create("laptop", READ, expires_at=WHEN + timedelta(days=days))
 
     assert keys.list() == ()
 
