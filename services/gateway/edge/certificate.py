@@ -139,7 +139,7 @@ def _check(cert: bytes, key: bytes) -> datetime:
     except TypeError as error:
         raise BadCertificate(f"{KEY} is encrypted. Store the key without a passphrase.") from error
     except ValueError as error:
-        raise BadCertificate(f"{KEY} has no private key in PEM format (-----BEGIN PRIVATE KEY-----).") from error
+        raise BadCertificate(f"{KEY} has no private key in PEM format.") from error
     if server.public_key() != private.public_key():
         raise BadCertificate(
             f"{KEY} is not the key of the certificate in {CERT}. In a chain, the server's certificate comes first."
