@@ -12,12 +12,13 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
-from services.gateway.api.watches import Watches
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
+from services.gateway.edge.watches import Watches
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
@@ -42,6 +43,11 @@ class Backends:
     def access(self) -> Access:
         """Authentication by API key."""
         return Access(self.stores.keys.authenticate, self.stores.keys.note_use)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """The certificate for HTTPS and gRPC, None without TLS; raises BadCertificate."""
+        return certificate_of(self.settings.tls_cert, self.settings.tls_key)
 
     @cached_property
     def submits(self) -> Submits:

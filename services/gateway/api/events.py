@@ -11,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 from contract.errors import DatabaseUnavailable, Unauthenticated
 from contract.jobs import EventKind
 from services.gateway.api.jobs import JobId
-from services.gateway.api.watches import Watched
 from services.gateway.dependencies import MAY_READ, BackendsDep, CallerDep, Recheck, RecheckDep, StoresDep
 from services.gateway.edge.problems import documented
+from services.gateway.edge.watches import Watched
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -30,9 +30,9 @@ class BoundedProtocol(LingeringProtocol):
     What breaks one is answered with a problem, and its connection ends.
     """
 
-    def __init__(self, settings: GatewaySettings, **arguments: Any) -> None:
-        """`arguments` are uvicorn's."""
-        super().__init__(**arguments)
+    def __init__(self, settings: GatewaySettings, common: bytes, **arguments: Any) -> None:
+        """`common` are the headers of every answer, encoded; `arguments` are uvicorn's."""
+        super().__init__(common, **arguments)
         self._settings = settings
         self._error: TidepoolError | None = None  # raised in a callback of the parser
         self._pending_bytes = 0  # received since the parser last completed headers, a piece of a body, or a request

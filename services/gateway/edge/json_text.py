@@ -14,7 +14,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str | bytes, noun: str = "the body") -> Any:
-    """Parse JSON; raises Malformed for other text, deep nesting and long integers, Invalid for text that is not Unicode.
+    """Parse JSON; raises Malformed for other text, deep nesting or a long integer, and Invalid for half a character.
 
     As in Python, the last of several equal names counts, and NaN and Infinity are numbers; models refuse them.
     """

@@ -11,7 +11,6 @@ from contract.errors import TidepoolError
 from services.gateway.edge.access import Access
 from services.gateway.edge.problems import problem_of
 from services.gateway.edge.request_id import named, record, request_id_of
-from services.gateway.oip.refusals import PREFIX, refusal_of
 
 log = structlog.get_logger()
 
@@ -19,7 +18,7 @@ _WITH_KEY = re.compile(r"/v1/.*|/v2(?!/health/)(/.*)?")
 
 
 class KeyFirst:
-    """ASGI middleware that answers 401 without reading the body, and closes the connection; it is the outermost.
+    """ASGI middleware that answers 401 without reading the body, and closes the connection.
 
     Endpoints check the key again, and its scope.
     """
@@ -57,9 +56,8 @@ def _has_body(scope: Scope) -> bool:
 async def _refuse(error: TidepoolError, scope: Scope, receive: Receive, send: Send) -> None:
     request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
     with named(request_id):
-        problem = problem_of(error)
+        response = problem_of(error)
         log.info("request", method=scope["method"], path=scope["path"], status=error.status)
-    response = refusal_of(problem) if scope["path"].startswith(PREFIX) else problem
     response.headers["X-Request-ID"] = request_id
     response.headers["Connection"] = "close"
     await response(scope, receive, send)

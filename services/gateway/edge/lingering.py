@@ -1,7 +1,7 @@
 """A connection that ends so that a client which is still sending can read why."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from prometheus_client import Counter
@@ -25,9 +25,10 @@ class LingeringProtocol(HttpToolsProtocol):
     ends its own side, and drops what it receives, until the client closes it or LINGER_S have passed.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        """`arguments` are uvicorn's."""
+    def __init__(self, common: bytes, **arguments: Any) -> None:
+        """`common` are the headers of every answer, encoded; `arguments` are uvicorn's."""
         super().__init__(**arguments)
+        self._common = common
         self.in_body = False
         self.lingering = False
         self._timer: asyncio.TimerHandle | None = None
@@ -99,10 +100,8 @@ class LingeringProtocol(HttpToolsProtocol):
         request_id = request_id_of(None)
         with named(request_id):
             problem: Response = answer(error.status, error.code, error.message)
-        headers = [*self.server_state.default_headers, *problem.raw_headers]
-        headers += [(b"x-request-id", request_id.encode()), (b"connection", b"close")]
-        head = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return b"".join((STATUS_LINE[error.status], head, b"\r\n", bytes(problem.body)))
+        headers = (*self.server_state.default_headers, *problem.raw_headers, (b"connection", b"close"))
+        return encode_answer(error.status, headers, self._common, request_id, bytes(problem.body))
 
     def close(self) -> None:
         """End the connection after an answer."""
@@ -151,3 +150,14 @@ class Output:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def encode_answer(
+    status: int, headers: Iterable[tuple[bytes, bytes]], common: bytes, request_id: str, body: bytes
+) -> bytes:
+    """Return an answer as it is written to a connection; `common` are headers that are encoded already."""
+    parts = [STATUS_LINE[status], common]
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"x-request-id: ", request_id.encode(), b"\r\n\r\n", body)
+    return b"".join(parts)

@@ -5,6 +5,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from services.gateway.edge.connection import BoundedProtocol
+from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
@@ -18,11 +19,18 @@ class FastPathProtocol(BoundedProtocol):
     endpoints alone decide about errors.
     """
 
-    def __init__(self, settings: GatewaySettings, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        shortcuts: tuple[Shortcut, ...],
+        answer_headers: EncodedHeaders,
+        **arguments: Any,
+    ) -> None:
         """Shortcuts get bodies of at most `max_predict_bytes`; `arguments` are uvicorn's."""
-        super().__init__(settings, **arguments)
+        super().__init__(settings, answer_headers.of(None), **arguments)
         self._max_body = settings.max_predict_bytes
         self._shortcuts = shortcuts
+        self._answer_headers = answer_headers
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -37,7 +45,8 @@ class FastPathProtocol(BoundedProtocol):
             return
         request_id, length = request_id_of(headers.get(b"x-request-id")), int(headers[b"content-length"])
         self.in_body = True
-        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length))
+        common = self._answer_headers.of(headers.get(b"origin"))
+        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, common))
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

@@ -69,15 +69,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  answered, and logged if it is unexpected
             return call.refused(error)
 
-        async def guarded(request: Any, context: Any) -> Any:
-            _CALLER.set(caller)
-            return await call.answered(handler.unary_unary(request, context), context)
-
         async def unread(_: Any, context: Any) -> Any:
             return await call.answered(handler.unary_unary(None, context), context)
 
         if caller is None:
             return grpc.stream_unary_rpc_method_handler(unread, response_serializer=handler.response_serializer)
+
+        async def guarded(request: Any, context: Any) -> Any:
+            _CALLER.set(caller)
+            return await call.answered(handler.unary_unary(request, context), context)
+
         return grpc.unary_unary_rpc_method_handler(
             guarded,
             request_deserializer=handler.request_deserializer,

@@ -15,7 +15,8 @@ from starlette.types import Message
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import DatabaseUnavailable
 from contract.jobs import Job, JobEvent, JobKind, Progress
-from services.gateway.api import events, watches
+from services.gateway.api import events
+from services.gateway.edge import watches
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.events import Events

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.jobs import Job
-from services.gateway.api import watches
 from services.gateway.dependencies import Backends
+from services.gateway.edge import watches
 from services.storage import tables
 from services.storage.database import Database
 from services.storage.jobs.events import Events
