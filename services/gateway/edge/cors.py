@@ -59,7 +59,7 @@ class Cors(CORSMiddleware):
         if response.status_code != 200:
             parts = bytes(response.body).decode().removeprefix(_REFUSED)
             with named(request_id):
-                refusal = answer(403, Forbidden.code, f"a page of this origin may not send this request: {parts}")
+                refusal = answer(403, Forbidden.code, f"this cross-origin request is refused, because of its {parts}")
             refusal.headers["Vary"] = response.headers["Vary"]
             response = refusal
         response.headers["X-Request-ID"] = request_id
