@@ -21,6 +21,7 @@ from services.gateway.api import (
     models,
     pools,
     predict,
+    projects,
     uploads,
     usage,
 )
@@ -78,6 +79,7 @@ def create_app(backends: Backends) -> FastAPI:
         pools,
         usage,
         keys,
+        projects,
         audit,
         health,
     ):

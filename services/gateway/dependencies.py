@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
-from services.gateway.edge.access import Access, require
+from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.query import check_query
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
@@ -39,7 +39,7 @@ class Backends:
     @cached_property
     def access(self) -> Access:
         """Authentication by API key."""
-        return Access(self.stores.keys.authenticate, self.stores.keys.note_use)
+        return Access(self.stores.keys.authenticate, self.stores.keys.note_use, self.stores.projects.get)
 
     @cached_property
     def submits(self) -> Submits:
@@ -62,7 +62,7 @@ class Backends:
         return CapacityLimiter(IMAGES_AT_ONCE)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
-        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound.
+        """Return the stores of the caller's project, with the limit on queued jobs.
 
         The audit trail names the caller's key and the current request.
         """
@@ -90,8 +90,13 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
-    caller = await backends.access.authenticate(request.headers.get("authorization"))
+    """Return the caller of the request, in the project of its key, or in the one that an instance's admin names.
+
+    Raises Unauthenticated, Forbidden, NotFound for an unknown project, and RequestValidationError for unknown
+    parameters.
+    """
+    headers = request.headers
+    caller = await backends.access.authenticate(headers.get("authorization"), project=headers.get(PROJECT_HEADER))
     check_query(request)
     return caller
 

@@ -9,8 +9,10 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.access import ApiKey, Caller, Scope
 from contract.errors import Forbidden, TidepoolError, Unauthenticated
+from contract.projects import Project
 from services.gateway.edge.ttl_cache import TtlCache
 
+PROJECT_HEADER = "Tidepool-Project"
 NOTE_EVERY_S = 60.0
 MAX_NOTED = 10_000
 
@@ -18,24 +20,35 @@ MAX_NOTED = 10_000
 class Access:
     """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets for a second."""
 
-    def __init__(self, find_key: Callable[[str], ApiKey], note_use: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        find_key: Callable[[str], ApiKey],
+        note_use: Callable[[str], None],
+        find_project: Callable[[str], Project],
+    ) -> None:
         """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
 
-        `note_use` gets the id of a key that is in use, at most once a minute.
+        `note_use` gets the id of a key that is in use, at most once a minute. `find_project` raises NotFound.
         """
         self._find_key = find_key
         self._uses = Uses(note_use)
         self._callers: TtlCache[str, Caller] = TtlCache(self._find)
+        self._projects: TtlCache[str, Project] = TtlCache(find_project)
 
-    async def authenticate(self, header: bytes | str | None, scope: Scope | None = None) -> Caller:
-        """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope."""
+    async def authenticate(
+        self, header: bytes | str | None, scope: Scope | None = None, project: str | None = None
+    ) -> Caller:
+        """Return the caller, in the project of its key, or in `project` if its key is of an instance's admin.
+
+        Raises Unauthenticated, Forbidden if the key lacks the scope or may not name the project, and NotFound.
+        """
         secret = _secret(header)
         if not secret:
             raise Unauthenticated("send an API key: Authorization: Bearer <key>")
         caller = await self._callers.get(secret)
         if scope is not None:
             require(caller, scope)
-        return caller
+        return caller if project is None else await self._in_project(caller, project)
 
     def peek(self, header: bytes | str | None, scope: Scope) -> Caller | None:
         """Return the caller if its key is cached and has the scope, without waiting for the database."""
@@ -47,13 +60,24 @@ class Access:
         await run_in_threadpool(self._find_key, _secret(header))
 
     def forget(self) -> None:
-        """Drop all cached keys; call it after one was revoked."""
+        """Drop all cached keys and projects; call it after one was revoked or deleted."""
         self._callers.forget()
+        self._projects.forget()
+
+    async def _in_project(self, caller: Caller, project: str) -> Caller:
+        if project == caller.project:
+            return caller
+        if not caller.allows(Scope.ADMIN):
+            raise Forbidden(
+                f"this key belongs to the project {caller.project}; leave out the header {PROJECT_HEADER}, or use a "
+                "key of the instance's admin"
+            )
+        return Caller(caller.key, (await self._projects.get(project)).name)
 
     def _find(self, secret: str) -> Caller:
         key = self._find_key(secret)
         self._uses.note(key.id)
-        return Caller(key)
+        return Caller(key, key.project)
 
 
 class Uses:
