@@ -60,6 +60,7 @@ class NewKeyRequest(Frozen):
 
 class ApiKey(Frozen):
     id: str
+    project: Name = DEFAULT_PROJECT
     name: Name
     role: Role | None = None
     scopes: tuple[Scope, ...]
@@ -77,10 +78,10 @@ class NewApiKey(ApiKey):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated client; its scopes are those of its key."""
+    """An authenticated client; its scopes are those of its key, and its project is that of its key or a named one."""
 
     key: ApiKey
-    project: str = DEFAULT_PROJECT
+    project: str
 
     @property
     def key_id(self) -> str:

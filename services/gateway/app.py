@@ -22,6 +22,7 @@ from services.gateway.api import (
     models,
     pools,
     predict,
+    projects,
     uploads,
     usage,
 )
@@ -91,6 +92,7 @@ def create_app(backends: Backends) -> FastAPI:
         pools,
         usage,
         keys,
+        projects,
         audit,
         health,
     ):

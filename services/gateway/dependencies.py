@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
-from services.gateway.edge.access import Access, require
+from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
@@ -42,7 +42,7 @@ class Backends:
     @cached_property
     def access(self) -> Access:
         """Authentication by API key."""
-        return Access(self.stores.keys.authenticate, self.stores.keys.note_use)
+        return Access(self.stores.keys.authenticate, self.stores.keys.note_use, self.stores.projects.get)
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -75,7 +75,7 @@ class Backends:
         return CapacityLimiter(IMAGES_AT_ONCE)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
-        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound.
+        """Return the stores of the caller's project, with the limit on queued jobs.
 
         The audit trail names the caller's key and the current request.
         """
@@ -103,8 +103,15 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
-    caller = await backends.access.authenticate(request.headers.get("authorization"), address=address_of(request.scope))
+    """Return the caller of the request, in the project of its key, or in the one that an instance's admin names.
+
+    Raises Unauthenticated, Forbidden, NotFound for an unknown project, and RequestValidationError for unknown
+    parameters.
+    """
+    headers = request.headers
+    caller = await backends.access.authenticate(
+        headers.get("authorization"), project=headers.get(PROJECT_HEADER), address=address_of(request.scope)
+    )
     check_query(request)
     return caller
 

@@ -9,6 +9,7 @@ from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.access.audit import Actor, Audit
 from services.storage.access.keys import Keys
+from services.storage.access.projects import Projects
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
@@ -38,23 +39,23 @@ class ProjectStores:
 
     @property
     def jobs(self) -> Jobs:
-        return Jobs(self.database, self.max_queued_jobs, self.actor)
+        return Jobs(self.database, self.project, self.max_queued_jobs, self.actor)
 
     @property
     def events(self) -> Events:
-        return Events(self.database)
+        return Events(self.database, self.project)
 
     @property
     def datasets(self) -> Datasets:
-        return Datasets(self.database, self.actor)
+        return Datasets(self.database, self.project, self.actor)
 
     @property
     def models(self) -> Models:
-        return Models(self.database, self.actor)
+        return Models(self.database, self.project, self.actor)
 
     @property
     def backbones(self) -> Backbones:
-        return Backbones(self.database, self.actor)
+        return Backbones(self.database, self.project, self.actor)
 
     def start(self, reference: Reference) -> tuple[Reference, BackboneManifest | ModelManifest]:
         """Resolve what a training starts from: a backbone that a person brought, or a model.
@@ -69,16 +70,21 @@ class ProjectStores:
 
     @property
     def uploads(self) -> Uploads:
-        return Uploads(self.database, self.actor)
+        return Uploads(self.database, self.project, self.actor)
 
     @property
     def keys(self) -> Keys:
-        return Keys(self.database, self.actor)
+        return Keys(self.database, self.project, self.actor)
 
     @property
     def pools(self) -> Pools:
         """The pools, which all projects share."""
         return Pools(self.database, self.actor)
+
+    @property
+    def projects(self) -> Projects:
+        """All projects, changed by the actor."""
+        return Projects(self.database, self.actor)
 
     @property
     def audit(self) -> Audit:
@@ -101,9 +107,7 @@ class Stores:
         )
 
     def of(self, project: str, max_queued_jobs: int | None = None, actor: Actor | None = None) -> ProjectStores:
-        """Return the stores of a project; raises NotFound for one that does not exist."""
-        if project != DEFAULT_PROJECT:
-            raise NotFound(f"there is no project {project[:80]!r}")
+        """Return the stores of a project, which the caller knows to exist."""
         return ProjectStores(project, self.database, max_queued_jobs, actor)
 
     @property
@@ -116,7 +120,12 @@ class Stores:
 
     @property
     def keys(self) -> Keys:
-        return Keys(self.database)
+        """Authenticates the keys of all projects, and changes those of the default one."""
+        return Keys(self.database, DEFAULT_PROJECT)
+
+    @property
+    def projects(self) -> Projects:
+        return Projects(self.database)
 
     @property
     def pools(self) -> Pools:

@@ -15,6 +15,7 @@ from contract.pools import (
     ReplicaCounts,
     ScalingPolicy,
 )
+from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage
 from contract.supervision import ComponentReport, State
 from contract.usage import Usage, UsageBy, UsageLine
 from tests.examples.base import COUNTED, WHEN
@@ -32,12 +33,17 @@ AUDIT_ENTRY = AuditEntry(
     detail="version 1",
     request_id="0123456789abcdef",
 )
+PROJECT = Project(name="lab", description="What the lab has", created_at=WHEN)
 
 EXAMPLES: tuple[Frozen, ...] = (
     # one scope, because a set of several has no order
     NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),
     API_KEY,
     NewApiKey(**API_KEY.model_dump(), secret="tp_0123abcd_" + "A" * 43),
+    PROJECT,
+    ProjectPage(items=(PROJECT,), next=None),
+    NewProjectRequest(name="lab", description="What the lab has"),
+    ProjectChange(description="What the lab has"),
     AUDIT_ENTRY,
     AuditPage(items=(AUDIT_ENTRY,), next="1"),
     POLICY,

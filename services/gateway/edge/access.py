@@ -9,10 +9,12 @@ from anyio import CapacityLimiter
 
 from contract.access import ApiKey, Caller, Scope
 from contract.errors import Forbidden, TidepoolError, Unauthenticated
+from contract.projects import Project
 from services.gateway.edge.guesses import Guesses
 from services.gateway.edge.ttl_cache import TtlCache
 
 LOOKUPS_AT_ONCE = 4  # in threads of their own: those of the endpoints stay free
+PROJECT_HEADER = "Tidepool-Project"
 NOTE_EVERY_S = 60.0
 MAX_NOTED = 10_000
 
@@ -20,20 +22,33 @@ MAX_NOTED = 10_000
 class Access:
     """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets for a second."""
 
-    def __init__(self, find_key: Callable[[str], ApiKey], note_use: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        find_key: Callable[[str], ApiKey],
+        note_use: Callable[[str], None],
+        find_project: Callable[[str], Project],
+    ) -> None:
         """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
 
-        `note_use` gets the id of a key that is in use, at most once a minute.
+        `note_use` gets the id of a key that is in use, at most once a minute. `find_project` raises NotFound.
         """
         self._find_key = find_key
         self._uses = Uses(note_use)
         self._callers: TtlCache[str, Caller] = TtlCache(self._find, CapacityLimiter(LOOKUPS_AT_ONCE))
         self._guesses = Guesses()
+        self._projects: TtlCache[str, Project] = TtlCache(find_project)
 
-    async def authenticate(self, header: bytes | str | None, scope: Scope | None = None, address: str = "") -> Caller:
-        """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope.
+    async def authenticate(
+        self,
+        header: bytes | str | None,
+        scope: Scope | None = None,
+        project: str | None = None,
+        address: str = "",
+    ) -> Caller:
+        """Return the caller, in the project of its key, or in `project` if its key is of an instance's admin.
 
-        Raises TooManyRequests if too many unknown keys came from the client's `address`.
+        Raises Unauthenticated, Forbidden if the key lacks the scope or may not name the project, NotFound, and
+        TooManyRequests if too many unknown keys came from the client's `address`.
         """
         secret = _secret(header)
         if not secret:
@@ -41,7 +56,7 @@ class Access:
         caller = self._callers.peek(secret) or await self._look_up(secret, address)
         if scope is not None:
             require(caller, scope)
-        return caller
+        return caller if project is None else await self._in_project(caller, project)
 
     def peek(self, header: bytes | str | None, scope: Scope) -> Caller | None:
         """Return the caller if its key is cached and has the scope, without waiting for the database."""
@@ -56,9 +71,10 @@ class Access:
         await self._callers.read_again(_secret(header))
 
     def forget(self) -> None:
-        """Drop all cached keys; call it after one was revoked."""
+        """Drop all cached keys and projects; call it after one was revoked or deleted."""
         self._callers.forget()
         self._guesses.forget()
+        self._projects.forget()
 
     async def _look_up(self, secret: str, address: str) -> Caller:
         counted = not self._callers.reading(secret) and self._guesses.admit(secret, address)
@@ -76,10 +92,20 @@ class Access:
         self._guesses.accept(secret)
         return caller
 
+    async def _in_project(self, caller: Caller, project: str) -> Caller:
+        if project == caller.project:
+            return caller
+        if not caller.allows(Scope.ADMIN):
+            raise Forbidden(
+                f"this key belongs to the project {caller.project}; leave out the header {PROJECT_HEADER}, or use a "
+                "key of the instance's admin"
+            )
+        return Caller(caller.key, (await self._projects.get(project)).name)
+
     def _find(self, secret: str) -> Caller:
         key = self._find_key(secret)
         self._uses.note(key.id)
-        return Caller(key)
+        return Caller(key, key.project)
 
 
 class Uses:

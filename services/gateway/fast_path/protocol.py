@@ -4,12 +4,15 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from services.gateway.edge import access
 from services.gateway.edge.connection import BoundedProtocol
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
 from services.gateway.settings import GatewaySettings
+
+PROJECT_HEADER = access.PROJECT_HEADER.lower().encode()
 
 
 class FastPathProtocol(BoundedProtocol):
@@ -62,6 +65,7 @@ class FastPathProtocol(BoundedProtocol):
             self.parser.get_method() == b"POST"
             and length.isdigit()
             and 0 < int(length) <= self._max_body
+            and PROJECT_HEADER not in headers
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and not (self.expect_100_continue or self.parser.should_upgrade() or self.flow.write_paused)

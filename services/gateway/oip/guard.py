@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 
 from contract.access import Caller, Scope
 from contract.errors import Overloaded, TidepoolError
-from services.gateway.edge.access import Access
+from services.gateway.edge.access import PROJECT_HEADER, Access
 from services.gateway.edge.request_id import named, request_id_of
 
 log = structlog.get_logger()
@@ -88,7 +88,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def _caller_of(self, method: str, metadata: Mapping[str, Any]) -> Caller | None:
         if method in WITHOUT_KEY:
             return None
-        return await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method))
+        header, project = metadata.get("authorization"), metadata.get(PROJECT_HEADER.lower())
+        return await self._access.authenticate(header, SCOPES.get(method), project)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
-from contract.access import DEFAULT_PROJECT
 from contract.audit import AuditAction, AuditEntry, AuditPage
 from contract.errors import Invalid
 from services.storage.database import Database
@@ -23,7 +22,7 @@ class Actor:
     key_id: str
     key_name: str
     request_id: str
-    project: str = DEFAULT_PROJECT
+    project: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def record(
 class Audit:
     """Reads the audit trail of a project, and adds what changes nothing else."""
 
-    def __init__(self, database: Database, project: str = DEFAULT_PROJECT, actor: Actor | None = None) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
         self._project = project
         self._actor = actor

@@ -35,10 +35,11 @@ def _digest(token: str) -> str:
 
 
 class Keys:
-    """The api_keys table."""
+    """The API keys of a project; authentication finds those of any project."""
 
-    def __init__(self, database: Database, actor: Actor | None = None) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
         self._actor = actor
 
     def create(
@@ -64,6 +65,7 @@ class Keys:
         role = scopes if isinstance(scopes, Role) else None
         values = {
             "id": match["id"],
+            "project": self._project,
             "name": name,
             "role": role,
             "scopes": sorted(scopes if role is None else SCOPES_OF[role]),
@@ -96,13 +98,15 @@ class Keys:
     def list(self) -> tuple[ApiKey, ...]:
         """Return all keys, also expired ones, oldest first."""
         with self._database.read() as connection:
-            rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
+            query = select(api_keys).where(api_keys.c.project == self._project)
+            rows = connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
             return tuple(map(_key_of, rows))
 
     def delete(self, key_id: str, caller: Caller | None = None) -> None:
         """Delete a key; raises NotFound, and Forbidden if it has scopes that the caller lacks."""
         with self._database.write() as connection:
-            row = connection.execute(delete(api_keys).where(api_keys.c.id == key_id).returning(api_keys)).mappings()
+            same_key = (api_keys.c.project == self._project) & (api_keys.c.id == key_id)
+            row = connection.execute(delete(api_keys).where(same_key).returning(api_keys)).mappings()
             if (deleted := row.one_or_none()) is None:
                 raise NotFound("there is no such key")
             if caller is not None and (lacking := caller.lacks(_key_of(deleted).scopes)):

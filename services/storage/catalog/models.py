@@ -24,6 +24,7 @@ from services.storage.catalog.versions import (
     names_of,
     require_unused,
     set_serving,
+    versions_of,
 )
 from services.storage.database import Database
 from services.storage.tables import model_versions, models
@@ -34,22 +35,27 @@ class ModelPage(Frozen):
     next: str | None
 
 
-def register_model(connection: Connection, name: str, manifest: ModelManifest, job_id: str, now: datetime) -> Reference:
+def register_model(
+    connection: Connection, project: str, name: str, manifest: ModelManifest, job_id: str, now: datetime
+) -> Reference:
     """Publish the next version of a model; runs in the transaction that finishes its job."""
     values = {"job_id": job_id, "dataset": manifest.dataset, "manifest": manifest.model_dump(mode="json")}
-    return add_version(connection, MODELS, name, now, **values)
+    return add_version(connection, project, MODELS, name, now, **values)
 
 
-def register_rejected(connection: Connection, name: str, reason: str, job_id: str, now: datetime) -> Reference:
+def register_rejected(
+    connection: Connection, project: str, name: str, reason: str, job_id: str, now: datetime
+) -> Reference:
     """Record a version that must not be used; runs in the transaction that ends its job."""
-    return add_version(connection, MODELS, name, now, job_id=job_id, rejected=reason)
+    return add_version(connection, project, MODELS, name, now, job_id=job_id, rejected=reason)
 
 
 class Models:
     """Read and delete published models, and change the aliases that point at them."""
 
-    def __init__(self, database: Database, actor: Actor | None = None) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
         self._actor = actor
 
     def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
@@ -58,25 +64,24 @@ class Models:
         Raises NotFound, or BadModel with the reason if the version was rejected.
         """
         with self._database.read() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
         return Reference(name=row["name"], version=row["version"]), manifest_of(row)
 
     def known(self, name: str) -> bool:
         """Return whether a model of this name has versions."""
         with self._database.read() as connection:
-            rows = connection.execute(select(model_versions.c.version).where(model_versions.c.name == name))
-            return rows.first() is not None
+            return bool(versions_of(connection, self._project, MODELS, name))
 
     def route(self, reference: Reference) -> Route:
         """Return the versions that get the requests for a reference; raises NotFound, BadModel."""
         with self._database.read() as connection:
-            return route_of(connection, reference)
+            return route_of(connection, self._project, reference)
 
     def get(self, reference: Reference) -> ModelVersion:
         """Return a version, which may be a rejected one; raises NotFound."""
         with self._database.read() as connection:
-            row = find_version(connection, MODELS, reference)
-            aliases = aliases_of(connection, row["name"])
+            row = find_version(connection, self._project, MODELS, reference)
+            aliases = aliases_of(connection, self._project, row["name"])
         return ModelVersion(
             name=row["name"],
             version=row["version"],
@@ -91,25 +96,25 @@ class Models:
     def list(self, limit: int, cursor: str | None = None) -> ModelPage:
         """Return a page of the models that have versions, sorted by name."""
         with self._database.read() as connection:
-            names, following = names_of(connection, MODELS, limit, cursor)
-            items = tuple(_model(connection, name) for name in names)
+            names, following = names_of(connection, self._project, MODELS, limit, cursor)
+            items = tuple(_model(connection, self._project, name) for name in names)
         return ModelPage(items=items, next=following)
 
     def named(self, name: str) -> Model:
         """Return a model with its versions and aliases; raises NotFound."""
         with self._database.read() as connection:
-            return _model(connection, name)
+            return _model(connection, self._project, name)
 
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while an alias or a live job uses it."""
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
-            for alias in aliases_of(connection, row["name"]):
+            for alias in aliases_of(connection, self._project, row["name"]):
                 if points_at(alias, row["version"]):
                     raise Conflict(f"the alias {alias.alias!r} points at {pinned}; move or delete it first")
-            require_unused(connection, str(pinned), "model", "start")
-            delete_version(connection, MODELS, pinned)
+            require_unused(connection, self._project, str(pinned), "model", "start")
+            delete_version(connection, self._project, MODELS, pinned)
             self._record(connection, AuditAction.DELETE, str(pinned))
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
@@ -124,14 +129,14 @@ class Models:
         if alias.isdecimal():
             raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
         with self._database.write() as connection:
-            pointed = point(connection, model, alias, traffic, self._database.now())
+            pointed = point(connection, self._project, model, alias, traffic, self._database.now())
             self._record(connection, AuditAction.PROMOTE, f"{model}@{alias}", _described(traffic))
             return pointed
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Delete an alias; raises NotFound."""
         with self._database.write() as connection:
-            remove(connection, model, alias)
+            remove(connection, self._project, model, alias)
             self._record(connection, AuditAction.DELETE, f"{model}@{alias}")
 
     def pin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
@@ -140,7 +145,7 @@ class Models:
         Raises NotFound, also if the version does not have the variant, and BadModel for a rejected version.
         """
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             manifest = manifest_of(row)
             if artifact_of(manifest, variant) is None:
                 names = ", ".join(dict.fromkeys(["fp32", *(file.name for file in manifest.variants)]))
@@ -155,7 +160,7 @@ class Models:
         Raises NotFound, or Conflict if another variant is pinned. A version without a pinned variant stays as it is.
         """
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             if row["serving"] not in (None, variant):
                 raise Conflict(f"{row['name']}@{row['version']} has {row['serving']} pinned, not {variant}")
             set_serving(connection, row, None)
@@ -165,11 +170,10 @@ class Models:
 
     def note_provider(self, model: str, version: int, provider: str) -> None:
         """Record the execution provider with which a replica loaded a version."""
-        table = model_versions
+        table = model_versions.c
+        of_version = (table.project == self._project) & (table.name == model) & (table.version == version)
         with self._database.write() as connection:
-            connection.execute(
-                update(table).where(table.c.name == model, table.c.version == version).values(provider=provider)
-            )
+            connection.execute(update(model_versions).where(of_version).values(provider=provider))
 
     def _record(self, connection: Connection, action: AuditAction, reference: str, detail: str = "") -> None:
         record(connection, self._actor, action, f"models/{reference}", self._database.now(), detail)
@@ -191,16 +195,18 @@ def _description(row: RowMapping) -> dict[str, Any]:
     return {"trained_on": manifest.device} | {field: getattr(manifest, field) for field in shared}
 
 
-def _model(connection: Connection, name: str) -> Model:
-    created_at = connection.execute(select(models.c.created_at).where(models.c.name == name)).scalar_one_or_none()
-    columns = select(model_versions.c.version, model_versions.c.rejected).where(model_versions.c.name == name)
-    versions = connection.execute(columns.order_by(model_versions.c.version.desc())).all()
+def _model(connection: Connection, project: str, name: str) -> Model:
+    named = (models.c.project == project) & (models.c.name == name)
+    created_at = connection.execute(select(models.c.created_at).where(named)).scalar_one_or_none()
+    table = model_versions.c
+    columns = select(table.version, table.rejected).where(table.project == project, table.name == name)
+    versions = connection.execute(columns.order_by(table.version.desc())).all()
     if created_at is None or not versions:
         raise NotFound(f"there is no model {name}")
     return Model(
         name=name,
         versions=tuple(row.version for row in versions if row.rejected is None),
         rejected=tuple(row.version for row in versions if row.rejected is not None),
-        aliases=aliases_of(connection, name),
+        aliases=aliases_of(connection, project, name),
         created_at=created_at,
     )

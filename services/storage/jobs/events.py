@@ -56,15 +56,17 @@ def record_first_state(connection: Connection, row: RowMapping, now: datetime) -
 
 
 class Events:
-    """Reads the job_events table."""
+    """Reads the events of a project's jobs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str) -> None:
         self._database = database
+        self._project = project
 
     def after(self, job_id: str, last: int, limit: int = 200) -> tuple[JobEvent, ...]:
         """Return at most `limit` events of a job after number `last`, in order."""
         query = (
             select(job_events)
+            .join(jobs, (jobs.c.id == job_events.c.job_id) & (jobs.c.project == self._project))
             .where(job_events.c.job_id == job_id, job_events.c.id > last)
             .order_by(job_events.c.id)
             .limit(limit)
@@ -75,6 +77,6 @@ class Events:
 
     def latest(self, job_ids: Sequence[str]) -> dict[str, int]:
         """Return the number of each job's last event, which grows with every change of its state or progress."""
-        query = select(jobs.c.id, jobs.c.last_event).where(jobs.c.id.in_(job_ids))
+        query = select(jobs.c.id, jobs.c.last_event).where(jobs.c.project == self._project, jobs.c.id.in_(job_ids))
         with self._database.read() as connection:
             return {row.id: row.last_event for row in connection.execute(query)}

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from sqlalchemy import update
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.access import DEFAULT_PROJECT, Scope
-from contract.errors import NotFound
+from contract.access import DEFAULT_PROJECT, Role, Scope
+from contract.errors import Forbidden, NotFound
+from contract.projects import NewProjectRequest
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.oip.grpc import serving_grpc
@@ -115,9 +116,17 @@ async def test_a_caller_has_the_id_and_the_scopes_of_its_key(backends: Backends,
     assert backends.access.peek(f"Bearer {key.secret}".encode(), Scope.WRITE) is None
 
 
-def test_a_project_that_does_not_exist_has_no_stores(stores: Stores) -> None:
-    with pytest.raises(NotFound, match="there is no project 'other'"):
-        stores.of("other")
+async def test_only_a_key_of_the_instances_admin_names_another_project(backends: Backends, stores: Stores) -> None:
+    stores.projects.create(NewProjectRequest(name="lab"))
+    admin, root = (stores.keys.create("test", role).secret for role in (Role.ADMIN, Role.INSTANCE_ADMIN))
+
+    assert (await backends.access.authenticate(f"Bearer {root}", project="lab")).project == "lab"
+    assert (await backends.access.authenticate(f"Bearer {admin}", project=DEFAULT_PROJECT)).project == DEFAULT_PROJECT
+    for name in ("lab", "none"):
+        with pytest.raises(Forbidden, match="belongs to the project default; leave out the header Tidepool-Project"):
+            await backends.access.authenticate(f"Bearer {admin}", project=name)
+    with pytest.raises(NotFound, match="there is no project 'none'"):
+        await backends.access.authenticate(f"Bearer {root}", project="none")
 
 
 @pytest.mark.parametrize("ended", ["revoked", "expired"])

@@ -76,6 +76,11 @@ SCOPES = {
     "POST /v1/keys": Scope.MANAGE,
     "DELETE /v1/keys/{key_id}": Scope.MANAGE,
     "GET /v1/audit": Scope.MANAGE,
+    "GET /v1/projects": Scope.READ,
+    "POST /v1/projects": Scope.ADMIN,
+    "GET /v1/projects/{name}": Scope.READ,
+    "PATCH /v1/projects/{name}": Scope.ADMIN,
+    "DELETE /v1/projects/{name}": Scope.ADMIN,
 }
 
 
@@ -94,6 +99,8 @@ def request_of(operation: str) -> httpx.Request:
     bodies = {
         "POST /v1/jobs": {"kind": "train", "spec": {"dataset": "none", "model": "none"}},
         "POST /v1/uploads": {"filename": "a.zip", "size": 1},
+        "POST /v1/projects": {"name": "a"},
+        "PATCH /v1/projects/{name}": {"description": "a"},
         "POST /v1/keys": {"name": "a", "scopes": ["manage"]},
         "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
         "PATCH /v1/pools/{pool}": {"mode": "manual", "replicas": 1},

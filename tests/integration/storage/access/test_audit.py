@@ -25,7 +25,7 @@ UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
 @pytest.fixture
 def stores(database: Database) -> ProjectStores:
     """The stores of the default project, changed with the key `laptop`."""
-    actor = Actor("0123abcd", "laptop", "a-request")
+    actor = Actor("0123abcd", "laptop", "a-request", DEFAULT_PROJECT)
     return Stores(database, MemoryObjects()).of(DEFAULT_PROJECT, actor=actor)
 
 
@@ -106,7 +106,7 @@ def test_what_fails_and_what_the_services_do_is_not_recorded(stores: ProjectStor
     with pytest.raises(Invalid):
         stores.jobs.cancel(job.id, keep_best=True)
     with pytest.raises(Forbidden):
-        stores.keys.delete(root.id, Caller(stores.keys.authenticate(admin.secret)))
+        stores.keys.delete(root.id, Caller(stores.keys.authenticate(admin.secret), DEFAULT_PROJECT))
     with pytest.raises(Conflict):
         stores.jobs.retry(stores.jobs.create(PREPROCESS_REQUEST).id)
 
@@ -115,7 +115,7 @@ def test_what_fails_and_what_the_services_do_is_not_recorded(stores: ProjectStor
 
 def test_entries_are_paged_and_filtered(stores: ProjectStores, database: Database, clock: FakeClock) -> None:
     # given entries of two keys, a minute apart
-    other = Audit(database, actor=Actor("4567cdef", "desktop", "another"))
+    other = Audit(database, DEFAULT_PROJECT, Actor("4567cdef", "desktop", "another", DEFAULT_PROJECT))
     for subject in ("models/cnn@1", "models/cnn@production", "models/cnn2@1", "models/cnn"):
         stores.audit.add(AuditAction.DELETE, subject)
         clock.tick(60)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from contract.access import SCOPES_OF, ApiKey, Caller, Role, Scope
+from contract.access import DEFAULT_PROJECT, SCOPES_OF, ApiKey, Caller, Role, Scope
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from services.storage.access.keys import Keys, new_token
 from services.storage.database import Database
@@ -32,7 +32,7 @@ NO_TOKENS = [
 
 @pytest.fixture
 def keys(database: Database) -> Keys:
-    return Keys(database)
+    return Keys(database, DEFAULT_PROJECT)
 
 
 def test_a_key_is_authenticated_by_its_secret(keys: Keys) -> None:
@@ -190,8 +190,8 @@ def test_a_key_is_not_revoked_by_one_with_less_rights(keys: Keys) -> None:
     instance_admin, admin = keys.create("root", Role.INSTANCE_ADMIN), keys.create("lead", Role.ADMIN)
 
     with pytest.raises(Forbidden, match="lacks the scope admin"):
-        keys.delete(instance_admin.id, Caller(keys.authenticate(admin.secret)))
+        keys.delete(instance_admin.id, Caller(keys.authenticate(admin.secret), DEFAULT_PROJECT))
 
     assert keys.authenticate(instance_admin.secret).name == "root"
-    keys.delete(admin.id, Caller(keys.authenticate(instance_admin.secret)))
+    keys.delete(admin.id, Caller(keys.authenticate(instance_admin.secret), DEFAULT_PROJECT))
     assert [key.name for key in keys.list()] == ["root"]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from contract.access import ApiKey, Scope
 from contract.errors import DatabaseUnavailable, TooManyRequests, Unauthenticated
+from contract.projects import Project
 from services.gateway.dependencies import Backends
 from services.gateway.edge import guesses
 from services.gateway.edge.access import Access
@@ -46,7 +47,9 @@ def table() -> Table:
 
 @pytest.fixture
 def access(table: Table) -> Access:
-    return Access(table.find, lambda _: None)
+    return Access(
+        table.find, lambda _: None, lambda name: Project(name=name, description="", created_at=KEY.created_at)
+    )
 
 
 @pytest.fixture(autouse=True)
