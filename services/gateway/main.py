@@ -13,6 +13,7 @@ from messaging.telemetry import start_telemetry
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge.certificate import BadCertificate
+from services.gateway.edge.connection import within_file_limit
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
@@ -24,6 +25,7 @@ from services.storage.stores import Stores
 def main() -> None:
     start_telemetry("gateway", TelemetrySettings())
     settings, broker = GatewaySettings(), BrokerSettings()
+    settings = settings.model_copy(update={"max_connections": within_file_limit(settings.max_connections)})
     stores = Stores.from_environment()
     bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)

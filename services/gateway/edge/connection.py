@@ -1,17 +1,22 @@
 """A connection that bounds what a client can make the gateway hold before its request is complete."""
 
 import asyncio
+import resource
 from typing import Any, NoReturn, cast
 
+import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from contract.errors import HeadersTooLarge, Malformed, Overloaded, RequestTimeout, TidepoolError
 from services.gateway.edge.lingering import LingeringProtocol
 from services.gateway.settings import GatewaySettings
 
+log = structlog.get_logger()
+
 BODY_STEP = 32 << 10  # bytes of a body, or its end, that must arrive within `body_timeout_s`
 MAX_PIPELINED = 16  # requests that wait in one connection
 SPARE = 64  # connections over the limit that get an answer
+OTHER_FILES = 512  # open files of a gateway beside its clients' connections
 
 
 class Flow(FlowControl):
@@ -127,3 +132,23 @@ class BoundedProtocol(LingeringProtocol):
             return
         seconds = self._settings.body_timeout_s
         self.refuse(RequestTimeout(f"fewer than {BODY_STEP} bytes of the body arrived within {seconds:g} seconds"))
+
+
+def within_file_limit(connections: int) -> int:
+    """Raise this process's limit on open files for so many connections over HTTP and over gRPC; return how many fit.
+
+    A process without free files could not open connections to its own servers either.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * connections + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return connections
+    files = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    except (OSError, ValueError):  # macOS has a limit of its own
+        files = soft
+    allowed = max(1, min(connections, (files - OTHER_FILES) // 2))
+    if allowed < connections:
+        log.warning("the limit on open files is too low for max_connections", files=files, connections=allowed)
+    return allowed

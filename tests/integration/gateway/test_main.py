@@ -1,11 +1,13 @@
-"""SIGTERM ends the gateway's process, even while a client reads a stream."""
+"""The gateway's process: slow and unknown clients do not hold it, and SIGTERM ends it while a client reads a stream."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -39,6 +41,8 @@ def gateway(database: Database, database_url: str) -> Iterator[tuple[subprocess.
         "TIDEPOOL_S3_ACCESS_KEY": "access",
         "TIDEPOOL_S3_SECRET_KEY": "secret",
         "TIDEPOOL_PORT": str(port),
+        "TIDEPOOL_HEADER_TIMEOUT_S": "1",
+        "TIDEPOOL_BODY_TIMEOUT_S": "1",
     }
     process = subprocess.Popen([sys.executable, "-m", "services.gateway.main"], env=os.environ | environment)
     yield process, f"http://127.0.0.1:{port}"
@@ -85,3 +89,52 @@ def test_sigterm_closes_open_streams_and_ends_the_process(
         with pytest.raises(httpx.RemoteProtocolError):
             list(lines)
         assert process.wait(GRACE_S) in {0, -signal.SIGTERM}
+
+
+def test_half_open_requests_are_closed(gateway: tuple[subprocess.Popen[bytes], str], client: httpx.Client) -> None:
+    # given 300 clients that have sent a part of their headers, or of a body with a valid key
+    url = httpx.URL(gateway[1])
+    key = client.headers["authorization"]
+    heads = [b"GET /livez HTTP/1.1\r\nHost: x\r\n"] * 150
+    heads += [f"POST /v1/jobs HTTP/1.1\r\nAuthorization: {key}\r\nContent-Length: 9\r\n\r\n{{".encode()] * 150
+    with ExitStack() as stack:
+        lines = []
+        for head in heads:
+            lines.append(stack.enter_context(socket.create_connection((url.host, url.port), GRACE_S)))
+            lines[-1].sendall(head)
+
+        # then another client is answered
+        assert client.get("/livez").status_code == 200
+
+        # and these are told, and disconnected
+        for line in lines:
+            assert line.recv(1 << 16).startswith(b"HTTP/1.1 408 ")
+            while line.recv(1 << 16):
+                pass
+
+
+def test_a_large_upload_without_a_key_is_refused_at_once(
+    gateway: tuple[subprocess.Popen[bytes], str], client: httpx.Client
+) -> None:
+    sent = 0
+
+    def content() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(500):
+            sent += 1_000_000
+            yield bytes(1_000_000)
+
+    headers = {"Authorization": "", "Content-Type": "application/zip"}
+    response = client.post("/v1/datasets/pets/versions", content=content(), headers=headers)
+
+    assert (response.status_code, response.headers["connection"]) == (401, "close")
+    assert sent < 100_000_000
+
+
+def test_endless_headers_are_refused(gateway: tuple[subprocess.Popen[bytes], str], client: httpx.Client) -> None:
+    url = httpx.URL(gateway[1])
+    with socket.create_connection((url.host, url.port), GRACE_S) as line:
+        with suppress(ConnectionError):
+            line.sendall(b"GET /livez HTTP/1.1\r\nX: " + b"x" * (4 << 20))
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 431 ")
+    assert client.get("/livez").status_code == 200

@@ -1,6 +1,7 @@
 """What one client can make the gateway hold before its request is complete, over real sockets."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -351,3 +352,26 @@ async def test_a_refused_client_that_stays_is_disconnected(gateway: Gateway, mon
         while len(gateway.state.connections) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await ended(reader)
+
+
+@pytest.mark.parametrize(
+    ("limits", "connections", "raised"),
+    [
+        ((1_024, 10_000), 2_048, (4_608, 10_000)),
+        ((1_024, 4_096), 1_792, (4_096, 4_096)),
+        ((256, 256), 1, (256, 256)),
+        ((10_000, 10_000), 2_048, None),
+        ((resource.RLIM_INFINITY,) * 2, 2_048, None),
+        ((1_024, resource.RLIM_INFINITY), 2_048, (4_608, resource.RLIM_INFINITY)),
+    ],
+)
+def test_the_limit_on_open_files_is_raised_for_the_connections(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], connections: int, raised: tuple[int, int] | None
+) -> None:
+    changes = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: changes.append(limit))
+
+    assert connection.within_file_limit(2_048) == connections
+
+    assert changes == ([] if raised is None else [raised])
