@@ -68,15 +68,12 @@ class BoundedProtocol(LingeringProtocol):
 
     # Callbacks of the parser
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) >= self._settings.max_headers:
-            self._fail(HeadersTooLarge(f"a request may have at most {self._settings.max_headers} headers"))
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Check the headers, then begin the request."""
-        most = self._settings.max_header_bytes
-        if self._pending_bytes > most and self._header_bytes() > most:
+        settings = self._settings
+        if len(self.headers) > settings.max_headers:
+            self._fail(HeadersTooLarge(f"a request may have at most {settings.max_headers} headers"))
+        if self._pending_bytes > settings.max_header_bytes and self._header_bytes() > settings.max_header_bytes:
             self._fail(self._too_large())
         if len(self.pipeline) >= MAX_PIPELINED:
             self._fail(Malformed(f"at most {MAX_PIPELINED} requests may wait in one connection"))
