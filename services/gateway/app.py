@@ -81,15 +81,17 @@ def create_app(backends: Backends) -> FastAPI:
     ):
         app.include_router(noun.router)
     add_problem_handlers(app)
-    app.add_middleware(BodyLimit, settings=backends.settings)
+    app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)
     app.add_middleware(LastResort)
     app.add_middleware(Refusals)
     app.add_middleware(RequestId)
-    app.add_middleware(SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes)
+    app.add_middleware(
+        SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes, budgets=backends.bodies
+    )
     return app
 
 
 def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
     """Return the factory of connection protocols, with the fast path; for uvicorn's `http` setting."""
     shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
-    return partial(FastPathProtocol, backends.settings.max_predict_bytes, shortcuts)
+    return partial(FastPathProtocol, backends.settings.max_predict_bytes, backends.bodies.predictions, shortcuts)

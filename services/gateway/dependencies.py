@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.images.index_cache import IndexCache
@@ -42,6 +43,11 @@ class Backends:
     def submits(self) -> Submits:
         """The submits in progress in this gateway."""
         return Submits(self.settings)
+
+    @cached_property
+    def bodies(self) -> BodyBudgets:
+        """The bytes of the request bodies in this gateway."""
+        return BodyBudgets(self.settings)
 
     @cached_property
     def plane(self) -> DataPlane:

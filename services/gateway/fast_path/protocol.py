@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
@@ -16,10 +17,11 @@ class FastPathProtocol(HttpToolsProtocol):
     endpoints alone decide about errors.
     """
 
-    def __init__(self, max_body: int, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
-        """Shortcuts get bodies of at most `max_body` bytes; `arguments` are uvicorn's."""
+    def __init__(self, max_body: int, budget: ByteBudget, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
+        """Shortcuts get bodies of at most `max_body` bytes, together within `budget`; `arguments` are uvicorn's."""
         super().__init__(**arguments)
         self._max_body = max_body
+        self._budget = budget
         self._shortcuts = shortcuts
 
     def on_message_begin(self) -> None:
@@ -30,11 +32,12 @@ class FastPathProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         headers = dict(self.headers)
         call = self._match(headers) if self._plain(headers) else None
-        if call is None:
+        length = int(headers[b"content-length"]) if call is not None else 0
+        if call is None or (length > FREE and not self._budget.take(length)):
             self._pass_on()
             return
-        request_id, length = request_id_of(headers.get(b"x-request-id")), int(headers[b"content-length"])
-        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length))
+        request_id = request_id_of(headers.get(b"x-request-id"))
+        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, self._budget))
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

@@ -9,6 +9,7 @@ import structlog
 
 from contract.errors import Invalid
 from services.gateway.dependencies import Backends
+from services.gateway.edge.byte_budget import ByteBudget, holding
 from services.gateway.oip.grpc_codec import decode, encode
 from services.gateway.oip.guard import Guard, current_project
 from services.gateway.oip.proto import inference_pb2 as messages
@@ -30,8 +31,9 @@ Tensor = messages.ModelMetadataResponse.TensorMetadata
 class InferenceService(GRPCInferenceServiceServicer):
     """Translates each gRPC call to an operation of the data plane; the guard handles the errors."""
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, budget: ByteBudget) -> None:
         self._plane = plane
+        self._budget = budget
 
     async def ServerLive(self, _: messages.ServerLiveRequest, __: Any) -> messages.ServerLiveResponse:  # noqa: N802
         return messages.ServerLiveResponse(live=True)
@@ -67,9 +69,11 @@ class InferenceService(GRPCInferenceServiceServicer):
             timeout = request.parameters["timeout"]
             left = min(left or MAX_TIMEOUT_S, (timeout.int64_param or timeout.uint64_param) / 1e6) or left
         within_s = None if left is None else min(left, MAX_TIMEOUT_S)
-        inferred = await self._plane.infer(
-            current_project(), request.model_name, request.model_version, decode(request), within_s
-        )
+        with holding(self._budget) as hold:
+            hold.grow_to(request.ByteSize())
+            inferred = await self._plane.infer(
+                current_project(), request.model_name, request.model_version, decode(request), within_s
+            )
         return encode(inferred, request)
 
     async def RepositoryIndex(  # noqa: N802
@@ -111,7 +115,7 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
         ("grpc.max_send_message_length", -1),
     ]
     server = grpc.aio.server(interceptors=[Guard(backends.access)], options=limits)
-    add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane), server)  # type: ignore[no-untyped-call]
+    add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane, backends.bodies.predictions), server)  # type: ignore[no-untyped-call]
     server.add_insecure_port(f"{backends.settings.host}:{port}")
     await server.start()
     log.info("gRPC server started", port=port)
