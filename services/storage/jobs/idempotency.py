@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
 from contract.errors import Invalid
 from services.storage.database import Database
 from services.storage.tables import idempotency
+
+USED = "this Idempotency-Key was used with another request; use a new key for a new request"
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,19 @@ class IdempotencyKey:
     digest: str
 
 
+def known_answer(database: Database, owner: str, key: str) -> Any | None:
+    """Return the answer to the first request with this key, whatever the request was; None if there was none."""
+    with database.read() as connection:
+        row = _row(connection, owner, key)
+    return None if row is None else row["answer"]
+
+
+def repeated_answer(database: Database, once: IdempotencyKey) -> Any | None:
+    """Like `first_answer`, in a transaction of its own."""
+    with database.read() as connection:
+        return first_answer(connection, once)
+
+
 def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | None:
     """Return the answer to the first request with this key; None if there was none.
 
@@ -26,12 +41,11 @@ def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | N
     """
     if once is None:
         return None
-    same_key = (idempotency.c.owner == once.owner) & (idempotency.c.key == once.key)
-    row = connection.execute(select(idempotency).where(same_key)).mappings().one_or_none()
+    row = _row(connection, once.owner, once.key)
     if row is None:
         return None
     if row["digest"] != once.digest:
-        raise Invalid("this Idempotency-Key was used with another request; use a new key for a new request")
+        raise Invalid(USED)
     return row["answer"]
 
 
@@ -40,3 +54,8 @@ def remember(connection: Connection, once: IdempotencyKey | None, answer: Any, d
     if once is not None:
         values = {"owner": once.owner, "key": once.key, "digest": once.digest, "answer": answer}
         connection.execute(insert(idempotency).values(values | {"created_at": database.now()}))
+
+
+def _row(connection: Connection, owner: str, key: str) -> RowMapping | None:
+    same_key = (idempotency.c.owner == owner) & (idempotency.c.key == key)
+    return connection.execute(select(idempotency).where(same_key)).mappings().one_or_none()
