@@ -23,6 +23,7 @@ class SweepSettings(BaseSettings):
     """TIDEPOOL_COLLECT_S: seconds between two collections of unreferenced objects.
 
     TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
+    TIDEPOOL_COLLECT_UPLOADS_S: seconds after which an upload that was not completed is deleted.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
@@ -30,6 +31,9 @@ class SweepSettings(BaseSettings):
     collect_s: float = Field(default=600.0, gt=0, description="Time between two collections of unreferenced objects.")
     collect_grace_s: float = Field(
         default=3600.0, ge=0, description="How long an object stays after it was written, even if nothing refers to it."
+    )
+    collect_uploads_s: float = Field(
+        default=86_400.0, ge=0, description="How long an upload stays that was announced or begun, and not completed."
     )
 
 
