@@ -5,14 +5,14 @@ import contextlib
 import uuid
 from typing import Any, Protocol
 
-import hiredis
 import msgspec
 import structlog
 
-from contract.errors import BrokerUnavailable
+from contract.errors import BrokerUnavailable, Unavailable
 from contract.inference import Batch, Reply
 from contract.reports import GatewayReport
 from messaging import redis_keys
+from messaging.batch_list import BatchList
 from messaging.broker import Broker
 from messaging.pipe import Pipe
 from messaging.settings import BrokerSettings
@@ -23,7 +23,6 @@ WATCH_S = 1.0
 SILENCE_S = 4.0  # a connection is lost after this time; BLPOP replies every second
 RECONNECT_S = 0.3
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
 
@@ -32,6 +31,9 @@ class Listener(Protocol):
 
     def replied(self, reply: Reply) -> None:
         """Handle a reply; the same one may arrive twice."""
+
+    def refused(self, batch_id: str, error: Unavailable) -> None:
+        """Handle a batch that the broker did not accept."""
 
     def lost(self) -> None:
         """Handle the loss of a replica or of the connection; batches and replies may be lost with it."""
@@ -58,7 +60,7 @@ class Channel(Protocol):
         """Send a batch to the first free replica; raises BrokerUnavailable."""
 
     def withdraw(self, batch: Batch) -> None:
-        """Remove a batch that no replica has taken yet; ignores an outage."""
+        """Remove a batch that no replica has taken yet; in an outage, when the broker is back."""
 
     def announce(self) -> None:
         """Publish the listener's report now instead of at the next second."""
@@ -80,9 +82,8 @@ class RedisChannel:
         self.replicas: frozenset[str] = frozenset()
         self._pool = pool
         self._url = settings.url.get_secret_value()
-        self._wakeup = broker.wakeup_message(redis_keys.wakeups(pool))
+        self._batches = BatchList(pool, broker.wakeup_message(redis_keys.wakeups(pool)), self._refused)
         self._out: Pipe | None = None
-        self._push = b""
         self._task: asyncio.Task[None] | None = None
         self._last_reply_at = 0.0
 
@@ -92,12 +93,10 @@ class RedisChannel:
         self._task = asyncio.create_task(self._stay_connected())
 
     def send(self, batch: Batch) -> None:
-        keys = (redis_keys.batches(self._pool), redis_keys.wakeups(self._pool))
-        self._pipe().send("EVALSHA", self._push, 2, *keys, _encode(batch), self._wakeup, callback=self._pushed)
+        self._batches.push(self._pipe(), batch)
 
     def withdraw(self, batch: Batch) -> None:
-        with contextlib.suppress(BrokerUnavailable):
-            self._pipe().send("LREM", redis_keys.batches(self._pool), 1, _encode(batch))
+        self._batches.remove(self._out, batch)
 
     def announce(self) -> None:
         presence, report = redis_keys.gateways(self._pool), msgspec.json.encode(self.listener.report())
@@ -116,11 +115,8 @@ class RedisChannel:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    def _pushed(self, reply: Any) -> None:
-        """Reconnect after an error, as Redis may have lost the script."""
-        if isinstance(reply, hiredis.ReplyError) and self._out is not None:
-            log.warning("the broker rejected a batch", pool=self._pool, error=str(reply))
-            self._out.close()
+    def _refused(self, batch_id: str, error: Unavailable) -> None:
+        self.listener.refused(batch_id, error)
 
     def _pipe(self) -> Pipe:
         if self._out is None:
@@ -150,7 +146,7 @@ class RedisChannel:
             into = await Pipe.open(self._url)
             unless_done.callback(into.close)
             async with asyncio.timeout(SILENCE_S):
-                self._push = await out.execute("SCRIPT", "LOAD", redis_keys.PUSH)
+                await self._batches.open(out)
                 self.replicas = await self._present(out)
             unless_done.pop_all()
         self._out, self._in = out, into

@@ -5,12 +5,13 @@ PRESENCE_TTL_S = 3  # a replica or gateway counts as lost this long after its la
 DEPARTED_TTL_S = 30  # for the names of replicas that left in order
 CORDON_TTL_S = 5
 
-# Push a batch, and a wake-up message unless there is one for every waiting batch: an awake replica takes batches
-# without wake-up messages, a sleeping one needs one. KEYS: batches, wake-up messages. ARGV: batch, wake-up message.
+# Push a batch, if given, and a wake-up message unless there is one for every waiting batch: an awake replica takes
+# batches without wake-up messages, a sleeping one needs one. KEYS: batches, wake-up messages. ARGV: wake-up message,
+# batch.
 PUSH = f"""
-redis.call('RPUSH', KEYS[1], ARGV[1])
+if ARGV[2] then redis.call('RPUSH', KEYS[1], ARGV[2]) end
 redis.call('EXPIRE', KEYS[1], {BATCH_TTL_S})
-if redis.call('LLEN', KEYS[2]) < redis.call('LLEN', KEYS[1]) then redis.call('LPUSH', KEYS[2], ARGV[2]) end
+if redis.call('LLEN', KEYS[2]) < redis.call('LLEN', KEYS[1]) then redis.call('LPUSH', KEYS[2], ARGV[1]) end
 """
 
 # Remove members without recent heartbeats. Uses the clock of Redis, as those of the replicas may differ.

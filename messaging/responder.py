@@ -19,6 +19,7 @@ from messaging.busy import Busy
 log = structlog.get_logger()
 
 LINGER_S = 0.2  # idle time before a replica sleeps again
+FULL_S = 5.0  # how long a reply is tried while Redis's memory is full
 AWAKE_S = 0.5  # longest run, so that Celery handles remote control messages in between
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
@@ -81,8 +82,7 @@ class Responder:
                 awake = time.monotonic() < deadline
                 # send the reply and the next BLPOP in one round trip
                 connection.send_packed_command(connection.pack_commands([*commands, pop] if awake else commands))
-                for _ in commands:
-                    connection.read_response()
+                self._finish(connection, batch.reply_to, reply)
                 if not awake:
                     self._wake(connection)
                     return
@@ -91,6 +91,25 @@ class Responder:
             raise
         finally:
             self._client.connection_pool.release(connection)
+
+    def _finish(self, connection: Any, reply_to: str, reply: bytes) -> None:
+        """Read the answers to the two commands of a reply; send it again while Redis has no memory for it."""
+        try:
+            connection.read_response()
+            refused = False
+        except redis.exceptions.OutOfMemoryError:
+            refused = True
+        connection.read_response()
+        until = time.monotonic() + FULL_S
+        while refused:
+            time.sleep(FULL_S / 50)
+            try:
+                self._client.rpush(reply_to, reply)
+                self._client.expire(reply_to, redis_keys.BATCH_TTL_S)
+                refused = False
+            except redis.exceptions.OutOfMemoryError:
+                if time.monotonic() > until:
+                    raise
 
     def _wake(self, connection: Any) -> None:
         """Push a wake-up message for the batches that still wait."""

@@ -99,10 +99,12 @@ def create_app(backends: Backends) -> FastAPI:
         app.include_router(noun.router)
     add_problem_handlers(app)
     app.add_middleware(JsonBodies)
-    app.add_middleware(BodyLimit, settings=backends.settings)
+    app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)
     app.add_middleware(LastResort)
     app.add_middleware(RequestId)
-    app.add_middleware(SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes)
+    app.add_middleware(
+        SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes, budgets=backends.bodies
+    )
     app.add_middleware(KeyFirst, access=backends.access)
     app.add_middleware(Refusals)
     return app
@@ -114,4 +116,4 @@ def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
     submits = SubmitShortcut(backends.submits, settings.max_json_bytes)
     headers = EncodedHeaders(https=settings.https, origins=settings.cors_origins)
     shortcuts = (PredictShortcut(backends), InferShortcut(backends), submits)
-    return partial(FastPathProtocol, settings, shortcuts, headers)
+    return partial(FastPathProtocol, settings, shortcuts, headers, backends.bodies.predictions)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import PROJECT_HEADER, Access, require
+from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
@@ -58,6 +59,11 @@ class Backends:
     def watches(self) -> Watches:
         """The jobs that requests follow."""
         return Watches(self.settings.max_streams)
+
+    @cached_property
+    def bodies(self) -> BodyBudgets:
+        """The bytes of the request bodies in this gateway."""
+        return BodyBudgets(self.settings)
 
     @cached_property
     def plane(self) -> DataPlane:

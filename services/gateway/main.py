@@ -27,7 +27,13 @@ def main() -> None:
     settings, broker = GatewaySettings(), BrokerSettings()
     settings = settings.model_copy(update={"max_connections": within_file_limit(settings.max_connections)})
     stores = Stores.from_environment()
-    bounds = Bounds(waiting=settings.max_waiting, batch=settings.max_batch, flights=settings.flights_per_replica)
+    bounds = Bounds(
+        waiting=settings.max_waiting,
+        batch=settings.max_batch,
+        flights=settings.flights_per_replica,
+        waiting_bytes=settings.max_waiting_bytes,
+        flight_bytes=settings.batch_bytes_in_flight,
+    )
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)

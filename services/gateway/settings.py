@@ -60,6 +60,18 @@ class GatewaySettings(BaseSettings):
     )
     max_predict_bytes: int = Field(default=64 << 20, description="Largest body of a prediction.")
     max_json_bytes: int = Field(default=1 << 20, description="Largest body of any other request.")
+    body_bytes_in_flight: int = Field(
+        default=512 << 20,
+        ge=1,
+        description="Bytes of the predictions that a gateway receives or answers at once; more get a 503. "
+        "One body may have three quarters of them.",
+    )
+    upload_bytes_in_flight: int = Field(
+        default=16 << 30,
+        ge=1,
+        description="Bytes of the uploads that a gateway receives at once, on its disk; more get a 503. "
+        "One upload may have three quarters of them.",
+    )
     max_images: int = Field(default=512, description="Images in one prediction request.")
     index_cache_bytes: int = Field(
         default=1 << 30, ge=0, description="Disk space for the indexes of datasets' images that are in use."
@@ -69,6 +81,18 @@ class GatewaySettings(BaseSettings):
     max_queued_jobs: int = Field(default=10_000, ge=1, description="Accepted jobs that wait to run; more get a 503.")
     max_waiting: int = Field(
         default=512, ge=1, description="Predictions waiting for one model version; more get a 503."
+    )
+    max_waiting_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="Bytes of the predictions waiting for one model version; more get a 503. "
+        "One prediction may have three quarters of them.",
+    )
+    batch_bytes_in_flight: int = Field(
+        default=128 << 20,
+        ge=1,
+        description="Bytes of the batches that a gateway has sent to Redis and that are not answered; others wait. "
+        "For all gateways together, leave half of Redis's memory free.",
     )
     max_batch: int = Field(default=32, ge=1, description="Predictions in one batch that the gateway sends.")
     flights_per_replica: int = Field(default=2, ge=1, description="Batches in flight for each inference replica.")

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound
 from services.storage.database import Clock, utc_now
-from services.storage.objects import NOT_AS_WRITTEN, Entry, checked, complete, missing_is_corrupt
+from services.storage.objects import NOT_AS_WRITTEN, Entry, Unfinished, checked, complete, missing_is_corrupt
 
 
 class MemoryObjects:
@@ -17,6 +17,8 @@ class MemoryObjects:
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self.content: dict[tuple[Bucket, str], bytes] = {}
+        self.parts: dict[tuple[Bucket, str], datetime] = {}
+        """The multipart uploads that have not ended, with the times at which they began; for tests to write."""
         self._modified_at: dict[tuple[Bucket, str], datetime] = {}
         self._clock = clock
 
@@ -46,6 +48,9 @@ class MemoryObjects:
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         path.write_bytes(self.read(ref))
 
+    def size(self, bucket: Bucket, key: str) -> int:
+        return len(self._data(bucket, key))
+
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
         data = self._data(bucket, key)
         return ObjectRef(bucket=bucket, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -62,12 +67,18 @@ class MemoryObjects:
     def entries(self, bucket: Bucket) -> list[Entry]:
         return [Entry(key, self._modified_at[bucket, key]) for key in sorted(self._keys(bucket))]
 
+    def unfinished(self, bucket: Bucket) -> list[Unfinished]:
+        return [Unfinished(key, key, began) for (owner, key), began in self.parts.items() if owner == bucket]
+
+    def abort(self, bucket: Bucket, upload: Unfinished) -> None:
+        self.parts.pop((bucket, upload.key), None)
+
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         rest = [key[len(prefix) :] for key in self._keys(bucket, prefix)]
         return sorted({f"{prefix}{key.split('/')[0]}/" for key in rest if "/" in key})
 
-    def upload_url(self, bucket: Bucket, key: str) -> str:
-        return f"memory://{bucket}/{key}"
+    def upload_url(self, bucket: Bucket, key: str, size: int) -> str:
+        return f"memory://{bucket}/{key}?size={size}"
 
     def download_url(self, ref: ObjectRef) -> str:
         return f"memory://{ref.bucket}/{ref.key}"

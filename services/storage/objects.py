@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
+from minio.datatypes import ListMultipartUploadsResult
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error
 
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
+from services.storage.presigned_put import require_size
 from services.storage.settings import ObjectsSettings
 
 CHUNK = 1 << 20
@@ -29,6 +31,14 @@ class Entry(NamedTuple):
 
     key: str
     modified_at: datetime
+
+
+class Unfinished(NamedTuple):
+    """A multipart upload that was neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    started_at: datetime
 
 
 class Artifacts(Protocol):
@@ -56,6 +66,9 @@ class Objects(Artifacts, Protocol):
     def read_slice(self, ref: ObjectRef, start: int, size: int) -> bytes:
         """Return some of the object's bytes, whose hash is not checked; raises Corrupt if they are missing."""
 
+    def size(self, bucket: Bucket, key: str) -> int:
+        """Return the size of an object without reading it; raises NotFound."""
+
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
         """Hash an object that a client stored through a presigned URL; raises NotFound."""
 
@@ -68,11 +81,17 @@ class Objects(Artifacts, Protocol):
     def entries(self, bucket: Bucket) -> list[Entry]:
         """List all objects of a bucket."""
 
+    def unfinished(self, bucket: Bucket) -> list[Unfinished]:
+        """List multipart uploads that have not ended, at least the first thousand."""
+
+    def abort(self, bucket: Bucket, upload: Unfinished) -> None:
+        """Delete the parts of a multipart upload; one that has ended is not an error."""
+
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         """List the folders directly under a prefix, each ending in '/'."""
 
-    def upload_url(self, bucket: Bucket, key: str) -> str:
-        """Return a presigned URL for PUT, valid for an hour."""
+    def upload_url(self, bucket: Bucket, key: str, size: int) -> str:
+        """Return a presigned URL for a PUT of exactly this many bytes, valid for an hour."""
 
     def download_url(self, ref: ObjectRef) -> str:
         """Return a presigned URL for GET, valid for five minutes."""
@@ -88,6 +107,7 @@ class S3Objects:
         self._prefix = settings.bucket_prefix
         self._client = client_of(settings, settings.endpoint)
         self._public = client_of(settings, settings.public_endpoint or settings.endpoint)
+        self._secret_key = settings.secret_key
 
     def make_buckets(self) -> None:
         """Create the buckets that are missing."""
@@ -132,6 +152,10 @@ class S3Objects:
             path.unlink()
             raise
 
+    def size(self, bucket: Bucket, key: str) -> int:
+        with mapped_errors():
+            return self._client.stat_object(self._prefix + bucket, key).size or 0
+
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
         digest, size = hashlib.sha256(), 0
         for chunk in self._chunks(bucket, key):
@@ -159,13 +183,33 @@ class S3Objects:
                 if item.object_name and item.last_modified
             ]
 
+    def unfinished(self, bucket: Bucket) -> list[Unfinished]:
+        with mapped_errors():
+            # the SDK has no public method; its private one sends an empty delimiter, for which rclone lists nothing
+            response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
+            listed = ListMultipartUploadsResult(response)
+        return [
+            Unfinished(upload.object_name, upload.upload_id, upload.initiated_time)
+            for upload in listed.uploads
+            if upload.upload_id and upload.initiated_time
+        ]
+
+    def abort(self, bucket: Bucket, upload: Unfinished) -> None:
+        with suppress(NotFound), mapped_errors():
+            try:
+                self._client._abort_multipart_upload(self._prefix + bucket, upload.key, upload.upload_id)
+            except InvalidResponseError as error:  # of rclone, as in `_chunks`
+                if "NoSuchUpload" not in str(error):
+                    raise
+
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         with mapped_errors():
             listed = self._client.list_objects(self._prefix + bucket, prefix)
             return [item.object_name for item in listed if item.is_dir and item.object_name]
 
-    def upload_url(self, bucket: Bucket, key: str) -> str:
-        return self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)
+    def upload_url(self, bucket: Bucket, key: str, size: int) -> str:
+        url = self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)
+        return require_size(url, size, self._secret_key.get_secret_value())
 
     def download_url(self, ref: ObjectRef) -> str:
         return self._public.presigned_get_object(self._prefix + ref.bucket, ref.key, DOWNLOAD_FOR)
@@ -231,7 +275,7 @@ def mapped_errors() -> Iterator[None]:
     try:
         yield
     except S3Error as error:
-        if error.code in {"NoSuchKey", "NoSuchObject"}:
+        if error.code in {"NoSuchKey", "NoSuchObject", "NoSuchUpload"}:
             raise NotFound("the object store has no such object") from error
         if error.code == "InvalidRange":
             raise Corrupt(NOT_AS_WRITTEN) from error

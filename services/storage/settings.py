@@ -24,6 +24,7 @@ class SweepSettings(BaseSettings):
 
     TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
     TIDEPOOL_AUDIT_DAYS: days for which entries of the audit trail are kept.
+    TIDEPOOL_COLLECT_UPLOADS_S: seconds after which an upload that was not completed is deleted.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
@@ -34,6 +35,9 @@ class SweepSettings(BaseSettings):
     )
     audit_days: float = Field(
         default=365.0, gt=0, le=36500, description="Days for which entries of the audit trail are kept."
+    )
+    collect_uploads_s: float = Field(
+        default=86_400.0, ge=0, description="How long an upload stays that was announced or begun, and not completed."
     )
 
 

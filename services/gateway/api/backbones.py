@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 
 from contract.backbones import Backbone, BackboneInput, BackboneMetadata, BackboneVersion
 from contract.base import NAME_PATTERN, Name
-from contract.jobs import Job, JobRequest
+from contract.jobs import Job, JobKind, JobRequest
 from contract.kinds.backbone import BackboneRequest, BackboneSpec
 from contract.references import Reference, UploadSource
 from services.gateway.api.jobs import located
@@ -80,6 +80,7 @@ class NamedMetadata(BackboneMetadata):
 async def upload_backbone(request: Request, response: Response, submission: SubmissionDep) -> Job:
     """Bring a pretrained network; a job makes it the next version of a backbone, ready or rejected with a reason."""
     # read here, because the framework would read the body before it checks the key
+    await submission.admit(JobKind.BACKBONE)
     async with parts(request, max_files=2) as form:
         file, text = await two_parts(form, "backbone", "metadata")
         metadata = json_part(NamedMetadata, "metadata", text)

@@ -12,7 +12,7 @@ from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import SplitSpec
 from contract.errors import UnsupportedMedia
 from contract.images import ImageRequest
-from contract.jobs import Job, JobRequest
+from contract.jobs import Job, JobKind, JobRequest
 from contract.kinds.preprocess import DatasetSource, LayoutSpec, PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
 from services.gateway.api.jobs import located, pinned
@@ -86,6 +86,7 @@ async def create_version(
 ) -> Job:
     """Upload an archive, or name an S3 prefix that has the images; a job turns it into the dataset's next version."""
     # read here, because the framework would read the body before it checks the key
+    await submission.admit(JobKind.PREPROCESS, dataset=name)
     match media_type(request.headers.get("content-type", "")):
         case "application/json":
             preparation = json_body(SourcePreparation, await request.body())

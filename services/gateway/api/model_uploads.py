@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from contract.errors import Invalid
-from contract.jobs import Job, JobRequest
+from contract.jobs import Job, JobKind, JobRequest
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetSpec
 from contract.references import UploadSource
 from services.gateway.api.jobs import located
@@ -75,6 +75,7 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {MU
 async def upload_version(name: NamePath, request: Request, response: Response, submission: SubmissionDep) -> Job:
     """Upload an ONNX model; a vetting job makes it the next version, ready or rejected with a reason."""
     # read here, because the framework would read the body before it checks the key
+    await submission.admit(JobKind.VET, model=name)
     async with parts(request, max_files=3) as form:
         files, text = await files_and_document(form, "model", "metadata", "samples")
         metadata = json_part(ModelMetadata, "metadata", text)

@@ -12,7 +12,7 @@ from contract.errors import TooLarge
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import MAY_WRITE, BackendsDep, StoresDep
 from services.gateway.edge.problems import documented
-from services.storage.catalog.uploads import new_upload_id
+from services.storage.catalog.uploads import new_upload_id, require_announced_size
 
 router = APIRouter(prefix="/v1/uploads", tags=["data"])
 
@@ -24,7 +24,10 @@ class NewUploadRequest(Frozen):
 
 
 class NewUpload(Upload):
-    url: str = Field(description="PUT the file here within an hour, then POST to /v1/uploads/{id}/complete.")
+    url: str = Field(
+        description="PUT the file here within an hour, with its size as the Content-Length; then POST to "
+        "/v1/uploads/{id}/complete."
+    )
 
 
 @router.post("", status_code=201, dependencies=MAY_WRITE, responses=documented(409, 413, 415))
@@ -34,13 +37,15 @@ def announce(request: NewUploadRequest, backends: BackendsDep, stores: StoresDep
         raise TooLarge(f"an upload may have at most {backends.settings.max_upload_bytes} bytes")
     once = repeat.once(request.model_dump_json())
     upload = stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256, once)
-    url = backends.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id, stores.project))
+    key = upload_key(upload.id, stores.project)
+    url = backends.stores.objects.upload_url(Bucket.UPLOADS, key, upload.size)
     return NewUpload(**upload.model_dump(), url=url)
 
 
 @router.post("/{upload_id}/complete", status_code=201, dependencies=MAY_WRITE, responses=documented(404, 409))
 def complete(upload_id: Annotated[str, Path(max_length=64)], backends: BackendsDep, stores: StoresDep) -> Upload:
     """Check the uploaded file against its announcement; after that a job can use it."""
-    stores.uploads.get(upload_id)
-    ref = backends.stores.objects.adopt(Bucket.UPLOADS, upload_key(upload_id, stores.project))
-    return stores.uploads.complete(upload_id, ref)
+    upload, objects = stores.uploads.get(upload_id), backends.stores.objects
+    key = upload_key(upload_id, stores.project)
+    require_announced_size(upload, objects.size(Bucket.UPLOADS, key))  # before all of it is read
+    return stores.uploads.complete(upload_id, objects.adopt(Bucket.UPLOADS, key))

@@ -1,32 +1,40 @@
-"""Limits the size of request bodies, also of those with a wrong or no Content-Length."""
+"""Limits the size of each request body, with or without a Content-Length, and of all bodies together."""
 
 import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract.errors import Malformed, TooLarge
+from contract.errors import Malformed, TidepoolError, TooLarge
+from services.gateway.edge.byte_budget import BodyBudgets, ByteBudget, Hold
 from services.gateway.edge.forms import JSON, media_type
 from services.gateway.edge.problems import answer
 from services.gateway.settings import GatewaySettings
+
+HOLD = "tidepool.hold"  # the key of a request's Hold in its scope
 
 _UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?|/v1/backbones/?")
 _PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 
 class BodyLimit:
-    """ASGI middleware that answers 413 if the Content-Length, or the body itself, is over the limit."""
+    """ASGI middleware that answers 413 to a body over the limit, and 503 to one for which the budget has no room.
 
-    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+    Before a body is read, its Content-Length counts. The budget is asked when the application begins to read, which is
+    after it has checked the key if the body may be large.
+    """
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings, budgets: BodyBudgets) -> None:
         self._app = app
         self._settings = settings
+        self._budgets = budgets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._limit(scope["path"], media_type(headers.get("content-type", "")))
+        limit, budget = self._bounds(scope["path"], media_type(headers.get("content-type", "")))
         content_length = headers.get("content-length", "0")
         if not content_length.isdecimal():
             await answer(400, Malformed.code, "Content-Length is not a number")(scope, receive, send)
@@ -34,28 +42,40 @@ class BodyLimit:
         if int(content_length) > limit:
             await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
             return
-        received, refused = 0, False
+        # documents are read before the key is checked, so that what is only announced takes no room
+        expected = 0 if budget is self._budgets.documents else int(content_length)
+        hold = scope.setdefault(HOLD, Hold(budget))
+        received, refusal = 0, None
 
         async def counted() -> Message:
-            nonlocal received, refused
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                refused = True
-                raise TooLarge("too many bytes")
+            nonlocal received, refusal
+            try:
+                hold.grow_to(expected)
+                message = await receive()
+                received += len(message.get("body", b""))
+                if received > limit:
+                    raise TooLarge(f"the body may have at most {limit} bytes")
+                hold.grow_to(received)
+            except TidepoolError as error:
+                refusal = error
+                raise
             return message
 
         async def unless_refused(message: Message) -> None:
-            if not refused:  # else the client would get the framework's "could not parse the body"
+            if refusal is None:  # else the client would get the framework's "could not parse the body"
                 await send(message)
 
-        await self._app(scope, counted, unless_refused)
-        if refused:
-            await answer(413, TooLarge.code, f"the body may have at most {limit} bytes")(scope, receive, send)
+        try:
+            await self._app(scope, counted, unless_refused)
+        finally:
+            hold.release()
+        if refusal is not None:
+            await answer(refusal.status, refusal.code, refusal.message)(scope, receive, send)
 
-    def _limit(self, path: str, kind: str) -> int:
+    def _bounds(self, path: str, kind: str) -> tuple[int, ByteBudget]:
+        settings, budgets = self._settings, self._budgets
         if _UPLOAD.fullmatch(path) and kind != JSON:
-            return self._settings.max_upload_bytes
+            return min(settings.max_upload_bytes, budgets.uploads.largest), budgets.uploads
         if _PREDICT.fullmatch(path):
-            return self._settings.max_predict_bytes
-        return self._settings.max_json_bytes
+            return min(settings.max_predict_bytes, budgets.predictions.largest), budgets.predictions
+        return settings.max_json_bytes, budgets.documents

@@ -5,7 +5,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract.errors import Invalid, Malformed, TooLarge
+from contract.errors import Invalid, Malformed, Overloaded, TooLarge
 from services.gateway.edge.forms import media_type
 from services.gateway.edge.json_text import parse_json
 from services.gateway.edge.problems import problem_of
@@ -24,13 +24,13 @@ class JsonBodies:
         if scope["type"] != "http" or not _PATH.fullmatch(scope["path"]) or not _is_json(scope):
             await self._app(scope, receive, send)
             return
-        messages = [await receive()]
         try:
+            messages = [await receive()]
             while messages[-1].get("more_body"):
                 messages.append(await receive())
             if body := b"".join(message.get("body", b"") for message in messages):
                 parse_json(body)
-        except TooLarge:
+        except (TooLarge, Overloaded):
             return  # BodyLimit answers
         except (Malformed, Invalid) as error:
             await problem_of(error)(scope, receive, send)

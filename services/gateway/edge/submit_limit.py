@@ -7,6 +7,8 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.errors import Overloaded
+from services.gateway.edge.body_limit import HOLD
+from services.gateway.edge.byte_budget import BodyBudgets, Hold, holding
 from services.gateway.edge.problems import answer
 from services.gateway.edge.request_id import named, record, request_id_of
 from services.gateway.settings import GatewaySettings
@@ -38,23 +40,32 @@ class SubmitLimit:
     refusals are cheap and leave time for the accepted submits.
     """
 
-    def __init__(self, app: ASGIApp, submits: Submits, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, submits: Submits, max_body: int, budgets: BodyBudgets) -> None:
         """A body of more than `max_body` bytes is passed on unread; BodyLimit refuses it."""
         self._app = app
         self._submits = submits
         self._max_body = max_body
+        self._budgets = budgets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or not (submit := _SUBMIT.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
             return
         since = time.perf_counter()
-        messages = await _read_body(receive, self._max_body)
-        if (refusal := self._submits.refusal) is not None:
-            await _refuse(refusal, scope, receive, send)
-            route = "/v1/jobs/{job_id}/retry" if submit[1] else "/v1/jobs"
-            record("POST", route, refusal.status, time.perf_counter() - since)
-            return
+        with holding(self._budgets.documents) as hold:
+            scope[HOLD] = hold
+            try:
+                messages = await _read_body(receive, self._max_body, hold)
+                if (refusal := self._submits.refusal) is not None:
+                    raise refusal
+            except Overloaded as error:
+                await _refuse(error, scope, receive, send)
+                route = "/v1/jobs/{job_id}/retry" if submit[1] else "/v1/jobs"
+                record("POST", route, error.status, time.perf_counter() - since)
+            else:
+                await self._process(messages, scope, receive, send)
+
+    async def _process(self, messages: list[Message], scope: Scope, receive: Receive, send: Send) -> None:
 
         async def replay() -> Message:
             return messages.pop(0) if messages else await receive()
@@ -75,11 +86,12 @@ async def _refuse(refusal: Overloaded, scope: Scope, receive: Receive, send: Sen
     await response(scope, receive, send)
 
 
-async def _read_body(receive: Receive, max_body: int) -> list[Message]:
-    """Return the messages of a body; of one that is too large, only the first ones."""
+async def _read_body(receive: Receive, max_body: int, hold: Hold) -> list[Message]:
+    """Return the messages of a body; of one that is too large, only the first ones. Raises Overloaded."""
     messages = [await receive()]
     size = len(messages[0].get("body", b""))
     while messages[-1].get("more_body") and size <= max_body:
         messages.append(await receive())
         size += len(messages[-1].get("body", b""))
+        hold.grow_to(size)
     return messages

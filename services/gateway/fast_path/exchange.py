@@ -7,6 +7,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contract.errors import Overloaded
+from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.lingering import encode_answer
 from services.gateway.edge.request_id import named, record
 from services.gateway.fast_path.shortcut import Call
@@ -25,11 +26,16 @@ class Exchange:
     one of them has changed.
     """
 
-    __slots__ = ("_call", "_common", "_connection", "_leave", "_since", "body", "disconnected", "keep_alive",
-                 "more_body", "request_id", "response_complete")  # fmt: skip
+    __slots__ = ("_budget", "_call", "_common", "_connection", "_leave", "_length", "_since", "body", "disconnected",
+                 "keep_alive", "more_body", "request_id", "response_complete")  # fmt: skip
 
-    def __init__(self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int, common: bytes) -> None:
-        """`common` are the encoded headers of every answer; `length` is the body's."""
+    def __init__(
+        self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int, common: bytes, budget: ByteBudget
+    ) -> None:
+        """`common` are the encoded headers of every answer; `length` is the body's.
+
+        A body of more than FREE bytes has been taken from the budget; it is given back at the end.
+        """
         self.body: bytes | bytearray = b"" if length <= LARGE else bytearray()
         self.more_body = True
         self.keep_alive: bool = connection.parser.should_keep_alive()
@@ -37,6 +43,8 @@ class Exchange:
         self.response_complete = False
         self.request_id = request_id
         self._connection = connection
+        self._length = length
+        self._budget = budget
         self._call = call
         self._common = common
         self._leave: Callable[[], None] | None = None
@@ -99,4 +107,6 @@ class Exchange:
 
     def _end(self, status: int) -> None:
         self.response_complete = True
+        if self._length > FREE:
+            self._budget.give(self._length)
         record("POST", self._call.route, status, time.perf_counter() - self._since)

@@ -5,6 +5,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from services.gateway.edge import access
+from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.connection import BoundedProtocol
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
@@ -27,11 +28,13 @@ class FastPathProtocol(BoundedProtocol):
         settings: GatewaySettings,
         shortcuts: tuple[Shortcut, ...],
         answer_headers: EncodedHeaders,
+        budget: ByteBudget,
         **arguments: Any,
     ) -> None:
-        """Shortcuts get bodies of at most `max_predict_bytes`; `arguments` are uvicorn's."""
+        """Shortcuts get bodies of at most `max_predict_bytes`, together within `budget`; `arguments` are uvicorn's."""
         super().__init__(settings, answer_headers.of(None), **arguments)
         self._max_body = settings.max_predict_bytes
+        self._budget = budget
         self._shortcuts = shortcuts
         self._answer_headers = answer_headers
 
@@ -43,13 +46,14 @@ class FastPathProtocol(BoundedProtocol):
     def begin_request(self) -> None:
         headers = dict(self.headers)
         call = self._match(headers) if self._plain(headers) else None
-        if call is None:
+        length = int(headers[b"content-length"]) if call is not None else 0
+        if call is None or (length > FREE and not self._budget.take(length)):
             self._pass_on()
             return
-        request_id, length = request_id_of(headers.get(b"x-request-id")), int(headers[b"content-length"])
+        request_id = request_id_of(headers.get(b"x-request-id"))
         self.in_body = True
         common = self._answer_headers.of(headers.get(b"origin"))
-        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, common))
+        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, common, self._budget))
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

@@ -10,6 +10,7 @@ import structlog
 
 from contract.errors import Invalid
 from services.gateway.dependencies import Backends
+from services.gateway.edge.byte_budget import ByteBudget, holding
 from services.gateway.edge.certificate import Certificate
 from services.gateway.oip.grpc_codec import decode, encode
 from services.gateway.oip.guard import Guard, current_project
@@ -37,8 +38,9 @@ Tensor = messages.ModelMetadataResponse.TensorMetadata
 class InferenceService(GRPCInferenceServiceServicer):
     """Translates each gRPC call to an operation of the data plane; the guard handles the errors."""
 
-    def __init__(self, plane: DataPlane) -> None:
+    def __init__(self, plane: DataPlane, budget: ByteBudget) -> None:
         self._plane = plane
+        self._budget = budget
 
     async def ServerLive(self, _: messages.ServerLiveRequest, __: Any) -> messages.ServerLiveResponse:  # noqa: N802
         return messages.ServerLiveResponse(live=True)
@@ -74,9 +76,11 @@ class InferenceService(GRPCInferenceServiceServicer):
             timeout = request.parameters["timeout"]
             left = min(left or MAX_TIMEOUT_S, (timeout.int64_param or timeout.uint64_param) / 1e6) or left
         within_s = None if left is None else min(left, MAX_TIMEOUT_S)
-        inferred = await self._plane.infer(
-            current_project(), request.model_name, request.model_version, decode(request), within_s
-        )
+        with holding(self._budget) as hold:
+            hold.grow_to(request.ByteSize())
+            inferred = await self._plane.infer(
+                current_project(), request.model_name, request.model_version, decode(request), within_s
+            )
         return encode(inferred, request)
 
     async def RepositoryIndex(  # noqa: N802
@@ -118,7 +122,8 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
         options=_limits(backends.settings),
         maximum_concurrent_rpcs=backends.settings.max_grpc_calls,
     )
-    add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane), server)  # type: ignore[no-untyped-call]
+    service = InferenceService(backends.plane, backends.bodies.predictions)
+    add_GRPCInferenceServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
     address, certificate = f"{backends.settings.host}:{port}", backends.certificate
     if certificate is None:
         server.add_insecure_port(address)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.gateway.dependencies import MAY_PREDICT, MAY_READ, BackendsDep, CallerDep, get_caller
+from services.gateway.edge.body_limit import HOLD
 from services.gateway.oip.infer import infer
 from services.gateway.oip.messages import read_load
 from services.gateway.oip.refusals import PREFIX
@@ -75,7 +76,7 @@ async def model_infer(
     """Take and return JSON, or JSON followed by raw tensors."""
     body = await request.body()
     limit, source = backends.settings.max_predict_bytes, (caller.project, model, version)
-    encoded = await infer(backends.plane, request.headers.raw, body, source, limit)
+    encoded = await infer(backends.plane, request.headers.raw, body, source, limit, request.scope[HOLD])
     response = Response(encoded.body)
     response.raw_headers = encoded.headers
     return response

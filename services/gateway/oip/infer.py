@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
+from services.gateway.edge.byte_budget import Hold
 from services.gateway.oip.binary_codec import Encoded, decode, encode
 from services.gateway.serving.dataplane import DataPlane
 
+PIECE = 4 << 20  # bytes that are decompressed at once
 LARGE = 1 << 18  # bytes of JSON; parsing more would block the event loop for too long
 
 UNUSUAL = frozenset((b"content-encoding", b"x-request-timeout"))  # headers that the fast path does not handle
@@ -21,16 +23,18 @@ _IDENTITY = ("", "identity")
 _KNOWN = ("gzip", "deflate")
 
 
-async def infer(plane: DataPlane, raw: Headers, body: bytes, source: tuple[str, str, str], limit: int) -> Encoded:
+async def infer(
+    plane: DataPlane, raw: Headers, body: bytes, source: tuple[str, str, str], limit: int, hold: Hold
+) -> Encoded:
     """Answer one request for `source`, the project, model and version; its body may decompress to `limit` bytes.
 
-    The names of the `raw` headers are lower-case, as in ASGI.
+    The names of the `raw` headers are lower-case, as in ASGI. `hold` is the request's, for what a body decompresses to.
 
     Raises what `decode`, `inflate` and `DataPlane.infer` raise.
     """
     headers = dict(raw)
     if encoding := headers.get(b"content-encoding"):
-        body = await run_in_threadpool(inflate, body, encoding.decode("latin-1"), limit)
+        body = await inflate(body, encoding.decode("latin-1"), limit, hold)
     json_size = json_size_of(headers.get(b"inference-header-content-length", b""))
     if (len(body) if json_size is None else json_size) > LARGE:
         request = await run_in_threadpool(decode, body, json_size)
@@ -58,20 +62,30 @@ def _seconds(text: bytes) -> float:
     return seconds
 
 
-def inflate(body: bytes, encoding: str, limit: int) -> bytes:
-    """Decompress a body to at most `limit` bytes; raises UnsupportedMedia, Malformed, TooLarge."""
+async def inflate(body: bytes, encoding: str, limit: int, hold: Hold) -> bytes:
+    """Decompress a body to at most `limit` bytes, which `hold` counts.
+
+    Raises UnsupportedMedia, Malformed, TooLarge, and Overloaded if the budget has no room for them.
+    """
     encoding = encoding.strip().lower()
     if encoding in _IDENTITY:
         return body
     if encoding not in _KNOWN:
         raise UnsupportedMedia(f"send the body uncompressed, or with Content-Encoding {' or '.join(_KNOWN)}")
-    stream = zlib.decompressobj(_GZIP_OR_ZLIB)
-    try:
-        content = stream.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Malformed(f"the body is not {encoding}, as its Content-Encoding says") from error
-    if len(content) > limit:
-        raise TooLarge(f"the body may decompress to at most {limit} bytes")
+    stream, content, rest = zlib.decompressobj(_GZIP_OR_ZLIB), bytearray(), body
+    while True:
+        most = min(PIECE, limit + 1 - len(content))
+        try:
+            piece = await run_in_threadpool(stream.decompress, rest, most)
+        except zlib.error as error:
+            raise Malformed(f"the body is not {encoding}, as its Content-Encoding says") from error
+        content += piece
+        if len(content) > limit:
+            raise TooLarge(f"the body may decompress to at most {limit} bytes")
+        hold.grow_to(len(body) + len(content))
+        rest = stream.unconsumed_tail
+        if stream.eof or (not rest and len(piece) < most):
+            break
     if not stream.eof or stream.unused_data:
         raise Malformed(f"the body is not one complete {encoding} stream")
-    return content
+    return bytes(content)

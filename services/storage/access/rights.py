@@ -35,11 +35,12 @@ TABLES: Mapping[Service, TableRights] = {
 _READ = ("s3:GetObject",)
 _WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _DELETE = ("s3:DeleteObject",)
+_COLLECT = (*_DELETE, "s3:AbortMultipartUpload")
 _LIST = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
 
 OBJECTS: Mapping[Service, Mapping[Bucket, tuple[str, ...]]] = {
     "gateway": {Bucket.UPLOADS: _READ + _WRITE + _DELETE, Bucket.JOBS: _READ},
-    "sweep": {Bucket.JOBS: _DELETE},
+    "sweep": {Bucket.UPLOADS: _COLLECT, Bucket.JOBS: _COLLECT},
     "preprocess": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},
     "trainer": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},
     "inference": {Bucket.UPLOADS: _READ, Bucket.JOBS: _READ + _WRITE + _DELETE},

@@ -18,6 +18,12 @@ def new_upload_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+def require_announced_size(upload: Upload, size: int) -> None:
+    """Raise Invalid if the stored object has another size than was announced."""
+    if size != upload.size:
+        raise Invalid(f"{upload.size} bytes were announced and {size} were uploaded; upload the file again")
+
+
 class Uploads:
     """The uploads of a project; the bytes are in the object store under `upload_key(id, project)`."""
 
@@ -61,14 +67,16 @@ class Uploads:
     def complete(self, upload_id: str, stored: ObjectRef) -> Upload:
         """Accept the object that the client stored; raises NotFound, or Invalid if its size or hash differs."""
         upload = self.get(upload_id)
-        if stored.size != upload.size:
-            raise Invalid(f"{upload.size} bytes were announced and {stored.size} were uploaded; upload the file again")
+        require_announced_size(upload, stored.size)
         if upload.sha256 not in {None, stored.sha256}:
             raise Invalid("the uploaded bytes do not have the announced sha256; upload the file again")
         with self._database.write() as connection:
             values = {"complete": True, "sha256": stored.sha256}
             accepted = update(uploads).where(self._is(upload_id)).values(values).returning(uploads)
-            return _upload(connection.execute(accepted).mappings().one())
+            row = connection.execute(accepted).mappings().one_or_none()
+            if row is None:  # the collector was faster
+                raise NotFound("there is no such upload")
+            return _upload(row)
 
     def ref(self, upload_id: str) -> ObjectRef:
         """Return the reference to the stored object; raises NotFound, or Conflict while the upload is not complete."""

@@ -79,6 +79,12 @@ class Jobs:
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
+    def require_room(self) -> None:
+        """Raise Overloaded if the queue is full."""
+        if self._most_queued is not None:
+            with self._database.read() as connection:
+                _require_room(connection, self._most_queued)
+
     def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a copy of a job that has ended without success.
 

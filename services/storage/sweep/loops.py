@@ -15,6 +15,7 @@ from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
+from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
 from services.storage.sweep.reconciler import Reconciler, Repairs
 
@@ -56,15 +57,20 @@ def collect(stop: threading.Event) -> None:
     Runs in a thread of its own, because a slow object store must not delay `sweep`.
     """
     database, settings = Database.connect(DatabaseSettings().url.get_secret_value()), SweepSettings()
-    collector = Collector(database, S3Objects(ObjectsSettings()), timedelta(seconds=settings.collect_grace_s))
+    objects = S3Objects(ObjectsSettings())
+    collectors = (
+        Collector(database, objects, timedelta(seconds=settings.collect_grace_s)),
+        AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s)),
+    )
     while not stop.wait(settings.collect_s):
-        try:
-            count = collector.collect()
-        except TidepoolError as error:
-            log.warning("collection delayed", code=error.code)
-        else:
-            COLLECTED.inc(count)
-            log.info("collected", objects=count)
+        for collector in collectors:
+            try:
+                count = collector.collect()
+            except TidepoolError as error:
+                log.warning("collection delayed", of=type(collector).__name__, code=error.code)
+            else:
+                COLLECTED.inc(count)
+                log.info("collected", of=type(collector).__name__, objects=count)
 
 
 def _count(repairs: Repairs) -> None:

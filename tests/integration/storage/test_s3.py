@@ -4,16 +4,18 @@ import gzip
 import hashlib
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from contract.artifacts import Bucket
-from contract.errors import Corrupt, ObjectsUnavailable, Unavailable
+from contract.errors import Corrupt, NotFound, ObjectsUnavailable, Unavailable
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
 from tests.examples import ONNX_FILE
@@ -24,6 +26,8 @@ USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.put(Bucket.JOBS, "x", b"x"),
     lambda store: store.read(ONNX_FILE),
     lambda store: store.adopt(Bucket.JOBS, "x"),
+    lambda store: store.size(Bucket.JOBS, "x"),
+    lambda store: store.unfinished(Bucket.JOBS),
     lambda store: store.delete(Bucket.JOBS, "x"),
     lambda store: store.prefixes(Bucket.JOBS),
     lambda store: store.entries(Bucket.JOBS),
@@ -63,7 +67,7 @@ def test_making_the_buckets_again_keeps_their_objects(objects: S3Objects, key: s
 
 def test_a_client_uploads_and_downloads_through_presigned_urls(objects: S3Objects, key: str) -> None:
     # when
-    put = httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=b"hello")
+    put = httpx.put(objects.upload_url(Bucket.UPLOADS, key, 5), content=b"hello")
 
     # then
     assert put.status_code == 200
@@ -74,7 +78,7 @@ def test_a_client_uploads_and_downloads_through_presigned_urls(objects: S3Object
 
 def test_a_presigned_url_permits_one_operation_on_one_object(objects: S3Objects, key: str) -> None:
     ref = objects.put(Bucket.UPLOADS, key, b"hello")
-    upload, download = objects.upload_url(Bucket.UPLOADS, key), objects.download_url(ref)
+    upload, download = objects.upload_url(Bucket.UPLOADS, key, 5), objects.download_url(ref)
 
     refused = [
         httpx.get(upload),
@@ -88,18 +92,58 @@ def test_a_presigned_url_permits_one_operation_on_one_object(objects: S3Objects,
     assert objects.read(ref) == b"hello"
 
 
+@pytest.mark.parametrize("name", ["x", "with space", "ünï+&?%.zip"])
+def test_a_presigned_url_permits_a_file_of_one_size(objects: S3Objects, key: str, name: str) -> None:
+    url = objects.upload_url(Bucket.UPLOADS, key + name, 5)
+
+    refused = [
+        httpx.put(url, content=b"hello, and more"),
+        httpx.put(url, content=b"hell"),
+        httpx.put(url, content=b""),
+        httpx.put(url, content=iter([b"hello", b" in chunks"])),
+        httpx.put(url.replace("content-length%3Bhost", "host"), content=b"hello, and more"),
+        httpx.put(url.replace("content-length%3Bhost", "host"), content=b"hello"),
+    ]
+
+    assert all(400 <= answer.status_code < 404 for answer in refused), [answer.status_code for answer in refused]
+    with pytest.raises(NotFound):
+        objects.size(Bucket.UPLOADS, key + name)
+    assert httpx.put(url, content=b"hello").status_code == 200
+    assert objects.size(Bucket.UPLOADS, key + name) == 5
+
+
+def test_an_interrupted_multipart_upload_is_listed_and_aborted(objects: S3Objects, boto: Any, key: str) -> None:
+    # given a client that stopped after its first part, and one that was faster
+    begun = {"Bucket": "tidepool-uploads", "Key": key}
+    begun["UploadId"] = boto.create_multipart_upload(**begun)["UploadId"]
+    boto.upload_part(**begun, PartNumber=1, Body=bytes(5 << 20))
+    listed = [upload for upload in objects.unfinished(Bucket.UPLOADS) if upload.key == key]
+    assert [upload.upload_id for upload in listed] == [begun["UploadId"]]
+    assert abs(listed[0].started_at - datetime.now(UTC)) < timedelta(minutes=5)
+
+    # when it is aborted, also twice
+    for _ in range(2):
+        objects.abort(Bucket.UPLOADS, listed[0])
+
+    # then nothing is left, and it cannot go on
+    assert key not in {upload.key for upload in objects.unfinished(Bucket.UPLOADS)}
+    with pytest.raises(ClientError):
+        boto.upload_part(**begun, PartNumber=2, Body=b"x")
+
+
 def test_presigned_urls_use_the_public_endpoint(s3_settings: ObjectsSettings) -> None:
     public = s3_settings.model_copy(update={"public_endpoint": "https://files.example.org"})
     store = S3Objects(public)
 
-    for url in (store.upload_url(Bucket.UPLOADS, "x"), store.download_url(ONNX_FILE)):
+    for url in (store.upload_url(Bucket.UPLOADS, "x", 1), store.download_url(ONNX_FILE)):
         assert url.startswith("https://files.example.org/tidepool-")
 
 
 def test_compressed_bytes_are_returned_unchanged(objects: S3Objects, key: str) -> None:
     archive = gzip.compress(b"0" * 100_000)
 
-    httpx.put(objects.upload_url(Bucket.UPLOADS, key), content=archive, headers={"Content-Encoding": "gzip"})
+    url = objects.upload_url(Bucket.UPLOADS, key, len(archive))
+    httpx.put(url, content=archive, headers={"Content-Encoding": "gzip"})
 
     ref = objects.adopt(Bucket.UPLOADS, key)
     assert (ref.size, ref.sha256) == (len(archive), hashlib.sha256(archive).hexdigest())

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from contract.errors import Unavailable
 from contract.inference import Payload, Reply, Target
 from contract.reports import GatewayReport
 from messaging.channel import Channel
 from messaging.rate import Rate
 from services.gateway.edge.request_id import current_request_id
+from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.lane import Bounds, Lane
 from services.gateway.serving.batching.request import BatchedAnswer, Request, Then
 
@@ -54,6 +56,7 @@ class Batcher:
         self._channel = channel
         channel.listener = self
         self._bounds = bounds
+        self._flight_bytes = FlightBytes(bounds.flight_bytes)
         self._lanes: dict[Target, Lane] = {}
         self._lane_of: dict[str, Lane] = {}
         self._answered = 0
@@ -91,6 +94,12 @@ class Batcher:
             self._answered += len(reply.answers)
             lane.land(reply)
 
+    def refused(self, batch_id: str, error: Unavailable) -> None:
+        """Fail the requests of a batch that the broker did not accept."""
+        lane = self._lane_of.get(batch_id)
+        if lane is not None:
+            lane.fail(batch_id, error)
+
     def lost(self) -> None:
         """Resend every batch that may be lost; fail batches that were sent twice already."""
         for lane in set(self._lane_of.values()):
@@ -110,5 +119,5 @@ class Batcher:
     def _open_lane(self, target: Target) -> Lane:
         if len(self._lanes) >= MAX_LANES:
             self._lanes = {target: lane for target, lane in self._lanes.items() if not lane.idle}
-        lane = self._lanes[target] = Lane(target, self._channel, self._bounds, self._lane_of)
+        lane = self._lanes[target] = Lane(target, self._channel, self._bounds, self._lane_of, self._flight_bytes)
         return lane

@@ -3,37 +3,52 @@
 import asyncio
 import itertools
 import time
-from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
 from contract.inference import Batch, Failure, Reply, Target
 from messaging.channel import Channel
+from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.metrics import LaneMetrics
 from services.gateway.serving.batching.request import BatchedAnswer, Flight, Request
+from services.gateway.serving.batching.waiting import Waiting
 
 _ids = itertools.count()
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """At most `waiting` requests per model version, `batch` requests per batch, and `flights` batches per replica."""
+    """At most `waiting` requests per model version, `batch` requests per batch, and `flights` batches per replica.
+
+    Requests that wait have at most `waiting_bytes` per model version, and all batches in flight `flight_bytes`.
+    """
 
     waiting: int = 512
     batch: int = 32
     flights: int = 2
+    waiting_bytes: int = 256 << 20
+    flight_bytes: int = 128 << 20
 
 
 class Lane:
     """Admits requests, sends them in batches, and distributes the answers."""
 
-    def __init__(self, target: Target, channel: Channel, bounds: Bounds, lane_of: "dict[str, Lane]") -> None:
+    def __init__(
+        self,
+        target: Target,
+        channel: Channel,
+        bounds: Bounds,
+        lane_of: "dict[str, Lane]",
+        flight_bytes: FlightBytes,
+    ) -> None:
         self._target = target
         self._channel = channel
         self._bounds = bounds
         self._lane_of = lane_of
+        self._flight_bytes = flight_bytes
         self._largest = bounds.batch if target.batched else 1
-        self._waiting: deque[Request] = deque()
+        self._waiting = Waiting(bounds.waiting, bounds.waiting_bytes, flight_bytes.largest)
         self._flights: dict[str, Flight] = {}
         self._in_flight = 0  # requests
         self._scheduled = False
@@ -50,27 +65,28 @@ class Lane:
         return sum(not request.done for request in itertools.chain(self._waiting, sent))
 
     def admit(self, request: Request, within_s: float) -> None:
-        """Queue a request; raises Overloaded."""
-        if len(self._waiting) >= self._bounds.waiting:
-            self._drop_done()
-        if len(self._waiting) >= self._bounds.waiting:
+        """Queue a request; raises Overloaded, and TooLarge if there can never be room for it."""
+        try:
+            self._waiting.add(request)
+        except Overloaded:
             self._metrics.refused.inc()
-            raise Overloaded(f"{len(self._waiting)} requests already wait for this model; try again soon")
-        request.expire_in(within_s)
-        self._waiting.append(request)
+            raise
+        request.expire_in(within_s, self.release)
         if not self._scheduled and len(self._flights) < self._room():
             # deferred, so that requests already received by the event loop share the batch
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._depart)
+            asyncio.get_running_loop().call_soon(self.depart)
 
     def release(self, request: Request) -> None:
         """Abandon a request; withdraw its batch if all requests of the batch are done."""
         request.leave()
         flight = request.flight
-        if flight is not None and not flight.over and all(member.done for member in flight.requests):
+        if flight is None:
+            self._waiting.free(request)
+        elif not flight.over and all(member.done for member in flight.requests):
             self._end(flight)
             self._channel.withdraw(flight.batch)
-            self._depart()
+            self.depart()
 
     def land(self, reply: Reply) -> None:
         """Settle the requests of a batch, and send those that have arrived since."""
@@ -78,7 +94,7 @@ class Lane:
         self._end(flight)
         if reply.max_batch and self._target.batched:
             self._largest = min(self._bounds.batch, reply.max_batch)
-        self._depart()
+        self.depart()
         self._metrics.landed(flight.requests, reply)
         now, inference_ms, size = time.perf_counter(), reply.inference_ms, len(reply.answers)
         for request, answer in zip(flight.requests, reply.answers, strict=True):
@@ -87,6 +103,14 @@ class Lane:
             else:
                 queue_ms = max(0.0, (now - request.since) * 1e3 - inference_ms)
                 request.settle(BatchedAnswer(answer, queue_ms, inference_ms, size, reply.provider))
+
+    def fail(self, batch_id: str, error: Unavailable) -> None:
+        """Settle the requests of a batch that the broker refused, and send others."""
+        flight = self._flights[batch_id]
+        self._end(flight)
+        self.depart()
+        for request in flight.requests:
+            request.settle(error)
 
     def send_again(self) -> None:
         """Send every batch once more; fail the requests of batches that were already sent twice."""
@@ -97,8 +121,9 @@ class Lane:
                     request.settle(Unavailable("two replicas were lost while they computed the answer; try again soon"))
             else:
                 flight.again = True
+                self._channel.withdraw(flight.batch)  # if it still waits, it must not be there twice
                 self._send(flight)
-        self._depart()
+        self.depart()
 
     def _room(self) -> int:
         return self._bounds.flights * self._replicas()
@@ -117,14 +142,11 @@ class Lane:
             return min(self._largest, -(-len(self._waiting) // idle))
         return min(self._largest, -(-(len(self._waiting) + self._in_flight) // self._room()))
 
-    def _depart(self) -> None:
+    def depart(self) -> None:
+        """Send batches while there is room for them."""
         self._scheduled = False
-        while self._waiting and len(self._flights) < self._room() and (size := self._size()) <= len(self._waiting):
-            requests: list[Request] = []
-            while self._waiting and len(requests) < size:
-                request = self._waiting.popleft()
-                if not request.done:
-                    requests.append(request)
+        while self._waiting and len(self._flights) < self._room() and (most := self._size()) <= len(self._waiting):
+            requests, size = self._waiting.next(most, self._flight_bytes.batch, partial(self._flight_bytes.take, self))
             if not requests:
                 return
             batch = Batch(
@@ -133,7 +155,7 @@ class Lane:
                 self._target,
                 tuple(request.question for request in requests),
             )
-            flight = self._flights[batch.id] = Flight(batch, requests)
+            flight = self._flights[batch.id] = Flight(batch, requests, size)
             self._lane_of[batch.id] = self
             self._in_flight += len(requests)
             for request in requests:
@@ -154,9 +176,6 @@ class Lane:
     def _end(self, flight: Flight) -> None:
         flight.over = True
         self._in_flight -= len(flight.requests)
+        self._flight_bytes.give(flight.size)
         del self._flights[flight.batch.id]
         self._lane_of.pop(flight.batch.id, None)
-
-    def _drop_done(self) -> None:
-        """Remove requests that have expired or whose client has left."""
-        self._waiting = deque(request for request in self._waiting if not request.done)

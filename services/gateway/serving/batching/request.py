@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.errors import DeadlineExceeded
-from contract.inference import Batch, Outputs, Payload, Question, Scores
+from contract.inference import Batch, EncodedImage, Outputs, Payload, Question, Scores, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class BatchedAnswer:
     provider: str
 
 
+_LEFT = Question(Tensors(()), 0.0, "")  # replaces the question of a request that is done, to free its memory
+
 Then = Callable[[BatchedAnswer | Exception], None]
 """Receives the outcome, once; it must not raise."""
 
@@ -29,16 +31,23 @@ Then = Callable[[BatchedAnswer | Exception], None]
 class Request:
     """A question and the callback for its outcome; done once it is answered, expired or abandoned.
 
-    It uses a callback because a Future costs a turn of the event loop per request.
+    `size` are the bytes of its image or tensors; `counted`, whether they count as waiting. It uses a callback because a
+    Future costs a turn of the event loop per request.
     """
 
-    __slots__ = ("_then", "_timer", "done", "flight", "question", "since")
+    __slots__ = ("_then", "_timer", "counted", "done", "flight", "question", "since", "size")
 
     def __init__(self, question: Question, then: Then) -> None:
+        payload = question.payload
         self.question = question
+        if isinstance(payload, EncodedImage):
+            self.size = len(payload.file)
+        else:
+            self.size = sum([len(tensor.data) for tensor in payload.inputs])
         self.since = time.perf_counter()
         self.done = False
         self.flight: Flight | None = None
+        self.counted = False
         self._then = then
         self._timer: asyncio.TimerHandle | None = None
 
@@ -47,9 +56,9 @@ class Request:
         """Create a request that expires `within_s` seconds after it is admitted."""
         return cls(Question(payload, time.time() + within_s, request_id), then)
 
-    def expire_in(self, seconds: float) -> None:
-        """Settle with DeadlineExceeded after this time."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire, seconds)
+    def expire_in(self, seconds: float, expired: Callable[[Request], None]) -> None:
+        """Settle with DeadlineExceeded after this time, then call `expired`."""
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire, seconds, expired)
 
     def settle(self, outcome: BatchedAnswer | Exception) -> None:
         """Call back with the outcome, unless the request is done."""
@@ -60,20 +69,23 @@ class Request:
     def leave(self) -> None:
         """Abandon the request: its callback will not be called."""
         self.done = True
+        self.question = _LEFT
         if self._timer is not None:
             self._timer.cancel()
 
-    def _expire(self, seconds: float) -> None:
+    def _expire(self, seconds: float, expired: Callable[[Request], None]) -> None:
         self.settle(DeadlineExceeded(f"no replica answered within {seconds:g} s; try again"))
+        expired(self)
 
 
 class Flight:
-    """A batch that was sent; `again`: it was sent twice; `over`: no request waits for its reply any more."""
+    """A batch that was sent, and its bytes; `again`: it was sent twice; `over`: no request waits for its reply."""
 
-    __slots__ = ("again", "batch", "over", "requests")
+    __slots__ = ("again", "batch", "over", "requests", "size")
 
-    def __init__(self, batch: Batch, requests: list[Request]) -> None:
+    def __init__(self, batch: Batch, requests: list[Request], size: int) -> None:
         self.batch = batch
+        self.size = size
         self.requests = requests
         self.again = False
         self.over = False

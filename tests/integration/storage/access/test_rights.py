@@ -22,7 +22,7 @@ KEY = "job/attempts/1/part"
 LARGE = bytes(6 << 20)  # more than one part of a multipart upload
 ALLOWED: Mapping[Service, set[str]] = {
     "gateway": {"put uploads", "put large uploads", "read uploads", "read jobs", "list uploads", "list jobs"},
-    "sweep": {"list jobs"},
+    "sweep": {"list uploads", "list jobs"},
     "preprocess": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},
     "trainer": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},
     "inference": {"read uploads", "read jobs", "put jobs", "put large jobs", "list uploads", "list jobs"},

@@ -82,6 +82,17 @@ def test_an_upload_may_be_huge(uploads: Uploads) -> None:
     assert uploads.get(upload.id).size == 2**40
 
 
+def test_an_upload_that_is_collected_while_it_is_completed_is_not_found(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = uploads.expect(new_upload_id(), "pets.zip", 4096, None)
+    uploads.forget(expected.id)
+    monkeypatch.setattr(uploads, "get", lambda _: expected)
+
+    with pytest.raises(NotFound):
+        uploads.complete(expected.id, stored(expected.id))
+
+
 def test_an_unknown_upload_is_not_found(uploads: Uploads) -> None:
     for look in (uploads.get, uploads.ref):
         with pytest.raises(NotFound):

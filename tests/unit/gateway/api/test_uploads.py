@@ -23,6 +23,7 @@ async def test_an_announced_upload_is_completed_and_used(client: httpx.AsyncClie
     upload = announced.json()
     assert upload["complete"] is False
     assert upload["id"] in upload["url"]
+    assert f"size={len(ARCHIVE)}" in upload["url"]
 
     # when the file is stored
     objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
@@ -46,6 +47,18 @@ async def test_a_file_that_differs_from_its_announcement_is_refused(
         upload = (await client.post("/v1/uploads", json=announcement)).json()
         objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
         problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 422, "invalid")
+
+
+async def test_a_file_of_another_size_is_refused_without_reading_it(
+    client: httpx.AsyncClient, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()
+    objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
+    monkeypatch.delattr(MemoryObjects, "adopt")
+
+    response = await client.post(f"/v1/uploads/{upload['id']}/complete")
+
+    assert f"1 bytes were announced and {len(ARCHIVE)}" in problem(response, 422, "invalid").detail
 
 
 async def test_an_upper_case_hash_is_taken(client: httpx.AsyncClient, objects: MemoryObjects) -> None:

@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from services.gateway.edge.byte_budget import DOCUMENTS, BodyBudgets
 from services.gateway.edge.submit_limit import SubmitLimit, Submits
 from services.gateway.settings import GatewaySettings
 from tests.support.problems import problem
@@ -41,7 +42,9 @@ def slow() -> Slow:
 
 @pytest.fixture
 def limited(slow: Slow) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(SubmitLimit(slow, Submits(SETTINGS), SETTINGS.max_json_bytes))
+    transport = httpx.ASGITransport(
+        SubmitLimit(slow, Submits(SETTINGS), SETTINGS.max_json_bytes, BodyBudgets(SETTINGS))
+    )
     return httpx.AsyncClient(transport=transport, base_url="http://tidepool")
 
 
@@ -121,3 +124,29 @@ async def test_a_submit_with_an_incomplete_body_takes_no_slot(limited: httpx.Asy
     assert (await limited.post("/v1/jobs", content="quick")).json() == "quick"
     end.set()
     assert [(await one).json() for one in waiting] == ["slow"] * SETTINGS.max_submits
+
+
+async def test_incomplete_bodies_are_bounded_and_small_submits_answered(limited: httpx.AsyncClient, slow: Slow) -> None:
+    # given more senders than may hold a large body, none of whom ends
+    end = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x"
+        yield b"x" * (SETTINGS.max_json_bytes - 2)
+        await end.wait()
+
+    slow.release.set()
+    senders = [asyncio.create_task(limited.post("/v1/jobs", content=body())) for _ in range(DOCUMENTS)]
+    await _settle()
+
+    # then those over the limit are refused, and a small submit is answered
+    refused = [sender for sender in senders if sender.done()]
+    assert len(refused) == DOCUMENTS // 4
+    for sender in refused:
+        problem(await sender, 503, "overloaded")
+    assert (await limited.post("/v1/jobs", content="quick")).json() == "quick"
+
+    # and when the others end, there is room again
+    end.set()
+    assert {(await sender).status_code for sender in senders if sender not in refused} == {200}
+    assert (await limited.post("/v1/jobs", content=b"x" * (SETTINGS.max_json_bytes - 1))).status_code == 200

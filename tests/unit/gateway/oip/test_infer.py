@@ -5,11 +5,25 @@ import zlib
 
 import pytest
 
-from contract.errors import Malformed, TidepoolError, TooLarge, UnsupportedMedia
+from contract.errors import Malformed, Overloaded, TidepoolError, TooLarge, UnsupportedMedia
+from services.gateway.edge.byte_budget import ByteBudget, Hold
+from services.gateway.oip import infer
 from services.gateway.oip.infer import inflate
+
+pytestmark = pytest.mark.anyio
 
 LIMIT = 1000
 BODY = b"x" * LIMIT
+
+
+@pytest.fixture(params=[4 << 20, 100], ids=["one piece", "several pieces"], autouse=True)
+def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer, "PIECE", request.param)
+
+
+@pytest.fixture
+def hold() -> Hold:
+    return Hold(ByteBudget(LIMIT))
 
 
 @pytest.mark.parametrize(
@@ -21,8 +35,8 @@ BODY = b"x" * LIMIT
         ("identity", BODY),
     ],
 )
-def test_a_body_of_exactly_the_limit_is_decompressed(encoding: str, body: bytes) -> None:
-    assert inflate(body, encoding, LIMIT) == BODY
+async def test_a_body_of_exactly_the_limit_is_decompressed(encoding: str, body: bytes, hold: Hold) -> None:
+    assert await inflate(body, encoding, LIMIT, hold) == BODY
 
 
 @pytest.mark.parametrize(
@@ -38,6 +52,22 @@ def test_a_body_of_exactly_the_limit_is_decompressed(encoding: str, body: bytes)
         ("gzip, gzip", BODY, UnsupportedMedia),
     ],
 )
-def test_an_invalid_or_too_large_body_is_refused(encoding: str, body: bytes, error: type[TidepoolError]) -> None:
+async def test_an_invalid_or_too_large_body_is_refused(
+    encoding: str, body: bytes, error: type[TidepoolError], hold: Hold
+) -> None:
     with pytest.raises(error):
-        inflate(body, encoding, LIMIT)
+        await inflate(body, encoding, LIMIT, hold)
+
+
+async def test_what_bodies_decompress_to_is_bounded_over_all_requests(hold: Hold) -> None:
+    bomb, budget = gzip.compress(bytes(5 << 20), mtime=0), ByteBudget(16 << 20)
+    assert len(bomb) < 10_000
+
+    holds = [Hold(budget) for _ in range(3)]
+    for one in holds[:2]:
+        await inflate(bomb, "gzip", 8 << 20, one)
+    with pytest.raises(Overloaded):
+        await inflate(bomb, "gzip", 8 << 20, holds[2])
+
+    holds[0].release()
+    assert len(await inflate(bomb, "gzip", 8 << 20, holds[2])) == 5 << 20
