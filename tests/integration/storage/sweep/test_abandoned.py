@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, upload_key
 from contract.errors import NotFound
 from services.storage.catalog.uploads import Uploads, new_upload_id
@@ -25,7 +26,7 @@ def objects(clock: FakeClock) -> MemoryObjects:
 
 @pytest.fixture
 def uploads(database: Database) -> Uploads:
-    return Uploads(database)
+    return Uploads(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture
