@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from contract.errors import DeadlineExceeded, TooLarge
 from services.inference.engine.arena import is_full, shrink_arena
@@ -16,10 +16,8 @@ RUN_ERRORS: tuple[type[Exception], ...] = (TooLarge, *ORT_ERRORS)  # of a run th
 T = TypeVar("T")
 
 
-class _Run(NamedTuple):
-    deadline: float
-    options: ort.RunOptions
-    thread: int
+Run = tuple[float, ort.RunOptions, int]
+"""The time when a run is stopped, its options, and its thread."""
 
 
 class Watchdog:
@@ -29,38 +27,40 @@ class Watchdog:
     that takes at least the limit once more, `on_stuck` is called with the thread of the run, again after each limit.
 
     All runs have the same limit, so the one that began first is the first to exceed it. A thread that sleeps until then
-    need not be woken by later runs, so a run costs two dictionary operations, and the thread wakes up once per limit.
+    need not be woken by later runs, so a run costs two operations of a dict, and the thread wakes up once per limit.
     """
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
-        self._runs: dict[int, _Run] = {}  # in the order of their deadlines
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._next = 0
         self.on_stuck: Callable[[int], None] | None = None
+        # In the order in which they began. One operation of a dict is atomic, so it needs no lock.
+        self._runs: dict[ort.RunOptions, Run] = {}
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def run(self, call: Callable[[ort.RunOptions], T]) -> T:
         """Return what `call` returns; raises DeadlineExceeded if its run was stopped, or what it raises."""
+        if self._thread is None:
+            self._start()
         options = ort.RunOptions()
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-                self._thread.start()
-            number = self._next = self._next + 1
-            self._runs[number] = _Run(time.monotonic() + self.limit_s, options, threading.get_ident())
+        self._runs[options] = (time.monotonic() + self.limit_s, options, threading.get_ident())
         try:
             return call(options)
         except ORT_ERRORS as error:
             if options.terminate:
                 raise DeadlineExceeded(
                     f"a run of the model took more than {self.limit_s:g} s and was stopped; send smaller inputs, or "
-                    "a model that is faster"
+                    "use a faster model"
                 ) from error
             raise
         finally:
-            with self._lock:
-                del self._runs[number]
+            del self._runs[options]
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+                self._thread.start()
 
     def _watch(self) -> None:
         while True:
@@ -68,15 +68,14 @@ class Watchdog:
 
     def _stop_late_runs(self) -> float:
         """Stop the runs whose time is up; return the seconds until the next one may have to be stopped."""
-        with self._lock:
-            now = time.monotonic()
-            late = [run for run in self._runs.values() if run.deadline <= now]
-            following = next((run.deadline for run in self._runs.values() if run.deadline > now), now + self.limit_s)
-        for run in late:
-            run.options.terminate = True
-            if self.on_stuck is not None and run.deadline + self.limit_s <= now:
-                self.on_stuck(run.thread)
-        return following - now
+        runs, now = list(self._runs.values()), time.monotonic()
+        for deadline, options, thread in runs:
+            if deadline > now:
+                return deadline - now
+            options.terminate = True
+            if self.on_stuck is not None and deadline + self.limit_s <= now:
+                self.on_stuck(thread)
+        return self.limit_s
 
 
 @cache
