@@ -2,9 +2,12 @@
 
 import os
 import threading
+from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
 from contract.inference import Failure, Question, Target
 from contract.references import Reference
@@ -16,6 +19,17 @@ log = structlog.get_logger()
 
 STOPS = 3  # batches in a row
 STUCK_STATUS = 70  # of the process, when a run cannot be stopped
+
+
+class Version(NamedTuple):
+    """A version of a model in a project."""
+
+    project: str
+    reference: Reference
+
+    @classmethod
+    def of(cls, target: Target) -> "Version":
+        return cls(DEFAULT_PROJECT, Reference(name=target.model, version=target.version))
 
 
 class Quarantine:
@@ -30,21 +44,22 @@ class Quarantine:
     Its batches are sent once more to other replicas; those read the catalog before the first batch of a version.
     """
 
-    def __init__(self, models: Models, limit_s: float) -> None:
-        self._models = models
+    def __init__(self, models_of: Callable[[str], Models], limit_s: float) -> None:
+        """`models_of` returns the models of a project; `limit_s` is the longest run."""
+        self._models_of = models_of
         self._reason = (
             f"{STOPS} batches in a row took more than {limit_s:g} s for one run of the model and were stopped"
         )
         self._stuck_reason = f"a run of the model could not be stopped after {limit_s:g} s, so its replica was ended"
-        self._stops: dict[Reference, int] = {}
-        self._unrecorded: dict[Reference, str] = {}
-        self._running: dict[int, Reference] = {}  # by thread
+        self._stops: dict[Version, int] = {}
+        self._unrecorded: dict[Version, str] = {}
+        self._running: dict[int, Version] = {}  # by thread
 
     def guard(self, respond: Respond) -> Respond:
         """Return `respond` for versions that are not quarantined; for others it raises Conflict."""
 
         def guarded(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-            version = Reference(name=target.model, version=target.version)
+            version = Version.of(target)
             self._check(version)
             thread = threading.get_ident()
             self._running[thread] = version
@@ -68,42 +83,42 @@ class Quarantine:
         version = self._running.get(thread)
         if version is None:
             return
-        log.error("a run cannot be stopped, so the replica ends", model=version.name, version=version.version)
+        log.error("a run cannot be stopped, so the replica ends", version=str(version.reference))
         self._record(version, self._stuck_reason)
         os._exit(STUCK_STATUS)
 
-    def _check(self, version: Reference) -> None:
+    def _check(self, version: Version) -> None:
         """Raise Conflict if the version is quarantined; reads the catalog if it is, or before its first batch."""
         stops = self._stops.get(version)
         if stops is not None and stops < STOPS:
             return
         if (reason := self._reason_now(version)) is not None:
             self._stops[version] = STOPS
-            raise quarantined(version, reason)
+            raise quarantined(version.reference, reason)
         self._stops[version] = 0
 
-    def _reason_now(self, version: Reference) -> str | None:
+    def _reason_now(self, version: Version) -> str | None:
         """Return why the version is quarantined, or None if it is not, or a person has lifted the quarantine."""
         reason = self._unrecorded.get(version)
         if reason is not None:
             self._record(version, reason)
             return reason
         try:
-            return self._models.quarantined(version)
+            return self._models_of(version.project).quarantined(version.reference)
         except (DatabaseUnavailable, NotFound):
             return self._reason if version in self._stops else None
 
-    def _stopped(self, version: Reference) -> None:
+    def _stopped(self, version: Version) -> None:
         count = self._stops[version] = self._stops.get(version, 0) + 1
-        log.warning("a run was stopped", model=version.name, version=version.version, in_a_row=count)
+        log.warning("a run was stopped", version=str(version.reference), in_a_row=count)
         if count >= STOPS:
             self._record(version, self._reason)
 
-    def _record(self, version: Reference, reason: str) -> None:
+    def _record(self, version: Version, reason: str) -> None:
         try:
-            self._models.quarantine(version, reason)
+            self._models_of(version.project).quarantine(version.reference, reason)
         except DatabaseUnavailable:
             self._unrecorded[version] = reason
-            log.warning("cannot record the quarantine: no database", model=version.name, version=version.version)
+            log.warning("cannot record the quarantine: no database", version=str(version.reference))
         else:
             self._unrecorded.pop(version, None)

@@ -55,8 +55,8 @@ def setup(stores: Stores) -> BatchHandler:
     loader = ModelLoader.of(settings)
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = OnlinePredictor(models, settings.decode_threads)
-    catalog = stores.of(DEFAULT_PROJECT).models
-    announcer, quarantine = ProviderAnnouncer(catalog), Quarantine(catalog, settings.run_s)
+    announcer = ProviderAnnouncer(stores.of(DEFAULT_PROJECT).models)
+    quarantine = Quarantine(lambda project: stores.of(project).models, settings.run_s)
     watchdog(settings.run_s).on_stuck = quarantine.end_process
 
     def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:

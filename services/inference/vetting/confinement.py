@@ -5,6 +5,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,4 +59,6 @@ def confine(memory_bytes: int, cpu_s: int, file_bytes: int, folders: Iterable[Pa
 def _libraries() -> set[Path]:
     """Return the folders of Python's libraries, but not those of this service, which is imported already."""
     paths = sysconfig.get_paths()
-    return {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {
+        Path(sys.base_prefix, "lib")
+    }

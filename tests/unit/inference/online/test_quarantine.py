@@ -47,6 +47,10 @@ def target(models: Models, version: Reference = VERSION) -> Target:
     return Target(version.name, version.version or 0, Artifact(**artifact.model_dump(mode="json")), batched=False)
 
 
+def quarantine(models: Models) -> Quarantine:
+    return Quarantine(lambda _: models, 8)
+
+
 def answering(*outcomes: Answer | Exception) -> Respond:
     """Return a replica that answers each batch with the next outcome."""
     following: Iterator[Answer | Exception] = iter(outcomes)
@@ -75,7 +79,7 @@ def run(respond: Respond, to: Target, batches: int) -> list[str]:
 
 @pytest.mark.parametrize("stopped", [STOPPED, DeadlineExceeded("it took too long")])
 def test_three_stopped_batches_in_a_row_quarantine_a_version(models: Models, stopped: Answer | Exception) -> None:
-    respond = Quarantine(models, 8).guard(answering(*[stopped] * STOPS, GOOD))
+    respond = quarantine(models).guard(answering(*[stopped] * STOPS, GOOD))
 
     codes = run(respond, target(models), STOPS + 1)
 
@@ -90,7 +94,7 @@ def test_three_stopped_batches_in_a_row_quarantine_a_version(models: Models, sto
 
 @pytest.mark.parametrize("between", [GOOD, BAD])
 def test_a_batch_that_ends_starts_the_count_again(models: Models, between: Answer) -> None:
-    respond = Quarantine(models, 8).guard(answering(STOPPED, STOPPED, between, STOPPED, STOPPED, GOOD))
+    respond = quarantine(models).guard(answering(STOPPED, STOPPED, between, STOPPED, STOPPED, GOOD))
 
     run(respond, target(models), 6)
 
@@ -98,7 +102,7 @@ def test_a_batch_that_ends_starts_the_count_again(models: Models, between: Answe
 
 
 def test_versions_are_counted_apart(models: Models) -> None:
-    respond = Quarantine(models, 8).guard(answering(*[STOPPED] * 4))
+    respond = quarantine(models).guard(answering(*[STOPPED] * 4))
 
     for version in (VERSION, OTHER) * 2:
         run(respond, target(models, version), 1)
@@ -107,7 +111,7 @@ def test_versions_are_counted_apart(models: Models) -> None:
 
 
 def test_an_outage_of_the_replica_does_not_count(models: Models) -> None:
-    respond = Quarantine(models, 8).guard(answering(*[Unavailable("no device")] * 4))
+    respond = quarantine(models).guard(answering(*[Unavailable("no device")] * 4))
 
     run(respond, target(models), 4)
 
@@ -115,7 +119,7 @@ def test_an_outage_of_the_replica_does_not_count(models: Models) -> None:
 
 
 def test_a_lifted_quarantine_starts_the_count_again(models: Models) -> None:
-    respond = Quarantine(models, 8).guard(answering(*[STOPPED] * STOPS, GOOD, STOPPED, GOOD))
+    respond = quarantine(models).guard(answering(*[STOPPED] * STOPS, GOOD, STOPPED, GOOD))
     run(respond, target(models), STOPS)
 
     models.lift_quarantine(VERSION)
@@ -125,7 +129,7 @@ def test_a_lifted_quarantine_starts_the_count_again(models: Models) -> None:
 
 
 def test_the_quarantine_is_recorded_after_a_database_outage(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
-    respond = Quarantine(models, 8).guard(answering(*[STOPPED] * STOPS))
+    respond = quarantine(models).guard(answering(*[STOPPED] * STOPS))
     to = target(models)
     with monkeypatch.context() as outage, capture_logs() as logs:
         outage.setattr(models, "quarantine", raise_outage)
@@ -186,7 +190,7 @@ serve(stores, "spinner", product())
 artifact = stores.of("default").models.manifest(Reference(name="spinner", version=1))[1].artifact
 target = Target("spinner", 1, Artifact(**artifact.model_dump(mode="json")), batched=False)
 respond = setup.setup(stores).respond
-for rows in (2, 6_000):
+for rows in (2, 10_000):
     size = Tensor("n", "INT64", (1,), np.array([rows]).tobytes())
     print(respond(target, (Question(Tensors((size,)), 0.0, ""),)).answers, flush=True)
 """
@@ -196,7 +200,7 @@ def test_a_run_that_cannot_be_stopped_ends_the_replica_and_quarantines_the_versi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given one operator that computes for many seconds
-    monkeypatch.setenv("TIDEPOOL_INFERENCE_RUN_S", "0.5")
+    monkeypatch.setenv("TIDEPOOL_INFERENCE_RUN_S", "2")
     monkeypatch.setenv("TIDEPOOL_INFERENCE_RUN_BYTES", str(2**33))
     url = f"sqlite:///{tmp_path}/state.db"
 
@@ -205,8 +209,8 @@ def test_a_run_that_cannot_be_stopped_ends_the_replica_and_quarantines_the_versi
     assert process.returncode == STUCK_STATUS, process.stderr
     assert process.stdout.count("Outputs(") == 1
     models = Stores(Database.connect(url), MemoryObjects()).of(DEFAULT_PROJECT).models
-    assert "could not be stopped after 0.5 s" in (models.get(VERSION).reason or "")
+    assert "could not be stopped after 2 s" in (models.get(VERSION).reason or "")
 
     # and another replica refuses it before its first run
     with pytest.raises(Conflict, match="could not be stopped"):
-        Quarantine(models, 8).guard(answering(GOOD))(target(models), ())
+        quarantine(models).guard(answering(GOOD))(target(models), ())
