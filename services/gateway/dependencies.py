@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import Access, require
+from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.query import check_query
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.images.index_cache import IndexCache
@@ -37,6 +38,11 @@ class Backends:
     def access(self) -> Access:
         """Authentication by API key."""
         return Access(self.stores.keys.authenticate)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """The certificate for HTTPS and gRPC, None without TLS; raises BadCertificate."""
+        return certificate_of(self.settings.tls_cert, self.settings.tls_key)
 
     @cached_property
     def submits(self) -> Submits:

@@ -24,6 +24,7 @@ WORKER_GRACE_S = 35.0  # to finish short work and checkpoint long work
 DRIVER = Path("/proc/driver/nvidia/gpus")  # holds one folder per GPU if NVIDIA's driver is loaded
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 DEVICE = "TIDEPOOL_INFERENCE_DEVICE"
+CERTIFICATE = ("TIDEPOOL_TLS_CERT", "TIDEPOOL_TLS_KEY")
 
 
 class Services:
@@ -85,14 +86,14 @@ class Services:
             grace=WORKER_GRACE_S,
         )
 
-    def gateway(self, port: int, metrics_port: int, *, most_replicas: int, stage: int) -> Component:
+    def gateway(self, url: str, port: int, metrics_port: int, *, most_replicas: int, stage: int) -> Component:
         settings = {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port), "TIDEPOOL_MAX_REPLICAS": str(most_replicas)}
         return Component(
             role="gateway",
             stage=stage,
             command=_python("services.gateway.main"),
-            environment=self._environment("gateway", metrics_port) | settings,
-            probe=f"http://{HOST}:{port}/readyz",
+            environment=self._environment("gateway", metrics_port) | settings | certificate_of(os.environ),
+            probe=f"{url}/readyz",
             grace=GATEWAY_GRACE_S,
         )
 
@@ -117,6 +118,11 @@ def device_of(index: int, environment: Mapping[str, str], driver: Path = DRIVER)
     if count < 2 or DEVICE in environment:
         return {}
     return {DEVICE: str((index - 1) % count)}
+
+
+def certificate_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the gateway's certificate with absolute paths; services run in another folder."""
+    return {name: str(Path(environment[name]).absolute()) for name in CERTIFICATE if environment.get(name)}
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

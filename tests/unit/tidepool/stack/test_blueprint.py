@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.certificates import Authority
 from tidepool.errors import StackFailed
 from tidepool.stack.blueprint import configured_port, draw_plan, most_replicas
 from tidepool.stack.home import Home
@@ -163,3 +164,19 @@ def test_an_invalid_number_of_replicas_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", text)
     with pytest.raises(StackFailed, match="from 1 to 64"):
         most_replicas()
+
+
+@pytest.mark.usefixtures("at_most_three")
+def test_with_a_certificate_the_api_is_served_by_https(
+    home: Home, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = Authority(tmp_path).issue()
+    for name, value in issued.settings.items():
+        monkeypatch.setenv(name, value)
+
+    plan = draw_plan(home, port)
+
+    assert (plan.url, plan.certificate) == (f"https://127.0.0.1:{port}", issued.cert)
+    (gateway,) = (component for component in plan.components if component.role == "gateway")
+    assert gateway.probe == f"https://127.0.0.1:{port}/readyz"
+    assert gateway.environment.items() >= issued.settings.items()
