@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from contract.access import DEFAULT_PROJECT
 from contract.base import Frozen, Sha256, Whole
 
 
@@ -27,10 +28,15 @@ class ByteRange(Frozen):
     sha256: Sha256
 
 
-def upload_key(upload_id: str) -> str:
-    return f"{upload_id}"
+def upload_key(upload_id: str, project: str = DEFAULT_PROJECT) -> str:
+    return f"{_prefix(project)}{upload_id}"
 
 
-def attempt_prefix(job_id: str, fence: int) -> str:
+def attempt_prefix(job_id: str, fence: int, project: str = DEFAULT_PROJECT) -> str:
     """The key prefix of one attempt; its objects are invisible until the job's row refers to them."""
-    return f"{job_id}/attempts/{fence}/"
+    return f"{_prefix(project)}{job_id}/attempts/{fence}/"
+
+
+def _prefix(project: str) -> str:
+    """Return the start of the keys of a project's objects; the default project keeps the keys of older releases."""
+    return "" if project == DEFAULT_PROJECT else f"{project}/"

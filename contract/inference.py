@@ -83,6 +83,12 @@ class Target(Struct, frozen=True, array_like=True):
     artifact: Artifact
     batched: bool = True
     variant: str = "fp32"
+    project: str = "default"
+
+    @property
+    def label(self) -> str:
+        """The model's name in metrics, with the project unless it is the default one."""
+        return self.model if self.project == "default" else f"{self.project}/{self.model}"
 
 
 class Batch(Struct, frozen=True, array_like=True):

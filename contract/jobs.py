@@ -9,6 +9,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+from contract.access import DEFAULT_PROJECT
 from contract.base import Frozen, Positive, Whole
 from contract.kinds.kind import JobSpec, Kind, KindRequest
 from contract.kinds.registry import all_kinds, find_kind
@@ -137,6 +138,7 @@ class Job(Frozen):
     """The public view of a job."""
 
     id: str
+    project: str = DEFAULT_PROJECT
     kind: JobKind
     state: JobState
     spec: dict[str, Any]

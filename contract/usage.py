@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from contract.access import DEFAULT_PROJECT
 from contract.base import Frozen
 
 UsedSeconds = Annotated[float, Field(ge=0)]
@@ -27,6 +28,7 @@ class Use:
     purpose: Purpose
     model: str = ""
     job: str = ""
+    project: str = DEFAULT_PROJECT
 
 
 class UsageBy(StrEnum):
@@ -40,11 +42,15 @@ class UsageLine(Frozen):
     """Replica-seconds of one day, pool, model or job."""
 
     key: str
-    ready_s: UsedSeconds | None = Field(description="Ready replicas, busy or idle; null for a model or a job.")
+    ready_s: UsedSeconds | None = Field(
+        description="Ready replicas, busy or idle, of all projects; null for models, jobs, and projects but default."
+    )
     jobs_s: UsedSeconds = Field(description="Attempts at jobs, from claim to end.")
     online_s: UsedSeconds = Field(description="Batches of online predictions.")
     gpu_s: UsedSeconds = Field(description="Seconds of replicas with a GPU: ready, or busy with a model or a job.")
-    at_max_s: UsedSeconds | None = Field(description="The seconds that the maximum number of replicas would have used.")
+    at_max_s: UsedSeconds | None = Field(
+        description="The seconds that the maximum number of replicas would have used; null like ready_s."
+    )
 
 
 class Usage(Frozen):

@@ -109,11 +109,11 @@ class Responder:
         failed = sum(isinstance(answer, Failure) for answer in answers)
         self._failed.inc(failed)
         self._ok.inc(len(answers) - failed)
-        log.debug("batch", model=batch.target.model, version=batch.target.version, request_ids=_ids(batch.questions))
+        log.debug("batch", model=batch.target.label, version=batch.target.version, request_ids=_ids(batch.questions))
         return Reply(batch.id, tuple(answers), result.inference_ms, result.provider, result.max_batch)
 
     def _result(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        use = Use(Purpose.ONLINE, target.model)
+        use = Use(Purpose.ONLINE, target.model, project=target.project)
         self._busy.begin(use)
         try:
             return self._respond(target, questions)

@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 
-from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, Outcome, PartDone
 from contract.errors import (
@@ -56,7 +55,7 @@ class Attempt:
         self.job = claim.job
         self.folder = folder
         self.objects: Artifacts = RetryingObjects(stores.objects, self.check_stop)
-        project = stores.of(DEFAULT_PROJECT)
+        project = stores.of(claim.job.project)
         self.datasets = project.datasets
         self.models = project.models
         self.backbones = project.backbones
@@ -81,7 +80,8 @@ class Attempt:
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()
-        return self.objects.put(Bucket.JOBS, attempt_prefix(self._lease.job_id, self._lease.fence) + name, source)
+        prefix = attempt_prefix(self._lease.job_id, self._lease.fence, self.job.project)
+        return self.objects.put(Bucket.JOBS, prefix + name, source)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         checkpoint = self.put(name, source)

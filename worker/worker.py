@@ -128,4 +128,4 @@ def _main_module() -> set[str]:
 def _use(claim: Claim) -> Use:
     """Return the use that the attempt's seconds are counted under: the root job, and the model that it is about."""
     model = claim.job.parsed_spec().subject.model
-    return Use(Purpose.JOB, model or "", claim.lease.root)
+    return Use(Purpose.JOB, model or "", claim.lease.root, claim.job.project)

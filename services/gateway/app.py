@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from services.gateway.api import (
+    audit,
     backbones,
     datasets,
     events,
@@ -21,6 +22,7 @@ from services.gateway.api import (
     models,
     pools,
     predict,
+    projects,
     uploads,
     usage,
 )
@@ -88,6 +90,8 @@ def create_app(backends: Backends) -> FastAPI:
         pools,
         usage,
         keys,
+        projects,
+        audit,
         health,
     ):
         app.include_router(noun.router)

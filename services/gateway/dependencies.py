@@ -1,7 +1,8 @@
 """The dependencies of endpoints: the backends, the caller, and the stores of the caller's project."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated
 
 from anyio import CapacityLimiter
@@ -11,14 +12,16 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
-from services.gateway.edge.access import Access, require
+from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.query import check_query
+from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
 from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
+from services.storage.access.audit import Actor
 from services.storage.pools.demand import Demand
 from services.storage.stores import ProjectStores, Stores
 
@@ -37,7 +40,7 @@ class Backends:
     @cached_property
     def access(self) -> Access:
         """Authentication by API key."""
-        return Access(self.stores.keys.authenticate)
+        return Access(self.stores.keys.authenticate, self.stores.keys.note_use, self.stores.projects.get)
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -65,8 +68,12 @@ class Backends:
         return CapacityLimiter(IMAGES_AT_ONCE)
 
     def stores_of(self, caller: Caller) -> ProjectStores:
-        """Return the stores of the caller's project, with the limit on queued jobs; raises NotFound."""
-        return self.stores.of(caller.project, self.settings.max_queued_jobs)
+        """Return the stores of the caller's project, with the limit on queued jobs.
+
+        The audit trail names the caller's key and the current request.
+        """
+        actor = Actor(caller.key_id, caller.key.name, current_request_id(), caller.project)
+        return self.stores.of(caller.project, self.settings.max_queued_jobs, actor)
 
     def forget_models(self) -> None:
         """Drop cached versions and aliases; call it after one has changed."""
@@ -89,13 +96,28 @@ _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: 
 
 
 async def get_caller(request: Request, backends: BackendsDep, _: Annotated[object, Depends(_bearer)]) -> Caller:
-    """Return the caller of the request; raises Unauthenticated, and RequestValidationError for unknown parameters."""
-    caller = await backends.access.authenticate(request.headers.get("authorization"))
+    """Return the caller of the request, in the project of its key, or in the one that an instance's admin names.
+
+    Raises Unauthenticated, Forbidden, NotFound for an unknown project, and RequestValidationError for unknown
+    parameters.
+    """
+    headers = request.headers
+    caller = await backends.access.authenticate(headers.get("authorization"), project=headers.get(PROJECT_HEADER))
     check_query(request)
     return caller
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+Recheck = Callable[[], Awaitable[None]]
+
+
+async def get_recheck(request: Request, backends: BackendsDep, _: CallerDep) -> Recheck:
+    """Return the function that raises Unauthenticated once the key has ended, for responses that take long."""
+    return partial(backends.access.recheck, request.headers.get("authorization"))
+
+
+RecheckDep = Annotated[Recheck, Depends(get_recheck)]
 
 
 async def get_stores(backends: BackendsDep, caller: CallerDep) -> ProjectStores:
@@ -119,6 +141,7 @@ class Needs:
 MAY_READ = [Depends(Needs(Scope.READ))]
 MAY_WRITE = [Depends(Needs(Scope.WRITE))]
 MAY_PREDICT = [Depends(Needs(Scope.PREDICT))]
+MAY_MANAGE = [Depends(Needs(Scope.MANAGE))]
 MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]

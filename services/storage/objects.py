@@ -20,6 +20,7 @@ from services.storage.settings import ObjectsSettings
 
 CHUNK = 1 << 20
 PRESIGNED_FOR = timedelta(hours=1)
+DOWNLOAD_FOR = timedelta(minutes=5)  # to begin it; short, because the URL outlives the key that asked for it
 NOT_AS_WRITTEN = "an object read from the object store is not what was written"
 
 
@@ -74,7 +75,7 @@ class Objects(Artifacts, Protocol):
         """Return a presigned URL for PUT, valid for an hour."""
 
     def download_url(self, ref: ObjectRef) -> str:
-        """Return a presigned URL for GET, valid for an hour."""
+        """Return a presigned URL for GET, valid for five minutes."""
 
     def ping(self) -> None:
         """Raise ObjectsUnavailable unless the store answers."""
@@ -167,7 +168,7 @@ class S3Objects:
         return self._public.presigned_put_object(self._prefix + bucket, key, PRESIGNED_FOR)
 
     def download_url(self, ref: ObjectRef) -> str:
-        return self._public.presigned_get_object(self._prefix + ref.bucket, ref.key, PRESIGNED_FOR)
+        return self._public.presigned_get_object(self._prefix + ref.bucket, ref.key, DOWNLOAD_FOR)
 
     def ping(self) -> None:
         with mapped_errors():

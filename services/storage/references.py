@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ColumnElement, Connection, Select, String, cast, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Select, String, case, cast, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import LIVE
 from services.storage.tables import dataset_versions, jobs, model_versions, object_references
@@ -21,13 +22,18 @@ class Owner(StrEnum):
     """The kinds of owners; each comment describes the owner's id."""
 
     UPLOAD = "upload"  # the upload's id
-    DATASET_VERSION = "dataset_version"  # a pinned reference such as pets@3
+    DATASET_VERSION = "dataset_version"  # a pinned reference such as pets@3, of other projects than default lab/pets@3
     MODEL_VERSION = "model_version"  # the same
     BACKBONE_VERSION = "backbone_version"  # the same
-    FEATURES = "features"  # a dataset's name, a slash and the key of the features
+    FEATURES = "features"  # the same with a dataset's name, a slash and the key of the features
     JOB_OUTPUT = "job_output"  # the job's id
     JOB_CHECKPOINT = "job_checkpoint"  # the id of a job or of a part, until it ends
     JOB_PARTS = "job_parts"  # the id of the divided job, until it ends; its parts' specs and results
+
+
+def owned(project: str, name: object) -> str:
+    """Return the id of an owner that has a name in a project; names have no slash."""
+    return str(name) if project == DEFAULT_PROJECT else f"{project}/{name}"
 
 
 def add_references(connection: Connection, owner: Owner, owner_id: str, value: Any) -> None:
@@ -56,7 +62,8 @@ def register_missing(connection: Connection) -> None:
     Such replicas may keep running during a rolling upgrade. An owner that has no row at all was published by one.
     """
     for owner, versions in ((Owner.DATASET_VERSION, dataset_versions), (Owner.MODEL_VERSION, model_versions)):
-        reference = versions.c.name + "@" + cast(versions.c.version, String)
+        other = case((versions.c.project == DEFAULT_PROJECT, ""), else_=versions.c.project + "/")
+        reference = other + versions.c.name + "@" + cast(versions.c.version, String)
         query = select(reference.label("id"), versions.c.manifest.label("document"))
         _register(connection, owner, reference, query.where(versions.c.manifest.is_not(None)))
     output = select(jobs.c.id, jobs.c.output.label("document")).where(jobs.c.output.is_not(None))

@@ -23,6 +23,7 @@ class SweepSettings(BaseSettings):
     """TIDEPOOL_COLLECT_S: seconds between two collections of unreferenced objects.
 
     TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
+    TIDEPOOL_AUDIT_DAYS: days for which entries of the audit trail are kept.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
@@ -30,6 +31,9 @@ class SweepSettings(BaseSettings):
     collect_s: float = Field(default=600.0, gt=0, description="Time between two collections of unreferenced objects.")
     collect_grace_s: float = Field(
         default=3600.0, ge=0, description="How long an object stays after it was written, even if nothing refers to it."
+    )
+    audit_days: float = Field(
+        default=365.0, gt=0, le=36500, description="Days for which entries of the audit trail are kept."
     )
 
 

@@ -7,7 +7,9 @@ from contract.backbones import BackboneManifest
 from contract.errors import NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
+from services.storage.access.audit import Actor, Audit
 from services.storage.access.keys import Keys
+from services.storage.access.projects import Projects
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
@@ -25,31 +27,35 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings
 
 @dataclass(frozen=True)
 class ProjectStores:
-    """The stores of one project; at most `max_queued_jobs` jobs wait to run, None means no limit."""
+    """The stores of one project; at most `max_queued_jobs` jobs wait to run, None means no limit.
+
+    Changes are recorded in the audit trail if an `actor` makes them.
+    """
 
     project: str
     database: Database
     max_queued_jobs: int | None = None
+    actor: Actor | None = None
 
     @property
     def jobs(self) -> Jobs:
-        return Jobs(self.database, self.max_queued_jobs)
+        return Jobs(self.database, self.project, self.max_queued_jobs, self.actor)
 
     @property
     def events(self) -> Events:
-        return Events(self.database)
+        return Events(self.database, self.project)
 
     @property
     def datasets(self) -> Datasets:
-        return Datasets(self.database)
+        return Datasets(self.database, self.project, self.actor)
 
     @property
     def models(self) -> Models:
-        return Models(self.database)
+        return Models(self.database, self.project, self.actor)
 
     @property
     def backbones(self) -> Backbones:
-        return Backbones(self.database)
+        return Backbones(self.database, self.project, self.actor)
 
     def start(self, reference: Reference) -> tuple[Reference, BackboneManifest | ModelManifest]:
         """Resolve what a training starts from: a backbone that a person brought, or a model.
@@ -64,7 +70,25 @@ class ProjectStores:
 
     @property
     def uploads(self) -> Uploads:
-        return Uploads(self.database)
+        return Uploads(self.database, self.project, self.actor)
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.database, self.project, self.actor)
+
+    @property
+    def pools(self) -> Pools:
+        """The pools, which all projects share."""
+        return Pools(self.database, self.actor)
+
+    @property
+    def projects(self) -> Projects:
+        """All projects, changed by the actor."""
+        return Projects(self.database, self.actor)
+
+    @property
+    def audit(self) -> Audit:
+        return Audit(self.database, self.project, self.actor)
 
 
 @dataclass(frozen=True)
@@ -82,11 +106,9 @@ class Stores:
             objects=S3Objects(ObjectsSettings()),
         )
 
-    def of(self, project: str, max_queued_jobs: int | None = None) -> ProjectStores:
-        """Return the stores of a project; raises NotFound for one that does not exist."""
-        if project != DEFAULT_PROJECT:
-            raise NotFound(f"there is no project {project[:80]!r}")
-        return ProjectStores(project, self.database, max_queued_jobs)
+    def of(self, project: str, max_queued_jobs: int | None = None, actor: Actor | None = None) -> ProjectStores:
+        """Return the stores of a project, which the caller knows to exist."""
+        return ProjectStores(project, self.database, max_queued_jobs, actor)
 
     @property
     def parts(self) -> Parts:
@@ -98,7 +120,12 @@ class Stores:
 
     @property
     def keys(self) -> Keys:
-        return Keys(self.database)
+        """Authenticates the keys of all projects, and changes those of the default one."""
+        return Keys(self.database, DEFAULT_PROJECT)
+
+    @property
+    def projects(self) -> Projects:
+        return Projects(self.database)
 
     @property
     def pools(self) -> Pools:

@@ -24,6 +24,8 @@ from sqlalchemy import (
     false,
 )
 
+from contract.access import DEFAULT_PROJECT
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime in UTC, even on SQLite, which does not store time zones."""
@@ -47,10 +49,25 @@ metadata = MetaData(
     }
 )
 
+
+def _project(*, key: bool = False) -> "Column[str]":
+    """Return the column of the project that owns a row; rows of earlier releases belong to the default project."""
+    return Column("project", String(63), primary_key=key, nullable=False, server_default=DEFAULT_PROJECT)
+
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("description", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,
     Column("id", String(36), primary_key=True),
+    _project(),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
@@ -89,6 +106,7 @@ jobs = Table(
     Index(None, "kind", "state", "priority", "id"),
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
+    Index(None, "project", "id"),
 )
 
 job_events = Table(
@@ -104,6 +122,7 @@ job_events = Table(
 idempotency = Table(
     "idempotency",
     metadata,
+    _project(key=True),  # an instance's admin may use a key in several
     Column("owner", String(8), primary_key=True),  # the API key's id; clients do not share idempotency keys
     Column("key", String(255), primary_key=True),
     Column("digest", String(64), nullable=False),
@@ -123,6 +142,7 @@ uploads = Table(
     "uploads",
     metadata,
     Column("id", String(36), primary_key=True),
+    _project(),
     Column("filename", String(255), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64)),
@@ -133,6 +153,7 @@ uploads = Table(
 datasets = Table(
     "datasets",
     metadata,
+    _project(key=True),
     Column("name", String(63), primary_key=True),
     Column("last_version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -141,25 +162,30 @@ datasets = Table(
 dataset_versions = Table(
     "dataset_versions",
     metadata,
-    Column("name", String(63), ForeignKey("datasets.name"), primary_key=True),
+    _project(key=True),
+    Column("name", String(63), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
     Column("manifest", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project", "name"], ["datasets.project", "datasets.name"]),
 )
 
 features = Table(
     "features",
     metadata,
-    Column("dataset", String(63), ForeignKey("datasets.name"), primary_key=True),
+    _project(key=True),
+    Column("dataset", String(63), primary_key=True),
     Column("key", String(63), primary_key=True),
     Column("file", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project", "dataset"], ["datasets.project", "datasets.name"]),
 )
 
 models = Table(
     "models",
     metadata,
+    _project(key=True),
     Column("name", String(63), primary_key=True),
     Column("last_version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -168,7 +194,8 @@ models = Table(
 model_versions = Table(
     "model_versions",
     metadata,
-    Column("name", String(63), ForeignKey("models.name"), primary_key=True),
+    _project(key=True),
+    Column("name", String(63), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
     Column("dataset", String(127)),  # of a model trained here
@@ -177,11 +204,13 @@ model_versions = Table(
     Column("provider", String(64)),
     Column("serving", String(8)),  # the variant that a person pinned, or None
     Column("created_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"]),
 )
 
 backbones = Table(
     "backbones",
     metadata,
+    _project(key=True),
     Column("name", String(63), primary_key=True),
     Column("last_version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -190,43 +219,72 @@ backbones = Table(
 backbone_versions = Table(
     "backbone_versions",
     metadata,
-    Column("name", String(63), ForeignKey("backbones.name"), primary_key=True),
+    _project(key=True),
+    Column("name", String(63), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("job_id", String(36), ForeignKey("jobs.id"), nullable=False),
     Column("manifest", JSON(none_as_null=True)),
     Column("rejected", Text),  # the reason, for a version without a manifest
     Column("created_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project", "name"], ["backbones.project", "backbones.name"]),
 )
 
 aliases = Table(
     "aliases",
     metadata,
+    _project(key=True),
     Column("model", String(63), primary_key=True),
     Column("alias", String(63), primary_key=True),
     Column("shadow", Integer),
     Column("updated_at", UtcDateTime, nullable=False),
-    ForeignKeyConstraint(["model", "shadow"], ["model_versions.name", "model_versions.version"]),
+    ForeignKeyConstraint(
+        ["project", "model", "shadow"], ["model_versions.project", "model_versions.name", "model_versions.version"]
+    ),
 )
 
 alias_weights = Table(
     "alias_weights",
     metadata,
+    _project(key=True),
     Column("model", String(63), primary_key=True),
     Column("alias", String(63), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("weight", Integer, nullable=False),  # percent of the requests
-    ForeignKeyConstraint(["model", "alias"], ["aliases.model", "aliases.alias"], ondelete="CASCADE"),
-    ForeignKeyConstraint(["model", "version"], ["model_versions.name", "model_versions.version"]),
+    ForeignKeyConstraint(
+        ["project", "model", "alias"], ["aliases.project", "aliases.model", "aliases.alias"], ondelete="CASCADE"
+    ),
+    ForeignKeyConstraint(
+        ["project", "model", "version"], ["model_versions.project", "model_versions.name", "model_versions.version"]
+    ),
 )
 
 api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(8), primary_key=True),
+    _project(),
     Column("name", String(63), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
+    Column("role", String(16)),  # names the scopes, if they were not given one by one
     Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),  # to the minute
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", UtcDateTime, nullable=False),
+    _project(),
+    Column("actor", String(8), nullable=False),  # the API key's id; the key may be gone
+    Column("actor_name", String(63), nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("detail", String(255), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Index(None, "project", "id"),
 )
 
 pools = Table(
@@ -248,7 +306,7 @@ object_references = Table(
     Column("bucket", String(16), primary_key=True),
     Column("key", String(1024), primary_key=True),
     Column("owner_kind", String(32), primary_key=True),
-    Column("owner_id", String(127), primary_key=True),
+    Column("owner_id", String(191), primary_key=True),
     Index(None, "owner_kind", "owner_id"),
 )
 
@@ -272,6 +330,7 @@ usage = Table(
     Column("day", Date, primary_key=True),  # in UTC
     Column("pool", String(16), primary_key=True),
     Column("purpose", String(8), primary_key=True),
+    _project(key=True),
     Column("model", String(63), primary_key=True),  # empty if there is none, like `job`
     Column("job", String(36), primary_key=True),
     Column("gpu", Boolean, primary_key=True),

@@ -1,6 +1,7 @@
 """Pools, usage and API keys."""
 
 from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
+from contract.audit import AuditAction, AuditEntry, AuditPage
 from contract.base import Frozen
 from contract.pools import (
     AutoPool,
@@ -14,19 +15,37 @@ from contract.pools import (
     ReplicaCounts,
     ScalingPolicy,
 )
+from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage
 from contract.supervision import ComponentReport, State
 from contract.usage import Usage, UsageBy, UsageLine
 from tests.examples.base import COUNTED, WHEN
 
 POLICY = ScalingPolicy(min=0, max=8, idle_s=60, backlog_per_replica=4)
 USAGE_LINE = UsageLine(key="2026-01-02", ready_s=120.0, jobs_s=30.5, online_s=12.25, gpu_s=0.0, at_max_s=691200.0)
-API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN)
+API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN, expires_at=WHEN)
+AUDIT_ENTRY = AuditEntry(
+    id=1,
+    at=WHEN,
+    actor="0123abcd",
+    actor_name="laptop",
+    action=AuditAction.PROMOTE,
+    subject="models/pet-cnn@production",
+    detail="version 1",
+    request_id="0123456789abcdef",
+)
+PROJECT = Project(name="lab", description="What the lab has", created_at=WHEN)
 
 EXAMPLES: tuple[Frozen, ...] = (
     # one scope, because a set of several has no order
     NewKeyRequest(name="laptop", scopes=frozenset({Scope.READ})),
     API_KEY,
     NewApiKey(**API_KEY.model_dump(), secret="tp_0123abcd_" + "A" * 43),
+    PROJECT,
+    ProjectPage(items=(PROJECT,), next=None),
+    NewProjectRequest(name="lab", description="What the lab has"),
+    ProjectChange(description="What the lab has"),
+    AUDIT_ENTRY,
+    AuditPage(items=(AUDIT_ENTRY,), next="1"),
     POLICY,
     Measured(at=12.5, ready=2, draining=1, oldest_s=1.5, busy=0.5, requests_per_minute=90.0, **COUNTED),
     Decision(replicas=3, reason="6 wait and 2 run, which is more than 4 for each of 2"),

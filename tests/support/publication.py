@@ -6,9 +6,9 @@ from contract.jobs import Job, JobRequest
 from services.storage.stores import Stores
 
 
-def publish(stores: Stores, request: JobRequest, outcome: Outcome) -> Job:
+def publish(stores: Stores, request: JobRequest, outcome: Outcome, project: str = DEFAULT_PROJECT) -> Job:
     """Create a job and finish it with an outcome; no other job of its kind may be queued."""
-    stores.of(DEFAULT_PROJECT).jobs.create(request)
+    stores.of(project).jobs.create(request)
     claim = stores.leases.claim(request.kind, "worker")
     assert claim is not None
     return stores.leases.finish(claim.lease, outcome)

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from tidepool.cli.keys import keys
 from tidepool.simulate.command import MONTH_S, simulate
 from tidepool.stack.home import Home
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(simulate)
+app.add_typer(keys, name="keys")
 
 
 @app.command()

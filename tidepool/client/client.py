@@ -5,12 +5,14 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from contract.access import ApiKey, NewApiKey, Role, Scope
 from contract.base import Frozen
 from contract.catalog import Alias, DatasetVersion, ModelVersion
 from contract.jobs import Job, JobEvent, JobState
@@ -255,6 +257,21 @@ class Client:
         """Return the pool's last scaling decisions and their reasons, newest first."""
         page = self._transport.call("GET", f"/v1/pools/{pool}/history", params={"limit": limit})
         return tuple(PoolChange.model_validate(change) for change in page["items"])
+
+    def keys(self) -> tuple[ApiKey, ...]:
+        """Return the API keys, without their secrets, oldest first."""
+        return tuple(ApiKey.model_validate(key) for key in self._transport.call("GET", "/v1/keys")["items"])
+
+    def create_key(self, name: str, access: Role | Sequence[Scope], *, expires_at: datetime | None = None) -> NewApiKey:
+        """Create an API key with a role or with scopes; only the returned value has its secret."""
+        body: dict[str, Any] = {"name": name}
+        body |= {"role": access} if isinstance(access, Role) else {"scopes": list(access)}
+        body |= {} if expires_at is None else {"expires_at": expires_at.isoformat()}
+        return NewApiKey.model_validate(self._create("/v1/keys", json=body))
+
+    def revoke_key(self, key_id: str) -> None:
+        """Delete an API key."""
+        self._transport.call("DELETE", f"/v1/keys/{key_id}")
 
     def _set_pool(self, pool: str, body: dict[str, Any]) -> Pool:
         return Pool.model_validate(self._transport.call("PATCH", f"/v1/pools/{pool}", json=body))

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from contract.errors import DatabaseUnavailable
+from contract.errors import DatabaseUnavailable, Unauthenticated
 from contract.jobs import EventKind
 from services.gateway.api.jobs import JobId
-from services.gateway.dependencies import MAY_READ, StoresDep
+from services.gateway.dependencies import MAY_READ, Recheck, RecheckDep, StoresDep
 from services.gateway.edge.problems import documented
 from services.storage.stores import ProjectStores
 
@@ -43,23 +43,30 @@ STREAM: dict[int | str, dict[str, Any]] = {
 async def stream_events(
     job_id: JobId,
     stores: StoresDep,
+    recheck: RecheckDep,
     last_event_id: Annotated[str, Header(pattern="^[0-9]{0,9}$", description="Resume after this event.")] = "",
 ) -> Response:
-    """`state`, `progress`, `metrics` and `log` events, from the first or after Last-Event-ID, until the job ends."""
+    """`state`, `progress`, `metrics` and `log` events, from the first or after Last-Event-ID, until the job ends.
+
+    The stream also ends when the key is revoked or expires.
+    """
     last = int(last_event_id or 0)
     # read in this order: a job has no events after its end
     ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
     if ended and last and not await run_in_threadpool(stores.events.after, job_id, last):
         return Response(status_code=204)
-    stream = _events(stores, job_id, last)
+    stream = _events(stores, job_id, last, recheck)
     return EventSourceResponse(stream, ping=15, send_timeout=SEND_TIMEOUT_S)
 
 
-async def _events(stores: ProjectStores, job_id: str, last: int) -> AsyncIterator[ServerSentEvent]:
+async def _events(stores: ProjectStores, job_id: str, last: int, recheck: Recheck) -> AsyncIterator[ServerSentEvent]:
     while True:
         try:
+            await recheck()
             ended = (await run_in_threadpool(stores.jobs.get, job_id)).state.terminal
             events = await run_in_threadpool(stores.events.after, job_id, last)
+        except Unauthenticated:
+            return
         except DatabaseUnavailable:
             ended, events = False, ()  # poll on through an outage
         for event in events:

@@ -20,13 +20,14 @@ class Repeatable:
     owner: str
     key: str | None
     path: str
+    project: str
 
     def once(self, *content: str) -> IdempotencyKey | None:
         """Return the key with a digest of the request's path and `content`; None without a key."""
         if self.key is None:
             return None
         digest = hashlib.sha256("\0".join((self.path, *content)).encode()).hexdigest()
-        return IdempotencyKey(self.owner, self.key, digest)
+        return IdempotencyKey(self.owner, self.key, digest, self.project)
 
 
 async def repeatable(
@@ -43,7 +44,7 @@ async def repeatable(
     """Return what identifies the request; raises Malformed if the key is empty or too long."""
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_LENGTH:
         raise Malformed(f"Idempotency-Key must have 1 to {MAX_LENGTH} characters")
-    return Repeatable(caller.key_id, idempotency_key, request.url.path)
+    return Repeatable(caller.key_id, idempotency_key, request.url.path, caller.project)
 
 
 CanRepeat = Annotated[Repeatable, Depends(repeatable)]

@@ -19,7 +19,7 @@ from contract.kinds.registry import all_kinds
 from contract.references import Noun, Reference, references_in, with_references
 from contract.training import ModelManifest
 from services.gateway.api.idempotency import CanRepeat
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, StoresDep
+from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Cursor, Limit, RecheckDep, StoresDep
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
@@ -73,6 +73,7 @@ def list_jobs(
 async def get_job(
     job_id: JobId,
     stores: StoresDep,
+    recheck: RecheckDep,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the job's end.")] = 0,
 ) -> Job:
     """A job; with `wait`, the response is sent when the job ends, or after that many seconds."""
@@ -83,6 +84,7 @@ async def get_job(
         if job.state.terminal or remaining <= 0:
             return job
         await asyncio.sleep(min(POLL_S, remaining))
+        await recheck()
 
 
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))

@@ -9,7 +9,7 @@ from fastapi.openapi.models import Example
 from contract.base import Frozen, Whole
 from contract.errors import BrokerUnavailable, Invalid
 from contract.pools import ManualPool, Measured, Pool, PoolName, PoolRequest, Queue, ReplicaCounts, Replicas
-from services.gateway.dependencies import MAY_ADMIN, MAY_READ, BackendsDep, Cursor, Limit
+from services.gateway.dependencies import MAY_ADMIN, MAY_READ, BackendsDep, Cursor, Limit, StoresDep
 from services.gateway.edge.problems import documented
 from services.storage.pools.demand import ONLINE
 from services.storage.pools.history import PoolChangePage
@@ -55,19 +55,22 @@ def get_pool(pool: PoolName, backends: BackendsDep) -> Pool:
 
 @router.patch("/{pool}", dependencies=MAY_ADMIN, responses=documented(404, 409, 413, 415))
 def set_pool(
-    pool: PoolName, request: Annotated[PoolRequest, Body(openapi_examples=EXAMPLES)], backends: BackendsDep
+    pool: PoolName,
+    request: Annotated[PoolRequest, Body(openapi_examples=EXAMPLES)],
+    backends: BackendsDep,
+    stores: StoresDep,
 ) -> Pool:
     """Fix the size of a pool, or let it follow its load; fields left out of a policy keep their values."""
     measured = backends.demand.measure()[pool]
     limit = backends.settings.max_replicas
     if isinstance(request, ManualPool):
         _require_allowed({"replicas": request.replicas}, limit)
-        return _pool(backends.stores.pools.set_manual(pool, request.replicas, measured), measured)
+        return _pool(stores.pools.set_manual(pool, request.replicas, measured), measured)
     if request.requests_per_minute is not None and pool != ONLINE:
         raise Invalid(f"requests_per_minute only applies to {ONLINE}; {pool} runs jobs")
     policy = backends.stores.pools.get(pool).policy.model_dump() | request.model_dump(exclude_unset=True)
     _require_allowed({"min": policy["min"], "max": policy["max"]}, limit)
-    return _pool(backends.stores.pools.set_auto(pool, request, measured), measured)
+    return _pool(stores.pools.set_auto(pool, request, measured), measured)
 
 
 @router.get("/{pool}/history", dependencies=MAY_READ, responses=documented(404))

@@ -47,13 +47,13 @@ class Submission:
         return job
 
     def _store(self, file: UploadFile) -> Upload:
-        ref = self.objects.put_stream(Bucket.UPLOADS, upload_key(new_upload_id()), file.file)
-        return self.stores.uploads.add(file.filename or "file", ref)
+        key = upload_key(new_upload_id(), self.stores.project)
+        return self.stores.uploads.add(file.filename or "file", self.objects.put_stream(Bucket.UPLOADS, key, file.file))
 
     def _delete(self, uploads: list[Upload]) -> None:
         for upload in uploads:
             self.stores.uploads.forget(upload.id)
-            self.objects.delete(Bucket.UPLOADS, upload_key(upload.id))
+            self.objects.delete(Bucket.UPLOADS, upload_key(upload.id, self.stores.project))
 
 
 async def _submission(backends: BackendsDep, stores: StoresDep, repeat: CanRepeat) -> Submission:

@@ -34,7 +34,7 @@ def announce(request: NewUploadRequest, backends: BackendsDep, stores: StoresDep
         raise TooLarge(f"an upload may have at most {backends.settings.max_upload_bytes} bytes")
     once = repeat.once(request.model_dump_json())
     upload = stores.uploads.expect(new_upload_id(), request.filename, request.size, request.sha256, once)
-    url = backends.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id))
+    url = backends.stores.objects.upload_url(Bucket.UPLOADS, upload_key(upload.id, stores.project))
     return NewUpload(**upload.model_dump(), url=url)
 
 
@@ -42,5 +42,5 @@ def announce(request: NewUploadRequest, backends: BackendsDep, stores: StoresDep
 def complete(upload_id: Annotated[str, Path(max_length=64)], backends: BackendsDep, stores: StoresDep) -> Upload:
     """Check the uploaded file against its announcement; after that a job can use it."""
     stores.uploads.get(upload_id)
-    ref = backends.stores.objects.adopt(Bucket.UPLOADS, upload_key(upload_id))
+    ref = backends.stores.objects.adopt(Bucket.UPLOADS, upload_key(upload_id, stores.project))
     return stores.uploads.complete(upload_id, ref)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from contract.errors import Invalid
 from contract.usage import Usage, UsageBy
-from services.gateway.dependencies import MAY_READ, BackendsDep, Limit
+from services.gateway.dependencies import MAY_READ, BackendsDep, CallerDep, Limit
 from services.gateway.edge.problems import documented
 
 router = APIRouter(prefix="/v1/usage", tags=["pools"])
@@ -32,7 +32,12 @@ Day = Annotated[date | None, BeforeValidator(_require_day), Query(description="A
 
 @router.get("", dependencies=MAY_READ, responses=documented())
 def get_usage(
-    backends: BackendsDep, since: Day = None, until: Day = None, by: UsageBy = UsageBy.DAY, limit: Limit = 50
+    backends: BackendsDep,
+    caller: CallerDep,
+    since: Day = None,
+    until: Day = None,
+    by: UsageBy = UsageBy.DAY,
+    limit: Limit = 50,
 ) -> Usage:
     """Replica-seconds by day, pool, model or job, and those that a constant maximum of replicas would have used.
 
@@ -42,4 +47,4 @@ def get_usage(
     since = since or date.fromordinal(max(1, until.toordinal() - DEFAULT_DAYS + 1))
     if not 0 <= (until - since).days < MAX_DAYS:
         raise Invalid(f"since ({since}) to until ({until}) must be 1 to {MAX_DAYS} days; change one of them")
-    return backends.stores.ledger.sums(since, until, by, limit)
+    return backends.stores.ledger.sums(caller.project, since, until, by, limit)

@@ -1,37 +1,106 @@
 """Authentication and scopes for every interface of the gateway: REST, the fast path, and OIP over HTTP and gRPC."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from starlette.concurrency import run_in_threadpool
 
 from contract.access import ApiKey, Caller, Scope
-from contract.errors import Forbidden, Unauthenticated
+from contract.errors import Forbidden, TidepoolError, Unauthenticated
+from contract.projects import Project
 from services.gateway.edge.ttl_cache import TtlCache
+
+PROJECT_HEADER = "Tidepool-Project"
+NOTE_EVERY_S = 60.0
+MAX_NOTED = 10_000
 
 
 class Access:
-    """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets."""
+    """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets for a second."""
 
-    def __init__(self, find_key: Callable[[str], ApiKey]) -> None:
-        """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown secret."""
-        self._callers: TtlCache[str, Caller] = TtlCache(lambda secret: Caller(find_key(secret)))
+    def __init__(
+        self,
+        find_key: Callable[[str], ApiKey],
+        note_use: Callable[[str], None],
+        find_project: Callable[[str], Project],
+    ) -> None:
+        """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
 
-    async def authenticate(self, header: bytes | str | None, scope: Scope | None = None) -> Caller:
-        """Return the caller; raises Unauthenticated, and Forbidden if the key lacks the scope."""
+        `note_use` gets the id of a key that is in use, at most once a minute. `find_project` raises NotFound.
+        """
+        self._find_key = find_key
+        self._uses = Uses(note_use)
+        self._callers: TtlCache[str, Caller] = TtlCache(self._find)
+        self._projects: TtlCache[str, Project] = TtlCache(find_project)
+
+    async def authenticate(
+        self, header: bytes | str | None, scope: Scope | None = None, project: str | None = None
+    ) -> Caller:
+        """Return the caller, in the project of its key, or in `project` if its key is of an instance's admin.
+
+        Raises Unauthenticated, Forbidden if the key lacks the scope or may not name the project, and NotFound.
+        """
         secret = _secret(header)
         if not secret:
             raise Unauthenticated("send an API key: Authorization: Bearer <key>")
         caller = await self._callers.get(secret)
         if scope is not None:
             require(caller, scope)
-        return caller
+        return caller if project is None else await self._in_project(caller, project)
 
     def peek(self, header: bytes | str | None, scope: Scope) -> Caller | None:
         """Return the caller if its key is cached and has the scope, without waiting for the database."""
         caller = self._callers.peek(_secret(header))
         return caller if caller is not None and caller.allows(scope) else None
 
+    async def recheck(self, header: bytes | str | None) -> None:
+        """Raise Unauthenticated if the key of a request in progress has ended; reads the database."""
+        await run_in_threadpool(self._find_key, _secret(header))
+
     def forget(self) -> None:
-        """Drop all cached keys; call it after one was revoked."""
+        """Drop all cached keys and projects; call it after one was revoked or deleted."""
         self._callers.forget()
+        self._projects.forget()
+
+    async def _in_project(self, caller: Caller, project: str) -> Caller:
+        if project == caller.project:
+            return caller
+        if not caller.allows(Scope.ADMIN):
+            raise Forbidden(
+                f"this key belongs to the project {caller.project}; leave out the header {PROJECT_HEADER}, or use a "
+                "key of the instance's admin"
+            )
+        return Caller(caller.key, (await self._projects.get(project)).name)
+
+    def _find(self, secret: str) -> Caller:
+        key = self._find_key(secret)
+        self._uses.note(key.id)
+        return Caller(key, key.project)
+
+
+class Uses:
+    """Writes when keys were last used, in a thread of its own, so that no request waits for it."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._noted: dict[str, float] = {}
+        self._thread = ThreadPoolExecutor(1, "key-uses")
+
+    def note(self, key_id: str) -> None:
+        """Have the use of a key written, unless that was done less than a minute ago."""
+        now = time.monotonic()
+        if now < self._noted.get(key_id, 0.0):
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[key_id] = now + NOTE_EVERY_S
+        self._thread.submit(self._try_to_write, key_id)
+
+    def _try_to_write(self, key_id: str) -> None:
+        with suppress(TidepoolError):  # in an outage; the use of the next minute is written again
+            self._write(key_id)
 
 
 def require(caller: Caller, scope: Scope) -> None:

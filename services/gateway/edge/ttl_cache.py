@@ -17,6 +17,8 @@ MAX_ENTRIES = 10_000
 class TtlCache(Generic[K, V]):
     """Values by key, kept for a second and refreshed in the background after half of it if they are in use.
 
+    The second begins when the read begins, so no value is older than that.
+
     `forget` makes this gateway's own changes visible at once; other gateways see them within a second.
     Errors are not cached.
     """
@@ -60,10 +62,10 @@ class TtlCache(Generic[K, V]):
                 self._entries.pop(key, None)
 
     async def _refresh(self, key: K) -> V:
-        task = asyncio.current_task()
+        task, until = asyncio.current_task(), time.monotonic() + TTL_S
         value = await run_in_threadpool(self._read, key)
         if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()
         if self._reads.get(key) is task:
-            self._entries[key] = (time.monotonic() + TTL_S, value)
+            self._entries[key] = (until, value)
         return value

@@ -5,11 +5,14 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from contract.errors import Malformed
+from services.gateway.edge import access
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.problems import answer
 from services.gateway.edge.request_id import named, request_id_of
 from services.gateway.fast_path.exchange import Exchange, encode_answer
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
+
+PROJECT_HEADER = access.PROJECT_HEADER.lower().encode()
 
 
 class FastPathProtocol(HttpToolsProtocol):
@@ -67,6 +70,7 @@ class FastPathProtocol(HttpToolsProtocol):
             self.parser.get_method() == b"POST"
             and length.isdigit()
             and 0 < int(length) <= self._max_body
+            and PROJECT_HEADER not in headers
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and not (self.expect_100_continue or self.parser.should_upgrade() or self.flow.write_paused)

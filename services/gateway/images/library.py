@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from contract.audit import AuditAction
 from contract.datasets import DatasetManifest, Split
 from contract.errors import Conflict, Invalid, NotFound
 from contract.image_index import ImageDetails, ImagePage
@@ -53,21 +54,22 @@ class Library:
         return read_thumbnail(self.objects, manifest, self._find(reference, manifest, sha256)[0].record)
 
     def original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
-        """Return the path in the archive, and the bytes as they were uploaded.
+        """Return the path in the archive, and the bytes as they were uploaded; the audit trail gets an entry.
 
         Raises Conflict if the archive can only be read as a whole, or if an object of a bucket was changed or deleted.
         """
         image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
         source = self.stores.datasets.preprocess_spec(reference).source
         if isinstance(source, S3Source):
-            return image.path, SourcePrefix.from_environment(source).read_original(
-                member, sha256, Limits().member_bytes
-            )
-        if place is None:
+            file = SourcePrefix.from_environment(source).read_original(member, sha256, Limits().member_bytes)
+        elif place is None:
             raise Conflict(
                 "the image lies in a compressed tar, of which no part can be read; upload a zip or a plain tar"
             )
-        return image.path, read_original(self.objects, self.stores.uploads.ref(source.upload), place, sha256)
+        else:
+            file = read_original(self.objects, self.stores.uploads.ref(source.upload), place, sha256)
+        self.stores.audit.add(AuditAction.READ, f"images/{sha256}", f"datasets/{reference}")
+        return image.path, file
 
     def _manifest(self, reference: Reference) -> DatasetManifest:
         return self.stores.datasets.manifest(reference)[1]

@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 
 from contract.access import Caller, Scope
 from contract.errors import Overloaded, TidepoolError
-from services.gateway.edge.access import Access
+from services.gateway.edge.access import PROJECT_HEADER, Access
 from services.gateway.edge.request_id import named, request_id_of
 
 log = structlog.get_logger()
@@ -66,7 +66,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             try:
                 with named(request_id):
                     if method not in WITHOUT_KEY:
-                        _CALLER.set(await self._access.authenticate(metadata.get("authorization"), SCOPES.get(method)))
+                        header, project = metadata.get("authorization"), metadata.get(PROJECT_HEADER.lower())
+                        _CALLER.set(await self._access.authenticate(header, SCOPES.get(method), project))
                     return await handler.unary_unary(request, context)
             except TidepoolError as error:
                 if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -26,7 +26,8 @@ def target_of(share: Share) -> Target:
     """Return the batcher's target for a version: the file of the variant that serves."""
     variant, file = serving_artifact(share.manifest)
     artifact = Artifact(**file.model_dump(mode="json"))
-    return Target(share.reference.name, share.reference.version or 0, artifact, share.manifest.batched, variant)
+    name, version = share.reference.name, share.reference.version or 0
+    return Target(name, version, artifact, share.manifest.batched, variant, share.project)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class OnlinePredictor:
             TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
         )
         seconds = time.perf_counter() - started
-        durations, sizes = _histograms(target.model, target.version)
+        durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)
         sizes.observe(len(questions))
         return BatchAnswers(

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import structlog
 
-from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
 from contract.inference import Failure, Question, Target
 from contract.references import Reference
@@ -29,7 +28,7 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, target: Target) -> "Version":
-        return cls(DEFAULT_PROJECT, Reference(name=target.model, version=target.version))
+        return cls(target.project, Reference(name=target.model, version=target.version))
 
 
 class Quarantine:

@@ -1,8 +1,9 @@
 """Set up the online side of an inference replica from the environment and the stores."""
 
+from collections.abc import Callable
+
 import structlog
 
-from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.inference import Question, Target
 from messaging.responder import BatchAnswers, BatchHandler
@@ -26,16 +27,17 @@ class ProviderAnnouncer:
     While the database does not answer, it tries again with the next batch.
     """
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
-        self._announced: set[tuple[str, int]] = set()
+    def __init__(self, models_of: Callable[[str], Models]) -> None:
+        """`models_of` returns the models of a project."""
+        self._models_of = models_of
+        self._announced: set[tuple[str, str, int]] = set()
 
     def announce(self, target: Target, provider: str) -> None:
-        version = (target.model, target.version)
+        version = (target.project, target.model, target.version)
         if version in self._announced:
             return
         try:
-            self._models.note_provider(*version, provider)
+            self._models_of(target.project).note_provider(target.model, target.version, provider)
         except DatabaseUnavailable:
             log.warning("cannot record the provider: no database", model=target.model, version=target.version)
         else:
@@ -55,7 +57,7 @@ def setup(stores: Stores) -> BatchHandler:
     loader = ModelLoader.of(settings)
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = OnlinePredictor(models, settings.decode_threads)
-    announcer = ProviderAnnouncer(stores.of(DEFAULT_PROJECT).models)
+    announcer = ProviderAnnouncer(lambda project: stores.of(project).models)
     quarantine = Quarantine(lambda project: stores.of(project).models, settings.run_s)
     watchdog(settings.run_s).on_stuck = quarantine.end_process
 

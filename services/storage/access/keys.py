@@ -5,14 +5,20 @@ import hashlib
 import hmac
 import re
 import secrets
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, or_, select, update
 
-from contract.access import ApiKey, NewApiKey, Scope
-from contract.errors import Conflict, NotFound, Unauthenticated
+from contract.access import SCOPES_OF, ApiKey, Caller, NewApiKey, Role, Scope
+from contract.audit import AuditAction
+from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.tables import api_keys
+
+LONGEST = timedelta(days=3653)  # ten years
+USE_EVERY = timedelta(minutes=1)
 
 _TOKEN = re.compile(r"tp_(?P<id>[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
@@ -29,36 +35,53 @@ def _digest(token: str) -> str:
 
 
 class Keys:
-    """The api_keys table."""
+    """The API keys of a project; authentication finds those of any project."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
 
     def create(
-        self, name: str, scopes: frozenset[Scope], token: str | None = None, once: IdempotencyKey | None = None
+        self,
+        name: str,
+        scopes: frozenset[Scope] | Role,
+        token: str | None = None,
+        once: IdempotencyKey | None = None,
+        expires_at: datetime | None = None,
     ) -> NewApiKey:
-        """Create a key, or store the hash of `token`; only the returned value has the secret.
+        """Create a key with scopes or a role, or store the hash of `token`; only the returned value has the secret.
 
-        Raises Conflict if `once` was used before, since the secret was not stored and cannot be shown again.
+        Raises Invalid if `expires_at` has passed or is more than ten years away, and Conflict if `once` was used
+        before, since the secret was not stored and cannot be shown again.
         """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
         if match is None:
             raise Unauthenticated("an API key has the form tp_<8 hex digits>_<43 characters>")
         now = self._database.now()
+        if expires_at is not None and not now < expires_at <= now + LONGEST:
+            raise Invalid("expires_at must be in the future, and at most ten years from now")
+        role = scopes if isinstance(scopes, Role) else None
+        values = {
+            "id": match["id"],
+            "project": self._project,
+            "name": name,
+            "role": role,
+            "scopes": sorted(scopes if role is None else SCOPES_OF[role]),
+            "created_at": now,
+            "expires_at": expires_at,
+        }
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
             remember(connection, once, {"id": match["id"]}, self._database)
-            connection.execute(
-                insert(api_keys).values(
-                    id=match["id"], name=name, digest=_digest(token), scopes=sorted(scopes), created_at=now
-                )
-            )
-        return NewApiKey(id=match["id"], name=name, scopes=tuple(sorted(scopes)), created_at=now, secret=token)
+            connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
+            record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)
+        return NewApiKey.model_validate(values | {"secret": token})
 
     def authenticate(self, token: str) -> ApiKey:
-        """Return the key that a token belongs to; raises Unauthenticated."""
+        """Return the key that a token belongs to; raises Unauthenticated, also for a key that has expired."""
         match = _TOKEN.fullmatch(token)
         row = None
         if match is not None:
@@ -68,19 +91,35 @@ class Keys:
         stored = row["digest"] if row is not None else "0" * 64
         if not hmac.compare_digest(stored, _digest(token)) or row is None:
             raise Unauthenticated("the API key is not valid")
-        return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields})
+        if row["expires_at"] is not None and row["expires_at"] <= self._database.now():
+            raise Unauthenticated("the API key has expired; use a new one")
+        return _key_of(row)
 
     def list(self) -> tuple[ApiKey, ...]:
-        """Return all keys, oldest first."""
+        """Return all keys, also expired ones, oldest first."""
         with self._database.read() as connection:
-            rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
-            return tuple(ApiKey.model_validate({f: row[f] for f in ApiKey.model_fields}) for row in rows)
+            query = select(api_keys).where(api_keys.c.project == self._project)
+            rows = connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
+            return tuple(map(_key_of, rows))
 
-    def delete(self, key_id: str) -> None:
-        """Delete a key; raises NotFound."""
+    def delete(self, key_id: str, caller: Caller | None = None) -> None:
+        """Delete a key; raises NotFound, and Forbidden if it has scopes that the caller lacks."""
         with self._database.write() as connection:
-            if not connection.execute(delete(api_keys).where(api_keys.c.id == key_id)).rowcount:
+            same_key = (api_keys.c.project == self._project) & (api_keys.c.id == key_id)
+            row = connection.execute(delete(api_keys).where(same_key).returning(api_keys)).mappings()
+            if (deleted := row.one_or_none()) is None:
                 raise NotFound("there is no such key")
+            if caller is not None and (lacking := caller.lacks(_key_of(deleted).scopes)):
+                raise Forbidden(f"this key lacks the scope {lacking[0]!s} of the key to revoke; use one that has it")
+            now, name = self._database.now(), deleted["name"]
+            record(connection, self._actor, AuditAction.REVOKE, f"keys/{key_id}", now, name)
+
+    def note_use(self, key_id: str) -> None:
+        """Record that a key is in use now, unless the last record is less than a minute old."""
+        now, last = self._database.now(), api_keys.c.last_used_at
+        due = or_(last.is_(None), last <= now - USE_EVERY)
+        with self._database.write() as connection:
+            connection.execute(update(api_keys).where(api_keys.c.id == key_id, due).values(last_used_at=now))
 
     def ensure_admin(self, token: str) -> None:
         """Store the first admin key unless it exists."""
@@ -88,3 +127,9 @@ class Keys:
             self.authenticate(token)
         except Unauthenticated:
             self.create("admin", frozenset(Scope), token)
+
+
+def _key_of(row: RowMapping) -> ApiKey:
+    """Return a key; a role has the scopes that this release gives it."""
+    scopes = row["scopes"] if row["role"] is None else sorted(SCOPES_OF[Role(row["role"])])
+    return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields} | {"scopes": scopes})

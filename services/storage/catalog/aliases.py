@@ -12,34 +12,36 @@ from services.storage.catalog.versions import MODELS, find_version, manifest_of
 from services.storage.tables import alias_weights, aliases
 
 
-def point(connection: Connection, model: str, alias: str, traffic: Traffic, now: datetime) -> Alias:
+def point(connection: Connection, project: str, model: str, alias: str, traffic: Traffic, now: datetime) -> Alias:
     """Replace the versions that an alias points at; raises NotFound, or BadModel for a rejected version."""
     for version in {*traffic.versions, *filter(None, [traffic.shadow])}:
-        manifest_of(find_version(connection, MODELS, Reference(name=model, version=version)))
+        manifest_of(find_version(connection, project, MODELS, Reference(name=model, version=version)))
+    key = {"project": project, "model": model, "alias": alias}
     values = {"shadow": traffic.shadow, "updated_at": now}
     # Change this row first: its lock makes simultaneous changes of the same alias wait.
-    if not connection.execute(update(aliases).where(*_named(model, alias)).values(values)).rowcount:
-        connection.execute(insert(aliases).values(model=model, alias=alias, **values))
-    of_alias = (alias_weights.c.model == model) & (alias_weights.c.alias == alias)
-    connection.execute(delete(alias_weights).where(of_alias))
-    shares = [{"version": version, "weight": weight} for version, weight in traffic.versions.items()]
-    connection.execute(insert(alias_weights).values(model=model, alias=alias), shares)
+    if not connection.execute(update(aliases).where(*_named(project, model, alias)).values(values)).rowcount:
+        connection.execute(insert(aliases).values(key | values))
+    of_alias = (alias_weights.c[column] == value for column, value in key.items())
+    connection.execute(delete(alias_weights).where(*of_alias))
+    shares = [key | {"version": version, "weight": weight} for version, weight in traffic.versions.items()]
+    connection.execute(insert(alias_weights), shares)
     return _alias(alias, traffic, now)
 
 
-def remove(connection: Connection, model: str, alias: str) -> None:
+def remove(connection: Connection, project: str, model: str, alias: str) -> None:
     """Delete an alias; raises NotFound."""
-    if not connection.execute(delete(aliases).where(*_named(model, alias))).rowcount:
+    if not connection.execute(delete(aliases).where(*_named(project, model, alias))).rowcount:
         raise NotFound(f"the model {model} has no alias {alias}")
 
 
-def aliases_of(connection: Connection, model: str) -> tuple[Alias, ...]:
+def aliases_of(connection: Connection, project: str, model: str) -> tuple[Alias, ...]:
     """Return the aliases of a model, sorted by name."""
     weights: dict[str, dict[int, int]] = defaultdict(dict)
-    query = select(alias_weights).where(alias_weights.c.model == model).order_by(alias_weights.c.version)
-    for share in connection.execute(query):
+    query = select(alias_weights).where(alias_weights.c.project == project, alias_weights.c.model == model)
+    for share in connection.execute(query.order_by(alias_weights.c.version)):
         weights[share.alias][share.version] = share.weight
-    rows = connection.execute(select(aliases).where(aliases.c.model == model).order_by(aliases.c.alias))
+    of_model = (aliases.c.project == project) & (aliases.c.model == model)
+    rows = connection.execute(select(aliases).where(of_model).order_by(aliases.c.alias))
     return tuple(
         _alias(row.alias, Traffic(versions=weights[row.alias], shadow=row.shadow), row.updated_at) for row in rows
     )
@@ -50,8 +52,8 @@ def points_at(alias: Alias, version: int) -> bool:
     return version in alias.versions or version == alias.shadow
 
 
-def _named(model: str, alias: str) -> tuple[ColumnElement[bool], ...]:
-    return aliases.c.model == model, aliases.c.alias == alias
+def _named(project: str, model: str, alias: str) -> tuple[ColumnElement[bool], ...]:
+    return aliases.c.project == project, aliases.c.model == model, aliases.c.alias == alias
 
 
 def _alias(alias: str, traffic: Traffic, now: datetime) -> Alias:

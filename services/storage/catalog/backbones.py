@@ -5,10 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
+from contract.audit import AuditAction
 from contract.backbones import BUILT_IN, Backbone, BackboneManifest, BackboneVersion, built_in_backbone
 from contract.base import Frozen
 from contract.errors import BadModel, Conflict, NotFound
 from contract.references import Reference
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.versions import (
     BACKBONES,
     add_version,
@@ -16,6 +18,7 @@ from services.storage.catalog.versions import (
     find_version,
     names_of,
     require_unused,
+    versions_of,
 )
 from services.storage.database import Database
 from services.storage.tables import backbone_versions, backbones
@@ -27,28 +30,32 @@ class BackbonePage(Frozen):
 
 
 def register_backbone(
-    connection: Connection, name: str, manifest: BackboneManifest, job_id: str, now: datetime
+    connection: Connection, project: str, name: str, manifest: BackboneManifest, job_id: str, now: datetime
 ) -> Reference:
     """Publish the next version of a backbone; runs in the transaction that finishes its job."""
-    return add_version(connection, BACKBONES, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
+    values = {"job_id": job_id, "manifest": manifest.model_dump(mode="json")}
+    return add_version(connection, project, BACKBONES, name, now, **values)
 
 
-def register_rejected_backbone(connection: Connection, name: str, reason: str, job_id: str, now: datetime) -> Reference:
+def register_rejected_backbone(
+    connection: Connection, project: str, name: str, reason: str, job_id: str, now: datetime
+) -> Reference:
     """Record a version that must not be used; runs in the transaction that ends its job."""
-    return add_version(connection, BACKBONES, name, now, job_id=job_id, rejected=reason)
+    return add_version(connection, project, BACKBONES, name, now, job_id=job_id, rejected=reason)
 
 
 class Backbones:
     """Read and delete published backbones."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
 
     def known(self, name: str) -> bool:
         """Return whether a person has brought a backbone of this name."""
         with self._database.read() as connection:
-            rows = connection.execute(select(backbone_versions.c.version).where(backbone_versions.c.name == name))
-            return rows.first() is not None
+            return bool(versions_of(connection, self._project, BACKBONES, name))
 
     def manifest(self, reference: Reference) -> tuple[Reference, BackboneManifest]:
         """Resolve a reference to a pinned reference and its manifest.
@@ -56,7 +63,7 @@ class Backbones:
         Raises NotFound, or BadModel with the reason if the version was rejected.
         """
         with self._database.read() as connection:
-            row = find_version(connection, BACKBONES, reference)
+            row = find_version(connection, self._project, BACKBONES, reference)
         pinned = Reference(name=row["name"], version=row["version"])
         if row["rejected"] is not None:
             raise BadModel(f"{pinned} was rejected: {row['rejected']}")
@@ -65,7 +72,7 @@ class Backbones:
     def get(self, reference: Reference) -> BackboneVersion:
         """Return a version, which may be a rejected one; raises NotFound."""
         with self._database.read() as connection:
-            row = find_version(connection, BACKBONES, reference)
+            row = find_version(connection, self._project, BACKBONES, reference)
         described = {} if row["manifest"] is None else _shared(BackboneVersion, row)
         rejected = {} if row["rejected"] is None else {"status": "rejected", "reason": row["rejected"]}
         columns = {"name": row["name"], "version": row["version"], "job": row["job_id"]}
@@ -74,34 +81,37 @@ class Backbones:
     def list(self, limit: int, cursor: str | None = None) -> BackbonePage:
         """Return a page of the backbones, sorted by name, with those that come with Tidepool."""
         with self._database.read() as connection:
-            stored, following = names_of(connection, BACKBONES, limit, cursor)
+            stored, following = names_of(connection, self._project, BACKBONES, limit, cursor)
             names = sorted({*stored, *(name for name in BUILT_IN if cursor is None or name > cursor)})
             page = names[:limit]
-            items = tuple(_backbone(connection, name) for name in page)
+            items = tuple(_backbone(connection, self._project, name) for name in page)
         return BackbonePage(items=items, next=page[-1] if len(names) > limit or following else None)
 
     def named(self, name: str) -> Backbone:
         """Return a backbone with its versions; raises NotFound."""
         with self._database.read() as connection:
-            return _backbone(connection, name)
+            return _backbone(connection, self._project, name)
 
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while a live job uses it or if it comes with Tidepool."""
         if reference.name in BUILT_IN:
             raise Conflict(f"{reference.name} comes with Tidepool and cannot be deleted")
         with self._database.write() as connection:
-            row = find_version(connection, BACKBONES, reference)
+            row = find_version(connection, self._project, BACKBONES, reference)
             pinned = Reference(name=row["name"], version=row["version"])
-            require_unused(connection, str(pinned), "start")
-            delete_version(connection, BACKBONES, pinned)
+            require_unused(connection, self._project, str(pinned), "start")
+            delete_version(connection, self._project, BACKBONES, pinned)
+            record(connection, self._actor, AuditAction.DELETE, f"backbones/{pinned}", self._database.now())
 
 
-def _backbone(connection: Connection, name: str) -> Backbone:
+def _backbone(connection: Connection, project: str, name: str) -> Backbone:
     if name in BUILT_IN:
         return built_in_backbone(name)
-    created_at = connection.execute(select(backbones.c.created_at).where(backbones.c.name == name)).scalar_one_or_none()
-    query = select(backbone_versions).where(backbone_versions.c.name == name)
-    rows = connection.execute(query.order_by(backbone_versions.c.version.desc())).mappings().all()
+    named = (backbones.c.project == project) & (backbones.c.name == name)
+    created_at = connection.execute(select(backbones.c.created_at).where(named)).scalar_one_or_none()
+    table = backbone_versions.c
+    query = select(backbone_versions).where(table.project == project, table.name == name)
+    rows = connection.execute(query.order_by(table.version.desc())).mappings().all()
     if created_at is None or not rows:
         raise NotFound(f"there is no backbone {name}")
     ready = [row for row in rows if row["rejected"] is None]

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import DatasetManifest
@@ -13,6 +14,7 @@ from contract.errors import NotFound
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.features import drop_features, find_features
 from services.storage.catalog.versions import (
     DATASETS,
@@ -37,39 +39,42 @@ class DatasetPage(Frozen):
 
 
 def register_dataset(
-    connection: Connection, name: str, manifest: DatasetManifest, job_id: str, now: datetime
+    connection: Connection, project: str, name: str, manifest: DatasetManifest, job_id: str, now: datetime
 ) -> Reference:
     """Publish the next version of a dataset; runs in the transaction that finishes its job."""
-    return add_version(connection, DATASETS, name, now, job_id=job_id, manifest=manifest.model_dump(mode="json"))
+    values = {"job_id": job_id, "manifest": manifest.model_dump(mode="json")}
+    return add_version(connection, project, DATASETS, name, now, **values)
 
 
-def add_index(connection: Connection, reference: Reference, outcome: DatasetIndex) -> None:
+def add_index(connection: Connection, project: str, reference: Reference, outcome: DatasetIndex) -> None:
     """Add an index, its warnings and the hash of the data to a pinned version; raises NotFound.
 
     Runs in the transaction that finishes the job.
     """
-    manifest = DatasetManifest.model_validate(find_version(connection, DATASETS, reference)["manifest"])
+    manifest = DatasetManifest.model_validate(find_version(connection, project, DATASETS, reference)["manifest"])
     changes = {"index": outcome.index, "data_sha256": outcome.data_sha256}
     changed = manifest.model_copy(update=changes | {"warnings": (*manifest.warnings, *outcome.warnings)})
-    change_manifest(connection, DATASETS, reference, changed.model_dump(mode="json"))
+    change_manifest(connection, project, DATASETS, reference, changed.model_dump(mode="json"))
 
 
 class Datasets:
     """Read and delete published datasets."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
 
     def manifest(self, reference: Reference) -> tuple[Reference, DatasetManifest]:
         """Resolve a reference to a pinned reference and its manifest; raises NotFound."""
         with self._database.read() as connection:
-            row = find_version(connection, DATASETS, reference)
+            row = find_version(connection, self._project, DATASETS, reference)
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
 
     def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
         """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
         with self._database.read() as connection:
-            row = find_version(connection, DATASETS, reference)
+            row = find_version(connection, self._project, DATASETS, reference)
             spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
         if spec is None:
             raise NotFound(f"the job that made {reference} is gone")
@@ -78,7 +83,7 @@ class Datasets:
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""
         with self._database.read() as connection:
-            row = find_version(connection, DATASETS, reference)
+            row = find_version(connection, self._project, DATASETS, reference)
         manifest = DatasetManifest.model_validate(row["manifest"])
         return DatasetVersion(
             name=row["name"],
@@ -95,10 +100,12 @@ class Datasets:
         At most MOST_USES of each.
         """
         texts = [str(version) for version in versions]
-        trained = select(model_versions.c.name, model_versions.c.version).where(model_versions.c.dataset.in_(texts))
+        trained = select(model_versions.c.name, model_versions.c.version).where(
+            model_versions.c.project == self._project, model_versions.c.dataset.in_(texts)
+        )
         of_dataset = jobs.c.dataset.in_({version.name for version in versions})
         predicted = select(jobs.c.id, jobs.c.spec).where(
-            jobs.c.kind == "predict", of_dataset, jobs.c.parent_id.is_(None)
+            jobs.c.project == self._project, jobs.c.kind == "predict", of_dataset, jobs.c.parent_id.is_(None)
         )
         with self._database.read() as connection:
             models = connection.execute(trained.order_by(model_versions.c.created_at.desc()).limit(MOST_USES)).all()
@@ -109,34 +116,36 @@ class Datasets:
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""
         with self._database.read() as connection:
-            names, following = names_of(connection, DATASETS, limit, cursor)
-            items = tuple(_dataset(connection, name) for name in names)
+            names, following = names_of(connection, self._project, DATASETS, limit, cursor)
+            items = tuple(_dataset(connection, self._project, name) for name in names)
         return DatasetPage(items=items, next=following)
 
     def named(self, name: str) -> Dataset:
         """Return a dataset with its versions; raises NotFound."""
         with self._database.read() as connection:
-            return _dataset(connection, name)
+            return _dataset(connection, self._project, name)
 
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while a live job uses it."""
         with self._database.write() as connection:
-            row = find_version(connection, DATASETS, reference)
+            row = find_version(connection, self._project, DATASETS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
-            require_unused(connection, str(pinned), "dataset")
-            delete_version(connection, DATASETS, pinned)
-            if not versions_of(connection, DATASETS, pinned.name):
-                drop_features(connection, pinned.name)
+            require_unused(connection, self._project, str(pinned), "dataset")
+            delete_version(connection, self._project, DATASETS, pinned)
+            record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", self._database.now())
+            if not versions_of(connection, self._project, DATASETS, pinned.name):
+                drop_features(connection, self._project, pinned.name)
 
     def features(self, name: str, key: str) -> ObjectRef | None:
         """Return the file of a dataset's cached features, or None if there is none."""
         with self._database.read() as connection:
-            return find_features(connection, name, key)
+            return find_features(connection, self._project, name, key)
 
 
-def _dataset(connection: Connection, name: str) -> Dataset:
-    created_at = connection.execute(select(datasets.c.created_at).where(datasets.c.name == name)).scalar_one_or_none()
-    versions = versions_of(connection, DATASETS, name)
+def _dataset(connection: Connection, project: str, name: str) -> Dataset:
+    named = (datasets.c.project == project) & (datasets.c.name == name)
+    created_at = connection.execute(select(datasets.c.created_at).where(named)).scalar_one_or_none()
+    versions = versions_of(connection, project, DATASETS, name)
     if created_at is None or not versions:
         raise NotFound(f"there is no dataset {name}")
     return Dataset(name=name, versions=versions, created_at=created_at)

@@ -7,34 +7,32 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import ObjectRef
 from contract.training import FeatureFile
-from services.storage.references import Owner, add_references, drop_references
+from services.storage.references import Owner, add_references, drop_references, owned
 from services.storage.tables import features
 
 
-def keep_features(connection: Connection, dataset: str, cached: FeatureFile, now: datetime) -> None:
+def keep_features(connection: Connection, project: str, dataset: str, cached: FeatureFile, now: datetime) -> None:
     """Replace the dataset's file with this key; runs in the transaction that finishes its job."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"file": cached.file.model_dump(mode="json"), "created_at": now}
-    row = insert(features).values(dataset=dataset, key=cached.key, **values)
-    connection.execute(row.on_conflict_do_update(index_elements=["dataset", "key"], set_=values))
-    drop_references(connection, Owner.FEATURES, _owner(dataset, cached.key))
-    add_references(connection, Owner.FEATURES, _owner(dataset, cached.key), cached.file)
+    row = insert(features).values(project=project, dataset=dataset, key=cached.key, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["project", "dataset", "key"], set_=values))
+    owner = owned(project, f"{dataset}/{cached.key}")
+    drop_references(connection, Owner.FEATURES, owner)
+    add_references(connection, Owner.FEATURES, owner, cached.file)
 
 
-def find_features(connection: Connection, dataset: str, key: str) -> ObjectRef | None:
+def find_features(connection: Connection, project: str, dataset: str, key: str) -> ObjectRef | None:
     """Return the dataset's file with this key, or None."""
     table = features.c
-    query = select(table.file).where(table.dataset == dataset, table.key == key)
+    query = select(table.file).where(table.project == project, table.dataset == dataset, table.key == key)
     row = connection.execute(query).scalar_one_or_none()
     return None if row is None else ObjectRef.model_validate(row)
 
 
-def drop_features(connection: Connection, dataset: str) -> None:
+def drop_features(connection: Connection, project: str, dataset: str) -> None:
     """Forget all files of a dataset, so that the collector deletes them."""
-    keys = connection.execute(select(features.c.key).where(features.c.dataset == dataset)).scalars().all()
-    drop_references(connection, Owner.FEATURES, *(_owner(dataset, key) for key in keys))
-    connection.execute(delete(features).where(features.c.dataset == dataset))
-
-
-def _owner(dataset: str, key: str) -> str:
-    return f"{dataset}/{key}"
+    of_dataset = (features.c.project == project) & (features.c.dataset == dataset)
+    keys = connection.execute(select(features.c.key).where(of_dataset)).scalars().all()
+    drop_references(connection, Owner.FEATURES, *(owned(project, f"{dataset}/{key}") for key in keys))
+    connection.execute(delete(features).where(of_dataset))

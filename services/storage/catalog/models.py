@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
 from contract.variants import VariantName, artifact_of
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
@@ -24,6 +26,7 @@ from services.storage.catalog.versions import (
     names_of,
     require_unused,
     set_serving,
+    versions_of,
 )
 from services.storage.database import Database
 from services.storage.tables import model_versions, models
@@ -34,22 +37,28 @@ class ModelPage(Frozen):
     next: str | None
 
 
-def register_model(connection: Connection, name: str, manifest: ModelManifest, job_id: str, now: datetime) -> Reference:
+def register_model(
+    connection: Connection, project: str, name: str, manifest: ModelManifest, job_id: str, now: datetime
+) -> Reference:
     """Publish the next version of a model; runs in the transaction that finishes its job."""
     values = {"job_id": job_id, "dataset": manifest.dataset, "manifest": manifest.model_dump(mode="json")}
-    return add_version(connection, MODELS, name, now, **values)
+    return add_version(connection, project, MODELS, name, now, **values)
 
 
-def register_rejected(connection: Connection, name: str, reason: str, job_id: str, now: datetime) -> Reference:
+def register_rejected(
+    connection: Connection, project: str, name: str, reason: str, job_id: str, now: datetime
+) -> Reference:
     """Record a version that must not be used; runs in the transaction that ends its job."""
-    return add_version(connection, MODELS, name, now, job_id=job_id, rejected=reason)
+    return add_version(connection, project, MODELS, name, now, job_id=job_id, rejected=reason)
 
 
 class Models:
     """Read and delete published models, and change the aliases that point at them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
 
     def manifest(self, reference: Reference) -> tuple[Reference, ModelManifest]:
         """Resolve a reference to a pinned reference and its manifest; a split alias resolves to its largest share.
@@ -57,25 +66,24 @@ class Models:
         Raises NotFound, or BadModel with the reason if the version was rejected.
         """
         with self._database.read() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
         return Reference(name=row["name"], version=row["version"]), manifest_of(row)
 
     def known(self, name: str) -> bool:
         """Return whether a model of this name has versions."""
         with self._database.read() as connection:
-            rows = connection.execute(select(model_versions.c.version).where(model_versions.c.name == name))
-            return rows.first() is not None
+            return bool(versions_of(connection, self._project, MODELS, name))
 
     def route(self, reference: Reference) -> Route:
         """Return the versions that get the requests for a reference; raises NotFound, BadModel."""
         with self._database.read() as connection:
-            return route_of(connection, reference)
+            return route_of(connection, self._project, reference)
 
     def get(self, reference: Reference) -> ModelVersion:
         """Return a version, which may be a rejected one; raises NotFound."""
         with self._database.read() as connection:
-            row = find_version(connection, MODELS, reference)
-            aliases = aliases_of(connection, row["name"])
+            row = find_version(connection, self._project, MODELS, reference)
+            aliases = aliases_of(connection, self._project, row["name"])
         return ModelVersion(
             name=row["name"],
             version=row["version"],
@@ -90,25 +98,26 @@ class Models:
     def list(self, limit: int, cursor: str | None = None) -> ModelPage:
         """Return a page of the models that have versions, sorted by name."""
         with self._database.read() as connection:
-            names, following = names_of(connection, MODELS, limit, cursor)
-            items = tuple(_model(connection, name) for name in names)
+            names, following = names_of(connection, self._project, MODELS, limit, cursor)
+            items = tuple(_model(connection, self._project, name) for name in names)
         return ModelPage(items=items, next=following)
 
     def named(self, name: str) -> Model:
         """Return a model with its versions and aliases; raises NotFound."""
         with self._database.read() as connection:
-            return _model(connection, name)
+            return _model(connection, self._project, name)
 
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while an alias or a live job uses it."""
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             pinned = Reference(name=row["name"], version=row["version"])
-            for alias in aliases_of(connection, row["name"]):
+            for alias in aliases_of(connection, self._project, row["name"]):
                 if points_at(alias, row["version"]):
                     raise Conflict(f"the alias {alias.alias!r} points at {pinned}; move or delete it first")
-            require_unused(connection, str(pinned), "model", "start")
-            delete_version(connection, MODELS, pinned)
+            require_unused(connection, self._project, str(pinned), "model", "start")
+            delete_version(connection, self._project, MODELS, pinned)
+            self._record(connection, AuditAction.DELETE, str(pinned))
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at one version; raises what `split_alias` raises."""
@@ -122,12 +131,15 @@ class Models:
         if alias.isdecimal():
             raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
         with self._database.write() as connection:
-            return point(connection, model, alias, traffic, self._database.now())
+            pointed = point(connection, self._project, model, alias, traffic, self._database.now())
+            self._record(connection, AuditAction.PROMOTE, f"{model}@{alias}", _described(traffic))
+            return pointed
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Delete an alias; raises NotFound."""
         with self._database.write() as connection:
-            remove(connection, model, alias)
+            remove(connection, self._project, model, alias)
+            self._record(connection, AuditAction.DELETE, f"{model}@{alias}")
 
     def pin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
         """Let this variant of a version serve; return the version.
@@ -135,12 +147,13 @@ class Models:
         Raises NotFound, also if the version does not have the variant, and BadModel for a rejected version.
         """
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             manifest = manifest_of(row)
             if artifact_of(manifest, variant) is None:
                 names = ", ".join(dict.fromkeys(["fp32", *(file.name for file in manifest.variants)]))
                 raise NotFound(f"{row['name']}@{row['version']} has no variant {variant}; it has {names}")
             set_serving(connection, row, variant)
+            self._record(connection, AuditAction.CHANGE, f"{row['name']}@{row['version']}", f"serves {variant}")
         return self.get(reference)
 
     def unpin_variant(self, reference: Reference, variant: VariantName) -> ModelVersion:
@@ -149,16 +162,18 @@ class Models:
         Raises NotFound, or Conflict if another variant is pinned. A version without a pinned variant stays as it is.
         """
         with self._database.write() as connection:
-            row = find_version(connection, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference)
             if row["serving"] not in (None, variant):
                 raise Conflict(f"{row['name']}@{row['version']} has {row['serving']} pinned, not {variant}")
             set_serving(connection, row, None)
+            detail = "serves the variant that training chose"
+            self._record(connection, AuditAction.CHANGE, f"{row['name']}@{row['version']}", detail)
         return self.get(reference)
 
     def quarantine(self, reference: Reference, reason: str) -> None:
         """Let a version no longer serve, with the reason; a version that was deleted meanwhile is ignored."""
         with contextlib.suppress(NotFound), self._database.write() as connection:
-            _set_quarantine(connection, reference, reason)
+            _set_quarantine(connection, self._project, reference, reason)
 
     def quarantined(self, reference: Reference) -> str | None:
         """Return why a version is quarantined, or None if it is not; raises NotFound, BadModel."""
@@ -167,16 +182,27 @@ class Models:
     def lift_quarantine(self, reference: Reference) -> ModelVersion:
         """Let a version serve again; return it. Raises NotFound, or BadModel for a rejected version."""
         with self._database.write() as connection:
-            _set_quarantine(connection, reference, None)
+            _set_quarantine(connection, self._project, reference, None)
+            self._record(connection, AuditAction.CHANGE, str(reference), "quarantine lifted")
         return self.get(reference)
 
     def note_provider(self, model: str, version: int, provider: str) -> None:
         """Record the execution provider with which a replica loaded a version."""
-        table = model_versions
+        table = model_versions.c
+        of_version = (table.project == self._project) & (table.name == model) & (table.version == version)
         with self._database.write() as connection:
-            connection.execute(
-                update(table).where(table.c.name == model, table.c.version == version).values(provider=provider)
-            )
+            connection.execute(update(model_versions).where(of_version).values(provider=provider))
+
+    def _record(self, connection: Connection, action: AuditAction, reference: str, detail: str = "") -> None:
+        record(connection, self._actor, action, f"models/{reference}", self._database.now(), detail)
+
+
+def _described(traffic: Traffic) -> str:
+    """Return text like `version 3`, or `versions 1: 90 %, 2: 10 %, shadow 3`."""
+    one = len(traffic.versions) == 1
+    shares = ", ".join(str(version) if one else f"{version}: {share} %" for version, share in traffic.versions.items())
+    shadow = "" if traffic.shadow is None else f", shadow {traffic.shadow}"
+    return f"{'version' if one else 'versions'} {shares}{shadow}"
 
 
 def _description(row: RowMapping) -> dict[str, Any]:
@@ -190,23 +216,25 @@ def _description(row: RowMapping) -> dict[str, Any]:
     return described
 
 
-def _set_quarantine(connection: Connection, reference: Reference, reason: str | None) -> None:
-    row = find_version(connection, MODELS, reference)
+def _set_quarantine(connection: Connection, project: str, reference: Reference, reason: str | None) -> None:
+    row = find_version(connection, project, MODELS, reference)
     manifest_of(row)  # raises BadModel
     changed = ModelManifest.model_validate(row["manifest"]).model_copy(update={"quarantined": reason})
-    change_manifest(connection, MODELS, reference, changed.model_dump(mode="json"))
+    change_manifest(connection, project, MODELS, reference, changed.model_dump(mode="json"))
 
 
-def _model(connection: Connection, name: str) -> Model:
-    created_at = connection.execute(select(models.c.created_at).where(models.c.name == name)).scalar_one_or_none()
-    columns = select(model_versions.c.version, model_versions.c.rejected).where(model_versions.c.name == name)
-    versions = connection.execute(columns.order_by(model_versions.c.version.desc())).all()
+def _model(connection: Connection, project: str, name: str) -> Model:
+    named = (models.c.project == project) & (models.c.name == name)
+    created_at = connection.execute(select(models.c.created_at).where(named)).scalar_one_or_none()
+    table = model_versions.c
+    columns = select(table.version, table.rejected).where(table.project == project, table.name == name)
+    versions = connection.execute(columns.order_by(table.version.desc())).all()
     if created_at is None or not versions:
         raise NotFound(f"there is no model {name}")
     return Model(
         name=name,
         versions=tuple(row.version for row in versions if row.rejected is None),
         rejected=tuple(row.version for row in versions if row.rejected is not None),
-        aliases=aliases_of(connection, name),
+        aliases=aliases_of(connection, project, name),
         created_at=created_at,
     )

@@ -13,7 +13,7 @@ from services.storage.tables import jobs
 PUBLISHES: Mapping[str, Family] = {"train": MODELS, "vet": MODELS, "backbone": BACKBONES}
 
 
-def require_own_name(connection: Connection, kind: str, name: str | None) -> None:
+def require_own_name(connection: Connection, project: str, kind: str, name: str | None) -> None:
     """Raise Conflict if a job of this kind would publish a model with the name of a backbone, or the reverse.
 
     The name may also be that of a job that has not ended. A model that has the name of a newer built-in backbone keeps
@@ -22,21 +22,23 @@ def require_own_name(connection: Connection, kind: str, name: str | None) -> Non
     family = PUBLISHES.get(kind)
     if family is None or name is None:
         return
-    if name in BUILT_IN and not (family is MODELS and _published(connection, MODELS, name)):
+    if name in BUILT_IN and not (family is MODELS and _published(connection, project, MODELS, name)):
         raise Conflict(f"{name} is a backbone that comes with Tidepool; choose another name")
     other = BACKBONES if family is MODELS else MODELS
     kinds = [kind for kind, published in PUBLISHES.items() if published is other]
     named = select(jobs.c.id).where(jobs.c.state.in_(LIVE), jobs.c.kind.in_(kinds), jobs.c.model == name)
-    if _published(connection, other, name) or connection.execute(named.limit(1)).first():
+    named = named.where(jobs.c.project == project).limit(1)
+    if _published(connection, project, other, name) or connection.execute(named).first():
         raise Conflict(f"{name} is a {other.noun}, and init_from takes either; choose another name")
 
 
-def require_free_name(connection: Connection, name: str) -> None:
+def require_free_name(connection: Connection, project: str, name: str) -> None:
     """Raise Conflict if a backbone would be published with the name of a model."""
-    if _published(connection, MODELS, name):
+    if _published(connection, project, MODELS, name):
         raise Conflict(f"{name} has become a model meanwhile; bring the backbone again with another name")
 
 
-def _published(connection: Connection, family: Family, name: str) -> bool:
+def _published(connection: Connection, project: str, family: Family, name: str) -> bool:
     versions = family.versions.c
-    return connection.execute(select(versions.version).where(versions.name == name).limit(1)).first() is not None
+    named = select(versions.version).where(versions.project == project, versions.name == name)
+    return connection.execute(named.limit(1)).first() is not None

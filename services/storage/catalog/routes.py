@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, RowMapping, select
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Conflict, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
@@ -18,6 +19,7 @@ class Share:
     reference: Reference
     manifest: ModelManifest
     weight: int = 100
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True)
@@ -28,24 +30,26 @@ class Route:
     shadow: Share | None = None
 
 
-def route_of(connection: Connection, reference: Reference) -> Route:
+def route_of(connection: Connection, project: str, reference: Reference) -> Route:
     """Resolve a reference to a route, without the quarantined versions of an alias.
 
     Raises NotFound, BadModel for a rejected version, or Conflict if all versions are quarantined.
     """
     if reference.alias is None:
-        return Route(_healthy(_share(find_version(connection, MODELS, reference))))
+        return Route(_healthy(_share(find_version(connection, project, MODELS, reference))))
     table = model_versions
-    of_alias = (alias_weights.c.model == reference.name) & (alias_weights.c.alias == reference.alias)
-    joined = (table.c.name == alias_weights.c.model) & (table.c.version == alias_weights.c.version)
-    query = select(table, alias_weights.c.weight).join(alias_weights, joined).where(of_alias)
-    shares = connection.execute(query.order_by(alias_weights.c.weight.desc(), table.c.version.desc())).mappings().all()
+    weights = alias_weights.c
+    of_alias = (weights.project == project) & (weights.model == reference.name) & (weights.alias == reference.alias)
+    joined = (table.c.project == weights.project) & (table.c.name == weights.model)
+    query = select(table, weights.weight).join(alias_weights, joined & (table.c.version == weights.version))
+    query = query.where(of_alias).order_by(weights.weight.desc(), table.c.version.desc())
+    shares = connection.execute(query).mappings().all()
     if not shares:
         raise NotFound(f"there is no model {reference}")
-    shadowed = (table.c.name == aliases.c.model) & (table.c.version == aliases.c.shadow)
-    query = select(table).join(aliases, shadowed)
-    query = query.where(aliases.c.model == reference.name, aliases.c.alias == reference.alias)
-    shadow = connection.execute(query).mappings().one_or_none()
+    shadowed = (table.c.project == aliases.c.project) & (table.c.name == aliases.c.model)
+    query = select(table).join(aliases, shadowed & (table.c.version == aliases.c.shadow))
+    named = (aliases.c.model == reference.name) & (aliases.c.alias == reference.alias)
+    shadow = connection.execute(query.where(aliases.c.project == project, named)).mappings().one_or_none()
     copied = None if shadow is None else _share(shadow)
     if copied is not None and copied.manifest.quarantined is not None:
         copied = None
@@ -69,4 +73,4 @@ def quarantined(reference: Reference, reason: str) -> Conflict:
 
 
 def _share(row: RowMapping, weight: int = 100) -> Share:
-    return Share(Reference(name=row["name"], version=row["version"]), manifest_of(row), weight)
+    return Share(Reference(name=row["name"], version=row["version"]), manifest_of(row), weight, row["project"])

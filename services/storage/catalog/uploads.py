@@ -1,11 +1,13 @@
 """Uploads: archives that the gateway stores, or that clients store through a presigned URL."""
 
 import uuid_utils
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
 from contract.artifacts import Bucket, ObjectRef, upload_key
+from contract.audit import AuditAction
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.references import Owner, add_references, drop_references
@@ -17,10 +19,12 @@ def new_upload_id() -> str:
 
 
 class Uploads:
-    """The uploads table; the bytes are in the object store under `upload_key(id)`."""
+    """The uploads of a project; the bytes are in the object store under `upload_key(id, project)`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
 
     def expect(
         self, upload_id: str, filename: str, size: int, sha256: str | None, once: IdempotencyKey | None = None
@@ -34,23 +38,25 @@ class Uploads:
         return upload
 
     def add(self, filename: str, ref: ObjectRef) -> Upload:
-        """Record an upload that is already in the object store under its key."""
+        """Record an upload that is already in the object store under its key; its id is the end of the key."""
         with self._database.write() as connection:
-            return self._insert(connection, ref.key, filename, ref.size, ref.sha256, complete=True)
+            upload_id = ref.key.rpartition("/")[2]
+            return self._insert(connection, upload_id, filename, ref.size, ref.sha256, complete=True)
 
     def forget(self, upload_id: str) -> None:
         """Delete the row of an upload that nothing uses."""
         with self._database.write() as connection:
-            connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+            connection.execute(delete(uploads).where(self._is(upload_id)))
             drop_references(connection, Owner.UPLOAD, upload_id)
+            record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", self._database.now())
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload; raises NotFound."""
         with self._database.read() as connection:
-            row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).mappings().one_or_none()
+            row = connection.execute(select(uploads).where(self._is(upload_id))).mappings().one_or_none()
         if row is None:
             raise NotFound("there is no such upload")
-        return Upload.model_validate(dict(row))
+        return _upload(row)
 
     def complete(self, upload_id: str, stored: ObjectRef) -> Upload:
         """Accept the object that the client stored; raises NotFound, or Invalid if its size or hash differs."""
@@ -61,22 +67,33 @@ class Uploads:
             raise Invalid("the uploaded bytes do not have the announced sha256; upload the file again")
         with self._database.write() as connection:
             values = {"complete": True, "sha256": stored.sha256}
-            row = connection.execute(update(uploads).where(uploads.c.id == upload_id).values(values).returning(uploads))
-            return Upload.model_validate(dict(row.mappings().one()))
+            accepted = update(uploads).where(self._is(upload_id)).values(values).returning(uploads)
+            return _upload(connection.execute(accepted).mappings().one())
 
     def ref(self, upload_id: str) -> ObjectRef:
         """Return the reference to the stored object; raises NotFound, or Conflict while the upload is not complete."""
         upload = self.get(upload_id)
         if not upload.complete or upload.sha256 is None:
             raise Conflict("the upload is not complete; put the file, then POST to its /complete")
-        return ObjectRef(bucket=Bucket.UPLOADS, key=upload_key(upload_id), size=upload.size, sha256=upload.sha256)
+        return ObjectRef(bucket=Bucket.UPLOADS, key=self._key(upload_id), size=upload.size, sha256=upload.sha256)
 
     def _insert(
         self, connection: Connection, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool
     ) -> Upload:
         values = {"id": upload_id, "filename": filename[:255], "size": size, "sha256": sha256, "complete": complete}
-        row = connection.execute(
-            insert(uploads).values(values | {"created_at": self._database.now()}).returning(uploads)
-        )
-        add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": upload_key(upload_id)})
-        return Upload.model_validate(dict(row.mappings().one()))
+        values |= {"project": self._project, "created_at": self._database.now()}
+        row = connection.execute(insert(uploads).values(values).returning(uploads)).mappings().one()
+        add_references(connection, Owner.UPLOAD, upload_id, {"bucket": Bucket.UPLOADS, "key": self._key(upload_id)})
+        at, name = row["created_at"], row["filename"]
+        record(connection, self._actor, AuditAction.CREATE, f"uploads/{upload_id}", at, name)
+        return _upload(row)
+
+    def _key(self, upload_id: str) -> str:
+        return upload_key(upload_id, self._project)
+
+    def _is(self, upload_id: str) -> ColumnElement[bool]:
+        return (uploads.c.project == self._project) & (uploads.c.id == upload_id)
+
+
+def _upload(row: RowMapping) -> Upload:
+    return Upload.model_validate({field: row[field] for field in Upload.model_fields})

@@ -1,10 +1,10 @@
-"""Versions of datasets, models and backbones: numbers count up and are never reused."""
+"""Versions of datasets, models and backbones in a project: numbers count up and are never reused."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, Text, cast, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import BadModel, Conflict, NotFound
@@ -12,7 +12,7 @@ from contract.jobs import LIVE, JobKind
 from contract.references import Noun, Reference, references_in
 from contract.training import ModelManifest
 from contract.variants import VariantName
-from services.storage.references import Owner, add_references, drop_references
+from services.storage.references import Owner, add_references, drop_references, owned
 from services.storage.tables import (
     alias_weights,
     backbone_versions,
@@ -40,50 +40,53 @@ MODELS = Family("model", models, model_versions, Owner.MODEL_VERSION)
 BACKBONES = Family("backbone", backbones, backbone_versions, Owner.BACKBONE_VERSION)
 
 
-def add_version(connection: Connection, family: Family, name: str, now: datetime, **values: Any) -> Reference:
+def add_version(
+    connection: Connection, project: str, family: Family, name: str, now: datetime, **values: Any
+) -> Reference:
     """Insert the next version of `name`, and `name` if it is new; register the objects that `values` refer to."""
     upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    fresh = upsert(family.names).values(name=name, last_version=0, created_at=now).on_conflict_do_nothing()
-    connection.execute(fresh)
+    fresh = upsert(family.names).values(project=project, name=name, last_version=0, created_at=now)
+    connection.execute(fresh.on_conflict_do_nothing())
     version = connection.execute(
         update(family.names)
-        .where(family.names.c.name == name)
+        .where(family.names.c.project == project, family.names.c.name == name)
         .values(last_version=family.names.c.last_version + 1)
         .returning(family.names.c.last_version)
     ).scalar_one()
-    connection.execute(insert(family.versions).values(name=name, version=version, created_at=now, **values))
+    row = {"project": project, "name": name, "version": version, "created_at": now}
+    connection.execute(insert(family.versions).values(row | values))
     reference = Reference(name=name, version=version)
-    add_references(connection, family.owner, str(reference), values)
+    add_references(connection, family.owner, owned(project, reference), values)
     return reference
 
 
-def change_manifest(connection: Connection, family: Family, reference: Reference, manifest: dict[str, Any]) -> None:
+def change_manifest(
+    connection: Connection, project: str, family: Family, reference: Reference, manifest: dict[str, Any]
+) -> None:
     """Replace the manifest of a pinned version; register the objects that it refers to."""
-    table = family.versions
-    where = (table.c.name == reference.name, table.c.version == reference.version)
-    connection.execute(update(table).where(*where).values(manifest=manifest))
-    add_references(connection, family.owner, str(reference), manifest)
+    connection.execute(update(family.versions).where(_is(family, project, reference)).values(manifest=manifest))
+    add_references(connection, family.owner, owned(project, reference), manifest)
 
 
-def delete_version(connection: Connection, family: Family, reference: Reference) -> None:
+def delete_version(connection: Connection, project: str, family: Family, reference: Reference) -> None:
     """Delete the row of a pinned version, and its references to objects."""
-    table = family.versions.c
-    connection.execute(delete(family.versions).where(table.name == reference.name, table.version == reference.version))
-    drop_references(connection, family.owner, str(reference))
+    connection.execute(delete(family.versions).where(_is(family, project, reference)))
+    drop_references(connection, family.owner, owned(project, reference))
 
 
-def find_version(connection: Connection, family: Family, reference: Reference) -> RowMapping:
+def find_version(connection: Connection, project: str, family: Family, reference: Reference) -> RowMapping:
     """Return the row of the version that a reference resolves to; raises NotFound.
 
     A bare name resolves to the newest version that was not rejected, an alias to the version with the largest weight.
     """
     table = family.versions
-    query = select(table).where(table.c.name == reference.name)
+    query = select(table).where(table.c.project == project, table.c.name == reference.name)
     if reference.version is not None:
         query = query.where(table.c.version == reference.version)
     elif reference.alias is not None and family is MODELS:
         shares = alias_weights.c
-        joined = (shares.model == table.c.name) & (shares.version == table.c.version)
+        joined = (shares.project == table.c.project) & (shares.model == table.c.name)
+        joined &= shares.version == table.c.version
         query = query.join(alias_weights, joined & (shares.alias == reference.alias)).order_by(shares.weight.desc())
     elif reference.alias is not None:
         raise NotFound(f"{family.noun}s have no aliases; write {reference.name}@ and a version number")
@@ -108,33 +111,42 @@ def manifest_of(row: RowMapping) -> ModelManifest:
 
 def set_serving(connection: Connection, row: RowMapping, variant: VariantName | None) -> None:
     """Pin the variant that serves for a model version, or none."""
-    table = model_versions.c
-    version = (table.name == row["name"]) & (table.version == row["version"])
+    version = _is(MODELS, row["project"], Reference(name=row["name"], version=row["version"]))
     connection.execute(update(model_versions).where(version).values(serving=variant))
 
 
-def versions_of(connection: Connection, family: Family, name: str) -> tuple[int, ...]:
+def versions_of(connection: Connection, project: str, family: Family, name: str) -> tuple[int, ...]:
     """Return the version numbers of a name, newest first."""
     table = family.versions
-    query = select(table.c.version).where(table.c.name == name).order_by(table.c.version.desc())
-    return tuple(connection.execute(query).scalars())
+    query = select(table.c.version).where(table.c.project == project, table.c.name == name)
+    return tuple(connection.execute(query.order_by(table.c.version.desc())).scalars())
 
 
-def names_of(connection: Connection, family: Family, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+def names_of(
+    connection: Connection, project: str, family: Family, limit: int, cursor: str | None
+) -> tuple[list[str], str | None]:
     """Return a page of names that have versions, and the cursor of the next page."""
-    names, versions = family.names.c.name, family.versions.c.name
-    query = select(names).where(names.in_(select(versions))).order_by(names).limit(limit + 1)
+    names, versions = family.names.c.name, family.versions.c
+    with_versions = names.in_(select(versions.name).where(versions.project == project))
+    query = select(names).where(family.names.c.project == project, with_versions).order_by(names).limit(limit + 1)
     if cursor is not None:
         query = query.where(names > cursor)
     page = list(connection.execute(query).scalars())
     return page[:limit], page[limit - 1] if len(page) > limit else None
 
 
-def require_unused(connection: Connection, reference: str, *nouns: Noun) -> None:
+def require_unused(connection: Connection, project: str, reference: str, *nouns: Noun) -> None:
     """Raise Conflict if the spec of a job that has not ended refers to the version (`name@version`) as one of these."""
-    live = select(jobs.c.kind, jobs.c.spec).where(jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None))
+    live = select(jobs.c.kind, jobs.c.spec).where(jobs.c.project == project, jobs.c.state.in_(LIVE))
+    live = live.where(jobs.c.parent_id.is_(None))
     mentions = live.where(cast(jobs.c.spec, Text).contains(reference, autoescape=True))  # so that few are parsed
     for kind, spec in connection.execute(mentions):
         used = references_in(JobKind(kind).definition.spec.model_validate(spec))
         if any(text == reference and noun in nouns for noun, text in used):
             raise Conflict(f"a job that has not ended uses {reference}; cancel it or wait")
+
+
+def _is(family: Family, project: str, reference: Reference) -> ColumnElement[bool]:
+    """Return the condition for the row of a pinned version."""
+    table = family.versions.c
+    return (table.project == project) & (table.name == reference.name) & (table.version == reference.version)

@@ -49,16 +49,24 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
     add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)], now)
 
 
-class Events:
-    """Reads the job_events table."""
+def record_first_state(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """Write the event of a new job, which was inserted with `last_event` 1; one statement less than `record_state`."""
+    data = {"state": row["state"], "attempt": row["attempt"]}
+    connection.execute(insert(job_events).values(job_id=row["id"], id=1, kind=EventKind.STATE, data=data, at=now))
 
-    def __init__(self, database: Database) -> None:
+
+class Events:
+    """Reads the events of a project's jobs."""
+
+    def __init__(self, database: Database, project: str) -> None:
         self._database = database
+        self._project = project
 
     def after(self, job_id: str, last: int, limit: int = 200) -> tuple[JobEvent, ...]:
         """Return at most `limit` events of a job after number `last`, in order."""
         query = (
             select(job_events)
+            .join(jobs, (jobs.c.id == job_events.c.job_id) & (jobs.c.project == self._project))
             .where(job_events.c.job_id == job_id, job_events.c.id > last)
             .order_by(job_events.c.id)
             .limit(limit)

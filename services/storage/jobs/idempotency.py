@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Invalid
 from services.storage.database import Database
 from services.storage.tables import idempotency
@@ -12,11 +13,12 @@ from services.storage.tables import idempotency
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """An Idempotency-Key of an API key (`owner`), with the SHA-256 (`digest`) of the request that it identifies."""
+    """An Idempotency-Key of an API key (`owner`) in a project, with the SHA-256 (`digest`) of its request."""
 
     owner: str
     key: str
     digest: str
+    project: str = DEFAULT_PROJECT
 
 
 def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | None:
@@ -26,7 +28,8 @@ def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | N
     """
     if once is None:
         return None
-    same_key = (idempotency.c.owner == once.owner) & (idempotency.c.key == once.key)
+    columns = idempotency.c
+    same_key = (columns.project == once.project) & (columns.owner == once.owner) & (columns.key == once.key)
     row = connection.execute(select(idempotency).where(same_key)).mappings().one_or_none()
     if row is None:
         return None
@@ -38,5 +41,5 @@ def first_answer(connection: Connection, once: IdempotencyKey | None) -> Any | N
 def remember(connection: Connection, once: IdempotencyKey | None, answer: Any, database: Database) -> None:
     """Store the first answer; of two simultaneous requests the primary key admits one, and the other gets Conflict."""
     if once is not None:
-        values = {"owner": once.owner, "key": once.key, "digest": once.digest, "answer": answer}
-        connection.execute(insert(idempotency).values(values | {"created_at": database.now()}))
+        values = vars(once) | {"answer": answer, "created_at": database.now()}
+        connection.execute(insert(idempotency).values(values))

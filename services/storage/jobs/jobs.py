@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from services.storage.access.audit import Actor, record
 from services.storage.catalog.names import require_own_name
 from services.storage.database import Database
-from services.storage.jobs.events import record_state
+from services.storage.jobs.events import record_first_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of
@@ -41,10 +43,17 @@ class JobPage(Frozen):
 
 
 class Jobs:
-    """The clients' side of the jobs table; `most_queued` limits how many jobs may wait to run, None means no limit."""
+    """The clients' side of a project's jobs.
 
-    def __init__(self, database: Database, most_queued: int | None = None) -> None:
+    `most_queued` limits how many jobs of all projects may wait to run, None means no limit.
+    """
+
+    def __init__(
+        self, database: Database, project: str, most_queued: int | None = None, actor: Actor | None = None
+    ) -> None:
         self._database = database
+        self._project = project
+        self._actor = actor
         self._most_queued = most_queued
 
     def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
@@ -79,7 +88,7 @@ class Jobs:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            row = _row(connection, job_id, lock=True)
+            row = _row(connection, self._project, job_id, lock=True)
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
             if (copy := row["retried_as"]) is not None:
@@ -93,7 +102,7 @@ class Jobs:
     def output(self, job_id: str) -> ObjectRef:
         """Return the reference to the file that a job wrote; raises NotFound, or Conflict while there is none."""
         with self._database.read() as connection:
-            row = _row(connection, job_id)
+            row = _row(connection, self._project, job_id)
         if row["output"] is None:
             raise Conflict(
                 f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has "
@@ -104,11 +113,12 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         """Return a job; raises NotFound."""
         with self._database.read() as connection:
-            return job_of(_row(connection, job_id))
+            return job_of(_row(connection, self._project, job_id))
 
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         """Return a page of at most `limit` jobs after `cursor`, newest first."""
-        query = select(jobs).where(jobs.c.parent_id.is_(None)).order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.project == self._project, jobs.c.parent_id.is_(None))
+        query = query.order_by(jobs.c.id.desc()).limit(limit + 1)
         for column, value in vars(where).items():
             if value is not None:
                 query = query.where(jobs.c[column] == value)
@@ -126,7 +136,10 @@ class Jobs:
         """
         now = self._database.now()
         with self._database.write() as connection:
-            row = _row(connection, job_id, lock=True)  # or both updates would miss a job released in between
+            detail = "keep the best model" if keep_best else ""
+            record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
+            # lock, or both updates would miss a job released in between
+            row = _row(connection, self._project, job_id, lock=True)
             if keep_best and row["kind"] != KEEPS_BEST:
                 raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
             if keep_best and _can_keep(row):
@@ -143,21 +156,24 @@ class Jobs:
             values: dict[str, Any] = {"cancel_requested": True, "progress_message": "cancelling"}
             values["cancel_requested_at"] = func.coalesce(jobs.c.cancel_requested_at, now)
             connection.execute(update(jobs).where(same_job, jobs.c.state == JobState.RUNNING).values(values))
-            return job_of(_row(connection, job_id))
+            return job_of(_row(connection, self._project, job_id))
 
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
-        require_own_name(connection, values["kind"], values["model"])
-        new = fresh(now) | values | {"progress_message": "waiting for a worker"}
+        require_own_name(connection, self._project, values["kind"], values["model"])
+        own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
+        new = fresh(now) | values | own
         row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
-        record_state(connection, row, now)
+        record_first_state(connection, row, now)
+        detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
+        record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
         return job_of(row)
 
 
-def _row(connection: Connection, job_id: str, lock: bool = False) -> RowMapping:
-    query = select(jobs).where(jobs.c.id == job_id, jobs.c.parent_id.is_(None))
+def _row(connection: Connection, project: str, job_id: str, lock: bool = False) -> RowMapping:
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.project == project, jobs.c.parent_id.is_(None))
     row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound("there is no such job")

@@ -96,6 +96,6 @@ def _progress(parent: RowMapping) -> EventDraft:
 
 
 def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime) -> dict[str, Any]:
-    inherited = ("kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
+    inherited = ("project", "kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
     values = {"parent_id": parent["id"], "part": number, "spec": spec}
     return fresh(now) | {name: parent[name] for name in inherited} | values

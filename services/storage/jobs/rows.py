@@ -19,6 +19,7 @@ def job_of(row: RowMapping) -> Job:
     error = JobError(code=row["error_code"], message=row["error_message"]) if row["error_code"] else None
     return Job(
         id=row["id"],
+        project=row["project"],
         kind=row["kind"],
         state=row["state"],
         spec=row["spec"],

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
+from contract.audit import AuditAction
 from contract.errors import Invalid, NotFound
 from contract.pools import (
     POOL_NAMES,
@@ -17,6 +18,7 @@ from contract.pools import (
     Queue,
     ScalingPolicy,
 )
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.pools.history import PoolChangePage, add_change, changes, prune
 from services.storage.pools.queues import queues
@@ -67,8 +69,9 @@ class PoolSetting:
 class Pools:
     """The pools, the history of their changes, and their queues."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, actor: Actor | None = None) -> None:
         self._database = database
+        self._actor = actor
 
     def ensure(self) -> None:
         """Create the pools that are missing."""
@@ -173,6 +176,8 @@ class Pools:
         changed = update(pools).where(pools.c.name == setting.name).values(values).returning(pools)
         after = PoolSetting.of(connection.execute(changed).mappings().one())
         add_change(connection, after.name, after.desired, reason, measured, self._database)
+        now = self._database.now()
+        record(connection, self._actor, AuditAction.CHANGE, f"pools/{after.name}", now, reason)
         return after
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
 
+from contract.access import DEFAULT_PROJECT
 from contract.usage import Purpose, Usage, UsageBy, UsageLine, Use
 from services.storage.database import Database
 from services.storage.pools.pools import PoolSetting
@@ -33,11 +34,14 @@ class UsageLedger:
                 if not connection.execute(statement.values(seconds=usage.c.seconds + spent)).rowcount:
                     connection.execute(insert(usage).values(key | {"seconds": spent}))
 
-    def sums(self, since: date, until: date, by: UsageBy, limit: int) -> Usage:
-        """Sum the usage from `since` to `until`, both included: by day, by pool, or of the costliest models or jobs."""
+    def sums(self, project: str, since: date, until: date, by: UsageBy, limit: int) -> Usage:
+        """Sum a project's usage from `since` to `until`, both included: by day or pool, or of costly models or jobs.
+
+        Idle replicas belong to no project; the default one has their lines.
+        """
         key = KEYS[by]
         columns = (key.label("key"), usage.c.purpose, usage.c.gpu)
-        seconds, days = func.sum(usage.c.seconds), usage.c.day.between(since, until)
+        seconds, days = func.sum(usage.c.seconds), usage.c.day.between(since, until) & (usage.c.project == project)
         sums = select(*columns, seconds.label("seconds")).where(days)
         if by not in WHOLE:
             costliest = select(key).where(days, key != "").group_by(key).order_by(seconds.desc(), key).limit(limit)
@@ -48,12 +52,12 @@ class UsageLedger:
         rows: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
         for row in sum_rows:
             rows[str(row.key)].append(row)
-        if by in WHOLE:
+        if by in WHOLE and project == DEFAULT_PROJECT:
             at_max = _at_max(settings, since, until, by, self._database.now())
             lines = [_whole(name, rows[name], at_max.get(name, 0.0)) for name in sorted(rows.keys() | at_max.keys())]
         else:
             parts = (_part(name, rows[name]) for name in sorted(rows))
-            lines = sorted(parts, key=lambda line: -line.jobs_s - line.online_s)
+            lines = list(parts) if by in WHOLE else sorted(parts, key=lambda line: -line.jobs_s - line.online_s)
         return Usage(since=since, until=until, by=by, items=tuple(lines))
 
 

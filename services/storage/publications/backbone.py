@@ -15,8 +15,8 @@ from services.storage.jobs.publication import Columns, Publication, register
 
 def publish(connection: Connection, job: Job, manifest: BackboneManifest, now: datetime) -> Columns:
     name = BackboneSpec.model_validate(job.spec).backbone
-    require_free_name(connection, name)
-    reference = register_backbone(connection, name, manifest, job.id, now)
+    require_free_name(connection, job.project, name)
+    reference = register_backbone(connection, job.project, name, manifest, job.id, now)
     return {"result": BackboneResult(backbone=str(reference), status="ready").model_dump(mode="json")}
 
 
@@ -25,7 +25,7 @@ def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime
     if not isinstance(error, BadModel):
         return {}
     name = BackboneSpec.model_validate(job.spec).backbone
-    reference = register_rejected_backbone(connection, name, error.message, job.id, now)
+    reference = register_rejected_backbone(connection, job.project, name, error.message, job.id, now)
     return {"result": BackboneResult(backbone=str(reference), status="rejected").model_dump(mode="json")}
 
 

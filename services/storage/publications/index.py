@@ -13,7 +13,7 @@ from services.storage.jobs.publication import Columns, Publication, register
 
 def publish(connection: Connection, job: Job, outcome: DatasetIndex, _now: datetime) -> Columns:
     dataset = IndexSpec.model_validate(job.spec).dataset
-    add_index(connection, Reference.parse(dataset), outcome)
+    add_index(connection, job.project, Reference.parse(dataset), outcome)
     result = IndexResult(dataset=dataset, indexed=outcome.indexed, missing=outcome.missing)
     return {"result": result.model_dump(mode="json")}
 

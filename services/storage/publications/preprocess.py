@@ -13,7 +13,7 @@ from services.storage.jobs.publication import Columns, Publication, register
 
 def publish(connection: Connection, job: Job, manifest: DatasetManifest, now: datetime) -> Columns:
     spec = PreprocessSpec.model_validate(job.spec)
-    reference = register_dataset(connection, spec.dataset, manifest, job.id, now)
+    reference = register_dataset(connection, job.project, spec.dataset, manifest, job.id, now)
     return {"result": PreprocessResult.of(reference, manifest).model_dump(mode="json")}
 
 

@@ -16,9 +16,9 @@ from services.storage.jobs.publication import Columns, Publication, register
 def publish(connection: Connection, job: Job, manifest: ModelManifest, now: datetime) -> Columns:
     spec = TrainSpec.model_validate(job.spec)
     if manifest.features is not None:
-        keep_features(connection, Reference.parse(spec.dataset).name, manifest.features, now)
+        keep_features(connection, job.project, Reference.parse(spec.dataset).name, manifest.features, now)
         manifest = manifest.model_copy(update={"features": None})
-    reference = register_model(connection, spec.model, manifest, job.id, now)
+    reference = register_model(connection, job.project, spec.model, manifest, job.id, now)
     return {"result": TrainResult.of(reference, manifest).model_dump(mode="json")}
 
 

@@ -14,7 +14,7 @@ from services.storage.jobs.publication import Columns, Publication, register
 
 def publish(connection: Connection, job: Job, manifest: ModelManifest, now: datetime) -> Columns:
     spec = VetSpec.model_validate(job.spec)
-    reference = register_model(connection, spec.model, manifest, job.id, now)
+    reference = register_model(connection, job.project, spec.model, manifest, job.id, now)
     return {"result": VetResult(model=str(reference), status="ready").model_dump(mode="json")}
 
 
@@ -23,7 +23,7 @@ def reject(connection: Connection, job: Job, error: TidepoolError, now: datetime
     if not isinstance(error, BadModel):
         return {}
     spec = VetSpec.model_validate(job.spec)
-    reference = register_rejected(connection, spec.model, error.message, job.id, now)
+    reference = register_rejected(connection, job.project, spec.model, error.message, job.id, now)
     return {"result": VetResult(model=str(reference), status="rejected").model_dump(mode="json")}
 
 

@@ -62,11 +62,14 @@ def _referenced(connection: Connection, keys: Collection[str]) -> set[str]:
 
 def _running(connection: Connection) -> set[str]:
     """Return the folders of the attempts that may still be writing."""
-    query = select(jobs.c.id, jobs.c.fence).where(jobs.c.state.in_(LIVE))
-    return {attempt_prefix(job_id, fence) for job_id, fence in connection.execute(query)}
+    query = select(jobs.c.id, jobs.c.fence, jobs.c.project).where(jobs.c.state.in_(LIVE))
+    return {attempt_prefix(*row) for row in connection.execute(query)}
 
 
 def _attempt_of(key: str) -> str | None:
     """Return the folder of the attempt that wrote an object, ending in '/'; None for an object of any other kind."""
     parts = key.split("/")
-    return "/".join(parts[:3]) + "/" if len(parts) > 3 and parts[1] == "attempts" else None
+    for length in (3, 4):  # of the default project, and of another one, whose name comes first
+        if len(parts) > length and parts[length - 2] == "attempts":
+            return "/".join(parts[:length]) + "/"
+    return None

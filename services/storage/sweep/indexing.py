@@ -21,19 +21,23 @@ def create_index_jobs(database: Database) -> int:
     Two processes that do this at once may create two jobs for a version, which does no harm.
     """
     with database.read() as connection:
-        specs = connection.execute(select(jobs.c.spec).where(jobs.c.kind == JobKind.INDEX)).scalars()
-        created_before = {spec["dataset"] for spec in specs}
+        specs = connection.execute(select(jobs.c.project, jobs.c.spec).where(jobs.c.kind == JobKind.INDEX))
+        created_before = {(project, spec["dataset"]) for project, spec in specs}
         table = dataset_versions.c
-        columns = select(table.name, table.version, table.manifest)
+        columns = select(table.project, table.name, table.version, table.manifest)
         rows = connection.execute(columns.where(table.manifest["index"].as_string().is_(None)))
-        versions = {f"{name}@{version}": DatasetManifest.model_validate(manifest) for name, version, manifest in rows}
+        versions = {
+            (project, f"{name}@{version}"): DatasetManifest.model_validate(manifest)
+            for project, name, version, manifest in rows
+        }
     created = [
-        reference
-        for reference, manifest in versions.items()
-        if reference not in created_before and all(warning.code != NO_INDEX for warning in manifest.warnings)
+        version
+        for version, manifest in versions.items()
+        if version not in created_before and all(warning.code != NO_INDEX for warning in manifest.warnings)
     ]
-    for reference in created:
-        Jobs(database).create(IndexRequest(kind=JobKind.INDEX, spec=IndexSpec(dataset=reference), priority=PRIORITY))
+    for project, reference in created:
+        spec = IndexSpec(dataset=reference)
+        Jobs(database, project).create(IndexRequest(kind=JobKind.INDEX, spec=spec, priority=PRIORITY))
     if created:
         log.info("dataset versions to index", count=len(created))
     return len(created)

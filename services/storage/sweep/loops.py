@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 from contract.errors import TidepoolError
 from messaging.broker import Broker, celery_app
 from messaging.settings import BrokerSettings
+from services.storage.access.audit import prune_audit
 from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 def sweep(stop: threading.Event) -> None:
     """Relay and repair until `stop` is set; an outage only delays both."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
-    reconciler, pools = Reconciler(database), Pools(database)
+    reconciler, pools, keep = Reconciler(database), Pools(database), timedelta(days=SweepSettings().audit_days)
     broker = Broker(celery_app(BrokerSettings()))
     repair_at = 0.0
     while not stop.wait(RELAY_S):
@@ -43,6 +44,7 @@ def sweep(stop: threading.Event) -> None:
                 for kind, seconds in reconciler.oldest_queued_seconds().items():
                     OLDEST.labels(kind).set(seconds)
                 pools.prune()
+                prune_audit(database, keep)
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)

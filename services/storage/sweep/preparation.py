@@ -4,10 +4,12 @@ import time
 
 import structlog
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import TidepoolError
 from contract.pools import Measured
 from services.storage.access.keys import Keys
 from services.storage.access.object_keys import hand_out_keys
+from services.storage.access.projects import Projects
 from services.storage.access.roles import ensure_roles
 from services.storage.database import Database
 from services.storage.migrate import migrate
@@ -46,7 +48,8 @@ def _prepare(database: Database, admin: AdminSettings) -> None:
     S3Objects(ObjectsSettings()).make_buckets()
     _make_pools(Pools(database))
     create_index_jobs(database)
-    Keys(database).ensure_admin(admin.admin_key.get_secret_value())
+    Projects(database).ensure_default()
+    Keys(database, DEFAULT_PROJECT).ensure_admin(admin.admin_key.get_secret_value())
     ensure_roles(database, {service: url.get_secret_value() for service, url in admin.services_database_urls.items()})
     if admin.services_folder:
         hand_out_keys(ObjectsSettings(), admin.services_folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contract.access import Scope
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.jobs import Job
 from services.storage.access.keys import Keys
 from services.storage.database import Database
@@ -50,7 +50,7 @@ def gateway(database: Database, database_url: str) -> Iterator[tuple[subprocess.
 def client(database: Database, gateway: tuple[subprocess.Popen[bytes], str]) -> Iterator[httpx.Client]:
     """A client of the gateway, once it answers."""
     process, url = gateway
-    secret = Keys(database).create("test", frozenset({Scope.READ})).secret
+    secret = Keys(database, DEFAULT_PROJECT).create("test", frozenset({Scope.READ})).secret
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {secret}"}, timeout=GRACE_S) as client:
         deadline = time.monotonic() + START_S
         while True:
@@ -66,7 +66,7 @@ def client(database: Database, gateway: tuple[subprocess.Popen[bytes], str]) -> 
 
 @pytest.fixture
 def job(database: Database) -> Job:
-    return Jobs(database).create(PREPROCESS_REQUEST)
+    return Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
 
 
 def test_sigterm_closes_open_streams_and_ends_the_process(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.database import Database
@@ -30,7 +31,7 @@ def database(migrated_url: str, clock: FakeClock) -> Iterator[Database]:
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs:
-    return Jobs(database)
+    return Jobs(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def parts(database: Database) -> Parts:
 
 @pytest.fixture
 def events(database: Database) -> Events:
-    return Events(database)
+    return Events(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture
@@ -55,9 +56,9 @@ def reconciler(database: Database) -> Reconciler:
 
 @pytest.fixture
 def datasets(database: Database) -> Datasets:
-    return Datasets(database)
+    return Datasets(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture
 def models(database: Database) -> Models:
-    return Models(database)
+    return Models(database, DEFAULT_PROJECT)

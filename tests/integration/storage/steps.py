@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.division import Division
 from contract.errors import BadArchive
@@ -40,7 +41,7 @@ def claimed(leases: Leases, kind: JobKind = JobKind.PREPROCESS) -> Claim:
 def publish_dataset(database: Database, name: str) -> Reference:
     """Publish a dataset version by a preprocessing job."""
     spec = PREPROCESS_SPEC.model_copy(update={"dataset": name})
-    Jobs(database).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
+    Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST.model_copy(update={"spec": spec}))
     leases = Leases(database)
     result = leases.finish(claimed(leases).lease, DATASET_MANIFEST).result
     assert result is not None
@@ -49,7 +50,9 @@ def publish_dataset(database: Database, name: str) -> Reference:
 
 def publish_model(database: Database, name: str) -> Reference:
     """Publish a model version by a training job."""
-    Jobs(database).create(TRAIN_REQUEST.model_copy(update={"spec": TrainSpec(dataset="pets@1", model=name)}))
+    Jobs(database, DEFAULT_PROJECT).create(
+        TRAIN_REQUEST.model_copy(update={"spec": TrainSpec(dataset="pets@1", model=name)})
+    )
     leases = Leases(database)
     result = leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST).result
     assert result is not None
@@ -58,7 +61,7 @@ def publish_model(database: Database, name: str) -> Reference:
 
 def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
     """A preprocessing job in the given state, reached by ordinary calls."""
-    jobs, leases = Jobs(database), Leases(database)
+    jobs, leases = Jobs(database, DEFAULT_PROJECT), Leases(database)
     job = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": DAY_S}))
     if state == JobState.CANCELLED:
         jobs.cancel(job.id)
@@ -78,7 +81,7 @@ def job_in(state: JobState, database: Database, clock: FakeClock) -> Job:
 
 def divided(database: Database, count: int, request: PreprocessRequest = PREPROCESS_REQUEST) -> Job:
     """A job divided into parts {"number": 0}, {"number": 1}, …; no other job may be due before it."""
-    job, leases = Jobs(database).create(request), Leases(database)
+    job, leases = Jobs(database, DEFAULT_PROJECT).create(request), Leases(database)
     division = Division(parts=tuple({"number": number} for number in range(count)))
     Parts(database).divide(claimed(leases).lease, division)
     return job

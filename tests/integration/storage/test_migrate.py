@@ -6,6 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, insert, inspect, select
 
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.errors import BadModel, Conflict
 from contract.jobs import JobKind
@@ -120,10 +121,12 @@ def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, cloc
     migrate(database)
 
     # then no row is missing, and all references are intact
-    assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == ["running", "done"]
-    assert Datasets(database).get(Reference(name="pets", version=1)).job == "done"
-    assert Models(database).route(PRODUCTION) == Route((Share(Reference(name="pets", version=1), MODEL_MANIFEST),))
-    assert Keys(database).list()[0].name == "admin"
+    assert [job.id for job in Jobs(database, DEFAULT_PROJECT).list(JobFilter(), 10).items] == ["running", "done"]
+    assert Datasets(database, DEFAULT_PROJECT).get(Reference(name="pets", version=1)).job == "done"
+    assert Models(database, DEFAULT_PROJECT).route(PRODUCTION) == Route(
+        (Share(Reference(name="pets", version=1), MODEL_MANIFEST),)
+    )
+    assert Keys(database, DEFAULT_PROJECT).list()[0].name == "admin"
     woken: list[str] = []
     Reconciler(database).relay(lambda kind, job_id: woken.append(job_id))
     assert woken == ["running"]
@@ -134,8 +137,11 @@ def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, cloc
     leases, lease = Leases(database), Lease("running", 1)
     leases.log(lease, "a line")
     leases.finish(lease, DATASET_MANIFEST)
-    assert [(event.id, event.kind) for event in Events(database).after("running", 0)] == [(1, "log"), (2, "state")]
-    assert Datasets(database).named("pets").versions == (2, 1)
+    assert [(event.id, event.kind) for event in Events(database, DEFAULT_PROJECT).after("running", 0)] == [
+        (1, "log"),
+        (2, "state"),
+    ]
+    assert Datasets(database, DEFAULT_PROJECT).named("pets").versions == (2, 1)
 
 
 def test_a_migration_registers_the_references_of_existing_rows(database_url: str) -> None:
@@ -172,10 +178,10 @@ def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database)
     # given a split alias, and versions of a model that was uploaded
     for _ in range(2):
         publish_model(database, "cnn")
-    Models(database).split_alias("cnn", "production", Traffic(versions={1: 70, 2: 30}, shadow=2))
+    Models(database, DEFAULT_PROJECT).split_alias("cnn", "production", Traffic(versions={1: 70, 2: 30}, shadow=2))
     leases = Leases(database)
     for _ in range(2):
-        Jobs(database).create(VET_REQUEST)
+        Jobs(database, DEFAULT_PROJECT).create(VET_REQUEST)
         leases.fail(claimed(leases, JobKind.VET).lease, BadModel("no ONNX model"))
 
     # when

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import JSON, Column, update
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.datasets import Shard, Split
 from contract.errors import NotFound
@@ -40,7 +41,7 @@ from tests.support.clock import FakeClock
 
 
 def test_an_upload_is_registered_until_it_is_forgotten(database: Database) -> None:
-    uploads = Uploads(database)
+    uploads = Uploads(database, DEFAULT_PROJECT)
     stored = ObjectRef(bucket=Bucket.UPLOADS, key="stored", size=1, sha256="0" * 64)
     uploads.add("pets.zip", stored)
     uploads.expect(UPLOAD.id, "pets.zip", 1, None)
@@ -62,7 +63,7 @@ def test_a_dataset_version_is_registered_until_it_is_deleted(database: Database,
     objects = {"train-images", "train-labels", "test-images", "test-labels"}
     assert owned(database, Owner.DATASET_VERSION) == {"pets@1": objects, "pets@2": objects}
 
-    Datasets(database).delete(Reference(name="pets", version=1))
+    Datasets(database, DEFAULT_PROJECT).delete(Reference(name="pets", version=1))
 
     assert owned(database, Owner.DATASET_VERSION) == {"pets@2": objects}
 
@@ -79,7 +80,7 @@ def test_a_model_version_is_registered_until_it_is_deleted(
     leases.finish(claimed(leases, job_request.kind).lease, manifest.model_copy(update={"artifact": ref("model.onnx")}))
     assert owned(database, Owner.MODEL_VERSION) == {f"{name}@1": {"model.onnx"}}
 
-    Models(database).delete(Reference(name=name, version=1))
+    Models(database, DEFAULT_PROJECT).delete(Reference(name=name, version=1))
 
     assert owned(database, Owner.MODEL_VERSION) == {}
 

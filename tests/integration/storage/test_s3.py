@@ -80,7 +80,7 @@ def test_a_presigned_url_permits_one_operation_on_one_object(objects: S3Objects,
         httpx.get(upload),
         httpx.put(download, content=b"other"),
         httpx.put(upload.replace(key, "other"), content=b"other"),
-        httpx.get(download.replace("X-Amz-Expires=3600", "X-Amz-Expires=36000")),
+        httpx.get(download.replace("X-Amz-Expires=300&", "X-Amz-Expires=36000&")),
         httpx.get(download.partition("?")[0]),
     ]
 

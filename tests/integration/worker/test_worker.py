@@ -157,8 +157,8 @@ def test_a_worker_reports_its_work_and_writes_its_usage(harness: Harness) -> Non
 
     # then its seconds are in the ledger
     today = harness.stores.database.now().date()
-    (line,) = harness.stores.ledger.sums(today - timedelta(days=1), today, UsageBy.JOB, 10).items
-    (pool,) = harness.stores.ledger.sums(today - timedelta(days=1), today, UsageBy.POOL, 10).items
+    (line,) = harness.stores.ledger.sums(DEFAULT_PROJECT, today - timedelta(days=1), today, UsageBy.JOB, 10).items
+    (pool,) = harness.stores.ledger.sums(DEFAULT_PROJECT, today - timedelta(days=1), today, UsageBy.POOL, 10).items
     assert (line.key, pool.key) == (job.id, "preprocess")
     assert 0 < line.jobs_s == pool.jobs_s < (pool.ready_s or 0)
 

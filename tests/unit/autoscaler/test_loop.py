@@ -5,6 +5,7 @@ import threading
 import pytest
 from prometheus_client import REGISTRY
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.jobs import JobKind
 from contract.pools import AutoPool, Measured, PoolName
@@ -63,7 +64,7 @@ class World:
 
     def claim(self, worker: str) -> None:
         """Let a worker claim a job."""
-        Jobs(self.database).create(TRAIN_REQUEST)
+        Jobs(self.database, DEFAULT_PROJECT).create(TRAIN_REQUEST)
         claim = Leases(self.database).claim(JobKind.TRAIN, worker)
         assert claim
         self.leases[worker] = claim.lease

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
+from contract.access import DEFAULT_PROJECT
 from messaging.redis_users import PROBE, REDIS_USERS, acl_file, password_hashes
 from services.storage.access.keys import Keys
 from services.storage.access.rights import Service
@@ -123,8 +124,8 @@ def test_the_admin_key_is_printed_and_is_one(tmp_path: Path) -> None:
 
     assert printed == (tmp_path / "init" / "TIDEPOOL_ADMIN_KEY").read_text() + "\n"
     database = Database.in_memory()
-    Keys(database).ensure_admin(printed.strip())
-    assert Keys(database).authenticate(printed.strip()).name == "admin"
+    Keys(database, DEFAULT_PROJECT).ensure_admin(printed.strip())
+    assert Keys(database, DEFAULT_PROJECT).authenticate(printed.strip()).name == "admin"
 
 
 def test_a_volume_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

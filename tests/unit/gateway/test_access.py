@@ -1,14 +1,17 @@
 """Every interface of the gateway refuses the same keys, with the same status and message."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc.aio
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.access import DEFAULT_PROJECT, Scope
-from contract.errors import NotFound
+from contract.access import DEFAULT_PROJECT, Role, Scope
+from contract.errors import Forbidden, NotFound
+from contract.projects import NewProjectRequest
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.oip.grpc import serving_grpc
@@ -16,6 +19,7 @@ from services.gateway.oip.proto import inference_pb2 as messages
 from services.gateway.oip.proto.inference_pb2_grpc import GRPCInferenceServiceStub
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.settings import GatewaySettings
+from services.storage import tables
 from services.storage.stores import Stores
 from tests.support.servers import free_port
 from tests.unit.gateway.backends import make_backends
@@ -112,6 +116,42 @@ async def test_a_caller_has_the_id_and_the_scopes_of_its_key(backends: Backends,
     assert backends.access.peek(f"Bearer {key.secret}".encode(), Scope.WRITE) is None
 
 
-def test_a_project_that_does_not_exist_has_no_stores(stores: Stores) -> None:
-    with pytest.raises(NotFound, match="there is no project 'other'"):
-        stores.of("other")
+async def test_only_a_key_of_the_instances_admin_names_another_project(backends: Backends, stores: Stores) -> None:
+    stores.projects.create(NewProjectRequest(name="lab"))
+    admin, root = (stores.keys.create("test", role).secret for role in (Role.ADMIN, Role.INSTANCE_ADMIN))
+
+    assert (await backends.access.authenticate(f"Bearer {root}", project="lab")).project == "lab"
+    assert (await backends.access.authenticate(f"Bearer {admin}", project=DEFAULT_PROJECT)).project == DEFAULT_PROJECT
+    for name in ("lab", "none"):
+        with pytest.raises(Forbidden, match="belongs to the project default; leave out the header Tidepool-Project"):
+            await backends.access.authenticate(f"Bearer {admin}", project=name)
+    with pytest.raises(NotFound, match="there is no project 'none'"):
+        await backends.access.authenticate(f"Bearer {root}", project="none")
+
+
+@pytest.mark.parametrize("ended", ["revoked", "expired"])
+@pytest.mark.parametrize("interface", [over_rest, over_the_fast_path, over_oip_http, over_the_oip_fast_path, over_grpc])
+async def test_a_key_that_another_gateway_ends_is_refused_within_a_second(
+    backends: Backends,
+    stores: Stores,
+    interface: Callable[[Backends, str | None], Awaitable[Refusal]],
+    ended: str,
+) -> None:
+    # given a key that this gateway has in its cache
+    key = stores.keys.create("predictor", frozenset({Scope.PREDICT}))
+    await warm(backends, key.secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+
+    # when it ends, and a second passes in which the key stays in use
+    if ended == "revoked":
+        stores.keys.delete(key.id)
+    else:
+        with stores.database.write() as connection:
+            connection.execute(update(tables.api_keys).values(expires_at=stores.database.now()))
+    for _ in range(10):
+        backends.access.peek(f"Bearer {key.secret}", Scope.PREDICT)
+        await asyncio.sleep(0.1)
+
+    # then
+    status, message = await interface(backends, f"Bearer {key.secret}")
+    assert status == 401
+    assert message == ("the API key is not valid" if ended == "revoked" else "the API key has expired; use a new one")

@@ -73,9 +73,15 @@ SCOPES = {
     "GET /v1/pools/{pool}/history": Scope.READ,
     "PATCH /v1/pools/{pool}": Scope.ADMIN,
     "GET /v1/usage": Scope.READ,
-    "GET /v1/keys": Scope.ADMIN,
-    "POST /v1/keys": Scope.ADMIN,
-    "DELETE /v1/keys/{key_id}": Scope.ADMIN,
+    "GET /v1/keys": Scope.MANAGE,
+    "POST /v1/keys": Scope.MANAGE,
+    "DELETE /v1/keys/{key_id}": Scope.MANAGE,
+    "GET /v1/audit": Scope.MANAGE,
+    "GET /v1/projects": Scope.READ,
+    "POST /v1/projects": Scope.ADMIN,
+    "GET /v1/projects/{name}": Scope.READ,
+    "PATCH /v1/projects/{name}": Scope.ADMIN,
+    "DELETE /v1/projects/{name}": Scope.ADMIN,
 }
 
 
@@ -94,7 +100,9 @@ def request_of(operation: str) -> httpx.Request:
     bodies = {
         "POST /v1/jobs": {"kind": "train", "spec": {"dataset": "none", "model": "none"}},
         "POST /v1/uploads": {"filename": "a.zip", "size": 1},
-        "POST /v1/keys": {"name": "a", "scopes": ["read"]},
+        "POST /v1/projects": {"name": "a"},
+        "PATCH /v1/projects/{name}": {"description": "a"},
+        "POST /v1/keys": {"name": "a", "scopes": ["manage"]},
         "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
         "PATCH /v1/pools/{pool}": {"mode": "manual", "replicas": 1},
     }

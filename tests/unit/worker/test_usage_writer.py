@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable
 from contract.usage import Purpose, UsageBy, Use
 from messaging.busy import Busy
@@ -34,11 +35,11 @@ class Replica:
         self.jobs.end(training)
 
     def written(self) -> dict[str, tuple[float, float]]:
-        items = self.ledger.sums(TODAY, TODAY, UsageBy.MODEL, 10).items
+        items = self.ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.MODEL, 10).items
         return {line.key: (line.online_s, line.jobs_s) for line in items}
 
     def ready(self) -> list[tuple[float | None, float]]:
-        items = self.ledger.sums(TODAY, TODAY, UsageBy.POOL, 10).items
+        items = self.ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.POOL, 10).items
         return [(line.ready_s, line.gpu_s) for line in items]
 
 

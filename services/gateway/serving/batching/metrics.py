@@ -37,7 +37,7 @@ class LaneMetrics:
 
     @classmethod
     def of(cls, target: Target) -> Self:
-        labels = (target.model, str(target.version))
+        labels = (target.label, str(target.version))
         queue, total, inference, size = (metric.labels(*labels) for metric in (QUEUE, TOTAL, INFERENCE, SIZE))
         return cls(queue, total, inference, size, REFUSED.labels(*labels))
 

@@ -2,12 +2,13 @@
 
 import base64
 import string
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from contract.access import ApiKey, Scope
-from contract.errors import Conflict, NotFound, Unauthenticated
+from contract.access import DEFAULT_PROJECT, SCOPES_OF, ApiKey, Caller, Role, Scope
+from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from services.storage.access.keys import Keys, new_token
 from services.storage.database import Database
 from services.storage.tables import api_keys
@@ -31,7 +32,7 @@ NO_TOKENS = [
 
 @pytest.fixture
 def keys(database: Database) -> Keys:
-    return Keys(database)
+    return Keys(database, DEFAULT_PROJECT)
 
 
 def test_a_key_is_authenticated_by_its_secret(keys: Keys) -> None:
@@ -129,3 +130,68 @@ def test_an_id_belongs_to_one_key(keys: Keys) -> None:
         keys.create("thief", frozenset(Scope), f"tp_{made.id}_" + "A" * 43)
 
     assert keys.authenticate(made.secret).name == "laptop"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_has_its_scopes(keys: Keys, role: Role) -> None:
+    made = keys.create("laptop", role)
+
+    key = keys.authenticate(made.secret)
+
+    assert (key.role, key.scopes) == (role, tuple(sorted(SCOPES_OF[role])))
+    assert all(key.allows(scope) == (scope in SCOPES_OF[role]) for scope in Scope)
+
+
+def test_a_role_gains_the_scopes_that_a_later_release_gives_it(keys: Keys, database: Database) -> None:
+    made = keys.create("laptop", Role.LABELLER)
+    with database.write() as connection:
+        connection.execute(update(api_keys).values(scopes=["read"]))  # as an earlier release stored them
+
+    assert keys.authenticate(made.secret).scopes == (Scope.PREDICT, Scope.READ, Scope.REVIEW)
+
+
+def test_a_key_is_valid_until_it_expires(keys: Keys, clock: FakeClock) -> None:
+    made = keys.create("laptop", READ, expires_at=WHEN + timedelta(seconds=10))
+
+    clock.tick(9)
+    assert keys.authenticate(made.secret).expires_at == WHEN + timedelta(seconds=10)
+    clock.tick(1)
+    with pytest.raises(Unauthenticated, match="has expired"):
+        keys.authenticate(made.secret)
+
+    # it is still listed, and a wrong secret does not learn that it has expired
+    assert [key.id for key in keys.list()] == [made.id]
+    with pytest.raises(Unauthenticated, match="is not valid"):
+        keys.authenticate(f"tp_{made.id}_" + "A" * 43)
+
+
+@pytest.mark.parametrize("days", [0, -1, 3654, 2_900_000])
+def test_a_key_must_expire_in_the_next_ten_years(keys: Keys, days: int) -> None:
+    with pytest.raises(Invalid, match="in the future, and at most ten years"):
+        keys.create("laptop", READ, expires_at=WHEN + timedelta(days=days))
+
+    assert keys.list() == ()
+
+
+def test_the_use_of_a_key_is_recorded_once_a_minute(keys: Keys, clock: FakeClock) -> None:
+    made = keys.create("laptop", READ)
+    assert made.last_used_at is None
+
+    times = []
+    for seconds in (0, 59, 1):
+        clock.tick(seconds)
+        keys.note_use(made.id)
+        times.append(keys.list()[0].last_used_at)
+
+    assert times == [WHEN, WHEN, WHEN + timedelta(seconds=60)]
+
+
+def test_a_key_is_not_revoked_by_one_with_less_rights(keys: Keys) -> None:
+    instance_admin, admin = keys.create("root", Role.INSTANCE_ADMIN), keys.create("lead", Role.ADMIN)
+
+    with pytest.raises(Forbidden, match="lacks the scope admin"):
+        keys.delete(instance_admin.id, Caller(keys.authenticate(admin.secret), DEFAULT_PROJECT))
+
+    assert keys.authenticate(instance_admin.secret).name == "root"
+    keys.delete(admin.id, Caller(keys.authenticate(instance_admin.secret), DEFAULT_PROJECT))
+    assert [key.name for key in keys.list()] == ["root"]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from contract.access import Scope
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket
 from contract.errors import BadArchive, DatabaseUnavailable
 from contract.jobs import JobKind
@@ -74,16 +74,16 @@ def refused(database: Database, statement: str) -> bool:
 def test_the_gateway_creates_keys_and_jobs_and_changes_pools(connected_as: As) -> None:
     database = connected_as("gateway")
 
-    made = Keys(database).create("laptop", READ)
-    Jobs(database).create(PREPROCESS_REQUEST)
+    made = Keys(database, DEFAULT_PROJECT).create("laptop", READ)
+    Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
     Pools(database).set_manual("trainer", 2, UNSEEN)
 
-    assert made.id in {key.id for key in Keys(database).list()}
+    assert made.id in {key.id for key in Keys(database, DEFAULT_PROJECT).list()}
 
 
 @pytest.mark.parametrize("service", WORKERS)
 def test_a_worker_claims_jobs(connected_as: As, service: str) -> None:
-    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    job = Jobs(connected_as("gateway"), DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
     leases = Leases(connected_as(service))
 
     claims = []
@@ -91,13 +91,13 @@ def test_a_worker_claims_jobs(connected_as: As, service: str) -> None:
         claims.append(claim)
     for claim in claims:
         leases.release(claim.lease)
-        Jobs(connected_as("gateway")).cancel(claim.job.id)
+        Jobs(connected_as("gateway"), DEFAULT_PROJECT).cancel(claim.job.id)
 
     assert job.id in {claim.job.id for claim in claims}
 
 
 def test_workers_register_references_that_the_sweep_reads(connected_as: As) -> None:
-    job = Jobs(connected_as("gateway")).create(TRAIN_REQUEST)
+    job = Jobs(connected_as("gateway"), DEFAULT_PROJECT).create(TRAIN_REQUEST)
     objects, leases = MemoryObjects(), Leases(connected_as("trainer"))
     lease = claimed(leases, JobKind.TRAIN).lease
     checkpoint = objects.put(Bucket.JOBS, f"{job.id}/attempts/0/checkpoint", b"x")
@@ -122,7 +122,7 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
 
 
 def test_the_sweep_repairs(connected_as: As) -> None:
-    job = Jobs(connected_as("gateway")).create(PREPROCESS_REQUEST)
+    job = Jobs(connected_as("gateway"), DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
     reconciler, woken = Reconciler(connected_as("sweep")), []
 
     reconciler.repair()

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import delete
 
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
@@ -23,7 +24,7 @@ def models(database: Database) -> Models:
     """The models table with four versions of `cnn`."""
     for _ in range(4):
         publish_model(database, "cnn")
-    return Models(database)
+    return Models(database, DEFAULT_PROJECT)
 
 
 def share(version: int, weight: int = 100) -> Share:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BadModel, Conflict, JobFailed, NotFound, TidepoolError
 from contract.jobs import Job, JobKind, JobState
 from contract.references import Reference
@@ -26,12 +27,12 @@ FIRST, SECOND = Reference(name="pet-body", version=1), Reference(name="pet-body"
 
 @pytest.fixture
 def backbones(database: Database) -> Backbones:
-    return Backbones(database)
+    return Backbones(database, DEFAULT_PROJECT)
 
 
 def brought(database: Database, error: TidepoolError | None = None) -> Job:
     """A backbone job that has succeeded, or failed with `error`."""
-    Jobs(database).create(BACKBONE_REQUEST)
+    Jobs(database, DEFAULT_PROJECT).create(BACKBONE_REQUEST)
     leases = Leases(database)
     lease = claimed(leases, JobKind.BACKBONE).lease
     return leases.fail(lease, error) if error else leases.finish(lease, BACKBONE_MANIFEST)
@@ -85,7 +86,7 @@ def test_a_backbone_in_use_is_not_deleted(database: Database, backbones: Backbon
     spec = TRAIN_SPEC.model_copy(
         update={"init_from": str(FIRST), "architecture": None, "method": None, "model": "other"}
     )
-    Jobs(database).create(TRAIN_REQUEST.model_copy(update={"spec": spec}))
+    Jobs(database, DEFAULT_PROJECT).create(TRAIN_REQUEST.model_copy(update={"spec": spec}))
 
     with pytest.raises(Conflict, match="a job that has not ended uses pet-body@1"):
         backbones.delete(FIRST)
@@ -113,11 +114,11 @@ def test_backbones_of_tidepool_cannot_be_deleted(backbones: Backbones) -> None:
 @pytest.mark.parametrize("request_", [BACKBONE_REQUEST, TRAIN_REQUEST, VET_REQUEST], ids=["backbone", "train", "vet"])
 def test_names_of_tidepools_backbones_are_reserved(database: Database, request_: object) -> None:
     with pytest.raises(Conflict, match="lite1 is a backbone that comes with Tidepool; choose another name"):
-        Jobs(database).create(named(request_, "lite1"))  # type: ignore[arg-type]
+        Jobs(database, DEFAULT_PROJECT).create(named(request_, "lite1"))  # type: ignore[arg-type]
 
 
 def test_a_model_and_a_backbone_cannot_share_a_name(database: Database) -> None:
-    jobs, leases = Jobs(database), Leases(database)
+    jobs, leases = Jobs(database, DEFAULT_PROJECT), Leases(database)
     brought(database)
     jobs.create(named(VET_REQUEST, "vit"))  # type: ignore[arg-type]
 
@@ -134,7 +135,7 @@ def test_a_model_and_a_backbone_cannot_share_a_name(database: Database) -> None:
 def test_a_name_that_becomes_a_model_first_is_not_published_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs, leases = Jobs(database), Leases(database)
+    jobs, leases = Jobs(database, DEFAULT_PROJECT), Leases(database)
     monkeypatch.setattr("services.storage.jobs.jobs.require_own_name", lambda *_: None)  # two transactions at once
     jobs.create(named(BACKBONE_REQUEST, "pet-cnn"))  # type: ignore[arg-type]
     jobs.create(TRAIN_REQUEST)

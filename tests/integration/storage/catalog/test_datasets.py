@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Dataset, DatasetVersion
 from contract.division import Division
 from contract.errors import Conflict, NotFound
@@ -19,7 +20,7 @@ from tests.support.clock import FakeClock
 
 def test_a_version_shows_its_manifest_without_references_to_objects(database: Database, datasets: Datasets) -> None:
     reference = publish_dataset(database, "pets")
-    (job,) = Jobs(database).list(JobFilter(), 10).items
+    (job,) = Jobs(database, DEFAULT_PROJECT).list(JobFilter(), 10).items
 
     version = datasets.get(reference)
 
@@ -58,7 +59,7 @@ def test_a_version_that_a_live_job_uses_cannot_be_deleted(
 ) -> None:
     # given
     publish_dataset(database, "pets")
-    jobs = Jobs(database)
+    jobs = Jobs(database, DEFAULT_PROJECT)
     job = jobs.create(request_)  # of pets@1
 
     # when
@@ -89,7 +90,7 @@ def test_a_job_that_will_publish_a_version_does_not_prevent_deletions(database: 
 def test_a_job_does_not_prevent_the_deletion_of_other_versions(database: Database, datasets: Datasets) -> None:
     for _ in range(2):
         publish_dataset(database, "pets")
-    Jobs(database).create(TRAIN_REQUEST)  # of pets@1
+    Jobs(database, DEFAULT_PROJECT).create(TRAIN_REQUEST)  # of pets@1
 
     datasets.delete(Reference(name="pets", version=2))
 
@@ -99,9 +100,9 @@ def test_a_job_does_not_prevent_the_deletion_of_other_versions(database: Databas
 def test_a_version_knows_the_models_and_predictions_that_used_it(database: Database, datasets: Datasets) -> None:
     reference, other = publish_dataset(database, "pets"), publish_dataset(database, "pets")
     model = publish_model(database, "pet-cnn")
-    job = Jobs(database).create(PREDICT_REQUEST)
+    job = Jobs(database, DEFAULT_PROJECT).create(PREDICT_REQUEST)
     Parts(database).divide(claimed(Leases(database), JobKind.PREDICT).lease, Division(parts=({"number": 0},)))
-    Jobs(database).create(
+    Jobs(database, DEFAULT_PROJECT).create(
         PREDICT_REQUEST.model_copy(update={"spec": PREDICT_SPEC.model_copy(update={"input": UploadSource(upload="u")})})
     )
 

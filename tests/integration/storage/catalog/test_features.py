@@ -1,5 +1,6 @@
 """Cached features of a dataset."""
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.references import Reference
 from contract.training import FeatureFile
@@ -16,7 +17,7 @@ def cached(name: str, key: str = "lite0") -> FeatureFile:
 
 def keep(database: Database, features: FeatureFile) -> None:
     with database.write() as connection:
-        keep_features(connection, "pets", features, database.now())
+        keep_features(connection, DEFAULT_PROJECT, "pets", features, database.now())
 
 
 def referenced(database: Database) -> set[str]:

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import delete
 
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Alias, Model, ModelVersion, Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
@@ -23,11 +24,11 @@ def models(database: Database) -> Models:
     """The models table with two versions of `cnn`."""
     for _ in range(2):
         publish_model(database, "cnn")
-    return Models(database)
+    return Models(database, DEFAULT_PROJECT)
 
 
 def test_a_version_shows_its_origin(database: Database, models: Models) -> None:
-    newest, first = Jobs(database).list(JobFilter(), 10).items
+    newest, first = Jobs(database, DEFAULT_PROJECT).list(JobFilter(), 10).items
     models.set_alias("cnn", "production", 2)
 
     version = models.get(SECOND)
@@ -198,12 +199,12 @@ def test_a_version_with_an_alias_cannot_be_deleted(models: Models) -> None:
 
 def test_a_version_that_a_batch_prediction_uses_cannot_be_deleted(database: Database, models: Models) -> None:
     spec = PREDICT_REQUEST.spec.model_copy(update={"model": "cnn@1"})
-    job = Jobs(database).create(PREDICT_REQUEST.model_copy(update={"spec": spec}))
+    job = Jobs(database, DEFAULT_PROJECT).create(PREDICT_REQUEST.model_copy(update={"spec": spec}))
     models.delete(SECOND)
     with pytest.raises(Conflict, match="a job that has not ended uses"):
         models.delete(FIRST)
 
-    Jobs(database).cancel(job.id)
+    Jobs(database, DEFAULT_PROJECT).cancel(job.id)
 
     models.delete(FIRST)
     with pytest.raises(NotFound):

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.errors import BadDataset, BadModel, NotFound, ObjectsUnavailable, TidepoolError
 from contract.jobs import Job, JobKind, JobState
@@ -24,7 +25,7 @@ FIRST, SECOND = Reference(name="pet-vit", version=1), Reference(name="pet-vit", 
 
 def vetted(database: Database, error: TidepoolError | None = None) -> Job:
     """A vetting job that has succeeded, or failed with `error`."""
-    Jobs(database).create(VET_REQUEST)
+    Jobs(database, DEFAULT_PROJECT).create(VET_REQUEST)
     leases = Leases(database)
     lease = claimed(leases, JobKind.VET).lease
     return leases.fail(lease, error) if error else leases.finish(lease, VETTED_MANIFEST)
@@ -108,7 +109,7 @@ def test_the_collector_ignores_rejected_versions(database: Database) -> None:
 
 
 def test_a_worker_of_two_kinds_claims_the_oldest_job_of_both(database: Database, leases: Leases) -> None:
-    jobs = Jobs(database)
+    jobs = Jobs(database, DEFAULT_PROJECT)
     created = [jobs.create(VET_REQUEST).id for _ in range(2)]
     kinds = {JobKind.PREDICT, JobKind.VET}
 

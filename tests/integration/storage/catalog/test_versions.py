@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import NotFound
 from contract.jobs import JobKind
 from contract.references import Reference
@@ -32,8 +33,8 @@ class Shelf:
 @pytest.fixture(params=["datasets", "models"])
 def shelf(request: pytest.FixtureRequest, database: Database) -> Shelf:
     if request.param == "datasets":
-        return Shelf(lambda name: publish_dataset(database, name), Datasets(database))
-    return Shelf(lambda name: publish_model(database, name), Models(database))
+        return Shelf(lambda name: publish_dataset(database, name), Datasets(database, DEFAULT_PROJECT))
+    return Shelf(lambda name: publish_model(database, name), Models(database, DEFAULT_PROJECT))
 
 
 def test_version_numbers_count_up_per_name(shelf: Shelf) -> None:
@@ -94,7 +95,7 @@ def test_names_are_listed_in_pages(shelf: Shelf) -> None:
 
 def test_concurrent_publications_get_different_numbers(database: Database) -> None:
     # given jobs that are about to publish under the same name
-    jobs, leases = Jobs(database), Leases(database)
+    jobs, leases = Jobs(database, DEFAULT_PROJECT), Leases(database)
     ready = []
     for request, manifest in ((PREPROCESS_REQUEST, DATASET_MANIFEST), (TRAIN_REQUEST, MODEL_MANIFEST)):
         for _ in range(4):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import Overloaded
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey
@@ -16,7 +17,7 @@ MOST = 3
 
 @pytest.fixture
 def jobs(database: Database) -> Jobs:
-    return Jobs(database, MOST)
+    return Jobs(database, DEFAULT_PROJECT, MOST)
 
 
 def test_a_full_queue_rejects_jobs(jobs: Jobs, reconciler: Reconciler) -> None:
@@ -69,6 +70,6 @@ def test_a_repeated_request_is_answered_although_the_queue_is_full(jobs: Jobs) -
 
 
 def test_without_a_limit_all_jobs_are_accepted(database: Database) -> None:
-    made = [Jobs(database).create(PREPROCESS_REQUEST).id for _ in range(2 * MOST)]
+    made = [Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST).id for _ in range(2 * MOST)]
 
-    assert [job.id for job in Jobs(database).list(JobFilter(), 10).items] == made[::-1]
+    assert [job.id for job in Jobs(database, DEFAULT_PROJECT).list(JobFilter(), 10).items] == made[::-1]

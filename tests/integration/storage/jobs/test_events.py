@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
+from contract.access import DEFAULT_PROJECT
 from contract.division import PartDone
 from contract.errors import BadArchive, DatabaseUnavailable, LeaseLost
 from contract.jobs import EventKind, JobEvent, JobKind, JobState, Progress
@@ -204,18 +205,18 @@ def lose(job_id: str, database: Database, clock: FakeClock) -> None:
 
 
 def cancel(job_id: str, database: Database, clock: FakeClock) -> None:
-    Jobs(database).cancel(job_id)
+    Jobs(database, DEFAULT_PROJECT).cancel(job_id)
 
 
 def stop(job_id: str, database: Database, clock: FakeClock) -> None:
     lease = claimed(Leases(database)).lease
-    Jobs(database).cancel(job_id)
+    Jobs(database, DEFAULT_PROJECT).cancel(job_id)
     Leases(database).cancelled(lease)
 
 
 def ignore(job_id: str, database: Database, clock: FakeClock) -> None:
     claimed(Leases(database))
-    Jobs(database).cancel(job_id)
+    Jobs(database, DEFAULT_PROJECT).cancel(job_id)
     clock.tick(CANCEL_WITHIN.total_seconds() + 1)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from contract.access import Scope
+from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.errors import BadArchive, Conflict, Invalid
 from contract.jobs import Job, JobState
@@ -98,7 +98,7 @@ def test_a_rejected_request_may_be_repeated(jobs: Jobs, leases: Leases) -> None:
 
 
 def test_a_repeated_announcement_creates_one_upload(database: Database) -> None:
-    uploads = Uploads(database)
+    uploads = Uploads(database, DEFAULT_PROJECT)
 
     first, again = (uploads.expect(new_upload_id(), "a.zip", 1, None, ONCE) for _ in range(2))
 
@@ -108,7 +108,7 @@ def test_a_repeated_announcement_creates_one_upload(database: Database) -> None:
 
 
 def test_an_unused_upload_can_be_forgotten(database: Database) -> None:
-    uploads, upload_id = Uploads(database), new_upload_id()
+    uploads, upload_id = Uploads(database, DEFAULT_PROJECT), new_upload_id()
     uploads.add("a.zip", ObjectRef(bucket=Bucket.UPLOADS, key=upload_key(upload_id), size=1, sha256="a" * 64))
 
     uploads.forget(upload_id)
@@ -119,7 +119,7 @@ def test_an_unused_upload_can_be_forgotten(database: Database) -> None:
 
 def test_the_secret_of_an_api_key_is_never_stored(database: Database) -> None:
     # given
-    keys = Keys(database)
+    keys = Keys(database, DEFAULT_PROJECT)
     made = keys.create("laptop", frozenset({Scope.READ}), once=ONCE)
 
     # when

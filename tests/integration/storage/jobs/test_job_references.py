@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.division import Division, PartDone
 from contract.errors import BadArchive, BadImage
 from contract.jobs import Job, JobKind
@@ -24,7 +25,7 @@ from tests.integration.storage.steps import claimed, owned, ref
 from tests.support.clock import FakeClock
 
 ENDS: dict[str, Callable[[Database, FakeClock, str], object]] = {
-    "cancelled": lambda database, clock, job: Jobs(database).cancel(job),
+    "cancelled": lambda database, clock, job: Jobs(database, DEFAULT_PROJECT).cancel(job),
     "expired": lambda database, clock, job: (clock.tick(3601), Reconciler(database).repair()),
     "failed": lambda database, clock, job: Leases(database).fail(
         claimed(Leases(database), JobKind.TRAIN).lease, BadArchive("the file is not a zip archive")

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.pools import AutoPool, Measured
 from contract.usage import Purpose, UsageBy, UsageLine, Use
 from services.storage.database import Database
@@ -25,7 +26,7 @@ def ledger(database: Database) -> UsageLedger:
 
 
 def lines(ledger: UsageLedger, by: UsageBy, since: date = TODAY, until: date = TODAY) -> dict[str, UsageLine]:
-    return {line.key: line for line in ledger.sums(since, until, by, 10).items}
+    return {line.key: line for line in ledger.sums(DEFAULT_PROJECT, since, until, by, 10).items}
 
 
 def test_seconds_add_up(ledger: UsageLedger) -> None:
@@ -34,7 +35,7 @@ def test_seconds_add_up(ledger: UsageLedger) -> None:
     ledger.add("trainer", False, {READY: 20.0, JOB: 15.0})
     ledger.add("trainer", False, {READY: 20.0, JOB: 20.0})
 
-    (day,) = ledger.sums(TODAY, TODAY, UsageBy.DAY, 10).items
+    (day,) = ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.DAY, 10).items
     assert day == UsageLine(key=str(TODAY), ready_s=80.0, jobs_s=35.0, online_s=4.0, gpu_s=20.0, at_max_s=0.0)
     pools = lines(ledger, UsageBy.POOL)
     assert (pools["inference"].ready_s, pools["inference"].online_s, pools["trainer"].jobs_s) == (40.0, 4.0, 35.0)
@@ -48,7 +49,7 @@ def test_the_costliest_models_and_jobs_come_first(ledger: UsageLedger) -> None:
     for number in range(4):
         ledger.add("trainer", False, {Use(Purpose.JOB, f"model-{number}", f"job-{number}"): float(number)})
 
-    usage = ledger.sums(TODAY, TODAY, UsageBy.JOB, 2)
+    usage = ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.JOB, 2)
 
     assert [line.key for line in usage.items] == ["job-3", "job-2"]
 
@@ -56,11 +57,11 @@ def test_the_costliest_models_and_jobs_come_first(ledger: UsageLedger) -> None:
 def test_a_sum_does_not_load_the_other_jobs(ledger: UsageLedger) -> None:
     # given many more jobs than the limit
     ledger.add("trainer", False, {Use(Purpose.JOB, "dog", f"job-{number}"): 1.0 + number for number in range(1000)})
-    ledger.sums(TODAY, TODAY, UsageBy.JOB, 1)  # so that one-time allocations do not count
+    ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.JOB, 1)  # so that one-time allocations do not count
 
     # when
     tracemalloc.start()
-    (line,) = ledger.sums(TODAY, TODAY, UsageBy.JOB, 1).items
+    (line,) = ledger.sums(DEFAULT_PROJECT, TODAY, TODAY, UsageBy.JOB, 1).items
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -75,7 +76,7 @@ def test_days_are_summed_separately_and_only_within_the_range(ledger: UsageLedge
         clock.tick(DAY_S)
 
     tomorrow = TODAY + timedelta(days=1)
-    lines = ledger.sums(tomorrow, tomorrow + timedelta(days=5), UsageBy.DAY, 1).items
+    lines = ledger.sums(DEFAULT_PROJECT, tomorrow, tomorrow + timedelta(days=5), UsageBy.DAY, 1).items
 
     assert [(line.key, line.ready_s) for line in lines] == [
         (str(tomorrow), 2.0),
@@ -91,7 +92,9 @@ def test_the_cost_of_static_provisioning_is_computed(ledger: UsageLedger, databa
     clock.tick(DAY_S + 3600)
 
     # when nothing was used on either day
-    by_day = ledger.sums(TODAY - timedelta(days=3), clock.now.date() + timedelta(days=3), UsageBy.DAY, 10)
+    by_day = ledger.sums(
+        DEFAULT_PROJECT, TODAY - timedelta(days=3), clock.now.date() + timedelta(days=3), UsageBy.DAY, 10
+    )
     by_pool = lines(ledger, UsageBy.POOL, TODAY, clock.now.date())
 
     # then their owner would have paid for six replicas all the time
@@ -110,5 +113,5 @@ def test_concurrent_additions_are_all_counted(ledger: UsageLedger) -> None:
 
 
 def test_the_largest_possible_dates_are_accepted(ledger: UsageLedger) -> None:
-    assert ledger.sums(date.max, date.max, UsageBy.DAY, 10).items == ()
-    assert ledger.sums(date.min, date.min, UsageBy.DAY, 10).items == ()
+    assert ledger.sums(DEFAULT_PROJECT, date.max, date.max, UsageBy.DAY, 10).items == ()
+    assert ledger.sums(DEFAULT_PROJECT, date.min, date.min, UsageBy.DAY, 10).items == ()

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, delete, func, select
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.datasets import DatasetManifest, Shard, Split
 from contract.division import Division, PartDone
@@ -104,9 +105,9 @@ def test_the_objects_of_deleted_versions_are_deleted(
     leases.finish(train, MODEL_MANIFEST.model_copy(update={"artifact": wrote(objects, train)}))
 
     # when they are deleted, one after the other
-    Models(database).delete(Reference(name="pet-cnn", version=1))
+    Models(database, DEFAULT_PROJECT).delete(Reference(name="pet-cnn", version=1))
     assert collector.collect() == 1
-    Datasets(database).delete(Reference(name="pets", version=1))
+    Datasets(database, DEFAULT_PROJECT).delete(Reference(name="pets", version=1))
     assert collector.collect() == 2
 
 

@@ -7,6 +7,7 @@ import pytest
 import redis as redis_client
 from prometheus_client import REGISTRY
 
+from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, attempt_prefix
 from contract.errors import Unauthenticated
 from contract.jobs import JobKind, JobState
@@ -69,7 +70,7 @@ def test_preparing_a_deployment_twice_is_harmless(database_url: str) -> None:
         init()
 
     database = Database.connect(database_url)
-    assert [key.name for key in Keys(database).list()] == ["admin"]
+    assert [key.name for key in Keys(database, DEFAULT_PROJECT).list()] == ["admin"]
     assert [pool.name for pool in Pools(database).list()] == list(POOL_NAMES)
     objects = S3Objects(ObjectsSettings())
     assert objects.read(objects.put(Bucket.JOBS, "x", b"hello")) == b"hello"
@@ -99,7 +100,7 @@ def test_an_invalid_admin_key_ends_init(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_sweep_sends_wake_up_messages(database: Database, queue: redis_client.Redis) -> None:
     for _ in range(2):
-        Jobs(database).create(PREPROCESS_REQUEST)
+        Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
 
     sweep(Passes(1))
 
@@ -108,7 +109,7 @@ def test_a_sweep_sends_wake_up_messages(database: Database, queue: redis_client.
 
 def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Redis) -> None:
     # given jobs of the past, by the fake clock, of which one is past its deadline
-    jobs = Jobs(database)
+    jobs = Jobs(database, DEFAULT_PROJECT)
     late = jobs.create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 60}))
     jobs.create(PREPROCESS_REQUEST)
 
@@ -144,7 +145,7 @@ def test_unreferenced_objects_are_collected(monkeypatch: pytest.MonkeyPatch, dat
     objects = S3Objects(ObjectsSettings())
     objects.make_buckets()
     objects.delete(Bucket.JOBS, "")
-    running = Jobs(database).create(PREPROCESS_REQUEST)
+    running = Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
     lease = claimed(Leases(database)).lease
     stale = objects.put(Bucket.JOBS, attempt_prefix("gone", 1) + "x", b"x")
     kept = objects.put(Bucket.JOBS, attempt_prefix(running.id, lease.fence) + "x", b"x")
@@ -167,7 +168,7 @@ def test_an_outage_delays_a_sweep(
     monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis
 ) -> None:
     # given
-    Jobs(database).create(PREPROCESS_REQUEST)
+    Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
 
     # when the database is away
     with monkeypatch.context() as outage:

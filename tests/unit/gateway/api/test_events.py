@@ -156,6 +156,28 @@ async def test_a_stream_continues_after_an_outage_of_the_database(
     assert [kind for _, kind, _ in parsed(await client.get(f"/v1/jobs/{job.id}/events"))] == LIFE
 
 
+@pytest.mark.parametrize("path", ["events", "?wait=60"])
+async def test_a_response_in_progress_ends_with_its_key(
+    client_with: Callable[..., httpx.AsyncClient], stores: Stores, job: Job, path: str
+) -> None:
+    # given a client that follows a waiting job
+    separator = "" if path.startswith("?") else "/"
+    following = asyncio.create_task(client_with(Scope.READ).get(f"/v1/jobs/{job.id}{separator}{path}"))
+    await asyncio.sleep(0.3)
+    assert not following.done()
+
+    # when another gateway revokes its key
+    (key,) = stores.keys.list()
+    await asyncio.to_thread(stores.keys.delete, key.id)
+
+    # then the response ends within a second
+    response = await asyncio.wait_for(following, 1)
+    if path == "events":
+        assert [kind for _, kind, _ in parsed(response)] == ["state"]
+    else:
+        problem(response, 401, "unauthenticated")
+
+
 async def test_an_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.get("/v1/jobs/none/events"), 404, "not_found")
 

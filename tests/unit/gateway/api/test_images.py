@@ -173,6 +173,15 @@ async def test_a_name_cannot_add_to_the_header(client: httpx.AsyncClient) -> Non
 
 
 @pytest.mark.usefixtures("pets")
+async def test_reading_an_original_is_recorded(client: httpx.AsyncClient) -> None:
+    for suffix in ("", "/thumbnail", "/original"):
+        await client.get(f"{IMAGES}/{sha256_of(DOG)}{suffix}")
+
+    (entry,) = (await client.get("/v1/audit", params={"action": "read"})).json()["items"]
+
+    assert (entry["subject"], entry["detail"]) == (f"images/{sha256_of(DOG)}", "datasets/pets@1")
+
+
 @pytest.mark.parametrize("suffix", ["", "/thumbnail", "/original"])
 async def test_an_unknown_image_or_version_is_not_found(client: httpx.AsyncClient, suffix: str) -> None:
     problem(await client.get(f"{IMAGES}/{'0' * 64}{suffix}"), 404, "not_found")

@@ -1,11 +1,13 @@
 """/v1/me and /v1/keys"""
 
+import asyncio
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from contract.access import Scope
+from contract.access import SCOPES_OF, Role, Scope
+from services.storage.stores import Stores
 from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -52,3 +54,68 @@ async def test_unknown_scopes_are_refused(client: httpx.AsyncClient, scopes: obj
     result = problem(await client.post("/v1/keys", json={"name": "laptop", "scopes": scopes}), 422, "invalid")
 
     assert result.errors[0].where.startswith("scopes")
+
+
+async def test_a_key_is_created_with_a_role(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/keys", json={"name": "lab", "role": "labeller"})
+
+    assert response.status_code == 201
+    assert (response.json()["role"], response.json()["scopes"]) == ("labeller", ["predict", "read", "review"])
+    headers = {"Authorization": f"Bearer {response.json()['secret']}"}
+    assert (await client.get("/v1/me", headers=headers)).json()["role"] == "labeller"
+    problem(await client.post("/v1/jobs/none/cancel", headers=headers), 403, "forbidden")
+
+
+@pytest.mark.parametrize("access", [{}, {"role": "viewer", "scopes": ["read"]}, {"role": "owner"}, {"role": None}])
+async def test_a_key_has_either_a_role_or_scopes(client: httpx.AsyncClient, access: dict[str, object]) -> None:
+    problem(await client.post("/v1/keys", json={"name": "laptop"} | access), 422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "expires_at", ["2000-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "soon", 1, -1e300]
+)
+async def test_an_expiry_that_no_key_can_have_is_refused(client: httpx.AsyncClient, expires_at: object) -> None:
+    body = {"name": "laptop", "role": "viewer", "expires_at": expires_at}
+
+    problem(await client.post("/v1/keys", json=body), 422, "invalid")
+
+
+async def test_an_expiry_needs_a_time_zone(client: httpx.AsyncClient) -> None:
+    body = {"name": "laptop", "role": "viewer", "expires_at": "2999-01-01T00:00:00"}
+
+    assert problem(await client.post("/v1/keys", json=body), 422, "invalid").errors[0].where == "expires_at"
+
+
+@pytest.mark.parametrize("access", [{"role": "instance-admin"}, {"scopes": ["read", "admin"]}])
+async def test_a_key_gives_no_scope_that_it_lacks(
+    client_with: Callable[..., httpx.AsyncClient], access: dict[str, object]
+) -> None:
+    admin_of_project = client_with(*SCOPES_OF[Role.ADMIN])
+
+    refused = await admin_of_project.post("/v1/keys", json={"name": "mine"} | access)
+
+    assert "lacks the scope admin" in problem(refused, 403, "forbidden").detail
+    allowed = await admin_of_project.post("/v1/keys", json={"name": "mine", "role": "admin"})
+    assert allowed.status_code == 201
+
+
+async def test_an_admin_of_a_project_does_not_revoke_the_key_of_the_instances_admin(
+    client_with: Callable[..., httpx.AsyncClient], client: httpx.AsyncClient, stores: Stores
+) -> None:
+    (root,) = stores.keys.list()
+
+    refused = await client_with(*SCOPES_OF[Role.ADMIN]).delete(f"/v1/keys/{root.id}")
+
+    assert "lacks the scope admin" in problem(refused, 403, "forbidden").detail
+    assert (await client.get("/v1/me")).status_code == 200
+
+
+async def test_keys_tell_when_they_were_last_used(client: httpx.AsyncClient) -> None:
+    await client.get("/v1/me")
+
+    for _ in range(1000):  # it is written in the background
+        last_used_at = (await client.get("/v1/keys")).json()["items"][0]["last_used_at"]
+        if last_used_at is not None:
+            break
+        await asyncio.sleep(0.01)
+    assert last_used_at is not None

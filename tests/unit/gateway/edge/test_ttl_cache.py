@@ -120,3 +120,15 @@ async def test_the_cache_holds_at_most_max_entries(read: Slow, monkeypatch: pyte
         await cache.get(key)
 
     assert [key for key in ("a", "b", "c") if cache.peek(key)] == ["c"]
+
+
+async def test_a_value_is_as_old_as_the_beginning_of_its_read(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl_cache, "TTL_S", 0.2)
+    read.unblocked.clear()
+    cache = TtlCache(read)
+    reader = asyncio.create_task(cache.get("a"))
+    await asyncio.sleep(0.3)
+
+    read.unblocked.set()
+
+    assert (await reader, cache.peek("a")) == ("a-1", None)

@@ -60,7 +60,7 @@ def test_the_provider_is_recorded_once_even_after_a_database_outage() -> None:
                 raise outages.pop()
             recorded.append((name, version, provider))
 
-    announcer = setup.ProviderAnnouncer(Catalog())  # type: ignore[arg-type]
+    announcer = setup.ProviderAnnouncer(lambda _: Catalog())  # type: ignore[arg-type,return-value]
     target = Target("tiny", 1, Artifact(bucket="jobs", key="model.onnx", size=1, sha256="0" * 64))
     for _ in range(3):
         announcer.announce(target, "CPUExecutionProvider")

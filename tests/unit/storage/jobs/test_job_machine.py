@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 from sqlalchemy import select
 
+from contract.access import DEFAULT_PROJECT
 from contract.errors import BadArchive, Corrupt, TidepoolError, WorkerLost
 from contract.jobs import EventKind, JobKind, JobState, Progress
 from contract.kinds.preprocess import PreprocessRequest
@@ -41,7 +42,7 @@ class JobMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock()
         self.database = self.opened()
-        self.jobs, self.leases = Jobs(self.database), Leases(self.database)
+        self.jobs, self.leases = Jobs(self.database, DEFAULT_PROJECT), Leases(self.database)
         self.reconciler = Reconciler(self.database)
         self.model: dict[str, ModelJob] = {}
         self.claimed: set[Lease] = set()
@@ -66,7 +67,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def each_end_has_one_event(self) -> None:
         for job in self.model.values():
-            events = Events(self.database).after(job.id, 0, limit=10_000)
+            events = Events(self.database, DEFAULT_PROJECT).after(job.id, 0, limit=10_000)
             numbers = [event.id for event in events]
             assert numbers == sorted(set(numbers))
             states = [JobState(event.data["state"]) for event in events if event.kind == EventKind.STATE]

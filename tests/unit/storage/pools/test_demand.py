@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.access import DEFAULT_PROJECT
 from contract.pools import POOL_NAMES, Measured
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging.in_memory import MemoryReports
@@ -24,7 +25,7 @@ class World:
         clock = FakeClock()
         database = Database.in_memory(clock)
         for request in (TRAIN_REQUEST, TRAIN_REQUEST, PREDICT_REQUEST):
-            Jobs(database).create(request)
+            Jobs(database, DEFAULT_PROJECT).create(request)
         clock.tick(3)
         self.reports = MemoryReports()
         self.demand = Demand(Pools(database), self.reports, lambda: 50.0)

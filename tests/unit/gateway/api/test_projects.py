@@ -1,0 +1,79 @@
+"""/v1/projects and the header Tidepool-Project"""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from contract.access import Scope
+from tests.support.problems import problem
+
+pytestmark = pytest.mark.anyio
+
+LAB = {"Tidepool-Project": "lab"}
+
+
+async def test_a_project_gets_its_first_key_from_the_instances_admin(client: httpx.AsyncClient) -> None:
+    # given a new project and a key made in it
+    created = await client.post("/v1/projects", json={"name": "lab", "description": "cats"})
+    assert (created.status_code, created.json()["description"]) == (201, "cats")
+    made = await client.post("/v1/keys", json={"name": "ann", "role": "admin"}, headers=LAB)
+    assert made.json()["project"] == "lab"
+    ann = {"Authorization": f"Bearer {made.json()['secret']}"}
+
+    # when the key uploads something
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1}, headers=ann)).json()
+
+    # then it is in the project, under a key with its name
+    assert f"/lab/{upload['id']}" in upload["url"] or upload["url"].endswith(f"lab/{upload['id']}")
+    assert (await client.post(f"/v1/uploads/{upload['id']}/complete", headers=LAB)).status_code == 404  # no file yet
+    assert [key["name"] for key in (await client.get("/v1/keys", headers=ann)).json()["items"]] == ["ann"]
+    assert [key["name"] for key in (await client.get("/v1/keys")).json()["items"]] == ["test"]
+
+    # and the key sees and names only its project
+    projects = (await client.get("/v1/projects", headers=ann)).json()["items"]
+    assert [project["name"] for project in projects] == ["lab"]
+    problem(await client.get("/v1/projects/default", headers=ann), 404, "not_found")
+    problem(await client.get("/v1/jobs", headers=ann | {"Tidepool-Project": "default"}), 403, "forbidden")
+    problem(await client.post("/v1/projects", json={"name": "x"}, headers=ann), 403, "forbidden")
+
+
+async def test_projects_are_listed_changed_and_deleted(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/projects", json={"name": "lab"})
+    problem(await client.post("/v1/projects", json={"name": "lab"}), 409, "conflict")
+
+    changed = await client.patch("/v1/projects/lab", json={"description": "dogs"})
+
+    assert changed.json()["description"] == "dogs"
+    names = [project["name"] for project in (await client.get("/v1/projects")).json()["items"]]
+    assert names == ["default", "lab"]
+    problem(await client.delete("/v1/projects/default"), 409, "conflict")
+    assert (await client.delete("/v1/projects/lab")).status_code == 204
+    problem(await client.get("/v1/projects/lab"), 404, "not_found")
+    problem(await client.get("/v1/jobs", headers=LAB), 404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["none", "", "../x", "x" * 100])
+async def test_an_unknown_project_is_not_found(client: httpx.AsyncClient, name: str) -> None:
+    problem(await client.get("/v1/jobs", headers={"Tidepool-Project": name}), 404, "not_found")
+
+
+async def test_an_idempotency_key_is_used_once_in_each_project(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/projects", json={"name": "lab"})
+    body, once = {"filename": "a.zip", "size": 1}, {"Idempotency-Key": "once"}
+
+    ids = [
+        (await client.post("/v1/uploads", json=body, headers=once | project)).json()["id"]
+        for project in ({}, LAB, {}, LAB)
+    ]
+
+    assert ids[:2] == ids[2:]
+    assert ids[0] != ids[1]
+
+
+async def test_a_key_of_another_scope_sees_its_project(client_with: Callable[..., httpx.AsyncClient]) -> None:
+    reader = client_with(Scope.READ)
+
+    assert [project["name"] for project in (await reader.get("/v1/projects")).json()["items"]] == ["default"]
+    assert (await reader.get("/v1/projects", params={"cursor": "default"})).json()["items"] == []
+    assert (await reader.get("/v1/projects/default")).status_code == 200
