@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos bench-inference bench-scaling bench-preprocess bench-training check docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos fuzz bench-inference bench-scaling bench-preprocess bench-training check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -37,6 +37,9 @@ e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engin
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
+fuzz: $(READY) ## Fuzz images, archives, tables, tensors and ONNX graphs; SECONDS=600 each, TARGETS="image graph"
+	@.venv/bin/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),600)
+
 bench-inference: $(READY) wrk ## Compare predictions with other servers; OPTIONS="--models cnn --rounds 1"
 	@.venv/bin/python -m benchmarks.inference.install
 	@.venv/bin/python -m benchmarks.inference $(OPTIONS)
@@ -55,6 +58,18 @@ check: $(READY) ## Lint, types and import rules; under a minute
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+# Offline; 20 s of CPU, so not in `check`. Entropy finds the hashes in tests, so only secrets with a form of their own are
+# looked for. Examples are excluded by their text; a new false alarm gets the comment `pragma: allowlist secret`.
+secrets: $(READY) ## Look for passwords and keys in the files that git tracks
+	@git rev-parse --git-dir >/dev/null
+	@git ls-files -z -- ':!*.lock' ':!*.svg' ':!*.zip' ':!*.png' | xargs -0 -n 300 -P 4 \
+		.venv/bin/detect-secrets-hook --no-verify --plugin tests/support/key_detector.py \
+		--disable-plugin Base64HighEntropyString --disable-plugin HexHighEntropyString --disable-plugin IPPublicDetector \
+		--exclude-secrets '^(secret|password|unused|TIDEPOOL_S3_(ACCESS|SECRET)_KEY|tp_0123abcd_A*)$$'
+
+audit: $(READY) secrets ## Compare the lock files with known vulnerabilities; needs the network
+	@.venv/bin/pip-audit --strict --disable-pip --no-deps $(addprefix --requirement ,requirements.lock docs/requirements.lock)
 
 docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and build the site strictly into build/docs
 	@.venv/bin/python docs/generate.py

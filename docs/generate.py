@@ -173,7 +173,7 @@ def _default(info: FieldInfo) -> str:
         return "required"
     if default == Path(tempfile.gettempdir()):
         return "the system's temporary folder"
-    if default in (None, "", {}):
+    if default in (None, "", {}, ()):
         return "none"
     if isinstance(default, enum.Enum):
         default = default.value
@@ -200,6 +200,8 @@ def _unit(field: str, kind: Any) -> str:
         return " or ".join(f"`{member.value}`" for member in kind)
     if typing.get_origin(kind) is dict:
         return "JSON object"
+    if typing.get_origin(kind) is tuple:
+        return "JSON list"
     units = (("_s", "seconds"), ("bytes", "bytes"), ("port", "port"), ("url", "URL"), ("endpoint", "URL"))
     for suffix, unit in units:
         if field.endswith(suffix):

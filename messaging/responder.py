@@ -19,7 +19,7 @@ from messaging.busy import Busy
 log = structlog.get_logger()
 
 LINGER_S = 0.2  # idle time before a replica sleeps again
-AWAKE_S = 0.5  # longest run, so that Celery handles remote control messages in between
+AWAKE_S = 0.5  # longest run, so that Celery handles heartbeats and SIGTERM in between
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from services.gateway.api import (
     audit,
@@ -27,6 +28,9 @@ from services.gateway.api import (
 )
 from services.gateway.dependencies import Backends
 from services.gateway.edge.body_limit import BodyLimit
+from services.gateway.edge.certificate import renewing
+from services.gateway.edge.cors import Cors
+from services.gateway.edge.headers import EncodedHeaders, SecurityHeaders
 from services.gateway.edge.last_resort import LastResort
 from services.gateway.edge.problems import add_problem_handlers, problem_schemas
 from services.gateway.edge.request_id import RequestId
@@ -44,12 +48,19 @@ Every error is `application/problem+json` with a stable `code` and a `request_id
 
 
 class Api(FastAPI):
-    """FastAPI whose OpenAPI document also has the schemas of problems."""
+    """FastAPI whose OpenAPI document also has the schemas of problems, and whose answers all have the same headers."""
 
     def openapi(self) -> dict[str, Any]:
         document = super().openapi()
         document["components"]["schemas"] |= problem_schemas()
         return document
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Add CORS and security headers to all answers, also to those of the framework's own error handler."""
+        app, settings = super().build_middleware_stack(), self.state.backends.settings
+        if settings.cors_origins:
+            app = Cors(app, settings.cors_origins)
+        return SecurityHeaders(app, https=settings.https)
 
 
 def create_app(backends: Backends) -> FastAPI:
@@ -58,7 +69,7 @@ def create_app(backends: Backends) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await backends.predictor.inference.open()
-        async with serving_grpc(backends):
+        async with serving_grpc(backends), renewing(backends.certificate):
             yield
         await backends.predictor.inference.close()
 
@@ -96,4 +107,6 @@ def create_app(backends: Backends) -> FastAPI:
 def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
     """Return the factory of connection protocols, with the fast path; for uvicorn's `http` setting."""
     shortcuts = (PredictShortcut(backends), InferShortcut(backends), SubmitShortcut(backends.submits))
-    return partial(FastPathProtocol, backends.settings.max_predict_bytes, shortcuts)
+    settings = backends.settings
+    headers = EncodedHeaders(https=settings.https, origins=settings.cors_origins)
+    return partial(FastPathProtocol, settings.max_predict_bytes, shortcuts, headers)

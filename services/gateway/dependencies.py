@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from services.gateway.edge.access import PROJECT_HEADER, Access, require
+from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.query import check_query
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
@@ -40,6 +41,11 @@ class Backends:
     def access(self) -> Access:
         """Authentication by API key."""
         return Access(self.stores.keys.authenticate, self.stores.keys.note_use, self.stores.projects.get)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """The certificate for HTTPS and gRPC, None without TLS; raises BadCertificate."""
+        return certificate_of(self.settings.tls_cert, self.settings.tls_key)
 
     @cached_property
     def submits(self) -> Submits:

@@ -1,6 +1,7 @@
 """The gateway process: its composition root."""
 
 import gc
+import sys
 
 import uvicorn
 
@@ -11,6 +12,7 @@ from messaging.settings import BrokerSettings, TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.edge.certificate import BadCertificate
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
@@ -27,19 +29,25 @@ def main() -> None:
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)
+    certificate = backends.certificate
     app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # otherwise each full collection scans the whole application, for 80 ms
     uvicorn.run(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called
+        loop="services.gateway.edge.certificate:HandshakeLoop",
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,  # the request-id middleware logs each request
         server_header=False,
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         timeout_graceful_shutdown=20,
     )
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BadCertificate as error:
+        sys.exit(str(error))

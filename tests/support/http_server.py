@@ -1,5 +1,6 @@
 """A small HTTP server on loopback for tests."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +25,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(handler: type[Handler]) -> Iterator[int]:
-    """Serve during the block; yields the port."""
+def answering(handler: type[Handler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve during the block, over HTTPS if there is a context; yields the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
     try:

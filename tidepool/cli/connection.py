@@ -24,4 +24,5 @@ def connect(home: Home) -> Client:
         raise UserFacingError(
             f"No stack is running in {home.path}. Start it with `tidepool up`, or set {URL} and {KEY}."
         )
-    return Client(StackPlan.load(home.plan_file).url, home.key_file.read_text().strip())
+    plan = StackPlan.load(home.plan_file)
+    return Client(plan.url, home.key_file.read_text().strip(), verify=plan.trust())

@@ -1,6 +1,7 @@
 """The Python client of the REST API."""
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +40,21 @@ class ImagePrediction(Frozen):
 
 
 class Client:
-    """Every method raises ApiError if the request fails."""
+    """Every method raises ApiError if the request fails.
 
-    def __init__(self, url: str, key: str, *, transport: httpx.BaseTransport | None = None) -> None:
-        self._transport = Transport(url, key, transport)
+    For `https://…`, the CAs are those of the package certifi, or those in the file that SSL_CERT_FILE names.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        """`verify` is httpx's: a context that says which certificates to trust."""
+        self._transport = Transport(url, key, transport, verify)
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +179,11 @@ class Client:
         """Let this variant of a version answer."""
         path = f"/v1/models/{name}/versions/{version}/variants/{variant}/serving"
         return ModelVersion.model_validate(self._transport.call("PUT", path))
+
+    def lift_quarantine(self, name: str, version: int) -> ModelVersion:
+        """Let a version serve again that was quarantined because its runs took too long."""
+        path = f"/v1/models/{name}/versions/{version}/quarantine"
+        return ModelVersion.model_validate(self._transport.call("DELETE", path))
 
     def unpin_variant(self, name: str, version: int, variant: VariantName) -> ModelVersion:
         """Let the variant answer again that training chose."""

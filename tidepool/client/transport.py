@@ -1,6 +1,7 @@
 """HTTP for the client: authentication, retries, problem details as exceptions, event streams and upload progress."""
 
 import io
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,12 +22,15 @@ OnBytes = Callable[[int, int], None]  # bytes sent, total bytes
 
 
 class Transport:
-    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, key: str, transport: httpx.BaseTransport | None = None, verify: ssl.SSLContext | bool = True
+    ) -> None:
         self._http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=TIMEOUT,
             transport=transport,
+            verify=verify,
             mounts=dict.fromkeys(LOOPBACK),
         )
 
@@ -97,6 +101,11 @@ class Transport:
 
     def _unreachable(self, error: httpx.HTTPError) -> ApiError:
         message = f"{self._http.base_url} does not answer: {type(error).__name__}"
+        if (reason := _untrusted(error)) is not None:
+            message = (
+                f"The certificate of {self._http.base_url} is not trusted here: {reason}. If a CA of your own made it, "
+                "set SSL_CERT_FILE to the PEM file of that CA."
+            )
         return ApiError(status=0, code="unreachable", message=message)
 
 
@@ -118,6 +127,15 @@ def _pause(response: httpx.Response) -> float | None:
     """Return the seconds to wait before a retry, None if the request must not be retried."""
     seconds = response.headers.get("Retry-After", "")
     return min(float(seconds), MAX_PAUSE_S) if response.status_code in RETRYABLE and seconds.isdecimal() else None
+
+
+def _untrusted(error: BaseException | None) -> str | None:
+    """Return why a server's certificate was refused, None if that is not the cause of the error."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _error(response: httpx.Response) -> ApiError:

@@ -19,10 +19,11 @@ from tidepool.demo.summary import print_summary
 from tidepool.demo.workflow import Step, run_workflow
 from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, UserFacingError
 from tidepool.stack.blueprint import draw_plan
+from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.files import last_lines
 from tidepool.stack.home import Home
-from tidepool.stack.ports import HOST, free_ports
+from tidepool.stack.ports import free_ports
 from tidepool.stack.stack import TAIL, Stack
 from tidepool.stack.status import status_of
 
@@ -46,12 +47,12 @@ def run_demo(console: Console, *, archives: Mapping[Path, Mapping[str, Any]], fo
         console.print(f"A stack is running in {home.path}; the demo needs another folder.")
         return False
     (port,) = free_ports(1)
-    url = f"http://{HOST}:{port}"
     try:
         with _stack(home, keep=keep):
             with ProgressDisplay(console) as display, display.step(Step.START) as update:
                 Stack(home).up(lambda: draw_plan(home, port), lambda reports: update(*_readiness(reports)))
-            with Client(url, admin_key(home)) as client:
+            plan = StackPlan.load(home.plan_file)
+            with Client(plan.url, admin_key(home), verify=plan.trust()) as client:
                 for archive, recipe in archives.items():
                     _run(console, client, archive, recipe)
     except UserFacingError as error:
@@ -61,7 +62,7 @@ def run_demo(console: Console, *, archives: Mapping[Path, Mapping[str, Any]], fo
         if not folder:
             shutil.rmtree(home.path)
         raise
-    _print_next_steps(console, home, url, keep=keep)
+    _print_next_steps(console, home, plan.url, keep=keep)
     if not (keep or folder):
         shutil.rmtree(home.path)
     return True

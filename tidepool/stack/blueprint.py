@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from tidepool.errors import StackFailed
 from tidepool.stack.broker import broker
@@ -14,6 +15,7 @@ from tidepool.stack.services import WORKERS, Services
 from tidepool.stack.shared_files import load_desired, save_desired
 
 PORT_VARIABLE = "TIDEPOOL_PORT"
+CERTIFICATE_VARIABLE = "TIDEPOOL_TLS_CERT"
 DEFAULT_PORT = 8080
 REPLICAS_VARIABLE = "TIDEPOOL_MAX_REPLICAS"
 MOST_REPLICAS = 64
@@ -39,9 +41,12 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
     redis_port, s3_port, *ports = free_ports(5 + most * len(WORKERS), exclude=port)
     storage_port, autoscaler_port, gateway_port, *worker_ports = ports
     services = Services(home, credentials, redis_port=redis_port, s3_port=s3_port)
+    certificate = os.environ.get(CERTIFICATE_VARIABLE)
+    url = f"{'https' if certificate else 'http'}://{HOST}:{port}"
     workers = ((role, index + 1) for role in WORKERS for index in range(most))
     return StackPlan(
-        url=f"http://{HOST}:{port}",
+        url=url,
+        certificate=Path(certificate).absolute() if certificate else None,
         components=(
             broker(home, credentials, redis_port, stage=SERVERS),
             object_store(home, credentials, s3_port, stage=SERVERS),
@@ -52,7 +57,7 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
                 services.worker(role, index, metrics_port, stage=BACKENDS)
                 for (role, index), metrics_port in zip(workers, worker_ports, strict=True)
             ),
-            services.gateway(port, gateway_port, most_replicas=most, stage=GATEWAY),
+            services.gateway(url, port, gateway_port, most_replicas=most, stage=GATEWAY),
         ),
     )
 

@@ -1,11 +1,13 @@
 """A stack's components and plan, as data that can be written to a file."""
 
+import ssl
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field
 
 from contract.base import Frozen, Positive, Whole
+from tidepool.errors import UserFacingError
 from tidepool.stack.files import write_private
 
 
@@ -37,6 +39,7 @@ class StackPlan(Frozen):
 
     url: str
     components: tuple[Component, ...]
+    certificate: Path | None = Field(default=None, description="PEM file with the certificate of an `https://` URL.")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -44,6 +47,21 @@ class StackPlan(Frozen):
 
     def save(self, path: Path) -> None:
         write_private(path, self.model_dump_json())
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """Return what a client of the API has to trust, for httpx; raises UserFacingError.
+
+        With TLS, it is the certificate itself, whatever its names are: the API listens on the loopback address.
+        """
+        if self.certificate is None:
+            return True
+        try:
+            context = ssl.create_default_context(cafile=self.certificate)
+        except OSError as error:
+            raise UserFacingError(f"The stack's certificate {self.certificate} cannot be read.") from error
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
 
     def stages(self) -> list[list[Component]]:
         """Return the components by stage, in the order in which they start."""

@@ -1,7 +1,7 @@
 """One request of the fast path on its connection, and the answer to it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -24,10 +24,11 @@ class Exchange:
     one of them has changed.
     """
 
-    __slots__ = ("_call", "_connection", "_leave", "_since", "body", "disconnected", "keep_alive", "more_body",
-                 "request_id", "response_complete")  # fmt: skip
+    __slots__ = ("_call", "_common", "_connection", "_leave", "_since", "body", "disconnected", "keep_alive",
+                 "more_body", "request_id", "response_complete")  # fmt: skip
 
-    def __init__(self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int) -> None:
+    def __init__(self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int, common: bytes) -> None:
+        """`common` are the encoded headers of every answer; `length` is the body's."""
         self.body: bytes | bytearray = b"" if length <= LARGE else bytearray()
         self.more_body = True
         self.keep_alive: bool = connection.parser.should_keep_alive()
@@ -36,6 +37,7 @@ class Exchange:
         self.request_id = request_id
         self._connection = connection
         self._call = call
+        self._common = common
         self._leave: Callable[[], None] | None = None
         self._since = time.perf_counter()
 
@@ -80,13 +82,10 @@ class Exchange:
 
     def _write(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         connection = self._connection
-        parts = [STATUS_LINE[status]]
-        for name, value in (*connection.server_state.default_headers, *headers):
-            parts += (name, b": ", value, b"\r\n")
+        headers = [*connection.server_state.default_headers, *headers]
         if not self.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"x-request-id: ", self.request_id.encode(), b"\r\n\r\n", body)
-        connection.transport.write(b"".join(parts))
+            headers.append((b"connection", b"close"))
+        connection.transport.write(encode_answer(status, headers, self._common, self.request_id, body))
         self._end(status)
         if not self.keep_alive:
             connection.transport.close()
@@ -100,3 +99,14 @@ class Exchange:
     def _end(self, status: int) -> None:
         self.response_complete = True
         record("POST", self._call.route, status, time.perf_counter() - self._since)
+
+
+def encode_answer(
+    status: int, headers: Iterable[tuple[bytes, bytes]], common: bytes, request_id: str, body: bytes
+) -> bytes:
+    """Return an answer as it is written to a connection; `common` are headers that are encoded already."""
+    parts = [STATUS_LINE[status], common]
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    parts += (b"x-request-id: ", request_id.encode(), b"\r\n\r\n", body)
+    return b"".join(parts)

@@ -4,9 +4,12 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from contract.errors import Malformed
 from services.gateway.edge import access
-from services.gateway.edge.request_id import request_id_of
-from services.gateway.fast_path.exchange import Exchange
+from services.gateway.edge.headers import EncodedHeaders
+from services.gateway.edge.problems import answer
+from services.gateway.edge.request_id import named, request_id_of
+from services.gateway.fast_path.exchange import Exchange, encode_answer
 from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
 
 PROJECT_HEADER = access.PROJECT_HEADER.lower().encode()
@@ -19,11 +22,14 @@ class FastPathProtocol(HttpToolsProtocol):
     endpoints alone decide about errors.
     """
 
-    def __init__(self, max_body: int, shortcuts: tuple[Shortcut, ...], **arguments: Any) -> None:
+    def __init__(
+        self, max_body: int, shortcuts: tuple[Shortcut, ...], answer_headers: EncodedHeaders, **arguments: Any
+    ) -> None:
         """Shortcuts get bodies of at most `max_body` bytes; `arguments` are uvicorn's."""
         super().__init__(**arguments)
         self._max_body = max_body
         self._shortcuts = shortcuts
+        self._answer_headers = answer_headers
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -37,7 +43,18 @@ class FastPathProtocol(HttpToolsProtocol):
             self._pass_on()
             return
         request_id, length = request_id_of(headers.get(b"x-request-id")), int(headers[b"content-length"])
-        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length))
+        common = self._answer_headers.of(headers.get(b"origin"))
+        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, common))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are not HTTP as a problem, with the headers of every answer, and close the connection."""
+        request_id = request_id_of(None)
+        with named(request_id):
+            problem = answer(400, Malformed.code, "the bytes are not an HTTP request")
+        headers = (*self.server_state.default_headers, *problem.raw_headers, (b"connection", b"close"))
+        common = self._answer_headers.of(None)
+        self.transport.write(encode_answer(400, headers, common, request_id, bytes(problem.body)))
+        self.transport.close()
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import grpc.aio
 import structlog
 
 from contract.errors import Invalid
 from services.gateway.dependencies import Backends
+from services.gateway.edge.certificate import Certificate
 from services.gateway.oip.grpc_codec import decode, encode
 from services.gateway.oip.guard import Guard, current_project
 from services.gateway.oip.proto import inference_pb2 as messages
@@ -112,13 +114,33 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
     ]
     server = grpc.aio.server(interceptors=[Guard(backends.access)], options=limits)
     add_GRPCInferenceServiceServicer_to_server(InferenceService(backends.plane), server)  # type: ignore[no-untyped-call]
-    server.add_insecure_port(f"{backends.settings.host}:{port}")
+    address, certificate = f"{backends.settings.host}:{port}", backends.certificate
+    if certificate is None:
+        server.add_insecure_port(address)
+    else:
+        server.add_secure_port(address, _credentials(certificate))
     await server.start()
     log.info("gRPC server started", port=port)
     try:
         yield
     finally:
         await server.stop(GRACE_S)
+
+
+def _credentials(certificate: Certificate) -> Any:
+    """Return credentials that follow the renewals of a certificate."""
+    served = certificate.pem
+
+    def configuration() -> Any:
+        nonlocal served
+        served = certificate.pem
+        cert, key = served
+        return grpc.ssl_server_certificate_configuration([(key, cert)])
+
+    def renewed() -> Any | None:  # called for each connection, in a thread of gRPC
+        return None if certificate.pem is served else configuration()
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), renewed)
 
 
 def _described(tensors: Iterable[ServedTensor]) -> list[Tensor]:

@@ -1,9 +1,11 @@
 """The probe of the containers tells a service that is ready from one that is not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tests.support.deployment import script
 from tests.support.http_server import Handler, answering
 from tests.support.servers import free_port
@@ -32,3 +34,14 @@ def test_unavailable(port: str) -> None:
 
 def test_nobody_there() -> None:
     assert script("answers", str(free_port()), "/ready").returncode != 0
+
+
+def test_a_gateway_with_a_certificate_is_probed_by_https(tmp_path: Path) -> None:
+    issued = Authority(tmp_path).issue()
+    with answering(OnlyReady, issued.server_context) as port, answering(OnlyReady) as metrics_port:
+        variables = issued.settings | {"TIDEPOOL_PORT": str(port)}
+
+        assert script("answers", str(port), "/ready", **variables).returncode == 0
+        assert script("answers", str(port), "/other", **variables).returncode != 0
+        assert script("answers", str(metrics_port), "/ready", **variables).returncode == 0
+        assert script("answers", str(port), "/ready", TIDEPOOL_TLS_CERT="").returncode != 0

@@ -1,12 +1,14 @@
 """What `docker compose up` starts: closed but for the gateway, and nobody holds more than they need."""
 
+import hashlib
 import re
 from typing import Any
 
 import pytest
 
+from services.gateway.settings import GatewaySettings
 from services.storage.access.rights import OBJECTS
-from tests.support.deployment import SERVICES, compose
+from tests.support.deployment import ROOT, SERVICES, compose
 from worker.watch import DRAIN_GRACE_S
 
 ALL = compose()["services"]
@@ -92,6 +94,13 @@ def test_images_of_others_are_pinned() -> None:
     assert [image for image in pulled.values() if ":" not in image or image.endswith(":latest")] == []
 
 
+def test_redis_is_started_anew_when_the_rights_of_its_users_change() -> None:
+    """Compose does so when a label changes; Redis reads the file only when it starts."""
+    users = (ROOT / "deploy" / "redis" / "users.acl").read_bytes()
+
+    assert ALL["redis"]["labels"] == {"tidepool.users": hashlib.sha256(users).hexdigest()[:12]}
+
+
 def test_the_gpu_variant_changes_images_and_reservations_only() -> None:
     changed: dict[str, Any] = compose("compose.gpu.yml")["services"]
 
@@ -100,6 +109,32 @@ def test_the_gpu_variant_changes_images_and_reservations_only() -> None:
         (device,) = service["deploy"]["resources"]["reservations"]["devices"]
         assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
         assert service["image"] == f"tidepool-{name}-gpu:dev"
+
+
+def test_the_tls_overlay_adds_a_proxy_that_sees_only_the_gateway() -> None:
+    overlay = compose("compose.tls.yml")
+    caddy = overlay["services"]["caddy"]
+
+    assert set(overlay["services"]) == {"caddy", "gateway"}
+    assert caddy["read_only"] is True
+    assert (caddy["cap_drop"], caddy["cap_add"]) == (["ALL"], ["NET_BIND_SERVICE"])
+    assert "no-new-privileges:true" in caddy["security_opt"]
+    assert set(caddy["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert caddy["networks"] == ["edge"]
+    assert caddy["ports"] == ["80:80", "443:443", "443:443/udp"]
+    assert [volume for volume in caddy["volumes"] if volume.startswith("secrets-")] == []
+    assert re.fullmatch(r"caddy:\d+\.\d+", caddy["image"])
+
+
+def test_the_tls_overlay_and_the_caddyfile_name_the_same_ports_and_limits() -> None:
+    overlay = compose("compose.tls.yml")["services"]
+    caddyfile = (ROOT / "deploy" / "caddy" / "Caddyfile").read_text()
+    limit = str(GatewaySettings.model_fields["max_upload_bytes"].default)
+
+    assert f"reverse_proxy gateway:{ALL['gateway']['environment']['TIDEPOOL_PORT']} " in caddyfile
+    assert f"h2c://gateway:{overlay['gateway']['environment']['TIDEPOOL_GRPC_PORT']}\n" in caddyfile
+    assert {service["environment"]["TIDEPOOL_MAX_UPLOAD_BYTES"] for service in overlay.values()} == {limit}
+    assert f"{{$TIDEPOOL_MAX_UPLOAD_BYTES:{limit}}}" in caddyfile
 
 
 def _volumes(name: str) -> list[str]:

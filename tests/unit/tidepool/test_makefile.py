@@ -1,6 +1,7 @@
 """The Makefile lists its targets and refuses a Python that is too old."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +22,8 @@ def test_help_is_the_default_target_and_lists_every_target() -> None:
         "chaos",
         "bench-inference",
         "check",
+        "secrets",
+        "audit",
         "up",
         "down",
         "status",
@@ -41,3 +44,18 @@ def test_an_old_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "needs Python 3.11 or newer" in result.stdout
     assert not (tmp_path / ".venv").exists()
+
+
+def test_a_committed_secret_is_found(tmp_path: Path) -> None:
+    detector = ROOT / "tests" / "support" / "key_detector.py"
+    (tmp_path / "harmless.py").write_text('key = "tp_0123abcd"\nurl = "https://example.com"\n')
+    (tmp_path / "own.py").write_text('key = "tp_' + "89abcdef" + "_" + "Zk3" * 14 + 'q"\n')
+    (tmp_path / "aws.txt").write_text("AKIA" + "Q3EGRIVTKPWU7XNM\n")
+    (tmp_path / "key.pem").write_text("-----BEGIN " + "RSA PRIVATE KEY-----\n")
+
+    found = {}
+    for file in sorted(tmp_path.iterdir()):
+        command = [Path(sys.executable).parent / "detect-secrets-hook", "--no-verify", "--plugin", detector, file]
+        found[file.name] = subprocess.run(command, capture_output=True, check=False).returncode
+
+    assert found == {"aws.txt": 1, "harmless.py": 0, "key.pem": 1, "own.py": 1}

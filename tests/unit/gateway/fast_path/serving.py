@@ -1,6 +1,7 @@
 """The gateway's connections on a real socket, in the event loop of the test."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,16 +15,24 @@ from services.gateway.serving.predictor import ModelQuery
 
 
 @asynccontextmanager
-async def serving(app: Any, protocol: Callable[..., asyncio.Protocol]) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve an application over connections made by `protocol`; yields a client."""
+async def serving(
+    app: Any, protocol: Callable[..., asyncio.Protocol], tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve an application over connections made by `protocol`; yields a client.
+
+    `tls` are the contexts of the server and of the client, for HTTPS.
+    """
+    server_context, client_context = tls or (None, None)
+    scheme = "http" if tls is None else "https"
     config, state = uvicorn.Config(app, lifespan="off", log_config=None), ServerState()
 
     def connect() -> asyncio.Protocol:
         return protocol(config=config, server_state=state, app_state={})
 
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, ssl=server_context)
     host, port = server.sockets[0].getsockname()
-    async with server, httpx.AsyncClient(base_url=f"http://{host}:{port}") as client:
+    verify = True if client_context is None else client_context
+    async with server, httpx.AsyncClient(base_url=f"{scheme}://{host}:{port}", verify=verify) as client:
         yield client
 
 

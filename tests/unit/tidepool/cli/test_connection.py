@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import Authority
 from tidepool.cli.connection import connect
 from tidepool.errors import UserFacingError
 from tidepool.stack.components import StackPlan
@@ -36,6 +37,15 @@ def test_the_default_is_the_stack_in_the_home(home: Home) -> None:
     home.key_file.write_text("tp_secret\n")
 
     assert address_of(home) == ("http://127.0.0.1:8123", "Bearer tp_secret")
+
+
+def test_a_stack_with_a_certificate_is_reached_by_https(home: Home, tmp_path: Path) -> None:
+    home.create()
+    certificate = Authority(tmp_path).issue().cert
+    StackPlan(url="https://127.0.0.1:8123", components=(), certificate=certificate).save(home.plan_file)
+    home.key_file.write_text("tp_secret\n")
+
+    assert address_of(home) == ("https://127.0.0.1:8123", "Bearer tp_secret")
 
 
 def test_the_environment_names_another_deployment(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 from collections.abc import Iterable
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.certificates import Authority
+from tests.support.http_server import Handler, answering
 from tidepool.client.transport import RETRIES, Transport
 from tidepool.errors import ApiError
 
@@ -80,3 +83,20 @@ def test_a_failed_connection_becomes_an_error() -> None:
     with pytest.raises(ApiError, match="does not answer") as caught:
         Transport("http://tidepool", "tp_key", httpx.MockTransport(refuse)).call("GET", "/v1/me")
     assert caught.value.code == "unreachable"
+
+
+def test_a_certificate_that_is_not_trusted_is_reported_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Me(Handler):
+        def do_GET(self) -> None:
+            self.answer(200, b"{}")
+
+    authority = Authority(tmp_path)
+    with answering(Me, authority.issue().server_context) as port:
+        transport = Transport(f"https://127.0.0.1:{port}", "tp_key")
+        with pytest.raises(ApiError, match=r"is not trusted here: .*certificate.* set SSL_CERT_FILE to the PEM file"):
+            transport.call("GET", "/v1/me")
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        assert Transport(f"https://127.0.0.1:{port}", "tp_key").call("GET", "/v1/me") == {}

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.certificates import Authority
 from tidepool.errors import StackFailed
 from tidepool.stack.blueprint import configured_port, draw_plan, most_replicas
 from tidepool.stack.home import Home
@@ -106,6 +107,16 @@ def test_only_init_gets_the_admin_key(home: Home, port: int) -> None:
     assert with_key == ["init"]
 
 
+def test_every_service_has_its_own_user_of_the_broker(home: Home, port: int) -> None:
+    users = {
+        component.role: urlsplit(component.environment.get("TIDEPOOL_BROKER_URL", "")).username
+        for component in draw_plan(home, port).components
+    }
+    own = {"gateway": "gateway", "storage": "sweep", "autoscaler": "autoscaler"}
+    workers = {role: role for role in ("preprocess", "trainer", "inference")}
+    assert users == own | workers | dict.fromkeys(("redis", "s3", "init"))
+
+
 def test_no_command_line_contains_a_secret(home: Home, port: int) -> None:
     plan = draw_plan(home, port)
     commands = " ".join(" ".join(component.command) for component in plan.components)
@@ -153,3 +164,19 @@ def test_an_invalid_number_of_replicas_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TIDEPOOL_MAX_REPLICAS", text)
     with pytest.raises(StackFailed, match="from 1 to 64"):
         most_replicas()
+
+
+@pytest.mark.usefixtures("at_most_three")
+def test_with_a_certificate_the_api_is_served_by_https(
+    home: Home, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = Authority(tmp_path).issue()
+    for name, value in issued.settings.items():
+        monkeypatch.setenv(name, value)
+
+    plan = draw_plan(home, port)
+
+    assert (plan.url, plan.certificate) == (f"https://127.0.0.1:{port}", issued.cert)
+    (gateway,) = (component for component in plan.components if component.role == "gateway")
+    assert gateway.probe == f"https://127.0.0.1:{port}/readyz"
+    assert gateway.environment.items() >= issued.settings.items()

@@ -1,6 +1,20 @@
+import ssl
 from pathlib import Path
 
+import httpx
+import pytest
+
+from tests.support.certificates import Authority
+from tests.support.http_server import Handler, answering
+from tidepool.errors import UserFacingError
 from tidepool.stack.components import Component, StackPlan
+
+
+class Found(Handler):
+    """Answers 200."""
+
+    def do_GET(self) -> None:
+        self.answer(200)
 
 
 def component(role: str, stage: int, **fields: object) -> Component:
@@ -27,3 +41,27 @@ def test_a_saved_plan_is_private_and_loads_unchanged(tmp_path: Path) -> None:
     plan.save(tmp_path / "plan")
     assert StackPlan.load(tmp_path / "plan") == plan
     assert (tmp_path / "plan").stat().st_mode & 0o777 == 0o600
+
+
+def test_clients_of_a_stack_trust_its_certificate_and_no_other(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued, other = authority.issue(), Authority(tmp_path / "other").issue()
+    plan = StackPlan(url="https://127.0.0.1:1", components=(), certificate=issued.cert)
+    context = plan.trust()
+    assert isinstance(context, ssl.SSLContext)
+
+    with answering(Found, issued.server_context) as port:
+        assert httpx.get(f"https://127.0.0.1:{port}", verify=context).status_code == 200
+    with answering(Found, other.server_context) as port, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY"):
+        httpx.get(f"https://127.0.0.1:{port}", verify=context)
+
+
+def test_a_certificate_that_is_gone_is_reported(tmp_path: Path) -> None:
+    plan = StackPlan(url="https://127.0.0.1:1", components=(), certificate=tmp_path / "none.pem")
+
+    with pytest.raises(UserFacingError, match=r"none\.pem cannot be read"):
+        plan.trust()
+
+
+def test_without_a_certificate_the_usual_ones_are_trusted() -> None:
+    assert StackPlan(url="http://127.0.0.1:1", components=()).trust() is True

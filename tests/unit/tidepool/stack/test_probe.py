@@ -3,10 +3,13 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from tests.support.certificates import Authority
+from tests.support.http_server import Handler, answering
 from tidepool.stack.probe import answers
 
 
@@ -34,10 +37,21 @@ def test_an_http_probe_expects_status_200(status: str, ready: bool) -> None:
         assert answers(f"http://127.0.0.1:{port}/readyz") is ready
 
 
+def test_an_https_probe_accepts_any_certificate(tmp_path: Path) -> None:
+    class OnlyReady(Handler):
+        def do_GET(self) -> None:
+            self.answer(200 if self.path == "/readyz" else 503)
+
+    with answering(OnlyReady, Authority(tmp_path).issue().server_context) as port:
+        assert answers(f"https://127.0.0.1:{port}/readyz")
+        assert not answers(f"https://127.0.0.1:{port}/livez")
+        assert not answers(f"http://127.0.0.1:{port}/readyz")
+
+
 @pytest.mark.parametrize(("response", "ready"), [(b"+OK\r\n+PONG\r\n", True), (b"-WRONGPASS\r\n-NOAUTH\r\n", False)])
 def test_a_redis_probe_expects_pong(response: bytes, ready: bool) -> None:
     with server(response) as port:
-        assert answers(f"redis://:secret@127.0.0.1:{port}/0") is ready
+        assert answers(f"redis://probe:secret@127.0.0.1:{port}/0") is ready
 
 
 def test_a_tcp_probe_expects_a_connection() -> None:
@@ -50,7 +64,7 @@ def test_a_server_that_does_not_speak_http_is_not_ready() -> None:
         assert not answers(f"http://127.0.0.1:{port}/readyz")
 
 
-@pytest.mark.parametrize("scheme", ["http", "redis", "tcp"])
+@pytest.mark.parametrize("scheme", ["http", "https", "redis", "tcp"])
 def test_a_closed_port_is_not_ready(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]

@@ -1,10 +1,10 @@
-"""The GPU that each replica gets."""
+"""The GPU that each replica gets, and the certificate of the gateway."""
 
 from pathlib import Path
 
 import pytest
 
-from tidepool.stack.services import device_of
+from tidepool.stack.services import certificate_of, device_of
 
 
 @pytest.fixture
@@ -36,3 +36,14 @@ def test_no_device_is_assigned_without_a_choice(two_gpus: Path, environment: dic
 
 def test_no_device_is_assigned_without_a_driver(tmp_path: Path) -> None:
     assert device_of(1, {}, tmp_path / "none") == {}
+
+
+def test_the_gateway_gets_its_certificate_by_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    variables = {"TIDEPOOL_TLS_CERT": "server.pem", "TIDEPOOL_TLS_KEY": "/etc/server.key", "PATH": "/bin"}
+
+    assert certificate_of(variables) == {
+        "TIDEPOOL_TLS_CERT": str(tmp_path / "server.pem"),
+        "TIDEPOOL_TLS_KEY": "/etc/server.key",
+    }
+    assert certificate_of({"TIDEPOOL_TLS_CERT": "", "TIDEPOOL_TLS_KEY": ""}) == {}

@@ -1,0 +1,195 @@
+"""Pages of listed origins may call the API, others may not, and none may if no origin is listed."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from contract.access import DEFAULT_PROJECT, Scope
+from services.gateway.app import create_app, create_protocol
+from services.gateway.dependencies import Backends
+from services.gateway.edge import ttl_cache
+from services.gateway.edge.cors import EXPOSED
+from services.gateway.serving.predictor import ModelQuery
+from services.gateway.settings import GatewaySettings
+from services.storage.stores import Stores
+from tests.support.problems import problem
+from tests.unit.gateway.backends import SETTINGS, make_backends
+from tests.unit.gateway.fast_path.serving import no_app, serving, warm
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+
+APP, DEV, OTHER = "https://app.example.com", "http://localhost:5173", "https://evil.example.com"
+PREDICT = "/v1/models/pet-cnn/predict"
+ROUTES = [PREDICT, "/v2/models/pet-cnn/infer", "/v1/jobs", "/v1/me", "/v1/models/none"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
+
+
+@pytest.fixture
+def secret(stores: Stores) -> str:
+    return stores.keys.create("test", frozenset({Scope.ADMIN})).secret
+
+
+@pytest.fixture
+def open_backends(stores: Stores, backends: Backends) -> Backends:
+    """The backends of a gateway that two origins may call."""
+    settings = GatewaySettings(**SETTINGS.model_dump() | {"cors_origins": (APP, DEV)})
+    return make_backends(stores, backends.predictor.inference, settings)
+
+
+@pytest.fixture
+async def http(open_backends: Backends, secret: str) -> AsyncIterator[httpx.AsyncClient]:
+    await open_backends.predictor.inference.open()
+    async with serving(create_app(open_backends), create_protocol(open_backends)) as client:
+        client.headers["Authorization"] = f"Bearer {secret}"
+        yield client
+
+
+def preflight(origin: str, method: str = "POST", headers: str = "authorization,content-type") -> dict[str, str]:
+    return {"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+
+
+def check_readable(response: httpx.Response, origin: str) -> None:
+    """Check that a page of this origin may read the response and the headers that matter, without credentials."""
+    assert response.headers.get_list("access-control-allow-origin") == [origin]
+    assert "access-control-allow-credentials" not in response.headers
+    assert "Origin" in response.headers["vary"]
+    exposed = set(response.headers["access-control-expose-headers"].split(", "))
+    assert exposed == set(EXPOSED) >= {"Retry-After", "X-Request-ID", "Location"}
+
+
+def check_closed(response: httpx.Response) -> None:
+    assert "access-control-allow-origin" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [APP, DEV])
+@pytest.mark.parametrize("path", ROUTES)
+async def test_a_preflight_of_a_listed_origin_is_answered(http: httpx.AsyncClient, origin: str, path: str) -> None:
+    del http.headers["Authorization"]  # browsers send none
+
+    response = await http.options(path, headers=preflight(origin) | {"X-Request-ID": "r-1"})
+
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == origin
+    assert "POST" in response.headers["access-control-allow-methods"].split(", ")
+    allowed = response.headers["access-control-allow-headers"].lower().split(", ")
+    assert {"authorization", "content-type", "idempotency-key", "last-event-id", "x-request-timeout"} <= set(allowed)
+    assert response.headers["access-control-max-age"] == "600"
+    assert response.headers["x-request-id"] == "r-1"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "origin", [OTHER, "null", "http://app.example.com", f"{APP}:8443", f"{APP}.evil.com", APP.upper(), "*"]
+)
+async def test_a_preflight_of_another_origin_is_refused(http: httpx.AsyncClient, origin: str) -> None:
+    response = await http.options(PREDICT, headers=preflight(origin))
+
+    assert "origin" in problem(response, 403, "forbidden").detail
+    assert response.headers["vary"].startswith("Origin")
+    check_closed(response)
+
+
+@pytest.mark.parametrize(("method", "headers"), [("TRACE", "authorization"), ("POST", "x-unknown")])
+async def test_a_preflight_of_an_unknown_method_or_header_is_refused(
+    http: httpx.AsyncClient, method: str, headers: str
+) -> None:
+    response = await http.options(PREDICT, headers=preflight(APP, method, headers))
+
+    assert ("method" if method == "TRACE" else "headers") in problem(response, 403, "forbidden").detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/me", 200), ("GET", "/v1/none", 404), ("PATCH", "/v1/me", 405), ("POST", "/v1/keys", 422)],
+)
+async def test_answers_and_errors_can_be_read_by_a_listed_origin(
+    http: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    response = await http.request(method, path, headers={"Origin": APP})
+    assert response.status_code == status
+    check_readable(response, APP)
+
+    check_closed(await http.request(method, path, headers={"Origin": OTHER}))
+    check_closed(without := await http.request(method, path))
+    assert without.headers["vary"] == "Origin"
+
+
+async def test_a_missing_key_can_be_read_by_a_listed_origin(http: httpx.AsyncClient) -> None:
+    del http.headers["Authorization"]
+
+    response = await http.get("/v1/me", headers={"Origin": APP})
+
+    assert response.status_code == 401
+    check_readable(response, APP)
+
+
+async def test_a_refused_submit_can_be_read_by_a_listed_origin(
+    http: httpx.AsyncClient, open_backends: Backends
+) -> None:
+    open_backends.submits.taken = open_backends.submits.limit
+
+    for path in ("/v1/jobs", "/v1/jobs/01/retry"):  # the first takes the fast path
+        response = await http.post(path, json={}, headers={"Origin": DEV})
+        assert response.status_code == 503
+        check_readable(response, DEV)
+
+
+@pytest.mark.parametrize("image", [b"image", b"bad"], ids=["answer", "refusal"])
+async def test_the_fast_path_answers_as_the_framework_does(
+    open_backends: Backends, http: httpx.AsyncClient, secret: str, image: bytes
+) -> None:
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "image/png"}
+    await warm(open_backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+
+    async with serving(no_app, create_protocol(open_backends)) as fast:
+        for origin in ({"Origin": APP}, {"Origin": DEV}, {"Origin": OTHER}, {}):
+            response = await fast.post(PREDICT, content=image, headers=headers | origin)
+            slow = await http.post(PREDICT, content=image, headers=headers | origin | {"X-Request-Timeout": "5"})
+            assert response.status_code == slow.status_code
+            if origin.get("Origin") in {APP, DEV}:
+                check_readable(response, origin["Origin"])
+            else:
+                check_closed(response)
+            assert response.headers["vary"] == slow.headers["vary"]
+            assert {name for name in response.headers if name.startswith("access-control-allow")} == {
+                name for name in slow.headers if name.startswith("access-control-allow")
+            }
+
+
+async def test_without_origins_nothing_is_cross_origin(backends: Backends, app: object, secret: str) -> None:
+    await backends.predictor.inference.open()
+    async with serving(app, create_protocol(backends)) as client:
+        answer = await client.get("/v1/me", headers={"Origin": APP, "Authorization": f"Bearer {secret}"})
+        refused = await client.options(PREDICT, headers=preflight(APP))
+
+    problem(refused, 405, "method_not_allowed")
+    for response in (answer, refused):
+        assert not [name for name in response.headers if name.startswith("access-control") or name == "vary"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [APP, DEV, "http://127.0.0.1:8080", "http://[::1]:8080", "capacitor://localhost", "https://xn--mnchen-3ya.de"],
+)
+def test_exact_origins_are_accepted(origin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_CORS_ORIGINS", f'["{origin}", "{APP}"]')
+
+    assert GatewaySettings().cors_origins == (origin, APP)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "https://*.example.com", "null", "", f"{APP}/", f"{APP}/app", "app.example.com", "HTTPS://app.example.com",
+     "https://App.example.com", f"{APP}:443", "http://a:80", "https://user@a.com", "https://münchen.de", f"{APP}?a",
+     f" {APP}", "https://", "https://a:0", "https://.a", f"{APP}\n"],
+)  # fmt: skip
+def test_what_is_not_an_exact_origin_is_refused_at_the_start(origin: str) -> None:
+    with pytest.raises(ValidationError, match=r"is not an origin\. Write scheme and host in lower case"):
+        GatewaySettings(cors_origins=(APP, origin))
