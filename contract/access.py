@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from contract.base import Frozen, Name
+from contract.base import Frozen, Moment, Name
 
 DEFAULT_PROJECT = "default"
 
@@ -49,7 +49,7 @@ class NewKeyRequest(Frozen):
     scopes: Annotated[frozenset[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": False})] = Field(
         default_factory=frozenset
     )
-    expires_at: AwareDatetime | None = Field(default=None, description="At most ten years from now; never if left out.")
+    expires_at: Moment | None = Field(default=None, description="At most ten years from now; never if left out.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -1,8 +1,10 @@
 """Base class and field types of every message."""
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 
 class Frozen(BaseModel):
@@ -18,6 +20,26 @@ Name = Annotated[
     StringConstraints(pattern=NAME_PATTERN),
     Field(description="Lower-case letters, digits, '.', '_' and '-'; 1 to 63 characters."),
 ]
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*")
+
+
+def _require_text(value: object) -> object:
+    """Reject numbers, which pydantic would read as seconds since 1970."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _MOMENT.fullmatch(value)):
+        raise ValueError("write a time as in 2026-01-31T12:00:00Z")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is out of range") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_in_utc)]
+"""A time with its zone, as RFC 3339 writes it; kept in UTC."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]

@@ -1,7 +1,7 @@
 """Datasets, models and uploads as the REST API shows them."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,6 @@ from contract.choices import Choice
 from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
 from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import ImageSpec, Preprocessing
-from contract.kinds.vet import Status
 from contract.lineage import Lineage
 from contract.models import ModelWarning, Output
 from contract.references import ReferenceText
@@ -90,18 +89,22 @@ class Model(Frozen):
     created_at: datetime
 
 
+VersionStatus = Literal["ready", "rejected", "quarantined"]
+
+
 class ModelVersion(Frozen):
     """One version with its lineage (job, dataset); `provider` is the execution provider that last loaded it.
 
     `serving` is the variant that answers: the `pinned` one, or else the one that its training chose.
 
     A model that was uploaded has no dataset and no metrics; a rejected one has little more than a reason.
+    One that is quarantined does not serve, because its runs took too long.
     """
 
     name: Name
     version: Version
-    status: Status = "ready"
-    reason: str | None = Field(default=None, description="Why it was rejected.")
+    status: VersionStatus = "ready"
+    reason: str | None = Field(default=None, description="Why it was rejected or quarantined.")
     job: str
     dataset: ReferenceText | None = None
     created_at: datetime

@@ -199,7 +199,7 @@ class ModelManifest(Outcome):
     all files, and `serving` is the one that serves unless a person pins another. An answer whose best score is below
     `unknown_below` should be read as "unknown". `output` and `max_batch` are those of the card, for a classifier of
     images. `state` has the weights of a model trained here, to train it further. `features` are kept with the dataset
-    when the job ends, not with the model.
+    when the job ends, not with the model. `quarantined` is the reason for which the version no longer serves.
     """
 
     artifact: ObjectRef
@@ -226,6 +226,7 @@ class ModelManifest(Outcome):
     warnings: tuple[ModelWarning, ...] = ()
     state: ObjectRef | None = None
     features: FeatureFile | None = None
+    quarantined: str | None = None
 
     @property
     def card(self) -> ModelCard:

@@ -12,6 +12,7 @@ from kombu.utils.json import dumps
 
 from contract.errors import BrokerUnavailable
 from contract.jobs import JobKind
+from messaging import redis_keys
 from messaging.settings import BrokerSettings
 
 RUN_JOB = "tidepool.run_job"
@@ -32,11 +33,13 @@ def celery_app(settings: BrokerSettings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,  # its channel would let one service stop the workers of all
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=3,
         broker_transport_options={
-            "visibility_timeout": 3600,
+            "ack_emulation": False,  # queues are consumed with no_ack
+            "priority_steps": [0],  # one Redis list a queue
             "socket_timeout": 5,  # without it a frozen Redis blocks a publish indefinitely
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
@@ -60,7 +63,8 @@ def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[...
         app.task(name=task)(function)
     name = f"--hostname={queues[0]}@%h-{os.getpid()}"
     options = ["--pool=solo", "--concurrency=1", f"--queues={','.join(queues)}", name, "--loglevel=INFO"]
-    app.worker_main(["--quiet", "worker", *options, "--without-gossip", "--without-mingle"])
+    silent = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # these talk to other workers
+    app.worker_main(["--quiet", "worker", *options, *silent])
 
 
 class Broker:
@@ -84,7 +88,7 @@ class Broker:
         self._send(HEAR_BEAT, [], queue)
         with mapped_errors(), self._app.connection_for_write() as connection:
             client = connection.default_channel.client
-            for key in (queue, f"_kombu.binding.{queue}"):
+            for key in (queue, *redis_keys.bindings(queue)):
                 client.expire(key, PRIVATE_QUEUE_TTL_S)
 
     def _send(self, task: str, args: list[object], queue: str) -> None:

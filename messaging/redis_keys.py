@@ -59,6 +59,16 @@ def wakeups(pool: str) -> str:
     return f"{pool}.batches"
 
 
+def private_queue(pool: str, worker: str) -> str:
+    """The Celery queue of a worker's own heartbeats."""
+    return f"{pool}.{worker}"
+
+
+def bindings(queue: str) -> tuple[str, str]:
+    """The sets in which kombu keeps what is bound to the exchange of a Celery queue."""
+    return f"_kombu.binding.{queue}", f"_kombu.binding_permanent.{queue}"
+
+
 def replicas(pool: str) -> str:
     """The sorted set of present replicas, scored by the time of their last heartbeat."""
     return f"tidepool:{pool}:replicas"

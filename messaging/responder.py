@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 LINGER_S = 0.2  # idle time before a replica sleeps again
 FULL_S = 5.0  # how long a reply is tried while Redis's memory is full
-AWAKE_S = 0.5  # longest run, so that Celery handles remote control messages in between
+AWAKE_S = 0.5  # longest run, so that Celery handles heartbeats and SIGTERM in between
 
 QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
 

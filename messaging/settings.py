@@ -5,11 +5,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class BrokerSettings(BaseSettings):
-    """TIDEPOOL_BROKER_URL: `redis://:password@host:port/0`."""
+    """TIDEPOOL_BROKER_URL: `redis://user:password@host:port/0`, with the service's own user of `redis_users`."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_")
 
-    url: SecretStr = Field(min_length=1, description="Redis: `redis://:password@host:port/0`.")
+    url: SecretStr = Field(min_length=1, description="Redis: `redis://user:password@host:port/0`.")
 
 
 class TelemetrySettings(BaseSettings):

@@ -49,7 +49,7 @@ def serve(
     stores, device = Stores.from_environment(), gpu()
     client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
     tasks: dict[str, Callable[..., None]] = {}
-    private = f"{pool}.{socket.gethostname()}.{os.getpid()}"
+    private = redis_keys.private_queue(pool, f"{socket.gethostname()}.{os.getpid()}")
     queues = [pool, private]
     online, jobs = Busy(), Busy()
     wakeups = redis_keys.wakeups(pool)

@@ -98,17 +98,24 @@ class TrainSpec(JobSpec):
                 "uses an ONNX backbone; name a model that this release trained, or a backbone: "
                 f"{', '.join(BACKBONE_NAMES)}"
             )
+        image = manifests.datasets[self.dataset].image
+        if origin is not None and origin.preprocessing is not None:
+            self._check_mode(origin.preprocessing.image.mode, image)
         backbone = manifests.backbones.get(self.init_from or "")
         if backbone is not None:
-            self._check_backbone(backbone, manifests.datasets[self.dataset].image)
+            self._check_backbone(backbone, image)
 
-    def _check_backbone(self, backbone: BackboneManifest, image: ImageSpec) -> None:
-        """Raise Invalid if the backbone cannot take the images, or cannot be trained as the request says."""
-        if backbone.images.mode == "L" and image.mode == "RGB":
+    def _check_mode(self, mode: str, image: ImageSpec) -> None:
+        """Raise Invalid if `init_from` takes grey images and those of the dataset have colours."""
+        if mode == "L" and image.mode == "RGB":
             raise Invalid(
                 f"{self.init_from} takes grey images, and {self.dataset} has colours; prepare the dataset again with "
                 "mode L"
             )
+
+    def _check_backbone(self, backbone: BackboneManifest, image: ImageSpec) -> None:
+        """Raise Invalid if the backbone cannot take the images, or cannot be trained as the request says."""
+        self._check_mode(backbone.images.mode, image)
         if backbone.format != "onnx":
             return
         if self.method == "fine_tune":

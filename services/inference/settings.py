@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.inference.engine.providers import Placement, ProviderChoice
@@ -20,6 +20,14 @@ class InferenceSettings(BaseSettings):
         default=0, description="Batches at once: one decodes while another runs; 0: two on a GPU, else one."
     )
     max_batch: PositiveInt = Field(default=64, description="Largest batch in one run of the model.")
+    run_s: PositiveFloat = Field(
+        default=8.0,
+        description="Longest run of a model; then it is stopped, and the request answered with 504.",
+    )
+    run_bytes: PositiveInt = Field(
+        default=3 * 2**30,
+        description="Memory for the runs of models on the CPU, without weights; a run that needs more fails.",
+    )
     provider: ProviderChoice = Field(default=ProviderChoice.AUTO, description="Execution provider of ONNX Runtime.")
     device: NonNegativeInt = Field(default=0, description="Number of the GPU; a replica uses one.")
     precision: str | None = Field(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contract.base import Frozen
-from contract.training import Architecture, Cnn
+from contract.training import Architecture, Cnn, ResNet18
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.model import build
 
@@ -43,8 +43,18 @@ class Blueprint(Frozen):
         return Network(adapter, body, nn.Linear(backbone.features, self.classes))
 
     def of_images(self, shape: tuple[int, int, int], classes: int) -> Self:
-        """Return the blueprint of the same network for other images or classes."""
-        return self.model_copy(update={"shape": shape, "classes": classes})
+        """Return the blueprint of the same network for other images or classes.
+
+        Images of another size are scaled to the size that the body was trained with, unless it takes any size.
+        """
+        changes: dict[str, object] = {"shape": shape, "classes": classes}
+        if self.backbone is None and shape[0] != self.shape[0]:
+            changes["channels"] = self.channels or self.shape[0]
+        takes_any = self.shrink == 1 and isinstance(self.architecture, Cnn | ResNet18)
+        if shape[1:] != self.shape[1:] and self.resize is None and not takes_any:
+            _, height, width = self.shape
+            changes |= {"shrink": 1, "resize": (height // self.shrink, width // self.shrink)}
+        return self.model_copy(update=changes)
 
 
 class Network(nn.Module):

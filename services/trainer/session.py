@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 
 import numpy as np
 
@@ -66,8 +67,17 @@ class Session:
 
     def preprocessing_of(self, state: State | Graph) -> Preprocessing:
         """Return the preprocessing with the normalization of a network."""
-        return self.preprocessing.model_copy(update={"mean": state.mean, "std": state.std})
+        mean, std = self._normalization(state)
+        return self.preprocessing.model_copy(update={"mean": mean, "std": std})
 
     def data_of(self, state: State | Graph) -> TrainingData:
         """Return the data with the normalization of a network."""
-        return replace(self.data, mean=state.mean, std=state.std)
+        mean, std = self._normalization(state)
+        return replace(self.data, mean=mean, std=std)
+
+    def _normalization(self, state: State | Graph) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and std of a network for each channel of the images; grey ones get the mean over the colours."""
+        channels = self.data.shape[0]
+        if len(state.mean) == channels:
+            return state.mean, state.std
+        return (fmean(state.mean),) * channels, (fmean(state.std),) * channels

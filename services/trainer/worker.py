@@ -10,7 +10,7 @@ from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo, architecture_name
+from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
@@ -132,21 +132,14 @@ def chosen_start(best: Candidate) -> str | None:
 
 
 def state_of_model(task: Task, name: str, shape: tuple[int, int, int]) -> State:
-    """Read the weights of a model trained here; raises BadModel if they do not fit images of this shape."""
+    """Read the weights of a model trained here; raises BadModel if it has none, or takes only grey images."""
     reference, manifest = task.models.manifest(Reference.parse(name))
     if manifest.state is None:
         raise BadModel(f"{reference} has no weights to start from; name a model that was trained here, or a backbone")
     state = State.from_bytes(str(reference), task.objects.read(manifest.state))
-    trained = state.blueprint.shape
-    flexible = state.blueprint.resize is not None or architecture_name(state.blueprint.architecture) in (
-        "cnn",
-        "resnet18",
-    )
-    if trained[0] != shape[0] or (trained != shape and not flexible):
-        raise BadModel(
-            f"{reference} takes images of {described(trained)}, and the dataset has {described(shape)}; prepare the "
-            "dataset like the one that the model was trained on"
-        )
+    channels = state.blueprint.channels or state.blueprint.shape[0]
+    if state.blueprint.backbone is None and channels < shape[0]:
+        raise BadModel(f"{reference} takes grey images, and the dataset has colours; prepare it again with mode L")
     return state
 
 
@@ -157,12 +150,6 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     path = task.folder / "index.parquet"
     task.objects.fetch(dataset.index, path)
     return IndexedImages(path)
-
-
-def described(shape: tuple[int, int, int]) -> str:
-    """Describe (channels, height, width) for people."""
-    channels, height, width = shape
-    return f"{width}×{height} pixels with {channels} channel{'s' if channels > 1 else ''}"
 
 
 def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:

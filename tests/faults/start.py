@@ -16,6 +16,7 @@ import psutil
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.errors import TidepoolError
+from messaging.redis_users import REDIS_USERS, acl_file, password_hashes
 from services.storage.access.keys import new_token
 from services.storage.database import Database
 from services.storage.migrate import migrate
@@ -27,6 +28,7 @@ from tests.faults.disk import Disk
 from tests.faults.process import RestartedProcess
 from tests.faults.proxy import ROOT, Proxy
 from tests.support.servers import free_port, postgres_server, redis_command, s3_command, s3_environment
+from tidepool.stack.broker import redis_server
 
 START_S = 60.0
 MARK = "TIDEPOOL_FAULTS"  # in the environment of every process of a cluster
@@ -63,13 +65,14 @@ class _Start:
     def cluster(self, replicas: tuple[Replica, ...], settings: Mapping[str, str]) -> Cluster:
         direct, through = self._database()
         ports = {"redis": free_port(), "s3": free_port(), "gateway": free_port()}
-        password, access, secret, token = *(secrets.token_hex(16) for _ in range(3)), new_token()
+        passwords = {user: secrets.token_hex(16) for user in (*REDIS_USERS, "default")}
+        access, secret, token = secrets.token_hex(16), secrets.token_hex(16), new_token()
+        redis_proxy = self._proxy("redis", ports["redis"])
         environment = {
             MARK: str(self._folder),
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
             "TIDEPOOL_DATABASE_URL": through,
-            "TIDEPOOL_BROKER_URL": f"redis://:{password}@127.0.0.1:{self._proxy('redis', ports['redis'])}/0",
             "TIDEPOOL_S3_ENDPOINT": f"http://127.0.0.1:{self._proxy('s3', ports['s3'])}",
             "TIDEPOOL_S3_ACCESS_KEY": access,
             "TIDEPOOL_S3_SECRET_KEY": secret,
@@ -79,9 +82,8 @@ class _Start:
             "TIDEPOOL_COLLECT_GRACE_S": "0",
             **settings,
         }
-        (self._folder / "redis").mkdir()
         servers = {
-            "redis": redis_command(self._folder / "redis", ports["redis"], password),
+            "redis": self._redis(ports["redis"], passwords),
             "s3": s3_command(self._folder, ports["s3"]),
         }
         services = {
@@ -98,14 +100,16 @@ class _Start:
         self._stack.callback(stores.database.engine.dispose)
         _prepare(stores, objects, token)
         for name, module in services.items():
-            processes[name] = self._run(name, [sys.executable, "-m", *module], everything)
+            user = name.partition("-")[0]
+            broker = {"TIDEPOOL_BROKER_URL": f"redis://{user}:{passwords[user]}@127.0.0.1:{redis_proxy}/0"}
+            processes[name] = self._run(name, [sys.executable, "-m", *module], everything | broker)
         archive = objects.put(Bucket.UPLOADS, "archive", b"no archive")
         return Cluster(
             folder=self._folder,
             url=f"http://127.0.0.1:{ports['gateway']}",
             key=token,
             dialect=self._dialect,
-            redis_url=f"redis://:{password}@127.0.0.1:{ports['redis']}/0",
+            redis_url=f"redis://:{passwords['default']}@127.0.0.1:{ports['redis']}/0",
             stores=stores,
             upload=stores.of(DEFAULT_PROJECT).uploads.add("archive.zip", archive).id,
             disk=self._disk,
@@ -123,6 +127,15 @@ class _Start:
         url = self._stack.enter_context(postgres_server(folder, durable=self._durable)).url
         port = urlsplit(url).port or 0
         return url, url if self._durable else url.replace(f":{port}/", f":{self._proxy('database', port)}/")
+
+    def _redis(self, port: int, passwords: Mapping[str, str]) -> list[str]:
+        """Return the command of a Redis with the services' users; its user `default` is the tests' own."""
+        (self._folder / "redis").mkdir()
+        _, release = redis_server()
+        _, *users = acl_file(password_hashes(passwords), release).splitlines()
+        file = self._folder / "users.acl"
+        file.write_text("\n".join([f"user default reset on >{passwords['default']} ~* &* +@all", *users]))
+        return [*redis_command(self._folder / "redis", port, passwords["default"]), "--aclfile", str(file)]
 
     def _proxy(self, name: str, target: int) -> int:
         proxy = self._proxies[name] = Proxy(free_port(), target)

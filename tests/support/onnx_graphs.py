@@ -45,6 +45,48 @@ def lookup(rows: int = 4) -> bytes:
     return graph(nodes, {"x": (TensorProto.INT64, ("batch",))}, {"y": (TensorProto.FLOAT, ("batch",))})
 
 
+def loop(rounds: int | None = None) -> bytes:
+    """`y` is the sine of `x`, float (batch, 2), taken `rounds` times; `rounds` is an input if it is None."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_out"]), helper.make_node("Sin", ["value"], ["sine"])],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("on_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sine", TensorProto.FLOAT, None),
+        ],
+    )
+    row: tuple[int, Shape] = (TensorProto.FLOAT, ("batch", 2))
+    constant = [] if rounds is None else [helper.make_node("Constant", [], ["rounds"], value_int=rounds)]
+    nodes = [*constant, helper.make_node("Loop", ["rounds", "", "x"], ["y"], body=body)]
+    inputs = {"x": row} if rounds is not None else {"x": row, "rounds": (TensorProto.INT64, ())}
+    return graph(nodes, inputs, {"y": row})
+
+
+def filled() -> bytes:
+    """`y` is the sum of as many zeros, float, as the input `n`, int64 (1,), says."""
+    nodes = [helper.make_node("ConstantOfShape", ["n"], ["zeros"]), helper.make_node("ReduceSum", ["zeros"], ["y"])]
+    return graph(nodes, {"n": (TensorProto.INT64, (1,))}, {"y": (TensorProto.FLOAT, (1,))})
+
+
+def product() -> bytes:
+    """`y` is the sum of the square of a matrix of ones, with as many rows as the input `n`, int64 (1,), says."""
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+    nodes = [
+        helper.make_node("Concat", ["n", "n"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=one),
+        helper.make_node("MatMul", ["ones", "ones"], ["product"]),
+        helper.make_node("ReduceSum", ["product"], ["sum"], keepdims=0),
+        helper.make_node("Unsqueeze", ["sum", "zero"], ["y"]),
+    ]
+    nodes.insert(0, helper.make_node("Constant", [], ["zero"], value_ints=[0]))
+    return graph(nodes, {"n": (TensorProto.INT64, (1,))}, {"y": (TensorProto.FLOAT, (1,))})
+
+
 def graph(
     nodes: list[onnx.NodeProto],
     inputs: dict[str, tuple[int, Shape]],

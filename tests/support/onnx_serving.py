@@ -14,10 +14,13 @@ from contract.training import TensorSignature
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.inference.engine.tensors import TensorRunner
+from services.inference.engine.watchdog import LimitedSession, watchdog
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish
+
+RUN_S = 1.0  # the longest run
 
 
 class LocalInference:
@@ -69,7 +72,7 @@ class LocalInference:
         key = target.artifact.key
         if key not in self._runners:
             session = session_of(self._objects.content[Bucket(target.artifact.bucket), key])
-            self._runners[key] = TensorRunner(session, target.batched, 8)
+            self._runners[key] = TensorRunner(LimitedSession(session, watchdog(RUN_S)), target.batched, 8)
         return self._runners[key]
 
 

@@ -47,9 +47,17 @@ class Backbones:
 class MemoryTask:
     """A task with everything in memory."""
 
-    def __init__(self, folder: Path, val: int = 30, auto: bool = False, shards: int = 2, **spec: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        val: int = 30,
+        auto: bool = False,
+        shards: int = 2,
+        shape: tuple[int, int, int] = (3, 8, 8),
+        **spec: Any,
+    ) -> None:
         self.folder = folder
-        self._shard_count = shards
+        self._shard_count, self._shape = shards, shape
         self.objects = MemoryObjects()
         self.datasets = self
         self.models = Models()
@@ -78,9 +86,9 @@ class MemoryTask:
         self.counts = Counts(train=60, val=val, test=12)
         self._manifest = DatasetManifest(
             classes=CLASSES,
-            image=ImageSpec(size=(8, 8)),
-            mean=(MEAN,) * 3,
-            std=(STD,) * 3,
+            image=ImageSpec(size=shape[1:], mode="L" if shape[0] == 1 else "RGB"),
+            mean=(MEAN,) * shape[0],
+            std=(STD,) * shape[0],
             counts=self.counts,
             counts_by_class={},
             shards={split: self._shards(split, getattr(self.counts, split)) for split in Split},
@@ -117,7 +125,12 @@ class MemoryTask:
     def _shards(self, split: Split, count: int) -> tuple[Shard, ...]:
         if not count:
             return ()
-        files = stored(self.folder, f"made-{split}", *separable(count, seed=len(split)), shards=self._shard_count)
+        files = stored(
+            self.folder,
+            f"made-{split}",
+            *separable(count, shape=self._shape, seed=len(split)),
+            shards=self._shard_count,
+        )
         return tuple(
             Shard(
                 count=count // self._shard_count,

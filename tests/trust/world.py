@@ -33,6 +33,7 @@ from tests.examples import (
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
+    WHEN,
 )
 from tests.support.images import png, zipped
 from tests.support.onnx_models import linear
@@ -74,11 +75,14 @@ def make_world(folder: Path, *, full: bool) -> World:
     """Make an instance whose owner has everything, or nothing."""
     folder.mkdir()
     objects = MemoryObjects()
-    stores = Stores(Database.in_memory(), objects)
+    stores = Stores(Database.in_memory(lambda: WHEN), objects)
     for name in (OWNER, STRANGER):
         stores.projects.create(NewProjectRequest(name=name))
-    secrets = {name: _project(stores, name).keys.create(name, Role.ADMIN).secret for name in (OWNER, STRANGER)}
+    keys = {name: _project(stores, name).keys.create(name, Role.ADMIN) for name in (OWNER, STRANGER)}
+    for key in keys.values():
+        stores.keys.note_use(key.id)  # otherwise the gateway would, a moment after the first request
     known = _fill(stores, objects, folder) if full else {}
+    secrets = {name: key.secret for name, key in keys.items()}
     inference = Batcher(MemoryChannel(classify), Bounds())
     backends = make_backends(stores, inference, GatewaySettings(grpc_port=free_port()))
     return World(stores, backends, create_app(backends), known, secrets)

@@ -180,6 +180,11 @@ class Client:
         path = f"/v1/models/{name}/versions/{version}/variants/{variant}/serving"
         return ModelVersion.model_validate(self._transport.call("PUT", path))
 
+    def lift_quarantine(self, name: str, version: int) -> ModelVersion:
+        """Let a version serve again that was quarantined because its runs took too long."""
+        path = f"/v1/models/{name}/versions/{version}/quarantine"
+        return ModelVersion.model_validate(self._transport.call("DELETE", path))
+
     def unpin_variant(self, name: str, version: int, variant: VariantName) -> ModelVersion:
         """Let the variant answer again that training chose."""
         path = f"/v1/models/{name}/versions/{version}/variants/{variant}/serving"

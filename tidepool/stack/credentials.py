@@ -1,9 +1,11 @@
 """The random secrets of an embedded stack, created at the first start in files of mode 600."""
 
+import json
 import secrets
 from typing import Self
 
 from contract.base import Frozen
+from messaging.redis_users import REDIS_USERS, RedisUser
 from tidepool.stack.files import write_private
 from tidepool.stack.home import Home
 
@@ -11,21 +13,23 @@ from tidepool.stack.home import Home
 class Credentials(Frozen):
     """The passwords and keys between the components of one stack; all are URL-safe."""
 
-    redis_password: str
+    redis_passwords: dict[RedisUser, str]
     s3_access_key: str
     s3_secret_key: str
 
     @classmethod
     def of(cls, home: Home) -> Self:
-        """Read the home's secrets; create them if they are missing."""
-        if not home.secrets_file.exists():
-            credentials = cls(
-                redis_password=secrets.token_hex(32),
-                s3_access_key=secrets.token_hex(10),
-                s3_secret_key=secrets.token_hex(32),
-            )
+        """Read the home's secrets; create those that are missing, as in the home of an older release."""
+        stored = json.loads(home.secrets_file.read_text()) if home.secrets_file.exists() else {}
+        passwords = {user: secrets.token_hex(32) for user in REDIS_USERS} | stored.get("redis_passwords", {})
+        credentials = cls(
+            redis_passwords={user: passwords[user] for user in REDIS_USERS},
+            s3_access_key=stored.get("s3_access_key") or secrets.token_hex(10),
+            s3_secret_key=stored.get("s3_secret_key") or secrets.token_hex(32),
+        )
+        if credentials.model_dump() != stored:
             write_private(home.secrets_file, credentials.model_dump_json())
-        return cls.model_validate_json(home.secrets_file.read_text())
+        return credentials
 
 
 def new_api_key() -> str:

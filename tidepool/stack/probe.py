@@ -9,7 +9,7 @@ TIMEOUT_S = 1.0
 
 
 def answers(url: str) -> bool:
-    """Return whether `http://…` answers 200, `redis://:password@…` answers PING, or `tcp://…` accepts a connection.
+    """Return whether `http://…` answers 200, `redis://user:password@…` answers PING, or `tcp://…` accepts a connection.
 
     `https://…` is `http://…` with any certificate: the server is on this machine, and nothing secret is sent.
     """
@@ -40,7 +40,7 @@ def _get(connection: http.client.HTTPConnection, target: SplitResult) -> bool:
 
 def _redis(target: SplitResult) -> bool:
     with _connected(target) as connection:
-        connection.sendall(f"AUTH {target.password}\r\nPING\r\n".encode())
+        connection.sendall(f"AUTH {target.username} {target.password}\r\nPING\r\n".encode())
         expected, reply = b"+OK\r\n+PONG\r\n", b""
         while len(reply) < len(expected) and (chunk := connection.recv(64)):
             reply += chunk

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from contract.pools import PoolName
+from messaging.redis_users import REDIS_USERS, RedisUser
 from tidepool.stack.broker import broker_url
 from tidepool.stack.components import Component
 from tidepool.stack.credentials import Credentials, admin_key
 from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
-WORKERS = {
+WORKERS: dict[PoolName, str] = {
     "preprocess": "services.preprocess.main",
     "trainer": "services.trainer.main",
     "inference": "services.inference.main",
@@ -26,13 +28,13 @@ CERTIFICATE = ("TIDEPOOL_TLS_CERT", "TIDEPOOL_TLS_KEY")
 
 
 class Services:
-    """Builds the service components of one home; all of them use the same broker, database and object store."""
+    """Builds the service components of one home; all use the same servers, and each has its own user of the broker."""
 
     def __init__(self, home: Home, credentials: Credentials, *, redis_port: int, s3_port: int) -> None:
         self._home = home
+        self._brokers = {user: broker_url(credentials, user, redis_port) for user in REDIS_USERS}
         self._servers = {
             "TIDEPOOL_DATABASE_URL": f"sqlite:///{home.data / 'tidepool.db'}",
-            "TIDEPOOL_BROKER_URL": broker_url(credentials, redis_port),
             "TIDEPOOL_S3_ENDPOINT": f"http://{HOST}:{s3_port}",
             "TIDEPOOL_S3_ACCESS_KEY": credentials.s3_access_key,
             "TIDEPOOL_S3_SECRET_KEY": credentials.s3_secret_key,
@@ -55,7 +57,7 @@ class Services:
             role="storage",
             stage=stage,
             command=_python("services.storage.sweep.main", "sweep"),
-            environment=self._servers | _metrics(metrics_port),
+            environment=self._environment("sweep", metrics_port),
             probe=_metrics_url(metrics_port),
         )
 
@@ -69,17 +71,17 @@ class Services:
             role="autoscaler",
             stage=stage,
             command=_python("services.autoscaler.main"),
-            environment=self._servers | _metrics(metrics_port) | driver,
+            environment=self._environment("autoscaler", metrics_port) | driver,
             probe=_metrics_url(metrics_port),
         )
 
-    def worker(self, role: str, index: int, metrics_port: int, *, stage: int) -> Component:
+    def worker(self, role: PoolName, index: int, metrics_port: int, *, stage: int) -> Component:
         return Component(
             role=role,
             index=index,
             stage=stage,
             command=_python(WORKERS[role]),
-            environment=self._servers | _metrics(metrics_port) | device_of(index, os.environ),
+            environment=self._environment(role, metrics_port) | device_of(index, os.environ),
             probe=_metrics_url(metrics_port),
             grace=WORKER_GRACE_S,
         )
@@ -90,10 +92,14 @@ class Services:
             role="gateway",
             stage=stage,
             command=_python("services.gateway.main"),
-            environment=self._servers | _metrics(metrics_port) | settings | certificate_of(os.environ),
+            environment=self._environment("gateway", metrics_port) | settings | certificate_of(os.environ),
             probe=f"{url}/readyz",
             grace=GATEWAY_GRACE_S,
         )
+
+    def _environment(self, user: RedisUser, metrics_port: int) -> dict[str, str]:
+        metrics = {"TIDEPOOL_METRICS_PORT": str(metrics_port)}
+        return self._servers | {"TIDEPOOL_BROKER_URL": self._brokers[user]} | metrics
 
 
 def gpu_count(environment: Mapping[str, str], driver: Path = DRIVER) -> int:
@@ -121,10 +127,6 @@ def certificate_of(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", module, *arguments)
-
-
-def _metrics(port: int) -> dict[str, str]:
-    return {"TIDEPOOL_METRICS_PORT": str(port)}
 
 
 def _metrics_url(port: int) -> str:

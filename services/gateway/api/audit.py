@@ -1,27 +1,16 @@
 """/v1/audit: who has created, changed and deleted what, and who has read originals."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime
 
 from contract.audit import AuditAction, AuditPage
+from contract.base import Moment
 from services.gateway.dependencies import MAY_MANAGE, Cursor, Limit, StoresDep
 from services.gateway.edge.problems import documented
 from services.storage.access.audit import AuditFilter
 
 router = APIRouter(prefix="/v1/audit", tags=["keys"])
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    try:
-        return None if moment is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("the time is out of range") from None
-
-
-Moment = Annotated[AwareDatetime | None, Query(), AfterValidator(_in_utc)]
 
 
 @router.get("", dependencies=MAY_MANAGE, responses=documented())
@@ -32,8 +21,8 @@ def list_entries(
     subject: Annotated[
         str | None, Query(max_length=255, description="Such as `models/pet-cnn`, with all of its versions and aliases.")
     ] = None,
-    since: Moment = None,
-    until: Moment = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> AuditPage:

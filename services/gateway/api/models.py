@@ -91,6 +91,14 @@ def unpin_variant(
     return unpinned
 
 
+@router.delete("/{name}/versions/{version}/quarantine", dependencies=MAY_WRITE, responses=documented(404))
+def lift_quarantine(name: NamePath, version: VersionPath, backends: BackendsDep, stores: StoresDep) -> ModelVersion:
+    """Let a version serve again that was quarantined because its runs took too long."""
+    lifted = stores.models.lift_quarantine(Reference(name=name, version=version))
+    backends.forget_models()
+    return lifted
+
+
 @router.delete("/{name}/versions/{version}", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))
 def delete_version(name: NamePath, version: VersionPath, backends: BackendsDep, stores: StoresDep) -> None:
     """Delete a version that no alias points at."""

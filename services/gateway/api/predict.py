@@ -73,7 +73,7 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CO
 @router.post(
     "/{name}/predict",
     dependencies=MAY_PREDICT,
-    responses=documented(404, 413, 415, 504),
+    responses=documented(404, 409, 413, 415, 504),
     openapi_extra=REQUEST_BODY,
 )
 async def predict(

@@ -11,6 +11,7 @@ from contract.training import TensorSignature
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.providers import Placement, on_gpu
+from services.inference.settings import InferenceSettings
 from worker.cores import available_cores
 
 BATCH = 64
@@ -27,11 +28,14 @@ class AllCoresModel:
     def __init__(self, file: Path, placement: Placement | None = None) -> None:
         """Load the file; raises BadModel, Unavailable."""
         placement = placement or Placement()
-        model = ModelLoader(1, 1, placement).load(file)
+        run_s = InferenceSettings().run_s
+        model = ModelLoader(1, 1, placement, run_s).load(file)
         gpu, values = on_gpu(model.provider), int(np.prod(model.card.preprocessing.image.shape))
         batch = BATCH if gpu else max(1, min(BATCH, BATCH_VALUES // values))
         # One session, with a buffer of images for each core.
-        self._models = [LoadedModel(model.session, model.card, batch) for _ in range(1 if gpu else available_cores())]
+        self._models = [
+            LoadedModel(model.session, model.card, batch, run_s) for _ in range(1 if gpu else available_cores())
+        ]
         for copy in self._models:
             copy.warm_up()
 

@@ -1,6 +1,7 @@
 """A loaded ONNX model: normalize images, run them in batches, warm up."""
 
 import threading
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,12 @@ from contract.training import TensorSignature
 from services.inference.engine.batch_size import batch_sizes, best_batch, time_batches
 from services.inference.engine.fit import fixed_batch, layouts, one_input, one_output, pixel_type, scores_of
 from services.inference.engine.normalization import InputBuffer
-from services.inference.engine.onnx_runtime import ORT_ERRORS, ort
+from services.inference.engine.onnx_runtime import ort
 from services.inference.engine.providers import on_gpu
 from services.inference.engine.session import Session
+from services.inference.engine.watchdog import RUN_ERRORS
 
+RUN_SHARE = 0.25  # of the longest run, for the largest batch; the rest is for a busy machine
 INPUT_BYTES = 64 * 2**20  # limit of one input; large images run in smaller batches
 
 _TINY = np.finfo(np.float32).tiny
@@ -23,8 +26,8 @@ _TINY = np.finfo(np.float32).tiny
 class LoadedModel:
     """An ONNX session with, for an image classifier, its card and input buffer; thread-safe."""
 
-    def __init__(self, session: Session, card: ModelCard | None, max_batch: int) -> None:
-        """Prepare to run the session; `card` makes it an image classifier.
+    def __init__(self, session: Session, card: ModelCard | None, max_batch: int, run_s: float | None = None) -> None:
+        """Prepare to run the session; `card` makes it an image classifier, and `run_s` is the limit of its runs.
 
         A graph with a fixed batch sets `max_batch`. Raises BadModel, with the cause, for a graph that does not fit the
         card.
@@ -34,6 +37,7 @@ class LoadedModel:
         self.max_batch = max_batch
         self.session = session
         self._card = card
+        self._run_s = run_s
         self._buffer: InputBuffer | None = None
         self._lock = threading.Lock()
         self.has_one_score = False  # for two labels; known after `warm_up`
@@ -74,7 +78,7 @@ class LoadedModel:
         """Return logits float32 (n, classes) for images uint8 (n, channels, height, width), any n.
 
         Those of a model that gives probabilities are their logarithms. Raises Invalid for images of another type or
-        shape, Unavailable if ONNX Runtime fails.
+        shape, Unavailable if ONNX Runtime fails, DeadlineExceeded if a run took too long.
         """
         card = self.card
         shape = card.preprocessing.image.shape
@@ -95,17 +99,31 @@ class LoadedModel:
 
         A GPU runs every batch size that it will be given (`batch_sizes`), and `max_batch` becomes the smallest size
         with at least 95 % of the best throughput. A CPU is as fast with small batches, and larger ones only share the
-        dispatch, so there `max_batch` stays. Raises BadModel, with the cause, if the graph cannot run or its output
-        does not fit the labels, and Unavailable if it fails later.
+        dispatch, so there `max_batch` stays, unless such a batch might exceed the limit of a run. Raises BadModel, with
+        the cause, if the graph cannot run or its output does not fit the labels, Unavailable if it fails later, and
+        DeadlineExceeded if a run takes too long.
         """
         if self._card is None:
             return
         # The extremes first: TensorRT rebuilds its engine for each size outside the range that it has seen.
-        for size in sorted({self._fixed or 1, self.max_batch}):
-            self._check(size)
+        self._check(self._fixed or 1)
+        self._fit_limit()
+        if self.max_batch > (self._fixed or 1):
+            self._check(self.max_batch)
         if on_gpu(self.provider) and not self._fixed:
             self.max_batch = best_batch(time_batches(self._run_buffer, batch_sizes(self.max_batch)))
             self._buffer = InputBuffer(self._card.preprocessing, self.max_batch)
+
+    def _fit_limit(self) -> None:
+        """Reduce `max_batch` if a batch of that many images would come near the limit of a run."""
+        if self._run_s is None or self._fixed or self.max_batch == 1 or on_gpu(self.provider):
+            return
+        started = time.perf_counter()
+        self._output(1)
+        most = int(RUN_SHARE * self._run_s / max(time.perf_counter() - started, 1e-9))
+        if most < self.max_batch:
+            self.max_batch = max(1, most)
+            self._buffer = InputBuffer(self.card.preprocessing, self.max_batch)
 
     @property
     def _buffered(self) -> InputBuffer:
@@ -149,7 +167,7 @@ class LoadedModel:
     def _output(self, size: int) -> NDArray[np.generic]:
         try:
             (output,) = self.session.run(None, {self.inputs[0].name: self._buffered.rows(size)})
-        except ORT_ERRORS as error:
+        except RUN_ERRORS as error:
             raise Unavailable("the model could not be run") from error
         return np.asarray(output)
 

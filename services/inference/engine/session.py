@@ -24,6 +24,17 @@ class Session(Protocol):
     def get_providers(self) -> Sequence[str]: ...
 
 
+class OrtSession(Session, Protocol):
+    """A session whose runs can be stopped."""
+
+    def run(
+        self, names: Sequence[str] | None, feed: Mapping[str, Any], options: ort.RunOptions | None = None
+    ) -> Sequence[Any]: ...
+    def run_with_ort_values(
+        self, names: Sequence[str], feed: Mapping[str, ort.OrtValue], options: ort.RunOptions | None = None
+    ) -> Sequence[ort.OrtValue]: ...
+
+
 class BoundSession:
     """Binds inputs and outputs to GPU memory, so that a run does not wait for the copy of each in turn.
 
@@ -35,7 +46,12 @@ class BoundSession:
         self._device = device
         self._outputs = [node.name for node in session.get_outputs()]
 
-    def run(self, names: Sequence[str] | None, feed: Mapping[str, NDArray[np.generic]]) -> Sequence[NDArray[Any]]:
+    def run(
+        self,
+        names: Sequence[str] | None,
+        feed: Mapping[str, NDArray[np.generic]],
+        options: ort.RunOptions | None = None,
+    ) -> Sequence[NDArray[Any]]:
         binding = self._session.io_binding()
         for name, array in feed.items():
             # np.ascontiguousarray would add an axis to a scalar.
@@ -43,12 +59,14 @@ class BoundSession:
             binding.bind_ortvalue_input(name, value)
         for name in names or self._outputs:
             binding.bind_output(name, GPU_MEMORY, self._device)
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, options)
         arrays: Sequence[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return arrays
 
-    def run_with_ort_values(self, names: Sequence[str], feed: Mapping[str, ort.OrtValue]) -> Sequence[ort.OrtValue]:
-        values: Sequence[ort.OrtValue] = self._session.run_with_ort_values(names, feed)
+    def run_with_ort_values(
+        self, names: Sequence[str], feed: Mapping[str, ort.OrtValue], options: ort.RunOptions | None = None
+    ) -> Sequence[ort.OrtValue]:
+        values: Sequence[ort.OrtValue] = self._session.run_with_ort_values(names, feed, options)
         return values
 
     def get_inputs(self) -> Sequence[ort.NodeArg]:
@@ -61,7 +79,7 @@ class BoundSession:
         return self._session.get_providers()  # type: ignore[no-any-return]
 
 
-def bind(session: ort.InferenceSession, device: int) -> Session:
+def bind(session: ort.InferenceSession, device: int) -> OrtSession:
     """Return a session bound to GPU memory on a GPU; on the CPU, where binding gains nothing, the session itself.
 
     Graphs with strings or sequences as inputs or outputs are not bound: GPU memory cannot hold them.

@@ -5,18 +5,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from contract.datatypes import DATATYPES, datatype_of
-from contract.errors import BadModel, Invalid, TidepoolError, Unavailable
+from contract.errors import BadModel, DeadlineExceeded, Invalid, TidepoolError, TooLarge, Unavailable
 from contract.inference import Failure, Outputs, Tensors
 from services.inference.engine.arrays import Array, array_of, host_array, session_input, tensor_of
 from services.inference.engine.onnx_runtime import DEVICE_ERRORS, ORT_ERRORS, ort
+from services.inference.engine.session import Session
+from services.inference.engine.watchdog import RUN_ERRORS
 
 Feed = dict[str, Array]
+
+_NOT_RUN = Failure(
+    Unavailable.code, "another request of the same batch took too long, so this one was not run; try again"
+)
 
 
 class TensorRunner:
     """Runs an ONNX session whose inputs and outputs have types of the inference protocol."""
 
-    def __init__(self, session: ort.InferenceSession, batched: bool, max_batch: int) -> None:
+    def __init__(self, session: Session, batched: bool, max_batch: int) -> None:
         """`batched`: the first axis of every input and output is the batch; at most `max_batch` rows share a run.
 
         Raises BadModel for a type that the protocol cannot represent.
@@ -29,7 +35,11 @@ class TensorRunner:
         self._has_bfloat16 = "BF16" in self._outputs.values()
 
     def answer(self, questions: Sequence[Tensors]) -> list[Outputs | Failure]:
-        """Return one answer per question, in order, as if each ran alone; an invalid question fails alone."""
+        """Return one answer per question, in order, as if each ran alone; an invalid question fails alone.
+
+        A run that is stopped because it takes too long fails the questions that share it, and the others are not run,
+        so that a batch holds the replica for one such run.
+        """
         answers: dict[int, Outputs | Failure] = {}
         feeds: dict[int, Feed] = {}
         for index, question in enumerate(questions):
@@ -38,12 +48,31 @@ class TensorRunner:
             except TidepoolError as error:
                 answers[index] = Failure(error.code, error.message)
         for group in self._groups(feeds):
-            answers_together = self._together([feeds[index] for index in group], [questions[index] for index in group])
-            if answers_together is None:
-                answers.update((index, self._alone(feeds[index], questions[index])) for index in group)
-            else:
-                answers.update(zip(group, answers_together, strict=True))
-        return [answers[index] for index in range(len(questions))]
+            if not self._answer_group(group, feeds, questions, answers):
+                break
+        return [answers.get(index, _NOT_RUN) for index in range(len(questions))]
+
+    def _answer_group(
+        self,
+        group: list[int],
+        feeds: dict[int, Feed],
+        questions: Sequence[Tensors],
+        answers: dict[int, Outputs | Failure],
+    ) -> bool:
+        """Add the answers to questions that can share a run; return False if a run was stopped."""
+        running = group
+        try:
+            together = self._together([feeds[index] for index in group], [questions[index] for index in group])
+            if together is not None:
+                answers.update(zip(group, together, strict=True))
+                return True
+            for index in group:
+                running = [index]
+                answers[index] = self._alone(feeds[index], questions[index])
+        except DeadlineExceeded as error:
+            answers.update(dict.fromkeys(running, Failure(error.code, error.message)))
+            return False
+        return True
 
     def _feed(self, question: Tensors) -> Feed:
         feed = {tensor.name: array_of(tensor) for tensor in question.inputs}
@@ -90,7 +119,7 @@ class TensorRunner:
         names = [name for name in self._outputs if any(name in (q.outputs or self._outputs) for q in questions)]
         try:
             arrays = self._run({name: np.concatenate([feed[name] for feed in feeds]) for name in self._inputs}, names)
-        except ORT_ERRORS:
+        except RUN_ERRORS:
             return None
         ends = np.cumsum([next(iter(feed.values())).shape[0] for feed in feeds]).tolist()
         if any(array.shape[:1] != (ends[-1],) for array in arrays.values()):
@@ -103,6 +132,8 @@ class TensorRunner:
     def _alone(self, feed: Feed, question: Tensors) -> Outputs | Failure:
         try:
             return self._outputs_of(question, self._run(feed, list(question.outputs or self._outputs)))
+        except TooLarge as error:
+            return Failure(error.code, error.message)
         except DEVICE_ERRORS:
             return Failure(Unavailable.code, "the model could not be run")
         except ORT_ERRORS:

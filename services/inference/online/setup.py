@@ -10,8 +10,10 @@ from messaging.responder import BatchAnswers, BatchHandler
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.onnx_runtime import ort
 from services.inference.engine.providers import on_gpu
+from services.inference.engine.watchdog import watchdog
 from services.inference.online.cache import ModelCache
 from services.inference.online.predictor import OnlinePredictor
+from services.inference.online.quarantine import Quarantine
 from services.inference.settings import InferenceSettings
 from services.storage.catalog.models import Models
 from services.storage.stores import Stores
@@ -56,10 +58,12 @@ def setup(stores: Stores) -> BatchHandler:
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
     predictor = OnlinePredictor(models, settings.decode_threads)
     announcer = ProviderAnnouncer(lambda project: stores.of(project).models)
+    quarantine = Quarantine(lambda project: stores.of(project).models, settings.run_s)
+    watchdog(settings.run_s).on_stuck = quarantine.end_process
 
     def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
         answers = predictor.respond(target, questions)
         announcer.announce(target, answers.provider)
         return answers
 
-    return BatchHandler(respond, settings.batches_at_once or loader.batches_at_once)
+    return BatchHandler(quarantine.guard(respond), settings.batches_at_once or loader.batches_at_once)

@@ -8,5 +8,5 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 def to_fp16(source: Path, target: Path) -> None:
     """Write a copy that computes in float16; its inputs and outputs stay float32, and its metadata is kept."""
-    model = convert_float_to_float16(onnx.load(source), keep_io_types=True)
+    model = convert_float_to_float16(onnx.load(source, load_external_data=False), keep_io_types=True)
     target.write_bytes(model.SerializeToString(deterministic=True))

@@ -36,7 +36,7 @@ def to_int8(source: Path, images: NDArray[np.uint8], preprocessing: Preprocessin
     prepared = folder / "prepared.onnx"
     # Symbolic shape inference needs sympy; convolutional networks do without it.
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    model = onnx.load(prepared)
+    model = onnx.load(prepared, load_external_data=False)
     pool_last(model)
     onnx.save(model, prepared)
     graph = model.graph
@@ -72,8 +72,12 @@ def _last_layer(graph: onnx.GraphProto) -> list[str]:
 
 def _finish(file: Path, source: Path) -> None:
     """Restore the original's card, drop the library's own metadata, and write the file reproducibly."""
-    model = onnx.load(file)
-    card = {entry.key: entry.value for entry in onnx.load(source).metadata_props if entry.key == METADATA_KEY}
+    model = onnx.load(file, load_external_data=False)
+    card = {
+        entry.key: entry.value
+        for entry in onnx.load(source, load_external_data=False).metadata_props
+        if entry.key == METADATA_KEY
+    }
     model.ClearField("metadata_props")
     onnx.helper.set_model_props(model, card)
     file.write_bytes(model.SerializeToString(deterministic=True))

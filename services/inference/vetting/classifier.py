@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import BadModel, Unavailable
+from contract.errors import BadModel, DeadlineExceeded, Unavailable
 from contract.kinds.vet import ModelMetadata
 from contract.models import ModelCard, ModelWarning
 from services.inference.engine.fit import fixed_batch, layouts, one_input, one_output, pixel_type
@@ -109,7 +109,7 @@ def _together(single: LoadedModel, size: int) -> NDArray[np.float32] | None:
         model = LoadedModel(single.session, card, size)
         model.warm_up()
         return model.run(trial_images(card.preprocessing.image.shape))
-    except (BadModel, Unavailable):
+    except (BadModel, DeadlineExceeded, Unavailable):
         if size == 1:
             raise
         return None
@@ -118,7 +118,7 @@ def _together(single: LoadedModel, size: int) -> NDArray[np.float32] | None:
 def _limited(size: int) -> ModelWarning:
     return ModelWarning(
         code="batch_limited",
-        message=f"the graph fails on larger batches, so at most {size} images are run together",
+        message=f"the graph fails on larger batches or takes too long, so at most {size} images are run together",
         advice="check that its first axis is free everywhere, and that it fits into the memory limit of vetting",
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from contract.errors import BadModel
 from contract.kinds.vet import ModelMetadata
 from services.inference.engine.command import print_result
+from services.inference.settings import InferenceSettings
 from services.inference.vetting.findings import BackboneShape, ExaminerRequest
 from services.inference.vetting.process import run_examiner
 from services.inference.vetting.settings import VettingSettings
@@ -35,6 +36,7 @@ def _examined(file: Path, shape: BackboneShape) -> dict[str, object]:
         memory_bytes=settings.memory_bytes,
         cpu_s=settings.cpu_s,
         max_batch=TRIAL_BATCH,
+        run_s=InferenceSettings().run_s,
     )
     try:
         if file.stat().st_size > settings.file_bytes:

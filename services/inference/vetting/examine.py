@@ -1,11 +1,12 @@
 """The process that examines an uploaded model: it confines itself, checks and runs the file, and writes a verdict."""
 
+import os
 import sys
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from contract.errors import BadModel
+from contract.errors import BadModel, DeadlineExceeded
 from contract.kinds.vet import ImageInput, ModelMetadata
 from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
@@ -21,13 +22,19 @@ from services.inference.vetting.trial import Trial
 
 
 def main(request_file: Path, verdict_file: Path) -> None:
-    """Examine the model that one file requests and write the verdict to the other."""
+    """Examine the model that one file requests and write the verdict to the other, in the model's folder."""
     request = ExaminerRequest.model_validate_json(request_file.read_text())
-    if not confine(request.memory_bytes, request.cpu_s, file_bytes=2**31):
-        print("warning: the network could not be cut", file=sys.stderr)
+    folder = request.file.parent
+    empty = folder / "empty"
+    empty.mkdir(exist_ok=True)
+    os.chdir(empty)  # so that no relative path in a model leads to a file
+    confined = confine(request.memory_bytes, request.cpu_s, file_bytes=2**31, folders=[folder])
+    for protection, holds in confined._asdict().items():
+        if not holds:
+            print(f"warning: no confinement of the {protection}", file=sys.stderr)
     try:
         verdict = Verdict(findings=_findings(request))
-    except BadModel as error:
+    except (BadModel, DeadlineExceeded) as error:
         verdict = Verdict(rejection=error.message)
     except MemoryError:
         verdict = Verdict(rejection=f"the model needs more than {request.memory_bytes >> 20} MiB of memory, the limit")
@@ -52,7 +59,7 @@ def _findings(request: ExaminerRequest) -> Findings:
 
 
 def _behaviour(file: Path, metadata: ModelMetadata, layer: OutputLayer, request: ExaminerRequest) -> Behaviour:
-    model = ModelLoader(request.max_batch, threads=1, placement=Placement(ProviderChoice.CPU)).load(file)
+    model = ModelLoader(request.max_batch, 1, Placement(ProviderChoice.CPU), request.run_s).load(file)
     if request.backbone is not None:
         trial = try_backbone(model, request.backbone)
         return Behaviour(inputs=model.inputs, outputs=model.outputs, batched=True, backbone=trial)

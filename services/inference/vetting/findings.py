@@ -29,7 +29,8 @@ class ExaminerRequest(Frozen):
     """The file to examine, the metadata uploaded with it, and the limits.
 
     The examiner writes the card of an image classifier into `file`. `samples` is an .npz file. With `backbone`, the
-    file must map such images to features, and metadata and samples are not used.
+    file must map such images to features, and metadata and samples are not used. Runs may take `run_s` seconds, as when
+    the model serves; None is no limit.
     """
 
     file: Path
@@ -39,6 +40,7 @@ class ExaminerRequest(Frozen):
     memory_bytes: Positive
     cpu_s: Positive
     max_batch: Positive
+    run_s: float | None = None
 
 
 class Contents(Frozen):

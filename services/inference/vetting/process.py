@@ -29,6 +29,8 @@ def run_examiner(request: ExaminerRequest, wall_s: float, watch: Callable[[], No
 
     `watch()` is called several times per second and may raise to stop.
     """
+    file, samples = request.file.resolve(), request.samples and request.samples.resolve()
+    request = request.model_copy(update={"file": file, "samples": samples})
     names = ("request.json", "verdict.json", "examiner.log")
     request_file, verdict_file, output = (request.file.with_name(name) for name in names)
     request_file.write_text(request.model_dump_json())

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from contract.errors import BadModel
 from contract.models import METADATA_KEY, ModelCard
 from services.inference.vetting.findings import Contents
-from services.inference.vetting.graphs import graphs, nodes, sparse_tensors, tensors
+from services.inference.vetting.graphs import Functions, messages
 from services.inference.vetting.operators import output_layer
 
 STANDARD = ("", "ai.onnx")
 DOMAINS = frozenset({*STANDARD, "ai.onnx.ml", "com.microsoft"})
+# These hold a program that was compiled for a device, or the path of one.
+COMPILED = frozenset({("com.microsoft", "EPContext"), ("com.microsoft", "Snpe")})
 TENSOR_BYTES = 2**31
 
 
@@ -29,17 +31,20 @@ def parse(file: bytes) -> onnx.ModelProto:
 
 def check(model: onnx.ModelProto) -> Contents:
     """Return what the file declares; raises BadModel, with the reason, if it must not be run."""
-    _check_domains(model)
-    for tensor in tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise BadModel("the model stores data in other files; save it as a single file")
-        _check_size(tensor.name, tensor.data_type, tensor.dims)
-    for sparse in sparse_tensors(model):
-        _check_size(sparse.values.name, sparse.values.data_type, sparse.dims)
-    for graph in graphs(model):
-        for value in (*graph.input, *graph.output, *graph.value_info):
-            kind = value.type.tensor_type
-            _check_size(value.name, kind.elem_type, (axis.dim_value for axis in kind.shape.dim if axis.dim_value))
+    functions = Functions(model)
+    for name, message in messages(model):
+        match message:
+            case onnx.NodeProto():
+                _check_operator(message, functions)
+            case onnx.TensorProto():
+                if message.data_location == onnx.TensorProto.EXTERNAL or message.external_data:
+                    raise BadModel("the model stores data in other files; save it as a single file")
+                _check_size(name, message.data_type, message.dims)
+            case onnx.SparseTensorProto():
+                _check_size(message.values.name or name, message.values.data_type, message.dims)
+            case onnx.TypeProto.Tensor() | onnx.TypeProto.SparseTensor():
+                known = (axis.dim_value for axis in message.shape.dim if axis.dim_value)
+                _check_size(name, message.elem_type, known)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError, ValueError):
@@ -78,18 +83,17 @@ def append_card(file: Path, card: ModelCard) -> None:
         stream.write(model.SerializeToString())
 
 
-def _check_domains(model: onnx.ModelProto) -> None:
-    """Raise BadModel for an operator outside of the allowed domains.
-
-    Operators defined by a function in the file are allowed, because the nodes of the function are checked too.
-    """
-    allowed = DOMAINS | {function.domain for function in model.functions}
-    for node in nodes(model):
-        if node.domain not in allowed:
-            raise BadModel(
-                f"the operator {node.op_type[:80]!r} is in the domain {node.domain[:80]!r}; only ai.onnx, "
-                "ai.onnx.ml and com.microsoft are allowed"
-            )
+def _check_operator(node: onnx.NodeProto, functions: Functions) -> None:
+    """Raise BadModel for a node that is neither an allowed operator nor a call of a function in the file."""
+    if node in functions:
+        return
+    if node.domain not in DOMAINS:
+        raise BadModel(
+            f"the operator {node.op_type[:80]!r} is in the domain {node.domain[:80]!r}; only ai.onnx, ai.onnx.ml, "
+            "com.microsoft and functions in the file are allowed"
+        )
+    if (node.domain, node.op_type) in COMPILED:
+        raise BadModel(f"the operator {node.op_type} holds a compiled program; export the model without it")
 
 
 def _check_size(name: str, element: int, dims: Iterable[int]) -> None:

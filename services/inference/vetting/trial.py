@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from contract.errors import BadModel
-from contract.inference import Outputs, Tensor, Tensors
+from contract.errors import BadModel, DeadlineExceeded
+from contract.inference import Failure, Outputs, Tensor, Tensors
 from contract.models import ModelWarning
 from services.inference.engine.arrays import Array, array_of, tensor_of
 from services.inference.engine.fit import is_free
@@ -117,8 +117,10 @@ class Trial:
         return True
 
     def _answer(self, request: Tensors) -> list[Array] | None:
-        """Return the outputs, or None if ONNX Runtime rejects the inputs."""
+        """Return the outputs, or None if ONNX Runtime rejects the inputs; raises BadModel if it takes too long."""
         (answer,) = self._runner.answer([request])
+        if isinstance(answer, Failure) and answer.code == DeadlineExceeded.code:
+            raise BadModel(answer.message)
         return [_numbers(tensor) for tensor in answer.tensors] if isinstance(answer, Outputs) else None
 
 

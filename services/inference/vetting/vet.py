@@ -25,6 +25,7 @@ def vet(task: Task) -> ModelManifest:
         memory_bytes=settings.memory_bytes,
         cpu_s=settings.cpu_s,
         max_batch=InferenceSettings().max_batch,
+        run_s=InferenceSettings().run_s,
     )
     task.objects.fetch(upload, request.file)
     findings = run_examiner(request, settings.wall_s, lambda: task.report(0.5, "running the model on sample inputs"))

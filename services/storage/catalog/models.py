@@ -1,5 +1,6 @@
 """Models: publish, read and delete their versions, and set their aliases."""
 
+import contextlib
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from services.storage.catalog.routes import Route, route_of
 from services.storage.catalog.versions import (
     MODELS,
     add_version,
+    change_manifest,
     delete_version,
     find_version,
     manifest_of,
@@ -168,6 +170,22 @@ class Models:
             self._record(connection, AuditAction.CHANGE, f"{row['name']}@{row['version']}", detail)
         return self.get(reference)
 
+    def quarantine(self, reference: Reference, reason: str) -> None:
+        """Let a version no longer serve, with the reason; a version that was deleted meanwhile is ignored."""
+        with contextlib.suppress(NotFound), self._database.write() as connection:
+            _set_quarantine(connection, self._project, reference, reason)
+
+    def quarantined(self, reference: Reference) -> str | None:
+        """Return why a version is quarantined, or None if it is not; raises NotFound, BadModel."""
+        return self.manifest(reference)[1].quarantined
+
+    def lift_quarantine(self, reference: Reference) -> ModelVersion:
+        """Let a version serve again; return it. Raises NotFound, or BadModel for a rejected version."""
+        with self._database.write() as connection:
+            _set_quarantine(connection, self._project, reference, None)
+            self._record(connection, AuditAction.CHANGE, str(reference), "quarantine lifted")
+        return self.get(reference)
+
     def note_provider(self, model: str, version: int, provider: str) -> None:
         """Record the execution provider with which a replica loaded a version."""
         table = model_versions.c
@@ -192,7 +210,17 @@ def _description(row: RowMapping) -> dict[str, Any]:
         return {"status": "rejected", "reason": row["rejected"]}
     manifest = manifest_of(row)
     shared = set(ModelVersion.model_fields) & set(ModelManifest.model_fields)
-    return {"trained_on": manifest.device} | {field: getattr(manifest, field) for field in shared}
+    described = {"trained_on": manifest.device} | {field: getattr(manifest, field) for field in shared}
+    if manifest.quarantined is not None:
+        described |= {"status": "quarantined", "reason": manifest.quarantined}
+    return described
+
+
+def _set_quarantine(connection: Connection, project: str, reference: Reference, reason: str | None) -> None:
+    row = find_version(connection, project, MODELS, reference)
+    manifest_of(row)  # raises BadModel
+    changed = ModelManifest.model_validate(row["manifest"]).model_copy(update={"quarantined": reason})
+    change_manifest(connection, project, MODELS, reference, changed.model_dump(mode="json"))
 
 
 def _model(connection: Connection, project: str, name: str) -> Model:

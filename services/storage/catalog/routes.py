@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, RowMapping, select
 
 from contract.access import DEFAULT_PROJECT
-from contract.errors import NotFound
+from contract.errors import Conflict, NotFound
 from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.catalog.versions import MODELS, find_version, manifest_of
@@ -31,9 +31,12 @@ class Route:
 
 
 def route_of(connection: Connection, project: str, reference: Reference) -> Route:
-    """Resolve a reference to a route; raises NotFound, or BadModel for a rejected version."""
+    """Resolve a reference to a route, without the quarantined versions of an alias.
+
+    Raises NotFound, BadModel for a rejected version, or Conflict if all versions are quarantined.
+    """
     if reference.alias is None:
-        return Route((_share(find_version(connection, project, MODELS, reference)),))
+        return Route(_healthy(_share(find_version(connection, project, MODELS, reference))))
     table = model_versions
     weights = alias_weights.c
     of_alias = (weights.project == project) & (weights.model == reference.name) & (weights.alias == reference.alias)
@@ -47,7 +50,26 @@ def route_of(connection: Connection, project: str, reference: Reference) -> Rout
     query = select(table).join(aliases, shadowed & (table.c.version == aliases.c.shadow))
     named = (aliases.c.model == reference.name) & (aliases.c.alias == reference.alias)
     shadow = connection.execute(query.where(aliases.c.project == project, named)).mappings().one_or_none()
-    return Route(tuple(_share(row, row["weight"]) for row in shares), _share(shadow) if shadow is not None else None)
+    copied = None if shadow is None else _share(shadow)
+    if copied is not None and copied.manifest.quarantined is not None:
+        copied = None
+    return Route(_healthy(*(_share(row, row["weight"]) for row in shares)), copied)
+
+
+def _healthy(*shares: Share) -> tuple[Share, ...]:
+    """Return the shares that are not quarantined; raises Conflict if all are."""
+    healthy = tuple(share for share in shares if share.manifest.quarantined is None)
+    if not healthy:
+        raise quarantined(shares[0].reference, shares[0].manifest.quarantined or "")
+    return healthy
+
+
+def quarantined(reference: Reference, reason: str) -> Conflict:
+    """Return the error for a request to a quarantined version."""
+    return Conflict(
+        f"{reference} is quarantined: {reason}; use another version, or lift the quarantine with DELETE "
+        f"/v1/models/{reference.name}/versions/{reference.version}/quarantine"
+    )
 
 
 def _share(row: RowMapping, weight: int = 100) -> Share:

@@ -62,7 +62,7 @@ def fitted(
     Grey images are repeated to `channels`, images are scaled to `size` (bilinear), and features to a root mean square
     of 1, as for the networks that Tidepool knows. Raises BadModel if the graph cannot be changed so.
     """
-    model = compose.add_prefix(onnx.load(file), PREFIX)
+    model = compose.add_prefix(onnx.load(file, load_external_data=False), PREFIX)
     graph = model.graph
     shape = card.preprocessing.image.shape
     before = _adapter(shape, (channels, *size), PREFIX + names.input)

@@ -65,7 +65,7 @@ def test_the_containers_are_confined(up: Deployment) -> None:
 def test_no_container_shows_a_secret(up: Deployment, key: str) -> None:
     shown = [str(up.inspect(container["Name"])) for container in up.containers()]
 
-    assert [text for text in shown if key in text or "redis://:" in text or "postgresql+psycopg" in text] == []
+    assert [text for text in shown if key in text or "redis://" in text or "postgresql+psycopg" in text] == []
     assert up.compose("run", "--rm", "secrets", "admin-key").strip() == key
 
 
@@ -73,6 +73,22 @@ def test_workers_reach_the_servers_and_nothing_else(up: Deployment) -> None:
     reach = "exec 3<>/dev/tcp/redis/6379 && ! exec 4<>/dev/tcp/1.1.1.1/443"
 
     up.compose("exec", "-T", "inference", "bash", "-c", reach)
+
+
+def test_a_service_may_not_do_everything_in_redis(up: Deployment) -> None:
+    code = """
+import os, redis
+client = redis.Redis.from_url(os.environ["TIDEPOOL_BROKER_URL"])
+client.ping()
+for command in ("FLUSHALL", "CONFIG GET *", "KEYS *", "LLEN inference.batches", "PUBLISH any any"):
+    try:
+        client.execute_command(*command.split())
+    except redis.exceptions.NoPermissionError:
+        continue
+    raise SystemExit(command)
+"""
+    up.compose("exec", "-T", "sweep", "entrypoint", "python", "-c", code)
+    assert "NOAUTH" in up.compose("exec", "-T", "redis", "sh", "-c", "redis-cli ping || true")
 
 
 def test_the_demo_workflow_succeeds(demo: DemoResult) -> None:

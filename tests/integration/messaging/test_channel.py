@@ -12,8 +12,6 @@ import redis as redis_py
 
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, TidepoolError
 from messaging import redis_keys
-from messaging.broker import celery_app
-from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from tests.integration.worker.echo_client import TIMEOUT_S, ask, ask_all, replica, until_answered
 from tests.integration.worker.echo_worker import wait_for
@@ -100,18 +98,6 @@ async def test_a_question_past_its_deadline_is_not_computed(client: Batcher, tmp
     computed = await ask_all(client, "computed")
     assert "too late" not in computed
     assert any("released" in text for text in computed)
-
-
-async def test_celery_sees_the_replica_while_it_works(redis: Server, client: Batcher) -> None:
-    app = celery_app(BrokerSettings.model_validate({"url": redis.url}))
-    working = asyncio.create_task(asyncio.to_thread(lambda: app.control.inspect(timeout=TIMEOUT_S, limit=1).ping()))
-
-    while not working.done():
-        await ask(client, "hello")
-
-    (name,) = replies = await working
-    assert name.startswith("echo@")
-    assert replies[name] == {"ok": "pong"}
 
 
 async def test_without_a_replica_the_deadline_passes_and_the_batch_is_withdrawn(redis: Server) -> None:

@@ -1,10 +1,9 @@
-"""Replicas start, leave and die, seen from gateways and from Celery's command line."""
+"""Replicas start, leave and die, seen from gateways."""
 
 import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -121,26 +120,20 @@ async def test_a_wrong_password_is_an_outage(own_redis: Server) -> None:
             await ask(client, "hello")
 
 
-async def test_celery_inspect_sees_a_replica(own_redis: Server, tmp_path: Path) -> None:
+async def test_a_command_that_celery_broadcasts_does_not_stop_a_replica(own_redis: Server, tmp_path: Path) -> None:
     # given a replica that has answered a batch
     with replica(own_redis.url, tmp_path / "log") as process:
         async with batcher("echo", own_redis.url) as client:
             assert await until_answered(client) == "olleh"
 
-        # when Celery's command line is run with two commands at once
-        command = [sys.executable, "-m", "celery", "-b", own_redis.url, "inspect", "--timeout", "5"]
-        runs = (asyncio.to_thread(_run, [*command, subcommand]) for subcommand in ("ping", "active"))
-        processes = await asyncio.gather(*runs)
+            # when a client of the broker tells all workers to stop, and waits for their replies
+            app = celery_app(BrokerSettings.model_validate({"url": own_redis.url}))
+            replies = await asyncio.to_thread(app.control.broadcast, "shutdown", reply=True, timeout=2)
 
-    # then both list the replica
-    for finished in processes:
-        assert finished.returncode == 0, finished.stderr
-        assert f"-{process.pid}: OK" in finished.stdout
-        assert "1 node online" in finished.stdout
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+            # then none reacts
+            assert replies == []
+            assert process.poll() is None
+            assert await until_answered(client) == "olleh"
 
 
 @contextmanager

@@ -33,6 +33,17 @@ def test_a_model_without_weights_is_refused_at_submission() -> None:
         spec(init_from="net@3").check(manifests)
 
 
+def test_a_model_of_grey_images_does_not_take_colours() -> None:
+    assert MODEL_MANIFEST.preprocessing is not None
+    image = MODEL_MANIFEST.preprocessing.image.model_copy(update={"mode": "L"})
+    grey = MODEL_MANIFEST.preprocessing.model_copy(update={"image": image})
+    model = MODEL_MANIFEST.model_copy(update={"preprocessing": grey, "state": MODEL_MANIFEST.artifact})
+    manifests = Manifests({"pets@1": DATASET_MANIFEST}, {"net@3": model})
+
+    with pytest.raises(Invalid, match="net@3 takes grey images, and pets@1 has colours"):
+        spec(init_from="net@3").check(manifests)
+
+
 GRAPH = BACKBONE_MANIFEST.model_copy(update={"format": "onnx"})
 GREY = BACKBONE_IMAGES.model_copy(update={"mode": "L"})
 

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from services.storage.access.object_keys import ACCESS, SECRET
-from tests.support.deployment import SERVICES, Workload, compose, documents, in_compose, in_kubernetes, secrets_made
+from tests.support.deployment import (
+    KUBERNETES,
+    SERVICES,
+    Workload,
+    compose,
+    documents,
+    in_compose,
+    in_kubernetes,
+    secrets_made,
+)
 from tests.support.kustomize import by_reading, containers
 
 SERVERS = {"secrets", "redis", "postgres", "s3"}  # what a cluster has or buys
@@ -39,6 +48,14 @@ def test_the_secrets_have_the_same_names(tmp_path: Path) -> None:
     for part in SERVICES:
         (example,) = (one for one in documents("secrets.example.yaml") if one["metadata"]["name"] == f"tidepool-{part}")
         assert set(example["stringData"]) == {file.name for file in (made / part).iterdir()} | OBJECT_KEYS
+
+
+def test_the_example_names_the_redis_user_of_each_service() -> None:
+    example = (KUBERNETES / "secrets.example.yaml").read_text()
+
+    for part in set(SERVICES) - {"init"}:
+        (section,) = (section for section in example.split("---") if f"name: tidepool-{part}\n" in section)
+        assert f"# redis://{part}:" in section
 
 
 def test_gpus_are_used_in_the_same_way() -> None:

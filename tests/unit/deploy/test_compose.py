@@ -1,5 +1,6 @@
 """What `docker compose up` starts: closed but for the gateway, and nobody holds more than they need."""
 
+import hashlib
 import re
 from typing import Any
 
@@ -91,6 +92,13 @@ def test_images_of_others_are_pinned() -> None:
 
     assert set(pulled) == {"redis", "postgres", "s3"}
     assert [image for image in pulled.values() if ":" not in image or image.endswith(":latest")] == []
+
+
+def test_redis_is_started_anew_when_the_rights_of_its_users_change() -> None:
+    """Compose does so when a label changes; Redis reads the file only when it starts."""
+    users = (ROOT / "deploy" / "redis" / "users.acl").read_bytes()
+
+    assert ALL["redis"]["labels"] == {"tidepool.users": hashlib.sha256(users).hexdigest()[:12]}
 
 
 def test_the_gpu_variant_changes_images_and_reservations_only() -> None:

@@ -1,16 +1,20 @@
 """The secrets of a Compose deployment: random, made once, each where it is needed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
 from contract.access import DEFAULT_PROJECT
+from messaging.redis_users import PROBE, REDIS_USERS, acl_file, password_hashes
 from services.storage.access.keys import Keys
 from services.storage.access.rights import Service
 from services.storage.database import Database
-from tests.support.deployment import script, secrets_made
+from tests.support.deployment import ROOT, script, secrets_made
 
 NEEDED = {
     "init": {
@@ -21,7 +25,7 @@ NEEDED = {
         "TIDEPOOL_S3_SECRET_KEY",
     },
     **{service: {"TIDEPOOL_BROKER_URL", "TIDEPOOL_DATABASE_URL"} for service in get_args(Service)},
-    "redis": {"password", "redis.conf"},
+    "redis": {"password", "redis.conf", "users.acl"},
     "postgres": {"password"},
     "s3": {"user", "password"},
 }
@@ -40,7 +44,6 @@ def test_each_part_gets_what_it_needs(tmp_path: Path) -> None:
 def test_the_parts_fit_together(tmp_path: Path) -> None:
     made = contents(secrets_made(tmp_path))
 
-    assert made["redis/redis.conf"] == f"requirepass {made['redis/password']}"
     assert f":{made['postgres/password']}@postgres/" in made["init/TIDEPOOL_DATABASE_URL"]
     assert made["init/TIDEPOOL_S3_ACCESS_KEY"] == made["s3/user"]
     assert made["init/TIDEPOOL_S3_SECRET_KEY"] == made["s3/password"]
@@ -48,8 +51,50 @@ def test_the_parts_fit_together(tmp_path: Path) -> None:
     assert urls == {service: made[f"{service}/TIDEPOOL_DATABASE_URL"] for service in get_args(Service)}
     assert {make_url(url).username for url in urls.values()} == set(get_args(Service))
     assert len({make_url(url).password for url in urls.values()} | {made["postgres/password"]}) == len(urls) + 1
-    for service in urls:
-        assert made[f"{service}/TIDEPOOL_BROKER_URL"] == f"redis://:{made['redis/password']}@redis:6379/0"
+
+
+def test_each_service_has_its_own_user_of_redis(tmp_path: Path) -> None:
+    made = contents(secrets_made(tmp_path))
+
+    urls = {service: urlsplit(made[f"{service}/TIDEPOOL_BROKER_URL"]) for service in get_args(Service)}
+    assert {(url.username, url.hostname, url.path) for url in urls.values()} == {
+        (service, "redis", "/0") for service in get_args(Service)
+    }
+    passwords = {service: str(url.password) for service, url in urls.items()} | {PROBE: made["redis/password"]}
+    assert len(set(passwords.values())) == len(REDIS_USERS)
+    assert made["redis/users.acl"] == acl_file(password_hashes(passwords))
+    assert made["redis/redis.conf"] == "aclfile /secrets/users.acl\n"
+
+
+def test_a_deployment_with_one_password_for_redis_gets_users(tmp_path: Path) -> None:
+    # given the volumes of an older release
+    before = contents(secrets_made(tmp_path))
+    for service in get_args(Service):
+        _write(tmp_path / service / "TIDEPOOL_BROKER_URL", "redis://:shared@redis:6379/0")
+    _write(tmp_path / "redis" / "redis.conf", "requirepass shared")
+    (tmp_path / "redis" / "users.acl").unlink()
+
+    # when it starts with this release
+    after = contents(secrets_made(tmp_path))
+
+    # then only what belongs to Redis has changed
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"redis/users.acl", *(f"{service}/TIDEPOOL_BROKER_URL" for service in get_args(Service))}
+    assert "shared" not in "".join(after.values())
+
+
+def test_another_redis_that_somebody_has_set_stays(tmp_path: Path) -> None:
+    secrets_made(tmp_path)
+    _write(tmp_path / "gateway" / "TIDEPOOL_BROKER_URL", "redis://:password@elsewhere:6379/0")
+
+    assert contents(secrets_made(tmp_path))["gateway/TIDEPOOL_BROKER_URL"] == "redis://:password@elsewhere:6379/0"
+
+
+def test_the_users_of_redis_in_the_image_are_those_of_the_code() -> None:
+    command = [sys.executable, "-m", "messaging.redis_users"]  # docs/kubernetes.md names it
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+    assert (ROOT / "deploy" / "redis" / "users.acl").read_text() == printed
 
 
 def test_two_deployments_share_nothing(tmp_path: Path) -> None:
@@ -59,7 +104,7 @@ def test_two_deployments_share_nothing(tmp_path: Path) -> None:
     one, two = contents(secrets_made(tmp_path / "one")), contents(secrets_made(tmp_path / "two"))
 
     assert one.keys() == two.keys()
-    assert [name for name in one if one[name] == two[name]] == []
+    assert [name for name in one if one[name] == two[name]] == ["redis/redis.conf"]  # names the file of users
     assert min(len(one[f"{part}/password"]) for part in ("redis", "postgres", "s3")) == 64
 
 
@@ -85,3 +130,8 @@ def test_the_admin_key_is_printed_and_is_one(tmp_path: Path) -> None:
 
 def test_a_volume_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert script("make-secrets", TIDEPOOL_SECRETS=tmp_path).returncode != 0
+
+
+def _write(file: Path, text: str) -> None:
+    file.unlink()  # it is read-only
+    file.write_text(text)

@@ -47,6 +47,7 @@ SCOPES = {
     "GET /v1/models/{name}/versions/{version}/export": Scope.READ,
     "PUT /v1/models/{name}/versions/{version}/variants/{variant}/serving": Scope.WRITE,
     "DELETE /v1/models/{name}/versions/{version}/variants/{variant}/serving": Scope.WRITE,
+    "DELETE /v1/models/{name}/versions/{version}/quarantine": Scope.WRITE,
     "POST /v1/models/{name}/versions": Scope.WRITE,
     "DELETE /v1/models/{name}/versions/{version}": Scope.WRITE,
     "POST /v1/backbones": Scope.WRITE,

@@ -79,6 +79,43 @@ def test_a_pinned_variant_serves_until_it_is_unpinned(models: Models) -> None:
     assert models.unpin_variant(SECOND, "int8").pinned is None  # again changes nothing
 
 
+def test_a_quarantined_version_does_not_serve_until_a_person_lifts_it(models: Models) -> None:
+    models.quarantine(SECOND, "three runs took too long")
+
+    version = models.get(SECOND)
+    assert (version.status, version.reason) == ("quarantined", "three runs took too long")
+    assert models.manifest(SECOND)[1].quarantined == models.quarantined(SECOND) == "three runs took too long"
+    for reference in (SECOND, Reference(name="cnn")):
+        with pytest.raises(Conflict, match="cnn@2 is quarantined: three runs took too long"):
+            models.route(reference)
+    assert models.route(FIRST).shares[0].reference == FIRST
+
+    for _ in range(2):  # again changes nothing
+        assert models.lift_quarantine(SECOND).status == "ready"
+    assert models.quarantined(SECOND) is None
+    assert models.route(SECOND).shares[0].manifest == models.manifest(SECOND)[1] == MODEL_MANIFEST
+
+
+def test_an_alias_leaves_out_quarantined_versions(models: Models) -> None:
+    models.split_alias("cnn", "production", Traffic(versions={1: 90, 2: 10}, shadow=2))
+    models.quarantine(SECOND, "slow")
+
+    route = models.route(PRODUCTION)
+    assert [share.reference for share in route.shares] == [FIRST]
+    assert route.shadow is None
+
+    models.quarantine(FIRST, "slow")
+    with pytest.raises(Conflict, match="cnn@1 is quarantined"):
+        models.route(PRODUCTION)
+
+
+def test_a_version_that_was_deleted_meanwhile_is_not_quarantined(models: Models) -> None:
+    models.quarantine(Reference(name="cnn", version=9), "slow")
+
+    with pytest.raises(NotFound):
+        models.lift_quarantine(Reference(name="cnn", version=9))
+
+
 def test_a_pinned_variant_serves_behind_an_alias_and_as_its_shadow(models: Models) -> None:
     models.split_alias("cnn", "production", Traffic(versions={2: 100}, shadow=1))
     for version in (FIRST, SECOND):

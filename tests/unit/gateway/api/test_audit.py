@@ -59,6 +59,8 @@ async def test_the_audit_trail_is_filtered(client: httpx.AsyncClient) -> None:
         ({"until": "9999-12-31T23:59:59-12:00"}, "query.until"),
         ({"action": "steal"}, "query.action"),
         ({"since": "yesterday"}, "query.since"),
+        ({"since": "0.5"}, "query.since"),
+        ({"until": "1790000000"}, "query.until"),
     ],
 )
 async def test_an_invalid_filter_is_refused(client: httpx.AsyncClient, query: dict[str, str], where: str) -> None:

@@ -72,7 +72,17 @@ async def test_a_key_has_either_a_role_or_scopes(client: httpx.AsyncClient, acce
 
 
 @pytest.mark.parametrize(
-    "expires_at", ["2000-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "soon", 1, -1e300]
+    "expires_at",
+    [
+        "2000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+14:00",
+        "soon",
+        1,
+        -1e300,
+        1_900_000_000,
+        "1900000000",
+    ],
 )
 async def test_an_expiry_that_no_key_can_have_is_refused(client: httpx.AsyncClient, expires_at: object) -> None:
     body = {"name": "laptop", "role": "viewer", "expires_at": expires_at}

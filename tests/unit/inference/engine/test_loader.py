@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY
 from services.inference.engine.loader import ModelLoader, _warn_of_precision
-from services.inference.engine.providers import CPU, CUDA, ProviderChoice
+from services.inference.engine.providers import CPU, CUDA, Placement, ProviderChoice
 from services.inference.engine.session import BoundSession
 from services.inference.settings import InferenceSettings
 from tests.support.onnx_models import CARD, linear, onnx_file, random_images
+from tests.unit.inference.vetting.models import external
 
 
 def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
@@ -41,6 +42,19 @@ def test_bytes_that_are_not_a_model_are_rejected(garbage: bytes) -> None:
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="as an ONNX graph"):
         ModelLoader().load(tmp_path / "nothing.onnx")
+
+
+def test_weights_in_another_file_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(np.ones(2, np.float32).tobytes())
+    path, model = tmp_path / "model.onnx", external("secret")
+    model.graph.node[0].op_type = "Add"
+    model.graph.node[0].input.append("w")
+    path.write_bytes(model.SerializeToString())
+    monkeypatch.chdir(tmp_path)
+
+    for source in (path, path.read_bytes()):
+        with pytest.raises(BadModel, match="as an ONNX graph"):
+            ModelLoader().load(source)
 
 
 def test_a_file_without_a_card_rejects_images() -> None:
@@ -109,7 +123,7 @@ def test_a_broken_device_falls_back_to_the_cpu_if_none_was_configured(monkeypatc
 
 @pytest.mark.parametrize("choice", [ProviderChoice.AUTO, ProviderChoice.CUDA])
 def test_a_session_on_a_gpu_binds_its_tensors(choice: ProviderChoice, gpu: None) -> None:
-    model = loader(choice).load(linear())
+    model = ModelLoader(placement=Placement(choice)).load(linear())
 
     assert model.provider == CUDA
     assert isinstance(model.session, BoundSession)

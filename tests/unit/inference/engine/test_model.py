@@ -1,7 +1,9 @@
 """Running a loaded model."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from contract.models import ModelCard
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import INPUT_BYTES
 from services.inference.engine.session import Session
+from services.inference.engine.watchdog import LimitedSession
 from tests.support.onnx_classifiers import SIZE, classifier, with_card
 from tests.support.onnx_models import CARD, expected_logits, linear, random_images
 
@@ -130,6 +133,23 @@ def test_a_gpu_uses_the_batch_size_with_the_best_throughput() -> None:
 @pytest.mark.usefixtures("fastest_at_four")
 def test_the_cpu_keeps_the_configured_batch_size() -> None:
     assert ModelLoader(max_batch=48).load(linear()).batch == 48
+
+
+def test_a_slow_model_gets_a_batch_that_ends_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a model that takes 0.1 s for each image
+    monkeypatch.setattr(LimitedSession, "run", slow_run(LimitedSession.run, 0.1))
+
+    batches = {run_s: ModelLoader(max_batch=8, run_s=run_s).load(linear()).batch for run_s in (0.5, 1.2, 60.0)}
+
+    assert batches == {0.5: 1, 1.2: 2, 60.0: 8}
+
+
+def slow_run(run: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+    def slow(session: LimitedSession, names: object, feed: dict[str, np.ndarray]) -> object:
+        time.sleep(seconds * len(next(iter(feed.values()))))
+        return run(session, names, feed)
+
+    return slow
 
 
 @pytest.mark.usefixtures("gpu", "fastest_at_four")

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.onnx_graphs import graph
+from tests.support.onnx_graphs import graph, loop
 
 FLOAT = TensorProto.FLOAT
 ROW = (FLOAT, ("batch", 2))
@@ -25,12 +25,12 @@ def with_weights(weights: onnx.TensorProto) -> onnx.ModelProto:
     return model
 
 
-def external() -> onnx.ModelProto:
+def external(location: str = "../secret") -> onnx.ModelProto:
     """Return a model with weights in another file."""
     weights = numpy_helper.from_array(np.zeros(2, np.float32), "w")
     weights.ClearField("raw_data")
     weights.data_location = TensorProto.EXTERNAL
-    weights.external_data.add(key="location", value="../secret")
+    weights.external_data.add(key="location", value=location)
     return with_weights(weights)
 
 
@@ -62,25 +62,33 @@ def bomb() -> bytes:
 
 def endless() -> bytes:
     """Return a model with a loop of 2^62 iterations."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["condition"], ["condition_out"]),
-            helper.make_node("Sin", ["value"], ["sine"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("round", TensorProto.INT64, []),
-            helper.make_tensor_value_info("condition", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value", FLOAT, None),
-        ],
-        [
-            helper.make_tensor_value_info("condition_out", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("sine", FLOAT, None),
-        ],
-    )
-    rounds = numpy_helper.from_array(np.array(2**62, np.int64), "rounds")
-    nodes = [
-        helper.make_node("Constant", [], ["rounds"], value=rounds),
-        helper.make_node("Loop", ["rounds", "", "x"], ["y"], body=body),
-    ]
-    return graph(nodes, {"x": ROW}, {"y": ROW})
+    return loop(2**62)
+
+
+def calling(bodies: dict[str, list[str]], domain: str = "mine") -> onnx.ModelProto:
+    """Return a model whose one node calls the first function; bodies are chains of functions and of Relu."""
+    opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    model = relu(op_type=next(iter(bodies)), domain=domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    for name, operators in bodies.items():
+        values = ["a", *(f"v{number}" for number in range(1, len(operators))), "b"]
+        nodes = [
+            helper.make_node(operator, [source], [target], domain=domain if operator in bodies else "")
+            for operator, source, target in zip(operators, values, values[1:], strict=False)
+        ]
+        model.functions.append(helper.make_function(domain, name, ["a"], ["b"], nodes, opsets))
+    return model
+
+
+def external_by_default(location: str) -> onnx.ModelProto:
+    """Return a model `y = x + w` whose weights, the default value of an attribute of a function, are in a file."""
+    model = calling({"Biased": ["Relu"]})
+    function = model.functions[0]
+    del function.node[:]
+    constant = helper.make_node("Constant", [], ["w"])
+    constant.attribute.add(name="value", ref_attr_name="weights", type=onnx.AttributeProto.TENSOR)
+    function.node.extend([constant, helper.make_node("Add", ["a", "w"], ["b"])])
+    weights = external(location).graph.initializer[0]
+    function.attribute_proto.append(helper.make_attribute("weights", weights))
+    return model

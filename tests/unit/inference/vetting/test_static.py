@@ -51,6 +51,8 @@ def test_operators_defined_in_the_file_are_checked_too() -> None:
         (relu(domain="evil"), "'Relu' is in the domain 'evil'"),
         (models.external(), "other files"),
         (models.external_in_a_branch(), "other files"),
+        (models.external_by_default("secret"), "other files"),
+        (relu(domain="com.microsoft", op_type="EPContext"), "compiled program"),
         (models.overflowing(), "'w' is larger than 2048 MiB"),
         (with_weights(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[-1])), "negative axis"),
         (with_weights(TensorProto(name="w", data_type=99, dims=[1])), "unknown element type"),

@@ -135,10 +135,11 @@ def test_a_model_that_fails_on_its_samples_is_rejected(stores: Stores, tmp_path:
     [
         (b"garbage", "not an ONNX model"),
         (models.external().SerializeToString(), "other files"),
+        (models.external_by_default("samples.npz").SerializeToString(), "other files"),
         (models.relu(domain="evil").SerializeToString(), "'evil'"),
         (models.bomb(), "memory"),
     ],
-    ids=["garbage", "external data", "unknown domain", "memory bomb"],
+    ids=["garbage", "external data", "external data by default", "unknown domain", "memory bomb"],
 )
 def test_unsafe_files_are_rejected_with_a_reason(stores: Stores, tmp_path: Path, file: bytes, reason: str) -> None:
     job = vetted(stores, tmp_path, file)

@@ -230,6 +230,17 @@ def test_a_variant_is_pinned_and_unpinned(method: str, call: str) -> None:
     assert (server.requests[0].method, server.requests[0].url.path) == (method, path)
 
 
+def test_a_quarantine_is_lifted() -> None:
+    version = {"name": "cat-cnn", "version": 3, "job": "j1", "created_at": "2026-01-01T00:00:00Z"}
+    server = Server(httpx.Response(200, json=version))
+
+    assert server.client.lift_quarantine("cat-cnn", 3).status == "ready"
+    assert (server.requests[0].method, server.requests[0].url.path) == (
+        "DELETE",
+        "/v1/models/cat-cnn/versions/3/quarantine",
+    )
+
+
 def test_many_images_are_predicted_in_one_request() -> None:
     server = Server(httpx.Response(200, json={"results": [RESULT, RESULT]}))
     results = server.client.predict_many("cat-cnn", [JPEG, PNG], version=2)

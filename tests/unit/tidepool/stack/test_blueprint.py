@@ -107,6 +107,16 @@ def test_only_init_gets_the_admin_key(home: Home, port: int) -> None:
     assert with_key == ["init"]
 
 
+def test_every_service_has_its_own_user_of_the_broker(home: Home, port: int) -> None:
+    users = {
+        component.role: urlsplit(component.environment.get("TIDEPOOL_BROKER_URL", "")).username
+        for component in draw_plan(home, port).components
+    }
+    own = {"gateway": "gateway", "storage": "sweep", "autoscaler": "autoscaler"}
+    workers = {role: role for role in ("preprocess", "trainer", "inference")}
+    assert users == own | workers | dict.fromkeys(("redis", "s3", "init"))
+
+
 def test_no_command_line_contains_a_secret(home: Home, port: int) -> None:
     plan = draw_plan(home, port)
     commands = " ".join(" ".join(component.command) for component in plan.components)

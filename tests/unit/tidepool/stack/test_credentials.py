@@ -1,9 +1,12 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from messaging.redis_users import REDIS_USERS
 from tidepool.stack.credentials import Credentials, admin_key, new_api_key
+from tidepool.stack.files import write_private
 from tidepool.stack.home import Home
 
 
@@ -32,5 +35,40 @@ def test_secrets_are_created_once_and_are_private(home: Home) -> None:
 def test_two_homes_share_no_secret(home: Home, tmp_path: Path) -> None:
     other = Home.at(tmp_path / "other")
     other.create()
-    secrets, other_secrets = (set(Credentials.of(one).model_dump().values()) for one in (home, other))
-    assert not secrets & other_secrets
+
+    assert not _secrets(Credentials.of(home)) & _secrets(Credentials.of(other))
+
+
+def test_every_user_of_the_broker_has_a_password_of_its_own(home: Home) -> None:
+    passwords = Credentials.of(home).redis_passwords
+
+    assert passwords.keys() == set(REDIS_USERS)
+    assert len(set(passwords.values())) == len(REDIS_USERS)
+
+
+def test_the_home_of_a_release_with_one_password_keeps_its_other_secrets(home: Home) -> None:
+    older = {"redis_password": "shared", "s3_access_key": "access", "s3_secret_key": "secret"}
+    write_private(home.secrets_file, json.dumps(older))
+
+    credentials = Credentials.of(home)
+
+    assert (credentials.s3_access_key, credentials.s3_secret_key) == ("access", "secret")
+    assert "shared" not in home.secrets_file.read_text()
+    assert credentials.redis_passwords.keys() == set(REDIS_USERS)
+    assert Credentials.of(home) == credentials
+
+
+def test_a_user_that_a_release_adds_gets_a_password_and_the_others_keep_theirs(home: Home) -> None:
+    before = Credentials.of(home)
+    stored = before.model_dump()
+    del stored["redis_passwords"]["probe"]
+    write_private(home.secrets_file, json.dumps(stored))
+
+    after = Credentials.of(home)
+
+    changed = {user for user in REDIS_USERS if after.redis_passwords[user] != before.redis_passwords[user]}
+    assert changed == {"probe"}
+
+
+def _secrets(credentials: Credentials) -> set[str]:
+    return {credentials.s3_access_key, credentials.s3_secret_key, *credentials.redis_passwords.values()}

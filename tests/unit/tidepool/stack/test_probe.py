@@ -51,7 +51,7 @@ def test_an_https_probe_accepts_any_certificate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("response", "ready"), [(b"+OK\r\n+PONG\r\n", True), (b"-WRONGPASS\r\n-NOAUTH\r\n", False)])
 def test_a_redis_probe_expects_pong(response: bytes, ready: bool) -> None:
     with server(response) as port:
-        assert answers(f"redis://:secret@127.0.0.1:{port}/0") is ready
+        assert answers(f"redis://probe:secret@127.0.0.1:{port}/0") is ready
 
 
 def test_a_tcp_probe_expects_a_connection() -> None:

@@ -1,0 +1,1 @@
+"""Fuzzers of what strangers send: images, archives, tables of labels, tensors, ONNX graphs."""
