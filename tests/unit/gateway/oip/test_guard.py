@@ -52,16 +52,10 @@ async def line(backends: Backends) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-async def nothing() -> AsyncIterator[Any]:
-    """A message that never comes."""
-    await asyncio.Event().wait()
-    yield b""
-
-
 def without_message(channel: grpc.aio.Channel, method: str, response: Any, metadata: Any = ()) -> Any:
     """Begin a call of which only the headers are sent."""
     call = channel.stream_unary(SERVICE + method, response_deserializer=response.FromString)
-    return call(nothing(), metadata=metadata)
+    return call(metadata=metadata)
 
 
 async def status_of(call: Any) -> grpc.StatusCode:
