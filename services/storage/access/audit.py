@@ -36,6 +36,9 @@ class AuditFilter:
     until: datetime | None = None
 
 
+_INSERT = insert(audit)  # made once: building statements takes a tenth of a submission's time
+
+
 def record(
     connection: Connection, actor: Actor | None, action: AuditAction, subject: str, now: datetime, detail: str = ""
 ) -> None:
@@ -52,7 +55,7 @@ def record(
         "detail": detail[: LONGEST["detail"]],
         "request_id": actor.request_id,
     }
-    connection.execute(insert(audit).values(values))
+    connection.execute(_INSERT, values)
 
 
 class Audit:

@@ -10,6 +10,8 @@ from services.storage.database import Database
 from services.storage.references import Owner, drop_references
 from services.storage.tables import job_events, jobs
 
+_INSERT = insert(job_events)
+
 
 def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft], now: datetime) -> None:
     """Number the drafts and write them; a new progress event replaces the previous one, so a long job stays small."""
@@ -52,7 +54,8 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
 def record_first_state(connection: Connection, row: RowMapping, now: datetime) -> None:
     """Write the event of a new job, which was inserted with `last_event` 1; one statement less than `record_state`."""
     data = {"state": row["state"], "attempt": row["attempt"]}
-    connection.execute(insert(job_events).values(job_id=row["id"], id=1, kind=EventKind.STATE, data=data, at=now))
+    event = {"job_id": row["id"], "id": 1, "kind": EventKind.STATE, "data": data, "at": now}
+    connection.execute(_INSERT, event)
 
 
 class Events:

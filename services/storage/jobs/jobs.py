@@ -25,6 +25,9 @@ RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 KEEPS_BEST = "train"  # the kind of jobs that can end early with a result
 
 
+_INSERT, _INSERT_WAKE = insert(jobs).returning(jobs), insert(outbox)  # building statements takes time
+
+
 @dataclass(frozen=True)
 class JobFilter:
     """Selects the jobs to list; None matches any."""
@@ -170,8 +173,8 @@ class Jobs:
         require_own_name(connection, self._project, values["kind"], values["model"])
         own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
         new = fresh(now) | values | own
-        row = connection.execute(insert(jobs).values(new).returning(jobs)).mappings().one()
-        connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
+        row = connection.execute(_INSERT, new).mappings().one()
+        connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
         record_first_state(connection, row, now)
         detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
         record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
