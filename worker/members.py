@@ -41,7 +41,9 @@ def nowhere(archive: Path) -> Place:
 
 def with_places(rows: pa.Table, places: Sequence[Place] | NDArray[np.int64]) -> pa.Table:
     """Return the rows with where their members lie, in the order of the archive; `places` may be their fields."""
-    columns = np.asarray(places, np.int64).reshape(-1, len(PLACE))
+    columns = np.array(places, np.int64).reshape(-1, len(PLACE))
+    # A method of two bytes in a field of 16 bits with a sign; no method so large is supported.
+    columns[:, 2] = columns[:, 2].clip(max=np.iinfo(np.int16).max)
     for number, field in enumerate(PLACE):
         rows = rows.append_column(field, pa.array(columns[:, number]).cast(field.type))
     order = np.argsort(columns[:, 0], kind="stable")

@@ -36,7 +36,7 @@ def packed_json(name: str, datatype: str, data: msgspec.Raw) -> bytes:
         return _pack(datatype, _elements(datatype, bytes(data)))
     except (msgspec.ValidationError, struct.error, OverflowError) as error:
         raise Invalid(f"the data of {name[:80]!r} must be an array of values that {datatype} can hold") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed("the body is not JSON") from error
     except RecursionError as error:
         raise too_deep() from error

@@ -49,8 +49,11 @@ def check(model: onnx.ModelProto) -> Contents:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, UnicodeDecodeError, ValueError):
         raise BadModel("the file is not a valid ONNX model; run onnx.checker.check_model for the reason") from None
+    version = next((opset.version for opset in model.opset_import if opset.domain in STANDARD), 1)
+    if version < 1:
+        raise BadModel(f"the model declares version {version} of the ONNX operators, and versions begin with 1")
     return Contents(
-        opset=next((opset.version for opset in model.opset_import if opset.domain in STANDARD), 1),
+        opset=version,
         parameters=sum(math.prod(tensor.dims) for tensor in model.graph.initializer),
         card=card_in(model),
         output_layer=output_layer(model),
