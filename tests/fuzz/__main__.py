@@ -17,8 +17,8 @@ LIMITS = ("-max_len=16384", "-timeout=20", "-rss_limit_mb=4096")  # bytes of an 
 def main() -> int:
     """Fuzz each target for some seconds; return 1 if one had a find, whose input is saved and named.
 
-    Starts from the seeds and the corpus, `corpus/TARGET.zip`. Inputs that reach other code go to FOLDER/TARGET/new, and
-    `--keep` then writes the smallest set with the same coverage back to the corpus.
+    Starts from the seeds and the corpus, `corpus/TARGET.zip`. Inputs that reach other code go to FOLDER/TARGET/new;
+    `--keep` adds them to the corpus.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"{', '.join(targets.TARGETS)}; default all")
@@ -29,7 +29,8 @@ def main() -> int:
     names = options.targets or list(targets.TARGETS)
     if unknown := set(names) - targets.TARGETS.keys():
         parser.error(f"there is no target {', '.join(sorted(unknown))}")
-    finds = [name for name in names if not fuzz(name, options.folder / name, options.seconds)]
+    limit = f"-max_total_time={options.seconds}"
+    finds = [name for name in names if not fuzz(name, options.folder / name, limit)]
     for name in names if options.keep else ():
         keep(name, options.folder / name)
     for name in finds:
@@ -37,8 +38,8 @@ def main() -> int:
     return 1 if finds else 0
 
 
-def fuzz(target: str, folder: Path, seconds: int) -> bool:
-    """Fuzz a target; return whether there was no find."""
+def fuzz(target: str, folder: Path, *limits: str) -> bool:
+    """Fuzz a target within limits such as `-runs=1000`; return whether there was no find."""
     new, start, finds = (folder / name for name in ("new", "start", "finds"))
     for part in (new, start, finds):
         part.mkdir(parents=True, exist_ok=True)
@@ -48,18 +49,16 @@ def fuzz(target: str, folder: Path, seconds: int) -> bool:
         with zipfile.ZipFile(corpus) as opened:
             opened.extractall(start)
     prefix = f"-artifact_prefix={finds}{os.sep}"
-    return _process(target, f"-max_total_time={seconds}", prefix, "-print_final_stats=1", str(new), str(start)) == 0
+    return _process(target, *limits, prefix, "-print_final_stats=1", str(new), str(start)) == 0
 
 
 def keep(target: str, folder: Path) -> None:
-    """Write the smallest set of inputs with the same coverage to the corpus."""
-    kept = folder / "kept"
-    kept.mkdir(exist_ok=True)
-    _process(target, "-merge=1", str(kept), str(folder / "new"), str(folder / "start"))
+    """Add the inputs that reached other code to the corpus."""
+    inputs = {file.name: file for part in ("start", "new") for file in (folder / part).iterdir()}
     CORPUS.mkdir(exist_ok=True)
-    with zipfile.ZipFile(CORPUS / f"{target}.zip", "w", zipfile.ZIP_DEFLATED) as made:
-        for file in sorted(kept.iterdir()):
-            made.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(CORPUS / f"{target}.zip", "w") as made:
+        for name, file in sorted(inputs.items()):
+            made.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def _process(target: str, *arguments: str) -> int:
