@@ -1,4 +1,4 @@
-"""The audit trail: who has created, changed and deleted what, and who has read originals."""
+"""The audit trail: a log of changes and of views of original images, each with the key that was used."""
 
 from datetime import datetime
 from enum import StrEnum

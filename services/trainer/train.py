@@ -77,7 +77,8 @@ def train(
         loss_sum, seen = train_epoch(learner, data, number, clock, on_batch=report)
         report_validation = partial(report, clock.progress(number, 0.0), loss_sum, seen)
         val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
-        if not math.isfinite(val_loss or 0.0):  # a large one is normal for a network that was stopped after a few steps
+        # A network that was stopped after a few steps may have any finite loss on other images.
+        if not (val_loss or 0.0) < (LARGEST_LOSS if seen == len(data.train) else math.inf):
             raise diverged(recipe, f"the loss on the validation split is {val_loss:g} after epoch {number}")
         epoch = Epoch(
             epoch=number,

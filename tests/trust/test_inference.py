@@ -15,7 +15,7 @@ from services.gateway.oip.grpc import serving_grpc
 from services.gateway.oip.proto import inference_pb2 as messages
 from services.gateway.oip.proto.inference_pb2_grpc import GRPCInferenceServiceStub
 from services.gateway.serving.predictor import ModelQuery
-from tests.trust.world import IMAGE, OWNER, STRANGER, World, counted, make_world, normalised
+from tests.trust.world import IMAGE, OWNER, STRANGER, World, counted, normalised
 from tests.unit.gateway.fast_path.serving import serving, warm
 
 pytestmark = pytest.mark.anyio
@@ -25,23 +25,6 @@ METHODS = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods
 INFER = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}]}
 
 Answer = tuple[object, str]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """An instance in which the owner has a model."""
-    return make_world(tmp_path_factory.mktemp("worlds") / "full", full=True)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """An instance in which the owner has nothing."""
-    return make_world(tmp_path_factory.mktemp("worlds") / "empty", full=False)
 
 
 async def over_http(world: World, project: str) -> dict[str, Answer]:

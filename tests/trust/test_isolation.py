@@ -15,7 +15,7 @@ from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.trust.requests import operations, requests_for
-from tests.trust.world import OWNER, STRANGER, World, counted, make_world, normalised, rows_of
+from tests.trust.world import OWNER, STRANGER, World, counted, normalised, rows_of
 from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
@@ -26,21 +26,6 @@ DOCUMENT: dict[str, Any] = gateway(Stores(Database.in_memory(), MemoryObjects())
 OF_INSTANCE = {"GET /v1/pools", "GET /v1/pools/{pool}", "GET /v1/pools/{pool}/demand", "GET /v1/pools/{pool}/history"}
 OPERATIONS = sorted(set(operations(DOCUMENT)) - OF_INSTANCE)
 NAMING = [operation for operation in OPERATIONS if "{" in operation and "/pools/" not in operation]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("worlds") / "full", full=True)
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("worlds") / "empty", full=False)
 
 
 async def send(world: World, request: httpx.Request, project: str) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""/v1/audit: who has created, changed and deleted what, and who has read originals."""
+"""/v1/audit: the log of changes and of views of original images."""
 
 from typing import Annotated
 

@@ -155,8 +155,9 @@ async def test_a_batch_withdrawn_during_an_outage_is_removed_after_it(server: Se
 
         client._channel._out.close()  # type: ignore[attr-defined]
         waiting.cancel()
-
         await until(lambda: admin.llen(key) == 0)
+
+    assert waiting.cancelled()
 
 
 async def test_large_images_for_many_models_do_not_fill_redis_or_delay_others(
