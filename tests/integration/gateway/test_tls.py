@@ -25,6 +25,7 @@ from tests.support.certificates import Authority, Issued
 from tests.support.onnx_models import CARD, linear
 from tests.support.onnx_serving import serve
 from tests.support.servers import free_port
+from tests.support.waiting import until_it_answers
 from tidepool.client import Client
 from tidepool.errors import ApiError
 
@@ -72,22 +73,10 @@ def gateway(environment: dict[str, str], stores: Stores, replica: None, authorit
     }
     process = subprocess.Popen([sys.executable, "-m", "services.gateway.main"], env=os.environ | environment | settings)
     gateway = Gateway(http_port, grpc_port, stores.keys.create("test", frozenset({Scope.ADMIN})).secret, authority)
-    _wait_for(gateway)
+    until_it_answers(f"{gateway.url}/livez", START_S, gateway.authority.client_context)
     yield gateway
     process.terminate()
     process.wait(30)
-
-
-def _wait_for(gateway: Gateway) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            httpx.get(f"{gateway.url}/livez", verify=gateway.authority.client_context)
-            return
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

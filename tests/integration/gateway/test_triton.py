@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
@@ -18,6 +16,7 @@ from services.storage.stores import Stores
 from tests.support.onnx_models import CARD, linear
 from tests.support.onnx_serving import serve
 from tests.support.servers import free_port
+from tests.support.waiting import until_it_answers
 
 START_S = 60.0
 WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)
@@ -43,22 +42,10 @@ def gateway(environment: dict[str, str], stores: Stores, replica: None) -> Itera
     ports = {"TIDEPOOL_PORT": str(http), "TIDEPOOL_GRPC_PORT": str(grpc)}
     process = subprocess.Popen([sys.executable, "-m", "services.gateway.main"], env=os.environ | environment | ports)
     secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
-    _wait_for(f"http://127.0.0.1:{http}/livez")
+    until_it_answers(f"http://127.0.0.1:{http}/livez", START_S)
     yield Gateway(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", secret)
     process.terminate()
     process.wait(30)
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            httpx.get(url)
-            return
-        except httpx.TransportError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

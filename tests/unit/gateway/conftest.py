@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,8 @@ from contract.access import Scope
 from contract.jobs import Job
 from messaging.in_memory import MemoryChannel, MemoryReports
 from services.gateway.dependencies import Backends
+from services.gateway.edge import ttl_cache
+from services.storage import tables
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
@@ -32,6 +35,20 @@ def logs() -> Iterator[list[EventDict]]:
     """The log events of the gateway, unformatted."""
     with capture_logs([merge_contextvars]) as lines:
         yield lines
+
+
+@pytest.fixture
+def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep cache entries fresh for the whole test."""
+    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
+
+
+@pytest.fixture
+def file_stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
+    """Stores on a file, because the in-memory database cannot read and write concurrently."""
+    database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
+    tables.metadata.create_all(database.engine)
+    return Stores(database, objects)
 
 
 @pytest.fixture

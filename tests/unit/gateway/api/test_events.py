@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,10 +16,7 @@ from contract.errors import DatabaseUnavailable
 from contract.jobs import Job, JobEvent, JobKind, Progress
 from services.gateway.api import events
 from services.gateway.edge import watches
-from services.storage import tables
-from services.storage.database import Database
 from services.storage.jobs.events import Events
-from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, ONNX_FILE, PREPROCESS_REQUEST
 from tests.support.problems import problem
@@ -31,11 +27,8 @@ LIFE = ["state", "state", "metrics", "log", "progress", "state"]
 
 
 @pytest.fixture
-def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
-    """Stores on a file, because the in-memory database cannot read and write concurrently."""
-    database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
-    tables.metadata.create_all(database.engine)
-    return Stores(database, objects)
+def stores(file_stores: Stores) -> Stores:
+    return file_stores
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from contract.access import DEFAULT_PROJECT, Scope
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import ttl_cache
 from services.gateway.edge.cors import EXPOSED
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.settings import GatewaySettings
@@ -18,16 +17,11 @@ from tests.support.problems import problem
 from tests.unit.gateway.backends import SETTINGS, make_backends
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
 APP, DEV, OTHER = "https://app.example.com", "http://localhost:5173", "https://evil.example.com"
 PREDICT = "/v1/models/pet-cnn/predict"
 ROUTES = [PREDICT, "/v2/models/pet-cnn/infer", "/v1/jobs", "/v1/me", "/v1/models/none"]
-
-
-@pytest.fixture(autouse=True)
-def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from fastapi import FastAPI, Response
 from contract.access import DEFAULT_PROJECT, Scope
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import ttl_cache
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.settings import GatewaySettings
 from services.storage.stores import Stores
@@ -21,7 +20,7 @@ from tests.support.problems import problem
 from tests.unit.gateway.backends import SETTINGS, make_backends
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
 COMMON = {
     "x-content-type-options": "nosniff",
@@ -32,12 +31,6 @@ COMMON = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
 PREDICT = "/v1/models/pet-cnn/predict"
-
-
-@pytest.fixture(autouse=True)
-def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep cache entries fresh for the whole test."""
-    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture

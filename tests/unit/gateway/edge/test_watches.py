@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,11 +14,8 @@ from contract.access import DEFAULT_PROJECT, Scope
 from contract.jobs import Job
 from services.gateway.dependencies import Backends
 from services.gateway.edge import watches
-from services.storage import tables
-from services.storage.database import Database
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
-from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST
 from tests.support.problems import problem
@@ -29,11 +25,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def stores(tmp_path: Path, objects: MemoryObjects) -> Stores:
-    """Stores on a file, because the in-memory database cannot read and write concurrently."""
-    database = Database.connect(f"sqlite:///{tmp_path}/tidepool.db")
-    tables.metadata.create_all(database.engine)
-    return Stores(database, objects)
+def stores(file_stores: Stores) -> Stores:
+    return file_stores
 
 
 @pytest.fixture

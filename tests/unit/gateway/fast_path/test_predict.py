@@ -13,14 +13,13 @@ from messaging.in_memory import MemoryChannel
 from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import ttl_cache
 from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
 PREDICT = "/v1/models/pet-cnn/predict"
 KNOWN = (ModelQuery(DEFAULT_PROJECT, "pet-cnn"), ModelQuery(DEFAULT_PROJECT, "pet-cnn", 1))
@@ -52,12 +51,6 @@ def comparable(response: httpx.Response) -> dict[str, Any]:
     names = [name for name in SAME_HEADERS if not (times and name == "content-length")]
     headers = {name: response.headers.get(name) for name in names}
     return {"status": response.status_code, "body": body, "times": list(times), "headers": headers}
-
-
-@pytest.fixture(autouse=True)
-def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep cache entries fresh for the whole test."""
-    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture

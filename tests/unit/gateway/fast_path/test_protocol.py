@@ -15,20 +15,13 @@ from contract.access import Scope as KeyScope
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
-from services.gateway.edge import ttl_cache
 from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
 from tests.unit.gateway.fast_path.serving import serving, warm
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
 PREDICT = "/v1/models/pet-cnn/predict"
-
-
-@pytest.fixture(autouse=True)
-def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep cache entries fresh for the whole test."""
-    monkeypatch.setattr(ttl_cache, "TTL_S", 3600.0)
 
 
 @pytest.fixture
