@@ -95,7 +95,7 @@ clean: ## Stop the stack, remove installed packages and caches; keep the stack's
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
 	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'Tidepool needs Python 3.11 or newer. If it has another name here: make PYTHON=python3.12 demo'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv)

@@ -26,8 +26,7 @@ from tests.support.onnx_models import CARD, linear
 from tests.support.onnx_serving import serve
 from tests.support.servers import free_port
 from tests.support.waiting import until_it_answers
-from tidepool.client import Client
-from tidepool.errors import ApiError
+from tidepool_client import Client, UntrustedCertificate
 
 START_S = 60.0
 RENEWED_S = 30.0  # the gateway looks every ten seconds
@@ -188,14 +187,14 @@ def test_a_preflight_of_the_fast_path_is_answered(gateway: Gateway, model: str) 
 
 
 def test_our_client_trusts_the_ca_in_ssl_cert_file(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Client(gateway.url, gateway.secret) as client, pytest.raises(ApiError) as refused:
-        client.pools()
+    with Client(gateway.url, gateway.secret) as client, pytest.raises(UntrustedCertificate) as refused:
+        client.me()
     assert "is not trusted here" in str(refused.value)
     assert "SSL_CERT_FILE" in str(refused.value)
 
     monkeypatch.setenv("SSL_CERT_FILE", gateway.ca)
     with Client(gateway.url, gateway.secret) as client:
-        assert client.pools()
+        assert list(client.pools.list())
 
 
 def test_the_command_line_trusts_the_ca_in_ssl_cert_file(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zipstream import ZipStream  # type: ignore[import-untyped]
 
-from tidepool.errors import UserFacingError
+from tidepool_client.errors import InvalidInput
 
 OnBytes = Callable[[int, int], None]  # bytes sent, total bytes
 
@@ -20,9 +20,9 @@ CLUTTER = {
 }
 
 
-def dataset_name(path: Path) -> str:
+def dataset_name(path: str | os.PathLike[str]) -> str:
     """Return a name for the dataset of a folder or an archive, `images` if nothing of the path's name can be used."""
-    stem = re.sub(r"\.(zip|tar|tgz|tar\.\w+|tbz2|txz)$", "", path.resolve().name.lower())
+    stem = re.sub(r"\.(zip|tar|tgz|tar\.\w+|tbz2|txz)$", "", Path(path).resolve().name.lower())
     plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:50].strip("-._") or "images"
 
@@ -32,15 +32,15 @@ class FolderZip(io.RawIOBase):
 
     Names are relative to the folder, in Unicode's NFC form. Hidden files and by-products of operating systems are
     left out and counted in `skipped`. Links are followed. Seeking is possible only to the start, to send it again, and
-    to the end, to learn the size. Raises UserFacingError if the folder has no files, or if one changes meanwhile.
+    to the end, to learn the size. Raises InvalidInput if the folder has no files, or if one changes meanwhile.
     """
 
     def __init__(self, folder: Path, on_bytes: OnBytes = lambda sent, size: None) -> None:
         self.skipped = 0
         self.files = sorted(self._files(folder))
         if not self.files:
-            raise UserFacingError(f"{folder} has no files to upload.")
-        self._on_bytes = on_bytes
+            raise InvalidInput(f"{folder} has no files to upload.")
+        self.on_bytes = on_bytes
         self._start()
         self.size = len(self._zip)
 
@@ -72,14 +72,14 @@ class FolderZip(io.RawIOBase):
         del self._buffer[:end]
         self._read += len(data)
         self._position = self._read
-        self._on_bytes(self._read, self.size)
+        self.on_bytes(self._read, self.size)
         return data
 
     def _next_chunk(self) -> bytes:
         try:
             return next(self._chunks, b"")
         except (OSError, RuntimeError, ValueError) as error:
-            raise UserFacingError("A file of the folder changed or cannot be read; try again.") from error
+            raise InvalidInput("A file of the folder changed or cannot be read; try again.") from error
 
     def _start(self) -> None:
         self._zip = ZipStream(sized=True)
@@ -87,7 +87,7 @@ class FolderZip(io.RawIOBase):
             for name, path in self.files:
                 self._zip.add_path(path, name, recurse=False)
         except (OSError, ValueError) as error:
-            raise UserFacingError("A file of the folder cannot be read; check its permissions.") from error
+            raise InvalidInput("A file of the folder cannot be read; check its permissions.") from error
         self._chunks: Iterator[bytes] = iter(self._zip)
         self._buffer = bytearray()
         self._read = self._position = 0
@@ -121,5 +121,5 @@ def _archive_name(path: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise UserFacingError(f"The name of {name!r} is not valid Unicode; rename the file.") from None
+        raise InvalidInput(f"The name of {name!r} is not valid Unicode; rename the file.") from None
     return name

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tidepool.client.folder import FolderZip, dataset_name
-from tidepool.errors import UserFacingError
+from tidepool_client import InvalidInput
+from tidepool_client.folder import FolderZip, dataset_name
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / ".hidden").write_bytes(b"x")
 
-    with pytest.raises(UserFacingError, match="has no files"):
+    with pytest.raises(InvalidInput, match="has no files"):
         FolderZip(tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_changes_meanwhile_ends_the_upload(folder: Path) -> None:
     file = FolderZip(folder)
     (folder / "cat" / "2.jpg").write_bytes(b"shorter")
 
-    with pytest.raises(UserFacingError, match="changed"):
+    with pytest.raises(InvalidInput, match="changed"):
         file.read()
 
 

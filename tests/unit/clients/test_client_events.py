@@ -5,9 +5,7 @@ import httpx
 import pytest
 
 from contract.jobs import JobEvent
-from tidepool.client import Client
-from tidepool.client import client as client_module
-from tidepool.errors import ApiError
+from tidepool_client import Client, NotFound, Unreachable, retries
 
 SSE = {"Content-Type": "text/event-stream; charset=utf-8"}
 
@@ -19,7 +17,7 @@ def sent(number: int, kind: str = "log", **data: object) -> bytes:
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "POLL_S", 0)
+    monkeypatch.setattr(retries, "BASE_S", 0)
 
 
 class Chunks(httpx.SyncByteStream):
@@ -58,7 +56,7 @@ class Server:
 
     def events(self, after: int = 0) -> Iterator[JobEvent]:
         client = Client("http://tidepool", "tp_key", transport=httpx.MockTransport(self))
-        return client.events("j1", after)
+        return client.jobs.events("j1", after)
 
     def ids(self, after: int = 0) -> list[int]:
         return [event.id for event in self.events(after)]
@@ -86,7 +84,7 @@ def test_a_broken_stream_resumes_after_the_last_event() -> None:
 
 
 def test_a_server_that_stays_unreachable_raises_an_error() -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Unreachable) as caught:
         Server(httpx.ConnectError("refused")).ids()
 
     assert caught.value.code == "unreachable"
@@ -95,7 +93,7 @@ def test_a_server_that_stays_unreachable_raises_an_error() -> None:
 def test_a_missing_job_raises_an_error_without_retries() -> None:
     server = Server(httpx.Response(404, json={"code": "not_found", "detail": "there is no such job"}))
 
-    with pytest.raises(ApiError, match="there is no such job"):
+    with pytest.raises(NotFound, match="there is no such job"):
         server.ids()
 
     assert server.resumed == [0]
@@ -124,7 +122,7 @@ def test_a_job_that_has_ended_has_no_more_events() -> None:
 
 
 def test_a_response_that_is_not_an_event_stream_raises_an_error() -> None:
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(Unreachable) as caught:
         Server(httpx.Response(200, content=b"<html>")).ids()
 
     assert caught.value.code == "unreachable"
