@@ -81,10 +81,14 @@ def requests_of(method: Callable[..., Any], folder: Path) -> Iterator[httpx.Requ
         if method.__qualname__ == "Datasets.create":
             arguments["source"] = "s3://photos/pets"
         with pytest.raises(Recorded) as recorded:
-            answer = method(**arguments)
-            if isinstance(answer, Iterator):
-                next(answer)
+            begin(method, arguments)
         yield recorded.value.request
+
+
+def begin(method: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    answer = method(**arguments)
+    if isinstance(answer, Iterator):
+        next(answer)
 
 
 def operation_of(request: httpx.Request) -> tuple[str, str]:
