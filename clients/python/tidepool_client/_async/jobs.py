@@ -8,19 +8,19 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr
 
-from contract import jobs
 from contract.jobs import JobEvent, JobState
 from tidepool_client._async.transport import AsyncTransport
 from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, WaitTimeout
 from tidepool_client.files import FilePath
 from tidepool_client.references import path
 from tidepool_client.responses import given, parsed
+from tidepool_client.views import JobView
 
 POLL_S = 0.3  # between polls of a job whose progress is shown
 LONG_POLL_S = 30.0
 
 
-class AsyncJob(jobs.Job):
+class AsyncJob(JobView):
     """A job as it was when the server answered; `refresh` asks again."""
 
     _jobs: "AsyncJobs" = PrivateAttr()
@@ -37,11 +37,25 @@ class AsyncJob(jobs.Job):
     async def wait(
         self, on_progress: "Callable[[AsyncJob], None] | None" = None, timeout_s: float | None = None
     ) -> "AsyncJob":
-        """Block until the job has succeeded and return it; see `client.jobs.wait`."""
+        """Block until the job has succeeded and return it; see `client.jobs.wait`.
+
+        >>> job = await client.train("pets")
+        >>> job = await job.wait(timeout_s=3600)
+        >>> job.result["model"]
+        'pets@1'
+        """
         return await self._jobs.wait(self.id, on_progress, timeout_s)
 
     async def follow(self, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Yield the job's events until it ends; see `client.jobs.events`."""
+        """Yield the job's events until it ends; see `client.jobs.events`.
+
+        >>> job = await client.train("pets")
+        >>> async for event in job.follow():
+        ...     print(event.kind, event.data["state"])
+        state queued
+        state running
+        state succeeded
+        """
         async for event in self._jobs.events(self.id, after):
             yield event
 
@@ -67,7 +81,12 @@ class AsyncJobs:
     async def create(
         self, kind: str, spec: dict[str, Any], *, priority: int | None = None, deadline_s: float | None = None
     ) -> AsyncJob:
-        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`."""
+        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`.
+
+        >>> job = await client.jobs.create("train", {"dataset": "pets@1", "model": "pets"}, priority=5)
+        >>> job.priority
+        5
+        """
         body = {"kind": kind, "spec": spec} | given(priority=priority, deadline_s=deadline_s)
         return self.read(await self._http.create(path("jobs"), json=body))
 
@@ -80,7 +99,11 @@ class AsyncJobs:
         dataset: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[AsyncJob]:
-        """Yield jobs, newest first; `model` and `dataset` are names without a version."""
+        """Yield jobs, newest first; `model` and `dataset` are names without a version.
+
+        >>> [job.state.value async for job in client.jobs.list(kind="train", limit=2)]
+        ['cancelled', 'succeeded']
+        """
         params = given(kind=kind, state=state, model=model, dataset=dataset)
         async for job in self._http.pages(AsyncJob, path("jobs"), limit, params):
             yield job.bound_to(self)
@@ -137,6 +160,14 @@ class AsyncJobs:
         """Cancel a job; a running job stops within seconds.
 
         With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+
+        >>> job = await client.train("pets")
+        >>> job = await client.jobs.get(job.id)
+        >>> job.state.value
+        'succeeded'
+        >>> await client.jobs.cancel(job.id)
+        Traceback (most recent call last):
+        tidepool_client.errors.Conflict: ...
         """
         return self.read(await self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
 

@@ -7,19 +7,19 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr
 
-from contract import jobs
 from contract.jobs import JobEvent, JobState
 from tidepool_client._sync.transport import Transport
 from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, WaitTimeout
 from tidepool_client.files import FilePath
 from tidepool_client.references import path
 from tidepool_client.responses import given, parsed
+from tidepool_client.views import JobView
 
 POLL_S = 0.3  # between polls of a job whose progress is shown
 LONG_POLL_S = 30.0
 
 
-class Job(jobs.Job):
+class Job(JobView):
     """A job as it was when the server answered; `refresh` asks again."""
 
     _jobs: "Jobs" = PrivateAttr()
@@ -34,11 +34,25 @@ class Job(jobs.Job):
         return self._jobs.get(self.id)
 
     def wait(self, on_progress: "Callable[[Job], None] | None" = None, timeout_s: float | None = None) -> "Job":
-        """Block until the job has succeeded and return it; see `client.jobs.wait`."""
+        """Block until the job has succeeded and return it; see `client.jobs.wait`.
+
+        >>> job = client.train("pets")
+        >>> job = job.wait(timeout_s=3600)
+        >>> job.result["model"]
+        'pets@1'
+        """
         return self._jobs.wait(self.id, on_progress, timeout_s)
 
     def follow(self, after: int = 0) -> Iterator[JobEvent]:
-        """Yield the job's events until it ends; see `client.jobs.events`."""
+        """Yield the job's events until it ends; see `client.jobs.events`.
+
+        >>> job = client.train("pets")
+        >>> for event in job.follow():
+        ...     print(event.kind, event.data["state"])
+        state queued
+        state running
+        state succeeded
+        """
         for event in self._jobs.events(self.id, after):
             yield event
 
@@ -64,7 +78,12 @@ class Jobs:
     def create(
         self, kind: str, spec: dict[str, Any], *, priority: int | None = None, deadline_s: float | None = None
     ) -> Job:
-        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`."""
+        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`.
+
+        >>> job = client.jobs.create("train", {"dataset": "pets@1", "model": "pets"}, priority=5)
+        >>> job.priority
+        5
+        """
         body = {"kind": kind, "spec": spec} | given(priority=priority, deadline_s=deadline_s)
         return self.read(self._http.create(path("jobs"), json=body))
 
@@ -77,7 +96,11 @@ class Jobs:
         dataset: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Job]:
-        """Yield jobs, newest first; `model` and `dataset` are names without a version."""
+        """Yield jobs, newest first; `model` and `dataset` are names without a version.
+
+        >>> [job.state.value for job in client.jobs.list(kind="train", limit=2)]
+        ['cancelled', 'succeeded']
+        """
         params = given(kind=kind, state=state, model=model, dataset=dataset)
         for job in self._http.pages(Job, path("jobs"), limit, params):
             yield job.bound_to(self)
@@ -134,6 +157,14 @@ class Jobs:
         """Cancel a job; a running job stops within seconds.
 
         With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+
+        >>> job = client.train("pets")
+        >>> job = client.jobs.get(job.id)
+        >>> job.state.value
+        'succeeded'
+        >>> client.jobs.cancel(job.id)
+        Traceback (most recent call last):
+        tidepool_client.errors.Conflict: ...
         """
         return self.read(self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
 
