@@ -44,24 +44,11 @@ def test_the_package_has_every_module_of_the_client_and_the_contract(installed: 
 
 
 def test_the_client_imports_nothing_of_the_server(installed: Path, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = os.environ | {"PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", CHECK, str(installed)]
-    run = subprocess.run(
-        command, env=environment | {"PYTHONPATH": str(installed)}, cwd=tmp_path, capture_output=True, text=True
-    )
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    server = {
-        "services",
-        "tidepool",
-        "messaging",
-        "worker",
-        "media",
-        "fastapi",
-        "sqlalchemy",
-        "redis",
-        "numpy",
-        "torch",
-    }
+    server = {"services", "tidepool", "messaging", "worker", "media", "fastapi", "sqlalchemy", "redis", "numpy"}
     assert not server & set(re.findall(r"'(\w+)'", run.stdout))
 
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from httpx_sse import ServerSentEvent
 from pydantic import PrivateAttr
 
-from contract.jobs import JobEvent, JobState
-from tidepool_client._sync.transport import Transport
-from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, WaitTimeout
+from contract.jobs import EventKind, JobEvent, JobState
+from tidepool_client._sync.transport import NoMoreEvents, Transport
+from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, Unreachable, WaitTimeout
 from tidepool_client.files import FilePath
 from tidepool_client.references import path
 from tidepool_client.responses import given, parsed
@@ -139,15 +140,20 @@ class Jobs:
     def events(self, job_id: str, after: int = 0) -> Iterator[JobEvent]:
         """Yield a job's events after event number `after` until the job ends: states, progress, metrics, log.
 
-        A broken stream resumes after the last event received.
+        A stream that breaks off, or ends before the job, resumes after the last event received.
         """
         attempt = 0
         while True:
             try:
-                for event in self._http.events(path("jobs", job_id, "events"), after):
-                    if event.data:  # a keep-alive comment arrives as an event without data
-                        after, attempt = int(event.id), 0
-                        yield _event(after, event.event, event.json())
+                for message in self._http.events(path("jobs", job_id, "events"), after):
+                    if message.data:  # a keep-alive comment arrives as a message without data
+                        event = _event(message)
+                        after, attempt = event.id, 0
+                        yield event
+                        if event.kind is EventKind.STATE and JobState(event.data["state"]).terminal:
+                            return
+                raise Unreachable(f"the events of job {job_id} ended before the job")
+            except NoMoreEvents:
                 return
             except ClientError as error:
                 self._http.pause(error, attempt)
@@ -181,7 +187,9 @@ class Jobs:
         return parsed(Job, response).bound_to(self)
 
 
-def _event(number: int, kind: str, data: Any) -> JobEvent:
-    if not isinstance(data, dict):
-        raise UnexpectedResponse("an event of the job is not a JSON object")
-    return parsed(JobEvent, {"id": number, "kind": kind, **data})
+def _event(message: ServerSentEvent) -> JobEvent:
+    try:
+        fields = {"id": int(message.id), "kind": message.event, **message.json()}
+    except (ValueError, TypeError):
+        raise UnexpectedResponse("an event of the job is not a JSON object with a number") from None
+    return parsed(JobEvent, fields)
