@@ -33,16 +33,22 @@ SETTINGS = {
     "TIDEPOOL_MAX_STREAMS": str(MAX_STREAMS),
 }
 REPLICAS = {"preprocess": 1, "trainer": 1, "inference": 2}
+KEYS: dict[str, dict[str, Any]] = {
+    "admin": {"role": "admin"},
+    "hostile": {"role": "admin"},
+    "predict": {"scopes": ["predict"]},
+}
 ENDED = {"succeeded", "failed", "cancelled", "expired"}
 FLOAT = 1  # onnx.TensorProto.FLOAT
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project, a key of its admin, and one that may only predict."""
+    """A project, and keys in it: of its admin, of a hostile admin, and one that may only predict."""
 
     name: str
     key: str
+    hostile_key: str
     predict_key: str
 
 
@@ -108,7 +114,7 @@ def _project(http: httpx.Client, name: str) -> Project:
     into = {"Tidepool-Project": name}
     keys = [
         _ok(http.post("/v1/keys", headers=into, json={"name": f"soak-{role}", **body}))["secret"]
-        for role, body in {"admin": {"role": "admin"}, "predict": {"scopes": ["predict"]}}.items()
+        for role, body in KEYS.items()
     ]
     models = {"steady": linear(), "lookup": lookup(), "echo": identity(FLOAT, ("batch", 2))}
     for model, file in models.items():

@@ -30,7 +30,7 @@ class Insiders:
     def __init__(self, deployment: Deployment, project: Project, tally: Tally) -> None:
         self._project, self._tally = project, tally
         self._address = (deployment.host, deployment.port)
-        self._http = deployment.http(project.key)
+        self._http = deployment.http(project.hostile_key)
         self._predict = deployment.http(project.predict_key)
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Insiders:
     def slow_body(self) -> None:
         """Send a body one byte a second until the gateway ends it."""
         head = (
-            f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._project.key}\r\n"
+            f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._project.hostile_key}\r\n"
             "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
         ).encode()
         with suppress(OSError), socket.create_connection(self._address, timeout=5) as line:

@@ -23,7 +23,7 @@ TOLERANCES = {
     "redis used memory": Tolerance(share=0.1, absolute=16),
     "disk objects of jobs": Tolerance(share=0.2, absolute=48),
     "disk stray uploads": Tolerance(absolute=8),
-    "disk scratch": Tolerance(absolute=48),
+    "disk scratch": Tolerance(absolute=96),
     "disk database": Tolerance(absolute=4, per_job=0.03),  # rows of jobs, their events and the audit trail are kept
     "disk redis": Tolerance(limit=256),  # an append-only file is rewritten when it has doubled, from 64 MiB on
     "disk logs": Tolerance(limit=400),  # two files of 10 MiB for each component
