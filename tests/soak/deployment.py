@@ -30,6 +30,7 @@ SETTINGS = {
     "TIDEPOOL_COLLECT_GRACE_S": "30",
     "TIDEPOOL_COLLECT_UPLOADS_S": "120",
     "TIDEPOOL_INFERENCE_RUN_S": "2",
+    "TIDEPOOL_INFERENCE_CACHE_BYTES": str(64 << 20),  # full after a few models, as the default is after days
     "TIDEPOOL_MAX_STREAMS": str(MAX_STREAMS),
 }
 REPLICAS = {"preprocess": 1, "trainer": 1, "inference": 2}
