@@ -26,6 +26,7 @@ from services.gateway.api import (
     uploads,
     usage,
 )
+from services.gateway.api.documentation import add_documentation
 from services.gateway.dependencies import Backends
 from services.gateway.edge.body_limit import BodyLimit
 from services.gateway.edge.certificate import renewing
@@ -75,7 +76,7 @@ def create_app(backends: Backends) -> FastAPI:
             yield
         await backends.predictor.inference.close()
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    app = Api(title="Tidepool", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
     for noun in (
         datasets,
@@ -97,6 +98,7 @@ def create_app(backends: Backends) -> FastAPI:
         health,
     ):
         app.include_router(noun.router)
+    add_documentation(app)
     add_problem_handlers(app)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)

@@ -18,7 +18,7 @@ from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
 
-NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/v2/health/live", "/v2/health/ready"}
+NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/v2/health/live", "/v2/health/ready"}
 ANY_KEY = {"GET /v2", "GET /v1/me"}
 SCOPES = {
     "POST /v1/datasets/{name}/versions": Scope.WRITE,
