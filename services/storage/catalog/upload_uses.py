@@ -42,7 +42,12 @@ def used_by(jobs_that: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def has_version() -> ColumnElement[bool]:
     """Return the condition that a version came from a row of `uploads`."""
-    return used_by(or_(*(exists().where(versions.c.job_id == jobs.c.id) for versions in _VERSIONS.values())))
+    return used_by(made_version())
+
+
+def made_version() -> ColumnElement[bool]:
+    """Return the condition that a row of `jobs` made a version that exists."""
+    return or_(*(exists().where(versions.c.job_id == jobs.c.id) for versions in _VERSIONS.values()))
 
 
 def is_needed() -> ColumnElement[bool]:

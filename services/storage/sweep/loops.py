@@ -20,6 +20,7 @@ from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
 from services.storage.sweep.meter import StorageMeter
 from services.storage.sweep.reconciler import Reconciler, Repairs
+from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
@@ -63,21 +64,23 @@ def collect(stop: threading.Event) -> None:
     grace = timedelta(seconds=settings.collect_grace_s)
     of_jobs = Collector(database, objects, grace)
     of_uploads = AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s), grace)
+    retention = RetentionSweep(database, timedelta(days=settings.unpublished_uploads_days))
     meter = StorageMeter(database, objects)
     while not stop.wait(settings.collect_s):
+        _attempt("deleted by retention", retention.apply)
         for collect_from in (of_jobs.collect, of_uploads.collect):
             COLLECTED.inc(_attempt("collected", collect_from))
         _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
 
 
 def _attempt(done: str, action: Callable[[], int]) -> int:
-    """Do a part of a pass, and log how many objects it has handled; return 0 if an outage prevented it."""
+    """Do a part of a pass, and log how many things it has handled; return 0 if an outage prevented it."""
     try:
         count = action()
     except TidepoolError as error:
         log.warning("collection delayed", part=done, code=error.code)
         return 0
-    log.info(done, objects=count)
+    log.info(done, count=count)
     return count
 
 
