@@ -13,6 +13,7 @@ from services.storage.access.projects import Projects
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
+from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.events import Events
@@ -130,6 +131,11 @@ class Stores:
     @property
     def pools(self) -> Pools:
         return Pools(self.database)
+
+    @property
+    def storage(self) -> StorageUsages:
+        """What the projects have in the object store."""
+        return StorageUsages(self.database)
 
     @property
     def ledger(self) -> UsageLedger:

@@ -50,9 +50,14 @@ metadata = MetaData(
 )
 
 
-def _project(*, key: bool = False) -> "Column[str]":
+def _project(*references: ForeignKey, key: bool = False) -> "Column[str]":
     """Return the column of the project that owns a row; rows of earlier releases belong to the default project."""
-    return Column("project", String(63), primary_key=key, nullable=False, server_default=DEFAULT_PROJECT)
+    return Column("project", String(63), *references, primary_key=key, nullable=False, server_default=DEFAULT_PROJECT)
+
+
+def _owning_project() -> "Column[str]":
+    """Return the same column, for the rows from which all others of a project come; a project with one cannot go."""
+    return _project(ForeignKey("projects.name"))
 
 
 projects = Table(
@@ -60,6 +65,8 @@ projects = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("description", String(255), nullable=False),
+    Column("retention", JSON(none_as_null=True)),
+    Column("purge_job", String(36)),  # the id of the job that deletes the project, which is invisible meanwhile
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -67,7 +74,7 @@ jobs = Table(
     "jobs",
     metadata,
     Column("id", String(36), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
@@ -142,12 +149,20 @@ uploads = Table(
     "uploads",
     metadata,
     Column("id", String(36), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("filename", String(255), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64)),
     Column("complete", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+upload_uses = Table(
+    "upload_uses",
+    metadata,
+    Column("upload_id", String(36), ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "job_id"),
 )
 
 datasets = Table(
@@ -169,6 +184,7 @@ dataset_versions = Table(
     Column("manifest", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["datasets.project", "datasets.name"]),
+    Index(None, "job_id"),
 )
 
 features = Table(
@@ -205,6 +221,7 @@ model_versions = Table(
     Column("serving", String(8)),  # the variant that a person pinned, or None
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"]),
+    Index(None, "job_id"),
 )
 
 backbones = Table(
@@ -227,6 +244,7 @@ backbone_versions = Table(
     Column("rejected", Text),  # the reason, for a version without a manifest
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["backbones.project", "backbones.name"]),
+    Index(None, "job_id"),
 )
 
 aliases = Table(
@@ -262,7 +280,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(8), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("name", String(63), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
@@ -278,7 +296,7 @@ audit = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
     _project(),
-    Column("actor", String(8), nullable=False),  # the API key's id; the key may be gone
+    Column("actor", String(16), nullable=False),  # the API key's id; the key may be gone
     Column("actor_name", String(63), nullable=False),
     Column("action", String(16), nullable=False),
     Column("subject", String(255), nullable=False),
@@ -335,4 +353,14 @@ usage = Table(
     Column("job", String(36), primary_key=True),
     Column("gpu", Boolean, primary_key=True),
     Column("seconds", Float, nullable=False),
+)
+
+storage_usage = Table(
+    "storage_usage",
+    metadata,
+    _project(key=True),  # that of the objects' keys, which may be gone
+    Column("category", String(16), primary_key=True),
+    Column("objects", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("measured_at", UtcDateTime, nullable=False),  # the same in all rows
 )
