@@ -12,6 +12,7 @@ from services.gateway.api import (
     audit,
     backbones,
     datasets,
+    erasure,
     events,
     health,
     images,
@@ -80,6 +81,7 @@ def create_app(backends: Backends) -> FastAPI:
     for noun in (
         datasets,
         images,
+        erasure,
         uploads,
         jobs,
         events,

@@ -1,10 +1,13 @@
-"""Collects uploads that were announced or begun, and never completed: their rows, bytes and parts."""
+"""Collects uploads that were announced or begun, and never completed: their rows, bytes and parts.
+
+It also deletes the archives that an erasure has replaced.
+"""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from contract.artifacts import Bucket
+from contract.artifacts import Bucket, upload_key
 from services.storage.database import Database
 from services.storage.objects import Objects
 from services.storage.references import Owner, drop_references
@@ -29,9 +32,17 @@ class AbandonedUploads:
         latest = self._database.now() - self._after
         self._delete_rows(latest)
         # what no row names: the objects of these rows, and those of gateways that ended before they wrote the row
-        old = [entry.key for entry in self._objects.entries(Bucket.UPLOADS) if entry.modified_at <= latest]
+        replaced = self._replaced()
+        entries = self._objects.entries(Bucket.UPLOADS)
+        old = [entry.key for entry in entries if entry.modified_at <= latest or entry.key in replaced]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
         return count + sum(self._abort_multipart(bucket, latest) for bucket in Bucket)
+
+    def _replaced(self) -> set[str]:
+        """Return the keys of uploads that refer to another object, because an image was erased from them."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(uploads.c.id, uploads.c.project).where(uploads.c.file.is_not(None)))
+            return {upload_key(row.id, row.project) for row in rows}
 
     def _delete_rows(self, latest: datetime) -> None:
         abandoned = select(uploads.c.id).where(uploads.c.complete.is_(False), uploads.c.created_at <= latest)
@@ -46,7 +57,8 @@ class AbandonedUploads:
         registry = object_references.c
         with self._database.read() as connection:
             ids = {key.rpartition("/")[2]: key for key in keys}  # keys of other projects than `default` begin with it
-            rows = connection.execute(select(uploads.c.id).where(uploads.c.id.in_(ids))).scalars()
+            own = select(uploads.c.id).where(uploads.c.id.in_(ids), uploads.c.file.is_(None))
+            rows = connection.execute(own).scalars()
             references = select(registry.key).where(registry.bucket == Bucket.UPLOADS, registry.key.in_(keys))
             needed = {*map(ids.__getitem__, rows), *connection.execute(references).scalars()}
         unused = [key for key in keys if key not in needed]
