@@ -12,6 +12,7 @@ from services.gateway.api import (
     audit,
     backbones,
     datasets,
+    erasure,
     events,
     health,
     images,
@@ -81,6 +82,7 @@ def create_app(backends: Backends) -> FastAPI:
     for noun in (
         datasets,
         images,
+        erasure,
         uploads,
         jobs,
         events,

@@ -12,6 +12,7 @@ from services.storage.access.keys import Keys
 from services.storage.access.projects import Projects
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
 from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
@@ -49,6 +50,11 @@ class ProjectStores:
     @property
     def datasets(self) -> Datasets:
         return Datasets(self.database, self.project, self.actor)
+
+    @property
+    def holdings(self) -> Holdings:
+        """What may hold an image."""
+        return Holdings(self.database, self.project)
 
     @property
     def models(self) -> Models:

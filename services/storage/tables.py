@@ -110,6 +110,7 @@ jobs = Table(
     Column("part", Integer),
     Column("parts_total", Integer),  # set in the row of a job that has divided
     Column("parts_left", Integer),
+    Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
     Index(None, "kind", "state", "priority", "id"),
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
@@ -155,6 +156,7 @@ uploads = Table(
     Column("sha256", String(64)),
     Column("complete", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("file", JSON(none_as_null=True)),  # the object that replaces the one under the upload's key
 )
 
 upload_uses = Table(

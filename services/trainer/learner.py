@@ -93,11 +93,16 @@ class Learner:
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Restore the state of the checkpoint."""
+        """Restore the state of the checkpoint.
+
+        The losses of images start anew if one was erased since the checkpoint, because the numbers of images changed.
+        """
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(copy.deepcopy(checkpoint.optimizer))
         self.scaler.load_state_dict(checkpoint.scaler)
-        self.image_losses = ImageLosses(self._images, checkpoint.image_losses)
+        losses = checkpoint.image_losses
+        same = losses is not None and losses.shape[1] == self._images
+        self.image_losses = ImageLosses(self._images, losses if same else None)
 
 
 def blueprint_of(recipe: Recipe, data: TrainingData) -> Blueprint:

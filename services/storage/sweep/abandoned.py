@@ -1,4 +1,4 @@
-"""Collects uploads that were announced or begun and never completed, and the bytes of deleted ones."""
+"""Collects uploads that were announced or begun and never completed, and the bytes of deleted and replaced ones."""
 
 from datetime import datetime, timedelta
 
@@ -31,8 +31,8 @@ class AbandonedUploads:
         now = self._database.now()
         latest = now - self._after
         self._delete_rows(latest)
-        # what no row names: the objects of these and of deleted uploads, and those of gateways that ended before they
-        # wrote the row, a moment after the object
+        # what no row names: the objects of these and of deleted uploads, archives that an erasure has replaced, and those
+        # of gateways that ended before they wrote the row, a moment after the object
         entries = self._objects.entries(Bucket.UPLOADS)
         old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
@@ -51,7 +51,8 @@ class AbandonedUploads:
         registry = object_references.c
         with self._database.read() as connection:
             ids = {key.rpartition("/")[2]: key for key in keys}  # keys of other projects than `default` begin with it
-            rows = connection.execute(select(uploads.c.id).where(uploads.c.id.in_(ids))).scalars()
+            own = select(uploads.c.id).where(uploads.c.id.in_(ids), uploads.c.file.is_(None))
+            rows = connection.execute(own).scalars()
             references = select(registry.key).where(registry.bucket == Bucket.UPLOADS, registry.key.in_(keys))
             needed = {*map(ids.__getitem__, rows), *connection.execute(references).scalars()}
         unused = [key for key in keys if key not in needed]

@@ -30,6 +30,8 @@ SCOPES = {
     "GET /v1/datasets/{name}/versions/{version}/images/{sha256}/thumbnail": Scope.READ,
     "GET /v1/datasets/{name}/versions/{version}/images/{sha256}/original": Scope.READ,
     "DELETE /v1/datasets/{name}/versions/{version}": Scope.WRITE,
+    "GET /v1/images/{sha256}": Scope.READ,
+    "DELETE /v1/images/{sha256}": Scope.WRITE,
     "POST /v1/uploads": Scope.WRITE,
     "POST /v1/uploads/{upload_id}/complete": Scope.WRITE,
     "DELETE /v1/uploads/{upload_id}": Scope.WRITE,
