@@ -22,7 +22,7 @@ demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and s
 	@.venv/bin/tidepool demo
 
 # In parallel, the slowest first; see tests/conftest.py.
-test: $(READY) $(DOCS) postgresql wrk ## Run everything that must pass: check, docs and all tests
+test: $(READY) $(DOCS) postgresql wrk chromium ## Run everything that must pass: check, docs and all tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
@@ -121,6 +121,10 @@ postgresql:
 .PHONY: wrk
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || $(call apt,chromium)
 
 # Install a Debian package: directly as root, otherwise print the command.
 apt = { if [ "$$(id -u)" = 0 ]; then echo 'Installing $(1) with apt' && apt-get update -qq && \

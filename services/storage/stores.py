@@ -10,6 +10,7 @@ from contract.training import ModelManifest
 from services.storage.access.audit import Actor, Audit
 from services.storage.access.keys import Keys
 from services.storage.access.projects import Projects
+from services.storage.access.sessions import Sessions
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.holdings import Holdings
@@ -133,6 +134,10 @@ class Stores:
     @property
     def projects(self) -> Projects:
         return Projects(self.database)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database)
 
     @property
     def pools(self) -> Pools:

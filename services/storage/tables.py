@@ -115,6 +115,7 @@ jobs = Table(
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
     Index(None, "project", "id"),
+    Index(None, "project", "state", "id"),
 )
 
 job_events = Table(
@@ -290,6 +291,18 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),  # to the minute
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of the token in the browser's cookie
+    Column("key_id", String(8), ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("once", Boolean, nullable=False),  # a link with which a browser signs in
+    Column("project", String(63)),  # the one that an instance's admin has chosen; else it is the key's
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "key_id"),
 )
 
 audit = Table(
