@@ -31,8 +31,8 @@ class AbandonedUploads:
         now = self._database.now()
         latest = now - self._after
         self._delete_rows(latest)
-        # what no row names: objects of these and of deleted uploads, archives that an erasure has replaced, and those of
-        # gateways that ended before they wrote the row, a moment after the object
+        # what no row names: objects of these rows and of deleted uploads, archives that an erasure has replaced, and
+        # those of gateways that ended before they wrote the row, a moment after the object
         entries = self._objects.entries(Bucket.UPLOADS)
         old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
