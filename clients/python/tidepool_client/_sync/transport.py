@@ -151,11 +151,12 @@ class Transport:
 
     def put(self, url: str, body: httpx.SyncByteStream | httpx.ByteStream, size: int) -> None:
         """PUT a body to a presigned URL of the object store, without retries."""
-        request = httpx.Request("PUT", url, headers={"Content-Length": str(size)}, stream=body)
+        host = httpx.URL(url).netloc.decode()
+        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, stream=body)
         try:
             response = self._store.send(request)
         except httpx.HTTPError as error:
-            raise unreachable(error, f"the object store, {request.url.host},") from error
+            raise unreachable(error, f"the object store at {host}") from error
         if not response.is_success:
             raise error_of(response)
 
