@@ -24,8 +24,8 @@ class AsyncKeys:
 
     async def list(self) -> AsyncIterator[ApiKey]:
         """Yield the keys of the project, without their secrets, oldest first."""
-        for key in (await self._http.call("GET", path("keys")))["items"]:
-            yield parsed(ApiKey, key)
+        async for key in self._http.items(ApiKey, path("keys")):
+            yield key
 
     async def create(
         self,

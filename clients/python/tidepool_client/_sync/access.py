@@ -24,8 +24,8 @@ class Keys:
 
     def list(self) -> Iterator[ApiKey]:
         """Yield the keys of the project, without their secrets, oldest first."""
-        for key in (self._http.call("GET", path("keys")))["items"]:
-            yield parsed(ApiKey, key)
+        for key in self._http.items(ApiKey, path("keys")):
+            yield key
 
     def create(
         self,
