@@ -28,6 +28,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.pools.pools import Pools
 from tests.console.site import Site
 from tests.examples import MODEL_MANIFEST
+from tests.support.images import zipped
 from tests.support.preparation import Workshop
 from tests.support.publication import publish
 
@@ -49,10 +50,7 @@ def add_dataset(site: Site, folder: Path, name: str, files: dict[str, bytes], **
     upload_id = new_upload_id()
     spec = PreprocessSpec(dataset=name, source=UploadSource(upload=upload_id), image=IMAGE)
     folder.mkdir(exist_ok=True)
-    path = folder / f"{upload_id}.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, data in files.items():
-            archive.writestr(member, data)
+    path = zipped(folder / f"{upload_id}.zip", files)
     site.own.uploads.add(
         f"{name}.zip", site.objects.put(Bucket.UPLOADS, upload_key(upload_id, "default"), path.read_bytes())
     )

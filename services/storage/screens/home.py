@@ -50,7 +50,7 @@ class HomeReader:
         """Return the newest versions of datasets that have warnings, of the RECENT newest versions."""
         table = dataset_versions.c
         query = select(table.name, table.version, table.manifest["warnings"].label("warnings")).where(
-            table.project == self.project, _newest_of(dataset_versions, self.project)
+            table.project == self.project, newest_of(dataset_versions, self.project)
         )
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(table.created_at.desc()).limit(RECENT)).all()
@@ -70,7 +70,7 @@ class HomeReader:
         table = model_versions.c
         columns = (table.name, table.version, table.dataset, table.created_at, table.rejected)
         query = select(*columns, table.manifest["metrics"].label("metrics")).where(
-            table.project == self.project, _newest_of(model_versions, self.project)
+            table.project == self.project, newest_of(model_versions, self.project)
         )
         with self.database.read() as connection:
             rows = connection.execute(query.order_by(table.created_at.desc()).limit(limit)).all()
@@ -85,7 +85,7 @@ class HomeReader:
         return tuple(ModelLine(**_model(row), shares=tuple(shares[row.name])) for row in rows)
 
 
-def _newest_of(versions: Any, project: str) -> Any:
+def newest_of(versions: Any, project: str) -> Any:
     """Return the condition that a row is the newest version of its name."""
     same = versions.alias()
     newest = select(func.max(same.c.version)).where(same.c.project == project, same.c.name == versions.c.name)
