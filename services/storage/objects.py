@@ -186,7 +186,12 @@ class S3Objects:
     def unfinished(self, bucket: Bucket) -> list[Unfinished]:
         with mapped_errors():
             # the SDK has no public method; its private one sends an empty delimiter, for which rclone lists nothing
-            response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
+            try:
+                response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
+            except InvalidResponseError as error:  # rclone answers so until the first multipart upload of a bucket
+                if "NoSuchUpload" not in str(error):
+                    raise
+                return []
             listed = ListMultipartUploadsResult(response)
         return [
             Unfinished(upload.object_name, upload.upload_id, upload.initiated_time)
