@@ -1,6 +1,5 @@
 """An erasure that is killed at any call leaves everything as it was, or everything without the image."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from contract.access import DEFAULT_PROJECT
@@ -9,11 +8,9 @@ from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.references import Reference
 from services.preprocess.erasing import erase
 from services.preprocess.worker import preprocess
-from services.storage.sweep.abandoned import AbandonedUploads
-from services.storage.sweep.collector import Collector
 from tests.faults.injector import How
 from tests.faults.world import LEASE_S, World
-from tests.support.erasures import archived, preprocess_request, rows_of, sha256_of, traces, upload
+from tests.support.erasures import archived, collect, preprocess_request, rows_of, sha256_of, traces, upload
 from tests.support.images import class_folders
 
 FILES = class_folders(count=3)
@@ -36,11 +33,7 @@ def test_an_erasure_that_is_killed_at_any_call_is_done_or_not_begun(tmp_path: Pa
         with world.injector.arm():
             world.attempt(JobKind.ERASE, erase, tmp_path)
         world.clock.tick(LEASE_S)
-        for collector in (
-            Collector(world.stores.database, world.stores.objects, timedelta()),
-            AbandonedUploads(world.stores.database, world.stores.objects, timedelta(days=1)),
-        ):
-            collector.collect()
+        collect(world.stores)
 
         # then the image is everywhere or nowhere, and everything else can be read
         store = world.stores.of(DEFAULT_PROJECT)

@@ -112,7 +112,7 @@ def rows_of(objects: Objects, manifest: DatasetManifest) -> int:
 def collect(stores: Stores) -> None:
     """Delete what nothing refers to."""
     Collector(stores.database, stores.objects, timedelta()).collect()
-    AbandonedUploads(stores.database, stores.objects, timedelta(days=1)).collect()
+    AbandonedUploads(stores.database, stores.objects, timedelta(days=1), timedelta()).collect()
 
 
 def contents(objects: Objects) -> Iterator[tuple[str, bytes]]:

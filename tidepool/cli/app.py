@@ -126,8 +126,8 @@ def upload(
     from tidepool.cli.connection import connect
     from tidepool.cli.upload import S3
     from tidepool.cli.upload import upload as upload_images
-    from tidepool.client.folder import dataset_name
     from tidepool.errors import UserFacingError
+    from tidepool_client import ClientError, dataset_name
 
     if not source:  # Path("") is the current folder
         _fail("The path is empty. Name a folder of images, or a zip or tar of one.")
@@ -140,7 +140,7 @@ def upload(
     try:
         with connect(Home.from_environment()) as client:
             upload_images(Console(), client, source, name or dataset_name(Path(source)), spec)
-    except UserFacingError as error:
+    except (UserFacingError, ClientError) as error:
         _fail(error)
 
 
@@ -150,11 +150,12 @@ def pools(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
     from tidepool.cli.connection import connect
     from tidepool.cli.pools_table import pools_json, print_pools
     from tidepool.errors import UserFacingError
+    from tidepool_client import ClientError
 
     try:
         with connect(Home.from_environment()) as client:
-            all_pools = client.pools()
-    except UserFacingError as error:
+            all_pools = list(client.pools.list())
+    except (UserFacingError, ClientError) as error:
         _fail(error)
     if as_json:
         print(pools_json(all_pools))
@@ -184,6 +185,7 @@ def scale(
     from tidepool.cli.connection import connect
     from tidepool.cli.pools_table import print_pools
     from tidepool.errors import UserFacingError
+    from tidepool_client import ClientError
 
     options: dict[str, float | None] = {"min": least, "max": most, "idle_s": idle_s}
     policy = {name: value for name, value in options.items() if value is not None}
@@ -191,8 +193,8 @@ def scale(
         _fail("Give a number, `tidepool scale inference 3`, or `tidepool scale inference --auto --min 0 --max 4`.")
     try:
         with connect(Home.from_environment()) as client:
-            changed = client.autoscale(pool, **policy) if replicas is None else client.scale(pool, replicas)
-    except UserFacingError as error:
+            changed = client.pools.autoscale(pool, **policy) if replicas is None else client.pools.scale(pool, replicas)
+    except (UserFacingError, ClientError) as error:
         _fail(error)
     print_pools(Console(), (changed,))
 

@@ -2,10 +2,10 @@
 
 import os
 
-from tidepool.client import Client
 from tidepool.errors import UserFacingError
 from tidepool.stack.components import StackPlan
 from tidepool.stack.home import Home
+from tidepool_client import Client
 
 URL, KEY = "TIDEPOOL_URL", "TIDEPOOL_API_KEY"
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, NoReturn
-from urllib.parse import quote
 
 import typer
 
@@ -13,7 +12,7 @@ from contract.access import Role, Scope
 from tidepool.stack.home import Home
 
 if TYPE_CHECKING:
-    from tidepool.client import Client
+    from tidepool_client import Client
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
@@ -27,7 +26,7 @@ keys = typer.Typer(help="List, create and revoke API keys.", no_args_is_help=Tru
 def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the keys, without their secrets."""
     with _client() as client:
-        api_keys = client.keys()
+        api_keys = list(client.keys.list())
     if as_json:
         import json
 
@@ -55,12 +54,11 @@ def create(
     ] = None,
 ) -> None:
     """Create a key and print its secret, which is shown only now."""
-    access = role or tuple(scope or ())
     if (role is None) is not bool(scope):
         _fail("Give a role, `--role viewer`, or scopes, `--scope read --scope predict`.")
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with _client() as client:
-        key = client.create_key(name, access, expires_at=expires_at)
+        key = client.keys.create(name, role=role, scopes=scope or (), expires_at=expires_at)
     until = "" if key.expires_at is None else f", which expires {_time(key.expires_at)}"
     print(f"Created the key {key.id}{until}; its secret is shown only now.", file=sys.stderr)
     print(key.secret)
@@ -72,7 +70,7 @@ def rm(
 ) -> None:
     """Revoke a key; requests with it fail within a second."""
     with _client() as client:
-        client.revoke_key(quote(key_id, safe=""))
+        client.keys.delete(key_id)
     print(f"Revoked the key {key_id}.")
 
 
@@ -85,11 +83,12 @@ def _client() -> "Iterator[Client]":
     """Connect to the deployment; ends the command with a message if a request fails."""
     from tidepool.cli.connection import connect
     from tidepool.errors import UserFacingError
+    from tidepool_client import ClientError
 
     try:
         with connect(Home.from_environment()) as client:
             yield client
-    except UserFacingError as error:
+    except (UserFacingError, ClientError) as error:
         _fail(error)
 
 

@@ -10,8 +10,8 @@ from contract.choices import Choice
 from contract.datasets import DatasetWarning, Rejected
 from contract.kinds.preprocess import PreprocessResult
 from contract.references import Reference
-from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
+from tidepool_client import Client
 
 S3 = "s3://"
 MOST_CLASSES = 20  # that are listed
@@ -22,17 +22,19 @@ def upload(console: Console, client: Client, source: str, name: str, spec: dict[
     """Upload a path or name an S3 prefix, wait for the preprocessing, and print its result; raises UserFacingError."""
     with ProgressDisplay(console) as display:
         if source.startswith(S3):
-            job = client.prepare_dataset(name, source, spec=spec)
+            job = client.datasets.create(name, source, spec=spec)
         else:
             with display.step("Uploading") as update:
-                job = client.upload_dataset(
+                job = client.datasets.upload(
                     name,
                     Path(source),
                     spec=spec,
                     on_bytes=lambda sent, size: update(sent / max(1, size), f"{_size(sent)} of {_size(size)}"),
                 )
         with display.step("Preprocessing") as update:
-            job = client.wait(job.id, lambda job: update(job.progress.fraction, job.progress.message or str(job.state)))
+            job = client.jobs.wait(
+                job.id, lambda job: update(job.progress.fraction, job.progress.message or str(job.state))
+            )
     result = PreprocessResult.model_validate(job.result)
     print_result(console, result, _rejected_files(client, result.dataset) if result.rejected else ())
 
@@ -57,8 +59,7 @@ def print_result(console: Console, result: PreprocessResult, rejected: Sequence[
 
 
 def _rejected_files(client: Client, dataset: str) -> Sequence[Rejected]:
-    reference = Reference.parse(dataset)
-    return client.dataset(reference.name, reference.version or 1).rejected_files
+    return client.datasets.version(dataset).rejected_files
 
 
 def _path(reference: Reference) -> str:

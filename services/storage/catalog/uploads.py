@@ -8,6 +8,7 @@ from contract.audit import AuditAction
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound, Overtaken
 from services.storage.access.audit import Actor, record
+from services.storage.catalog.upload_uses import delete_upload, require_unneeded
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.references import Owner, add_references, drop_references
@@ -55,6 +56,20 @@ class Uploads:
             connection.execute(delete(uploads).where(self._is(upload_id)))
             drop_references(connection, Owner.UPLOAD, upload_id)
             record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", self._database.now())
+
+    def delete(self, upload_id: str) -> None:
+        """Delete an upload; raises NotFound, or Conflict while a live job uses it or there is a version of it.
+
+        The collector deletes its object.
+        """
+        with self._database.write() as connection:
+            row = connection.execute(select(uploads.c.filename).where(self._is(upload_id)).with_for_update())
+            if (filename := row.scalar_one_or_none()) is None:
+                raise NotFound("there is no such upload")
+            require_unneeded(connection, upload_id)
+            delete_upload(connection, self._project, upload_id)
+            now = self._database.now()
+            record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", now, filename)
 
     def get(self, upload_id: str) -> Upload:
         """Return an upload; raises NotFound."""

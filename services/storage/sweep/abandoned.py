@@ -1,13 +1,10 @@
-"""Collects uploads that were announced or begun, and never completed: their rows, bytes and parts.
-
-It also deletes the archives that an erasure has replaced.
-"""
+"""Collects uploads that were announced or begun and never completed, and the bytes of deleted and replaced ones."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
-from contract.artifacts import Bucket, upload_key
+from contract.artifacts import Bucket
 from services.storage.database import Database
 from services.storage.objects import Objects
 from services.storage.references import Owner, drop_references
@@ -19,30 +16,27 @@ BATCH = 1000  # rows or objects
 class AbandonedUploads:
     """Deletes uploads that are not completed `after` they were announced, by the database's and the store's clocks.
 
-    Any number of them may run at once, since deleting twice does no harm.
+    An object that no upload has is deleted once it is older than `grace`. Any number of collectors may run at once,
+    since deleting twice does no harm.
     """
 
-    def __init__(self, database: Database, objects: Objects, after: timedelta) -> None:
+    def __init__(self, database: Database, objects: Objects, after: timedelta, grace: timedelta) -> None:
         self._database = database
         self._objects = objects
         self._after = after
+        self._grace = grace
 
     def collect(self) -> int:
         """Delete what was abandoned; return the number of objects and multipart uploads. Raises ObjectsUnavailable."""
-        latest = self._database.now() - self._after
+        now = self._database.now()
+        latest = now - self._after
         self._delete_rows(latest)
-        # what no row names: the objects of these rows, and those of gateways that ended before they wrote the row
-        replaced = self._replaced()
+        # what no row names: objects of these rows and of deleted uploads, archives that an erasure has replaced, and
+        # those of gateways that ended before they wrote the row, a moment after the object
         entries = self._objects.entries(Bucket.UPLOADS)
-        old = [entry.key for entry in entries if entry.modified_at <= latest or entry.key in replaced]
+        old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
         return count + sum(self._abort_multipart(bucket, latest) for bucket in Bucket)
-
-    def _replaced(self) -> set[str]:
-        """Return the keys of uploads that refer to another object, because an image was erased from them."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(uploads.c.id, uploads.c.project).where(uploads.c.file.is_not(None)))
-            return {upload_key(row.id, row.project) for row in rows}
 
     def _delete_rows(self, latest: datetime) -> None:
         abandoned = select(uploads.c.id).where(uploads.c.complete.is_(False), uploads.c.created_at <= latest)

@@ -18,7 +18,7 @@ from tests.unit.gateway.backends import classify, gateway
 
 pytestmark = pytest.mark.anyio
 
-NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/v2/health/live", "/v2/health/ready"}
+NO_KEY = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/v2/health/live", "/v2/health/ready"}
 ANY_KEY = {"GET /v2", "GET /v1/me"}
 SCOPES = {
     "POST /v1/datasets/{name}/versions": Scope.WRITE,
@@ -34,9 +34,12 @@ SCOPES = {
     "DELETE /v1/images/{sha256}": Scope.WRITE,
     "POST /v1/uploads": Scope.WRITE,
     "POST /v1/uploads/{upload_id}/complete": Scope.WRITE,
+    "DELETE /v1/uploads/{upload_id}": Scope.WRITE,
     "POST /v1/jobs": Scope.WRITE,
     "GET /v1/jobs": Scope.READ,
     "GET /v1/jobs/{job_id}": Scope.READ,
+    "DELETE /v1/jobs/{job_id}": Scope.WRITE,
+    "DELETE /v1/jobs/{job_id}/output": Scope.WRITE,
     "GET /v1/jobs/{job_id}/events": Scope.READ,
     "GET /v1/jobs/{job_id}/output": Scope.READ,
     "POST /v1/jobs/{job_id}/cancel": Scope.WRITE,
@@ -75,6 +78,7 @@ SCOPES = {
     "GET /v1/pools/{pool}/history": Scope.READ,
     "PATCH /v1/pools/{pool}": Scope.ADMIN,
     "GET /v1/usage": Scope.READ,
+    "GET /v1/usage/storage": Scope.READ,
     "GET /v1/keys": Scope.MANAGE,
     "POST /v1/keys": Scope.MANAGE,
     "DELETE /v1/keys/{key_id}": Scope.MANAGE,

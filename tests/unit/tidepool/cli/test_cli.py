@@ -5,10 +5,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from tests.unit.tidepool.client.test_client import POOL
+from tests.unit.clients.test_client import POOL
 from tidepool.cli.app import app
-from tidepool.client import Client
 from tidepool.stack.home import Home
+from tidepool_client import Client
 
 
 @pytest.fixture

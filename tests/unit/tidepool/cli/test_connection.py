@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Home:
 
 def address_of(home: Home) -> tuple[str, str]:
     with connect(home) as client:
-        http = client._transport._http
+        http = client._http._http
         return str(http.base_url).rstrip("/"), http.headers["Authorization"]
 
 

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from tests.examples import API_KEY
 from tidepool.cli.app import app
-from tidepool.client import Client
 from tidepool.stack.home import Home
+from tidepool_client import Client
 
 SECRET = "tp_0123abcd_" + "A" * 43
 KEY = API_KEY.model_dump(mode="json")

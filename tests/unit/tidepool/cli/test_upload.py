@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from contract.jobs import JobState
-from tests.unit.tidepool.client.test_client import Server, job
+from tests.unit.clients.test_client import Server, job
 from tidepool.cli import connection
 from tidepool.cli.app import app
-from tidepool.client import Client
+from tidepool_client import Client
 
 RESULT = {
     "dataset": "pets@3",
@@ -51,7 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT)),
         httpx.Response(200, json=DATASET),
     )
-    monkeypatch.setattr("tidepool.client.client.POLL_S", 0)
+    monkeypatch.setattr("tidepool_client._sync.jobs.POLL_S", 0)
     monkeypatch.setattr(connection, "connect", lambda _: server.client)
     return server
 
