@@ -93,14 +93,14 @@ class Keys:
             raise Unauthenticated("the API key is not valid")
         if row["expires_at"] is not None and row["expires_at"] <= self._database.now():
             raise Unauthenticated("the API key has expired; use a new one")
-        return _key_of(row)
+        return key_of(row)
 
     def list(self) -> tuple[ApiKey, ...]:
         """Return all keys, also expired ones, oldest first."""
         with self._database.read() as connection:
             query = select(api_keys).where(api_keys.c.project == self._project)
             rows = connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
-            return tuple(map(_key_of, rows))
+            return tuple(map(key_of, rows))
 
     def delete(self, key_id: str, caller: Caller | None = None) -> None:
         """Delete a key; raises NotFound, and Forbidden if it has scopes that the caller lacks."""
@@ -109,7 +109,7 @@ class Keys:
             row = connection.execute(delete(api_keys).where(same_key).returning(api_keys)).mappings()
             if (deleted := row.one_or_none()) is None:
                 raise NotFound("there is no such key")
-            if caller is not None and (lacking := caller.lacks(_key_of(deleted).scopes)):
+            if caller is not None and (lacking := caller.lacks(key_of(deleted).scopes)):
                 raise Forbidden(f"this key lacks the scope {lacking[0]!s} of the key to revoke; use one that has it")
             now, name = self._database.now(), deleted["name"]
             record(connection, self._actor, AuditAction.REVOKE, f"keys/{key_id}", now, name)
@@ -129,7 +129,7 @@ class Keys:
             self.create("admin", frozenset(Scope), token)
 
 
-def _key_of(row: RowMapping) -> ApiKey:
+def key_of(row: RowMapping) -> ApiKey:
     """Return a key; a role has the scopes that this release gives it."""
     scopes = row["scopes"] if row["role"] is None else sorted(SCOPES_OF[Role(row["role"])])
     return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields} | {"scopes": scopes})

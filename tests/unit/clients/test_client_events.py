@@ -15,6 +15,9 @@ def sent(number: int, kind: str = "log", **data: object) -> bytes:
     return f"id: {number}\r\nevent: {kind}\r\ndata: {body}\r\n\r\n".encode()
 
 
+END = sent(9, "state", state="succeeded", attempt=1)
+
+
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "BASE_S", 0)
@@ -63,9 +66,9 @@ class Server:
 
 
 def test_events_end_when_the_job_ends() -> None:
-    server = Server(httpx.Response(200, headers=SSE, content=sent(3) + sent(4)))
+    server = Server(httpx.Response(200, headers=SSE, content=sent(3) + sent(4) + END))
 
-    assert server.ids(after=2) == [3, 4]
+    assert server.ids(after=2) == [3, 4, 9]
 
     assert server.resumed == [2]
 
@@ -75,10 +78,10 @@ def test_a_broken_stream_resumes_after_the_last_event() -> None:
         httpx.Response(200, headers=SSE, stream=Breaking(sent(1) + sent(2) + sent(3)[:-4])),
         httpx.ConnectError("refused"),
         httpx.Response(503),
-        httpx.Response(200, headers=SSE, content=sent(3)),
+        httpx.Response(200, headers=SSE, content=sent(3) + END),
     )
 
-    assert server.ids() == [1, 2, 3]
+    assert server.ids() == [1, 2, 3, 9]
 
     assert server.resumed == [0, 2, 2, 2]
 
@@ -101,20 +104,29 @@ def test_a_missing_job_raises_an_error_without_retries() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_events_are_the_same_whatever_the_chunk_size(size: int) -> None:
-    content = sent(1, "state", state="queued") + b": ping - now\r\n\r\n" + sent(2, message="ü\u2028\x85: , id: 7")
+    content = sent(1, "state", state="queued") + b": ping - now\r\n\r\n" + sent(2, message="ü\u2028\x85: , id: 7") + END
 
-    first, second = Server(httpx.Response(200, headers=SSE, stream=Chunks(content, size))).events()
+    first, second, _ = Server(httpx.Response(200, headers=SSE, stream=Chunks(content, size))).events()
 
     assert (first.id, first.kind, first.data) == (1, "state", {"state": "queued"})
     assert (second.id, second.kind, second.data) == (2, "log", {"message": "ü\u2028\x85: , id: 7"})
 
 
-def test_an_event_cut_off_at_the_end_is_ignored() -> None:
-    assert Server(httpx.Response(200, headers=SSE, content=sent(1) + sent(2)[:-4])).ids() == [1]
+def test_a_stream_that_ends_before_the_job_is_resumed() -> None:
+    server = Server(
+        httpx.Response(200, headers=SSE, content=sent(1) + sent(2)[:-4]),
+        httpx.Response(200, headers=SSE, content=b""),
+        httpx.Response(200, headers=SSE, content=sent(2) + END),
+    )
+
+    assert server.ids() == [1, 2, 9]
+
+    assert server.resumed == [0, 1, 1]
 
 
-def test_an_empty_stream_has_no_events() -> None:
-    assert Server(httpx.Response(200, headers=SSE, content=b"")).ids() == []
+def test_streams_that_keep_ending_without_an_event_raise_an_error() -> None:
+    with pytest.raises(Unreachable, match="ended before the job"):
+        Server(httpx.Response(200, headers=SSE, content=b"")).ids()
 
 
 def test_a_job_that_has_ended_has_no_more_events() -> None:

@@ -35,7 +35,12 @@ class AsyncKeys:
         scopes: Sequence[Scope | str] = (),
         expires_at: datetime | None = None,
     ) -> NewApiKey:
-        """Create a key with a role or with scopes; only the returned value has its secret."""
+        """Create a key with a role or with scopes; only the returned value has its secret.
+
+        >>> key = await client.keys.create("a-web-page", scopes=["predict"])
+        >>> key.secret.startswith("tp_")
+        True
+        """
         body: dict[str, Any] = {"name": name} | given(role=role, scopes=list(scopes) or None, expires_at=expires_at)
         # not repeated after a lost response, because the repetition would not have the secret
         return parsed(NewApiKey, await self._http.create(path("keys"), json=body, repeatable=False))
@@ -52,7 +57,11 @@ class AsyncProjects:
         self._http = http
 
     async def list(self, *, limit: int | None = None) -> AsyncIterator[Project]:
-        """Yield the projects that the key may see, by name."""
+        """Yield the projects that the key may see, by name.
+
+        >>> [project.name async for project in client.projects.list()]
+        ['alpha']
+        """
         async for project in self._http.pages(Project, path("projects"), limit):
             yield project
 
@@ -90,7 +99,11 @@ class AsyncAudit:
         until: datetime | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[AuditEntry]:
-        """Yield entries of the audit trail, newest first; times need a zone."""
+        """Yield entries of the audit trail, newest first; times need a zone.
+
+        >>> [entry.subject async for entry in client.audit.list(action="promote")]
+        ['models/pet-cnn@production']
+        """
         params = given(actor=actor, action=action, subject=subject, since=since, until=until)
         async for entry in self._http.pages(AuditEntry, path("audit"), limit, params):
             yield entry

@@ -37,7 +37,11 @@ class AsyncBackbones:
             return self._jobs.read(await self._http.create(path("backbones"), files=form))
 
     async def list(self, *, limit: int | None = None) -> AsyncIterator[Backbone]:
-        """Yield backbones by name, also those that come with Tidepool."""
+        """Yield backbones by name, also those that come with Tidepool.
+
+        >>> [backbone.name async for backbone in client.backbones.list()]
+        ['lite0', 'lite1', 'lite2', 'pet-body']
+        """
         async for backbone in self._http.pages(Backbone, path("backbones"), limit):
             yield backbone
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import Split
 from contract.image_index import ImageDetails, ImageRecord
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
@@ -12,6 +11,7 @@ from tidepool_client.errors import NotFound
 from tidepool_client.files import FilePath, OnBytes, json_part, opened
 from tidepool_client.references import parse, path, pinned
 from tidepool_client.responses import parsed
+from tidepool_client.views import Dataset, DatasetVersion
 
 Options = Mapping[str, Any] | None
 
@@ -46,7 +46,11 @@ class AsyncDatasets:
         return self._jobs.read(await self._http.create(path("datasets", name, "versions"), json=body))
 
     async def list(self, *, limit: int | None = None) -> AsyncIterator[Dataset]:
-        """Yield datasets, by name."""
+        """Yield datasets, by name.
+
+        >>> [dataset.name async for dataset in client.datasets.list()]
+        ['pets']
+        """
         async for dataset in self._http.pages(Dataset, path("datasets"), limit):
             yield dataset
 
@@ -55,7 +59,12 @@ class AsyncDatasets:
         return parsed(Dataset, await self._http.call("GET", path("datasets", name)))
 
     async def version(self, reference: str) -> DatasetVersion:
-        """Return a version: classes, counts, shape, warnings, decisions, rejected files."""
+        """Return a version: classes, counts, shape, warnings, decisions, rejected files.
+
+        >>> version = await client.datasets.version("pets")
+        >>> version.reference, version.classes
+        ('pets@2', ('cat', 'dog'))
+        """
         response = await self._http.call("GET", await self._path(reference))
         return parsed(DatasetVersion, response)
 
@@ -67,7 +76,11 @@ class AsyncDatasets:
     async def images(
         self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None
     ) -> AsyncIterator[ImageRecord]:
-        """Yield the images of a version, of one split or class if you name it."""
+        """Yield the images of a version, of one split or class if you name it.
+
+        >>> [image.path async for image in client.datasets.images("pets@2", split="train", label="cat")]
+        ['train/cat/one.png']
+        """
         params = {key: value for key, value in {"split": split, "class": label}.items() if value is not None}
         async for image in self._http.pages(ImageRecord, await self._path(reference, "images"), limit, params):
             yield image
@@ -82,7 +95,13 @@ class AsyncDatasets:
         return response.content
 
     async def original(self, reference: str, sha256: str) -> bytes:
-        """Return the image's bytes as they were uploaded."""
+        """Return the image's bytes as they were uploaded.
+
+        >>> [image] = [image async for image in client.datasets.images("pets@2", split="train", label="cat")]
+        >>> file = await client.datasets.original("pets@2", image.sha256)
+        >>> file[:4]
+        b'\\x89PNG'
+        """
         response = await self._http.request("GET", await self._path(reference, "images", sha256, "original"))
         return response.content
 

@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
+from httpx_sse import ServerSentEvent
 from pydantic import PrivateAttr
 
-from contract import jobs
-from contract.jobs import JobEvent, JobState
-from tidepool_client._async.transport import AsyncTransport
-from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, WaitTimeout
+from contract.jobs import EventKind, JobEvent, JobState
+from tidepool_client._async.transport import AsyncTransport, NoMoreEvents
+from tidepool_client.errors import ClientError, JobUnsuccessful, UnexpectedResponse, Unreachable, WaitTimeout
 from tidepool_client.files import FilePath
 from tidepool_client.references import path
 from tidepool_client.responses import given, parsed
+from tidepool_client.views import JobView
 
 POLL_S = 0.3  # between polls of a job whose progress is shown
 LONG_POLL_S = 30.0
 
 
-class AsyncJob(jobs.Job):
+class AsyncJob(JobView):
     """A job as it was when the server answered; `refresh` asks again."""
 
     _jobs: "AsyncJobs" = PrivateAttr()
@@ -37,11 +38,25 @@ class AsyncJob(jobs.Job):
     async def wait(
         self, on_progress: "Callable[[AsyncJob], None] | None" = None, timeout_s: float | None = None
     ) -> "AsyncJob":
-        """Block until the job has succeeded and return it; see `client.jobs.wait`."""
+        """Block until the job has succeeded and return it; see `client.jobs.wait`.
+
+        >>> job = await client.train("pets")
+        >>> job = await job.wait(timeout_s=3600)
+        >>> job.result["model"]
+        'pets@1'
+        """
         return await self._jobs.wait(self.id, on_progress, timeout_s)
 
     async def follow(self, after: int = 0) -> AsyncIterator[JobEvent]:
-        """Yield the job's events until it ends; see `client.jobs.events`."""
+        """Yield the job's events until it ends; see `client.jobs.events`.
+
+        >>> job = await client.train("pets")
+        >>> async for event in job.follow():
+        ...     print(event.kind, event.data["state"])
+        state queued
+        state running
+        state succeeded
+        """
         async for event in self._jobs.events(self.id, after):
             yield event
 
@@ -67,7 +82,12 @@ class AsyncJobs:
     async def create(
         self, kind: str, spec: dict[str, Any], *, priority: int | None = None, deadline_s: float | None = None
     ) -> AsyncJob:
-        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`."""
+        """Create a job of any kind: `train`, `evaluate`, `predict`, `preprocess`, `vet`, `backbone`.
+
+        >>> job = await client.jobs.create("train", {"dataset": "pets@1", "model": "pets"}, priority=5)
+        >>> job.priority
+        5
+        """
         body = {"kind": kind, "spec": spec} | given(priority=priority, deadline_s=deadline_s)
         return self.read(await self._http.create(path("jobs"), json=body))
 
@@ -80,7 +100,11 @@ class AsyncJobs:
         dataset: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[AsyncJob]:
-        """Yield jobs, newest first; `model` and `dataset` are names without a version."""
+        """Yield jobs, newest first; `model` and `dataset` are names without a version.
+
+        >>> [job.state.value async for job in client.jobs.list(kind="train", limit=2)]
+        ['cancelled', 'succeeded']
+        """
         params = given(kind=kind, state=state, model=model, dataset=dataset)
         async for job in self._http.pages(AsyncJob, path("jobs"), limit, params):
             yield job.bound_to(self)
@@ -119,15 +143,20 @@ class AsyncJobs:
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
         """Yield a job's events after event number `after` until the job ends: states, progress, metrics, log.
 
-        A broken stream resumes after the last event received.
+        A stream that breaks off, or ends before the job, resumes after the last event received.
         """
         attempt = 0
         while True:
             try:
-                async for event in self._http.events(path("jobs", job_id, "events"), after):
-                    if event.data:  # a keep-alive comment arrives as an event without data
-                        after, attempt = int(event.id), 0
-                        yield _event(after, event.event, event.json())
+                async for message in self._http.events(path("jobs", job_id, "events"), after):
+                    if message.data:  # a keep-alive comment arrives as a message without data
+                        event = _event(message)
+                        after, attempt = event.id, 0
+                        yield event
+                        if event.kind is EventKind.STATE and JobState(event.data["state"]).terminal:
+                            return
+                raise Unreachable(f"the events of job {job_id} ended before the job")
+            except NoMoreEvents:
                 return
             except ClientError as error:
                 await self._http.pause(error, attempt)
@@ -137,6 +166,14 @@ class AsyncJobs:
         """Cancel a job; a running job stops within seconds.
 
         With `keep_best`, a training that has finished an epoch ends as succeeded, with its best model so far.
+
+        >>> job = await client.train("pets")
+        >>> job = await client.jobs.get(job.id)
+        >>> job.state.value
+        'succeeded'
+        >>> await client.jobs.cancel(job.id)
+        Traceback (most recent call last):
+        tidepool_client.errors.Conflict: ...
         """
         return self.read(await self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
 
@@ -153,7 +190,9 @@ class AsyncJobs:
         return parsed(AsyncJob, response).bound_to(self)
 
 
-def _event(number: int, kind: str, data: Any) -> JobEvent:
-    if not isinstance(data, dict):
-        raise UnexpectedResponse("an event of the job is not a JSON object")
-    return parsed(JobEvent, {"id": number, "kind": kind, **data})
+def _event(message: ServerSentEvent) -> JobEvent:
+    try:
+        fields = {"id": int(message.id), "kind": message.event, **message.json()}
+    except (ValueError, TypeError):
+        raise UnexpectedResponse("an event of the job is not a JSON object with a number") from None
+    return parsed(JobEvent, fields)

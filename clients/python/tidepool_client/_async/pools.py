@@ -19,7 +19,11 @@ class AsyncPools:
         self._http = http
 
     async def list(self) -> AsyncIterator[Pool]:
-        """Yield each pool: its desired and actual replicas and its queue."""
+        """Yield each pool: its desired and actual replicas and its queue.
+
+        >>> [(pool.name, pool.replicas.desired) async for pool in client.pools.list()]
+        [('preprocess', 1), ('trainer', 1), ('inference', 1)]
+        """
         for pool in (await self._http.call("GET", path("pools")))["items"]:
             yield parsed(Pool, pool)
 
@@ -62,6 +66,11 @@ class AsyncUsage:
         by: UsageBy | str = UsageBy.DAY,
         limit: int | None = None,
     ) -> usage.Usage:
-        """Return replica-seconds by `day`, `pool`, `model` or `job`; the last 30 days unless days are named."""
+        """Return replica-seconds by `day`, `pool`, `model` or `job`; the last 30 days unless days are named.
+
+        >>> usage = await client.usage.get(since="2026-01-01", until="2026-01-31", by="model")
+        >>> usage.items
+        ()
+        """
         params = given(since=since, until=until, by=by, limit=limit)
         return parsed(usage.Usage, await self._http.call("GET", path("usage"), params=params))

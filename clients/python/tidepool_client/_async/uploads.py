@@ -21,7 +21,12 @@ class AsyncUploads:
     async def create(
         self, filename: str, size: int, *, sha256: str | None = None, idempotency_key: str | None = None
     ) -> NewUpload:
-        """Announce a file of `size` bytes; the response has the presigned `url` to PUT it to, valid for an hour."""
+        """Announce a file of `size` bytes; the response has the presigned `url` to PUT it to, valid for an hour.
+
+        >>> upload = await client.uploads.create("pets.zip", size=4096)
+        >>> upload.filename, upload.complete
+        ('pets.zip', False)
+        """
         headers = given(**{"Idempotency-Key": idempotency_key})
         body = {"filename": filename, "size": size} | given(sha256=sha256)
         return parsed(NewUpload, await self._http.create(path("uploads"), json=body, headers=headers))

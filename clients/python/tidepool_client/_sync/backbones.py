@@ -37,7 +37,11 @@ class Backbones:
             return self._jobs.read(self._http.create(path("backbones"), files=form))
 
     def list(self, *, limit: int | None = None) -> Iterator[Backbone]:
-        """Yield backbones by name, also those that come with Tidepool."""
+        """Yield backbones by name, also those that come with Tidepool.
+
+        >>> [backbone.name for backbone in client.backbones.list()]
+        ['lite0', 'lite1', 'lite2', 'pet-body']
+        """
         for backbone in self._http.pages(Backbone, path("backbones"), limit):
             yield backbone
 

@@ -34,6 +34,14 @@ class Client:
     are given. A project needs a key with the scope `admin`; other keys belong to one.
 
     For `https://…`, the CAs are those of the package certifi, or those in the file that SSL_CERT_FILE names.
+
+    >>> job = client.upload("pets")  # a folder with a folder for each class
+    >>> job = job.wait()
+    >>> job = client.train("pets", budget={"minutes": 5})
+    >>> job = job.wait()
+    >>> prediction = client.predict("pets", "photo.png")
+    >>> prediction.label, prediction.score
+    ('cat', 0.75)
     """
 
     def __init__(
@@ -92,6 +100,14 @@ class Client:
         """Upload a folder, a zip or a tar of images as a new dataset version, named after the file unless named.
 
         Returns the preprocessing job. `s3://bucket/prefix` works too, if the operator allows the bucket.
+
+        >>> job = client.upload("Pets 2026.zip")
+        >>> job.spec["dataset"]
+        'pets-2026'
+        >>> job = job.wait(on_progress=lambda job: print(job.state))
+        succeeded
+        >>> job.result["classes"]
+        ['cat', 'dog']
         """
         if str(source).startswith("s3://"):
             return self.datasets.create(name or dataset_name(source), str(source), spec=spec)
@@ -101,19 +117,39 @@ class Client:
         """Start a training; the model is named after the dataset unless named.
 
         Fields of the spec that are left out are decided from the data, such as `method`, `init_from`, `budget`.
+
+        >>> job = client.train("pets", "pet-cnn", method="probe")
+        >>> job.kind, job.state
+        ('train', <JobState.QUEUED: 'queued'>)
         """
         return self.jobs.create("train", {"dataset": dataset, "model": model or parse(dataset).name, **spec})
 
     def evaluate(self, model: str, dataset: str, **spec: Any) -> Job:
-        """Start an evaluation: `split` is `test` by default, `compare_with` another model on the same images."""
+        """Start an evaluation: `split` is `test` by default, `compare_with` another model on the same images.
+
+        >>> job = client.evaluate("pet-cnn@2", "pets", compare_with="pet-cnn@production")
+        >>> job = job.wait()
+        >>> job.parsed_result.metrics.accuracy
+        0.5
+        """
         return self.jobs.create("evaluate", {"model": model, "dataset": dataset, **spec})
 
     def predict(self, model: str, image: Image, *, top_k: int = 1) -> ImagePrediction:
-        """Classify one image: its bytes, its path or an open file; see `client.models.predict`."""
+        """Classify one image: its bytes, its path or an open file; see `client.models.predict`.
+
+        >>> prediction = client.predict("pet-cnn@production", "photo.png", top_k=2)
+        >>> [(best.label, best.score) for best in prediction.predictions]
+        [('cat', 0.75), ('dog', 0.25)]
+        """
         return self.models.predict(model, image, top_k=top_k)
 
     def me(self) -> ApiKey:
-        """Return the key that the client uses."""
+        """Return the key that the client uses.
+
+        >>> key = client.me()
+        >>> key.role
+        <Role.ADMIN: 'admin'>
+        """
         return self.keys.me()
 
     def live(self) -> Liveness:
@@ -121,5 +157,9 @@ class Client:
         return parsed(Liveness, self._http.call("GET", "/livez"))
 
     def ready(self) -> Readiness:
-        """Say which servers the gateway reaches; raises Unavailable if no job can be accepted."""
+        """Say which servers the gateway reaches; raises Unavailable if no job can be accepted.
+
+        >>> (client.ready()).database
+        'ok'
+        """
         return parsed(Readiness, self._http.call("GET", "/readyz"))

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contract.catalog import Dataset, DatasetVersion
 from contract.datasets import Split
 from contract.image_index import ImageDetails, ImageRecord
 from tidepool_client._sync.jobs import Job, Jobs
@@ -12,6 +11,7 @@ from tidepool_client.errors import NotFound
 from tidepool_client.files import FilePath, OnBytes, json_part, opened
 from tidepool_client.references import parse, path, pinned
 from tidepool_client.responses import parsed
+from tidepool_client.views import Dataset, DatasetVersion
 
 Options = Mapping[str, Any] | None
 
@@ -44,7 +44,11 @@ class Datasets:
         return self._jobs.read(self._http.create(path("datasets", name, "versions"), json=body))
 
     def list(self, *, limit: int | None = None) -> Iterator[Dataset]:
-        """Yield datasets, by name."""
+        """Yield datasets, by name.
+
+        >>> [dataset.name for dataset in client.datasets.list()]
+        ['pets']
+        """
         for dataset in self._http.pages(Dataset, path("datasets"), limit):
             yield dataset
 
@@ -53,7 +57,12 @@ class Datasets:
         return parsed(Dataset, self._http.call("GET", path("datasets", name)))
 
     def version(self, reference: str) -> DatasetVersion:
-        """Return a version: classes, counts, shape, warnings, decisions, rejected files."""
+        """Return a version: classes, counts, shape, warnings, decisions, rejected files.
+
+        >>> version = client.datasets.version("pets")
+        >>> version.reference, version.classes
+        ('pets@2', ('cat', 'dog'))
+        """
         response = self._http.call("GET", self._path(reference))
         return parsed(DatasetVersion, response)
 
@@ -65,7 +74,11 @@ class Datasets:
     def images(
         self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None
     ) -> Iterator[ImageRecord]:
-        """Yield the images of a version, of one split or class if you name it."""
+        """Yield the images of a version, of one split or class if you name it.
+
+        >>> [image.path for image in client.datasets.images("pets@2", split="train", label="cat")]
+        ['train/cat/one.png']
+        """
         params = {key: value for key, value in {"split": split, "class": label}.items() if value is not None}
         for image in self._http.pages(ImageRecord, self._path(reference, "images"), limit, params):
             yield image
@@ -80,7 +93,13 @@ class Datasets:
         return response.content
 
     def original(self, reference: str, sha256: str) -> bytes:
-        """Return the image's bytes as they were uploaded."""
+        """Return the image's bytes as they were uploaded.
+
+        >>> [image] = [image for image in client.datasets.images("pets@2", split="train", label="cat")]
+        >>> file = client.datasets.original("pets@2", image.sha256)
+        >>> file[:4]
+        b'\\x89PNG'
+        """
         response = self._http.request("GET", self._path(reference, "images", sha256, "original"))
         return response.content
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contract.catalog import Alias, Model, ModelVersion
+from contract.catalog import Alias
 from contract.predictions import ImageResult
 from contract.variants import VariantName
 from tidepool_client._sync.jobs import Job, Jobs
@@ -13,6 +13,7 @@ from tidepool_client.errors import NotFound, TooLarge
 from tidepool_client.files import FilePath, Image, OnBytes, image_bytes, json_part, media_type, opened
 from tidepool_client.references import parse, path, pinned
 from tidepool_client.responses import ImagePrediction, ManyPredictions, given, parsed
+from tidepool_client.views import Model, ModelVersion
 
 Options = Mapping[str, Any] | None
 
@@ -46,7 +47,11 @@ class Models:
             return self._jobs.read(self._http.create(path("models", name, "versions"), files=form))
 
     def list(self, *, limit: int | None = None) -> Iterator[Model]:
-        """Yield models, by name."""
+        """Yield models, by name.
+
+        >>> [(model.name, model.versions) for model in client.models.list()]
+        [('pet-cnn', (2, 1))]
+        """
         for model in self._http.pages(Model, path("models"), limit):
             yield model
 
@@ -55,7 +60,12 @@ class Models:
         return parsed(Model, self._http.call("GET", path("models", name)))
 
     def version(self, reference: str) -> ModelVersion:
-        """Return a version: status, metrics, lineage, labels, variants, warnings."""
+        """Return a version: status, metrics, lineage, labels, variants, warnings.
+
+        >>> version = client.models.version("pet-cnn@production")
+        >>> version.reference, version.metrics.test.accuracy
+        ('pet-cnn@1', 0.5)
+        """
         return parsed(ModelVersion, self._http.call("GET", self._path(reference)))
 
     def delete(self, reference: str) -> None:
@@ -68,7 +78,11 @@ class Models:
         return (self._http.request("GET", self._path(reference, "card"))).text
 
     def export(self, reference: str, file: FilePath, *, variant: VariantName | None = None) -> Path:
-        """Write a version as a zip that works without a server; with the variant that serves, unless one is named."""
+        """Write a version as a zip that works without a server; with the variant that serves, unless one is named.
+
+        >>> client.models.export("pet-cnn@2", "pet-cnn.zip")
+        PosixPath('pet-cnn.zip')
+        """
         return self._http.download(self._path(reference, "export"), file, given(variant=variant))
 
     def artifact(self, reference: str, file: FilePath) -> Path:
@@ -93,6 +107,13 @@ class Models:
         """Point an alias at a version, or split its requests among versions by percentage: `{2: 90, 3: 10}`.
 
         The `shadow` version gets a copy of each request.
+
+        >>> alias = client.models.set_alias("pet-cnn", "production", {1: 90, 2: 10})
+        >>> alias.versions
+        {1: 90, 2: 10}
+        >>> alias = client.models.set_alias("pet-cnn", "production", 2)
+        >>> alias.version
+        2
         """
         target = {"version": version} if isinstance(version, int) else {"versions": dict(version)}
         body = target | given(shadow=shadow)
@@ -115,7 +136,12 @@ class Models:
     def predict_many(
         self, reference: str, images: Sequence[Image], *, top_k: int = 1, timeout_s: float | None = None
     ) -> tuple[ImageResult, ...]:
-        """Classify images in one request, in the order given; splits the request in half if it is too large."""
+        """Classify images in one request, in the order given; splits the request in half if it is too large.
+
+        >>> results = client.models.predict_many("pet-cnn", ["photo.png", b"bad bytes"])
+        >>> results[0].predictions[0].label, results[1].error.message
+        ('cat', 'the file is damaged')
+        """
         if not images:
             return ()
         url, params = _predict(reference, top_k)

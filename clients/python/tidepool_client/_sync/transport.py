@@ -21,6 +21,10 @@ LOOPBACK = ("all://127.0.0.1", "all://localhost")  # never through a proxy set i
 PAGE = 200  # the most items that the server puts into a page
 
 
+class NoMoreEvents(Exception):
+    """The job has ended and has no later events."""
+
+
 class Transport:
     """Sends requests; each raises ClientError."""
 
@@ -125,15 +129,15 @@ class Transport:
         raise AssertionError("unreachable")
 
     def events(self, path: str, after: int) -> Iterator[ServerSentEvent]:
-        """Yield the Server-Sent Events after an id as they arrive, without retries."""
+        """Yield the Server-Sent Events after an id as they arrive, without retries; raises NoMoreEvents."""
         try:
             with connect_sse(self._http, "GET", path, headers={"Last-Event-ID": str(after)}) as source:
                 response = source.response
                 if not response.is_success:
                     response.read()
                     raise error_of(response)
-                if response.status_code == httpx.codes.NO_CONTENT:  # the job has ended
-                    return
+                if response.status_code == httpx.codes.NO_CONTENT:
+                    raise NoMoreEvents
                 for event in source.iter_sse():
                     yield event
         except httpx.HTTPError as error:

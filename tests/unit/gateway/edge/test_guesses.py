@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from contract.access import ApiKey, Scope
+from contract.access import ApiKey, Caller, Scope
 from contract.errors import DatabaseUnavailable, TooManyRequests, Unauthenticated
 from contract.projects import Project
 from services.gateway.dependencies import Backends
@@ -48,7 +48,10 @@ def table() -> Table:
 @pytest.fixture
 def access(table: Table) -> Access:
     return Access(
-        table.find, lambda _: None, lambda name: Project(name=name, description="", created_at=KEY.created_at)
+        table.find,
+        lambda _: None,
+        lambda name: Project(name=name, description="", created_at=KEY.created_at),
+        lambda token: Caller(table.find(token), KEY.project),
     )
 
 
