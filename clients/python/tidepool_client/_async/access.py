@@ -47,7 +47,7 @@ class AsyncKeys:
 
     async def delete(self, key_id: str) -> None:
         """Revoke a key; requests with it fail within a second."""
-        await self._http.call("DELETE", path("keys", key_id))
+        await self._http.delete(path("keys", key_id))
 
 
 class AsyncProjects:
@@ -75,12 +75,12 @@ class AsyncProjects:
         return parsed(Project, await self._http.call("GET", path("projects", name)))
 
     async def update(self, name: str, **changes: Any) -> Project:
-        """Change the fields of a project that are given, such as `description`."""
+        """Change the fields of a project that are given, such as `description` or `retention`."""
         return parsed(Project, await self._http.call("PATCH", path("projects", name), json=changes))
 
     async def delete(self, name: str) -> None:
         """Delete a project that owns nothing."""
-        await self._http.call("DELETE", path("projects", name))
+        await self._http.delete(path("projects", name))
 
 
 class AsyncAudit:

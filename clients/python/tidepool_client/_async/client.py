@@ -11,6 +11,7 @@ from contract.access import ApiKey
 from tidepool_client._async.access import AsyncAudit, AsyncKeys, AsyncProjects
 from tidepool_client._async.backbones import AsyncBackbones
 from tidepool_client._async.datasets import AsyncDatasets, Options
+from tidepool_client._async.images import AsyncImages
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
 from tidepool_client._async.models import AsyncModels
 from tidepool_client._async.pools import AsyncPools, AsyncUsage
@@ -68,6 +69,7 @@ class AsyncClient:
         self._http = AsyncTransport(url, headers, **options)
         self.jobs = AsyncJobs(self._http)
         self.datasets = AsyncDatasets(self._http, self.jobs)
+        self.images = AsyncImages(self._http, self.jobs)
         self.uploads = AsyncUploads(self._http)
         self.models = AsyncModels(self._http, self.jobs)
         self.backbones = AsyncBackbones(self._http, self.jobs)

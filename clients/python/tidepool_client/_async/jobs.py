@@ -177,6 +177,14 @@ class AsyncJobs:
         """
         return self.read(await self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
 
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its output and events; its version, if it made one, must be gone."""
+        await self._http.delete(path("jobs", job_id))
+
+    async def delete_output(self, job_id: str) -> None:
+        """Delete the file of a batch prediction or an evaluation; the job keeps its result."""
+        await self._http.delete(path("jobs", job_id, "output"))
+
     async def retry(self, job_id: str) -> AsyncJob:
         """Create a copy of a job that did not succeed, once, and return it."""
         return self.read(await self._http.create(path("jobs", job_id, "retry")))

@@ -72,14 +72,20 @@ class AsyncTransport:
         headers = {"Idempotency-Key": uuid.uuid4().hex} | arguments.pop("headers", {})
         return await self.call("POST", path, headers=headers, **arguments)
 
-    async def request(self, method: str, path: str, *, repeatable: bool = True, **arguments: Any) -> httpx.Response:
-        """Return a successful response that has been read."""
+    async def delete(self, path: str) -> None:
+        """DELETE; a retry that finds nothing has succeeded, if the first try may have deleted it."""
+        await self.request("DELETE", path, gone=True)
+
+    async def request(
+        self, method: str, path: str, *, repeatable: bool = True, gone: bool = False, **arguments: Any
+    ) -> httpx.Response:
+        """Return a successful response that has been read; with `gone`, a 404 of a retry counts as one."""
         effect = False  # whether an earlier try may have had an effect
         for attempt in count():
             try:
                 return await self._send(method, path, arguments)
             except NotFound:
-                if effect and method == "DELETE":  # the first try deleted it
+                if gone and effect:
                     return httpx.Response(204)
                 raise
             except ClientError as error:
@@ -145,11 +151,12 @@ class AsyncTransport:
 
     async def put(self, url: str, body: httpx.SyncByteStream | httpx.AsyncByteStream, size: int) -> None:
         """PUT a body to a presigned URL of the object store, without retries."""
-        request = httpx.Request("PUT", url, headers={"Content-Length": str(size)}, stream=body)
+        host = httpx.URL(url).netloc.decode()
+        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, stream=body)
         try:
             response = await self._store.send(request)
         except httpx.HTTPError as error:
-            raise unreachable(error, f"the object store, {request.url.host},") from error
+            raise unreachable(error, f"the object store at {host}") from error
         if not response.is_success:
             raise error_of(response)
 

@@ -11,6 +11,7 @@ from contract.access import ApiKey
 from tidepool_client._sync.access import Audit, Keys, Projects
 from tidepool_client._sync.backbones import Backbones
 from tidepool_client._sync.datasets import Datasets, Options
+from tidepool_client._sync.images import Images
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.models import Models
 from tidepool_client._sync.pools import Pools, Usage
@@ -68,6 +69,7 @@ class Client:
         self._http = Transport(url, headers, **options)
         self.jobs = Jobs(self._http)
         self.datasets = Datasets(self._http, self.jobs)
+        self.images = Images(self._http, self.jobs)
         self.uploads = Uploads(self._http)
         self.models = Models(self._http, self.jobs)
         self.backbones = Backbones(self._http, self.jobs)

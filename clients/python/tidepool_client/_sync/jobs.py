@@ -174,6 +174,14 @@ class Jobs:
         """
         return self.read(self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its output and events; its version, if it made one, must be gone."""
+        self._http.delete(path("jobs", job_id))
+
+    def delete_output(self, job_id: str) -> None:
+        """Delete the file of a batch prediction or an evaluation; the job keeps its result."""
+        self._http.delete(path("jobs", job_id, "output"))
+
     def retry(self, job_id: str) -> Job:
         """Create a copy of a job that did not succeed, once, and return it."""
         return self.read(self._http.create(path("jobs", job_id, "retry")))
