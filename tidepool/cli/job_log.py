@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +16,8 @@ from tidepool.cli.output import note, print_json_line, say
 if TYPE_CHECKING:
     from tidepool_client import Client
 
-QUIET_S = 1.5  # without an event, after which the log so far is complete
+SETTLE_S = 1.5  # for the first events to arrive
+BURST_S = 0.05  # between two events that are sent together; a running job adds some only every 0.2 s
 
 Item = TypeVar("Item")
 
@@ -24,7 +26,7 @@ def print_log(client: "Client", job: Job, *, following: bool, as_json: bool) -> 
     """Print the events so far, or until the job ends; exits with code 4 if it was followed and did not succeed."""
     events: Iterable[JobEvent] = client.jobs.events(job.id)
     if not following and not job.state.terminal:
-        events = until_quiet(events, QUIET_S)
+        events = until_quiet(events, SETTLE_S)
     with coming_back(job):
         for event in events:
             if as_json:
@@ -37,7 +39,7 @@ def print_log(client: "Client", job: Job, *, following: bool, as_json: bool) -> 
 
 
 def until_quiet(items: Iterable[Item], seconds: float) -> Iterator[Item]:
-    """Yield items until there is no new one for some seconds."""
+    """Yield items for some seconds, and after that until they no longer arrive in quick succession."""
     received: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
 
     def receive() -> None:
@@ -49,9 +51,10 @@ def until_quiet(items: Iterable[Item], seconds: float) -> Iterator[Item]:
             received.put(error)
 
     threading.Thread(target=receive, daemon=True).start()
+    settled = time.monotonic() + seconds
     while True:
         try:
-            item = received.get(timeout=seconds)
+            item = received.get(timeout=max(BURST_S, settled - time.monotonic()))
         except queue.Empty:
             return
         if item is None:

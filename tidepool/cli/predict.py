@@ -58,18 +58,23 @@ def predict(
     if as_json and csv_file == "-":
         raise WrongUsage("--json and --csv - both write to stdout; leave one of them out.")
     files = find_images(paths)
-    started, rejected = time.monotonic(), 0
-    with connected(project) as client:
-        results = classify_files(files.paths, _classify(client, model, top_k))
-        first = next(results)  # before a file is overwritten: there may be no such model
-        with _sink(csv_file, top_k, files.paths, as_json=as_json) as write:
-            for result in _counted(chain([first], results), len(files.paths), shown=csv_file not in {None, "-"}):
-                write(result)
-                if result.error:
-                    rejected += 1
-                    if not as_json:
-                        note(f"{result.path}: {result.error.message}")
-    _summarize(len(files.paths) - rejected, rejected, time.monotonic() - started, csv_file)
+    started, done, rejected = time.monotonic(), 0, 0
+    try:
+        with connected(project) as client:
+            results = classify_files(files.paths, _classify(client, model, top_k))
+            first = next(results)  # before a file is overwritten: there may be no such model
+            with _sink(csv_file, top_k, files.paths, as_json=as_json) as write:
+                for result in _counted(chain([first], results), len(files.paths), shown=csv_file not in {None, "-"}):
+                    write(result)
+                    done += 1
+                    if result.error:
+                        rejected += 1
+                        if not as_json:
+                            note(f"{result.path}: {result.error.message}")
+    except KeyboardInterrupt:
+        note(f"Stopped after {done:,} of {len(files.paths):,} images.")
+        raise
+    _summarize(done - rejected, rejected, time.monotonic() - started, csv_file)
     if skipped := files.note():
         note(skipped)
     if rejected:

@@ -69,7 +69,7 @@ def train(
         dataset = source
         if local:
             layout = layout_spec(class_level, label_column, path_column)
-            prepared = prepare(client, source, name, layout, "tidepool train NAME, with the name of the dataset")
+            prepared = prepare(client, source, name, layout, then="tidepool train {name} --follow")
             dataset = PreprocessResult.model_validate(prepared.result).dataset
             if not as_json:
                 print_prepared(client, prepared, decisions=False)

@@ -105,6 +105,19 @@ def test_the_log_of_a_running_job_ends_where_it_is() -> None:
     assert list(until_quiet(endless(), 0.2)) == [1, 2]
 
 
+def test_the_log_of_a_job_that_goes_on_saying_things_ends() -> None:
+    def chatty() -> Iterator[int]:
+        yield from range(1000)
+        while True:
+            time.sleep(0.1)
+            yield 1000
+
+    items = list(until_quiet(chatty(), 0.3))
+
+    assert items[:1000] == list(range(1000))
+    assert len(items) < 1010
+
+
 def test_an_error_in_the_log_is_raised() -> None:
     def broken() -> Iterator[int]:
         yield 1
