@@ -15,7 +15,7 @@ from contract.pools import (
     ReplicaCounts,
     ScalingPolicy,
 )
-from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage
+from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage, Quotas
 from contract.supervision import ComponentReport, State
 from contract.usage import Usage, UsageBy, UsageLine
 from tests.examples.base import COUNTED, WHEN
@@ -33,7 +33,8 @@ AUDIT_ENTRY = AuditEntry(
     detail="version 1",
     request_id="0123456789abcdef",
 )
-PROJECT = Project(name="lab", description="What the lab has", created_at=WHEN)
+QUOTAS = Quotas(stored_bytes=10**12, live_jobs=20, requests_per_minute=600)
+PROJECT = Project(name="lab", description="What the lab has", weight=2, quotas=QUOTAS, created_at=WHEN)
 
 EXAMPLES: tuple[Frozen, ...] = (
     # one scope, because a set of several has no order
@@ -43,7 +44,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     PROJECT,
     ProjectPage(items=(PROJECT,), next=None),
     NewProjectRequest(name="lab", description="What the lab has"),
-    ProjectChange(description="What the lab has"),
+    QUOTAS,
+    ProjectChange(description="What the lab has", weight=2, quotas=QUOTAS),
     AUDIT_ENTRY,
     AuditPage(items=(AUDIT_ENTRY,), next="1"),
     POLICY,

@@ -11,7 +11,9 @@ SCHEMA = text(
     "JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
     "UNION ALL SELECT version_num FROM alembic_version"
 )
-TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+TABLES = text(
+    "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'projects')"
+)
 
 
 def wipe(database: Database) -> None:
@@ -22,7 +24,7 @@ def wipe(database: Database) -> None:
 
 
 class MigratedTables:
-    """Migrated tables without rows; emptying them is twenty times as fast as migrating again."""
+    """Tables as the migrations leave them; emptying them is twenty times as fast as migrating again."""
 
     def __init__(self) -> None:
         self._migrated: list[str] = []
@@ -35,6 +37,8 @@ class MigratedTables:
             if intact:
                 names = ", ".join(connection.execute(TABLES).scalars())
                 connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+                connection.execute(text("DELETE FROM projects WHERE name <> 'default'"))
+                connection.execute(text("UPDATE projects SET description = '', weight = 1, quotas = NULL"))
         if not intact:
             wipe(database)
             migrate(database)

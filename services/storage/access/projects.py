@@ -1,19 +1,21 @@
 """The projects of an instance."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, event, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.audit import AuditAction
 from contract.errors import Conflict, NotFound
-from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage
+from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage, Quotas
 from services.storage.access.audit import Actor, record
-from services.storage.database import Database, utc_now
+from services.storage.database import Database
 from services.storage.tables import (
     api_keys,
     audit,
     backbone_versions,
+    claim_turns,
     dataset_versions,
     jobs,
     model_versions,
@@ -53,7 +55,7 @@ class Projects:
     def get(self, name: str) -> Project:
         """Return a project; raises NotFound."""
         with self._database.read() as connection:
-            return Project.model_validate(dict(_existing(connection, name)))
+            return _project_of(_existing(connection, name))
 
     def list(self, limit: int, cursor: str | None = None) -> ProjectPage:
         """Return a page of the projects, sorted by name."""
@@ -61,17 +63,23 @@ class Projects:
         if cursor is not None:
             query = query.where(projects.c.name > cursor)
         with self._database.read() as connection:
-            items = [Project.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+            items = [_project_of(row) for row in connection.execute(query).mappings()]
         return ProjectPage(items=tuple(items[:limit]), next=items[limit - 1].name if len(items) > limit else None)
 
     def change(self, name: str, change: ProjectChange) -> Project:
-        """Change the description of a project; raises NotFound."""
+        """Change what `change` has set; raises NotFound."""
+        values = change.model_dump(exclude_unset=True)
         with self._database.write() as connection:
-            _existing(connection, name)
-            changed = update(projects).where(projects.c.name == name).values(change.model_dump()).returning(projects)
+            row = _existing(connection, name, lock=True)
+            if not values:
+                return _project_of(row)
+            if "quotas" in values:
+                values["quotas"] = _merged(row["quotas"], values["quotas"])
+            changed = update(projects).where(projects.c.name == name).values(values).returning(projects)
             row = connection.execute(changed).mappings().one()
-            record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now())
-            return Project.model_validate(dict(row))
+            detail = ", ".join(sorted(values))
+            record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now(), detail)
+            return _project_of(row)
 
     def delete(self, name: str) -> None:
         """Delete a project; raises NotFound, or Conflict if it is the default one or owns anything."""
@@ -85,6 +93,7 @@ class Projects:
             connection.execute(delete(projects).where(projects.c.name == name))
             # a later project of this name must not see them
             connection.execute(delete(usage).where(usage.c.project == name))
+            connection.execute(delete(claim_turns).where(claim_turns.c.project == name))
             connection.execute(update(audit).where(audit.c.project == name).values(project=DEFAULT_PROJECT))
             record(connection, self._actor, AuditAction.DELETE, f"projects/{name}", self._database.now())
 
@@ -95,21 +104,32 @@ class Projects:
                 _insert_default(connection, self._database.now())
 
 
-def _existing(connection: Connection, name: str) -> RowMapping:
-    if (row := _find(connection, name)) is None:
+def quotas_of(document: dict[str, Any] | None) -> Quotas | None:
+    """Return the quotas in a row of the projects table; None if there are none."""
+    return Quotas.model_validate(document) if document else None
+
+
+def _project_of(row: RowMapping) -> Project:
+    return Project.model_validate(dict(row) | {"quotas": quotas_of(row["quotas"]) or Quotas()})
+
+
+def _merged(quotas: dict[str, Any] | None, change: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the quotas after a change; None removes one, or all of them."""
+    if change is None:
+        return None
+    return {name: limit for name, limit in ((quotas or {}) | change).items() if limit is not None} or None
+
+
+def _existing(connection: Connection, name: str, lock: bool = False) -> RowMapping:
+    if (row := _find(connection, name, lock)) is None:
         raise NotFound(f"there is no project {name[:80]!r}")
     return row
 
 
-def _find(connection: Connection, name: str) -> RowMapping | None:
-    return connection.execute(select(projects).where(projects.c.name == name)).mappings().one_or_none()
+def _find(connection: Connection, name: str, lock: bool = False) -> RowMapping | None:
+    query = select(projects).where(projects.c.name == name)
+    return connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
 
 
 def _insert_default(connection: Connection, now: datetime) -> None:
     connection.execute(insert(projects).values(name=DEFAULT_PROJECT, description="", created_at=now))
-
-
-@event.listens_for(projects, "after_create")
-def _created(_: object, connection: Connection, **__: object) -> None:
-    """Create the default project with the table, where the tables are made without migrations."""
-    _insert_default(connection, utc_now())
