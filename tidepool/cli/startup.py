@@ -1,11 +1,8 @@
 """`tidepool up`: show the progress of the start, then the addresses."""
 
-<<<<<<< HEAD
+import shlex
 import shutil
 import sys
-=======
-import shlex
->>>>>>> edge
 from collections.abc import Sequence
 from pathlib import Path
 
