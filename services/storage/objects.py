@@ -189,7 +189,7 @@ class S3Objects:
             # the SDK has no public method; its private one sends an empty delimiter, for which rclone lists nothing
             try:
                 response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
-            except InvalidResponseError as error:  # of rclone, for a bucket that never had a multipart upload
+            except InvalidResponseError as error:  # rclone answers so until the first multipart upload of a bucket
                 if "NoSuchUpload" not in str(error):
                     raise
                 return []

@@ -36,16 +36,18 @@ def create_project(request: NewProjectRequest, stores: StoresDep) -> Project:
 
 @router.get("/{name}", dependencies=MAY_READ, responses=documented(404))
 def get_project(name: NamePath, stores: StoresDep, caller: CallerDep) -> Project:
-    """A project."""
+    """A project, with its weight and quotas."""
     if name != caller.project and not caller.allows(Scope.ADMIN):
         raise NotFound(f"there is no project {name!r}")
     return stores.projects.get(name)
 
 
 @router.patch("/{name}", dependencies=MAY_ADMIN, responses=documented(404, 413, 415))
-def change_project(name: NamePath, change: ProjectChange, stores: StoresDep) -> Project:
-    """Change the description of a project, or what of it is deleted by itself."""
-    return stores.projects.change(name, change)
+def change_project(name: NamePath, change: ProjectChange, backends: BackendsDep, stores: StoresDep) -> Project:
+    """Change the description, weight, quotas or retention of a project; what is left out stays."""
+    changed = stores.projects.change(name, change)
+    backends.access.forget()
+    return changed
 
 
 @router.delete("/{name}", status_code=204, dependencies=MAY_ADMIN, responses=documented(404, 409))

@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, event, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.audit import AuditAction
 from contract.errors import Conflict, NotFound
-from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage
+from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage, Quotas
 from services.storage.access.audit import Actor, record
-from services.storage.database import Database, utc_now
+from services.storage.database import Database
 from services.storage.tables import (
     api_keys,
     audit,
     backbone_versions,
+    claim_turns,
     dataset_versions,
     jobs,
     model_versions,
@@ -67,15 +68,18 @@ class Projects:
         return ProjectPage(items=tuple(items[:limit]), next=items[limit - 1].name if len(items) > limit else None)
 
     def change(self, name: str, change: ProjectChange) -> Project:
-        """Change the fields of a project that were sent; raises NotFound."""
-        values = change.model_dump(mode="json", include=change.model_fields_set)
+        """Change what `change` has set; raises NotFound."""
+        values = change.model_dump(mode="json", exclude_unset=True)
         with self._database.write() as connection:
-            row = _existing(connection, name)
-            if values:
-                changed = update(projects).where(projects.c.name == name).values(values).returning(projects)
-                row = connection.execute(changed).mappings().one()
-                detail = ", ".join(sorted(values))
-                record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now(), detail)
+            row = _existing(connection, name, lock=True)
+            if not values:
+                return _project(row)
+            if "quotas" in values:
+                values["quotas"] = _merged(row["quotas"], values["quotas"])
+            changed = update(projects).where(projects.c.name == name).values(values).returning(projects)
+            row = connection.execute(changed).mappings().one()
+            detail = ", ".join(sorted(values))
+            record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now(), detail)
             return _project(row)
 
     def delete(self, name: str) -> None:
@@ -90,6 +94,7 @@ class Projects:
             connection.execute(delete(projects).where(projects.c.name == name))
             # a later project of this name must not see them
             connection.execute(delete(usage).where(usage.c.project == name))
+            connection.execute(delete(claim_turns).where(claim_turns.c.project == name))
             connection.execute(update(audit).where(audit.c.project == name).values(project=DEFAULT_PROJECT))
             record(connection, self._actor, AuditAction.DELETE, f"projects/{name}", self._database.now())
 
@@ -100,14 +105,27 @@ class Projects:
                 _insert_default(connection, self._database.now())
 
 
-def _existing(connection: Connection, name: str) -> RowMapping:
-    if (row := _find(connection, name)) is None:
+def quotas_of(document: dict[str, Any] | None) -> Quotas | None:
+    """Return the quotas in a row of the projects table; None if there are none."""
+    return Quotas.model_validate(document) if document else None
+
+
+def _merged(quotas: dict[str, Any] | None, change: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the quotas after a change; None removes one, or all of them."""
+    if change is None:
+        return None
+    return {name: limit for name, limit in ((quotas or {}) | change).items() if limit is not None} or None
+
+
+def _existing(connection: Connection, name: str, lock: bool = False) -> RowMapping:
+    if (row := _find(connection, name, lock)) is None:
         raise NotFound(f"there is no project {name[:80]!r}")
     return row
 
 
-def _find(connection: Connection, name: str) -> RowMapping | None:
-    return connection.execute(select(projects).where(projects.c.name == name)).mappings().one_or_none()
+def _find(connection: Connection, name: str, lock: bool = False) -> RowMapping | None:
+    query = select(projects).where(projects.c.name == name)
+    return connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
 
 
 def _insert_default(connection: Connection, now: datetime) -> None:
@@ -117,9 +135,3 @@ def _insert_default(connection: Connection, now: datetime) -> None:
 def _project(row: Mapping[Any, Any]) -> Project:
     """Return a project; columns that are NULL have the default of their field."""
     return Project.model_validate({f: row[f] for f in Project.model_fields if row.get(f) is not None})
-
-
-@event.listens_for(projects, "after_create")
-def _created(_: object, connection: Connection, **__: object) -> None:
-    """Create the default project with the table, where the tables are made without migrations."""
-    _insert_default(connection, utc_now())

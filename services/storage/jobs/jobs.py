@@ -11,7 +11,9 @@ from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
+from services.storage.access.quotas import admit_job, check_job
 from services.storage.catalog.names import require_own_name
 from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
@@ -50,22 +52,28 @@ class JobPage(Frozen):
 class Jobs:
     """The clients' side of a project's jobs.
 
-    `most_queued` limits how many jobs of all projects may wait to run, None means no limit.
+    `most_queued` limits how many jobs of all projects may wait to run, None means no limit. `quotas` are the project's.
     """
 
     def __init__(
-        self, database: Database, project: str, most_queued: int | None = None, actor: Actor | None = None
+        self,
+        database: Database,
+        project: str,
+        most_queued: int | None = None,
+        actor: Actor | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._project = project
         self._actor = actor
         self._most_queued = most_queued
+        self._quotas = quotas
 
     def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a job: insert its row and its outbox entry in one transaction.
 
-        Raises Overloaded if the queue is full; Conflict if the job would give a model the name of a backbone, or a
-        backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
+        Raises Overloaded if the queue is full; QuotaExceeded; Conflict if the job would give a model the name of a
+        backbone, or a backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
         deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
@@ -86,10 +94,13 @@ class Jobs:
         return job
 
     def require_room(self) -> None:
-        """Raise Overloaded if the queue is full."""
+        """Raise Overloaded if the queue is full, QuotaExceeded if a quota of the project permits no more jobs."""
         if self._most_queued is not None:
             with self._database.read() as connection:
                 _require_room(connection, self._most_queued)
+        if self._quotas is not None:
+            with self._database.read() as connection:
+                check_job(connection, self._project, self._quotas, self._database.now())
 
     def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a copy of a job that has ended without success.
@@ -194,6 +205,7 @@ class Jobs:
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
+        admit_job(connection, self._project, self._quotas, now)
         require_own_name(connection, self._project, values["kind"], values["model"])
         own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
         new = fresh(now) | values | own
