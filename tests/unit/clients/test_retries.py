@@ -16,6 +16,7 @@ from tidepool_client import (
     Invalid,
     InvalidInput,
     NotFound,
+    QuotaExceeded,
     ServerError,
     TooManyRequests,
     Unavailable,
@@ -188,6 +189,14 @@ def test_a_long_retry_after_is_raised_at_once() -> None:
         client.me()
     assert caught.value.retry_after == 86400
     assert len(requests) == 1
+
+
+def test_an_exceeded_quota_is_named() -> None:
+    body = {"code": "quota_exceeded", "detail": "the project has 20 live jobs", "quota": "live_jobs"}
+    client, _ = responding([httpx.Response(429, json=body, headers={"Retry-After": "3600"})])
+    with pytest.raises(QuotaExceeded) as caught:
+        client.train("pets")
+    assert (caught.value.quota, caught.value.retry_after) == ("live_jobs", 3600)
 
 
 def test_problem_details_become_an_error() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
+from pydantic_core import to_jsonable_python
 
 from tidepool_client.errors import (
     ApiError,
@@ -73,6 +74,8 @@ class AsyncTransport:
 
         With `repeatable` False, the request is not sent again if it may have had an effect.
         """
+        if "json" in arguments:
+            arguments["json"] = to_jsonable_python(arguments["json"])  # also models of the contract, and dates
         response = await self.request(method, path, repeatable=repeatable, **arguments)
         if not response.content:
             return None
