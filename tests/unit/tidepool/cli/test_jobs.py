@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from contract.jobs import JobState
@@ -127,6 +129,19 @@ def test_an_error_in_the_log_is_raised() -> None:
     assert next(items) == 1
     with pytest.raises(LookupError):
         next(items)
+
+
+def test_the_output_is_written_to_a_file_and_the_job_deleted(deployment: Deployment, environment: Path) -> None:
+    deployment.on("GET", "/v1/jobs/j1", job(JobState.SUCCEEDED, spec={"format": "parquet"}))
+    deployment.on("GET", "/v1/jobs/j1/output", httpx.Response(200, content=b"rows"))
+    deployment.on("DELETE", "/v1/jobs/j1", None, status=204)
+
+    assert run("jobs", "output", "j1").out == "The rows are in j1.parquet, 1 KiB.\n"
+    assert run("jobs", "output", "j1", "-o", "rows").code == 0
+    assert run("jobs", "rm", "j1").err == "Deleted the job j1.\n"
+
+    assert (environment / "j1.parquet").read_bytes() == (environment / "rows").read_bytes() == b"rows"
+    assert deployment.paths[-1] == "DELETE /v1/jobs/j1"
 
 
 def test_cancel_and_retry(deployment: Deployment) -> None:
