@@ -1,5 +1,6 @@
 """`tidepool jobs`"""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +9,9 @@ import typer
 
 from contract.jobs import Job, JobState
 from tidepool.cli.connection import Project, connected
+from tidepool.cli.exits import worth_a_retry
 from tidepool.cli.following import activity, follow
-from tidepool.cli.job_log import print_log
+from tidepool.cli.job_log import print_log, result_lines
 from tidepool.cli.output import Json, file_size, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
 
@@ -60,12 +62,9 @@ def show(job_id: JobId, project: Project = None, as_json: Json = False) -> None:
         say(f"  progress: {job.progress.fraction:.0%}, {activity(job)}")
     say(f"  created {moment(job.created_at)}, started {moment(job.started_at)}, ended {moment(job.finished_at)}")
     say(f"  attempt {job.attempt} of {job.max_attempts}, priority {job.priority}")
-    say(*(f"  {name}: {value}" for name, value in job.spec.items() if value is not None))
-    for noun in ("dataset", "model"):
-        if job.result and noun in job.result:
-            say(f"Its result: tidepool {noun}s show {job.result[noun]}")
-            break
-    if job.state in {JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}:
+    say(*(f"  {name}: {_text(value)}" for name, value in job.spec.items() if value is not None))
+    say(*result_lines(job))
+    if job.state.terminal and job.state is not JobState.SUCCEEDED and worth_a_retry(job):
         say(f"Run it again: tidepool jobs retry {job.id}")
 
 
@@ -148,6 +147,10 @@ def rm(job_id: JobId, project: Project = None) -> None:
     with connected(project) as client:
         client.jobs.delete(job_id)
     note(f"Deleted the job {job_id}.")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _about(job: Job) -> str:
