@@ -143,7 +143,7 @@ def test_a_job_that_fails_has_an_exit_code_of_its_own(running: Running, photos: 
 
     assert (done.returncode, done.stdout) == (4, "")
     assert "class" in done.stderr
-    assert "tidepool jobs retry" in done.stderr
+    assert "`tidepool jobs logs " in done.stderr
 
 
 def test_a_server_that_is_away_has_an_exit_code_of_its_own(running: Running) -> None:

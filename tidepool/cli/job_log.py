@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from contract.jobs import EventKind, Job, JobEvent, JobState
-from tidepool.cli.exits import ExitCode
+from tidepool.cli.exits import ExitCode, worth_a_retry
 from tidepool.cli.following import coming_back
 from tidepool.cli.output import note, print_json_line, say
 
@@ -33,9 +33,21 @@ def print_log(client: "Client", job: Job, *, following: bool, as_json: bool) -> 
                 print_json_line(event)
             else:
                 say(f"{event.at.astimezone():%H:%M:%S}  {_text(event)}")
-    if following and (ended := client.jobs.get(job.id)).state is not JobState.SUCCEEDED:
+    if not following:
+        return
+    ended = client.jobs.get(job.id)
+    if ended.state is JobState.SUCCEEDED:
+        note(*result_lines(ended))
+        return
+    if worth_a_retry(ended):
         note(f"Run it again: tidepool jobs retry {ended.id}")
-        raise typer.Exit(ExitCode.JOB)
+    raise typer.Exit(ExitCode.JOB)
+
+
+def result_lines(job: Job) -> list[str]:
+    """Return the command that shows what a job made, if it made something."""
+    made = next((noun for noun in ("dataset", "model") if job.result and noun in job.result), None)
+    return [f"Its result: tidepool {made}s show {job.result[made]}"] if job.result and made else []
 
 
 def until_quiet(items: Iterable[Item], seconds: float) -> Iterator[Item]:

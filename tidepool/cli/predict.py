@@ -1,6 +1,7 @@
 """`tidepool predict`: classify files and folders of images."""
 
 import csv
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import typer
 
 from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
+from contract.references import REFERENCE_PATTERN
 from tidepool.cli.classify import Classify, FileResult, classify_files
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import ExitCode, WrongUsage
@@ -57,6 +59,8 @@ def predict(
     """
     if as_json and csv_file == "-":
         raise WrongUsage("--json and --csv - both write to stdout; leave one of them out.")
+    if not re.fullmatch(REFERENCE_PATTERN, model):
+        raise WrongUsage(f"{model} is not the name of a model, which comes first: tidepool predict MODEL FILE…")
     files = find_images(paths)
     started, done, rejected = time.monotonic(), 0, 0
     try:
