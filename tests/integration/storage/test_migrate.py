@@ -204,7 +204,7 @@ def test_a_migration_registers_the_uploads_that_jobs_use_and_repairs_orphans(dat
         assert [tuple(use) for use in uses] == [("an-upload", "used")]
         assert set(connection.execute(select(tables.projects.c.name)).scalars()) == {DEFAULT_PROJECT, "gone"}
         assert connection.execute(select(tables.api_keys.c.id)).scalars().all() == ["kept0000"]
-    assert {index["name"] for index in inspect(database.engine).get_indexes("jobs")} == indexes
+    assert {index["name"] for index in inspect(database.engine).get_indexes("jobs")} >= indexes
 
 
 def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database) -> None:
