@@ -5,12 +5,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from contract.access import DEFAULT_PROJECT, Role
 from tests.console.site import Site, running_site
 
 NewPage = Callable[..., Page]
+
+# the default shows the locals of a traceback, for which an error's page would wait half a minute
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")
