@@ -26,7 +26,7 @@ from services.gateway.api import (
     uploads,
     usage,
 )
-from services.gateway.console.errors import add_error_pages
+from services.gateway.console.errors import add_error_pages, unexpected
 from services.gateway.console.live import Readings
 from services.gateway.console.router import router as console
 from services.gateway.dependencies import Backends
@@ -106,7 +106,7 @@ def create_app(backends: Backends) -> FastAPI:
     add_error_pages(app)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)
-    app.add_middleware(LastResort)
+    app.add_middleware(LastResort, answer=unexpected)
     app.add_middleware(RequestId)
     app.add_middleware(
         SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes, budgets=backends.bodies

@@ -1,5 +1,6 @@
 """How the console's pages write numbers, sizes, times and states."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,8 @@ def duration(seconds: float | timedelta | None) -> str:
         return NONE
     rest = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
     if rest < 60:
+        if rest == 0:
+            return "0 s"
         return f"{rest:.1f} s" if rest < 10 else f"{rest:.0f} s"
     whole = round(rest)
     for position, (unit, length) in enumerate(_UNITS):
@@ -89,6 +92,18 @@ def short_id(identifier: str) -> str:
     return identifier[-8:]
 
 
+def sentence(text: str) -> str:
+    """A message as a sentence: with a capital, unless it begins with a file name, and a full stop."""
+    first = text.split(" ", 1)[0]
+    capital = text if any(sign in first for sign in "._/@") else text[:1].upper() + text[1:]
+    return capital if capital[-1:] in {"", ".", "!", "?"} else f"{capital}."
+
+
+def tojson_short(value: Any) -> str:
+    """A value of a spec as JSON, without quotes around a text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _time(value: datetime, text: str, form: str) -> Markup:
     stamp = value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<local-time form="{}"><time datetime="{}">{}</time></local-time>').format(form, stamp, escape(text))
@@ -105,4 +120,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "segment": segment,
     "query": query,
     "short_id": short_id,
+    "sentence": sentence,
+    "tojson_short": tojson_short,
 }

@@ -3,8 +3,24 @@
 from fastapi import APIRouter
 
 from services.gateway.console import assets, live, sign_in
-from services.gateway.console.screens import home, models, trying, version, version_actions
+from services.gateway.console.screens import (
+    datasets,
+    home,
+    image_sets,
+    jobs,
+    keys,
+    models,
+    projects,
+    train,
+    trying,
+    upload,
+    usage,
+    version,
+    version_actions,
+)
 
 router = APIRouter()
-for part in (assets, live, sign_in, home, models, version, version_actions, trying):
+for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
+    router.include_router(part.router)
+for part in (models, version, version_actions, trying):
     router.include_router(part.router)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import Forbidden, TidepoolError, Unauthenticated
+from services.gateway.console.formats import sentence
 from services.gateway.console.pages import form_of, plain_page, redirect
 from services.gateway.console.viewer import ViewerDep
 from services.gateway.dependencies import BackendsDep, CallerDep
@@ -49,7 +50,7 @@ async def sign_in(request: Request, backends: BackendsDep) -> Response:
         secret = form.get("key", "").strip()
         caller = await backends.access.authenticate(f"Bearer {secret}", address=address_of(request.scope))
     except TidepoolError as problem:
-        message = _sentence(problem.message) if secret else "Paste an API key."
+        message = sentence(problem.message) if secret else "Paste an API key."
         return plain_page("sign_in.html", problem.status, next=following, token="", error=message)
     session = await run_in_threadpool(backends.stores.sessions.create, caller.key_id)
     return _signed_in(request, session, following)
@@ -89,7 +90,7 @@ async def _redeem(request: Request, backends: BackendsDep, token: str, following
     try:
         session = await run_in_threadpool(backends.stores.sessions.redeem, token)
     except Unauthenticated as error:
-        return plain_page("sign_in.html", error.status, next=following, token="", error=_sentence(error.message))
+        return plain_page("sign_in.html", error.status, next=following, token="", error=sentence(error.message))
     return _signed_in(request, session, following)
 
 
@@ -109,7 +110,3 @@ def _signed_in(request: Request, session: str, following: str) -> Response:
 
 def _transport_error(request: Request) -> str:
     return "" if is_private(request.headers, request.url.scheme) else PRIVATE_ONLY
-
-
-def _sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}."

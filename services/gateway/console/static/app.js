@@ -10,6 +10,19 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
 
+// <select data-goes="/path/"> goes to the address of the chosen value; <form data-compare> to that of two values.
+document.addEventListener("change", (event) => {
+  if (event.target.dataset.goes) location.assign(event.target.dataset.goes + encodeURIComponent(event.target.value));
+  const compare = event.target.closest("form[data-compare]");
+  if (compare) location.assign(compare.dataset.compare + [...compare.querySelectorAll("select")].map((select) => select.value).join("/"));
+});
+
+// <img data-fallback="…"> shows another address if its own is no image that the browser knows, such as a TIFF.
+document.addEventListener("error", (event) => {
+  const image = event.target;
+  if (image.dataset?.fallback) { image.src = image.dataset.fallback; delete image.dataset.fallback; }
+}, true);
+
 // <form data-confirm="Question" data-confirm-text="…" data-confirm-yes="Delete"> asks before it is sent.
 document.addEventListener("submit", (event) => {
   const form = event.target;

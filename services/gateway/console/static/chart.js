@@ -3,7 +3,7 @@
 // a change of scale moves the paths by a transform, so nothing is drawn again.
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 600, HEIGHT = 170, LEFT = 44, BOTTOM = 20, TOP = 8;
+const HEIGHT = 180, LEFT = 40, BOTTOM = 22, TOP = 8;
 const MOST = 2000; // points of a path
 
 class LineChart extends HTMLElement {
@@ -18,13 +18,15 @@ class LineChart extends HTMLElement {
     for (const point of data ? JSON.parse(data.textContent) : []) this.add(point);
     this.scale();
     this.listen = (event) => { this.add(event.detail.data); this.scale(); };
+    this.observer = new ResizeObserver(() => this.scale());
+    this.observer.observe(this);
     if (this.hasAttribute("live")) document.body.addEventListener("live:metrics", this.listen);
   }
 
-  disconnectedCallback() { document.body.removeEventListener("live:metrics", this.listen); }
+  disconnectedCallback() { this.observer.disconnect(); document.body.removeEventListener("live:metrics", this.listen); }
 
   build() {
-    this.svg = element("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": this.getAttribute("label") ?? "" });
+    this.svg = element("svg", { class: "chart", height: HEIGHT, role: "img", "aria-label": this.getAttribute("label") ?? "" });
     this.rules = element("g", {});
     this.svg.append(this.rules);
     for (const series of this.series) {
@@ -50,11 +52,13 @@ class LineChart extends HTMLElement {
   scale() {
     const points = this.series.flatMap((series) => series.points);
     this.toggleAttribute("empty", !points.length);
-    if (!points.length) return;
+    const width = this.clientWidth;
+    if (!points.length || !width) return;
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     const xs = points.map((point) => point[0]), ys = points.map((point) => point[1]);
     const x0 = Math.min(...xs), x1 = Math.max(...xs, x0 + 1), ticks = nice(Math.min(...ys), Math.max(...ys), this.getAttribute("max"));
     const y0 = ticks[0], y1 = ticks.at(-1);
-    const kx = (WIDTH - LEFT) / (x1 - x0), ky = (HEIGHT - BOTTOM - TOP) / (y1 - y0);
+    const kx = (width - LEFT) / (x1 - x0), ky = (HEIGHT - BOTTOM - TOP) / (y1 - y0);
     for (const series of this.series) {
       series.path.setAttribute("transform", `matrix(${kx} 0 0 ${-ky} ${LEFT - x0 * kx} ${HEIGHT - BOTTOM + y0 * ky})`);
     }
@@ -62,7 +66,7 @@ class LineChart extends HTMLElement {
       const y = HEIGHT - BOTTOM - (tick - y0) * ky;
       const text = element("text", { x: LEFT - 8, y: y + 4, "text-anchor": "end" });
       text.textContent = format(tick, ticks);
-      return [element("line", { class: "rule", x1: LEFT, x2: WIDTH, y1: y, y2: y }), text];
+      return [element("line", { class: "rule", x1: LEFT, x2: width, y1: y, y2: y }), text];
     }), ...[[x0, "start"], [x1, "end"]].map(([value, anchor]) => {
       const text = element("text", { x: LEFT + (value - x0) * kx, y: HEIGHT - 4, "text-anchor": anchor });
       text.textContent = `${this.x} ${value}`;

@@ -61,6 +61,28 @@ class LiveJob extends HTMLElement {
   }
 }
 
+// <job-log>: appends the log lines and states of the job that the page follows, and stays at the end if it was there.
+class JobLog extends HTMLElement {
+  connectedCallback() {
+    this.scrollTop = this.scrollHeight;
+    this.listen = (event) => {
+      const { at, data } = event.detail;
+      const atEnd = this.scrollTop + this.clientHeight >= this.scrollHeight - 24;
+      const line = document.createElement("div"), time = document.createElement("span");
+      time.className = "faint";
+      time.textContent = absolute.format(new Date(at));
+      line.append(time, " ", data.message ?? `${data.state}${data.error ? `: ${data.error.message}` : ""}`);
+      this.append(line);
+      if (atEnd) this.scrollTop = this.scrollHeight;
+    };
+    for (const name of ["live:log", "live:state"]) document.body.addEventListener(name, this.listen);
+  }
+
+  disconnectedCallback() {
+    for (const name of ["live:log", "live:state"]) document.body.removeEventListener(name, this.listen);
+  }
+}
+
 // <theme-switch>: automatic, light, dark.
 class ThemeSwitch extends HTMLElement {
   connectedCallback() {
@@ -99,6 +121,6 @@ class CopyText extends HTMLElement {
   }
 }
 
-for (const [name, kind] of Object.entries({ "local-time": LocalTime, "live-count": LiveCount, "live-job": LiveJob, "theme-switch": ThemeSwitch, "copy-text": CopyText })) {
+for (const [name, kind] of Object.entries({ "local-time": LocalTime, "live-count": LiveCount, "live-job": LiveJob, "job-log": JobLog, "theme-switch": ThemeSwitch, "copy-text": CopyText })) {
   customElements.define(name, kind);
 }
