@@ -1,4 +1,4 @@
-"""Fills a site with a dataset of photos, versions of models that were trained on it, and their evaluations."""
+"""Fills a site with a dataset of photos and models that were trained on it; asks axe-core about pages."""
 
 import itertools
 import json
@@ -6,6 +6,9 @@ import random
 import zipfile
 from pathlib import Path
 from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 
 from contract.artifacts import Bucket, upload_key
 from contract.catalog import Traffic
@@ -44,6 +47,14 @@ DECISIONS = (
     Choice(what="method", value="fine_tune", because="0.886 on validation; probe 0.871, from scratch 0.804"),
     Choice(what="class_weights", value="balanced", because="there are 795 t-shirts and 112 skirts"),
 )
+
+
+def findings(page: Page) -> list[str]:
+    """Serious and critical findings of axe-core."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['target']}" for one in violations if one["impact"] in {"serious", "critical"}
+    ]
 
 
 def add_clothing(site: Site, folder: Path, each: int = 3) -> tuple[DatasetManifest, tuple[ImageRecord, ...]]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from contract.access import Role
@@ -11,6 +10,7 @@ from contract.jobs import JobKind
 from services.storage.jobs.jobs import JobFilter
 from tests.console import models_seed
 from tests.console.conftest import Complaints, NewPage
+from tests.console.models_seed import findings
 from tests.console.site import Site, running_site
 from tests.support.images import png
 
@@ -27,14 +27,6 @@ def filled_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def site(filled_site: Site) -> Site:
     """One site for all tests of this file; each leaves what the others look at."""
     return filled_site
-
-
-def findings(page: Page) -> list[str]:
-    """Serious and critical findings of axe-core."""
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {one['nodes'][0]['target']}" for one in violations if one["impact"] in {"serious", "critical"}
-    ]
 
 
 def test_a_version_is_found_from_the_list_and_says_how_good_it_is(page: Page) -> None:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from services.gateway.console import assets, live, sign_in
 from services.gateway.console.screens import (
+    compare,
     datasets,
     home,
     image_sets,
@@ -11,6 +12,7 @@ from services.gateway.console.screens import (
     keys,
     models,
     projects,
+    serving,
     train,
     trying,
     upload,
@@ -22,5 +24,5 @@ from services.gateway.console.screens import (
 router = APIRouter()
 for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
     router.include_router(part.router)
-for part in (models, version, version_actions, trying):
+for part in (models, version, version_actions, trying, compare, serving):
     router.include_router(part.router)
