@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos fuzz bench-inference bench-scaling bench-preprocess bench-training check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -36,6 +36,9 @@ e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engin
 
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
+
+soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
+	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),120) $(addprefix --rate=,$(RATE))
 
 fuzz: $(READY) ## Fuzz images, archives, tables, tensors and ONNX graphs; SECONDS=600 each, TARGETS="image graph"
 	@.venv/bin/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),600)
@@ -95,7 +98,7 @@ clean: ## Stop the stack, remove installed packages and caches; keep the stack's
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
 	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'Tidepool needs Python 3.11 or newer. If it has another name here: make PYTHON=python3.12 demo'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv)

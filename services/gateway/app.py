@@ -12,6 +12,7 @@ from services.gateway.api import (
     audit,
     backbones,
     datasets,
+    erasure,
     events,
     health,
     images,
@@ -26,6 +27,7 @@ from services.gateway.api import (
     uploads,
     usage,
 )
+from services.gateway.api.documentation import add_documentation
 from services.gateway.console.errors import add_error_pages, unexpected
 from services.gateway.console.live import Readings
 from services.gateway.console.router import router as console
@@ -78,12 +80,13 @@ def create_app(backends: Backends) -> FastAPI:
             yield
         await backends.predictor.inference.close()
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    app = Api(title="Tidepool", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
     app.state.readings = Readings()
     for noun in (
         datasets,
         images,
+        erasure,
         uploads,
         jobs,
         events,
@@ -101,6 +104,7 @@ def create_app(backends: Backends) -> FastAPI:
         health,
     ):
         app.include_router(noun.router)
+    add_documentation(app)
     app.include_router(console)
     add_problem_handlers(app)
     add_error_pages(app)

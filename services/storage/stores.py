@@ -13,7 +13,9 @@ from services.storage.access.projects import Projects
 from services.storage.access.sessions import Sessions
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
+from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.events import Events
@@ -49,6 +51,11 @@ class ProjectStores:
     @property
     def datasets(self) -> Datasets:
         return Datasets(self.database, self.project, self.actor)
+
+    @property
+    def holdings(self) -> Holdings:
+        """What may hold an image."""
+        return Holdings(self.database, self.project)
 
     @property
     def models(self) -> Models:
@@ -135,6 +142,11 @@ class Stores:
     @property
     def pools(self) -> Pools:
         return Pools(self.database)
+
+    @property
+    def storage(self) -> StorageUsages:
+        """What the projects have in the object store."""
+        return StorageUsages(self.database)
 
     @property
     def ledger(self) -> UsageLedger:

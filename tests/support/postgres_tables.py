@@ -12,6 +12,7 @@ SCHEMA = text(
     "UNION ALL SELECT version_num FROM alembic_version"
 )
 TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+DEFAULT = text("INSERT INTO projects (name, description, created_at) VALUES ('default', '', now())")
 
 
 def wipe(database: Database) -> None:
@@ -35,6 +36,7 @@ class MigratedTables:
             if intact:
                 names = ", ".join(connection.execute(TABLES).scalars())
                 connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+                connection.execute(DEFAULT)
         if not intact:
             wipe(database)
             migrate(database)

@@ -44,7 +44,7 @@ def get_project(name: NamePath, stores: StoresDep, caller: CallerDep) -> Project
 
 @router.patch("/{name}", dependencies=MAY_ADMIN, responses=documented(404, 413, 415))
 def change_project(name: NamePath, change: ProjectChange, stores: StoresDep) -> Project:
-    """Change the description of a project."""
+    """Change the description of a project, or what of it is deleted by itself."""
     return stores.projects.change(name, change)
 
 

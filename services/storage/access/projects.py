@@ -1,6 +1,8 @@
 """The projects of an instance."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, event, insert, select, update
 
@@ -48,12 +50,12 @@ class Projects:
                 raise Conflict(f"there is a project {request.name} already")
             connection.execute(insert(projects).values(values))
             record(connection, self._actor, AuditAction.CREATE, f"projects/{request.name}", now)
-        return Project.model_validate(values)
+        return _project(values)
 
     def get(self, name: str) -> Project:
         """Return a project; raises NotFound."""
         with self._database.read() as connection:
-            return Project.model_validate(dict(_existing(connection, name)))
+            return _project(_existing(connection, name))
 
     def list(self, limit: int, cursor: str | None = None) -> ProjectPage:
         """Return a page of the projects, sorted by name."""
@@ -61,17 +63,20 @@ class Projects:
         if cursor is not None:
             query = query.where(projects.c.name > cursor)
         with self._database.read() as connection:
-            items = [Project.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+            items = [_project(row) for row in connection.execute(query).mappings()]
         return ProjectPage(items=tuple(items[:limit]), next=items[limit - 1].name if len(items) > limit else None)
 
     def change(self, name: str, change: ProjectChange) -> Project:
-        """Change the description of a project; raises NotFound."""
+        """Change the fields of a project that were sent; raises NotFound."""
+        values = change.model_dump(mode="json", include=change.model_fields_set)
         with self._database.write() as connection:
-            _existing(connection, name)
-            changed = update(projects).where(projects.c.name == name).values(change.model_dump()).returning(projects)
-            row = connection.execute(changed).mappings().one()
-            record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now())
-            return Project.model_validate(dict(row))
+            row = _existing(connection, name)
+            if values:
+                changed = update(projects).where(projects.c.name == name).values(values).returning(projects)
+                row = connection.execute(changed).mappings().one()
+                detail = ", ".join(sorted(values))
+                record(connection, self._actor, AuditAction.CHANGE, f"projects/{name}", self._database.now(), detail)
+            return _project(row)
 
     def delete(self, name: str) -> None:
         """Delete a project; raises NotFound, or Conflict if it is the default one or owns anything."""
@@ -107,6 +112,11 @@ def _find(connection: Connection, name: str) -> RowMapping | None:
 
 def _insert_default(connection: Connection, now: datetime) -> None:
     connection.execute(insert(projects).values(name=DEFAULT_PROJECT, description="", created_at=now))
+
+
+def _project(row: Mapping[Any, Any]) -> Project:
+    """Return a project; columns that are NULL have the default of their field."""
+    return Project.model_validate({f: row[f] for f in Project.model_fields if row.get(f) is not None})
 
 
 @event.listens_for(projects, "after_create")

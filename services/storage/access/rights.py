@@ -25,7 +25,7 @@ class TableRights(NamedTuple):
 
 TABLES: Mapping[Service, TableRights] = {
     "gateway": TableRights(_ALL),
-    "sweep": TableRights(_ALL - {"api_keys", "projects", "sessions"}),
+    "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
     "preprocess": TableRights(_WORKERS),
     "trainer": TableRights(_WORKERS),
     "inference": TableRights(_WORKERS),

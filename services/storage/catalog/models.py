@@ -17,6 +17,7 @@ from contract.variants import VariantName, artifact_of
 from services.storage.access.audit import Actor, record
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
+from services.storage.catalog.upload_uses import release_uploads
 from services.storage.catalog.versions import (
     MODELS,
     add_version,
@@ -119,6 +120,7 @@ class Models:
             require_unused(connection, self._project, str(pinned), "model", "start")
             delete_version(connection, self._project, MODELS, pinned)
             self._record(connection, AuditAction.DELETE, str(pinned))
+            release_uploads(connection, self._project, row["job_id"], self._database.now(), self._actor)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at one version; raises what `split_alias` raises."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
@@ -13,11 +13,13 @@ from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from services.storage.access.audit import Actor, record
 from services.storage.catalog.names import require_own_name
+from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
 from services.storage.jobs.events import record_first_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of
+from services.storage.references import Owner, drop_references
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
@@ -79,6 +81,7 @@ class Jobs:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
             job = self._accept(connection, values | request.spec.subject._asdict(), now)
+            register_uses(connection, self._project, job.id, request.spec)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -105,6 +108,7 @@ class Jobs:
             copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
             job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=job.id))
+            register_uses(connection, self._project, job.id, job.parsed_spec())
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -112,12 +116,32 @@ class Jobs:
         """Return the reference to the file that a job wrote; raises NotFound, or Conflict while there is none."""
         with self._database.read() as connection:
             row = _row(connection, self._project, job_id)
-        if row["output"] is None:
-            raise Conflict(
-                f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has "
-                "succeeded has one"
-            )
-        return ObjectRef.model_validate(row["output"])
+        return ObjectRef.model_validate(_output(row))
+
+    def delete_output(self, job_id: str) -> None:
+        """Delete the file that a job wrote, and keep its result; raises NotFound, or Conflict if there is none."""
+        with self._database.write() as connection:
+            _output(_row(connection, self._project, job_id, lock=True))
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(output=None))
+            drop_references(connection, Owner.JOB_OUTPUT, job_id)
+            record(connection, self._actor, AuditAction.DELETE, f"jobs/{job_id}/output", self._database.now())
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its output and events, and with its uploads if nothing else used them.
+
+        Raises NotFound, or Conflict if the job has not ended or a version that it made exists.
+        """
+        with self._database.write() as connection:
+            row = _row(connection, self._project, job_id, lock=True)
+            if not JobState(row["state"]).terminal:
+                raise Conflict(f"the job is {row['state']}; cancel it first")
+            if (version := version_of(connection, job_id)) is not None:
+                raise Conflict(f"the job made the {version}; delete that version first")
+            now = self._database.now()
+            detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
+            record(connection, self._actor, AuditAction.DELETE, f"jobs/{job_id}", now, detail)
+            release_uploads(connection, self._project, job_id, now, self._actor, for_jobs=True)
+            forget_job(connection, job_id)
 
     def get(self, job_id: str) -> Job:
         """Return a job; raises NotFound."""
@@ -187,6 +211,27 @@ def _row(connection: Connection, project: str, job_id: str, lock: bool = False) 
     if row is None:
         raise NotFound("there is no such job")
     return row
+
+
+def forget_job(connection: Connection, job_id: str) -> None:
+    """Delete the row of a job, its parts and events, and their references to objects."""
+    parts = connection.execute(select(jobs.c.id).where(jobs.c.parent_id == job_id)).scalars().all()
+    drop_references(connection, Owner.JOB_CHECKPOINT, job_id, *parts)
+    for owner in (Owner.JOB_OUTPUT, Owner.JOB_PARTS):
+        drop_references(connection, owner, job_id)
+    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+
+def _output(row: RowMapping) -> Any:
+    """Return the reference to the file that a job wrote; raises Conflict if there is none."""
+    if row["output"] is not None:
+        return row["output"]
+    if row["state"] == JobState.SUCCEEDED and (row["result"] or {}).get("output"):
+        raise Conflict("the output of the job was deleted; submit the job again to have it again")
+    raise Conflict(
+        f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has succeeded "
+        "has one"
+    )
 
 
 def _can_keep(row: RowMapping) -> bool:

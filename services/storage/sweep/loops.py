@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -17,7 +18,9 @@ from services.storage.pools.pools import Pools
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
+from services.storage.sweep.meter import StorageMeter
 from services.storage.sweep.reconciler import Reconciler, Repairs
+from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
@@ -58,19 +61,27 @@ def collect(stop: threading.Event) -> None:
     """
     database, settings = Database.connect(DatabaseSettings().url.get_secret_value()), SweepSettings()
     objects = S3Objects(ObjectsSettings())
-    collectors = (
-        Collector(database, objects, timedelta(seconds=settings.collect_grace_s)),
-        AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s)),
-    )
+    grace = timedelta(seconds=settings.collect_grace_s)
+    of_jobs = Collector(database, objects, grace)
+    of_uploads = AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s), grace)
+    retention = RetentionSweep(database, timedelta(days=settings.unpublished_uploads_days))
+    meter = StorageMeter(database, objects)
     while not stop.wait(settings.collect_s):
-        for collector in collectors:
-            try:
-                count = collector.collect()
-            except TidepoolError as error:
-                log.warning("collection delayed", of=type(collector).__name__, code=error.code)
-            else:
-                COLLECTED.inc(count)
-                log.info("collected", of=type(collector).__name__, objects=count)
+        _attempt("deleted by retention", retention.apply)
+        for collect_from in (of_jobs.collect, of_uploads.collect):
+            COLLECTED.inc(_attempt("collected", collect_from))
+        _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
+
+
+def _attempt(done: str, action: Callable[[], int]) -> int:
+    """Do a part of a pass, and log how many things it has handled; return 0 if an outage prevented it."""
+    try:
+        count = action()
+    except TidepoolError as error:
+        log.warning("collection delayed", part=done, code=error.code)
+        return 0
+    log.info(done, count=count)
+    return count
 
 
 def _count(repairs: Repairs) -> None:

@@ -17,7 +17,7 @@ PARAMETERS = pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.
 
 
 def test_the_kinds_are_ordered_by_pool() -> None:
-    assert list(JobKind) == ["index", "preprocess", "backbone", "train", "evaluate", "predict", "vet"]
+    assert list(JobKind) == ["erase", "index", "preprocess", "backbone", "train", "evaluate", "predict", "vet"]
 
 
 @PARAMETERS

@@ -45,8 +45,12 @@ def _submit(request: Request, viewer: ViewerDep, values: Mapping[str, str]) -> R
         training = TrainRequest(kind=JobKind.TRAIN, spec=TrainSpec.model_validate(fields))
         job = viewer.stores.jobs.create(pinned(training, viewer.stores), current_request_id())
     except ValidationError as error:
-        faults = faults_of(error.errors(), fields)
-        return _form(request, viewer, values, tuple((fault.where, fault.message) for fault in faults))
+        errors = [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors()]
+        faults = faults_of(errors, fields)
+        places = {"body": ""}  # that of an error which concerns several fields
+        return _form(
+            request, viewer, values, tuple((places.get(fault.where, fault.where), fault.message) for fault in faults)
+        )
     except Refused as error:
         return _form(request, viewer, values, (("", error.message),))
     return redirect(f"/jobs/{job.id}")

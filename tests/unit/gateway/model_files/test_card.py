@@ -95,7 +95,7 @@ def test_the_python_and_the_curl_of_the_card_name_the_model() -> None:
 
     (python,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     compile(python, "card", "exec")
-    assert 'client.predict("pet-cnn", image, version=3' in python
+    assert 'client.predict("pet-cnn@3", "photo.jpg"' in python
     assert "/v1/models/pet-cnn/predict?version=3" in card
 
 
