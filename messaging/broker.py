@@ -92,8 +92,12 @@ class Broker:
         self._app = app
 
     def wake(self, kind: JobKind, job_id: str) -> None:
-        """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent."""
-        self._send(RUN_JOB, [job_id], kind.pool)
+        """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent.
+
+        The storage process looks for its own jobs without a message.
+        """
+        if not kind.definition.internal:
+            self._send(RUN_JOB, [job_id], kind.pool)
 
     def wakeup_message(self, queue: str) -> bytes:
         """Return the message, as Celery encodes it on a Redis list, that wakes a replica to answer batches."""

@@ -13,6 +13,7 @@ from contract.access import SCOPES_OF, ApiKey, Caller, NewApiKey, Role, Scope
 from contract.audit import AuditAction
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from services.storage.access.audit import Actor, record
+from services.storage.access.project_rows import require_project
 from services.storage.access.projects import quotas_of
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
@@ -58,8 +59,8 @@ class Keys:
     ) -> NewApiKey:
         """Create a key with scopes or a role, or store the hash of `token`; only the returned value has the secret.
 
-        Raises Invalid if `expires_at` has passed or is more than ten years away, and Conflict if `once` was used
-        before, since the secret was not stored and cannot be shown again.
+        Raises NotFound if the project is gone, Invalid if `expires_at` has passed or is more than ten years away, and
+        Conflict if `once` was used before, since the secret was not stored and cannot be shown again.
         """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
@@ -81,6 +82,7 @@ class Keys:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
+            require_project(connection, self._project, lock=True)
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
             record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)

@@ -7,8 +7,9 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
 
 from contract.access import Caller
-from contract.errors import NotFound, Unauthenticated
+from contract.errors import Unauthenticated
 from services.storage.access.keys import key_of
+from services.storage.access.project_rows import require_project
 from services.storage.access.projects import quotas_of
 from services.storage.database import Database
 from services.storage.tables import api_keys, projects, sessions
@@ -62,7 +63,7 @@ class Sessions:
             .select_from(sessions)
             .join(api_keys, api_keys.c.id == sessions.c.key_id)
             .join(own, own.c.name == api_keys.c.project)
-            .outerjoin(chosen, chosen.c.name == sessions.c.project)
+            .outerjoin(chosen, (chosen.c.name == sessions.c.project) & chosen.c.purge_job.is_(None))
             .where(self._valid(token, once=False))
         )
         with self._database.read() as connection:
@@ -77,8 +78,7 @@ class Sessions:
     def choose(self, token: str, project: str) -> None:
         """Let a session of an instance's admin work in a project; raises NotFound if there is none of this name."""
         with self._database.write() as connection:
-            if connection.execute(select(projects.c.name).where(projects.c.name == project)).first() is None:
-                raise NotFound(f"there is no project {project[:80]!r}")
+            require_project(connection, project)
             connection.execute(update(sessions).where(self._valid(token, once=False)).values(project=project))
 
     def end(self, token: str) -> None:

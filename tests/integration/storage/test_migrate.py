@@ -183,7 +183,6 @@ def names_of_indexes(database: Database, table: str) -> set[str]:
         return set(connection.execute(query, {"table": table}).scalars())
 
 
-
 def test_a_migration_registers_the_uploads_that_jobs_use_and_repairs_orphans(database_url: str) -> None:
     # given jobs with and without a stored upload, and rows of a project that was deleted while they were written
     database = Database.connect(database_url)
