@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.access import Caller
@@ -24,6 +23,8 @@ from services.storage.access.quotas import require_replica_seconds
 
 MINUTE_S = 60.0
 RETRY_AT_ONCE_S = 1
+
+_PROJECT = PROJECT_HEADER.lower().encode()
 
 
 class RequestQuotas:
@@ -139,11 +140,12 @@ class QuotaGate:
             leave()
 
     async def _caller(self, scope: Scope) -> Caller | None:
-        headers = Headers(scope=scope)
-        header, project = headers.get("authorization"), headers.get(PROJECT_HEADER)
+        first = dict(reversed(scope["headers"]))  # of several headers with a name, endpoints read the first as well
+        header, project = first.get(b"authorization"), first.get(_PROJECT)
         if header is None:
             return None
+        name = None if project is None else project.decode("latin-1")
         try:
-            return await self._access.authenticate(header, project=project, address=address_of(scope))
+            return await self._access.authenticate(header, project=name, address=address_of(scope))
         except TidepoolError:
             return None
