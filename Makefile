@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos fuzz bench-inference bench-scaling bench-preprocess bench-training check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -22,7 +22,7 @@ demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and s
 	@.venv/bin/tidepool demo
 
 # In parallel, the slowest first; see tests/conftest.py.
-test: $(READY) $(DOCS) postgresql wrk ## Run everything that must pass: check, docs and all tests
+test: $(READY) $(DOCS) postgresql wrk chromium ## Run everything that must pass: check, docs and all tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
@@ -36,6 +36,9 @@ e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engin
 
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
+
+soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
+	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),120) $(addprefix --rate=,$(RATE))
 
 fuzz: $(READY) ## Fuzz images, archives, tables, tensors and ONNX graphs; SECONDS=600 each, TARGETS="image graph"
 	@.venv/bin/python -m tests.fuzz $(TARGETS) --seconds $(or $(SECONDS),600)
@@ -93,9 +96,10 @@ lock: $(READY) ## Pin the newest versions that the requirements.in files allow
 
 clean: ## Stop the stack, remove installed packages and caches; keep the stack's data
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
-	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info \
+		clients/python/build clients/python/*.egg-info
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'Tidepool needs Python 3.11 or newer. If it has another name here: make PYTHON=python3.12 demo'; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt,python3-venv)
@@ -118,6 +122,10 @@ postgresql:
 .PHONY: wrk
 wrk:
 	@command -v wrk >/dev/null || $(call apt,wrk)
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || $(call apt,chromium)
 
 # Install a Debian package: directly as root, otherwise print the command.
 apt = { if [ "$$(id -u)" = 0 ]; then echo 'Installing $(1) with apt' && apt-get update -qq && \

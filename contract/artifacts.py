@@ -37,6 +37,22 @@ def attempt_prefix(job_id: str, fence: int, project: str = DEFAULT_PROJECT) -> s
     return f"{_prefix(project)}{job_id}/attempts/{fence}/"
 
 
+def attempt_of(key: str) -> str | None:
+    """Return the prefix of the attempt that wrote an object, as of `attempt_prefix`; None for other objects."""
+    parts = key.split("/")
+    for length in (3, 4):  # of the default project, and of another one, whose name comes first
+        if len(parts) > length and parts[length - 2] == "attempts":
+            return "/".join(parts[:length]) + "/"
+    return None
+
+
+def project_of(bucket: Bucket, key: str) -> str:
+    """Return the project whose name the key of an object has; objects of unknown origin belong to the default one."""
+    owner = key if bucket is Bucket.UPLOADS else attempt_of(key) or ""
+    parts = owner.split("/")
+    return parts[0] if len(parts) == (2 if bucket is Bucket.UPLOADS else 5) else DEFAULT_PROJECT
+
+
 def _prefix(project: str) -> str:
     """Return the start of the keys of a project's objects; the default project keeps the keys of older releases."""
     return "" if project == DEFAULT_PROJECT else f"{project}/"

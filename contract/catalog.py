@@ -49,6 +49,7 @@ class DatasetVersion(Frozen):
     warnings: tuple[DatasetWarning, ...] = ()
     decisions: tuple[Choice, ...] = ()
     data_sha256: Sha256 | None = None
+    erased: Whole = Field(default=0, description="Images that were erased since the version was prepared.")
 
 
 class Traffic(Frozen):
@@ -137,6 +138,10 @@ class ModelVersion(Frozen):
         default=None, description="The largest batch of images that the graph takes, if it limits it."
     )
     warnings: tuple[ModelWarning, ...] = ()
+    trained_on_erased: Whole = Field(
+        default=0,
+        description="Images that the weights were trained with and that were erased since; train again to be without.",
+    )
 
 
 class Upload(Frozen):

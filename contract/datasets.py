@@ -92,7 +92,7 @@ class DatasetManifest(Outcome):
 
     `mean` and `std` are per channel over the training split, of pixels scaled to 0..1. `index` is a Parquet file with
     a row for each image (`contract.image_index`); versions of older releases may have none. `data_sha256` is equal for
-    two versions with the same images, labels and splits.
+    two versions with the same images, labels and splits. `erased` images were removed since the version was prepared.
     """
 
     classes: tuple[Label, ...]
@@ -109,3 +109,4 @@ class DatasetManifest(Outcome):
     decisions: tuple[Choice, ...] = ()
     index: ObjectRef | None = None
     data_sha256: Sha256 | None = None
+    erased: Whole = 0

@@ -30,6 +30,7 @@ TidepoolError
 └── Interrupted                     not a failure: the worker stops the handler
     ├── Cancelled
     ├── Draining
+    ├── Overtaken                   what it has read has changed; it starts again
     └── LeaseLost
 """
 
@@ -187,6 +188,10 @@ class Cancelled(Interrupted):
 
 class Draining(Interrupted):
     code = "draining"
+
+
+class Overtaken(Interrupted):
+    code = "overtaken"
 
 
 class LeaseLost(Interrupted):

@@ -45,5 +45,31 @@ class ImageDetails(Frozen):
     jobs: tuple[str, ...]
 
 
+class HeldImage(ImageRecord):
+    """One image of a dataset version of the project."""
+
+    dataset: ReferenceText
+
+
+class ImageHolding(Frozen):
+    """Everything in a project that holds an image, as far as it was searched; lists are newest first.
+
+    `occurrences` are in the dataset `versions`. `models` were trained on these versions. `predictions` and
+    `evaluations` are jobs with a row for the image in their output. `erasing` is the job that erases the image.
+    `not_searched` are versions of older releases without an index of images, and jobs whose output is too large to be
+    searched while you wait; an erasure searches those.
+    """
+
+    sha256: Sha256
+    occurrences: tuple[HeldImage, ...]
+    versions: tuple[ReferenceText, ...]
+    models: tuple[ReferenceText, ...]
+    predictions: tuple[str, ...]
+    evaluations: tuple[str, ...]
+    reviews: tuple[str, ...] = ()
+    erasing: str | None = None
+    not_searched: tuple[str, ...] = ()
+
+
 # A column of the file beside the fields of ImageRecord: the name of the original in the uploaded archive, as stored.
 MEMBER = "member"

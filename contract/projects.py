@@ -9,6 +9,8 @@ from contract.base import Frozen, Name
 
 Description = Annotated[str, StringConstraints(max_length=255)]
 
+Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
+
 
 Weight = Annotated[int, Field(strict=True, ge=1, le=100)]
 Limit = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]  # the largest integer that JavaScript reads exactly
@@ -39,13 +41,37 @@ class NewProjectRequest(Frozen):
     description: Description = ""
 
 
+class VersionRetention(Frozen):
+    """Which versions of datasets and models are deleted: those older than `days`, but the newest `keep_last` of a name.
+
+    Those that an alias points at or a live job uses are kept, and so are dataset versions of which there is a model,
+    unless `trained_on` is true.
+    """
+
+    days: Days
+    keep_last: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1
+    trained_on: Annotated[bool, Field(strict=True)] = False
+
+
+class Retention(Frozen):
+    """What is deleted by itself, after how many days; null keeps it until somebody deletes it."""
+
+    jobs_days: Days | None = Field(
+        default=None, description="Jobs that have ended, with their outputs, and made no version that still exists."
+    )
+    uploads_days: Days | None = Field(
+        default=None, description="Complete uploads of which there is no version, counted from their last job's end."
+    )
+    versions: VersionRetention | None = None
+
+
 def _without_default(schema: dict[str, Any]) -> None:
     """Remove the default: what a change leaves out stays."""
     schema.pop("default", None)
 
 
 class ProjectChange(Frozen):
-    """What is left out stays as it is."""
+    """What is left out stays as it is; `retention` changes as a whole."""
 
     description: Description = Field(default="", json_schema_extra=_without_default)
     weight: Weight = Field(default=1, json_schema_extra=_without_default)
@@ -54,6 +80,7 @@ class ProjectChange(Frozen):
         description="Quotas that are left out stay; null removes one, or all.",
         json_schema_extra=_without_default,
     )
+    retention: Retention = Field(default=Retention(), json_schema_extra=_without_default)
 
 
 class Project(Frozen):
@@ -61,6 +88,7 @@ class Project(Frozen):
 
     name: Name
     description: str = Field(description="For people.")
+    retention: Retention = Retention()
     weight: Weight = Field(default=1, description="Its share of the replicas while other projects have jobs, too.")
     quotas: Quotas = Quotas()
     created_at: datetime

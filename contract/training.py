@@ -200,6 +200,7 @@ class ModelManifest(Outcome):
     `unknown_below` should be read as "unknown". `output` and `max_batch` are those of the card, for a classifier of
     images. `state` has the weights of a model trained here, to train it further. `features` are kept with the dataset
     when the job ends, not with the model. `quarantined` is the reason for which the version no longer serves.
+    `trained_on_erased` images that the weights, or those they started from, were trained with were erased since.
     """
 
     artifact: ObjectRef
@@ -227,6 +228,7 @@ class ModelManifest(Outcome):
     state: ObjectRef | None = None
     features: FeatureFile | None = None
     quarantined: str | None = None
+    trained_on_erased: Whole = 0
 
     @property
     def card(self) -> ModelCard:

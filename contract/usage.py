@@ -1,14 +1,14 @@
-"""Usage of replicas in seconds, by purpose."""
+"""Usage: the seconds of replicas by purpose, and the bytes in the object store by category."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from contract.access import DEFAULT_PROJECT
-from contract.base import Frozen
+from contract.base import Frozen, Whole
 
 UsedSeconds = Annotated[float, Field(ge=0)]
 
@@ -61,3 +61,40 @@ class Usage(Frozen):
     by: UsageBy
     items: tuple[UsageLine, ...]
     next: None = None
+
+
+class StorageCategory(StrEnum):
+    """What an object is kept for; one that is kept for several things counts in the first of these."""
+
+    UPLOADS = "uploads"
+    DATASETS = "datasets"
+    MODELS = "models"
+    BACKBONES = "backbones"
+    FEATURES = "features"  # of datasets' images, for trainings
+    PREDICTIONS = "predictions"  # the outputs of jobs
+    EVALUATIONS = "evaluations"
+    CHECKPOINTS = "checkpoints"
+    PARTS = "parts"  # plans and results of the parts of divided jobs that have not ended
+    RUNNING = "running"  # written by an attempt that has not ended
+    WAITING = "waiting"  # to be collected: of deleted things and lost attempts
+    OTHER = "other"  # not written by Tidepool
+
+
+class Stored(Frozen):
+    objects: Whole
+    bytes: Whole
+
+
+class ProjectStorage(Stored):
+    """What a project has in the object store: in all, and by category; a category without objects is left out."""
+
+    project: str
+    categories: dict[StorageCategory, Stored]
+
+
+class StorageUsage(Stored):
+    """What a project has in the object store, or all of them together, when its objects were listed last."""
+
+    measured_at: datetime | None = Field(description="Null if the objects were not listed yet.")
+    categories: dict[StorageCategory, Stored]
+    projects: tuple[ProjectStorage, ...] | None = Field(description="Each project, with `all`; otherwise null.")

@@ -1,12 +1,13 @@
-"""Write the generated tables of docs/settings.md and docs/api.md: `python docs/generate.py`, or `make docs`.
+"""Write the generated parts of pages in docs/: `python docs/generate.py`, or `make docs`.
 
-A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; the rest of a page is written by hand.
-`tests/unit/docs/test_generated.py` fails if a table is stale.
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; the rest of a page is written by hand.
+`tests/unit/docs/test_generated.py` fails if a part is stale.
 """
 
 import enum
 import http
 import importlib
+import inspect
 import re
 import tempfile
 import types
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import grimp
+import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from contract.errors import Interrupted, TidepoolError
+from tidepool.cli.app import app
+from tidepool.cli.root import PANELS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("contract", "media", "messaging", "services", "worker")
@@ -124,9 +128,51 @@ def error_table() -> str:
     )
 
 
+def command_reference() -> str:
+    """Return a section for each panel of `tidepool --help` and for each of its commands, from their help."""
+    root = typer.main.get_command(app)
+    context = typer.Context(root, info_name="tidepool")
+    lines: list[str] = []
+    for panel, names in PANELS.items():
+        lines += [f"## {panel}", ""]
+        for name in names:
+            lines += _command(root.commands[name], context)
+    return "\n".join(lines)
+
+
+def _command(command: Any, above: typer.Context) -> Iterator[str]:
+    """Yield the lines of a command, or of a group and its commands."""
+    context = typer.Context(command, parent=above, info_name=command.name)
+    pieces = (
+        piece.replace("{", "").replace("}", "")
+        for piece in command.collect_usage_pieces(context)
+        if piece != "[OPTIONS]"
+    )
+    inner = list(getattr(command, "commands", {}).values())
+    heading = context.command_path if inner else " ".join((context.command_path, *pieces))
+    yield from (f"### `{heading}`", "", *inspect.cleandoc(command.help).splitlines(), "")
+    if command.epilog:
+        examples = [line.strip() for line in command.epilog.splitlines()[2:]]
+        yield from ("```console", *(f"$ {example}" for example in examples), "```", "")
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = [(f"`{name.removesuffix(' <str>')}`", text) for name, text in filter(None, records)]
+    rows = [(name.replace("|", "\\|"), text.replace("|", "\\|")) for name, text in rows if not _is_common(name)]
+    if rows and not inner:
+        yield from _table(("argument or option", "meaning"), rows).splitlines()
+        yield ""
+    for child in inner:
+        yield from _command(child, context)
+
+
+def _is_common(name: str) -> bool:
+    """Whether a parameter is explained once for all commands, at the start of the page."""
+    return any(option in name for option in ("--help", "--json", "--project NAME"))
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/settings.md": {"settings": settings_table},
     "docs/api.md": {"errors": error_table},
+    "docs/cli.md": {"commands": command_reference},
 }
 
 

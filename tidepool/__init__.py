@@ -1,1 +1,1 @@
-"""The command line, the Python client, the embedded stack, the simulator and the demo."""
+"""The command line, the embedded stack, the simulator and the demo."""

@@ -23,6 +23,7 @@ from contract.errors import (
     JobFailed,
     LeaseLost,
     ObjectsUnavailable,
+    Overtaken,
     TidepoolError,
 )
 from contract.jobs import Progress
@@ -60,6 +61,7 @@ class Attempt:
         self.models = project.models
         self.backbones = project.backbones
         self.uploads = project.uploads
+        self.holdings = project.holdings
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts
@@ -162,6 +164,7 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
     changes: dict[type[TidepoolError], Callable[[], object]] = {
         Cancelled: lambda: stores.leases.cancelled(lease),
         Draining: lambda: stores.leases.release(lease),
+        Overtaken: lambda: stores.leases.release(lease),
         LeaseLost: lambda: None,
     }
     log.warning("attempt stopped", code=error.code, exc_info=error)

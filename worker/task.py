@@ -8,6 +8,7 @@ from contract.division import Outcome
 from contract.jobs import Job
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
 from services.storage.objects import Artifacts
@@ -23,6 +24,7 @@ class Task(Protocol):
     uploads: Uploads
     models: Models
     backbones: Backbones
+    holdings: Holdings
     checkpoint: ObjectRef | None  # saved by an earlier attempt, to resume from
     part: dict[str, Any] | None  # the part to work on, if the job was divided
     parts: tuple[dict[str, Any], ...] | None  # every part's result, when all are done

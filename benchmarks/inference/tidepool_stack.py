@@ -12,10 +12,9 @@ from benchmarks.inference.contender import CORES, Contender, Drive
 from benchmarks.inference.payloads import Body, Case
 from benchmarks.inference.server import ServerFailed, driven, wait_for
 from benchmarks.inference.wrk import Request
-from tidepool.client import Client
-from tidepool.errors import UserFacingError
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
+from tidepool_client import Client, ClientError
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ def _request(case: Case, url: str, key: str) -> Request:
 def _publish(case: Case, url: str, key: str) -> None:
     try:
         with Client(url, key) as client:
-            client.wait(client.upload_model(case.subject.name, case.subject.file).id)
-    except UserFacingError as error:
+            client.jobs.wait(client.models.upload(case.subject.name, case.subject.file).id)
+    except ClientError as error:
         raise ServerFailed(f"the model was not published: {error}") from error
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 
 from contract.pools import Pool
-from tidepool.client import Client
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
+from tidepool_client import Client
 
 POOL = "preprocess"
 _LOOK_S = 0.05
@@ -55,11 +55,11 @@ def embedded(folder: Path, scales: Mapping[str, int]) -> Iterator[Client]:
 
 def prepare(client: Client, name: str, archive: Path, replicas: int) -> Preparation:
     """Upload an archive as a dataset and wait for it; raises RuntimeError if its job fails."""
-    client.scale(POOL, replicas)
+    client.pools.scale(POOL, replicas)
     while _pool(client).replicas.ready != replicas:
         time.sleep(0.2)
     with _peak_memory() as peak:
-        job = client.wait(client.upload_dataset(name, archive).id)
+        job = client.jobs.wait(client.datasets.upload(name, archive).id)
     if job.result is None or job.finished_at is None:
         raise RuntimeError(f"{name} was not prepared: {job.error and job.error.message}")
     images = sum(job.result["counts"].values())
@@ -68,7 +68,7 @@ def prepare(client: Client, name: str, archive: Path, replicas: int) -> Preparat
 
 
 def _pool(client: Client) -> Pool:
-    return next(pool for pool in client.pools() if pool.name == POOL)
+    return next(pool for pool in client.pools.list() if pool.name == POOL)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from benchmarks.inference.tidepool_stack import running
 from benchmarks.scaling.load import capacity, short_day
 from benchmarks.scaling.provisioning import Provisioning
 from benchmarks.scaling.report import Run, write
-from tidepool.client import Client
 from tidepool.simulate.experiment import Serving
+from tidepool_client import Client
 
 RESULTS = Path(__file__).parents[1] / "results"
 STARTUP_S = 1.4  # docs/simulate.md

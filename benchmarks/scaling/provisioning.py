@@ -11,9 +11,9 @@ from benchmarks.inference.wrk import Request
 from benchmarks.scaling.load import TimedRequest, arrival_times, send_all
 from benchmarks.scaling.watch import SAMPLE_INTERVAL_S, PoolSample, pool_of, watching
 from contract.pools import ScalingPolicy
-from tidepool.client import Client
 from tidepool.simulate.experiment import Experiment, Serving
 from tidepool.simulate.trace import Trace
+from tidepool_client import Client
 
 SEED = 0
 SHARES = (0.5, 0.95, 0.99)
@@ -49,9 +49,9 @@ class Provisioning:
     def apply(self, client: Client) -> None:
         """Configure the pool and wait until it has `min` ready replicas."""
         if self.min == self.max:
-            client.scale("inference", self.max)
+            client.pools.scale("inference", self.max)
         else:
-            client.autoscale("inference", min=self.min, max=self.max, **AUTO)
+            client.pools.autoscale("inference", min=self.min, max=self.max, **AUTO)
         while pool_of(client).replicas.ready != self.min:
             time.sleep(SAMPLE_INTERVAL_S)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from contract.pools import Pool
-from tidepool.client import Client
+from tidepool_client import Client
 
 SAMPLE_INTERVAL_S = 0.5
 POOL = "inference"
@@ -24,7 +24,7 @@ class PoolSample:
 
 
 def pool_of(client: Client) -> Pool:
-    return next(pool for pool in client.pools() if pool.name == POOL)
+    return next(pool for pool in client.pools.list() if pool.name == POOL)
 
 
 @contextmanager

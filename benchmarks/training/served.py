@@ -10,7 +10,7 @@ from benchmarks.preprocess.stack import embedded
 from benchmarks.training.child import main
 from benchmarks.training.log import Line
 from contract.kinds.train import TrainResult
-from tidepool.client import Client
+from tidepool_client import Client
 
 SCALES = {"preprocess": 1, "trainer": 1, "inference": 1}
 
@@ -23,11 +23,11 @@ def serve(client: Client, archive: Path, spec: dict[str, Any]) -> Line:
         times.append(time.perf_counter())
         return times[-1] - times[-2]
 
-    job = client.upload_dataset("data", archive)
+    job = client.datasets.upload("data", archive)
     steps = {"upload": lap()}
-    client.wait(job.id)
+    client.jobs.wait(job.id)
     steps["prepare"] = lap()
-    job = client.wait(client.train(dataset="data", model="model", **spec).id)
+    job = client.jobs.wait(client.train(dataset="data", model="model", **spec).id)
     steps["train"] = lap()
     client.predict("model", _image(archive))
     steps["first prediction"] = lap()

@@ -92,13 +92,18 @@ def _packed(data: Bytes, place: Place) -> bytes:
     return bytes(packed[: place.packed])
 
 
-def _data(data: Bytes, place: Place) -> Bytes:
-    """Return what follows the local header, if the member has one. Its name is not used: the directory's counts."""
+def data_start(data: Bytes, place: Place) -> int:
+    """Return where the data of a member begin in the bytes of its place; raises BadImage if it has no local header."""
     if place.method == PLAIN:
-        return data
+        return 0
     if len(data) < LOCAL_HEADER_BYTES:
         raise BadImage("damaged in the archive")
     signature, name_bytes, extra_bytes = _LOCAL.unpack_from(data)
     if signature != b"PK\x03\x04":
         raise BadImage("damaged in the archive")
-    return data[LOCAL_HEADER_BYTES + name_bytes + extra_bytes :]
+    return LOCAL_HEADER_BYTES + int(name_bytes) + int(extra_bytes)
+
+
+def _data(data: Bytes, place: Place) -> Bytes:
+    """Return what follows the local header, if the member has one. Its name is not used: the directory's counts."""
+    return data[data_start(data, place) :]

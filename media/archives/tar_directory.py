@@ -16,7 +16,7 @@ from contract.errors import BadArchive
 from media.archives.encoding import decoded_names
 from media.archives.limits import MIB, Limits
 from media.archives.listing import Entry, Listing, listed
-from media.archives.places import PLAIN
+from media.archives.places import PLAIN, Place
 from media.archives.rejections import Rejections
 
 BLOCK = 512
@@ -62,6 +62,13 @@ def opened(
     except BaseException:
         file.close()
         raise
+
+
+def all_places(path: Path, limits: Limits) -> Iterator[Place]:
+    """Yield where the data of each member of a plain tar lie, whatever its name and kind; raises BadArchive."""
+    with path.open("rb") as file:
+        for member in _members(file, path.stat().st_size, limits.members):
+            yield Place(member.start, member.start + member.size, PLAIN, member.size, member.size, 0)
 
 
 def _entry(member: _Member, name: str) -> Entry:

@@ -13,7 +13,7 @@ from contract.errors import BadArchive
 from media.archives.encoding import decoded_names
 from media.archives.limits import Limits
 from media.archives.listing import Entry, Listing, listed
-from media.archives.places import LOCAL_HEADER_BYTES
+from media.archives.places import LOCAL_HEADER_BYTES, Place
 from media.archives.rejections import Rejections
 from media.archives.zip_entries import UNICODE_PATH, UTF8, ZipEntries, read_entries
 
@@ -41,6 +41,15 @@ def opened(
     except BaseException:
         file.close()
         raise
+
+
+def all_places(path: Path, limits: Limits) -> Iterator[Place]:
+    """Yield where each entry of a zip lies, whatever its name and kind; raises BadArchive."""
+    with path.open("rb") as file:
+        entries = read_entries(file, limits.members)
+        stops = _stops(entries, file.seek(0, io.SEEK_END))
+    columns = (entries.starts, stops, entries.methods, entries.packed, entries.sizes, entries.crcs)
+    yield from map(Place._make, zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _raw_names(entries: ZipEntries) -> tuple[list[str | bytes], list[int]]:

@@ -12,6 +12,7 @@ from services.gateway.api import (
     audit,
     backbones,
     datasets,
+    erasure,
     events,
     health,
     images,
@@ -26,6 +27,10 @@ from services.gateway.api import (
     uploads,
     usage,
 )
+from services.gateway.api.documentation import add_documentation
+from services.gateway.console.errors import add_error_pages, unexpected
+from services.gateway.console.live import Readings
+from services.gateway.console.router import router as console
 from services.gateway.dependencies import Backends
 from services.gateway.edge.body_limit import BodyLimit
 from services.gateway.edge.certificate import renewing
@@ -76,11 +81,13 @@ def create_app(backends: Backends) -> FastAPI:
             yield
         await backends.predictor.inference.close()
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    app = Api(title="Tidepool", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.backends = backends
+    app.state.readings = Readings()
     for noun in (
         datasets,
         images,
+        erasure,
         uploads,
         jobs,
         events,
@@ -98,10 +105,13 @@ def create_app(backends: Backends) -> FastAPI:
         health,
     ):
         app.include_router(noun.router)
+    add_documentation(app)
+    app.include_router(console)
     add_problem_handlers(app)
+    add_error_pages(app)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)
-    app.add_middleware(LastResort)
+    app.add_middleware(LastResort, answer=unexpected)
     app.add_middleware(RequestId)
     app.add_middleware(
         SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes, budgets=backends.bodies

@@ -19,6 +19,7 @@ from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
 from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import current_request_id
+from services.gateway.edge.sessions import session_of
 from services.gateway.edge.submit_limit import Submits
 from services.gateway.edge.watches import Watches
 from services.gateway.images.index_cache import IndexCache
@@ -43,8 +44,9 @@ class Backends:
 
     @cached_property
     def access(self) -> Access:
-        """Authentication by API key."""
-        return Access(self.stores.keys.caller, self.stores.keys.note_use, self.stores.projects.get)
+        """Authentication by API key or browser session."""
+        stores = self.stores
+        return Access(stores.keys.caller, stores.keys.note_use, stores.projects.get, stores.sessions.find)
 
     @cached_property
     def quotas(self) -> RequestQuotas:
@@ -122,7 +124,10 @@ async def get_caller(request: Request, backends: BackendsDep, _: Annotated[objec
     """
     headers = request.headers
     caller = await backends.access.authenticate(
-        headers.get("authorization"), project=headers.get(PROJECT_HEADER), address=address_of(request.scope)
+        headers.get("authorization"),
+        project=headers.get(PROJECT_HEADER),
+        address=address_of(request.scope),
+        session=session_of(headers, request.method),
     )
     check_query(request)
     return caller
@@ -135,7 +140,8 @@ Recheck = Callable[[], Awaitable[None]]
 
 async def get_recheck(request: Request, backends: BackendsDep, _: CallerDep) -> Recheck:
     """Return the function that raises Unauthenticated once the key has ended, for responses that take long."""
-    return partial(backends.access.recheck, request.headers.get("authorization"))
+    session = session_of(request.headers, request.method)
+    return partial(backends.access.recheck, request.headers.get("authorization"), session)
 
 
 RecheckDep = Annotated[Recheck, Depends(get_recheck)]

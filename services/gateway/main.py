@@ -5,6 +5,7 @@ import sys
 
 import uvicorn
 
+from messaging.allocator import return_large_blocks
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.reports import RedisReports
@@ -23,6 +24,7 @@ from services.storage.stores import Stores
 
 
 def main() -> None:
+    return_large_blocks()
     start_telemetry("gateway", TelemetrySettings())
     settings, broker = GatewaySettings(), BrokerSettings()
     settings = settings.model_copy(update={"max_connections": within_file_limit(settings.max_connections)})
@@ -44,7 +46,7 @@ def main() -> None:
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called
         ws="none",
-        loop="services.gateway.edge.certificate:HandshakeLoop",
+        loop="services.gateway.edge.handshakes:HandshakeLoop",
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -11,6 +11,10 @@ INFERENCE_SECONDS = Histogram(
     ["model", "version"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+STOPPED = Counter(
+    "tidepool_inference_stopped_total", "Batches of which a run took too long and was stopped.", ["model", "version"]
+)
+QUARANTINED = Counter("tidepool_inference_quarantined_total", "Versions that this replica took out of service.")
 BATCH_SIZE = Histogram(
     "tidepool_inference_batch_size",
     "Requests in one batch.",

@@ -10,6 +10,8 @@ from contract.datasets import DatasetWarning, Split
 from media.archives.rejections import shown
 from services.preprocess.warnings import Warnings, plural
 
+CODES = frozenset({"duplicate_images", "images_in_several_splits", "images_with_several_labels"})
+
 _DIGEST_BYTES = 16  # half of a SHA-256 tells images apart
 _SHOWN_COPIES = 3
 _SPLITS = tuple(Split)

@@ -3,6 +3,7 @@
 import os
 
 from contract.jobs import JobKind
+from services.preprocess.erasing import erase
 from services.preprocess.indexing import index_dataset
 from services.preprocess.worker import preprocess
 from worker.replica import serve
@@ -10,4 +11,4 @@ from worker.replica import serve
 if __name__ == "__main__":
     # Attempts import numpy after this. Their products are small, and waiting threads of OpenBLAS would spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    serve("preprocess", handlers={JobKind.PREPROCESS: preprocess, JobKind.INDEX: index_dataset})
+    serve("preprocess", handlers={JobKind.PREPROCESS: preprocess, JobKind.INDEX: index_dataset, JobKind.ERASE: erase})

@@ -64,8 +64,9 @@ class MemoryObjects:
         for key in keys:
             self.content.pop((bucket, key), None)
 
-    def entries(self, bucket: Bucket) -> list[Entry]:
-        return [Entry(key, self._modified_at[bucket, key]) for key in sorted(self._keys(bucket))]
+    def entries(self, bucket: Bucket, prefix: str = "") -> list[Entry]:
+        keys = sorted(self._keys(bucket, prefix))
+        return [Entry(key, self._modified_at[bucket, key], len(self.content[bucket, key])) for key in keys]
 
     def unfinished(self, bucket: Bucket) -> list[Unfinished]:
         return [Unfinished(key, key, began) for (owner, key), began in self.parts.items() if owner == bucket]

@@ -27,10 +27,11 @@ NOT_AS_WRITTEN = "an object read from the object store is not what was written"
 
 
 class Entry(NamedTuple):
-    """One object in a listing; `modified_at` is by the object store's clock."""
+    """One object in a listing; `modified_at` is by the object store's clock, `size` in bytes."""
 
     key: str
     modified_at: datetime
+    size: int
 
 
 class Unfinished(NamedTuple):
@@ -78,8 +79,8 @@ class Objects(Artifacts, Protocol):
     def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
         """Delete these objects; a key that does not exist is not an error."""
 
-    def entries(self, bucket: Bucket) -> list[Entry]:
-        """List all objects of a bucket."""
+    def entries(self, bucket: Bucket, prefix: str = "") -> list[Entry]:
+        """List all objects of a bucket, or those whose keys have a prefix."""
 
     def unfinished(self, bucket: Bucket) -> list[Unfinished]:
         """List multipart uploads that have not ended, at least the first thousand."""
@@ -175,18 +176,23 @@ class S3Objects:
             for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, keys)):
                 raise ObjectsUnavailable(f"the object store did not delete an object ({error.code})")
 
-    def entries(self, bucket: Bucket) -> list[Entry]:
+    def entries(self, bucket: Bucket, prefix: str = "") -> list[Entry]:
         with mapped_errors():
             return [
-                Entry(item.object_name, item.last_modified)
-                for item in self._client.list_objects(self._prefix + bucket, recursive=True)
+                Entry(item.object_name, item.last_modified, item.size or 0)
+                for item in self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
                 if item.object_name and item.last_modified
             ]
 
     def unfinished(self, bucket: Bucket) -> list[Unfinished]:
         with mapped_errors():
             # the SDK has no public method; its private one sends an empty delimiter, for which rclone lists nothing
-            response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
+            try:
+                response = self._client._execute("GET", self._prefix + bucket, query_params={"uploads": ""})
+            except InvalidResponseError as error:  # rclone answers so until the first multipart upload of a bucket
+                if "NoSuchUpload" not in str(error):
+                    raise
+                return []
             listed = ListMultipartUploadsResult(response)
         return [
             Unfinished(upload.object_name, upload.upload_id, upload.initiated_time)

@@ -25,6 +25,7 @@ class SweepSettings(BaseSettings):
     TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
     TIDEPOOL_AUDIT_DAYS: days for which entries of the audit trail are kept.
     TIDEPOOL_COLLECT_UPLOADS_S: seconds after which an upload that was not completed is deleted.
+    TIDEPOOL_UNPUBLISHED_UPLOADS_DAYS: days for which an upload stays that jobs have used, and no version came from.
     """
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
@@ -38,6 +39,12 @@ class SweepSettings(BaseSettings):
     )
     collect_uploads_s: float = Field(
         default=86_400.0, ge=0, description="How long an upload stays that was announced or begun, and not completed."
+    )
+    unpublished_uploads_days: float = Field(
+        default=30.0,
+        gt=0,
+        le=36500,
+        description="Days for which an upload stays after the last job that used it, if no version came from it.",
     )
 
 

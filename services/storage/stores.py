@@ -11,9 +11,12 @@ from contract.training import ModelManifest
 from services.storage.access.audit import Actor, Audit
 from services.storage.access.keys import Keys
 from services.storage.access.projects import Projects
+from services.storage.access.sessions import Sessions
 from services.storage.catalog.backbones import Backbones
 from services.storage.catalog.datasets import Datasets
+from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
+from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.events import Events
@@ -50,6 +53,11 @@ class ProjectStores:
     @property
     def datasets(self) -> Datasets:
         return Datasets(self.database, self.project, self.actor)
+
+    @property
+    def holdings(self) -> Holdings:
+        """What may hold an image."""
+        return Holdings(self.database, self.project)
 
     @property
     def models(self) -> Models:
@@ -136,8 +144,17 @@ class Stores:
         return Projects(self.database)
 
     @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database)
+
+    @property
     def pools(self) -> Pools:
         return Pools(self.database)
+
+    @property
+    def storage(self) -> StorageUsages:
+        """What the projects have in the object store."""
+        return StorageUsages(self.database)
 
     @property
     def ledger(self) -> UsageLedger:

@@ -56,9 +56,14 @@ metadata = MetaData(
 )
 
 
-def _project(*, key: bool = False) -> "Column[str]":
+def _project(*references: ForeignKey, key: bool = False) -> "Column[str]":
     """Return the column of the project that owns a row; rows of earlier releases belong to the default project."""
-    return Column("project", String(63), primary_key=key, nullable=False, server_default=DEFAULT_PROJECT)
+    return Column("project", String(63), *references, primary_key=key, nullable=False, server_default=DEFAULT_PROJECT)
+
+
+def _owning_project() -> "Column[str]":
+    """Return the same column, for the rows from which all others of a project come; a project with one cannot go."""
+    return _project(ForeignKey("projects.name"))
 
 
 projects = Table(
@@ -66,6 +71,8 @@ projects = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("description", String(255), nullable=False),
+    Column("retention", JSON(none_as_null=True)),
+    Column("purge_job", String(36)),  # the id of the job that deletes the project, which is invisible meanwhile
     Column("weight", Integer, nullable=False, server_default="1"),
     Column("quotas", JSON(none_as_null=True)),  # without those that have no limit
     Column("created_at", UtcDateTime, nullable=False),
@@ -82,7 +89,7 @@ jobs = Table(
     "jobs",
     metadata,
     Column("id", String(36), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("spec", JSON, nullable=False),
@@ -118,9 +125,11 @@ jobs = Table(
     Column("part", Integer),
     Column("parts_total", Integer),  # set in the row of a job that has divided
     Column("parts_left", Integer),
+    Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
     Index(None, "project", "id"),
+    Index(None, "project", "state", "id"),
 )
 
 
@@ -177,12 +186,21 @@ uploads = Table(
     "uploads",
     metadata,
     Column("id", String(36), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("filename", String(255), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64)),
     Column("complete", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("file", JSON(none_as_null=True)),  # the object that replaces the one under the upload's key
+)
+
+upload_uses = Table(
+    "upload_uses",
+    metadata,
+    Column("upload_id", String(36), ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "job_id"),
 )
 
 datasets = Table(
@@ -204,6 +222,7 @@ dataset_versions = Table(
     Column("manifest", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["datasets.project", "datasets.name"]),
+    Index(None, "job_id"),
 )
 
 features = Table(
@@ -240,6 +259,7 @@ model_versions = Table(
     Column("serving", String(8)),  # the variant that a person pinned, or None
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["models.project", "models.name"]),
+    Index(None, "job_id"),
 )
 
 backbones = Table(
@@ -262,6 +282,7 @@ backbone_versions = Table(
     Column("rejected", Text),  # the reason, for a version without a manifest
     Column("created_at", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project", "name"], ["backbones.project", "backbones.name"]),
+    Index(None, "job_id"),
 )
 
 aliases = Table(
@@ -297,7 +318,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(8), primary_key=True),
-    _project(),
+    _owning_project(),
     Column("name", String(63), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("scopes", JSON, nullable=False),
@@ -307,13 +328,25 @@ api_keys = Table(
     Column("last_used_at", UtcDateTime),  # to the minute
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of the token in the browser's cookie
+    Column("key_id", String(8), ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("once", Boolean, nullable=False),  # a link with which a browser signs in
+    Column("project", String(63)),  # the one that an instance's admin has chosen; else it is the key's
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index(None, "key_id"),
+)
+
 audit = Table(
     "audit",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("at", UtcDateTime, nullable=False),
     _project(),
-    Column("actor", String(8), nullable=False),  # the API key's id; the key may be gone
+    Column("actor", String(16), nullable=False),  # the API key's id; the key may be gone
     Column("actor_name", String(63), nullable=False),
     Column("action", String(16), nullable=False),
     Column("subject", String(255), nullable=False),
@@ -370,4 +403,14 @@ usage = Table(
     Column("job", String(36), primary_key=True),
     Column("gpu", Boolean, primary_key=True),
     Column("seconds", Float, nullable=False),
+)
+
+storage_usage = Table(
+    "storage_usage",
+    metadata,
+    _project(key=True),  # that of the objects' keys, which may be gone
+    Column("category", String(16), primary_key=True),
+    Column("objects", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("measured_at", UtcDateTime, nullable=False),  # the same in all rows
 )

@@ -56,11 +56,11 @@ def descend(session: Session, method: Method, start: str | None, head: Probe | N
         raise BadModel(f"{start} is an ONNX file, which cannot be fine-tuned; use method probe")
     data = session.data_of(state) if state else session.data
     if state is None:
-        recipe = decisions.scratch(session.spec, session.facts, session.seconds())
+        recipe = session.resumed or decisions.scratch(session.spec, session.facts, session.seconds())
         data = data.shrunk(recipe.shrink)
         network, blueprint = None, blueprint_of(recipe, data)
     else:
-        recipe = decisions.fine_tune(session.spec, session.facts, state.name, session.seconds())
+        recipe = session.resumed or decisions.fine_tune(session.spec, session.facts, state.name, session.seconds())
         blueprint = state.blueprint.of_images(data.shape, data.classes)
         network = state.network(data.shape, session.labels)
         network = with_probe(network, head) if head else network

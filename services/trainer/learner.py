@@ -4,7 +4,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import avg_pool2d, one_hot
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from contract.training import Epoch
@@ -13,7 +13,7 @@ from services.trainer.data import TrainingData
 from services.trainer.device import Device, make_deterministic
 from services.trainer.image_losses import ImageLosses
 from services.trainer.network import Blueprint, Network
-from services.trainer.optimization import build_optimizer
+from services.trainer.optimization import build_optimizer, lr_factor
 from services.trainer.recipe import Recipe
 from services.trainer.transforms import Normalize, augment, mixed
 
@@ -33,6 +33,7 @@ class Learner:
         self.optimizer = build_optimizer(recipe.optimizer, self.model, recipe.body_rate)
         self.scaler = torch.amp.GradScaler(self.device.torch_device.type, enabled=self.device.dtype == torch.float16)
         self._images = len(data.train)
+        self._halved = False
         self.image_losses = ImageLosses(self._images)
         self._normalize = Normalize(data.mean, data.std).to(self.device.torch_device)
 
@@ -52,6 +53,7 @@ class Learner:
         """
         changes = self.recipe.augment
         inputs = self.inputs(images if changes is None else augment(images, changes))
+        inputs = avg_pool2d(inputs, 2) if self._halved else inputs
         mix = changes.mix if changes is not None else 0.0
         if not mix and self.recipe.class_weights == "none":
             return inputs, labels
@@ -66,10 +68,12 @@ class Learner:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    def set_lr(self, factor: float) -> None:
-        """Set the learning rates of the next steps to this share of their peaks."""
+    def advance(self, progress: float) -> None:
+        """Set the learning rates and the size of images for the step after the share `progress` (0..1) of all steps."""
+        factor = lr_factor(self.recipe.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
+        self._halved = progress < self.recipe.halved
 
     def weights(self) -> Weights:
         """Return a copy of the network's weights."""
@@ -89,11 +93,16 @@ class Learner:
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Restore the state of the checkpoint."""
+        """Restore the state of the checkpoint.
+
+        The losses of images start anew if one was erased since the checkpoint, because the numbers of images changed.
+        """
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(copy.deepcopy(checkpoint.optimizer))
         self.scaler.load_state_dict(checkpoint.scaler)
-        self.image_losses = ImageLosses(self._images, checkpoint.image_losses)
+        losses = checkpoint.image_losses
+        same = losses is not None and losses.shape[1] == self._images
+        self.image_losses = ImageLosses(self._images, losses if same else None)
 
 
 def blueprint_of(recipe: Recipe, data: TrainingData) -> Blueprint:

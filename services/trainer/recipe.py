@@ -12,15 +12,17 @@ Schedule = Literal["onecycle", "cosine", "constant"]
 class Recipe(Frozen):
     """How a network is trained from its first weights to its last ones.
 
-    A network from scratch sees images in which squares of `shrink` pixels a side are averaged. `start` names the
-    network whose weights it starts from. `body_rate` is the learning rate of the body as a share of the head's; 0
-    freezes it. `batch_statistics` is false to keep the running statistics of batch normalization. With `seconds`, the
-    schedule follows the clock instead of the steps, and training ends when the time is over.
+    A network from scratch sees images in which squares of `shrink` pixels a side are averaged, and of twice as many in
+    the first part of the training, the share `halved` of it. `start` names the network whose weights it starts from.
+    `body_rate` is the learning rate of the body as a share of the head's; 0 freezes it. `batch_statistics` is false to
+    keep the running statistics of batch normalization. With `seconds`, the schedule follows the clock instead of the
+    steps, and training ends when the time is over.
     """
 
     architecture: Architecture = Cnn()
     start: str | None = None
     shrink: int = 1
+    halved: float = 0.0
     epochs: int
     seconds: float | None = None
     batch_size: int

@@ -15,6 +15,7 @@ from services.trainer.backbones.brought import Graph
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import IndexedImages, Names, TrainingData, nameless
 from services.trainer.decisions import Facts
+from services.trainer.recipe import Recipe
 from services.trainer.state import State
 from worker.task import Task
 
@@ -52,12 +53,15 @@ class Session:
     def names(self) -> Names:
         return self.index.names if self.index else nameless
 
+    @property
+    def resumed(self) -> Recipe | None:
+        """The recipe of the checkpoint: a training ends as it began, also if a newer release would decide otherwise."""
+        return self.checkpoint.recipe if self.checkpoint else None
+
     def seconds(self) -> float | None:
-        """Return the time that the budget leaves for the training, over all attempts."""
+        """Return the time that the budget leaves for the training."""
         if self.spec.budget is None:
             return None
-        if self.checkpoint is not None:
-            return self.checkpoint.recipe.seconds
         total = 60 * self.spec.budget.minutes
         return max(total * (1 - RESERVE) - (time.monotonic() - self.started), 1.0)
 

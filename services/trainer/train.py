@@ -19,7 +19,6 @@ from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
 from services.trainer.network import Network
-from services.trainer.optimization import lr_factor
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import Clock, best_of
 
@@ -114,7 +113,7 @@ def train_epoch(
     image_losses = list[Tensor]()  # by hard labels, without smoothing or mixing
     learner.train_mode()
     for step, batch in enumerate(order):
-        learner.set_lr(lr_factor(recipe.schedule, clock.progress(number, step / len(order))))
+        learner.advance(clock.progress(number, step / len(order)))
         pixels, labels = learner.move(*images.take(batch))
         inputs, targets = learner.batch(pixels, labels, data.classes)
         with learner.device.autocast():

@@ -13,7 +13,7 @@ from contract.kinds.preprocess import PreprocessResult
 from tests.e2e.running import Running, started
 from tests.support.images import class_folders, png, zipped
 from tests.support.onnx_models import CARD, linear
-from tidepool.client import Client
+from tidepool_client import Client
 
 TIMEOUT_S = 60
 
@@ -34,13 +34,13 @@ def client(running: Running) -> Iterator[Client]:
 def model(client: Client, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("model") / "pets.onnx"
     file.write_bytes(linear(CARD))
-    client.wait(client.upload_model("pets", file).id)
+    client.jobs.wait(client.models.upload("pets", file).id)
 
 
 @pytest.fixture(scope="module")
 def dataset(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
     archive = zipped(tmp_path_factory.mktemp("data") / "pets.zip", class_folders(("cat", "dog"), 20))
-    return PreprocessResult.model_validate(client.wait(client.upload_dataset("pets", archive).id).result).dataset
+    return PreprocessResult.model_validate(client.jobs.wait(client.datasets.upload("pets", archive).id).result).dataset
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def until(condition: Callable[[], object]) -> None:
 @pytest.fixture(scope="module")
 def responses_from_zero(running: Running, client: Client, model: None, http: httpx.Client) -> list[int]:
     """The statuses of 20 simultaneous requests to a pool at zero replicas."""
-    client.autoscale("inference", min=0, max=2, idle_s=2, quiet_s=2)
+    client.pools.autoscale("inference", min=0, max=2, idle_s=2, quiet_s=2)
     until(lambda: set(running.states("inference")) == {"stopped"})
     with ThreadPoolExecutor(20) as threads:
         return list(threads.map(lambda seed: predict(http, seed), range(20)))
@@ -74,7 +74,7 @@ def responses_from_zero(running: Running, client: Client, model: None, http: htt
 
 def test_up_starts_the_replicas_of_the_scale_option(running: Running, client: Client) -> None:
     assert running.states("inference")[:3] == ["ready", "ready", "stopped"]
-    pools = {pool.name: (pool.mode, pool.replicas.desired) for pool in client.pools()}
+    pools = {pool.name: (pool.mode, pool.replicas.desired) for pool in client.pools.list()}
     assert pools == {"preprocess": ("manual", 1), "trainer": ("manual", 1), "inference": ("manual", 2)}
 
 
@@ -86,28 +86,28 @@ def test_a_training_job_survives_scale_in_and_resumes_after_scale_to_zero(
     running: Running, client: Client, dataset: str
 ) -> None:
     # given two trainers, one of which trains
-    client.scale("trainer", 2)
+    client.pools.scale("trainer", 2)
     until(lambda: running.states("trainer")[:2] == ["ready", "ready"])
     job = client.train(dataset=dataset, model="pets-cnn", epochs=1000)
-    until(lambda: client.job(job.id).progress.fraction > 0)
+    until(lambda: client.jobs.get(job.id).progress.fraction > 0)
 
     # when the pool is scaled in to one
-    client.scale("trainer", 1)
+    client.pools.scale("trainer", 1)
     until(lambda: sorted(running.states("trainer")[:2]) == ["ready", "stopped"])
 
     # then the idle one stops
-    assert client.job(job.id).state is JobState.RUNNING
+    assert client.jobs.get(job.id).state is JobState.RUNNING
 
     # when the pool is scaled to zero
-    client.scale("trainer", 0)
+    client.pools.scale("trainer", 0)
     until(lambda: set(running.states("trainer")) == {"stopped"})
 
     # then the job waits, without counting an attempt, and resumes on the next trainer
-    waiting = client.job(job.id)
+    waiting = client.jobs.get(job.id)
     assert (waiting.state, waiting.attempt) == (JobState.QUEUED, 1)
-    client.scale("trainer", 1)
-    until(lambda: client.job(job.id).progress.fraction > waiting.progress.fraction)
-    resumed = client.job(job.id)
+    client.pools.scale("trainer", 1)
+    until(lambda: client.jobs.get(job.id).progress.fraction > waiting.progress.fraction)
+    resumed = client.jobs.get(job.id)
     assert (resumed.state, resumed.attempt) == (JobState.RUNNING, 1)
     assert running.curl("-X", "POST", f"{running.url}/v1/jobs/{job.id}/cancel")[0] == 202
 
@@ -116,7 +116,7 @@ def test_a_training_job_survives_scale_in_and_resumes_after_scale_to_zero(
 def test_an_idle_pool_scales_to_zero(running: Running, client: Client) -> None:
     until(lambda: set(running.states("inference")) == {"stopped"})
     # and the history explains it
-    reasons = [change.reason for change in client.pool_history("inference")]
+    reasons = [change.reason for change in client.pools.history("inference")]
     assert reasons[0].startswith("Down from")
     assert any(reason.startswith("Up from 0") for reason in reasons)
 
@@ -151,8 +151,8 @@ def test_scaling_by_hand_fails_no_request(running: Running, http: httpx.Client) 
 
 
 def test_pool_sizes_survive_a_restart(running: Running, client: Client) -> None:
-    client.scale("preprocess", 2)
-    client.scale("trainer", 0)
+    client.pools.scale("preprocess", 2)
+    client.pools.scale("trainer", 0)
     until(lambda: running.states("preprocess")[:2] == ["ready", "ready"])
     until(lambda: set(running.states("trainer")) == {"stopped"})
 

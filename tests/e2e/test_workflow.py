@@ -17,8 +17,7 @@ from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
 from tests.e2e.running import TIDEPOOL, Running, started
 from tests.support.images import class_folders, png, zipped
-from tidepool.client import Client
-from tidepool.errors import ApiError, JobUnsuccessful
+from tidepool_client import ApiError, Client, JobUnsuccessful
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +41,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(client: Client, archive: Path) -> TrainResult:
-    prepared = PreprocessResult.model_validate(client.wait(client.upload_dataset("pets", archive).id).result)
-    job = client.wait(client.train(dataset=prepared.dataset, model="pets-cnn", epochs=2).id)
+    prepared = PreprocessResult.model_validate(client.jobs.wait(client.datasets.upload("pets", archive).id).result)
+    job = client.jobs.wait(client.train(dataset=prepared.dataset, model="pets-cnn", epochs=2).id)
     return TrainResult.model_validate(job.result)
 
 
 def test_the_workflow_succeeds_with_the_client(running: Running, client: Client, trained: TrainResult) -> None:
     # given a dataset and a model trained on it
-    dataset = client.dataset("pets", 1)
+    dataset = client.datasets.version("pets@1")
     assert dataset.classes == ("cat", "dog")
     assert [file.file for file in dataset.rejected_files] == ["pets/cat/notes.png"]
     assert trained.model == "pets-cnn@1"
@@ -58,19 +57,19 @@ def test_the_workflow_succeeds_with_the_client(running: Running, client: Client,
     assert trained.metrics.test is not None
 
     # when it is promoted
-    client.set_alias("pets-cnn", "production", 1)
+    client.models.set_alias("pets-cnn", "production", 1)
 
     # then it classifies one image and many, and names the execution provider
     image = png(seed=3)
-    one = client.predict("pets-cnn", image, alias="production", top_k=2)
+    one = client.predict("pets-cnn@production", image, top_k=2)
     assert {prediction.label for prediction in one.predictions} == {"cat", "dog"}
     assert sum(prediction.score for prediction in one.predictions) == pytest.approx(1.0)
-    many = client.predict_many("pets-cnn", [image, b"not an image", image], alias="production")
+    many = client.models.predict_many("pets-cnn@production", [image, b"not an image", image])
     assert many[0].predictions is not None
     assert many[0].predictions[0].score == pytest.approx(one.predictions[0].score, abs=1e-5)
     assert many[1].error is not None
     assert many[1].error.code == "bad_image"
-    assert client.model("pets-cnn", 1).provider == "CPUExecutionProvider"
+    assert client.models.version("pets-cnn@1").provider == "CPUExecutionProvider"
 
 
 def test_the_workflow_succeeds_with_curl(running: Running, trained: TrainResult, tmp_path: Path) -> None:
@@ -89,20 +88,20 @@ def test_the_workflow_succeeds_with_curl(running: Running, trained: TrainResult,
     assert (status, body["code"]) == (422, "bad_image")
 
 
-def test_the_model_is_judged_on_a_split(client: Client, running: Running, trained: TrainResult) -> None:
-    job = client.wait(client.evaluate(model="pets-cnn@1", dataset="pets", split="test").id)
+def test_the_model_is_judged_on_a_split(client: Client, trained: TrainResult, tmp_path: Path) -> None:
+    job = client.jobs.wait(client.evaluate(model="pets-cnn@1", dataset="pets", split="test").id)
 
     report = EvaluateResult.model_validate(job.result)
     assert trained.metrics.test is not None
     assert report.metrics.confusion_matrix == trained.metrics.test.confusion_matrix
     assert report.summary[0].startswith("pets-cnn@1 is right on ")
-    url = f"{running.url}/v1/jobs/{job.id}/output"
-    command = ["curl", "-sSfL", "-H", f"Authorization: Bearer {running.key}", url]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    output = job.output(tmp_path / "images.jsonl").read_text()
     assert [json.loads(line)["image"] for line in output.splitlines()] == list(range(report.count))
 
 
-def test_the_artifact_is_the_trained_model(client: Client, running: Running, trained: TrainResult) -> None:
+def test_the_artifact_is_the_trained_model(
+    client: Client, running: Running, trained: TrainResult, tmp_path: Path
+) -> None:
     artifact = f"{running.url}/v1/models/pets-cnn/versions/1/artifact"
     command = ["curl", "-sS", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {running.key}", artifact]
     presigned = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -110,6 +109,18 @@ def test_the_artifact_is_the_trained_model(client: Client, running: Running, tra
     done = subprocess.run(["curl", "-sSf", presigned], capture_output=True, timeout=60, check=True)
 
     assert len(done.stdout) == trained.onnx.size
+    assert client.models.artifact("pets-cnn@1", tmp_path / "model.onnx").read_bytes() == done.stdout
+
+
+def test_a_file_is_sent_straight_to_the_object_store_and_only_once(client: Client, archive: Path) -> None:
+    sent: list[int] = []
+    upload = client.uploads.send(archive, on_bytes=lambda done, _: sent.append(done))
+    assert (upload.complete, sent[-1]) == (True, archive.stat().st_size)
+
+    sent.clear()
+    assert client.uploads.send(archive, on_bytes=lambda done, _: sent.append(done)).id == upload.id
+    assert sent == []
+    assert client.datasets.create("sent", upload.id).wait().state is JobState.SUCCEEDED
 
 
 def test_an_invalid_archive_fails_with_its_reason(client: Client, tmp_path: Path) -> None:
@@ -117,7 +128,7 @@ def test_an_invalid_archive_fails_with_its_reason(client: Client, tmp_path: Path
     broken.write_bytes(b"this is not an archive")
 
     with pytest.raises(JobUnsuccessful) as failure:
-        client.wait(client.upload_dataset("broken", broken).id)
+        client.jobs.wait(client.datasets.upload("broken", broken).id)
 
     job = failure.value.job
     assert (job.state, job.error and job.error.code) == (JobState.FAILED, "bad_archive")

@@ -5,7 +5,7 @@ from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
 from contract.choices import Choice
 from contract.datasets import Counts, DatasetManifest, DatasetWarning, Rejected, Shard, Split, SplitSpec, Thumbnail
-from contract.image_index import ImageDetails, ImagePage, ImageRecord
+from contract.image_index import HeldImage, ImageDetails, ImageHolding, ImagePage, ImageRecord
 from contract.images import ImageRequest, ImageSpec, Preprocessing
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import LayoutSpec
@@ -53,6 +53,7 @@ DATASET_MANIFEST = DatasetManifest(
     decisions=(CHOICE,),
     data_sha256="9" * 64,
 )
+HELD_IMAGE = HeldImage(dataset="pets@1", **dict(IMAGE_RECORD))
 IMAGE_REQUEST = ImageRequest(size=(32, 32), mode="RGB")
 DATASET_REFERENCE = Reference(name="pets", version=1)
 
@@ -86,6 +87,17 @@ EXAMPLES: tuple[Frozen, ...] = (
         versions=("pets@1",),
         models=("pet-cnn@1",),
         jobs=(JOB_ID,),
+    ),
+    HELD_IMAGE,
+    ImageHolding(
+        sha256=IMAGE_RECORD.sha256,
+        occurrences=(HELD_IMAGE,),
+        versions=("pets@1",),
+        models=("pet-cnn@1",),
+        predictions=(JOB_ID,),
+        evaluations=(JOB_ID,),
+        erasing=JOB_ID,
+        not_searched=("birds@1",),
     ),
     IMAGE,
     IMAGE_REQUEST,

@@ -4,15 +4,28 @@ from contract.base import Frozen
 from contract.datasets import Split
 from contract.division import Division, PartDone
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
+from contract.kinds.erase import (
+    ChangedFeatures,
+    ChangedFile,
+    ChangedVersion,
+    ErasedVersion,
+    EraseRequest,
+    EraseResult,
+    EraseSpec,
+    Erasure,
+    Searched,
+)
 from contract.kinds.index import IndexRequest, IndexResult, IndexSpec
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
+from contract.kinds.purge import Purged, PurgeRequest, PurgeResult, PurgeSpec
 from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
 from contract.predictions import ImageResult
 from contract.references import Reference, UploadSource
-from tests.examples.base import JOB_ID, LABELS, ROWS_FILE, UPLOAD_ID, WHEN
+from contract.training import FeatureFile
+from tests.examples.base import IMAGES_FILE, JOB_ID, LABELS, LABELS_FILE, ROWS_FILE, UPLOAD_ID, WHEN
 from tests.examples.datasets import DATASET_MANIFEST, DATASET_REFERENCE, IMAGE, IMAGE_REQUEST, PREPROCESSING
 from tests.examples.evaluation import OUTPUT_INFO
 from tests.examples.models import METRICS, MODEL_MANIFEST
@@ -27,8 +40,40 @@ PREDICT_SPEC = PredictSpec(
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
 IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
 INDEX_SPEC = IndexSpec(dataset="pets@1")
+PURGE_SPEC = PurgeSpec(project="lab")
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
+ERASE_SPEC = EraseSpec(sha256="f" * 64)
+ERASE_REQUEST = EraseRequest(kind=JobKind.ERASE, spec=ERASE_SPEC)
+CHANGED_VERSION = ChangedVersion(
+    dataset="pets@1", before=IMAGES_FILE, manifest=DATASET_MANIFEST, images=1, splits=(Split.TRAIN,)
+)
+CHANGED_FILE = ChangedFile(owner=UPLOAD_ID, before=ROWS_FILE, after=IMAGES_FILE, rows=1)
+CHANGED_FEATURES = ChangedFeatures(
+    dataset="pets", before=FeatureFile(key="0" * 32, file=IMAGES_FILE), after=LABELS_FILE
+)
+SEARCHED = Searched(versions=("pets@1",), uploads=(UPLOAD_ID,), outputs=(JOB_ID,), features=(IMAGES_FILE,))
+ERASURE = Erasure(
+    versions=(CHANGED_VERSION,),
+    uploads=(CHANGED_FILE,),
+    outputs=(CHANGED_FILE,),
+    features=(CHANGED_FEATURES,),
+    searched=SEARCHED,
+    not_searched=("birds@1",),
+    kept_originals=("s3://photos/cat/1.jpg",),
+    rewritten_bytes=1000,
+)
+ERASE_RESULT = EraseResult(
+    sha256="f" * 64,
+    versions=(ErasedVersion(dataset="pets@1", images=1),),
+    archives=1,
+    outputs=(JOB_ID,),
+    features=1,
+    models=("pet-cnn@1",),
+    rewritten_bytes=1000,
+    kept_originals=("s3://photos/cat/1.jpg",),
+    not_searched=("birds@1",),
+)
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)
 TRAIN_RESULT = TrainResult.of(Reference(name="pet-cnn", version=1), MODEL_MANIFEST)
@@ -57,9 +102,22 @@ EXAMPLES: tuple[Frozen, ...] = (
     JobOptions(priority=-5, deadline_s=60),
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
+    PURGE_SPEC,
+    PurgeRequest(kind="purge", spec=PURGE_SPEC),
+    Purged(project="lab"),
+    PurgeResult(project="lab"),
     INDEX_SPEC,
     IndexRequest(kind=JobKind.INDEX, spec=INDEX_SPEC),
     IndexResult(dataset="pets@1", indexed=5, missing=1),
+    ERASE_SPEC,
+    ERASE_REQUEST,
+    CHANGED_VERSION,
+    CHANGED_FILE,
+    CHANGED_FEATURES,
+    SEARCHED,
+    ERASURE,
+    ERASE_RESULT.versions[0],
+    ERASE_RESULT,
     VET_SPEC,
     VET_REQUEST,
     VetResult(model="pet-vit@1", status="rejected"),

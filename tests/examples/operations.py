@@ -15,9 +15,17 @@ from contract.pools import (
     ReplicaCounts,
     ScalingPolicy,
 )
-from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage, Quotas
+from contract.projects import (
+    NewProjectRequest,
+    Project,
+    ProjectChange,
+    ProjectPage,
+    Quotas,
+    Retention,
+    VersionRetention,
+)
 from contract.supervision import ComponentReport, State
-from contract.usage import Usage, UsageBy, UsageLine
+from contract.usage import ProjectStorage, StorageCategory, StorageUsage, Stored, Usage, UsageBy, UsageLine
 from tests.examples.base import COUNTED, WHEN
 
 POLICY = ScalingPolicy(min=0, max=8, idle_s=60, backlog_per_replica=4)
@@ -33,8 +41,13 @@ AUDIT_ENTRY = AuditEntry(
     detail="version 1",
     request_id="0123456789abcdef",
 )
+STORED = Stored(objects=2, bytes=1_048_576)
+PROJECT_STORAGE = ProjectStorage(project="lab", categories={StorageCategory.UPLOADS: STORED}, **dict(STORED))
+RETENTION = Retention(jobs_days=90, versions=VersionRetention(days=30, keep_last=3))
 QUOTAS = Quotas(stored_bytes=10**12, live_jobs=20, requests_per_minute=600)
-PROJECT = Project(name="lab", description="What the lab has", weight=2, quotas=QUOTAS, created_at=WHEN)
+PROJECT = Project(
+    name="lab", description="What the lab has", weight=2, quotas=QUOTAS, retention=RETENTION, created_at=WHEN
+)
 
 EXAMPLES: tuple[Frozen, ...] = (
     # one scope, because a set of several has no order
@@ -44,8 +57,10 @@ EXAMPLES: tuple[Frozen, ...] = (
     PROJECT,
     ProjectPage(items=(PROJECT,), next=None),
     NewProjectRequest(name="lab", description="What the lab has"),
+    VersionRetention(days=30, keep_last=3),
+    RETENTION,
     QUOTAS,
-    ProjectChange(description="What the lab has", weight=2, quotas=QUOTAS),
+    ProjectChange(description="What the lab has", weight=2, quotas=QUOTAS, retention=RETENTION),
     AUDIT_ENTRY,
     AuditPage(items=(AUDIT_ENTRY,), next="1"),
     POLICY,
@@ -64,6 +79,9 @@ EXAMPLES: tuple[Frozen, ...] = (
     ),
     PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
     ComponentReport(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
+    STORED,
+    PROJECT_STORAGE,
+    StorageUsage(measured_at=WHEN, categories=PROJECT_STORAGE.categories, projects=(PROJECT_STORAGE,), **dict(STORED)),
     USAGE_LINE,
     Usage(since=WHEN.date(), until=WHEN.date(), by=UsageBy.DAY, items=(USAGE_LINE,)),
 )

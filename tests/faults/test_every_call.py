@@ -1,5 +1,6 @@
 """Each external call of a job fails once, in every way; the job has the same result as without failure."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,12 @@ from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.jobs import Job, JobKind, JobRequest, JobState
+from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.kinds.predict import PredictRequest
 from contract.kinds.preprocess import PreprocessRequest
 from contract.kinds.train import TrainRequest
 from services.inference.batch.predict import predict
+from services.preprocess.erasing import erase
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
 from services.trainer import worker
@@ -59,6 +62,13 @@ def prediction(world: World, folder: Path) -> JobRequest:
     return PredictRequest.model_validate({"kind": JobKind.PREDICT, "spec": spec})
 
 
+def erasing(world: World, folder: Path) -> JobRequest:
+    """An image that is in a version and in its archive."""
+    world.run(preprocessing(world, folder), preprocess, folder)
+    sha256 = hashlib.sha256(class_folders(count=3)["cat/001.png"]).hexdigest()
+    return EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256))
+
+
 def checkpoints(world: World, folder: Path) -> JobRequest:
     spec = {"dataset": "resumes", "source": {"upload": "none"}}
     return PreprocessRequest.model_validate({"kind": JobKind.PREPROCESS, "spec": spec})
@@ -82,6 +92,7 @@ def _exports_are_cached() -> Iterator[None]:
     ("prepare", "handler", "how"),
     [
         *((preprocessing, preprocess, how) for how in How),
+        *((erasing, erase, how) for how in How),
         *((training, train, how) for how in (How.REPLY_LOST, How.DIED)),
         *((prediction, predict, how) for how in How),
         *((checkpoints, behaviours.behave, how) for how in How),
@@ -118,6 +129,7 @@ def _state(world: World, job: Job) -> dict[str, Any]:
     return {
         "result": _without_measurements(job.result),
         "datasets": [dataset.versions for dataset in world.stores.of(DEFAULT_PROJECT).datasets.list(10).items],
+        "erased": [index.sha256 for index in world.stores.of(DEFAULT_PROJECT).holdings.versions().values() if index],
         "models": [model.versions for model in world.stores.of(DEFAULT_PROJECT).models.list(10).items],
         "epochs": world.epochs(job),
         "attempts": sum(len(objects.prefixes(Bucket.JOBS, folder)) for folder in folders),

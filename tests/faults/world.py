@@ -36,7 +36,7 @@ class World:
         job = self.stores.of(DEFAULT_PROJECT).jobs.create(request)
         while not job.state.terminal:
             with self.injector.arm():
-                self._attempt(request.kind, handler, folder)
+                self.attempt(request.kind, handler, folder)
             self.clock.tick(LEASE_S)
             Reconciler(self.stores.database).repair()
             job = self.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
@@ -47,7 +47,7 @@ class World:
         events = self.stores.of(DEFAULT_PROJECT).events.after(job.id, 0)
         return [event.data["epoch"] for event in events if event.kind == EventKind.METRICS]
 
-    def _attempt(self, kind: JobKind, handler: Handler, folder: Path) -> None:
+    def attempt(self, kind: JobKind, handler: Handler, folder: Path) -> None:
         worker_end, attempt_end = Pipe()
         with worker_end, attempt_end, tempfile.TemporaryDirectory(dir=folder) as scratch:
             try:

@@ -11,9 +11,8 @@ SCHEMA = text(
     "JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
     "UNION ALL SELECT version_num FROM alembic_version"
 )
-TABLES = text(
-    "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'projects')"
-)
+TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+DEFAULT = text("INSERT INTO projects (name, description, created_at) VALUES ('default', '', now())")
 
 
 def wipe(database: Database) -> None:
@@ -37,8 +36,7 @@ class MigratedTables:
             if intact:
                 names = ", ".join(connection.execute(TABLES).scalars())
                 connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-                connection.execute(text("DELETE FROM projects WHERE name <> 'default'"))
-                connection.execute(text("UPDATE projects SET description = '', weight = 1, quotas = NULL"))
+                connection.execute(DEFAULT)
         if not intact:
             wipe(database)
             migrate(database)

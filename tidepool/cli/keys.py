@@ -1,98 +1,93 @@
-"""`tidepool keys`: list, create and revoke API keys."""
+"""`tidepool keys`"""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, NoReturn
-from urllib.parse import quote
+from typing import Annotated
 
 import typer
 
-from contract.access import Role, Scope
-from tidepool.stack.home import Home
-
-if TYPE_CHECKING:
-    from tidepool.client import Client
-
-# ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
+from contract.access import ApiKey, Role, Scope
+from tidepool.cli.connection import Project, connected
+from tidepool.cli.exits import ExitCode, WrongUsage
+from tidepool.cli.output import Json, moment, note, print_json, print_table, say
+from tidepool.cli.root import command, group
 
 MOST_DAYS = 3652  # ten years
-COLUMNS = ("id", "name", "access", "created", "expires", "last used")
 
-keys = typer.Typer(help="List, create and revoke API keys.", no_args_is_help=True)
+keys = group("keys", "List, create and revoke API keys.")
+
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tidepool keys ls` shows it.")]
 
 
-@keys.command()
-def ls(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the keys, without their secrets."""
-    with _client() as client:
-        api_keys = client.keys()
+@command("ls", "tidepool keys ls", group=keys)
+def ls(project: Project = None, as_json: Json = False) -> None:
+    """List the keys of the project, without their secrets."""
+    with connected(project) as client:
+        rows = list(client.keys.list())
     if as_json:
-        import json
-
-        print(json.dumps([key.model_dump(mode="json") for key in api_keys], indent=2))
+        print_json(rows)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        table.add_column(name)
-    for key in api_keys:
-        access = key.role or ", ".join(key.scopes)
-        table.add_row(key.id, key.name, access, _time(key.created_at), _time(key.expires_at), _time(key.last_used_at))
-    Console().print(table, highlight=False)
+    columns = ("id", "name", "access", "created", "expires", "last used")
+    times = [
+        (moment(key.created_at), moment(key.expires_at, "never"), moment(key.last_used_at, "never")) for key in rows
+    ]
+    print_table(columns, ((key.id, key.name, access_of(key), *at) for key, at in zip(rows, times, strict=True)))
 
 
-@keys.command()
+@command("show", "tidepool keys show 0123abcd", group=keys)
+def show(key_id: KeyId, project: Project = None, as_json: Json = False) -> None:
+    """Show a key, without its secret."""
+    with connected(project) as client:
+        key = next((key for key in client.keys.list() if key.id == key_id), None)
+    if key is None:
+        note(f"There is no key {key_id}. `tidepool keys ls` lists the keys.")
+        raise typer.Exit(ExitCode.REFUSED)
+    if as_json:
+        print_json(key)
+        return
+    say(f"{key.name}, key {key.id} of the project {key.project}")
+    say(f"  may: {', '.join(key.scopes)}{f' (the role {key.role})' if key.role else ''}")
+    say(f"  created {moment(key.created_at)}, expires {moment(key.expires_at, 'never')}")
+    say(f"  last used {moment(key.last_used_at, 'never')}")
+
+
+@command(
+    "create",
+    "tidepool keys create laptop --role member",
+    "tidepool keys create app --scope predict --days 90",
+    group=keys,
+)
 def create(
-    name: Annotated[str, typer.Argument(help="A name that says who uses the key.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that says who uses the key.")],
     role: Annotated[Role | None, typer.Option(help="Named set of scopes.")] = None,
     scope: Annotated[list[Scope] | None, typer.Option(help="One scope, in place of a role. Can be repeated.")] = None,
     days: Annotated[
-        float | None, typer.Option(help="Days until the key expires; never by default.", min=0.001, max=MOST_DAYS)
+        float | None,
+        typer.Option(metavar="NUMBER", help="Days until the key expires; never by default.", min=0.001, max=MOST_DAYS),
     ] = None,
+    project: Project = None,
+    as_json: Json = False,
 ) -> None:
     """Create a key and print its secret, which is shown only now."""
-    access = role or tuple(scope or ())
     if (role is None) is not bool(scope):
-        _fail("Give a role, `--role viewer`, or scopes, `--scope read --scope predict`.")
+        raise WrongUsage("Give a role, `--role viewer`, or scopes, `--scope read --scope predict`.")
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    with _client() as client:
-        key = client.create_key(name, access, expires_at=expires_at)
-    until = "" if key.expires_at is None else f", which expires {_time(key.expires_at)}"
-    print(f"Created the key {key.id}{until}; its secret is shown only now.", file=sys.stderr)
+    with connected(project) as client:
+        key = client.keys.create(name, role=role, scopes=scope or (), expires_at=expires_at)
+    if as_json:
+        print_json(key)
+        return
+    until = "" if key.expires_at is None else f", which expires {moment(key.expires_at)}"
+    note(f"Created the key {key.id}{until}; its secret is shown only now.")
     print(key.secret)
 
 
-@keys.command()
-def rm(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tidepool keys ls` shows it.")],
-) -> None:
+@command("rm", "tidepool keys rm 0123abcd", group=keys)
+def rm(key_id: KeyId, project: Project = None) -> None:
     """Revoke a key; requests with it fail within a second."""
-    with _client() as client:
-        client.revoke_key(quote(key_id, safe=""))
-    print(f"Revoked the key {key_id}.")
+    with connected(project) as client:
+        client.keys.delete(key_id)
+    note(f"Revoked the key {key_id}.")
 
 
-def _time(moment: datetime | None) -> str:
-    return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
-
-
-@contextmanager
-def _client() -> "Iterator[Client]":
-    """Connect to the deployment; ends the command with a message if a request fails."""
-    from tidepool.cli.connection import connect
-    from tidepool.errors import UserFacingError
-
-    try:
-        with connect(Home.from_environment()) as client:
-            yield client
-    except UserFacingError as error:
-        _fail(error)
-
-
-def _fail(message: object) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise typer.Exit(1)
+def access_of(key: ApiKey) -> str:
+    return key.role or ", ".join(key.scopes)

@@ -57,12 +57,14 @@ class ProgressDisplay:
     @contextmanager
     def _lines(self, title: str) -> Iterator[Update]:
         started = printed_at = time.monotonic()
+        printed = ""
 
         def update(fraction: float, message: str) -> None:
-            nonlocal printed_at
-            if time.monotonic() - printed_at >= LINE_INTERVAL_S:
-                printed_at = time.monotonic()
-                self._console.print(f"{title}: {fraction:.0%} {message}", highlight=False, markup=False, soft_wrap=True)
+            nonlocal printed, printed_at
+            line = f"{title}: {fraction:.0%} {message}"
+            if line != printed and time.monotonic() - printed_at >= LINE_INTERVAL_S:
+                printed, printed_at = line, time.monotonic()
+                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
         yield update
         self._console.print(f"{title}: done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)

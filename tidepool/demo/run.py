@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from contract.supervision import ComponentReport, State
-from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.summary import print_summary
 from tidepool.demo.workflow import Step, run_workflow
-from tidepool.errors import ApiError, JobUnsuccessful, StackFailed, UserFacingError
+from tidepool.errors import StackFailed, UserFacingError
 from tidepool.stack.blueprint import draw_plan
 from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
@@ -26,6 +25,7 @@ from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 from tidepool.stack.stack import TAIL, Stack
 from tidepool.stack.status import status_of
+from tidepool_client import Client, ClientError, JobUnsuccessful, Unreachable
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 # The archives, and the fields of their training jobs: the classic small network, then whatever the data decide.
@@ -55,7 +55,7 @@ def run_demo(console: Console, *, archives: Mapping[Path, Mapping[str, Any]], fo
             with Client(plan.url, admin_key(home), verify=plan.trust()) as client:
                 for archive, recipe in archives.items():
                     _run(console, client, archive, recipe)
-    except UserFacingError as error:
+    except (UserFacingError, ClientError) as error:
         _explain(console, home, error)
         return False
     except (KeyboardInterrupt, SystemExit):
@@ -102,18 +102,18 @@ def _readiness(reports: Sequence[ComponentReport]) -> tuple[float, str]:
     return (len(desired) - len(waiting)) / max(1, len(desired)), ", ".join(waiting)
 
 
-def _explain(console: Console, home: Home, error: UserFacingError) -> None:
+def _explain(console: Console, home: Home, error: Exception) -> None:
     log = error.log if isinstance(error, StackFailed) else last_lines(home.log(_failed_component(error)), TAIL)
     console.print(log, style="dim", markup=False, highlight=False, soft_wrap=True)
     console.print(f"All logs: {home.logs}", highlight=False, soft_wrap=True)
     console.print(f"[bold red]The demo failed.[/] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
-def _failed_component(error: UserFacingError) -> str:
+def _failed_component(error: Exception) -> str:
     """Return the component whose log most likely shows the cause."""
     if isinstance(error, JobUnsuccessful):
         return error.job.kind.pool
-    if isinstance(error, ApiError) and error.request_id is None:
+    if isinstance(error, Unreachable):
         return "supervisor"
     return "gateway"
 

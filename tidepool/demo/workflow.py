@@ -13,10 +13,10 @@ from contract.jobs import Job
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
 from contract.references import Reference
-from tidepool.client import Client
 from tidepool.demo.images import SampleImage, sample_images
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.errors import UserFacingError
+from tidepool_client import Client
 
 SINGLES = 10
 BATCH = 500
@@ -75,19 +75,19 @@ def run_workflow(client: Client, archive: Path, *, recipe: Mapping[str, Any], di
     preprocessed = PreprocessResult.model_validate(_upload_and_preprocess(client, name, archive, display).result)
     with display.step(Step.TRAIN) as update:
         job = client.train(dataset=preprocessed.dataset, model=name, **recipe)
-        job = client.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))
+        job = client.jobs.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))
     trained = TrainResult.model_validate(job.result)
     version = _version(trained.model)
     with display.step(Step.ALIAS):
-        client.set_alias(name, ALIAS, version)
-    dataset = client.dataset(name, _version(preprocessed.dataset))
+        client.models.set_alias(name, ALIAS, version)
+    dataset = client.datasets.version(preprocessed.dataset)
     rejected = frozenset(file.file for file in dataset.rejected_files)
     images = sample_images(archive, SINGLES + BATCH, exclude=rejected)
     singles = _predict_one_by_one(client, name, images[:SINGLES], display)
     batch = _predict_batch(client, name, images[SINGLES:] or images, display)
     return DemoResult(
         dataset=dataset,
-        model=client.model(name, version),
+        model=client.models.version(f"{name}@{version}"),
         trained=trained,
         singles=singles,
         batch=batch,
@@ -96,11 +96,11 @@ def run_workflow(client: Client, archive: Path, *, recipe: Mapping[str, Any], di
 
 def _upload_and_preprocess(client: Client, name: str, archive: Path, display: ProgressDisplay) -> Job:
     with display.step(Step.UPLOAD) as update:
-        job = client.upload_dataset(
+        job = client.datasets.upload(
             name, archive, on_bytes=lambda sent, size: update(sent / max(1, size), f"{sent >> 10} of {size >> 10} KiB")
         )
     with display.step(Step.PREPROCESS) as update:
-        return client.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))
+        return client.jobs.wait(job.id, lambda job: update(job.progress.fraction, _activity(job)))
 
 
 def _predict_one_by_one(
@@ -110,7 +110,7 @@ def _predict_one_by_one(
     with display.step(Step.SINGLES) as update:
         for image in images:
             started = time.monotonic()
-            best = client.predict(model, image.content, alias=ALIAS).predictions[0]
+            best = client.predict(f"{model}@{ALIAS}", image.content).predictions[0]
             milliseconds = (time.monotonic() - started) * 1000
             predictions.append(SamplePrediction(image.name, image.label, best.label, best.score, milliseconds))
             update(len(predictions) / len(images), image.name)
@@ -120,7 +120,7 @@ def _predict_one_by_one(
 def _predict_batch(client: Client, model: str, images: Sequence[SampleImage], display: ProgressDisplay) -> BatchResult:
     with display.step(Step.BATCH):
         started = time.monotonic()
-        results = client.predict_many(model, [image.content for image in images], alias=ALIAS)
+        results = client.models.predict_many(f"{model}@{ALIAS}", [image.content for image in images])
         seconds = time.monotonic() - started
     correct = 0
     for image, result in zip(images, results, strict=True):

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1/audit", tags=["keys"])
 @router.get("", dependencies=MAY_MANAGE, responses=documented())
 def list_entries(
     stores: StoresDep,
-    actor: Annotated[str | None, Query(max_length=8, description="The id of a key.")] = None,
+    actor: Annotated[str | None, Query(max_length=16, description="The id of a key, or `retention`.")] = None,
     action: AuditAction | None = None,
     subject: Annotated[
         str | None, Query(max_length=255, description="Such as `models/pet-cnn`, with all of its versions and aliases.")

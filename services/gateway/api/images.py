@@ -21,8 +21,8 @@ from services.gateway.images.library import Library
 router = APIRouter(prefix="/v1/datasets/{name}/versions/{version}/images", tags=["data"])
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
-# The version's number is in the path and versions do not change, so the answer never does; it needs a key.
-_IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+# An answer never changes, but it ends when the image is erased, so copies are asked for again after an hour.
+_CACHED = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 Result = TypeVar("Result")
 
@@ -87,9 +87,10 @@ async def get_thumbnail(
     """A JPEG of the prepared image, at most 256 pixels a side."""
     etag = f'"{sha256}-{version}"'
     if etag in if_none_match:
-        return Response(status_code=304, headers=_IMMUTABLE | {"ETag": etag})
+        await reader.read(Library.require, version, sha256)
+        return Response(status_code=304, headers=_CACHED | {"ETag": etag})
     file = await reader.read(Library.thumbnail, version, sha256)
-    return Response(file, headers=_IMMUTABLE | {"ETag": etag}, media_type="image/jpeg")
+    return Response(file, headers=_CACHED | {"ETag": etag}, media_type="image/jpeg")
 
 
 @router.get("/{sha256}/original", dependencies=MAY_READ, response_class=Response, responses=_files(*MEDIA_TYPES))
@@ -99,7 +100,8 @@ async def get_original(
     """The image's bytes as they were uploaded."""
     etag = f'"{sha256}"'
     if etag in if_none_match:
-        return Response(status_code=304, headers=_IMMUTABLE | {"ETag": etag})
+        await reader.read(Library.require, version, sha256)
+        return Response(status_code=304, headers=_CACHED | {"ETag": etag})
     path, file = await reader.read(Library.original, version, sha256)
     name = quote(PurePosixPath(path).name, safe="")
     headers = {
@@ -107,4 +109,4 @@ async def get_original(
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return Response(file, headers=_IMMUTABLE | headers, media_type=media_type_of(file))
+    return Response(file, headers=_CACHED | headers, media_type=media_type_of(file))

@@ -99,6 +99,18 @@ async def get_job(
     return await watches.read(stores.jobs.get, job_id)
 
 
+@router.delete("/{job_id}", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))
+def delete_job(job_id: JobId, stores: StoresDep) -> None:
+    """Delete a job that has ended and whose version, if it made one, was deleted; with its output and events."""
+    stores.jobs.delete(job_id)
+
+
+@router.delete("/{job_id}/output", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))
+def delete_output(job_id: JobId, stores: StoresDep) -> None:
+    """Delete the file of a batch prediction or evaluation, and keep the job with its result."""
+    stores.jobs.delete_output(job_id)
+
+
 @router.post("/{job_id}/cancel", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409, 413, 415))
 def cancel_job(job_id: JobId, stores: StoresDep, request: CancelRequest | None = None) -> Job:
     """Cancel a job: at once while it waits, within seconds while it runs."""

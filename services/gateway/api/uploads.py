@@ -16,6 +16,8 @@ from services.storage.catalog.uploads import new_upload_id, require_announced_si
 
 router = APIRouter(prefix="/v1/uploads", tags=["data"])
 
+UploadPath = Annotated[str, Path(max_length=64)]
+
 
 class NewUploadRequest(Frozen):
     filename: Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -42,8 +44,14 @@ def announce(request: NewUploadRequest, backends: BackendsDep, stores: StoresDep
     return NewUpload(**upload.model_dump(), url=url)
 
 
+@router.delete("/{upload_id}", status_code=204, dependencies=MAY_WRITE, responses=documented(404, 409))
+def delete_upload(upload_id: UploadPath, stores: StoresDep) -> None:
+    """Delete an upload that no job and no version needs; one of a version goes with the version."""
+    stores.uploads.delete(upload_id)
+
+
 @router.post("/{upload_id}/complete", status_code=201, dependencies=MAY_WRITE, responses=documented(404, 409))
-def complete(upload_id: Annotated[str, Path(max_length=64)], backends: BackendsDep, stores: StoresDep) -> Upload:
+def complete(upload_id: UploadPath, backends: BackendsDep, stores: StoresDep) -> Upload:
     """Check the uploaded file against its announcement; after that a job can use it."""
     upload, objects = stores.uploads.get(upload_id), backends.stores.objects
     key = upload_key(upload_id, stores.project)

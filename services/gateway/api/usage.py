@@ -1,4 +1,4 @@
-"""/v1/usage: the replica-seconds that were used."""
+"""/v1/usage: the replica-seconds that were used, and the bytes that are stored."""
 
 import re
 from datetime import date
@@ -7,9 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 
+from contract.access import Scope
 from contract.errors import Invalid
-from contract.usage import Usage, UsageBy
+from contract.usage import StorageUsage, Usage, UsageBy
 from services.gateway.dependencies import MAY_READ, BackendsDep, CallerDep, Limit
+from services.gateway.edge.access import require
 from services.gateway.edge.problems import documented
 
 router = APIRouter(prefix="/v1/usage", tags=["pools"])
@@ -48,3 +50,16 @@ def get_usage(
     if not 0 <= (until - since).days < MAX_DAYS:
         raise Invalid(f"since ({since}) to until ({until}) must be 1 to {MAX_DAYS} days; change one of them")
     return backends.stores.ledger.sums(caller.project, since, until, by, limit)
+
+
+@router.get("/storage", dependencies=MAY_READ, responses=documented())
+def get_storage(
+    backends: BackendsDep,
+    caller: CallerDep,
+    every: Annotated[bool, Query(alias="all", description="All projects; needs the scope `admin`.")] = False,
+) -> StorageUsage:
+    """Objects and bytes of the project in the object store, by category, as of the last listing."""
+    if not every:
+        return backends.stores.storage.of(caller.project)
+    require(caller, Scope.ADMIN)
+    return backends.stores.storage.all()

@@ -12,6 +12,7 @@ from contract.errors import Forbidden, TidepoolError, Unauthenticated
 from contract.projects import Project, Quotas
 from services.gateway.edge.guesses import Guesses
 from services.gateway.edge.ttl_cache import TtlCache
+from services.storage.access.sessions import PREFIX as SESSION_PREFIX
 
 LOOKUPS_AT_ONCE = 4  # in threads of their own: those of the endpoints stay free
 PROJECT_HEADER = "Tidepool-Project"
@@ -20,19 +21,22 @@ MAX_NOTED = 10_000
 
 
 class Access:
-    """Finds the caller of a request by its `Authorization` header; keys are cached by their secrets for a second."""
+    """Finds the caller of a request by its `Authorization` header or browser session; both are cached for a second."""
 
     def __init__(
         self,
         find_caller: Callable[[str], Caller],
         note_use: Callable[[str], None],
         find_project: Callable[[str], Project],
+        find_session: Callable[[str], Caller],
     ) -> None:
         """`find_caller` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
 
         `note_use` gets the id of a key that is in use, at most once a minute. `find_project` raises NotFound.
+        `find_session` is to the tokens of sessions what `find_caller` is to secrets.
         """
         self._find_caller = find_caller
+        self._find_session = find_session
         self._uses = Uses(note_use)
         self._callers: TtlCache[str, Caller] = TtlCache(self._find, CapacityLimiter(LOOKUPS_AT_ONCE))
         self._guesses = Guesses()
@@ -44,13 +48,15 @@ class Access:
         scope: Scope | None = None,
         project: str | None = None,
         address: str = "",
+        session: str = "",
     ) -> Caller:
         """Return the caller, in the project of its key, or in `project` if its key is of an instance's admin.
 
-        Raises Unauthenticated, Forbidden if the key lacks the scope or may not name the project, NotFound, and
-        TooManyRequests if too many unknown keys came from the client's `address`.
+        `session` is the token of a browser session, for a request without the header. Raises Unauthenticated,
+        Forbidden if the key lacks the scope or may not name the project, NotFound, and TooManyRequests if too many
+        unknown keys came from the client's `address`.
         """
-        secret = _secret(header)
+        secret = _secret(header) or session
         if not secret:
             raise Unauthenticated("send an API key: Authorization: Bearer <key>")
         caller = self._callers.peek(secret) or await self._look_up(secret, address)
@@ -63,12 +69,12 @@ class Access:
         caller = self._callers.peek(_secret(header))
         return caller if caller is not None and caller.allows(scope) else None
 
-    async def recheck(self, header: bytes | str | None) -> None:
+    async def recheck(self, header: bytes | str | None, session: str = "") -> None:
         """Raise Unauthenticated if the key of a request in progress has ended.
 
         Reads the database; concurrent requests with the key share one read.
         """
-        await self._callers.read_again(_secret(header))
+        await self._callers.read_again(_secret(header) or session)
 
     def forget(self) -> None:
         """Drop all cached keys and projects; call it after one was revoked, deleted or changed."""
@@ -104,7 +110,8 @@ class Access:
         return Caller(caller.key, named.name, named.quotas if named.quotas != Quotas() else None)
 
     def _find(self, secret: str) -> Caller:
-        caller = self._find_caller(secret)
+        find = self._find_session if secret.startswith(SESSION_PREFIX) else self._find_caller
+        caller = find(secret)
         self._uses.note(caller.key_id)
         return caller
 
@@ -139,7 +146,11 @@ def require(caller: Caller, scope: Scope) -> None:
 
 
 def _secret(header: bytes | str | None) -> str:
-    """Return the token of a `Bearer` header, "" for any other; the scheme's case does not matter."""
+    """Return the key of a `Bearer` header, "" for any other; the scheme's case does not matter.
+
+    A session's token is no key: it only counts in its cookie.
+    """
     text = header.decode("latin-1") if isinstance(header, bytes) else header or ""
     scheme, _, secret = text.partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" else ""
+    secret = secret.strip()
+    return secret if scheme.lower() == "bearer" and not secret.startswith(SESSION_PREFIX) else ""

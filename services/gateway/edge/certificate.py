@@ -6,10 +6,8 @@ import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client import Gauge
@@ -18,7 +16,6 @@ log = structlog.get_logger()
 
 CERT, KEY = "TIDEPOOL_TLS_CERT", "TIDEPOOL_TLS_KEY"
 RENEW_S = 10.0  # between two looks at the files
-HANDSHAKE_S = 10.0  # for a client to finish the TLS handshake
 EXPIRES = Gauge("tidepool_certificate_expires_seconds", "When the certificate of the gateway expires, in Unix time.")
 
 
@@ -75,18 +72,6 @@ class Certificate:
             else:
                 stamps.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
         return tuple(stamps)
-
-
-class HandshakeLoop(uvloop.Loop):
-    """An event loop whose servers end connections that do not finish their TLS handshake within HANDSHAKE_S.
-
-    The default is a minute, uvicorn has no setting for it, and such connections do not count for other limits.
-    """
-
-    async def create_server(self, *arguments: Any, **options: Any) -> Any:
-        if options.get("ssl") is not None:
-            options["ssl_handshake_timeout"] = HANDSHAKE_S
-        return await super().create_server(*arguments, **options)
 
 
 def certificate_of(cert: Path | None, key: Path | None) -> Certificate | None:

@@ -8,7 +8,7 @@ import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from contract.errors import HeadersTooLarge, Malformed, Overloaded, RequestTimeout, TidepoolError
-from services.gateway.edge.lingering import LingeringProtocol
+from services.gateway.edge.lingering import CommonHeaders, LingeringProtocol
 from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -35,8 +35,8 @@ class BoundedProtocol(LingeringProtocol):
     What breaks one is answered with a problem, and its connection ends.
     """
 
-    def __init__(self, settings: GatewaySettings, common: bytes, **arguments: Any) -> None:
-        """`common` are the headers of every answer, encoded; `arguments` are uvicorn's."""
+    def __init__(self, settings: GatewaySettings, common: CommonHeaders, **arguments: Any) -> None:
+        """`common` returns the headers of every answer; `arguments` are uvicorn's."""
         super().__init__(common, **arguments)
         self._settings = settings
         self._error: TidepoolError | None = None  # raised in a callback of the parser

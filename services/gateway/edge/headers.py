@@ -20,9 +20,8 @@ _COMMON: tuple[RawHeader, ...] = (
 _API: RawHeader = (_POLICY, b"default-src 'none'; frame-ancestors 'none'")
 _DOCS: RawHeader = (
     _POLICY,
-    b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com; "
-    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
 _HTTPS: RawHeader = (b"strict-transport-security", b"max-age=31536000")
 _DOCS_PATH = re.compile(r"/docs(/.*)?")

@@ -11,6 +11,7 @@ from contract.errors import TidepoolError
 from services.gateway.edge.access import Access
 from services.gateway.edge.problems import problem_of
 from services.gateway.edge.request_id import named, record, request_id_of
+from services.gateway.edge.sessions import session_of
 
 log = structlog.get_logger()
 
@@ -33,8 +34,10 @@ class KeyFirst:
             return
         since = time.perf_counter()
         try:
-            header = Headers(scope=scope).get("authorization")
-            await self._access.authenticate(header, address=address_of(scope))
+            headers = Headers(scope=scope)
+            session = session_of(headers, scope["method"])
+            header = headers.get("authorization")
+            await self._access.authenticate(header, address=address_of(scope), session=session)
         except TidepoolError as error:
             await refuse(error, scope, receive, send)
             record(scope["method"], "unknown", error.status, time.perf_counter() - since)

@@ -14,6 +14,8 @@ from services.gateway.edge.request_id import named, request_id_of
 
 REFUSED = Counter("tidepool_connections_refused_total", "Connections closed for a limit or a deadline.", ["code"])
 
+CommonHeaders = Callable[[bytes | None], bytes]  # of the answer to a request with this Origin header, encoded
+
 LINGER_S = 2.0  # for the client to read its answer and to close the connection
 LINGER_BYTES = 1 << 20  # that are received and dropped meanwhile
 
@@ -25,8 +27,8 @@ class LingeringProtocol(HttpToolsProtocol):
     ends its own side, and drops what it receives, until the client closes it or LINGER_S have passed.
     """
 
-    def __init__(self, common: bytes, **arguments: Any) -> None:
-        """`common` are the headers of every answer, encoded; `arguments` are uvicorn's."""
+    def __init__(self, common: CommonHeaders, **arguments: Any) -> None:
+        """`common` returns the headers of every answer; `arguments` are uvicorn's."""
         super().__init__(**arguments)
         self._common = common
         self.in_body = False
@@ -101,7 +103,8 @@ class LingeringProtocol(HttpToolsProtocol):
         with named(request_id):
             problem: Response = answer(error.status, error.code, error.message)
         headers = (*self.server_state.default_headers, *problem.raw_headers, (b"connection", b"close"))
-        return encode_answer(error.status, headers, self._common, request_id, bytes(problem.body))
+        origin = dict(self.headers or ()).get(b"origin")  # of what has arrived of the request
+        return encode_answer(error.status, headers, self._common(origin), request_id, bytes(problem.body))
 
     def close(self) -> None:
         """End the connection after an answer."""

@@ -32,7 +32,7 @@ class FastPathProtocol(BoundedProtocol):
         **arguments: Any,
     ) -> None:
         """Shortcuts get bodies of at most `max_predict_bytes`, together within `budget`; `arguments` are uvicorn's."""
-        super().__init__(settings, answer_headers.of(None), **arguments)
+        super().__init__(settings, answer_headers.of, **arguments)
         self._max_body = settings.max_predict_bytes
         self._budget = budget
         self._shortcuts = shortcuts

@@ -48,6 +48,10 @@ class Library:
         texts = tuple(map(str, versions))
         return ImageDetails(sha256=sha256, occurrences=occurrences, versions=texts, models=models, jobs=jobs)
 
+    def require(self, reference: Reference, sha256: str) -> None:
+        """Raise NotFound unless the version has the image."""
+        self._find(reference, self._manifest(reference), sha256)
+
     def thumbnail(self, reference: Reference, sha256: str) -> bytes:
         """Return a small JPEG."""
         manifest = self._manifest(reference)

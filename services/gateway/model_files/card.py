@@ -102,6 +102,9 @@ def _limits(manifest: ModelManifest) -> Iterator[str]:
             f"- Every image is {how[manifest.preprocessing.image.resize]} to {width} × {height} pixels"
             f"{' in gray' if manifest.preprocessing.image.mode == 'L' else ''}; smaller details are lost."
         )
+    if count := manifest.trained_on_erased:
+        images = "1 image of its training was" if count == 1 else f"{count:,} images of its training were"
+        yield f"- {images} erased from the data since. The weights keep what they learned; train it again without."
     if manifest.metrics is not None:
         yield "- The numbers above hold for images like those of the dataset; try it on your own images first."
     else:
@@ -125,10 +128,9 @@ def _usage(reference: Reference, manifest: ModelManifest) -> Iterator[str]:
     path = f"/v1/models/{reference.name}/predict?version={reference.version}&top_k=3"
     yield from ["```sh", f'curl "$TIDEPOOL_URL{path}" \\', '  -H "Authorization: Bearer $TIDEPOOL_KEY" \\']
     yield from ['  -H "Content-Type: image/jpeg" --data-binary @photo.jpg', "```", "", "```python"]
-    yield from ["import os", "from pathlib import Path", "", "from tidepool.client import Client", ""]
+    yield from ["import os", "", "from tidepool_client import Client", ""]
     yield 'with Client(os.environ["TIDEPOOL_URL"], os.environ["TIDEPOOL_KEY"]) as client:'
-    yield '    image = Path("photo.jpg").read_bytes()'
-    yield f'    answer = client.predict("{reference.name}", image, version={reference.version}, top_k=3)'
+    yield f'    answer = client.predict("{reference}", "photo.jpg", top_k=3)'
     yield from ["    print(answer.predictions)", "```", ""]
     yield f"Without a server: download `/v1/models/{reference.name}/versions/{reference.version}/export`, and run"
     yield from ["`python predict.py photo.jpg` in it.", ""]

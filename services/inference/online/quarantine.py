@@ -11,6 +11,7 @@ from contract.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
 from contract.inference import Failure, Question, Target
 from contract.references import Reference
 from messaging.responder import BatchAnswers, Respond
+from services.inference.metrics import QUARANTINED, STOPPED
 from services.storage.catalog.models import Models
 from services.storage.catalog.routes import quarantined
 
@@ -65,12 +66,12 @@ class Quarantine:
             try:
                 answers = respond(target, questions)
             except DeadlineExceeded:
-                self._stopped(version)
+                self._stopped(version, target.label)
                 raise
             finally:
                 del self._running[thread]
             if any(isinstance(answer, Failure) and answer.code == DeadlineExceeded.code for answer in answers.answers):
-                self._stopped(version)
+                self._stopped(version, target.label)
             else:
                 self._stops[version] = 0
             return answers
@@ -107,9 +108,10 @@ class Quarantine:
         except (DatabaseUnavailable, NotFound):
             return self._reason if version in self._stops else None
 
-    def _stopped(self, version: Version) -> None:
+    def _stopped(self, version: Version, label: str) -> None:
+        STOPPED.labels(label, version.reference.version).inc()
         count = self._stops[version] = self._stops.get(version, 0) + 1
-        log.warning("a run was stopped", version=str(version.reference), in_a_row=count)
+        log.warning("a run was stopped", project=version.project, version=str(version.reference), in_a_row=count)
         if count >= STOPS:
             self._record(version, self._reason)
 
@@ -121,3 +123,5 @@ class Quarantine:
             log.warning("cannot record the quarantine: no database", version=str(version.reference))
         else:
             self._unrecorded.pop(version, None)
+            QUARANTINED.inc()
+            log.error("version quarantined", project=version.project, version=str(version.reference), reason=reason)

@@ -13,6 +13,7 @@ from contract.access import SCOPES_OF, ApiKey, Caller, NewApiKey, Role, Scope
 from contract.audit import AuditAction
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from services.storage.access.audit import Actor, record
+from services.storage.access.project_rows import require_project
 from services.storage.access.projects import quotas_of
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
@@ -58,8 +59,8 @@ class Keys:
     ) -> NewApiKey:
         """Create a key with scopes or a role, or store the hash of `token`; only the returned value has the secret.
 
-        Raises Invalid if `expires_at` has passed or is more than ten years away, and Conflict if `once` was used
-        before, since the secret was not stored and cannot be shown again.
+        Raises NotFound if the project is gone, Invalid if `expires_at` has passed or is more than ten years away, and
+        Conflict if `once` was used before, since the secret was not stored and cannot be shown again.
         """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
@@ -81,6 +82,7 @@ class Keys:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
+            require_project(connection, self._project, lock=True)
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
             record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)
@@ -102,14 +104,14 @@ class Keys:
             raise Unauthenticated("the API key is not valid")
         if row["expires_at"] is not None and row["expires_at"] <= self._database.now():
             raise Unauthenticated("the API key has expired; use a new one")
-        return Caller(_key_of(row), row["project"], quotas_of(row["quotas"]))
+        return Caller(key_of(row), row["project"], quotas_of(row["quotas"]))
 
     def list(self) -> tuple[ApiKey, ...]:
         """Return all keys, also expired ones, oldest first."""
         with self._database.read() as connection:
             query = select(api_keys).where(api_keys.c.project == self._project)
             rows = connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
-            return tuple(map(_key_of, rows))
+            return tuple(map(key_of, rows))
 
     def delete(self, key_id: str, caller: Caller | None = None) -> None:
         """Delete a key; raises NotFound, and Forbidden if it has scopes that the caller lacks."""
@@ -118,7 +120,7 @@ class Keys:
             row = connection.execute(delete(api_keys).where(same_key).returning(api_keys)).mappings()
             if (deleted := row.one_or_none()) is None:
                 raise NotFound("there is no such key")
-            if caller is not None and (lacking := caller.lacks(_key_of(deleted).scopes)):
+            if caller is not None and (lacking := caller.lacks(key_of(deleted).scopes)):
                 raise Forbidden(f"this key lacks the scope {lacking[0]!s} of the key to revoke; use one that has it")
             now, name = self._database.now(), deleted["name"]
             record(connection, self._actor, AuditAction.REVOKE, f"keys/{key_id}", now, name)
@@ -138,7 +140,7 @@ class Keys:
             self.create("admin", frozenset(Scope), token)
 
 
-def _key_of(row: RowMapping) -> ApiKey:
+def key_of(row: RowMapping) -> ApiKey:
     """Return a key; a role has the scopes that this release gives it."""
     scopes = row["scopes"] if row["role"] is None else sorted(SCOPES_OF[Role(row["role"])])
     return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields} | {"scopes": scopes})

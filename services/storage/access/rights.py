@@ -13,7 +13,7 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes"})
-_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects"}
+_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions"}
 _WEIGHTS = frozenset({"projects"})  # claims go by the projects' weights
 
 
@@ -26,7 +26,7 @@ class TableRights(NamedTuple):
 
 TABLES: Mapping[Service, TableRights] = {
     "gateway": TableRights(_ALL),
-    "sweep": TableRights(_ALL - {"api_keys", "projects"}),
+    "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
     "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
     "inference": TableRights(_WORKERS, reads=_WEIGHTS),

@@ -11,6 +11,7 @@ from contract.base import Frozen
 from contract.errors import BadModel, Conflict, NotFound
 from contract.references import Reference
 from services.storage.access.audit import Actor, record
+from services.storage.catalog.upload_uses import release_uploads
 from services.storage.catalog.versions import (
     BACKBONES,
     add_version,
@@ -101,7 +102,9 @@ class Backbones:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "start")
             delete_version(connection, self._project, BACKBONES, pinned)
-            record(connection, self._actor, AuditAction.DELETE, f"backbones/{pinned}", self._database.now())
+            now = self._database.now()
+            record(connection, self._actor, AuditAction.DELETE, f"backbones/{pinned}", now)
+            release_uploads(connection, self._project, row["job_id"], now, self._actor)
 
 
 def _backbone(connection: Connection, project: str, name: str) -> Backbone:

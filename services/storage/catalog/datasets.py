@@ -16,6 +16,7 @@ from contract.kinds.preprocess import PreprocessSpec
 from contract.references import Reference
 from services.storage.access.audit import Actor, record
 from services.storage.catalog.features import drop_features, find_features
+from services.storage.catalog.upload_uses import release_uploads
 from services.storage.catalog.versions import (
     DATASETS,
     add_version,
@@ -132,7 +133,9 @@ class Datasets:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "dataset")
             delete_version(connection, self._project, DATASETS, pinned)
-            record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", self._database.now())
+            now = self._database.now()
+            record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", now)
+            release_uploads(connection, self._project, row["job_id"], now, self._actor)
             if not versions_of(connection, self._project, DATASETS, pinned.name):
                 drop_features(connection, self._project, pinned.name)
 

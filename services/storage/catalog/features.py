@@ -30,6 +30,14 @@ def find_features(connection: Connection, project: str, dataset: str, key: str) 
     return None if row is None else ObjectRef.model_validate(row)
 
 
+def drop_file(connection: Connection, project: str, dataset: str, key: str) -> None:
+    """Forget the file with this key, so that the collector deletes it."""
+    table = features.c
+    of_key = (table.project == project) & (table.dataset == dataset) & (table.key == key)
+    connection.execute(delete(features).where(of_key))
+    drop_references(connection, Owner.FEATURES, owned(project, f"{dataset}/{key}"))
+
+
 def drop_features(connection: Connection, project: str, dataset: str) -> None:
     """Forget all files of a dataset, so that the collector deletes them."""
     of_dataset = (features.c.project == project) & (features.c.dataset == dataset)

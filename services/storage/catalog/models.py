@@ -1,6 +1,7 @@
 """Models: publish, read and delete their versions, and set their aliases."""
 
 import contextlib
+import re
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from contract.variants import VariantName, artifact_of
 from services.storage.access.audit import Actor, record
 from services.storage.catalog.aliases import aliases_of, point, points_at, remove
 from services.storage.catalog.routes import Route, route_of
+from services.storage.catalog.upload_uses import release_uploads
 from services.storage.catalog.versions import (
     MODELS,
     add_version,
@@ -118,6 +120,7 @@ class Models:
             require_unused(connection, self._project, str(pinned), "model", "start")
             delete_version(connection, self._project, MODELS, pinned)
             self._record(connection, AuditAction.DELETE, str(pinned))
+            release_uploads(connection, self._project, row["job_id"], self._database.now(), self._actor)
 
     def set_alias(self, model: str, alias: str, version: int) -> Alias:
         """Point an alias at one version; raises what `split_alias` raises."""
@@ -203,6 +206,20 @@ def _described(traffic: Traffic) -> str:
     shares = ", ".join(str(version) if one else f"{version}: {share} %" for version, share in traffic.versions.items())
     shadow = "" if traffic.shadow is None else f", shadow {traffic.shadow}"
     return f"{'version' if one else 'versions'} {shares}{shadow}"
+
+
+def traffic_of(detail: str) -> Traffic | None:
+    """Return the traffic in the audit trail's text of a promotion, None if it was cut off."""
+    match = re.fullmatch(r"versions? (\d+(?:: \d+ %)?(?:, \d+: \d+ %)*)(?:, shadow (\d+))?", detail)
+    if match is None:
+        return None
+    parts = (part.removesuffix(" %").partition(": ") for part in match[1].split(", "))
+    shares = {version: share or "100" for version, _, share in parts}
+    try:
+        versions = {int(version): int(share) for version, share in shares.items()}
+        return Traffic(versions=versions, shadow=int(match[2]) if match[2] else None)
+    except ValueError:
+        return None
 
 
 def _description(row: RowMapping) -> dict[str, Any]:

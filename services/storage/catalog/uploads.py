@@ -6,10 +6,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, se
 from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.audit import AuditAction
 from contract.catalog import Upload
-from contract.errors import Conflict, Invalid, NotFound
+from contract.errors import Conflict, Invalid, NotFound, Overtaken
 from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
 from services.storage.access.quotas import admit_upload, check_upload
+from services.storage.catalog.upload_uses import delete_upload, require_unneeded
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.references import Owner, add_references, drop_references
@@ -70,13 +71,23 @@ class Uploads:
             drop_references(connection, Owner.UPLOAD, upload_id)
             record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", self._database.now())
 
+    def delete(self, upload_id: str) -> None:
+        """Delete an upload; raises NotFound, or Conflict while a live job uses it or there is a version of it.
+
+        The collector deletes its object.
+        """
+        with self._database.write() as connection:
+            row = connection.execute(select(uploads.c.filename).where(self._is(upload_id)).with_for_update())
+            if (filename := row.scalar_one_or_none()) is None:
+                raise NotFound("there is no such upload")
+            require_unneeded(connection, upload_id)
+            delete_upload(connection, self._project, upload_id)
+            now = self._database.now()
+            record(connection, self._actor, AuditAction.DELETE, f"uploads/{upload_id}", now, filename)
+
     def get(self, upload_id: str) -> Upload:
         """Return an upload; raises NotFound."""
-        with self._database.read() as connection:
-            row = connection.execute(select(uploads).where(self._is(upload_id))).mappings().one_or_none()
-        if row is None:
-            raise NotFound("there is no such upload")
-        return _upload(row)
+        return _upload(self._row(upload_id))
 
     def complete(self, upload_id: str, stored: ObjectRef) -> Upload:
         """Accept the object that the client stored; raises NotFound, or Invalid if its size or hash differs."""
@@ -94,10 +105,17 @@ class Uploads:
 
     def ref(self, upload_id: str) -> ObjectRef:
         """Return the reference to the stored object; raises NotFound, or Conflict while the upload is not complete."""
-        upload = self.get(upload_id)
-        if not upload.complete or upload.sha256 is None:
+        row = self._row(upload_id)
+        if not row["complete"]:
             raise Conflict("the upload is not complete; put the file, then POST to its /complete")
-        return ObjectRef(bucket=Bucket.UPLOADS, key=self._key(upload_id), size=upload.size, sha256=upload.sha256)
+        return stored_upload(row)
+
+    def _row(self, upload_id: str) -> RowMapping:
+        with self._database.read() as connection:
+            row = connection.execute(select(uploads).where(self._is(upload_id))).mappings().one_or_none()
+        if row is None:
+            raise NotFound("there is no such upload")
+        return row
 
     def _insert(
         self, connection: Connection, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool
@@ -116,6 +134,31 @@ class Uploads:
 
     def _is(self, upload_id: str) -> ColumnElement[bool]:
         return (uploads.c.project == self._project) & (uploads.c.id == upload_id)
+
+
+def stored_upload(row: RowMapping) -> ObjectRef:
+    """Return the reference to the object of a complete upload: the rewritten one, if an image was erased from it."""
+    if row["file"] is not None:
+        return ObjectRef.model_validate(row["file"])
+    key = upload_key(row["id"], row["project"])
+    return ObjectRef(bucket=Bucket.UPLOADS, key=key, size=row["size"], sha256=row["sha256"])
+
+
+def replace_upload(connection: Connection, project: str, upload_id: str, before: ObjectRef, after: ObjectRef) -> None:
+    """Let an upload refer to another object; one that was deleted is ignored.
+
+    Raises Overtaken if it no longer refers to `before`.
+    """
+    own = (uploads.c.project == project) & (uploads.c.id == upload_id)
+    row = connection.execute(select(uploads).where(own).with_for_update()).mappings().one_or_none()
+    if row is None:
+        return
+    if stored_upload(row) != before:
+        raise Overtaken("the upload was rewritten meanwhile")
+    values = {"file": after.model_dump(mode="json"), "size": after.size, "sha256": after.sha256}
+    connection.execute(update(uploads).where(own).values(values))
+    drop_references(connection, Owner.UPLOAD, upload_id)
+    add_references(connection, Owner.UPLOAD, upload_id, after)
 
 
 def _upload(row: RowMapping) -> Upload:

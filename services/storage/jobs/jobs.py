@@ -4,25 +4,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from contract.kinds.kind import KindRequest
 from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
 from services.storage.access.quotas import admit_job, check_job
 from services.storage.catalog.names import require_own_name
+from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
 from services.storage.jobs.events import record_first_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
 from services.storage.jobs.rows import ended, fresh, job_of
+from services.storage.references import Owner, drop_references
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
+MAX_INTERNAL_ATTEMPTS = 1000
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 KEEPS_BEST = "train"  # the kind of jobs that can end early with a result
 
@@ -74,21 +78,19 @@ class Jobs:
         backbone, or a backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
-        deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
-        values = {
-            "kind": request.kind,
-            "spec": request.spec.model_dump(mode="json"),
-            "priority": request.priority,
-            "request_id": request_id,
-            "max_attempts": MAX_ATTEMPTS,
-            "deadline_at": deadline,
-        }
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            job = self._accept(connection, values | request.spec.subject._asdict(), now)
+            job = self._accept(connection, _columns(request, request_id, now), now)
+            register_uses(connection, self._project, job.id, request.spec)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
+
+    def accept_internal(self, connection: Connection, request: KindRequest, request_id: str | None) -> Job:
+        """Accept a job that the storage process runs, in the transaction of what needs it; it is tried many times."""
+        now = self._database.now()
+        values = _columns(request, request_id, now) | {"max_attempts": MAX_INTERNAL_ATTEMPTS}
+        return self._accept(connection, values, now)
 
     def require_room(self) -> None:
         """Raise Overloaded if the queue is full, QuotaExceeded if a quota of the project permits no more jobs."""
@@ -109,6 +111,7 @@ class Jobs:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
             row = _row(connection, self._project, job_id, lock=True)
+            _require_public(row)
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
             if (copy := row["retried_as"]) is not None:
@@ -116,6 +119,7 @@ class Jobs:
             copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
             job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=job.id))
+            register_uses(connection, self._project, job.id, job.parsed_spec())
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
@@ -123,12 +127,32 @@ class Jobs:
         """Return the reference to the file that a job wrote; raises NotFound, or Conflict while there is none."""
         with self._database.read() as connection:
             row = _row(connection, self._project, job_id)
-        if row["output"] is None:
-            raise Conflict(
-                f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has "
-                "succeeded has one"
-            )
-        return ObjectRef.model_validate(row["output"])
+        return ObjectRef.model_validate(_output(row))
+
+    def delete_output(self, job_id: str) -> None:
+        """Delete the file that a job wrote, and keep its result; raises NotFound, or Conflict if there is none."""
+        with self._database.write() as connection:
+            _output(_row(connection, self._project, job_id, lock=True))
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(output=None))
+            drop_references(connection, Owner.JOB_OUTPUT, job_id)
+            record(connection, self._actor, AuditAction.DELETE, f"jobs/{job_id}/output", self._database.now())
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its output and events, and with its uploads if nothing else used them.
+
+        Raises NotFound, or Conflict if the job has not ended or a version that it made exists.
+        """
+        with self._database.write() as connection:
+            row = _row(connection, self._project, job_id, lock=True)
+            if not JobState(row["state"]).terminal:
+                raise Conflict(f"the job is {row['state']}; cancel it first")
+            if (version := version_of(connection, job_id)) is not None:
+                raise Conflict(f"the job made the {version}; delete that version first")
+            now = self._database.now()
+            detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
+            record(connection, self._actor, AuditAction.DELETE, f"jobs/{job_id}", now, detail)
+            release_uploads(connection, self._project, job_id, now, self._actor, for_jobs=True)
+            forget_job(connection, job_id)
 
     def get(self, job_id: str) -> Job:
         """Return a job; raises NotFound."""
@@ -160,6 +184,7 @@ class Jobs:
             record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
             # lock, or both updates would miss a job released in between
             row = _row(connection, self._project, job_id, lock=True)
+            _require_public(row)
             if keep_best and row["kind"] != KEEPS_BEST:
                 raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
             if keep_best and _can_keep(row):
@@ -186,11 +211,31 @@ class Jobs:
         own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
         new = fresh(now) | values | own
         row = connection.execute(_INSERT, new).mappings().one()
-        connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
+        if not JobKind(row["kind"]).definition.internal:
+            connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
         record_first_state(connection, row, now)
         detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
         record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
         return job_of(row)
+
+
+def _columns(request: KindRequest, request_id: str | None, now: datetime) -> dict[str, Any]:
+    """Return the columns of a new job that its request determines."""
+    return {
+        "kind": request.kind,
+        "spec": request.spec.model_dump(mode="json"),
+        "priority": request.priority,
+        "request_id": request_id,
+        "max_attempts": MAX_ATTEMPTS,
+        "deadline_at": now + timedelta(seconds=request.deadline_s) if request.deadline_s else None,
+        **request.spec.subject._asdict(),
+    }
+
+
+def _require_public(row: RowMapping) -> None:
+    """Raise Conflict for a job that the storage process runs."""
+    if JobKind(row["kind"]).definition.internal:
+        raise Conflict(f"a {row['kind']} job belongs to the instance, and can be neither cancelled nor retried")
 
 
 def _row(connection: Connection, project: str, job_id: str, lock: bool = False) -> RowMapping:
@@ -199,6 +244,27 @@ def _row(connection: Connection, project: str, job_id: str, lock: bool = False) 
     if row is None:
         raise NotFound("there is no such job")
     return row
+
+
+def forget_job(connection: Connection, job_id: str) -> None:
+    """Delete the row of a job, its parts and events, and their references to objects."""
+    parts = connection.execute(select(jobs.c.id).where(jobs.c.parent_id == job_id)).scalars().all()
+    drop_references(connection, Owner.JOB_CHECKPOINT, job_id, *parts)
+    for owner in (Owner.JOB_OUTPUT, Owner.JOB_PARTS):
+        drop_references(connection, owner, job_id)
+    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+
+def _output(row: RowMapping) -> Any:
+    """Return the reference to the file that a job wrote; raises Conflict if there is none."""
+    if row["output"] is not None:
+        return row["output"]
+    if row["state"] == JobState.SUCCEEDED and (row["result"] or {}).get("output"):
+        raise Conflict("the output of the job was deleted; submit the job again to have it again")
+    raise Conflict(
+        f"the job is {row['state']} and has no output; only a batch prediction or an evaluation that has succeeded "
+        "has one"
+    )
 
 
 def _can_keep(row: RowMapping) -> bool:

@@ -7,10 +7,12 @@ from sqlalchemy import Connection
 from contract.jobs import Job
 from contract.kinds.evaluate import EvaluateResult, EvaluationOutput
 from contract.kinds.predict import OutputInfo
+from services.storage.jobs.erased import require_unerased
 from services.storage.jobs.publication import Columns, Publication, register
 
 
-def publish(_connection: Connection, _job: Job, output: EvaluationOutput, _now: datetime) -> Columns:
+def publish(connection: Connection, job: Job, output: EvaluationOutput, _now: datetime) -> Columns:
+    require_unerased(connection, job)
     artifact = output.artifact
     file = OutputInfo(size=artifact.size, sha256=artifact.sha256)
     result = EvaluateResult(**dict(output.report), output=file)

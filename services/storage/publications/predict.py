@@ -6,10 +6,12 @@ from sqlalchemy import Connection
 
 from contract.jobs import Job
 from contract.kinds.predict import OutputInfo, PredictionOutput, PredictResult
+from services.storage.jobs.erased import require_unerased
 from services.storage.jobs.publication import Columns, Publication, register
 
 
-def publish(_connection: Connection, _job: Job, output: PredictionOutput, _now: datetime) -> Columns:
+def publish(connection: Connection, job: Job, output: PredictionOutput, _now: datetime) -> Columns:
+    require_unerased(connection, job)
     artifact = output.artifact
     result = PredictResult(
         count=output.count,

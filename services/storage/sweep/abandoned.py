@@ -1,4 +1,4 @@
-"""Collects uploads that were announced or begun, and never completed: their rows, bytes and parts."""
+"""Collects uploads that were announced or begun and never completed, and the bytes of deleted and replaced ones."""
 
 from datetime import datetime, timedelta
 
@@ -16,20 +16,25 @@ BATCH = 1000  # rows or objects
 class AbandonedUploads:
     """Deletes uploads that are not completed `after` they were announced, by the database's and the store's clocks.
 
-    Any number of them may run at once, since deleting twice does no harm.
+    An object that no upload has is deleted once it is older than `grace`. Any number of collectors may run at once,
+    since deleting twice does no harm.
     """
 
-    def __init__(self, database: Database, objects: Objects, after: timedelta) -> None:
+    def __init__(self, database: Database, objects: Objects, after: timedelta, grace: timedelta) -> None:
         self._database = database
         self._objects = objects
         self._after = after
+        self._grace = grace
 
     def collect(self) -> int:
         """Delete what was abandoned; return the number of objects and multipart uploads. Raises ObjectsUnavailable."""
-        latest = self._database.now() - self._after
+        now = self._database.now()
+        latest = now - self._after
         self._delete_rows(latest)
-        # what no row names: the objects of these rows, and those of gateways that ended before they wrote the row
-        old = [entry.key for entry in self._objects.entries(Bucket.UPLOADS) if entry.modified_at <= latest]
+        # what no row names: objects of these rows and of deleted uploads, archives that an erasure has replaced, and
+        # those of gateways that ended before they wrote the row, a moment after the object
+        entries = self._objects.entries(Bucket.UPLOADS)
+        old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
         return count + sum(self._abort_multipart(bucket, latest) for bucket in Bucket)
 
@@ -46,7 +51,8 @@ class AbandonedUploads:
         registry = object_references.c
         with self._database.read() as connection:
             ids = {key.rpartition("/")[2]: key for key in keys}  # keys of other projects than `default` begin with it
-            rows = connection.execute(select(uploads.c.id).where(uploads.c.id.in_(ids))).scalars()
+            own = select(uploads.c.id).where(uploads.c.id.in_(ids), uploads.c.file.is_(None))
+            rows = connection.execute(own).scalars()
             references = select(registry.key).where(registry.bucket == Bucket.UPLOADS, registry.key.in_(keys))
             needed = {*map(ids.__getitem__, rows), *connection.execute(references).scalars()}
         unused = [key for key in keys if key not in needed]

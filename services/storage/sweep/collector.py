@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
-from contract.artifacts import Bucket, attempt_prefix
+from contract.artifacts import Bucket, attempt_of, attempt_prefix
 from contract.jobs import LIVE
 from services.storage.database import Database
 from services.storage.objects import Objects
@@ -33,15 +33,15 @@ class Collector:
         keys = [
             entry.key
             for entry in self._objects.entries(Bucket.JOBS)
-            if entry.modified_at <= latest and _attempt_of(entry.key)
+            if entry.modified_at <= latest and attempt_of(entry.key)
         ]
         # The order matters. Objects of an attempt that starts after the listing are not in it. Those of a running one
         # are kept. An attempt that published before the query is in the registry, which is read last.
         with self._database.read() as connection:
-            running = _running(connection)
+            running = running_attempts(connection)
         with self._database.write() as connection:
             register_missing(connection)
-        candidates = [key for key in keys if _attempt_of(key) not in running]
+        candidates = [key for key in keys if attempt_of(key) not in running]
         return sum(self._delete(candidates[start : start + BATCH]) for start in range(0, len(candidates), BATCH))
 
     def _delete(self, keys: list[str]) -> int:
@@ -60,16 +60,7 @@ def _referenced(connection: Connection, keys: Collection[str]) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def _running(connection: Connection) -> set[str]:
+def running_attempts(connection: Connection) -> set[str]:
     """Return the folders of the attempts that may still be writing."""
     query = select(jobs.c.id, jobs.c.fence, jobs.c.project).where(jobs.c.state.in_(LIVE))
     return {attempt_prefix(*row) for row in connection.execute(query)}
-
-
-def _attempt_of(key: str) -> str | None:
-    """Return the folder of the attempt that wrote an object, ending in '/'; None for an object of any other kind."""
-    parts = key.split("/")
-    for length in (3, 4):  # of the default project, and of another one, whose name comes first
-        if len(parts) > length and parts[length - 2] == "attempts":
-            return "/".join(parts[:length]) + "/"
-    return None

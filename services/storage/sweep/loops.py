@@ -1,7 +1,8 @@
-"""The loops of the storage process: one relays wake-up messages and repairs jobs, the other collects objects."""
+"""The loops of the storage process: relay wake-up messages and repair jobs, collect objects, purge projects."""
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -17,10 +18,14 @@ from services.storage.pools.pools import Pools
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
+from services.storage.sweep.meter import StorageMeter
+from services.storage.sweep.purge import Purger
 from services.storage.sweep.reconciler import Reconciler, Repairs
+from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
+PURGE_S = 2.0  # between two looks for a project to purge
 
 REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler repaired.", ["repair"])
 RELAYED = Counter("tidepool_bells_total", "Wake-up messages sent from the outbox.")
@@ -58,19 +63,38 @@ def collect(stop: threading.Event) -> None:
     """
     database, settings = Database.connect(DatabaseSettings().url.get_secret_value()), SweepSettings()
     objects = S3Objects(ObjectsSettings())
-    collectors = (
-        Collector(database, objects, timedelta(seconds=settings.collect_grace_s)),
-        AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s)),
-    )
+    grace = timedelta(seconds=settings.collect_grace_s)
+    of_jobs = Collector(database, objects, grace)
+    of_uploads = AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s), grace)
+    retention = RetentionSweep(database, timedelta(days=settings.unpublished_uploads_days))
+    meter = StorageMeter(database, objects)
     while not stop.wait(settings.collect_s):
-        for collector in collectors:
-            try:
-                count = collector.collect()
-            except TidepoolError as error:
-                log.warning("collection delayed", of=type(collector).__name__, code=error.code)
-            else:
-                COLLECTED.inc(count)
-                log.info("collected", of=type(collector).__name__, objects=count)
+        _attempt("deleted by retention", retention.apply)
+        for collect_from in (of_jobs.collect, of_uploads.collect):
+            COLLECTED.inc(_attempt("collected", collect_from))
+        _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
+
+
+def purge(stop: threading.Event) -> None:
+    """Run the jobs that delete projects until `stop` is set, in a thread of its own, since one may take hours."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    purger = Purger(database, S3Objects(ObjectsSettings()), stop)
+    while not stop.wait(PURGE_S):
+        try:
+            purger.work()
+        except TidepoolError as error:
+            log.warning("purge delayed", code=error.code)
+
+
+def _attempt(done: str, action: Callable[[], int]) -> int:
+    """Do a part of a pass, and log how many things it has handled; return 0 if an outage prevented it."""
+    try:
+        count = action()
+    except TidepoolError as error:
+        log.warning("collection delayed", part=done, code=error.code)
+        return 0
+    log.info(done, count=count)
+    return count
 
 
 def _count(repairs: Repairs) -> None:

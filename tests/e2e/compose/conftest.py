@@ -9,9 +9,9 @@ from rich.console import Console
 from tests.e2e.compose.engine import BUILD_S, Deployment, engine, wheels
 from tests.support.images import class_folders, zipped
 from tests.support.servers import free_port
-from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.workflow import DemoResult, run_workflow
+from tidepool_client import Client
 
 PROJECT = "tidepool-e2e"
 

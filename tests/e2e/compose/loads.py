@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.support.images import png
-from tidepool.client import Client
+from tidepool_client import Client
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from contract.jobs import JobState
 from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import predicting, until
 from tests.support.images import png
-from tidepool.client import Client
 from tidepool.demo.workflow import DemoResult
+from tidepool_client import Client
 
 pytestmark = pytest.mark.compose
 
@@ -45,7 +45,7 @@ class Pool:
 
     @property
     def ready(self) -> int | None:
-        return next(pool.replicas.ready for pool in self._client.pools() if pool.name == self.name)
+        return next(pool.replicas.ready for pool in self._client.pools.list() if pool.name == self.name)
 
     def _containers(self) -> list[dict[str, str]]:
         return self._deployment.containers(self.name)
@@ -65,7 +65,7 @@ def inference(up: Deployment, client: Client) -> Iterator[Pool]:
     yield pool
     up.compose("up", "--detach", "--no-recreate")
     for name in ("inference", "trainer"):
-        client.scale(name, 1)
+        client.pools.scale(name, 1)
     up.until_healthy()
 
 
@@ -76,13 +76,13 @@ def trainers(inference: Pool, up: Deployment, client: Client) -> Pool:
 
 def test_scaling_by_hand_starts_and_stops_containers(inference: Pool, client: Client) -> None:
     for count in (1, 2):
-        client.scale("inference", count)
+        client.pools.scale("inference", count)
         until(lambda count=count: inference.running() == set(range(1, count + 1)) and inference.ready == count)
     assert inference.failed() == []
 
 
 def test_the_first_request_starts_a_container_from_zero(inference: Pool, client: Client, demo: DemoResult) -> None:
-    client.autoscale("inference", min=0, max=3, idle_s=1.0, quiet_s=1.0)
+    client.pools.autoscale("inference", min=0, max=3, idle_s=1.0, quiet_s=1.0)
     waited = []
     for _ in range(3):
         until(lambda: inference.running() == set() and inference.ready == 0)
@@ -95,7 +95,7 @@ def test_the_first_request_starts_a_container_from_zero(inference: Pool, client:
 
 
 def test_heavy_load_scales_out_to_the_max_and_back_to_zero(inference: Pool, client: Client, demo: DemoResult) -> None:
-    client.autoscale("inference", min=0, max=3, idle_s=2.0, quiet_s=2.0, backlog_per_replica=2.0)
+    client.pools.autoscale("inference", min=0, max=3, idle_s=2.0, quiet_s=2.0, backlog_per_replica=2.0)
 
     with predicting(client, demo.model.name, clients=12) as failures:
         until(lambda: inference.ready == 3)
@@ -103,19 +103,19 @@ def test_heavy_load_scales_out_to_the_max_and_back_to_zero(inference: Pool, clie
 
     assert failures == []
     assert inference.failed() == []
-    reasons = [change.reason for change in client.pool_history("inference")]
+    reasons = [change.reason for change in client.pools.history("inference")]
     assert any("wait" in reason for reason in reasons)
 
 
 def test_scaling_continues_after_the_autoscaler_and_the_docker_proxy_crash(
     inference: Pool, client: Client, up: Deployment
 ) -> None:
-    client.scale("inference", 1)
+    client.pools.scale("inference", 1)
     until(lambda: inference.running() == {1})
 
     for service in ("autoscaler", "docker-proxy"):
         up.crash(service)
-    client.scale("inference", 2)
+    client.pools.scale("inference", 2)
 
     until(lambda: inference.running() == {1, 2})
 
@@ -125,17 +125,17 @@ def test_a_container_running_a_job_is_not_stopped_by_scale_in(
 ) -> None:
     # given a job in the second of two containers
     jobs = [client.train(dataset=demo.dataset.name, model=f"stays-{n}", epochs=LONG) for n in (1, 2)]
-    until(lambda: all(client.job(job.id).state is JobState.RUNNING for job in jobs))
+    until(lambda: all(client.jobs.get(job.id).state is JobState.RUNNING for job in jobs))
     by_container = {trainers.number_of(_host(up, job.id)): job for job in jobs}
     assert by_container.keys() == {1, 2}
-    client.cancel(by_container[1].id)
+    client.jobs.cancel(by_container[1].id)
 
     # when the pool is scaled in to one
-    client.scale("trainer", 1)
+    client.pools.scale("trainer", 1)
 
     # then the idle container stops, and the other finishes its job at the first attempt
     until(lambda: trainers.running() == {2})
-    ended = client.wait(by_container[2].id)
+    ended = client.jobs.wait(by_container[2].id)
     assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
 
 

@@ -5,15 +5,15 @@ import pytest
 from contract.pools import ReplicaCounts
 from tests.e2e.compose.engine import Deployment
 from tests.e2e.compose.loads import predicting, until
-from tidepool.client import Client
 from tidepool.demo.workflow import DemoResult
+from tidepool_client import Client
 
 pytestmark = pytest.mark.compose
 
 
 def test_scaling_to_three_and_back_fails_no_prediction(up: Deployment, client: Client, demo: DemoResult) -> None:
     def counts() -> ReplicaCounts:
-        return next(pool.replicas for pool in client.pools() if pool.name == "inference")
+        return next(pool.replicas for pool in client.pools.list() if pool.name == "inference")
 
     with predicting(client, demo.model.name) as failures:
         for count in (3, 1):

@@ -4,8 +4,8 @@ import pytest
 
 from tests.e2e.compose.engine import Deployment
 from tests.support.images import png
-from tidepool.client import Client
 from tidepool.demo.workflow import DemoResult
+from tidepool_client import Client
 
 pytestmark = pytest.mark.compose
 
@@ -19,7 +19,7 @@ def test_down_and_up_again_keeps_data_and_key(up: Deployment, client: Client, de
     up.up()
 
     assert killed == set()
-    assert client.model(name, 1).version == 1
+    assert client.models.version(f"{name}@1").version == 1
     assert client.predict(name, png()).model == name
 
 

@@ -7,27 +7,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import httpx
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
 from tritonclient.utils import InferenceServerException
 
 from contract.access import Scope
-from services.gateway.edge.certificate import HANDSHAKE_S
+from services.gateway.edge.handshakes import HANDSHAKE_S, HANDSHAKES
 from services.storage.stores import Stores
 from tests.support.certificates import Authority, Issued
 from tests.support.onnx_models import CARD, linear
 from tests.support.onnx_serving import serve
 from tests.support.servers import free_port
 from tests.support.waiting import until_it_answers
-from tidepool.client import Client
-from tidepool.errors import ApiError
+from tidepool_client import Client, UntrustedCertificate
 
 START_S = 60.0
 RENEWED_S = 30.0  # the gateway looks every ten seconds
@@ -36,8 +37,9 @@ WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.floa
 
 @dataclass(frozen=True)
 class Gateway:
-    """The ports of the process, an API key, and who issued its certificate."""
+    """The id and the ports of the process, an API key, and who issued its certificate."""
 
+    pid: int
     http_port: int
     grpc_port: int
     secret: str
@@ -72,7 +74,8 @@ def gateway(environment: dict[str, str], stores: Stores, replica: None, authorit
         **authority.issue().settings,
     }
     process = subprocess.Popen([sys.executable, "-m", "services.gateway.main"], env=os.environ | environment | settings)
-    gateway = Gateway(http_port, grpc_port, stores.keys.create("test", frozenset({Scope.ADMIN})).secret, authority)
+    secret = stores.keys.create("test", frozenset({Scope.ADMIN})).secret
+    gateway = Gateway(process.pid, http_port, grpc_port, secret, authority)
     until_it_answers(f"{gateway.url}/livez", START_S, gateway.authority.client_context)
     yield gateway
     process.terminate()
@@ -117,6 +120,19 @@ def test_plain_http_gets_no_answer(gateway: Gateway) -> None:
 def test_a_connection_without_a_handshake_is_closed(gateway: Gateway) -> None:
     with socket.create_connection(("127.0.0.1", gateway.http_port), timeout=HANDSHAKE_S + 10) as connection:
         assert connection.recv(1) == b""
+
+
+def test_connections_without_a_handshake_are_bounded_and_hold_up_nobody(gateway: Gateway) -> None:
+    process = psutil.Process(gateway.pid)
+    files = process.num_fds()
+    with ExitStack() as stack:
+        # given a client that connects again and again, and never begins a handshake
+        for _ in range(HANDSHAKES + 200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.http_port), timeout=10))
+
+        # then others are answered, and most of its connections are closed
+        assert curl("--cacert", gateway.ca, f"{gateway.url}/livez").returncode == 0
+        assert process.num_fds() <= files + HANDSHAKES + 20
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -188,14 +204,14 @@ def test_a_preflight_of_the_fast_path_is_answered(gateway: Gateway, model: str) 
 
 
 def test_our_client_trusts_the_ca_in_ssl_cert_file(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Client(gateway.url, gateway.secret) as client, pytest.raises(ApiError) as refused:
-        client.pools()
+    with Client(gateway.url, gateway.secret) as client, pytest.raises(UntrustedCertificate) as refused:
+        client.me()
     assert "is not trusted here" in str(refused.value)
     assert "SSL_CERT_FILE" in str(refused.value)
 
     monkeypatch.setenv("SSL_CERT_FILE", gateway.ca)
     with Client(gateway.url, gateway.secret) as client:
-        assert client.pools()
+        assert list(client.pools.list())
 
 
 def test_the_command_line_trusts_the_ca_in_ssl_cert_file(gateway: Gateway) -> None:

@@ -4,7 +4,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, insert, inspect, select
+from sqlalchemy import MetaData, insert, inspect, select, text
 
 from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
@@ -172,6 +172,47 @@ def test_a_migration_registers_the_references_of_existing_rows(database_url: str
         ("job_parts", "divided", "jobs", "plan"),
         ("job_parts", "divided", "jobs", "shard"),
     }
+
+
+def names_of_indexes(database: Database, table: str) -> set[str]:
+    """The names of a table's indexes, also of those on expressions, which SQLAlchemy does not read on SQLite."""
+    master = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = :table"
+    catalog = "SELECT indexname FROM pg_indexes WHERE tablename = :table"
+    query = text(master if database.engine.dialect.name == "sqlite" else catalog)
+    with database.read() as connection:
+        return set(connection.execute(query, {"table": table}).scalars())
+
+
+def test_a_migration_registers_the_uploads_that_jobs_use_and_repairs_orphans(database_url: str) -> None:
+    # given jobs with and without a stored upload, and rows of a project that was deleted while they were written
+    database = Database.connect(database_url)
+    spec = {"dataset": "pets", "source": {"upload": "an-upload"}}
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), "0014")
+        older = MetaData()
+        older.reflect(connection)
+        for table, row in [
+            ("uploads", UPLOAD_ROW),
+            ("uploads", UPLOAD_ROW | {"id": "orphan", "project": "gone"}),
+            ("jobs", FIRST_JOB | {"id": "used", "state": "failed", "spec": spec}),
+            ("jobs", FIRST_JOB | {"id": "other", "state": "failed", "spec": spec, "project": "gone"}),
+            ("jobs", FIRST_JOB | {"id": "train", "state": "failed", "spec": {"dataset": "upload@1"}}),
+            ("api_keys", FIRST_ROWS[-1][1] | {"project": "gone"}),
+            ("api_keys", FIRST_ROWS[-1][1] | {"id": "kept0000"}),
+        ]:
+            connection.execute(insert(older.tables[table]).values(row))
+        connection.commit()
+
+    # when
+    migrate(database)
+
+    # then the upload is known to be in use, the rows have a project again, and its key cannot be used
+    with database.read() as connection:
+        uses = connection.execute(select(tables.upload_uses)).all()
+        assert [tuple(use) for use in uses] == [("an-upload", "used")]
+        assert set(connection.execute(select(tables.projects.c.name)).scalars()) == {DEFAULT_PROJECT, "gone"}
+        assert connection.execute(select(tables.api_keys.c.id)).scalars().all() == ["kept0000"]
+    assert names_of_indexes(database, "jobs") >= {index.name for index in tables.jobs.indexes}
 
 
 def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database) -> None:

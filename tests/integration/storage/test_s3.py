@@ -131,6 +131,13 @@ def test_an_interrupted_multipart_upload_is_listed_and_aborted(objects: S3Object
         boto.upload_part(**begun, PartNumber=2, Body=b"x")
 
 
+def test_a_bucket_that_never_had_a_multipart_upload_lists_none(s3_settings: ObjectsSettings) -> None:
+    store = S3Objects(s3_settings.model_copy(update={"bucket_prefix": f"new-{uuid.uuid4().hex[:8]}-"}))
+    store.make_buckets()
+
+    assert store.unfinished(Bucket.UPLOADS) == []
+
+
 def test_presigned_urls_use_the_public_endpoint(s3_settings: ObjectsSettings) -> None:
     public = s3_settings.model_copy(update={"public_endpoint": "https://files.example.org"})
     store = S3Objects(public)

@@ -66,7 +66,10 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("operation", "examples"),
     [
-        ("post /v1/jobs", {"train", "layers", "evaluate", "predict", "preprocess", "vet", "index", "backbone"}),
+        (
+            "post /v1/jobs",
+            {"train", "layers", "evaluate", "predict", "preprocess", "vet", "index", "erase", "backbone"},
+        ),
         ("patch /v1/pools/{pool}", {"manual", "auto"}),
     ],
 )

@@ -52,7 +52,7 @@ def test_an_architecture_has_its_own_recipe() -> None:
     ("facts", "shrink", "epochs"),
     [
         (Facts((3, 32, 32), (450,) * 10), 1, 40),
-        (CIFAR, 1, 4),
+        (CIFAR, 1, 6),
         (Facts((3, 100, 100), (165,) * 10), 2, 40),
         (Facts((3, 224, 224), (307,) * 10), 7, 40),
         (Facts((1, 8, 8), (20,) * 3), 1, 300),
@@ -63,6 +63,26 @@ def test_training_from_scratch_takes_about_a_minute(facts: Facts, shrink: int, e
     recipe = scratch(spec_of(), facts)
 
     assert (recipe.shrink, recipe.epochs) == (shrink, epochs)
+
+
+@pytest.mark.parametrize(
+    ("facts", "fields", "seconds", "halved"),
+    [
+        (CIFAR, {}, None, 0.5),
+        (CIFAR, {"budget": {"minutes": 1}}, 57, pytest.approx(0.15 / 0.65)),
+        (CIFAR, {"epochs": 5}, None, 0.0),
+        (CIFAR, {"budget": {"minutes": 1}, "patience": 1}, 57, 0.0),
+        (CIFAR, {"architecture": {"name": "cnn"}}, None, 0.0),
+        (CIFAR, {"budget": {"minutes": 60}}, 36_000, 0.0),
+        (Facts((3, 32, 32), (450,) * 10), {}, None, 0.0),
+        (Facts((1, 28, 28), (6_000,) * 10), {}, None, 0.0),
+    ],
+)
+def test_many_images_are_seen_at_half_size_first(
+    facts: Facts, fields: dict[str, object], seconds: float | None, halved: float
+) -> None:
+    assert scratch(spec_of(**fields), facts, seconds).halved == halved
+    assert trial(spec_of(**fields), facts).halved == 0 or "architecture" in fields
 
 
 def test_a_budget_allows_a_wider_network() -> None:

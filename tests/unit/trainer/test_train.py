@@ -11,6 +11,7 @@ import torch
 from contract.errors import Cancelled, Invalid
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import Indices, ShardedImages, TrainingData
+from services.trainer.network import Network
 from services.trainer.recipe import Recipe
 from services.trainer.train import REPORT_INTERVAL_S, Reporter, Trained, class_weights, train
 from tests.support.training_data import recipe, separable, stored, training_data
@@ -69,6 +70,27 @@ def test_resumed_training_ends_with_the_same_bits(
     assert [epoch.train_loss for epoch in resumed.trained.epochs] == [e.train_loss for e in full.trained.epochs]
     assert len(resumed.checkpoints) == 2
     assert torch.equal(resumed.trained.image_losses.to_tensor(), full.trained.image_losses.to_tensor())
+
+
+def test_images_are_seen_at_half_size_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = list[int]()
+    forward = Network.forward
+
+    def noted(network: Network, images: torch.Tensor) -> torch.Tensor:
+        if network.training:
+            sides.append(images.shape[2])
+        return forward(network, images)
+
+    monkeypatch.setattr(Network, "forward", noted)
+    data = training_data(tmp_path)
+    spec = recipe(architecture={"name": "cnn"}, epochs=2, batch_size=16).model_copy(update={"halved": 0.75})
+
+    full = Run(spec, data)
+
+    steps, side = len(sides), data.shape[1]
+    assert steps > 3
+    assert sides == [side // 2] * (3 * steps // 4) + [side] * (steps - 3 * steps // 4)
+    assert Run(spec, data, start=full.checkpoints[0]).weights == full.weights
 
 
 def test_weights_depend_only_on_the_seed(tmp_path: Path) -> None:
@@ -187,6 +209,15 @@ def test_a_huge_but_finite_loss_is_a_divergence(tmp_path: Path) -> None:
 
     with pytest.raises(Invalid, match=r"the loss became [0-9.]+e\+"):
         Run(spec, data)
+
+
+def test_training_resumes_after_an_image_was_erased(tmp_path: Path) -> None:
+    checkpoint = Run(recipe(), training_data(tmp_path, train=60)).checkpoints[0]
+
+    resumed = Run(recipe(), training_data(tmp_path, train=59), start=checkpoint)
+
+    assert len(resumed.trained.epochs) == 3
+    assert resumed.trained.image_losses.to_tensor().shape == (2, 59)
 
 
 def test_training_of_another_recipe_does_not_resume(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from contract.errors import BadModel, Draining, JobFailed
 from contract.models import METADATA_KEY, ModelCard
 from contract.training import ModelManifest
 from contract.variants import serving_artifact
-from services.trainer import descent
+from services.trainer import decisions, descent
 from services.trainer.worker import train
 from tests.support.training_task import CLASSES, MemoryTask
 
@@ -115,6 +115,21 @@ def test_a_drained_job_resumes_and_produces_the_same_file(
     assert not any(message.startswith("epoch 1/3") for _, message in task.reports)
     assert resumed.artifact.sha256 == uninterrupted.artifact.sha256
     assert [metrics["epoch"] for metrics in task.reported] == [epoch.epoch for epoch in resumed.epochs]
+
+
+def test_a_job_resumes_as_it_began_if_a_newer_release_decides_otherwise(
+    finished: tuple[MemoryTask, ModelManifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, uninterrupted = finished
+    task = MemoryTask(tmp_path, epochs=3)
+    task.after_checkpoint = interrupt(Draining("the worker stops"))
+    with pytest.raises(Draining):
+        train(task)
+    del task.after_checkpoint
+    scratch = decisions.scratch
+    monkeypatch.setattr(decisions, "scratch", lambda *facts: scratch(*facts).model_copy(update={"batch_size": 5}))
+
+    assert train(task).artifact.sha256 == uninterrupted.artifact.sha256
 
 
 def test_without_a_validation_split_there_are_no_validation_metrics(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def uploads(database: Database) -> Uploads:
 
 @pytest.fixture
 def abandoned(database: Database, objects: MemoryObjects) -> AbandonedUploads:
-    return AbandonedUploads(database, objects, DAY)
+    return AbandonedUploads(database, objects, DAY, DAY)
 
 
 def announced(uploads: Uploads) -> str:

@@ -208,7 +208,7 @@ def test_a_job_that_publishes_during_a_collection_keeps_its_objects(
     jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases, JobKind.PREPROCESS).lease
     made = wrote(objects, lease)
-    read_running, read_referenced = module._running, module._referenced
+    read_running, read_referenced = module.running_attempts, module._referenced
 
     def publish() -> None:
         leases.finish(lease, dataset_of(made, made))
@@ -218,7 +218,7 @@ def test_a_job_that_publishes_during_a_collection_keeps_its_objects(
             publish()
         return read_running(connection)
 
-    monkeypatch.setattr(module, "_running", running)
+    monkeypatch.setattr(module, "running_attempts", running)
 
     def referenced(connection: Connection, keys: Collection[str]) -> set[str]:
         keys_in_registry = read_referenced(connection, keys)

@@ -79,6 +79,34 @@ async def test_completing_an_upload_without_a_file_is_refused(client: httpx.Asyn
 
 async def test_an_unknown_upload_is_not_found(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/uploads/none/complete"), 404, "not_found")
+    problem(await client.delete("/v1/uploads/none"), 404, "not_found")
+
+
+async def test_an_upload_that_a_job_needs_is_not_deleted(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
+    # given an upload with a job
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": len(ARCHIVE)})).json()["id"]
+    objects.put(Bucket.UPLOADS, upload, ARCHIVE)
+    await client.post(f"/v1/uploads/{upload}/complete")
+    spec = {"kind": "preprocess", "spec": {"dataset": "pets", "source": {"upload": upload}}}
+    job = (await client.post("/v1/jobs", json=spec)).json()["id"]
+    problem(await client.delete(f"/v1/uploads/{upload}"), 409, "conflict")
+
+    # when the job is cancelled and deleted
+    problem(await client.delete(f"/v1/jobs/{job}"), 409, "conflict")
+    await client.post(f"/v1/jobs/{job}/cancel")
+    assert (await client.delete(f"/v1/jobs/{job}")).status_code == 204
+
+    # then the upload has gone with it
+    problem(await client.get(f"/v1/jobs/{job}"), 404, "not_found")
+    problem(await client.delete(f"/v1/uploads/{upload}"), 404, "not_found")
+
+
+async def test_an_announced_upload_is_deleted(client: httpx.AsyncClient) -> None:
+    upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()["id"]
+
+    assert (await client.delete(f"/v1/uploads/{upload}")).status_code == 204
+
+    problem(await client.post(f"/v1/uploads/{upload}/complete"), 404, "not_found")
 
 
 async def test_a_file_over_the_limit_is_refused(client: httpx.AsyncClient) -> None:

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from contract.access import Scope
-from contract.usage import Purpose, Use
+from contract.usage import Purpose, StorageCategory, Stored, Use
 from services.storage.stores import Stores
+from tests.examples import WHEN
 from tests.support.problems import problem
 
 pytestmark = pytest.mark.anyio
@@ -59,3 +60,27 @@ async def test_an_invalid_query_is_refused(client: httpx.AsyncClient, query: str
 
 async def test_usage_needs_the_read_scope(client_with: Callable[..., httpx.AsyncClient]) -> None:
     problem(await client_with(Scope.PREDICT).get("/v1/usage"), 403, "forbidden")
+
+
+async def test_storage_is_that_of_the_project_or_of_all(
+    client: httpx.AsyncClient, stores: Stores, client_with: Callable[..., httpx.AsyncClient]
+) -> None:
+    # given what the storage process has counted
+    assert (await client.get("/v1/usage/storage")).json()["measured_at"] is None
+    uploads, models = StorageCategory.UPLOADS, StorageCategory.MODELS
+    own, other = Stored(objects=2, bytes=70), Stored(objects=1, bytes=5)
+    await client.post("/v1/projects", json={"name": "lab"})
+    stores.storage.replace({("default", uploads): own, ("lab", uploads): other, ("lab", models): other}, WHEN)
+
+    # then a project sees its own, and the instance's admin all of them
+    mine = (await client.get("/v1/usage/storage")).json()
+    assert (mine["objects"], mine["bytes"], mine["projects"]) == (2, 70, None)
+    assert mine["categories"] == {"uploads": {"objects": 2, "bytes": 70}}
+    lab = (await client.get("/v1/usage/storage", headers={"Tidepool-Project": "lab"})).json()
+    assert (lab["bytes"], list(lab["categories"])) == (10, ["uploads", "models"])
+    everything = (await client.get("/v1/usage/storage?all=true")).json()
+    assert (everything["bytes"], everything["categories"]["uploads"]["bytes"]) == (80, 75)
+    assert [(shown["project"], shown["bytes"]) for shown in everything["projects"]] == [("default", 70), ("lab", 10)]
+    reader = client_with(Scope.READ)
+    assert (await reader.get("/v1/usage/storage")).json() == mine
+    problem(await reader.get("/v1/usage/storage?all=true"), 403, "forbidden")

@@ -1,5 +1,6 @@
 """Pages of listed origins may call the API, others may not, and none may if no origin is listed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -187,3 +188,34 @@ def test_exact_origins_are_accepted(origin: str, monkeypatch: pytest.MonkeyPatch
 def test_what_is_not_an_exact_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(ValidationError, match=r"is not an origin\. Write scheme and host in lower case"):
         GatewaySettings(cors_origins=(APP, origin))
+
+
+@pytest.mark.parametrize("origin", [APP, OTHER])
+async def test_refusals_of_the_connection_can_be_read_by_a_listed_origin(
+    stores: Stores, backends: Backends, secret: str, origin: str
+) -> None:
+    # given a gateway that gives up on a request after a moment
+    short = {"cors_origins": (APP,), "header_timeout_s": 0.2, "body_timeout_s": 0.2}
+    settings = GatewaySettings(**SETTINGS.model_dump() | short)
+    open_backends = make_backends(stores, backends.predictor.inference, settings)
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\nOrigin: {origin}\r\n"
+    requests = {
+        431: head + "".join(f"X-{number}: a\r\n" for number in range(200)) + "\r\n",
+        408: head + "X-Half: a",
+        4080: head + "Content-Length: 10\r\n\r\nhalf",
+    }
+    async with serving(create_app(open_backends), create_protocol(open_backends)) as client:
+        for status, request in requests.items():
+            reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+            writer.write(request.encode())
+            answer = (await asyncio.wait_for(reader.read(), 10)).decode().partition("\r\n\r\n")[0].split("\r\n")
+            writer.close()
+
+            # then its page may read why, if it is listed
+            assert answer[0].split()[1] == str(status)[:3]
+            headers = httpx.Headers([tuple(line.split(": ", 1)) for line in answer[1:]])
+            response = httpx.Response(int(str(status)[:3]), headers=headers)
+            if origin == APP:
+                check_readable(response, APP)
+            else:
+                check_closed(response)

@@ -48,7 +48,10 @@ def table() -> Table:
 @pytest.fixture
 def access(table: Table) -> Access:
     return Access(
-        table.find, lambda _: None, lambda name: Project(name=name, description="", created_at=KEY.created_at)
+        table.find,
+        lambda _: None,
+        lambda name: Project(name=name, description="", created_at=KEY.created_at),
+        lambda token: Caller(table.find(token), KEY.project),
     )
 
 

@@ -95,7 +95,7 @@ def test_the_python_and_the_curl_of_the_card_name_the_model() -> None:
 
     (python,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     compile(python, "card", "exec")
-    assert 'client.predict("pet-cnn", image, version=3' in python
+    assert 'client.predict("pet-cnn@3", "photo.jpg"' in python
     assert "/v1/models/pet-cnn/predict?version=3" in card
 
 
@@ -127,3 +127,11 @@ def test_a_label_cannot_change_the_page(label: str) -> None:
 
 def test_code_keeps_its_quotes_and_its_cell() -> None:
     assert code("a`b|c\nd") == "`a'b¦c d`"
+
+
+@pytest.mark.parametrize(("count", "start"), [(1, "1 image of its training was"), (2, "2 images of its training were")])
+def test_the_card_says_that_weights_keep_what_was_erased(count: int, start: str) -> None:
+    card = card_of(REFERENCE, manifest(trained_on_erased=count))
+
+    assert f"- {start} erased from the data since. The weights keep what they learned" in card
+    assert "erased" not in card_of(REFERENCE, manifest())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from contract.access import DEFAULT_PROJECT
@@ -90,6 +91,24 @@ def test_three_stopped_batches_in_a_row_quarantine_a_version(models: Models, sto
     with pytest.raises(Conflict, match="spinner@1 is quarantined: 3 batches in a row"):
         models.route(VERSION)
     assert models.get(OTHER).status == "ready"
+
+
+def test_stopped_runs_and_quarantines_are_counted_and_logged(models: Models) -> None:
+    def counted(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(f"tidepool_inference_{name}_total", labels) or 0
+
+    to = target(models)
+    labels = {"model": to.label, "version": "1"}
+    stopped, quarantines = counted("stopped", **labels), counted("quarantined")
+
+    with capture_logs() as logs:
+        run(quarantine(models).guard(answering(*[STOPPED] * STOPS)), to, STOPS)
+
+    assert counted("stopped", **labels) == stopped + STOPS
+    assert counted("quarantined") == quarantines + 1
+    assert [entry["event"] for entry in logs] == ["a run was stopped"] * STOPS + ["version quarantined"]
+    assert logs[-1]["version"] == "spinner@1"
+    assert "took more than 8 s" in logs[-1]["reason"]
 
 
 @pytest.mark.parametrize("between", [GOOD, BAD])

@@ -1,59 +1,39 @@
 """`tidepool upload`"""
 
-import json
-import zipfile
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from typer.testing import CliRunner
 
+from contract.catalog import DatasetVersion
 from contract.jobs import JobState
-from tests.unit.tidepool.client.test_client import Server, job
-from tidepool.cli import connection
-from tidepool.cli.app import app
-from tidepool.client import Client
+from contract.kinds.preprocess import PreprocessResult
+from tests.unit.tidepool.cli.conftest import Deployment, example, run
 
-RESULT = {
-    "dataset": "pets@3",
-    "classes": ["cat", "dog"],
-    "counts": {"train": 80, "val": 10, "test": 10},
-    "rejected": 4,
-    "shape": [3, 224, 224],
-    "warnings": [
-        {
-            "code": "duplicate_images",
-            "message": "5 images are in the dataset more than once",
-            "count": 5,
-            "examples": ["cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "cat/4.jpg", "cat/5.jpg"],
-            "advice": "remove the copies",
-        }
-    ],
-    "decisions": [{"what": "image.size", "value": [36, 40], "because": "most images are larger"}],
+WARNING = {
+    "code": "duplicate_images",
+    "message": "5 images are in the dataset more than once",
+    "count": 5,
+    "examples": ["cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "cat/4.jpg", "cat/5.jpg"],
+    "advice": "remove the copies",
 }
-REJECTED = ("cat/broken.png", "dog/cut.png", "dog/empty.jpg", "notes.txt")
-DATASET = {
-    **{"name": "pets", "version": 3, "job": "j1", "created_at": "2026-01-01T00:00:00Z", "classes": ["cat", "dog"]},
-    **{"image": {"size": [36, 40], "mode": "RGB"}, "shape": [3, 36, 40], "mean": [0.5] * 3, "std": [0.5] * 3},
-    **{"counts": RESULT["counts"], "counts_by_class": {}, "thumbnails": [], "rejected": 4},
-    "rejected_files": [{"file": file, "reason": f"reason of {file}"} for file in REJECTED],
-}
+RESULT = example(
+    PreprocessResult,
+    dataset="my-pets@3",
+    counts={"train": 8000, "val": 10, "test": 10},
+    rejected=4,
+    warnings=[WARNING],
+    decisions=[{"what": "image.size", "value": [36, 40], "because": "most images are larger"}],
+)
+FILES = ("cat/broken.png", "dog/cut.png", "dog/empty.jpg", "notes.txt")
+REJECTED = [{"file": file, "reason": f"reason of {file}"} for file in FILES]
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server that accepts an upload, prepares it and succeeds."""
-    server = Server(
-        httpx.Response(202, json=job()),
-        httpx.Response(200, json=job(JobState.RUNNING)),
-        httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT)),
-        httpx.Response(200, json=DATASET),
-    )
-    monkeypatch.setattr("tidepool.client.client.POLL_S", 0)
-    monkeypatch.setattr(connection, "connect", lambda _: server.client)
-    return server
+def deployment(deployment: Deployment) -> Deployment:
+    """A deployment that accepts an upload and prepares it."""
+    deployment.jobs("/v1/datasets/my-pets/versions", "preprocess", RESULT)
+    deployment.on("GET", "/v1/datasets/my-pets/versions/3", example(DatasetVersion, rejected_files=REJECTED))
+    return deployment
 
 
 @pytest.fixture
@@ -64,95 +44,105 @@ def folder(tmp_path: Path) -> Path:
     return path.parent
 
 
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, ["upload", *map(str, arguments)])
+def test_a_folder_is_uploaded_and_what_was_made_of_it_is_shown(deployment: Deployment, folder: Path) -> None:
+    result = run("upload", folder)
+
+    assert result.code == 0
+    assert deployment.requests[0].url.path == "/v1/datasets/my-pets/versions"
+    assert b'filename="My Pets.zip"' in deployment.requests[0].content
+    assert result.out.splitlines() == [
+        "Dataset my-pets@3 is ready.",
+        "  2 classes: cat, dog",
+        "  8,000 images to train, 10 to validate, 10 to test",
+        "  prepared as 32 by 32 pixels in color",
+        "  4 files were left out:",
+        "    cat/broken.png: reason of cat/broken.png",
+        "    dog/cut.png: reason of dog/cut.png",
+        "    dog/empty.jpg: reason of dog/empty.jpg",
+        "    all of them: tidepool datasets show my-pets@3",
+        "Warnings:",
+        "  5 images are in the dataset more than once (cat/1.jpg, cat/2.jpg, cat/3.jpg, …)",
+        "    What to do: remove the copies",
+        "Decided from the images:",
+        "  image.size = 40 wide and 36 high, because most images are larger",
+        "Next:",
+        "  tidepool train my-pets --follow",
+    ]
+    assert "Uploading: done" in result.err
+    assert "Preparing the images: done" in result.err
 
 
-def test_a_folder_is_uploaded_and_its_result_explained(server: Server, folder: Path) -> None:
-    result = run(folder)
+def test_a_single_rejected_file_is_named(deployment: Deployment, folder: Path) -> None:
+    deployment.jobs("/v1/datasets/my-pets/versions", "preprocess", RESULT | {"rejected": 1})
+    deployment.on("GET", "/v1/datasets/my-pets/versions/3", example(DatasetVersion, rejected_files=REJECTED[:1]))
 
-    assert result.exit_code == 0, result.output
-    assert server.requests[0].url.path == "/v1/datasets/my-pets/versions"
-    content = server.requests[0].content
-    assert int(server.requests[0].headers["content-length"]) == len(content)
-    start, end = content.index(b"PK"), content.rindex(b"\r\n--")
-    assert zipfile.ZipFile(BytesIO(content[start:end])).namelist() == ["cat/1.jpg"]
-    for text in (
-        "Dataset pets@3 is ready.",
-        "2 classes: cat, dog",
-        "80 images to train, 10 to validate, 10 to test",
-        "4 files were left out:",
-        "cat/broken.png: reason of cat/broken.png",
-        "all of them: GET /v1/datasets/pets/versions/3, under rejected_files",
-        "5 images are in the dataset more than once (cat/1.jpg, cat/2.jpg, cat/3.jpg, …)",
-        "What to do: remove the copies",
-        "image.size = 40 wide and 36 high, because most images are larger",
-    ):
-        assert text in result.output
-    assert "notes.txt" not in result.output
+    output = run("upload", folder).out
+
+    assert "1 file was left out:\n    cat/broken.png: reason of cat/broken.png\nWarnings" in output
 
 
-def test_one_file_that_was_left_out_is_named(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = Server(
-        httpx.Response(202, json=job()),
-        httpx.Response(200, json=job(JobState.SUCCEEDED, result=RESULT | {"rejected": 1})),
-        httpx.Response(200, json=DATASET | {"rejected": 1, "rejected_files": DATASET["rejected_files"][:1]}),
-    )
-    monkeypatch.setattr(connection, "connect", lambda _: other.client)
-
-    output = run(folder).output
-
-    assert "1 file was left out:\n    cat/broken.png: reason of cat/broken.png\n" in output
-    assert "all of them" not in output
-
-
-def test_an_archive_is_uploaded_with_a_name_and_a_class_level(server: Server, tmp_path: Path) -> None:
+def test_an_archive_is_uploaded_with_a_name_and_a_class_level(deployment: Deployment, tmp_path: Path) -> None:
     archive = tmp_path / "photos.tar.gz"
     archive.write_bytes(b"bytes")
 
-    assert run(archive, "--name", "pets", "--class-level", "2").exit_code == 0
-    assert server.requests[0].url.path == "/v1/datasets/pets/versions"
-    assert b'filename="photos.tar.gz"' in server.requests[0].content
-    assert b'{"layout": {"class_level": 2}}' in server.requests[0].content
+    assert run("upload", archive, "--name", "my-pets", "--class-level", "2").code == 0
+    assert b'filename="photos.tar.gz"' in deployment.requests[0].content
+    assert b'{"layout": {"class_level": 2}}' in deployment.requests[0].content
 
 
-def test_the_columns_of_a_table_can_be_named(server: Server, folder: Path) -> None:
-    assert run(folder, "--label-column", "dx", "--path-column", "image id").exit_code == 0
-    assert b'{"layout": {"label_column": "dx", "path_column": "image id"}}' in server.requests[0].content
+def test_the_columns_of_a_table_can_be_named(deployment: Deployment, folder: Path) -> None:
+    assert run("upload", folder, "--label-column", "dx", "--path-column", "image id").code == 0
+    assert b'{"layout": {"label_column": "dx", "path_column": "image id"}}' in deployment.requests[0].content
 
 
-def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    result = run(tmp_path / "none")
+def test_json_is_the_job_and_nothing_else(deployment: Deployment, folder: Path) -> None:
+    job = run("upload", folder, "--json").json
 
-    assert result.exit_code == 1
-    assert "none does not exist" in result.stderr
-
-
-def test_an_empty_path_is_not_the_current_folder(server: Server) -> None:
-    result = run("")
-
-    assert result.exit_code == 1
-    assert "The path is empty." in result.stderr
-    assert not server.requests
+    assert (job["state"], job["result"]["dataset"]) == ("succeeded", "my-pets@3")
 
 
-def test_a_failed_preprocessing_is_an_error(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = job(JobState.FAILED, error={"code": "bad_dataset", "message": "no images were found"})
-    other = Server(httpx.Response(202, json=job()), httpx.Response(200, json=failed))
-    monkeypatch.setattr(connection, "connect", lambda _: other.client)
+@pytest.mark.parametrize(("path", "message"), [("none", "none does not exist"), ("", "The path is empty.")])
+def test_a_path_that_does_not_exist_is_wrong_usage(deployment: Deployment, path: str, message: str) -> None:
+    result = run("upload", path)
 
-    result = run(folder)
-
-    assert result.exit_code == 1
-    assert "no images were found" in result.stderr
-    assert isinstance(server.client, Client)
+    assert (result.code, deployment.requests) == (2, [])
+    assert message in result.err
 
 
-def test_a_prefix_of_a_bucket_becomes_a_dataset_with_its_name(server: Server) -> None:
-    result = run("s3://photos/2024/My Pets/", "--class-level", "2")
+def test_an_empty_folder_is_wrong_usage(deployment: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
 
-    assert result.exit_code == 0, result.output
-    request = server.requests[0]
-    assert request.url.path == "/v1/datasets/my-pets/versions"
-    assert json.loads(request.content) == {"source": {"s3": "s3://photos/2024/My Pets/"}, "layout": {"class_level": 2}}
-    assert "Dataset pets@3 is ready." in result.output
+    result = run("upload", tmp_path / "empty")
+
+    assert (result.code, deployment.requests) == (2, [])
+    assert "has no files to upload" in result.err
+
+
+def test_a_failed_preparation_says_why(deployment: Deployment, folder: Path) -> None:
+    error = {"code": "bad_dataset", "message": "no images were found"}
+    deployment.jobs("/v1/datasets/my-pets/versions", "preprocess", state=JobState.FAILED, error=error)
+
+    result = run("upload", folder)
+
+    assert (result.code, result.out) == (4, "")
+    assert "no images were found. `tidepool jobs logs preprocess-1` shows what it did.\n" in result.err
+
+
+def test_a_prefix_of_a_bucket_becomes_a_dataset_with_its_name(deployment: Deployment) -> None:
+    result = run("upload", "s3://photos/2024/My Pets/", "--class-level", "2")
+
+    assert result.code == 0
+    (body,) = deployment.bodies("POST")
+    assert body == {"source": {"s3": "s3://photos/2024/My Pets/"}, "layout": {"class_level": 2}}
+
+
+def test_ctrl_c_stops_the_upload(deployment: Deployment, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tidepool_client._sync.datasets.Datasets.upload", interrupt)
+
+    result = run("upload", folder)
+
+    assert (result.code, result.out) == (130, "")
+    assert "The upload was stopped" in result.err

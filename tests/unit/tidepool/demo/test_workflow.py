@@ -12,10 +12,10 @@ from rich.console import Console
 from contract.datasets import Counts
 from contract.kinds.preprocess import PreprocessResult
 from tests.unit.tidepool.demo.results import demo_result
-from tidepool.client import Client
 from tidepool.demo.progress import ProgressDisplay
 from tidepool.demo.workflow import DemoResult, Step, run_workflow
 from tidepool.errors import UserFacingError
+from tidepool_client import Client
 
 RESULT = demo_result()
 PREDICTION = {"predictions": [{"label": "cat", "score": 0.9}]}

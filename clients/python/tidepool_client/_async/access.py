@@ -1,0 +1,116 @@
+"""API keys, projects and the audit trail."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from contract.access import ApiKey, NewApiKey, Role, Scope
+from contract.audit import AuditAction, AuditEntry
+from contract.projects import Project
+from tidepool_client._async.transport import AsyncTransport
+from tidepool_client.references import path
+from tidepool_client.responses import given, parsed
+
+
+class AsyncKeys:
+    """`client.keys`."""
+
+    def __init__(self, http: AsyncTransport) -> None:
+        self._http = http
+
+    async def me(self) -> ApiKey:
+        """Return the key that the client uses."""
+        return parsed(ApiKey, await self._http.call("GET", path("me")))
+
+    async def list(self) -> AsyncIterator[ApiKey]:
+        """Yield the keys of the project, without their secrets, oldest first."""
+        async for key in self._http.items(ApiKey, path("keys")):
+            yield key
+
+    async def create(
+        self,
+        name: str,
+        *,
+        role: Role | str | None = None,
+        scopes: Sequence[Scope | str] = (),
+        expires_at: datetime | None = None,
+    ) -> NewApiKey:
+        """Create a key with a role or with scopes; only the returned value has its secret.
+
+        >>> key = await client.keys.create("a-web-page", scopes=["predict"])
+        >>> key.secret.startswith("tp_")
+        True
+        """
+        body: dict[str, Any] = {"name": name} | given(role=role, scopes=list(scopes) or None, expires_at=expires_at)
+        # not repeated after a lost response, because the repetition would not have the secret
+        return parsed(NewApiKey, await self._http.create(path("keys"), json=body, repeatable=False))
+
+    async def delete(self, key_id: str) -> None:
+        """Revoke a key; requests with it fail within a second."""
+        await self._http.delete(path("keys", key_id))
+
+
+class AsyncProjects:
+    """`client.projects`; all but reading needs a key with the scope `admin`."""
+
+    def __init__(self, http: AsyncTransport) -> None:
+        self._http = http
+
+    async def list(self, *, limit: int | None = None) -> AsyncIterator[Project]:
+        """Yield the projects that the key may see, by name.
+
+        >>> [project.name async for project in client.projects.list()]
+        ['alpha']
+        """
+        async for project in self._http.pages(Project, path("projects"), limit):
+            yield project
+
+    async def create(self, name: str, *, description: str = "") -> Project:
+        """Create a project. Its first key is made by a client with `project=name`."""
+        body = {"name": name, "description": description}
+        return parsed(Project, await self._http.call("POST", path("projects"), json=body, repeatable=False))
+
+    async def get(self, name: str) -> Project:
+        """Return a project."""
+        return parsed(Project, await self._http.call("GET", path("projects", name)))
+
+    async def update(self, name: str, **changes: Any) -> Project:
+        """Change the fields of a project that are given: `description`, `weight`, `quotas`, `retention`.
+
+        The key needs the scope `admin`, which that of the example lacks.
+
+        >>> await client.projects.update("alpha", quotas={"live_jobs": 20})
+        Traceback (most recent call last):
+        tidepool_client.errors.Forbidden: ...
+        """
+        return parsed(Project, await self._http.call("PATCH", path("projects", name), json=changes))
+
+    async def delete(self, name: str) -> None:
+        """Delete a project that owns nothing."""
+        await self._http.delete(path("projects", name))
+
+
+class AsyncAudit:
+    """`client.audit`."""
+
+    def __init__(self, http: AsyncTransport) -> None:
+        self._http = http
+
+    async def list(
+        self,
+        *,
+        actor: str | None = None,
+        action: AuditAction | str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[AuditEntry]:
+        """Yield entries of the audit trail, newest first; times need a zone.
+
+        >>> [entry.subject async for entry in client.audit.list(action="promote")]
+        ['models/pet-cnn@production']
+        """
+        params = given(actor=actor, action=action, subject=subject, since=since, until=until)
+        async for entry in self._http.pages(AuditEntry, path("audit"), limit, params):
+            yield entry

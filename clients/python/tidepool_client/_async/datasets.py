@@ -1,0 +1,116 @@
+"""Datasets, and the images of their versions."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from contract.datasets import Split
+from contract.image_index import ImageDetails, ImageRecord
+from tidepool_client._async.jobs import AsyncJob, AsyncJobs
+from tidepool_client._async.transport import AsyncTransport
+from tidepool_client.errors import NotFound
+from tidepool_client.files import FilePath, OnBytes, json_part, opened
+from tidepool_client.references import parse, path, pinned
+from tidepool_client.responses import parsed
+from tidepool_client.views import Dataset, DatasetVersion
+
+Options = Mapping[str, Any] | None
+
+
+class AsyncDatasets:
+    """`client.datasets`. A version is named `pets@3`; `pets` means the newest."""
+
+    def __init__(self, http: AsyncTransport, jobs: AsyncJobs) -> None:
+        self._http = http
+        self._jobs = jobs
+
+    async def upload(
+        self, name: str, source: FilePath, *, spec: Options = None, on_bytes: OnBytes | None = None
+    ) -> AsyncJob:
+        """Upload a folder, a zip or a tar as a new version; returns the preprocessing job.
+
+        A folder is sent as a zip that is never written to disk. `spec` has `image`, `split`, `layout` and `strict`.
+        """
+        filename, archive = opened(source, on_bytes)
+        with archive as file:
+            form = {"archive": (filename, file, "application/octet-stream")}
+            form |= json_part("spec", None if spec is None else dict(spec))
+            return self._jobs.read(await self._http.create(path("datasets", name, "versions"), files=form))
+
+    async def create(self, name: str, source: str, *, spec: Options = None) -> AsyncJob:
+        """Make a new version of `s3://bucket/prefix`, or of a complete upload's id; returns the preprocessing job.
+
+        The operator must allow the bucket.
+        """
+        kind = "s3" if source.startswith("s3://") else "upload"
+        body = {"source": {kind: source}, **(spec or {})}
+        return self._jobs.read(await self._http.create(path("datasets", name, "versions"), json=body))
+
+    async def list(self, *, limit: int | None = None) -> AsyncIterator[Dataset]:
+        """Yield datasets, by name.
+
+        >>> [dataset.name async for dataset in client.datasets.list()]
+        ['pets']
+        """
+        async for dataset in self._http.pages(Dataset, path("datasets"), limit):
+            yield dataset
+
+    async def get(self, name: str) -> Dataset:
+        """Return a dataset with its versions, newest first."""
+        return parsed(Dataset, await self._http.call("GET", path("datasets", name)))
+
+    async def version(self, reference: str) -> DatasetVersion:
+        """Return a version: classes, counts, shape, warnings, decisions, rejected files.
+
+        >>> version = await client.datasets.version("pets")
+        >>> version.reference, version.classes
+        ('pets@2', ('cat', 'dog'))
+        """
+        response = await self._http.call("GET", await self._path(reference))
+        return parsed(DatasetVersion, response)
+
+    async def delete(self, reference: str) -> None:
+        """Delete a version that no live job uses; the reference must name it, like `pets@3`."""
+        name, version = pinned(reference)
+        await self._http.delete(path("datasets", name, "versions", version))
+
+    async def images(
+        self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[ImageRecord]:
+        """Yield the images of a version, of one split or class if you name it.
+
+        >>> [image.path async for image in client.datasets.images("pets@2", split="train", label="cat")]
+        ['train/cat/one.png']
+        """
+        params = {key: value for key, value in {"split": split, "class": label}.items() if value is not None}
+        async for image in self._http.pages(ImageRecord, await self._path(reference, "images"), limit, params):
+            yield image
+
+    async def image(self, reference: str, sha256: str) -> ImageDetails:
+        """Return where an image occurs, and what used it."""
+        return parsed(ImageDetails, await self._http.call("GET", await self._path(reference, "images", sha256)))
+
+    async def thumbnail(self, reference: str, sha256: str) -> bytes:
+        """Return a JPEG of the prepared image, at most 256 pixels a side."""
+        response = await self._http.request("GET", await self._path(reference, "images", sha256, "thumbnail"))
+        return response.content
+
+    async def original(self, reference: str, sha256: str) -> bytes:
+        """Return the image's bytes as they were uploaded.
+
+        >>> [image] = [image async for image in client.datasets.images("pets@2", split="train", label="cat")]
+        >>> file = await client.datasets.original("pets@2", image.sha256)
+        >>> file[:4]
+        b'\\x89PNG'
+        """
+        response = await self._http.request("GET", await self._path(reference, "images", sha256, "original"))
+        return response.content
+
+    async def _path(self, reference: str, *below: str) -> str:
+        parsed_reference = parse(reference)
+        name, version = parsed_reference.name, parsed_reference.version
+        if version is None:
+            versions = (await self.get(name)).versions
+            if not versions:
+                raise NotFound(status=404, code="not_found", message=f"{name} has no version")
+            version = versions[0]
+        return path("datasets", name, "versions", version, *below)

@@ -1,0 +1,1 @@
+"""The synchronous client, generated from `_async` by `python clients/python/generate.py`."""

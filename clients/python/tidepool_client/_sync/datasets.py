@@ -1,0 +1,114 @@
+"""Datasets, and the images of their versions."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from contract.datasets import Split
+from contract.image_index import ImageDetails, ImageRecord
+from tidepool_client._sync.jobs import Job, Jobs
+from tidepool_client._sync.transport import Transport
+from tidepool_client.errors import NotFound
+from tidepool_client.files import FilePath, OnBytes, json_part, opened
+from tidepool_client.references import parse, path, pinned
+from tidepool_client.responses import parsed
+from tidepool_client.views import Dataset, DatasetVersion
+
+Options = Mapping[str, Any] | None
+
+
+class Datasets:
+    """`client.datasets`. A version is named `pets@3`; `pets` means the newest."""
+
+    def __init__(self, http: Transport, jobs: Jobs) -> None:
+        self._http = http
+        self._jobs = jobs
+
+    def upload(self, name: str, source: FilePath, *, spec: Options = None, on_bytes: OnBytes | None = None) -> Job:
+        """Upload a folder, a zip or a tar as a new version; returns the preprocessing job.
+
+        A folder is sent as a zip that is never written to disk. `spec` has `image`, `split`, `layout` and `strict`.
+        """
+        filename, archive = opened(source, on_bytes)
+        with archive as file:
+            form = {"archive": (filename, file, "application/octet-stream")}
+            form |= json_part("spec", None if spec is None else dict(spec))
+            return self._jobs.read(self._http.create(path("datasets", name, "versions"), files=form))
+
+    def create(self, name: str, source: str, *, spec: Options = None) -> Job:
+        """Make a new version of `s3://bucket/prefix`, or of a complete upload's id; returns the preprocessing job.
+
+        The operator must allow the bucket.
+        """
+        kind = "s3" if source.startswith("s3://") else "upload"
+        body = {"source": {kind: source}, **(spec or {})}
+        return self._jobs.read(self._http.create(path("datasets", name, "versions"), json=body))
+
+    def list(self, *, limit: int | None = None) -> Iterator[Dataset]:
+        """Yield datasets, by name.
+
+        >>> [dataset.name for dataset in client.datasets.list()]
+        ['pets']
+        """
+        for dataset in self._http.pages(Dataset, path("datasets"), limit):
+            yield dataset
+
+    def get(self, name: str) -> Dataset:
+        """Return a dataset with its versions, newest first."""
+        return parsed(Dataset, self._http.call("GET", path("datasets", name)))
+
+    def version(self, reference: str) -> DatasetVersion:
+        """Return a version: classes, counts, shape, warnings, decisions, rejected files.
+
+        >>> version = client.datasets.version("pets")
+        >>> version.reference, version.classes
+        ('pets@2', ('cat', 'dog'))
+        """
+        response = self._http.call("GET", self._path(reference))
+        return parsed(DatasetVersion, response)
+
+    def delete(self, reference: str) -> None:
+        """Delete a version that no live job uses; the reference must name it, like `pets@3`."""
+        name, version = pinned(reference)
+        self._http.delete(path("datasets", name, "versions", version))
+
+    def images(
+        self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None
+    ) -> Iterator[ImageRecord]:
+        """Yield the images of a version, of one split or class if you name it.
+
+        >>> [image.path for image in client.datasets.images("pets@2", split="train", label="cat")]
+        ['train/cat/one.png']
+        """
+        params = {key: value for key, value in {"split": split, "class": label}.items() if value is not None}
+        for image in self._http.pages(ImageRecord, self._path(reference, "images"), limit, params):
+            yield image
+
+    def image(self, reference: str, sha256: str) -> ImageDetails:
+        """Return where an image occurs, and what used it."""
+        return parsed(ImageDetails, self._http.call("GET", self._path(reference, "images", sha256)))
+
+    def thumbnail(self, reference: str, sha256: str) -> bytes:
+        """Return a JPEG of the prepared image, at most 256 pixels a side."""
+        response = self._http.request("GET", self._path(reference, "images", sha256, "thumbnail"))
+        return response.content
+
+    def original(self, reference: str, sha256: str) -> bytes:
+        """Return the image's bytes as they were uploaded.
+
+        >>> [image] = [image for image in client.datasets.images("pets@2", split="train", label="cat")]
+        >>> file = client.datasets.original("pets@2", image.sha256)
+        >>> file[:4]
+        b'\\x89PNG'
+        """
+        response = self._http.request("GET", self._path(reference, "images", sha256, "original"))
+        return response.content
+
+    def _path(self, reference: str, *below: str) -> str:
+        parsed_reference = parse(reference)
+        name, version = parsed_reference.name, parsed_reference.version
+        if version is None:
+            versions = (self.get(name)).versions
+            if not versions:
+                raise NotFound(status=404, code="not_found", message=f"{name} has no version")
+            version = versions[0]
+        return path("datasets", name, "versions", version, *below)

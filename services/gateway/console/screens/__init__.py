@@ -1,0 +1,1 @@
+"""One file for each screen, or for each group of screens with the same data."""

@@ -1,0 +1,158 @@
+"""/datasets/{name}/{version}/images: the images of a version, one of them, and how two versions differ."""
+
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from fastapi import APIRouter, Query, Request, Response
+
+from contract.datasets import DatasetManifest, Split
+from contract.image_index import ImageRecord
+from contract.references import Reference
+from media.image_index import read_index, records
+from services.gateway.api.images import HashPath
+from services.gateway.console.pages import page
+from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
+from services.gateway.dependencies import NamePath, VersionPath
+from services.gateway.images.library import Library
+
+router = APIRouter(include_in_schema=False)
+
+PAGE = 60
+EXAMPLES = 12
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The images that only one of two versions has: how many, and the first ones."""
+
+    count: int
+    examples: tuple[ImageRecord, ...]
+
+
+class ClassChange(NamedTuple):
+    """The images of a class in two versions."""
+
+    label: str
+    before: int
+    after: int
+
+
+def library_of(viewer: Viewer) -> Library:
+    """Return the images of the viewer's project."""
+    return Library(viewer.stores, viewer.backends.stores.objects, viewer.backends.indexes)
+
+
+@router.get("/datasets/{name}/{version}/images", dependencies=MAY_SEE)
+def list_images(
+    request: Request,
+    viewer: ViewerDep,
+    name: NamePath,
+    version: VersionPath,
+    split: str = "",
+    label: Annotated[str, Query(alias="class", max_length=128)] = "",
+    cursor: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """A page of images, filtered by split and class."""
+    reference = Reference(name=name, version=version)
+    _, manifest = viewer.stores.datasets.manifest(reference)
+    split = split if split in set(Split) else ""
+    label = label if label in manifest.classes else ""
+    images = library_of(viewer).page(reference, PAGE, cursor or None, Split(split) if split else None, label or None)
+    return page(
+        request,
+        viewer,
+        "images.html",
+        screen="datasets",
+        name=name,
+        version=version,
+        reference=str(reference),
+        images=images.items,
+        next=images.next,
+        cursor=cursor,
+        chosen={"split": split, "class": label},
+        splits=tuple(map(str, Split)),
+        classes=manifest.classes,
+        count=_count(manifest, split, label),
+    )
+
+
+@router.get("/datasets/{name}/{version}/images/{sha256}", dependencies=MAY_SEE)
+def show_image(request: Request, viewer: ViewerDep, name: NamePath, version: VersionPath, sha256: HashPath) -> Response:
+    """One image, and where it is used."""
+    reference = Reference(name=name, version=version)
+    details = library_of(viewer).details(reference, sha256)
+    return page(
+        request,
+        viewer,
+        "image.html",
+        screen="datasets",
+        name=name,
+        version=version,
+        reference=str(reference),
+        image=details.occurrences[0],
+        details=details,
+    )
+
+
+@router.get("/datasets/{name}/compare/{before}/{after}", dependencies=MAY_SEE)
+def compare(request: Request, viewer: ViewerDep, name: NamePath, before: VersionPath, after: VersionPath) -> Response:
+    """What changed between two versions."""
+    manifests = [viewer.stores.datasets.manifest(Reference(name=name, version=number))[1] for number in (before, after)]
+    old, new = manifests
+    removed, added = _differences(viewer, old, new)
+    totals = [_class_totals(manifest) for manifest in manifests]
+    labels = list(dict.fromkeys((*old.classes, *new.classes)))
+    changes = [ClassChange(label, totals[0].get(label, 0), totals[1].get(label, 0)) for label in labels]
+    return page(
+        request,
+        viewer,
+        "compare_datasets.html",
+        screen="datasets",
+        name=name,
+        before=before,
+        after=after,
+        old=old,
+        new=new,
+        versions=viewer.stores.datasets.named(name).versions,
+        added=added,
+        removed=removed,
+        changes=changes,
+        most=max((max(change.before, change.after) for change in changes), default=1) or 1,
+    )
+
+
+def _count(manifest: DatasetManifest, split: str, label: str) -> int:
+    splits = [Split(split)] if split else list(Split)
+    counts = [manifest.counts_by_class.get(each, {}) for each in splits]
+    return sum(classes.get(label, 0) if label else sum(classes.values()) for classes in counts)
+
+
+def _class_totals(manifest: DatasetManifest) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for classes in manifest.counts_by_class.values():
+        for label, count in classes.items():
+            totals[label] = totals.get(label, 0) + count
+    return totals
+
+
+def _differences(
+    viewer: Viewer, old: DatasetManifest, new: DatasetManifest
+) -> tuple[Difference, Difference] | tuple[None, None]:
+    """Return the images that only the old and only the new version has; None if one of them has no index."""
+    if old.index is None or new.index is None:
+        return None, None
+    tables = []
+    for manifest in (old, new):
+        assert manifest.index is not None  # noqa: S101
+        with viewer.backends.indexes.open(manifest.index) as file:
+            tables.append(read_index(file, list(ImageRecord.model_fields)))
+    first, second = tables
+    return _only_in(first, second), _only_in(second, first)
+
+
+def _only_in(table: pa.Table, other: pa.Table) -> Difference:
+    mask = pc.invert(pc.is_in(table["sha256"], value_set=other["sha256"].combine_chunks()))
+    missing = table.filter(mask)
+    return Difference(len(missing), records(missing.slice(0, EXAMPLES)))

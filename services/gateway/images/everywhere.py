@@ -1,0 +1,78 @@
+"""Finds everything in a project that holds an image."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from contract.artifacts import ObjectRef
+from contract.errors import NotFound
+from contract.image_index import HeldImage, ImageHolding
+from contract.references import Reference
+from media.image_index import find_images
+from media.image_rows import ImageRows, has_rows
+from services.gateway.images.index_cache import IndexCache
+from services.storage.catalog.holdings import JobOutput
+from services.storage.objects import Objects
+from services.storage.stores import ProjectStores
+
+MOST_OUTPUT_BYTES = 64 << 20  # of the outputs that are read while a client waits, newest first
+MOST_OCCURRENCES = 200
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """Methods raise NotFound if no version has the image, DatabaseUnavailable, and ObjectsUnavailable."""
+
+    stores: ProjectStores
+    objects: Objects
+    indexes: IndexCache
+
+    def require(self, sha256: str) -> None:
+        """Raise NotFound unless a version of the project has the image."""
+        if next(self._occurrences(sha256, self.stores.holdings.versions()), None) is None:
+            raise NotFound("no dataset version of the project has an image with this hash")
+
+    def holding(self, sha256: str) -> ImageHolding:
+        """Return what has the image, and the models that were trained with it."""
+        versions = self.stores.holdings.versions()
+        occurrences = list(self._occurrences(sha256, versions))
+        if not occurrences:
+            raise NotFound("no dataset version of the project has an image with this hash")
+        datasets = tuple(dict.fromkeys(image.dataset for image in occurrences))
+        models, _ = self.stores.datasets.used_by([Reference.parse(dataset) for dataset in datasets])
+        splits = {(image.dataset, image.split) for image in occurrences}
+        outputs = tuple(self.stores.holdings.outputs().values())
+        uploaded, skipped = self._uploaded(outputs, ImageRows(sha256))
+        judged = [output for output in outputs if output.job in uploaded or (output.dataset, output.split) in splits]
+        erasing = self.stores.holdings.erasing(sha256)
+        return ImageHolding(
+            sha256=sha256,
+            occurrences=tuple(occurrences[:MOST_OCCURRENCES]),
+            versions=datasets,
+            models=models,
+            predictions=tuple(output.job for output in judged if output.kind == "predict"),
+            evaluations=tuple(output.job for output in judged if output.kind == "evaluate"),
+            erasing=erasing and erasing.id,
+            not_searched=(*(str(version) for version, index in versions.items() if index is None), *skipped),
+        )
+
+    def _occurrences(self, sha256: str, versions: dict[Reference, ObjectRef | None]) -> Iterator[HeldImage]:
+        for reference, index in versions.items():
+            if index is not None:
+                with self.indexes.open(index) as file:
+                    images = find_images(file, sha256)
+                for image in images:
+                    yield HeldImage(dataset=str(reference), **dict(image.record))
+
+    def _uploaded(self, outputs: tuple[JobOutput, ...], image: ImageRows) -> tuple[set[str], list[str]]:
+        """Return the jobs that classified the image in an archive, and those whose outputs were not read."""
+        jobs, skipped, left = set[str](), list[str](), MOST_OUTPUT_BYTES
+        for output in outputs:
+            if output.dataset is not None:  # its images are those of a split
+                continue
+            left -= output.file.size
+            if left < 0:
+                skipped.append(output.job)
+            elif has_rows(io.BytesIO(self.objects.read(output.file)), output.form, image):
+                jobs.add(output.job)
+        return jobs, skipped

@@ -1,0 +1,128 @@
+"""Makes a dataset version anew without an image: shards, index, counts, thumbnails and warnings."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contract.datasets import Counts, DatasetManifest, DatasetWarning, Shard, Split, Thumbnail
+from media.archives.rejections import shown
+from media.image_index import IndexedImage, IndexWriter, read_index
+from services.preprocess.duplicates import CODES
+from services.preprocess.index import summary_of
+from services.preprocess.parts import Store
+from services.preprocess.pipeline import data_uri
+from worker.task import Task
+
+ShardKey = tuple[Split, int]
+
+
+class VersionWithout:
+    """A dataset version without some rows of its index; files lie in `folder` and are stored with `store`.
+
+    A row is removed from its shard, so the rows after it move up, and a shard without rows is left out. The mean and
+    the standard deviation stay: models were trained with them.
+    """
+
+    def __init__(self, task: Task, manifest: DatasetManifest, images: Sequence[IndexedImage], store: Store) -> None:
+        self._task = task
+        self._manifest = manifest
+        self._images = images
+        self._store = store
+        self._rows: dict[ShardKey, list[int]] = {}
+        for image in images:
+            self._rows.setdefault((image.record.split, image.record.shard), []).append(image.record.row)
+
+    def made(self, index: Path) -> DatasetManifest:
+        """Return the manifest; `index` is the file of the version's index, and is overwritten."""
+        shards = {split: tuple(self._shards(split)) for split in Split}
+        table = self._index(read_index(index))
+        with IndexWriter(index) as writer:
+            writer.add(table)
+        data_sha256, duplicates = summary_of(index)
+        manifest = self._manifest
+        counts = self._counts()
+        changes: dict[str, Any] = {
+            "shards": shards,
+            "index": self._store(index),
+            "data_sha256": manifest.data_sha256 and data_sha256,
+            "counts": Counts(**{split.value: sum(by_class.values()) for split, by_class in counts.items()}),
+            "counts_by_class": counts,
+            "thumbnails": tuple(self._thumbnails(table, shards)),
+            "warnings": (*self._warnings(), *duplicates),
+            "erased": manifest.erased + len(self._images),
+        }
+        return manifest.model_copy(update=changes)
+
+    def _shards(self, split: Split) -> Iterator[Shard]:
+        for number, shard in enumerate(self._manifest.shards.get(split, ())):
+            rows = self._rows.get((split, number))
+            if rows is None:
+                yield shard
+            elif len(rows) < shard.count:
+                yield self._without(shard, rows, f"{split}-{number:05d}")
+
+    def _without(self, shard: Shard, rows: Sequence[int], name: str) -> Shard:
+        files = {"images": shard.images, "labels": shard.labels}
+        for kind, reference in files.items():
+            self._task.report(0.0, "rewriting shards")
+            path = self._task.folder / f"{name}.{kind}.npy"
+            self._task.objects.fetch(reference, path)
+            np.save(path, np.delete(np.load(path), rows, axis=0))
+            files[kind] = self._store(path)
+            path.unlink()
+        return Shard(count=shard.count - len(rows), **files)
+
+    def _index(self, table: pa.Table) -> pa.Table:
+        """Return the index without the rows, and with the numbers that the others have now."""
+        splits = table["split"].cast(pa.string()).to_numpy(zero_copy_only=False)
+        shard, row = (table[name].to_numpy().copy() for name in ("shard", "row"))
+        kept = np.ones(len(table), bool)
+        numbers = shard.copy()
+        for (split, number), removed in self._rows.items():
+            inside = (splits == split.value) & (shard == number)
+            kept[inside & np.isin(row, removed)] = False
+            row[inside] -= np.searchsorted(np.sort(removed), row[inside]).astype(row.dtype)
+            if len(removed) == self._manifest.shards[split][number].count:
+                numbers[(splits == split.value) & (shard > number)] -= 1
+        for name, values in (("shard", numbers), ("row", row)):
+            table = table.set_column(table.schema.get_field_index(name), name, pa.array(values, pa.int32()))
+        return table.filter(pa.array(kept))
+
+    def _counts(self) -> dict[Split, dict[str, int]]:
+        counts = {split: dict(self._manifest.counts_by_class.get(split, {})) for split in Split}
+        for image in self._images:
+            counts[image.record.split][image.record.label] -= 1
+        return counts
+
+    def _thumbnails(self, table: pa.Table, shards: dict[Split, tuple[Shard, ...]]) -> Iterator[Thumbnail]:
+        """Make the thumbnails of the image's classes anew, since one of them may show it."""
+        labels = {image.record.label for image in self._images}
+        for thumbnail in self._manifest.thumbnails:
+            if thumbnail.label not in labels:
+                yield thumbnail
+                continue
+            rows = table.filter(pc.equal(table["label"].cast(pa.string()), thumbnail.label))
+            if len(rows):
+                first = rows.slice(0, 1).to_pylist()[0]
+                shard = shards[Split(first["split"])][first["shard"]]
+                yield Thumbnail(label=thumbnail.label, image=data_uri(self._pixels(shard, first["row"])))
+
+    def _pixels(self, shard: Shard, row: int) -> NDArray[np.uint8]:
+        path = self._task.folder / "thumbnail.npy"
+        self._task.objects.fetch(shard.images, path)
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")[row].copy()
+        path.unlink()
+        return pixels
+
+    def _warnings(self) -> Iterator[DatasetWarning]:
+        """Yield the warnings but for those of equal images, without the paths of the image."""
+        paths = {shown(image.record.path) for image in self._images}
+        for warning in self._manifest.warnings:
+            if warning.code not in CODES:
+                examples = tuple(example for example in warning.examples if example not in paths)
+                yield warning.model_copy(update={"examples": examples})

@@ -1,0 +1,67 @@
+"""Follow a job with a progress bar; Ctrl-C ends the following, not the job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from contract.jobs import Job, JobState
+from tidepool.cli.exits import ExitCode
+from tidepool.cli.output import note, stderr
+from tidepool.demo.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from tidepool_client import Client
+
+# ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
+
+TITLES = {
+    "preprocess": "Preparing the images",
+    "train": "Training",
+    "evaluate": "Evaluating",
+    "predict": "Predicting",
+    "vet": "Checking the model",
+    "backbone": "Checking the backbone",
+}
+
+
+def progress() -> ProgressDisplay:
+    """Return bars on a terminal and occasional lines elsewhere, on stderr."""
+    return ProgressDisplay(stderr())
+
+
+def follow(client: "Client", job: Job, *then: str) -> Job:
+    """Show a job's progress until it has succeeded, and return it.
+
+    Raises JobUnsuccessful if it ends in another state. Ctrl-C exits and says how to come back; `then` are commands to
+    type after the job.
+    """
+    with coming_back(job, *then), progress() as display, display.step(TITLES.get(job.kind, job.kind)) as update:
+        return client.jobs.wait(job.id, lambda state: update(state.progress.fraction, activity(state)))
+
+
+@contextmanager
+def coming_back(job: Job, *then: str) -> Iterator[None]:
+    """Say how to come back to a job if the block is stopped by Ctrl-C, or the server cannot be reached any more."""
+    from tidepool_client import Unreachable
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"Stopped following; the {job.kind} job {job.id} goes on.", *_ways_back(job, then))
+        raise typer.Exit(ExitCode.STOPPED) from None
+    except Unreachable:
+        note(f"The {job.kind} job {job.id} may go on.", *_ways_back(job, then))
+        raise
+
+
+def activity(job: Job) -> str:
+    if job.state is JobState.QUEUED:
+        return "waiting for a worker"
+    return job.progress.message or str(job.state)
+
+
+def _ways_back(job: Job, then: tuple[str, ...]) -> list[str]:
+    ways = [f"  follow it:  tidepool jobs logs -f {job.id}", f"  stop it:    tidepool jobs cancel {job.id}"]
+    return ways + [f"  then:       {command}" for command in then]

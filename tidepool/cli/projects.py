@@ -1,0 +1,62 @@
+"""`tidepool projects`"""
+
+from typing import Annotated
+
+import typer
+
+from tidepool.cli.connection import connected
+from tidepool.cli.output import Json, moment, note, print_json, print_table, say
+from tidepool.cli.root import command, group
+
+projects = group("projects", "List, create and delete projects, each with its own data, models and keys.")
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the project.")]
+
+
+@command("ls", "tidepool projects ls", group=projects)
+def ls(as_json: Json = False) -> None:
+    """List the projects that the key may see."""
+    with connected(None) as client:
+        rows = list(client.projects.list())
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("project", "created", "description")
+    print_table(columns, ((row.name, moment(row.created_at), row.description) for row in rows))
+
+
+@command("show", "tidepool projects show lab --json", group=projects)
+def show(name: NameArgument, as_json: Json = False) -> None:
+    """Show a project."""
+    with connected(None) as client:
+        project = client.projects.get(name)
+    if as_json:
+        print_json(project)
+        return
+    say(
+        f"{project.name}, created {moment(project.created_at)}", *([project.description] if project.description else [])
+    )
+
+
+@command("create", 'tidepool projects create lab --description "Microscope images"', group=projects)
+def create(
+    name: NameArgument,
+    description: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Create a project; needs a key of an instance admin."""
+    with connected(None) as client:
+        project = client.projects.create(name, description=description)
+    if as_json:
+        print_json(project)
+        return
+    say(f"Created the project {project.name}.", "Next:")
+    say(f"  tidepool keys create ann --role admin --project {project.name}  a key for the one who works in it")
+
+
+@command("rm", "tidepool projects rm lab", group=projects)
+def rm(name: NameArgument) -> None:
+    """Delete a project that owns nothing."""
+    with connected(None) as client:
+        client.projects.delete(name)
+    note(f"Deleted the project {name}.")

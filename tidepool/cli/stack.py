@@ -1,0 +1,86 @@
+"""The commands for the stack on this machine: up, down, status, logs, key."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from tidepool.cli.output import Json, print_json, say, stdout
+from tidepool.cli.root import command
+from tidepool.errors import UserFacingError
+from tidepool.stack.home import Home
+
+# ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
+
+
+@command("up", "tidepool up", "tidepool up --scale inference=2 --scale preprocess=2")
+def up(
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE=NUMBER", help="Number of replicas of a role, like inference=2. Can be repeated."),
+    ] = None,
+) -> None:
+    """Start Tidepool on this machine.
+
+    Waits until everything is ready. The data is in the folder .tidepool, or in the one that TIDEPOOL_HOME names; the
+    port is 8080, or TIDEPOOL_PORT.
+    """
+    from tidepool.cli.startup import start
+
+    start(stdout(), Home.from_environment(), scale or [])
+
+
+@command("down", "tidepool down")
+def down() -> None:
+    """Stop the stack; its data stays."""
+    from tidepool.stack.stack import Stack
+
+    home = Home.from_environment()
+    say(f"Stopped the stack in {home.path}." if Stack(home).down() else f"Nothing was running in {home.path}.")
+
+
+@command("status", "tidepool status")
+def status(as_json: Json = False) -> None:
+    """Show the processes of the stack."""
+    from tidepool.stack.status import status_of
+
+    stack_status = status_of(Home.from_environment())
+    if as_json:
+        print_json(stack_status)
+        return
+    from tidepool.cli.status_table import print_status
+
+    print_status(stdout(), stack_status)
+
+
+@command("logs", "tidepool logs trainer --follow")
+def logs(
+    role: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMPONENT", help="Component: redis, s3, gateway, storage, preprocess, trainer, inference, …"
+        ),
+    ],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="NUMBER", help="Number of lines to print.", min=0)
+    ] = 100,
+) -> None:
+    """Print the log of a component.
+
+    What a job did is in `tidepool jobs logs`.
+    """
+    home = Home.from_environment()
+    names = sorted(path.stem for path in home.logs.glob("*.log"))
+    if role not in names:
+        raise UserFacingError(f"There is no log of {role!r}. Available: {', '.join(names) or 'none yet'}")
+    os.execvp("tail", ["tail", "-n", str(lines), *(["-F"] if follow else []), str(home.log(role))])  # noqa: S606
+
+
+@command("key", "tidepool key")
+def key() -> None:
+    """Print the stack's admin API key."""
+    home = Home.from_environment()
+    if not home.key_file.exists():
+        raise UserFacingError(f"There is no key in {home.path} yet; the first `tidepool up` creates it.")
+    print(home.key_file.read_text().strip())
