@@ -88,20 +88,20 @@ def test_the_workflow_succeeds_with_curl(running: Running, trained: TrainResult,
     assert (status, body["code"]) == (422, "bad_image")
 
 
-def test_the_model_is_judged_on_a_split(client: Client, running: Running, trained: TrainResult) -> None:
+def test_the_model_is_judged_on_a_split(client: Client, trained: TrainResult, tmp_path: Path) -> None:
     job = client.jobs.wait(client.evaluate(model="pets-cnn@1", dataset="pets", split="test").id)
 
     report = EvaluateResult.model_validate(job.result)
     assert trained.metrics.test is not None
     assert report.metrics.confusion_matrix == trained.metrics.test.confusion_matrix
     assert report.summary[0].startswith("pets-cnn@1 is right on ")
-    url = f"{running.url}/v1/jobs/{job.id}/output"
-    command = ["curl", "-sSfL", "-H", f"Authorization: Bearer {running.key}", url]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    output = job.output(tmp_path / "images.jsonl").read_text()
     assert [json.loads(line)["image"] for line in output.splitlines()] == list(range(report.count))
 
 
-def test_the_artifact_is_the_trained_model(client: Client, running: Running, trained: TrainResult) -> None:
+def test_the_artifact_is_the_trained_model(
+    client: Client, running: Running, trained: TrainResult, tmp_path: Path
+) -> None:
     artifact = f"{running.url}/v1/models/pets-cnn/versions/1/artifact"
     command = ["curl", "-sS", "-w", "%{redirect_url}", "-H", f"Authorization: Bearer {running.key}", artifact]
     presigned = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
@@ -109,6 +109,18 @@ def test_the_artifact_is_the_trained_model(client: Client, running: Running, tra
     done = subprocess.run(["curl", "-sSf", presigned], capture_output=True, timeout=60, check=True)
 
     assert len(done.stdout) == trained.onnx.size
+    assert client.models.artifact("pets-cnn@1", tmp_path / "model.onnx").read_bytes() == done.stdout
+
+
+def test_a_file_is_sent_straight_to_the_object_store_and_only_once(client: Client, archive: Path) -> None:
+    sent: list[int] = []
+    upload = client.uploads.send(archive, on_bytes=lambda done, _: sent.append(done))
+    assert (upload.complete, sent[-1]) == (True, archive.stat().st_size)
+
+    sent.clear()
+    assert client.uploads.send(archive, on_bytes=lambda done, _: sent.append(done)).id == upload.id
+    assert sent == []
+    assert client.datasets.create("sent", upload.id).wait().state is JobState.SUCCEEDED
 
 
 def test_an_invalid_archive_fails_with_its_reason(client: Client, tmp_path: Path) -> None:

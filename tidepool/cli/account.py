@@ -99,14 +99,15 @@ def whoami(project: Project = None, as_json: Json = False) -> None:
 def open_console(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser if there is one.")] = True,
 ) -> None:
-    """Open the console in a browser.
+    """Open the console in a browser, signed in.
 
-    Prints the address, too, for machines without a browser.
+    Prints the address, too, for machines without a browser. It signs in with your key once, within 15 minutes.
     """
-    target = find_target(Home.from_environment())
-    say(f"{target.url}/")
+    with connected(None) as client:
+        address = connection.console_address(client)
+    say(address)
     if browser and _has_browser():
-        typer.launch(f"{target.url}/")
+        typer.launch(address)
 
 
 def _check(url: str, secret: str, project: str | None) -> ApiKey:

@@ -12,7 +12,7 @@ from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
 
 WORKERS = 4  # requests at once
-BATCH = 16  # images in one request
+BATCH = 8  # images in one request; results arrive request by request
 BATCH_BYTES = 8 << 20  # of one request; a larger image goes alone
 MAX_BYTES = 256 << 20  # of a file; a larger one is not read
 TRIES = 3  # of an image that fails for a passing reason

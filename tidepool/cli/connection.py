@@ -67,10 +67,31 @@ def connect(home: Home, project: str | None = None) -> "Client":
     return new_client(target.url, target.key, project=project or target.project, verify=target.verify)
 
 
+def connect_to_stack(home: Home) -> "Client":
+    """Return a client of the stack that runs in this home, whatever the environment names."""
+    stack = _stack(home)
+    if stack is None:
+        raise UserFacingError(f"No stack is running in {home.path}. Start it with `tidepool up`.")
+    return new_client(stack.url, stack.key, verify=stack.verify)
+
+
 def new_client(url: str, key: str, *, project: str | None = None, verify: SSLContext | bool = True) -> "Client":
     from tidepool_client import Client
 
     return Client(url, key, project=project, retries=RETRIES, verify=verify)
+
+
+def console_address(client: "Client") -> str:
+    """Return an address that signs a browser in once, within 15 minutes; the plain one of a server without a console.
+
+    The link is no operation of the API, so the client has no method for it.
+    """
+    from tidepool_client import NotFound
+
+    try:
+        return f"{client.url}{client._http.call('POST', '/console/links')['path']}"
+    except NotFound:
+        return f"{client.url}/"
 
 
 @contextmanager

@@ -9,6 +9,17 @@ from typing import Any
 from typer.core import TyperGroup
 from typer.exceptions import Abort, TyperException
 
+from contract.errors import (
+    BrokerUnavailable,
+    Corrupt,
+    DatabaseUnavailable,
+    JobFailed,
+    ObjectsUnavailable,
+    Overloaded,
+    Unavailable,
+    WorkerLost,
+)
+from contract.jobs import Job
 from tidepool.errors import UserFacingError
 
 # ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
@@ -35,6 +46,16 @@ MEANINGS = {
     ExitCode.UNREACHABLE: "the server cannot be reached, or is in trouble itself (5xx)",
     ExitCode.STOPPED: "stopped by Ctrl-C; a job that was followed goes on",
 }
+PASSING = (
+    JobFailed,
+    WorkerLost,
+    Unavailable,
+    DatabaseUnavailable,
+    BrokerUnavailable,
+    ObjectsUnavailable,
+    Corrupt,
+    Overloaded,
+)
 HINTS = {
     f"no such {noun}" if noun == "job" else f"no {noun}": f" `tidepool {noun}s ls` lists the {noun}s."
     for noun in ("job", "model", "dataset", "project")
@@ -114,7 +135,8 @@ def _of_client(error: Exception) -> tuple[str, ExitCode]:
     hint, code = "", ExitCode.UNREACHABLE
     match error:
         case JobUnsuccessful(job=job):
-            hint = f" `tidepool jobs show {job.id}` says more; `tidepool jobs retry {job.id}` runs it again."
+            again = f" `tidepool jobs retry {job.id}` runs it again." if worth_a_retry(job) else ""
+            hint = f" `tidepool jobs logs {job.id}` shows what it did.{again}"
             code = ExitCode.JOB
         case Unreachable():
             hint = " Is the server running, and is its address right? `tidepool whoami` shows it."
@@ -133,6 +155,11 @@ def _of_client(error: Exception) -> tuple[str, ExitCode]:
         case InvalidInput():
             code = ExitCode.USAGE
     return _sentence(str(error)) + hint, code
+
+
+def worth_a_retry(job: Job) -> bool:
+    """Return whether a job may succeed next time, unlike one that was refused for its data."""
+    return job.error is None or job.error.code in {"internal", *(error.code for error in PASSING)}
 
 
 def _sentence(text: str) -> str:

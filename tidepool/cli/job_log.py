@@ -2,20 +2,22 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from contract.jobs import EventKind, Job, JobEvent, JobState
-from tidepool.cli.exits import ExitCode
+from tidepool.cli.exits import ExitCode, worth_a_retry
 from tidepool.cli.following import coming_back
 from tidepool.cli.output import note, print_json_line, say
 
 if TYPE_CHECKING:
     from tidepool_client import Client
 
-QUIET_S = 1.5  # without an event, after which the log so far is complete
+SETTLE_S = 1.5  # for the first events to arrive
+BURST_S = 0.05  # between two events that are sent together; a running job adds some only every 0.2 s
 
 Item = TypeVar("Item")
 
@@ -24,20 +26,32 @@ def print_log(client: "Client", job: Job, *, following: bool, as_json: bool) -> 
     """Print the events so far, or until the job ends; exits with code 4 if it was followed and did not succeed."""
     events: Iterable[JobEvent] = client.jobs.events(job.id)
     if not following and not job.state.terminal:
-        events = until_quiet(events, QUIET_S)
+        events = until_quiet(events, SETTLE_S)
     with coming_back(job):
         for event in events:
             if as_json:
                 print_json_line(event)
             else:
                 say(f"{event.at.astimezone():%H:%M:%S}  {_text(event)}")
-    if following and (ended := client.jobs.get(job.id)).state is not JobState.SUCCEEDED:
+    if not following:
+        return
+    ended = client.jobs.get(job.id)
+    if ended.state is JobState.SUCCEEDED:
+        note(*result_lines(ended))
+        return
+    if worth_a_retry(ended):
         note(f"Run it again: tidepool jobs retry {ended.id}")
-        raise typer.Exit(ExitCode.JOB)
+    raise typer.Exit(ExitCode.JOB)
+
+
+def result_lines(job: Job) -> list[str]:
+    """Return the command that shows what a job made, if it made something."""
+    made = next((noun for noun in ("dataset", "model") if job.result and noun in job.result), None)
+    return [f"Its result: tidepool {made}s show {job.result[made]}"] if job.result and made else []
 
 
 def until_quiet(items: Iterable[Item], seconds: float) -> Iterator[Item]:
-    """Yield items until there is no new one for some seconds."""
+    """Yield items for some seconds, and after that until they no longer arrive in quick succession."""
     received: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
 
     def receive() -> None:
@@ -49,9 +63,10 @@ def until_quiet(items: Iterable[Item], seconds: float) -> Iterator[Item]:
             received.put(error)
 
     threading.Thread(target=receive, daemon=True).start()
+    settled = time.monotonic() + seconds
     while True:
         try:
-            item = received.get(timeout=seconds)
+            item = received.get(timeout=max(BURST_S, settled - time.monotonic()))
         except queue.Empty:
             return
         if item is None:

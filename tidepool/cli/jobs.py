@@ -1,18 +1,21 @@
 """`tidepool jobs`"""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from contract.jobs import Job, JobState
 from tidepool.cli.connection import Project, connected
+from tidepool.cli.exits import worth_a_retry
 from tidepool.cli.following import activity, follow
-from tidepool.cli.job_log import print_log
-from tidepool.cli.output import Json, moment, note, print_json, print_table, say
+from tidepool.cli.job_log import print_log, result_lines
+from tidepool.cli.output import Json, file_size, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
 
-jobs = group("jobs", "List, show, follow, cancel and retry jobs.")
+jobs = group("jobs", "List, show, follow, cancel, retry and delete jobs.")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `tidepool jobs ls` shows it.")]
 
@@ -59,12 +62,9 @@ def show(job_id: JobId, project: Project = None, as_json: Json = False) -> None:
         say(f"  progress: {job.progress.fraction:.0%}, {activity(job)}")
     say(f"  created {moment(job.created_at)}, started {moment(job.started_at)}, ended {moment(job.finished_at)}")
     say(f"  attempt {job.attempt} of {job.max_attempts}, priority {job.priority}")
-    say(*(f"  {name}: {value}" for name, value in job.spec.items() if value is not None))
-    for noun in ("dataset", "model"):
-        if job.result and noun in job.result:
-            say(f"Its result: tidepool {noun}s show {job.result[noun]}")
-            break
-    if job.state in {JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}:
+    say(*(f"  {name}: {_text(value)}" for name, value in job.spec.items() if value is not None))
+    say(*result_lines(job))
+    if job.state.terminal and job.state is not JobState.SUCCEEDED and worth_a_retry(job):
         say(f"Run it again: tidepool jobs retry {job.id}")
 
 
@@ -119,6 +119,38 @@ def retry(
         print_json(job)
     else:
         say(f"The {job.kind} job {job.id} is {job.state}.", f"  tidepool jobs logs -f {job.id}")
+
+
+@command("output", "tidepool jobs output 01a20ca3-1b53-75b4-9e31-a6c00b050a58 -o rows.jsonl", group=jobs)
+def output(
+    job_id: JobId,
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write; the default is JOB.jsonl or the like."),
+    ] = None,
+    project: Project = None,
+) -> None:
+    """Download the file of an evaluation or a batch prediction: a row for each image."""
+    with connected(project) as client:
+        job = client.jobs.get(job_id)
+        path = file or Path(f"{job.id}.{job.spec.get('format', 'jsonl')}")
+        client.jobs.output(job.id, path)
+    say(f"The rows are in {path}, {file_size(path.stat().st_size)}.")
+
+
+@command("rm", "tidepool jobs rm 01a20ca3-1b53-75b4-9e31-a6c00b050a58", group=jobs)
+def rm(job_id: JobId, project: Project = None) -> None:
+    """Delete a job that has ended, with its output.
+
+    A version that it made must be deleted first.
+    """
+    with connected(project) as client:
+        client.jobs.delete(job_id)
+    note(f"Deleted the job {job_id}.")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _about(job: Job) -> str:

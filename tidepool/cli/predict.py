@@ -1,6 +1,7 @@
 """`tidepool predict`: classify files and folders of images."""
 
 import csv
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import typer
 
 from contract.jobs import JobError
 from contract.predictions import ImageResult, Prediction
+from contract.references import REFERENCE_PATTERN
 from tidepool.cli.classify import Classify, FileResult, classify_files
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import ExitCode, WrongUsage
@@ -57,19 +59,26 @@ def predict(
     """
     if as_json and csv_file == "-":
         raise WrongUsage("--json and --csv - both write to stdout; leave one of them out.")
+    if not re.fullmatch(REFERENCE_PATTERN, model):
+        raise WrongUsage(f"{model} is not the name of a model, which comes first: tidepool predict MODEL FILE…")
     files = find_images(paths)
-    started, rejected = time.monotonic(), 0
-    with connected(project) as client:
-        results = classify_files(files.paths, _classify(client, model, top_k))
-        first = next(results)  # before a file is overwritten: there may be no such model
-        with _sink(csv_file, top_k, files.paths, as_json=as_json) as write:
-            for result in _counted(chain([first], results), len(files.paths), shown=csv_file not in {None, "-"}):
-                write(result)
-                if result.error:
-                    rejected += 1
-                    if not as_json:
-                        note(f"{result.path}: {result.error.message}")
-    _summarize(len(files.paths) - rejected, rejected, time.monotonic() - started, csv_file)
+    started, done, rejected = time.monotonic(), 0, 0
+    try:
+        with connected(project) as client:
+            results = classify_files(files.paths, _classify(client, model, top_k))
+            first = next(results)  # before a file is overwritten: there may be no such model
+            with _sink(csv_file, top_k, files.paths, as_json=as_json) as write:
+                for result in _counted(chain([first], results), len(files.paths), shown=csv_file not in {None, "-"}):
+                    write(result)
+                    done += 1
+                    if result.error:
+                        rejected += 1
+                        if not as_json:
+                            note(f"{result.path}: {result.error.message}")
+    except KeyboardInterrupt:
+        note(f"Stopped after {done:,} of {len(files.paths):,} images.")
+        raise
+    _summarize(done - rejected, rejected, time.monotonic() - started, csv_file)
     if skipped := files.note():
         note(skipped)
     if rejected:

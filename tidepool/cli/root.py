@@ -1,10 +1,11 @@
 """The `tidepool` command: its panels of help, and how commands join it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from tidepool.cli.exits import EXPLANATION, Commands
 
@@ -19,6 +20,7 @@ PANELS = {
     "More": ("demo", "simulate", "version"),
 }
 PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}
+LONGEST = 90  # of a command's first sentence
 HELP = """\
 Turn a folder of labelled photos into a model that answers requests.
 
@@ -51,8 +53,19 @@ class PanelledCommands(Commands):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         for panel, names in PANELS.items():
-            with formatter.section(panel):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(90)) for name in names])
+            _write_commands(formatter, panel, {name: self.commands[name] for name in names})
+
+
+class CommandGroup(TyperGroup):
+    """Lists the commands with their whole first sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        _write_commands(formatter, "Commands", self.commands)
+
+
+def _write_commands(formatter: Any, title: str, commands: Mapping[str, Any]) -> None:
+    with formatter.section(title):
+        formatter.write_dl([(name, command.get_short_help_str(LONGEST)) for name, command in commands.items()])
 
 
 app = typer.Typer(
@@ -88,6 +101,6 @@ def command(name: str, *examples: str, group: typer.Typer = app) -> Callable[[Fu
 
 def group(name: str, text: str) -> typer.Typer:
     """Add a group of commands to the root."""
-    commands = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+    commands = typer.Typer(cls=CommandGroup, help=text, no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(commands, name=name, rich_help_panel=PANEL_OF[name])
     return commands

@@ -1,5 +1,6 @@
 """`tidepool up`: show the progress of the start, then the addresses."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.supervision import ComponentReport
+from tidepool.cli.connection import connect_to_stack, console_address
 from tidepool.errors import StackFailed, UserFacingError
 from tidepool.stack.blueprint import configured_port, draw_plan
 from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.home import Home
 from tidepool.stack.stack import Stack
+from tidepool_client import ClientError
 
 
 def start(console: Console, home: Home, scale: Sequence[str]) -> None:
@@ -33,17 +36,34 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
         except StackFailed as failure:
             console.print(failure.log, style="dim", markup=False, highlight=False)
             raise
-    url = StackPlan.load(home.plan_file).url
+    plan = StackPlan.load(home.plan_file)
+    url, trust = plan.url, "" if plan.certificate is None else f"--cacert {shlex.quote(str(plan.certificate))} "
     console.print(f"[bold green]Tidepool is {'up' if started else 'already running'}.[/]")
     key = f"{home.key_file}" + (f"\n{'':<17}{admin_key(home)}  (shown only once)" if first else "")
-    lines = {"API": url, "Documentation": f"{url}/docs", "Logs": home.logs, "API key": key}
+    lines = {
+        "Console": _console_page(home, url),
+        "API": url,
+        "Documentation": f"{url}/docs",
+        "Logs": home.logs,
+        "API key": key,
+    }
     for label, value in lines.items():
         console.print(f"  {label:<14} {value}", highlight=False, soft_wrap=True)
+    header = f"Authorization: Bearer $(cat {shlex.quote(str(home.key_file))})"
+    console.print(f'Try it:  curl {trust}-H "{header}" {url}/v1/me', markup=False, soft_wrap=True)
     for line in next_steps():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if replicas and not started:
         commands = "; ".join(f"tidepool scale {role} {count}" for role, count in replicas.items())
         raise UserFacingError(f"--scale only works when the stack starts. For a running stack use: {commands}")
+
+
+def _console_page(home: Home, url: str) -> str:
+    try:
+        with connect_to_stack(home) as client:
+            return f"{console_address(client)}  (signs in once, within 15 minutes)"
+    except (UserFacingError, ClientError):  # the first key was revoked
+        return f"{url}/"
 
 
 def next_steps() -> list[str]:

@@ -1,6 +1,7 @@
 """`tidepool train`: from a folder or a dataset to a model."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from contract.evaluation import Metrics
 from contract.jobs import Job
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
-from contract.references import Reference
+from contract.references import REFERENCE_PATTERN, Reference
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
@@ -69,7 +70,7 @@ def train(
         dataset = source
         if local:
             layout = layout_spec(class_level, label_column, path_column)
-            prepared = prepare(client, source, name, layout, "tidepool train NAME, with the name of the dataset")
+            prepared = prepare(client, source, name, layout, then="tidepool train {name} --follow")
             dataset = PreprocessResult.model_validate(prepared.result).dataset
             if not as_json:
                 print_prepared(client, prepared, decisions=False)
@@ -127,17 +128,16 @@ def _is_local(client: "Client", source: str) -> bool:
 
     A name without a slash that is both is the dataset. Raises WrongUsage if it is neither.
     """
-    from tidepool_client import InvalidInput, NotFound
+    from tidepool_client import NotFound
 
     path = Path(source)
-    looks_like_path = source.startswith((S3, "~")) or path.name != source or source in {".", ".."}
-    if looks_like_path or path.is_file():
+    if path.is_file() or not re.fullmatch(REFERENCE_PATTERN, source):
         if not source.startswith(S3) and not path.exists():
             raise WrongUsage(f"{source} does not exist. Name a folder of images, or a dataset that was uploaded.")
         return True
     try:
         client.datasets.get(source.partition("@")[0])
-    except (NotFound, InvalidInput):
+    except NotFound:
         if path.is_dir():
             return True
         raise WrongUsage(

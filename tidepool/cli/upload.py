@@ -81,8 +81,11 @@ def layout_spec(class_level: str | None, label_column: str | None, path_column: 
     return {"layout": layout} if layout else {}
 
 
-def prepare(client: "Client", source: str, name: str | None, spec: Mapping[str, Any], *then: str) -> Job:
-    """Upload a path or name an S3 prefix, wait until the images are prepared, and return the job."""
+def prepare(client: "Client", source: str, name: str | None, spec: Mapping[str, Any], then: str = "") -> Job:
+    """Upload a path or name an S3 prefix, wait until the images are prepared, and return the job.
+
+    `then` is the command to type after the job, if Ctrl-C stops the waiting; `{name}` in it is that of the dataset.
+    """
     from tidepool_client.folder import dataset_name
 
     name = name or dataset_name(Path(source))
@@ -95,7 +98,7 @@ def prepare(client: "Client", source: str, name: str | None, spec: Mapping[str, 
                 update(sent / max(1, size), f"{file_size(sent)} of {file_size(size)}")
 
             job = _uploaded(client, name, Path(source), spec, on_bytes)
-    return follow(client, job, *then)
+    return follow(client, job, *([then.format(name=name)] if then else []))
 
 
 def _uploaded(

@@ -33,7 +33,15 @@ ARGUMENTS: dict[str, Any] = {
     **{"job_id": "j1", "key_id": "k1", "upload_id": "u1", "sha256": "a" * 64, "label": "cat", "split": "test"},
     **{"image": b"image", "images": [b"image"], "kind": "train", "spec": {}, "state": "failed", "version": 3},
     **{"replicas": 2, "variant": "int8", "filename": "pets.zip", "size": 5, "role": "viewer", "top_k": 3, "limit": 7},
-    **{"wait_s": 5, "after": 2, "actor": "k1", "action": "delete", "subject": "models/pets", "by": "model"},
+    **{
+        "wait_s": 5,
+        "after": 2,
+        "actor": "k1",
+        "action": "delete",
+        "subject": "models/pets",
+        "by": "model",
+        "everything": True,
+    },
     **{"since": MOMENT, "until": MOMENT},
 }
 

@@ -85,6 +85,7 @@ def test_a_file_is_announced_with_its_hash_sent_and_completed(file: Path) -> Non
     (put,) = store.puts
     assert "Authorization" not in put.headers  # the URL carries its own signature
     assert put.headers["Content-Length"] == "15"
+    assert put.headers["Host"] == "store"
 
 
 def test_a_put_that_breaks_off_starts_again(file: Path) -> None:

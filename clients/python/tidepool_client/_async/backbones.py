@@ -57,4 +57,4 @@ class AsyncBackbones:
     async def delete(self, reference: str) -> None:
         """Delete a version that no job uses; models that were trained from it stay."""
         name, version = pinned(reference)
-        await self._http.call("DELETE", path("backbones", name, "versions", version))
+        await self._http.delete(path("backbones", name, "versions", version))

@@ -71,7 +71,7 @@ class AsyncDatasets:
     async def delete(self, reference: str) -> None:
         """Delete a version that no live job uses; the reference must name it, like `pets@3`."""
         name, version = pinned(reference)
-        await self._http.call("DELETE", path("datasets", name, "versions", version))
+        await self._http.delete(path("datasets", name, "versions", version))
 
     async def images(
         self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None

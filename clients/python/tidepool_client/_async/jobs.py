@@ -19,6 +19,7 @@ from tidepool_client.views import JobView
 
 POLL_S = 0.3  # between polls of a job whose progress is shown
 LONG_POLL_S = 30.0
+ENDED = frozenset(state for state in JobState if state.terminal)
 
 
 class AsyncJob(JobView):
@@ -149,12 +150,14 @@ class AsyncJobs:
         while True:
             try:
                 async for message in self._http.events(path("jobs", job_id, "events"), after):
-                    if message.data:  # a keep-alive comment arrives as a message without data
-                        event = _event(message)
-                        after, attempt = event.id, 0
-                        yield event
-                        if event.kind is EventKind.STATE and JobState(event.data["state"]).terminal:
-                            return
+                    # a keep-alive comment arrives without data; a newer server may have other kinds of events
+                    if not message.data or message.event not in set(EventKind):
+                        continue
+                    event = _event(message)
+                    after, attempt = event.id, 0
+                    yield event
+                    if event.kind is EventKind.STATE and event.data.get("state") in ENDED:
+                        return
                 raise Unreachable(f"the events of job {job_id} ended before the job")
             except NoMoreEvents:
                 return
@@ -176,6 +179,14 @@ class AsyncJobs:
         tidepool_client.errors.Conflict: ...
         """
         return self.read(await self._http.call("POST", path("jobs", job_id, "cancel"), json={"keep_best": keep_best}))
+
+    async def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its output and events; its version, if it made one, must be gone."""
+        await self._http.delete(path("jobs", job_id))
+
+    async def delete_output(self, job_id: str) -> None:
+        """Delete the file of a batch prediction or an evaluation; the job keeps its result."""
+        await self._http.delete(path("jobs", job_id, "output"))
 
     async def retry(self, job_id: str) -> AsyncJob:
         """Create a copy of a job that did not succeed, once, and return it."""

@@ -71,7 +71,7 @@ class AsyncModels:
     async def delete(self, reference: str) -> None:
         """Delete a version that no alias points at; the reference must name it, like `pets@3`."""
         name, version = pinned(reference)
-        await self._http.call("DELETE", path("models", name, "versions", version))
+        await self._http.delete(path("models", name, "versions", version))
 
     async def card(self, reference: str) -> str:
         """Return the model card of a version, as Markdown."""
@@ -123,7 +123,7 @@ class AsyncModels:
 
     async def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias; the version stays."""
-        await self._http.call("DELETE", path("models", name, "aliases", alias))
+        await self._http.delete(path("models", name, "aliases", alias))
 
     async def predict(
         self, reference: str, image: Image, *, top_k: int = 1, timeout_s: float | None = None

@@ -24,8 +24,8 @@ class AsyncPools:
         >>> [(pool.name, pool.replicas.desired) async for pool in client.pools.list()]
         [('preprocess', 1), ('trainer', 1), ('inference', 1)]
         """
-        for pool in (await self._http.call("GET", path("pools")))["items"]:
-            yield parsed(Pool, pool)
+        async for pool in self._http.items(Pool, path("pools")):
+            yield pool
 
     async def get(self, pool: str) -> Pool:
         """Return a pool."""
@@ -74,3 +74,13 @@ class AsyncUsage:
         """
         params = given(since=since, until=until, by=by, limit=limit)
         return parsed(usage.Usage, await self._http.call("GET", path("usage"), params=params))
+
+    async def storage(self, *, everything: bool = False) -> usage.StorageUsage:
+        """Return the objects and bytes that are stored, by category; with `everything`, those of all projects.
+
+        >>> storage = await client.usage.storage()
+        >>> storage.bytes
+        0
+        """
+        params = {"all": everything} if everything else {}
+        return parsed(usage.StorageUsage, await self._http.call("GET", path("usage", "storage"), params=params))

@@ -35,6 +35,10 @@ class AsyncUploads:
         """Let the server check size and hash; from then on a job can use the upload."""
         return parsed(Upload, await self._http.call("POST", path("uploads", upload_id, "complete")))
 
+    async def delete(self, upload_id: str) -> None:
+        """Delete an upload that no job and no version needs."""
+        await self._http.delete(path("uploads", upload_id))
+
     async def send(self, source: FilePath, *, on_bytes: OnBytes | None = None) -> Upload:
         """Upload a file, or a folder as a zip, and return the complete upload, whose hash the server has verified.
 

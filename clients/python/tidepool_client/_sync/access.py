@@ -24,8 +24,8 @@ class Keys:
 
     def list(self) -> Iterator[ApiKey]:
         """Yield the keys of the project, without their secrets, oldest first."""
-        for key in (self._http.call("GET", path("keys")))["items"]:
-            yield parsed(ApiKey, key)
+        for key in self._http.items(ApiKey, path("keys")):
+            yield key
 
     def create(
         self,
@@ -47,7 +47,7 @@ class Keys:
 
     def delete(self, key_id: str) -> None:
         """Revoke a key; requests with it fail within a second."""
-        self._http.call("DELETE", path("keys", key_id))
+        self._http.delete(path("keys", key_id))
 
 
 class Projects:
@@ -75,12 +75,19 @@ class Projects:
         return parsed(Project, self._http.call("GET", path("projects", name)))
 
     def update(self, name: str, **changes: Any) -> Project:
-        """Change the fields of a project that are given, such as `description`."""
+        """Change the fields of a project that are given: `description`, `weight`, `quotas`, `retention`.
+
+        The key needs the scope `admin`, which that of the example lacks.
+
+        >>> client.projects.update("alpha", quotas={"live_jobs": 20})
+        Traceback (most recent call last):
+        tidepool_client.errors.Forbidden: ...
+        """
         return parsed(Project, self._http.call("PATCH", path("projects", name), json=changes))
 
     def delete(self, name: str) -> None:
         """Delete a project that owns nothing."""
-        self._http.call("DELETE", path("projects", name))
+        self._http.delete(path("projects", name))
 
 
 class Audit:

@@ -69,7 +69,7 @@ class Datasets:
     def delete(self, reference: str) -> None:
         """Delete a version that no live job uses; the reference must name it, like `pets@3`."""
         name, version = pinned(reference)
-        self._http.call("DELETE", path("datasets", name, "versions", version))
+        self._http.delete(path("datasets", name, "versions", version))
 
     def images(
         self, reference: str, *, split: Split | str | None = None, label: str | None = None, limit: int | None = None

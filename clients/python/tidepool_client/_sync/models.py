@@ -71,7 +71,7 @@ class Models:
     def delete(self, reference: str) -> None:
         """Delete a version that no alias points at; the reference must name it, like `pets@3`."""
         name, version = pinned(reference)
-        self._http.call("DELETE", path("models", name, "versions", version))
+        self._http.delete(path("models", name, "versions", version))
 
     def card(self, reference: str) -> str:
         """Return the model card of a version, as Markdown."""
@@ -121,7 +121,7 @@ class Models:
 
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias; the version stays."""
-        self._http.call("DELETE", path("models", name, "aliases", alias))
+        self._http.delete(path("models", name, "aliases", alias))
 
     def predict(
         self, reference: str, image: Image, *, top_k: int = 1, timeout_s: float | None = None

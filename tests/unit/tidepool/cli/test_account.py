@@ -97,11 +97,18 @@ def test_open_prints_the_address_and_opens_a_browser_if_there_is_one(
     opened: list[str] = []
     monkeypatch.setattr("typer.launch", opened.append)
     save_servers(Servers().with_server("https://a", Server(key="tp_a")))
+    deployment.on("POST", "/console/links", {"path": "/sign-in?token=once"})
 
     monkeypatch.setattr(account, "_has_browser", lambda: False)
-    assert run("open").out == "https://a/\n"
+    assert run("open").out == "https://a/sign-in?token=once\n"
     monkeypatch.setattr(account, "_has_browser", lambda: True)
     run("open", "--no-browser")
     assert opened == []
     run("open")
-    assert opened == ["https://a/"]
+    assert opened == ["https://a/sign-in?token=once"]
+
+
+def test_open_prints_the_address_of_a_server_without_a_console(deployment: Deployment) -> None:
+    save_servers(Servers().with_server("https://a", Server(key="tp_a")))
+
+    assert run("open", "--no-browser").out == "https://a/\n"

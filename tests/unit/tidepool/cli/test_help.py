@@ -12,7 +12,7 @@ from contract.access import ApiKey
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
 from tidepool.cli.app import app
 from tidepool.cli.exits import MEANINGS
-from tidepool.cli.root import PANELS
+from tidepool.cli.root import LONGEST, PANELS
 
 
 def commands(group: Any, *words: str) -> Iterator[tuple[str, Any]]:
@@ -47,7 +47,13 @@ def test_each_command_explains_itself_with_an_example(name: str) -> None:
 
 
 def test_each_short_help_is_whole() -> None:
-    assert [name for name, command in ALL.items() if command.get_short_help_str(90).endswith("...")] == []
+    assert [name for name, command in ALL.items() if command.get_short_help_str(LONGEST).endswith("...")] == []
+
+
+def test_a_group_lists_its_commands() -> None:
+    text = run("jobs", "--help").out
+
+    assert "  logs    Print what a job did: states, progress, metrics of each epoch,\n          messages.\n" in text
 
 
 def test_completion_can_be_installed() -> None:

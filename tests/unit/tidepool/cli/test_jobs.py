@@ -3,7 +3,9 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from contract.jobs import JobState
@@ -14,7 +16,7 @@ from tidepool.cli.job_log import until_quiet
 TIMES = {"started_at": "2026-01-01T00:00:10Z", "finished_at": "2026-01-01T00:01:00Z"}
 SPEC = {"dataset": "pets@1", "model": "net", "seed": 0}
 DONE = job(JobState.SUCCEEDED, spec=SPEC, result={"model": "net@3"}, **TIMES)
-FAILED = job(JobState.FAILED, spec=SPEC, error={"code": "refused", "message": "the loss is not finite"}, **TIMES)
+FAILED = job(JobState.FAILED, spec=SPEC, error={"code": "job_failed", "message": "the loss is not finite"}, **TIMES)
 EVENTS = (
     ("state", {"state": "running", "attempt": 2}),
     ("progress", {"fraction": 0.5, "message": "epoch 1/2"}),
@@ -51,10 +53,17 @@ def test_show_says_why_a_job_failed_and_what_to_do(deployment: Deployment) -> No
 
     text = run("jobs", "show", "j1").out
 
-    assert text.startswith("train job j1 is failed\n  because: the loss is not finite (refused)\n")
+    assert text.startswith("train job j1 is failed\n  because: the loss is not finite (job_failed)\n")
     assert "  dataset: pets@1\n  model: net\n" in text
     assert text.endswith("Run it again: tidepool jobs retry j1\n")
     assert run("jobs", "show", "j1", "--json").json == FAILED | {"project": "default"}
+
+
+def test_a_job_that_was_refused_for_its_data_is_not_worth_a_retry(deployment: Deployment) -> None:
+    error = {"code": "bad_dataset", "message": "no images were found"}
+    deployment.on("GET", "/v1/jobs/j1", job(JobState.FAILED, error=error))
+
+    assert "retry" not in run("jobs", "show", "j1").out
 
 
 def test_show_leads_to_the_result(deployment: Deployment) -> None:
@@ -94,7 +103,9 @@ def test_following_a_job_that_succeeds_has_none(deployment: Deployment) -> None:
     deployment.on("GET", "/v1/jobs/j1", job(JobState.RUNNING), DONE)
     deployment.on("GET", "/v1/jobs/j1/events", stream())
 
-    assert run("jobs", "logs", "-f", "j1").code == 0
+    result = run("jobs", "logs", "-f", "j1")
+
+    assert (result.code, result.err) == (0, "Its result: tidepool models show net@3\n")
 
 
 def test_the_log_of_a_running_job_ends_where_it_is() -> None:
@@ -103,6 +114,19 @@ def test_the_log_of_a_running_job_ends_where_it_is() -> None:
         time.sleep(60)
 
     assert list(until_quiet(endless(), 0.2)) == [1, 2]
+
+
+def test_the_log_of_a_job_that_goes_on_saying_things_ends() -> None:
+    def chatty() -> Iterator[int]:
+        yield from range(1000)
+        while True:
+            time.sleep(0.1)
+            yield 1000
+
+    items = list(until_quiet(chatty(), 0.3))
+
+    assert items[:1000] == list(range(1000))
+    assert len(items) < 1010
 
 
 def test_an_error_in_the_log_is_raised() -> None:
@@ -114,6 +138,19 @@ def test_an_error_in_the_log_is_raised() -> None:
     assert next(items) == 1
     with pytest.raises(LookupError):
         next(items)
+
+
+def test_the_output_is_written_to_a_file_and_the_job_deleted(deployment: Deployment, environment: Path) -> None:
+    deployment.on("GET", "/v1/jobs/j1", job(JobState.SUCCEEDED, spec={"format": "parquet"}))
+    deployment.on("GET", "/v1/jobs/j1/output", httpx.Response(200, content=b"rows"))
+    deployment.on("DELETE", "/v1/jobs/j1", None, status=204)
+
+    assert run("jobs", "output", "j1").out == "The rows are in j1.parquet, 1 KiB.\n"
+    assert run("jobs", "output", "j1", "-o", "rows").code == 0
+    assert run("jobs", "rm", "j1").err == "Deleted the job j1.\n"
+
+    assert (environment / "j1.parquet").read_bytes() == (environment / "rows").read_bytes() == b"rows"
+    assert deployment.paths[-1] == "DELETE /v1/jobs/j1"
 
 
 def test_cancel_and_retry(deployment: Deployment) -> None:

@@ -89,6 +89,13 @@ def test_a_csv_that_cannot_be_written_is_named(deployment: Deployment) -> None:
     assert (result.code, result.err.splitlines()[-1]) == (1, "none/out.csv: No such file or directory.")
 
 
+def test_a_forgotten_model_is_wrong_usage(deployment: Deployment) -> None:
+    result = run("predict", "./a.jpg", "longer.jpg")
+
+    assert (result.code, deployment.requests) == (2, [])
+    assert result.err == "./a.jpg is not the name of a model, which comes first: tidepool predict MODEL FILE…\n"
+
+
 def test_json_and_csv_on_stdout_exclude_each_other(deployment: Deployment) -> None:
     assert run("predict", "pets", "a.jpg", "--csv", "-", "--json").code == 2
     assert deployment.requests == []

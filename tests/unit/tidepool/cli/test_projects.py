@@ -3,7 +3,7 @@
 import pytest
 
 from contract.projects import Project
-from contract.usage import Usage
+from contract.usage import StorageUsage, Usage
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
 
 LAB = example(Project)
@@ -44,3 +44,14 @@ def test_usage_is_a_line_for_each_day(deployment: Deployment) -> None:
     assert dict(deployment.requests[0].url.params) == {"since": "2026-01-02", "by": "day"}
     assert run("usage", "--json").json == example(Usage)
     assert run("usage", "--since", "yesterday").code == 2
+
+
+def test_storage_is_a_line_for_each_category(deployment: Deployment) -> None:
+    stored = example(StorageUsage)
+    deployment.on("GET", "/v1/usage/storage", stored)
+
+    lines = run("usage", "--storage").out.splitlines()
+
+    assert len(lines) == 3 + len(stored["categories"])
+    assert lines[-1].split()[:2] == ["all", str(stored["objects"])]
+    assert run("usage", "--storage", "--json").json == stored

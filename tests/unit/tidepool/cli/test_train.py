@@ -94,6 +94,8 @@ def test_a_name_without_a_slash_is_the_dataset_if_there_is_one(deployment: Deplo
 
 
 def test_a_name_without_a_slash_is_a_folder_if_there_is_no_dataset(deployment: Deployment, folder: Path) -> None:
+    assert run("train", "My Pets").code == 0
+
     folder.rename(folder.with_name("my-pets"))
 
     assert run("train", "my-pets").code == 0
@@ -104,6 +106,7 @@ def test_a_name_without_a_slash_is_a_folder_if_there_is_no_dataset(deployment: D
     ("words", "message"),
     [
         (["./none"], "./none does not exist"),
+        (["My Cats"], "My Cats does not exist"),
         (["none"], "There is no dataset none on the server, and no folder none here."),
         (["pets", "--spec", "[]"], "--spec is not a JSON object"),
         (["pets", "--spec", "{"], "--spec is not a JSON object"),
@@ -119,13 +122,13 @@ def test_wrong_usage_trains_nothing(deployment: Deployment, words: list[str], me
 
 
 def test_a_training_that_fails_ends_with_its_reason(deployment: Deployment) -> None:
-    error = {"code": "refused", "message": "the loss is not finite"}
+    error = {"code": "job_failed", "message": "the process was killed"}
     deployment.jobs("/v1/jobs", "train", state=JobState.FAILED, error=error)
 
     result = run("train", "pets", "--follow")
 
     assert (result.code, result.out) == (4, "")
-    assert "the loss is not finite. `tidepool jobs show train-1` says more" in result.err
+    assert "`tidepool jobs retry train-1` runs it again." in result.err
 
 
 def test_ctrl_c_leaves_the_training_running(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_a_failed_preparation_says_why(deployment: Deployment, folder: Path) -> 
     result = run("upload", folder)
 
     assert (result.code, result.out) == (4, "")
-    assert "no images were found. `tidepool jobs show preprocess-1` says more" in result.err
+    assert "no images were found. `tidepool jobs logs preprocess-1` shows what it did.\n" in result.err
 
 
 def test_a_prefix_of_a_bucket_becomes_a_dataset_with_its_name(deployment: Deployment) -> None:
