@@ -96,7 +96,8 @@ lock: $(READY) ## Pin the newest versions that the requirements.in files allow
 
 clean: ## Stop the stack, remove installed packages and caches; keep the stack's data
 	@if [ -x .venv/bin/tidepool ]; then .venv/bin/tidepool down; fi
-	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	@rm -rf .venv .venv-docs benchmarks/.venvs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info \
+		clients/python/build clients/python/*.egg-info
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from contract.base import Frozen, Moment, Name
+from contract.projects import Quotas
 
 DEFAULT_PROJECT = "default"
 
@@ -78,10 +79,14 @@ class NewApiKey(ApiKey):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated client; its scopes are those of its key, and its project is that of its key or a named one."""
+    """An authenticated client; its scopes are those of its key, and its project is that of its key or a named one.
+
+    `quotas` are those of the project, None if it has none.
+    """
 
     key: ApiKey
     project: str
+    quotas: Quotas | None = None
 
     @property
     def key_id(self) -> str:

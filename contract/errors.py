@@ -11,6 +11,7 @@ TidepoolError
 │   ├── TooLarge               413  over a limit
 │   ├── UnsupportedMedia       415
 │   ├── TooManyRequests        429  a limit of one sender is reached; retry later
+│   │   └── QuotaExceeded           a quota of the project is reached
 │   ├── HeadersTooLarge        431
 │   └── Invalid                422  well-formed, but wrong
 │       ├── BadArchive              not a zip we accept
@@ -97,6 +98,17 @@ class TooManyRequests(Refused):
     code = "too_many_requests"
     status = 429
     retryable = True
+
+
+class QuotaExceeded(TooManyRequests):
+    """`quota` is the field of `contract.projects.Quotas`; a retry cannot succeed before `retry_after_s` seconds."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, message: str, quota: str = "", retry_after_s: int = 2) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.retry_after_s = retry_after_s
 
 
 class HeadersTooLarge(Refused):

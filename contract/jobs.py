@@ -45,7 +45,7 @@ class JobKind(str, metaclass=_OpenEnumeration):
 
     @property
     def pool(self) -> str:
-        """The pool of workers, and so the queue, of this kind."""
+        """The pool of workers, and so the queue, of this kind; `storage` for one of the storage process."""
         return self.definition.pool
 
     @classmethod
@@ -77,7 +77,8 @@ class _RequestByKind:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         # inside of `definitions`, or the handler would inline a model that has no definitions of its own
-        schemas = (core_schema.definitions_schema(kind.request.__pydantic_core_schema__, []) for kind in all_kinds())
+        requests = (kind.request.__pydantic_core_schema__ for kind in all_kinds() if not kind.internal)
+        schemas = (core_schema.definitions_schema(request, []) for request in requests)
         return {"oneOf": [handler(request) for request in schemas]}
 
 
@@ -86,8 +87,9 @@ def _parse_request(value: Any) -> KindRequest:
         return value
     name = value.get("kind") if isinstance(value, dict) else None
     kind = find_kind(name) if isinstance(name, str) else None
-    if kind is None:
-        raise PydanticCustomError("unknown_kind", f"kind must be one of {', '.join(JobKind)}")
+    if kind is None or kind.internal:
+        names = ", ".join(kind.name for kind in all_kinds() if not kind.internal)
+        raise PydanticCustomError("unknown_kind", f"kind must be one of {names}")
     return kind.request.model_validate(value)
 
 

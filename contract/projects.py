@@ -1,7 +1,7 @@
 """Projects: each has its own data, models, jobs and keys."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -10,6 +10,30 @@ from contract.base import Frozen, Name
 Description = Annotated[str, StringConstraints(max_length=255)]
 
 Days = Annotated[int, Field(strict=True, ge=1, le=36500)]
+
+
+Weight = Annotated[int, Field(strict=True, ge=1, le=100)]
+Limit = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]  # the largest integer that JavaScript reads exactly
+
+
+class Quotas(Frozen):
+    """What a project may use; null means no limit."""
+
+    stored_bytes: Limit | None = Field(
+        default=None, description="Uploads, datasets, models and outputs together; then no upload or job is accepted."
+    )
+    live_jobs: Limit | None = Field(default=None, description="Jobs that are queued or running.")
+    replica_seconds_per_month: Limit | None = Field(
+        default=None,
+        description="Jobs and online predictions, by calendar month in UTC; then no job or prediction is accepted.",
+    )
+    requests_per_minute: Limit | None = Field(
+        default=None, description="Requests of all the project's keys, in each gateway; a burst may have as many."
+    )
+    requests_at_once: Limit | None = Field(
+        default=None, description="Requests in progress, event streams and `?wait=` included, in each gateway."
+    )
+    upload_bytes: Limit | None = Field(default=None, description="The files of one upload together.")
 
 
 class NewProjectRequest(Frozen):
@@ -41,11 +65,22 @@ class Retention(Frozen):
     versions: VersionRetention | None = None
 
 
-class ProjectChange(Frozen):
-    """Only the fields that are sent change; `retention` as a whole."""
+def _without_default(schema: dict[str, Any]) -> None:
+    """Remove the default: what a change leaves out stays."""
+    schema.pop("default", None)
 
-    description: Description = ""
-    retention: Retention = Retention()
+
+class ProjectChange(Frozen):
+    """What is left out stays as it is; `retention` changes as a whole."""
+
+    description: Description = Field(default="", json_schema_extra=_without_default)
+    weight: Weight = Field(default=1, json_schema_extra=_without_default)
+    quotas: Quotas | None = Field(
+        default=None,
+        description="Quotas that are left out stay; null removes one, or all.",
+        json_schema_extra=_without_default,
+    )
+    retention: Retention = Field(default=Retention(), json_schema_extra=_without_default)
 
 
 class Project(Frozen):
@@ -54,6 +89,8 @@ class Project(Frozen):
     name: Name
     description: str = Field(description="For people.")
     retention: Retention = Retention()
+    weight: Weight = Field(default=1, description="Its share of the replicas while other projects have jobs, too.")
+    quotas: Quotas = Quotas()
     created_at: datetime
 
 

@@ -54,6 +54,7 @@ MEANINGS = {
     "too_large": "the body or the file exceeds a limit",
     "unsupported_media": "the `Content-Type` is not accepted",
     "too_many_requests": "a limit on what one sender may do at once is reached",
+    "quota_exceeded": "a quota of the project is used up; `quota` names it ([Quotas](#quotas))",
     "headers_too_large": "the headers have too many bytes, or there are too many",
     "invalid": "well-formed, but wrong; `errors` names each field",
     "bad_archive": "the archive is not a zip that is accepted",

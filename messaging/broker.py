@@ -1,11 +1,13 @@
 """The Celery application. Messages only wake workers; the state of a job is its row in the database."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import redis
 from celery import Celery
+from celery.worker.consumer import Consumer
 from kombu.connection import Connection
 from kombu.exceptions import InconsistencyError, KombuError
 from kombu.utils.json import dumps
@@ -18,6 +20,7 @@ from messaging.settings import BrokerSettings
 RUN_JOB = "tidepool.run_job"
 ANSWER_BATCHES = "tidepool.answer_batches"
 HEAR_BEAT = "tidepool.hear_beat"
+REFUSED_PAUSE_S = 2.0
 PRIVATE_QUEUE_TTL_S = 120  # Redis then deletes the private queue of a worker that has ended
 
 
@@ -36,6 +39,8 @@ def celery_app(settings: BrokerSettings) -> Celery:
         worker_enable_remote_control=False,  # its channel would let one service stop the workers of all
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # see PatientConsumer
+        worker_consumer="messaging.broker:PatientConsumer",
         broker_connection_timeout=3,
         broker_transport_options={
             "ack_emulation": False,  # queues are consumed with no_ack
@@ -67,6 +72,19 @@ def consume(app: Celery, queues: Sequence[str], tasks: Mapping[str, Callable[...
     app.worker_main(["--quiet", "worker", *options, *silent])
 
 
+class PatientConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer that waits before it connects again because Redis refused a command.
+
+    A Redis without free memory refuses the commands with which a consumer begins. Celery would end the worker, or with
+    `broker_channel_error_retry` alone, connect five times a second.
+    """
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        super().on_connection_error_after_connected(exc)
+        if isinstance(exc, redis.ResponseError):
+            time.sleep(REFUSED_PAUSE_S)
+
+
 class Broker:
     """Sends messages to the queues of pools and workers."""
 
@@ -74,8 +92,12 @@ class Broker:
         self._app = app
 
     def wake(self, kind: JobKind, job_id: str) -> None:
-        """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent."""
-        self._send(RUN_JOB, [job_id], kind.pool)
+        """Wake the pool of a job kind. After BrokerUnavailable, the message may or may not have been sent.
+
+        The storage process looks for its own jobs without a message.
+        """
+        if not kind.definition.internal:
+            self._send(RUN_JOB, [job_id], kind.pool)
 
     def wakeup_message(self, queue: str) -> bytes:
         """Return the message, as Celery encodes it on a Redis list, that wakes a replica to answer batches."""

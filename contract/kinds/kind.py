@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -60,6 +60,10 @@ class KindRequest(JobOptions):
     spec: JobSpec
 
 
+STORAGE: Literal["storage"] = "storage"
+"""In place of a pool, for the jobs that the storage process runs; clients can neither submit nor cancel them."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A job kind.
@@ -69,10 +73,15 @@ class Kind:
     """
 
     name: str
-    pool: PoolName
+    pool: PoolName | Literal["storage"]
     request: type[KindRequest]
     outcome: type[Outcome]
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def internal(self) -> bool:
+        """Whether only the platform itself creates and runs such jobs."""
+        return self.pool == STORAGE
 
     @property
     def spec(self) -> type[JobSpec]:

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 
 from contract import kinds
-from contract.kinds.kind import Kind
+from contract.kinds.kind import STORAGE, Kind
 from contract.pools import POOL_NAMES
 
 _KINDS: dict[str, Kind] = {}
@@ -23,9 +23,10 @@ def unregister(name: str) -> None:
 
 
 def all_kinds() -> tuple[Kind, ...]:
-    """Every kind, in the order of the pools, then by name."""
+    """Every kind, in the order of the pools, then by name; the storage process's own come last."""
     _discover()
-    return tuple(sorted(_KINDS.values(), key=lambda kind: (POOL_NAMES.index(kind.pool), kind.name)))
+    order = (*POOL_NAMES, STORAGE)
+    return tuple(sorted(_KINDS.values(), key=lambda kind: (order.index(kind.pool), kind.name)))
 
 
 def find_kind(name: str) -> Kind | None:

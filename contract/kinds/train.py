@@ -91,6 +91,8 @@ class TrainSpec(JobSpec):
 
     def check(self, manifests: Manifests) -> None:
         self.check_shape(manifests.datasets[self.dataset].image.shape)
+        if not manifests.datasets[self.dataset].counts.train:
+            raise Invalid(f"the dataset {self.dataset} has no training images left; name another version")
         origin = manifests.models.get(self.init_from or "")
         if origin is not None and origin.state is None:
             raise Invalid(

@@ -28,7 +28,7 @@ from services.gateway.api import (
     usage,
 )
 from services.gateway.api.documentation import add_documentation
-from services.gateway.console.errors import add_error_pages
+from services.gateway.console.errors import add_error_pages, unexpected
 from services.gateway.console.live import Readings
 from services.gateway.console.router import router as console
 from services.gateway.dependencies import Backends
@@ -40,6 +40,7 @@ from services.gateway.edge.json_bodies import JsonBodies
 from services.gateway.edge.key_first import KeyFirst
 from services.gateway.edge.last_resort import LastResort
 from services.gateway.edge.problems import add_problem_handlers, problem_schemas
+from services.gateway.edge.quotas import QuotaGate
 from services.gateway.edge.request_id import RequestId
 from services.gateway.edge.submit_limit import SubmitLimit
 from services.gateway.fast_path.infer import InferShortcut
@@ -110,11 +111,12 @@ def create_app(backends: Backends) -> FastAPI:
     add_error_pages(app)
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, settings=backends.settings, budgets=backends.bodies)
-    app.add_middleware(LastResort)
+    app.add_middleware(LastResort, answer=unexpected)
     app.add_middleware(RequestId)
     app.add_middleware(
         SubmitLimit, submits=backends.submits, max_body=backends.settings.max_json_bytes, budgets=backends.bodies
     )
+    app.add_middleware(QuotaGate, access=backends.access, quotas=backends.quotas)
     app.add_middleware(KeyFirst, access=backends.access)
     app.add_middleware(Refusals)
     return app

@@ -17,6 +17,7 @@ from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
 from services.gateway.edge.query import check_query
+from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.sessions import session_of
 from services.gateway.edge.submit_limit import Submits
@@ -45,7 +46,12 @@ class Backends:
     def access(self) -> Access:
         """Authentication by API key or browser session."""
         stores = self.stores
-        return Access(stores.keys.authenticate, stores.keys.note_use, stores.projects.get, stores.sessions.find)
+        return Access(stores.keys.caller, stores.keys.note_use, stores.projects.get, stores.sessions.find)
+
+    @cached_property
+    def quotas(self) -> RequestQuotas:
+        """The requests in this gateway of projects that have quotas."""
+        return RequestQuotas(self.stores.ledger.used_this_month)
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -88,7 +94,7 @@ class Backends:
         The audit trail names the caller's key and the current request.
         """
         actor = Actor(caller.key_id, caller.key.name, current_request_id(), caller.project)
-        return self.stores.of(caller.project, self.settings.max_queued_jobs, actor)
+        return self.stores.of(caller.project, self.settings.max_queued_jobs, actor, caller.quotas)
 
     def forget_models(self) -> None:
         """Drop cached versions and aliases; call it after one has changed."""
@@ -150,13 +156,18 @@ StoresDep = Annotated[ProjectStores, Depends(get_stores)]
 
 
 class Needs:
-    """A dependency that raises Forbidden if the caller's key lacks a scope."""
+    """A dependency that raises Forbidden if the caller's key lacks a scope.
+
+    Predictions also need replica-seconds of the project's quota; it raises QuotaExceeded if there are none.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    async def __call__(self, caller: CallerDep) -> None:
+    async def __call__(self, caller: CallerDep, backends: BackendsDep) -> None:
         require(caller, self._scope)
+        if caller.quotas is not None and self._scope is Scope.PREDICT:
+            await backends.quotas.require_seconds(caller)
 
 
 MAY_READ = [Depends(Needs(Scope.READ))]

@@ -3,15 +3,17 @@
 Nothing that exists is changed: what is made replaces it in the transaction that finishes the job.
 """
 
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
-from contract.errors import BadArchive, NotFound
+from contract.errors import BadArchive, Corrupt, NotFound
 from contract.kinds.erase import ChangedFeatures, ChangedFile, ChangedVersion, EraseSpec, Erasure, Searched
 from contract.references import Reference, S3Source
 from contract.training import FeatureFile
@@ -54,7 +56,11 @@ class _Eraser:
     def search(self) -> bool:
         """Search what has not been searched; return whether there was anything."""
         holdings = self._task.holdings
-        versions = [pair for pair in holdings.versions().items() if pair[0] not in self._indexes]
+        versions = [
+            (reference, index)
+            for reference, index in holdings.versions().items()
+            if reference not in self._indexes or (self._indexes[reference] is None and index is not None)
+        ]
         for number, (reference, index) in enumerate(versions):
             self._report(_VERSIONS, _ARCHIVES, number / len(versions), "searching dataset versions")
             self._indexes[reference] = index
@@ -98,7 +104,8 @@ class _Eraser:
 
     def _search_version(self, reference: Reference, index: ObjectRef) -> None:
         path = self._task.folder / "index.parquet"
-        self._task.objects.fetch(index, path)
+        if not self._fetched(index, path, self._task.holdings.versions):
+            return
         images = find_images(path, self._sha256)
         if not images:
             return
@@ -138,7 +145,8 @@ class _Eraser:
     def _search_archive(self, upload: str, reference: ObjectRef) -> None:
         with TemporaryDirectory(dir=self._task.folder) as folder:
             path = Path(folder, "upload")
-            self._task.objects.fetch(reference, path)
+            if not self._fetched(reference, path, self._task.holdings.uploads):
+                return
             try:
                 file, count = blank(path, self._sha256, frozenset(self._sizes or ()), Limits())
             except BadArchive:
@@ -149,8 +157,10 @@ class _Eraser:
                 self._archives.append(ChangedFile(owner=upload, before=reference, after=after, rows=count))
 
     def _search_output(self, output: JobOutput) -> None:
+        holdings = self._task.holdings
         source, target = self._task.folder / "output", self._task.folder / f"{output.job}.{output.form}"
-        self._task.objects.fetch(output.file, source)
+        if not self._fetched(output.file, source, lambda: {one.job: one.file for one in holdings.outputs().values()}):
+            return
         split = (output.dataset, output.split) if output.dataset and output.split else None
         names = frozenset(self._names.get(split, ())) if split else frozenset[str]()
         if count := without_rows(source, target, output.form, ImageRows(self._sha256, names)):
@@ -160,7 +170,8 @@ class _Eraser:
 
     def _search_features(self, dataset: str, features: FeatureFile) -> None:
         path, key = self._task.folder / "features.npz", (dataset, features.key)
-        self._task.objects.fetch(features.file, path)
+        if not self._fetched(features.file, path, self._feature_files):
+            return
         with np.load(path) as arrays:
             hashes, rows = arrays["hashes"], arrays["features"]
         self._searched_features[key] = features.file
@@ -173,6 +184,19 @@ class _Eraser:
             np.savez(path, hashes=hashes[kept], features=rows[kept])
             after = self._put(f"{dataset}-{features.key}-{path.name}", path)
         self._features[key] = ChangedFeatures(dataset=dataset, before=features, after=after)
+
+    def _feature_files(self) -> dict[tuple[str, str], ObjectRef]:
+        return {key: features.file for key, features in self._task.holdings.features().items()}
+
+    def _fetched(self, file: ObjectRef, path: Path, current: Callable[[], Mapping[Any, ObjectRef | None]]) -> bool:
+        """Fetch a file; return whether it is still needed. Raises Corrupt if it is, but cannot be read."""
+        try:
+            self._task.objects.fetch(file, path)
+        except Corrupt:
+            if file in current().values():
+                raise
+            return False  # deleted or replaced since it was listed
+        return True
 
     def _put(self, name: str, file: Path) -> ObjectRef:
         stored = self._task.put(name, file)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from contract.access import DEFAULT_PROJECT
 from contract.backbones import BackboneManifest
 from contract.errors import NotFound
+from contract.projects import Quotas
 from contract.references import Reference
 from contract.training import ModelManifest
 from services.storage.access.audit import Actor, Audit
@@ -32,17 +33,18 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings
 class ProjectStores:
     """The stores of one project; at most `max_queued_jobs` jobs wait to run, None means no limit.
 
-    Changes are recorded in the audit trail if an `actor` makes them.
+    Changes are recorded in the audit trail if an `actor` makes them. `quotas` bound what is submitted and uploaded.
     """
 
     project: str
     database: Database
     max_queued_jobs: int | None = None
     actor: Actor | None = None
+    quotas: Quotas | None = None
 
     @property
     def jobs(self) -> Jobs:
-        return Jobs(self.database, self.project, self.max_queued_jobs, self.actor)
+        return Jobs(self.database, self.project, self.max_queued_jobs, self.actor, self.quotas)
 
     @property
     def events(self) -> Events:
@@ -78,7 +80,7 @@ class ProjectStores:
 
     @property
     def uploads(self) -> Uploads:
-        return Uploads(self.database, self.project, self.actor)
+        return Uploads(self.database, self.project, self.actor, self.quotas)
 
     @property
     def keys(self) -> Keys:
@@ -114,9 +116,15 @@ class Stores:
             objects=S3Objects(ObjectsSettings()),
         )
 
-    def of(self, project: str, max_queued_jobs: int | None = None, actor: Actor | None = None) -> ProjectStores:
+    def of(
+        self,
+        project: str,
+        max_queued_jobs: int | None = None,
+        actor: Actor | None = None,
+        quotas: Quotas | None = None,
+    ) -> ProjectStores:
         """Return the stores of a project, which the caller knows to exist."""
-        return ProjectStores(project, self.database, max_queued_jobs, actor)
+        return ProjectStores(project, self.database, max_queued_jobs, actor, quotas)
 
     @property
     def parts(self) -> Parts:

@@ -8,12 +8,15 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
+    Connection,
     Date,
     DateTime,
     Dialect,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
+    FromClause,
     Index,
     Integer,
     MetaData,
@@ -21,7 +24,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    event,
     false,
+    func,
+    insert,
 )
 
 from contract.access import DEFAULT_PROJECT
@@ -67,8 +73,17 @@ projects = Table(
     Column("description", String(255), nullable=False),
     Column("retention", JSON(none_as_null=True)),
     Column("purge_job", String(36)),  # the id of the job that deletes the project, which is invisible meanwhile
+    Column("weight", Integer, nullable=False, server_default="1"),
+    Column("quotas", JSON(none_as_null=True)),  # without those that have no limit
     Column("created_at", UtcDateTime, nullable=False),
 )
+
+
+@event.listens_for(projects, "after_create")
+def _create_default_project(_: object, connection: Connection, **__: object) -> None:
+    """Create the default project with the table, where the tables are made without migrations."""
+    connection.execute(insert(projects).values(name=DEFAULT_PROJECT, description="", created_at=datetime.now(UTC)))
+
 
 jobs = Table(
     "jobs",
@@ -111,11 +126,31 @@ jobs = Table(
     Column("parts_total", Integer),  # set in the row of a job that has divided
     Column("parts_left", Integer),
     Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
-    Index(None, "kind", "state", "priority", "id"),
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
     Index(None, "project", "id"),
     Index(None, "project", "state", "id"),
+)
+
+
+def job_age(table: FromClause) -> ColumnElement[str]:
+    """Return what sorts jobs by age; a part has the age of its job."""
+    return func.coalesce(table.c.parent_id, table.c.id)
+
+
+def job_order(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """Return the order in which the due jobs of a project are claimed."""
+    return table.c.priority.desc(), job_age(table), table.c.part, table.c.id
+
+
+Index("ix_jobs_claims", jobs.c.project, jobs.c.state, jobs.c.kind, *job_order(jobs))
+
+claim_turns = Table(
+    "claim_turns",
+    metadata,
+    Column("pool", String(16), primary_key=True),
+    _project(key=True),
+    Column("turn", BigInteger, nullable=False),  # the virtual time of the project's last claim
 )
 
 job_events = Table(

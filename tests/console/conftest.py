@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from contract.access import DEFAULT_PROJECT, Role
 from tests.console.site import Site, running_site
@@ -42,7 +44,18 @@ class Complaints:
 
     def watch(self, page: Page) -> None:
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.messages.append(f"error: {error}"))
+        page.on("pageerror", self._on_error)
+
+    @contextmanager
+    def watching(self, page: Page) -> Iterator[None]:
+        """Watch a page that several tests use."""
+        self.watch(page)
+        yield
+        page.remove_listener("console", self._on_console)
+        page.remove_listener("pageerror", self._on_error)
+
+    def _on_error(self, error: Error) -> None:
+        self.messages.append(f"error: {error}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -61,38 +74,46 @@ def complaints() -> Iterator[Complaints]:
     complaints.check()
 
 
+def opened(
+    chromium: Browser,
+    site: Site,
+    role: Role = Role.INSTANCE_ADMIN,
+    project: str = DEFAULT_PROJECT,
+    *,
+    width: int = 1280,
+    height: int = 800,
+    dark: bool = False,
+    signed_in: bool = True,
+) -> Page:
+    """Return a page of a new browser context, whose person is signed in."""
+    context = chromium.new_context(
+        base_url=site.url,
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
+    )
+    if signed_in:
+        cookie = {"name": site.cookie, "value": site.session(role, project), "url": site.url}
+        context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])  # type: ignore[typeddict-item]
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    return page
+
+
 @pytest.fixture
 def new_page(chromium: Browser, site: Site, complaints: Complaints) -> Iterator[NewPage]:
-    """Return a function that opens a page of a signed-in browser."""
-    contexts: list[BrowserContext] = []
+    """Return a function that opens a page of a new browser, with the options of `opened`."""
+    pages: list[Page] = []
 
-    def open_page(
-        role: Role = Role.INSTANCE_ADMIN,
-        project: str = DEFAULT_PROJECT,
-        *,
-        width: int = 1280,
-        height: int = 800,
-        dark: bool = False,
-        signed_in: bool = True,
-    ) -> Page:
-        context = chromium.new_context(
-            base_url=site.url,
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        contexts.append(context)
-        if signed_in:
-            cookie = {"name": site.cookie, "value": site.session(role, project), "url": site.url}
-            context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])  # type: ignore[typeddict-item]
-        page = context.new_page()
-        page.set_default_timeout(10_000)
+    def open_page(*arguments: Any, **options: Any) -> Page:
+        page = opened(chromium, site, *arguments, **options)
+        pages.append(page)
         complaints.watch(page)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.context.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.settings import GatewaySettings
+from services.storage.access.audit import Actor
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import ProjectStores, Stores
@@ -36,7 +37,7 @@ class Site:
     @property
     def own(self) -> ProjectStores:
         """The stores of the default project."""
-        return self.stores.of(DEFAULT_PROJECT)
+        return self.stores.of(DEFAULT_PROJECT, actor=Actor("0123abcd", "ada", "a-request", DEFAULT_PROJECT))
 
     def key(self, role: Role = Role.INSTANCE_ADMIN, project: str = DEFAULT_PROJECT, name: str = "ada") -> str:
         """Create a key; return its secret."""

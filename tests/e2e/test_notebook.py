@@ -19,7 +19,7 @@ def test_the_notebook_runs_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("TIDEPOOL_URL", stack.url)
         monkeypatch.setenv("TIDEPOOL_API_KEY", stack.key)
         resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
-        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+        NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     images = [output for output in outputs if "image/png" in output.get("data", {})]

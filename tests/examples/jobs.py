@@ -19,6 +19,7 @@ from contract.kinds.index import IndexRequest, IndexResult, IndexSpec
 from contract.kinds.kind import JobOptions
 from contract.kinds.predict import PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
+from contract.kinds.purge import Purged, PurgeRequest, PurgeResult, PurgeSpec
 from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
 from contract.predictions import ImageResult
@@ -39,6 +40,7 @@ PREDICT_SPEC = PredictSpec(
 PREDICT_REQUEST = PredictRequest(kind=JobKind.PREDICT, spec=PREDICT_SPEC)
 IMAGE_INPUT = ImageInput(size=IMAGE.size, resize=IMAGE.resize, mean=PREPROCESSING.mean, std=PREPROCESSING.std)
 INDEX_SPEC = IndexSpec(dataset="pets@1")
+PURGE_SPEC = PurgeSpec(project="lab")
 VET_SPEC = VetSpec(model="pet-vit", source=UploadSource(upload=UPLOAD_ID), labels=LABELS, preprocessing=IMAGE_INPUT)
 VET_REQUEST = VetRequest(kind=JobKind.VET, spec=VET_SPEC)
 ERASE_SPEC = EraseSpec(sha256="f" * 64)
@@ -100,6 +102,10 @@ EXAMPLES: tuple[Frozen, ...] = (
     JobOptions(priority=-5, deadline_s=60),
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
+    PURGE_SPEC,
+    PurgeRequest(kind="purge", spec=PURGE_SPEC),
+    Purged(project="lab"),
+    PurgeResult(project="lab"),
     INDEX_SPEC,
     IndexRequest(kind=JobKind.INDEX, spec=INDEX_SPEC),
     IndexResult(dataset="pets@1", indexed=5, missing=1),

@@ -15,7 +15,15 @@ from contract.pools import (
     ReplicaCounts,
     ScalingPolicy,
 )
-from contract.projects import NewProjectRequest, Project, ProjectChange, ProjectPage, Retention, VersionRetention
+from contract.projects import (
+    NewProjectRequest,
+    Project,
+    ProjectChange,
+    ProjectPage,
+    Quotas,
+    Retention,
+    VersionRetention,
+)
 from contract.supervision import ComponentReport, State
 from contract.usage import ProjectStorage, StorageCategory, StorageUsage, Stored, Usage, UsageBy, UsageLine
 from tests.examples.base import COUNTED, WHEN
@@ -36,7 +44,10 @@ AUDIT_ENTRY = AuditEntry(
 STORED = Stored(objects=2, bytes=1_048_576)
 PROJECT_STORAGE = ProjectStorage(project="lab", categories={StorageCategory.UPLOADS: STORED}, **dict(STORED))
 RETENTION = Retention(jobs_days=90, versions=VersionRetention(days=30, keep_last=3))
-PROJECT = Project(name="lab", description="What the lab has", retention=RETENTION, created_at=WHEN)
+QUOTAS = Quotas(stored_bytes=10**12, live_jobs=20, requests_per_minute=600)
+PROJECT = Project(
+    name="lab", description="What the lab has", weight=2, quotas=QUOTAS, retention=RETENTION, created_at=WHEN
+)
 
 EXAMPLES: tuple[Frozen, ...] = (
     # one scope, because a set of several has no order
@@ -48,7 +59,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     NewProjectRequest(name="lab", description="What the lab has"),
     VersionRetention(days=30, keep_last=3),
     RETENTION,
-    ProjectChange(description="What the lab has", retention=RETENTION),
+    QUOTAS,
+    ProjectChange(description="What the lab has", weight=2, quotas=QUOTAS, retention=RETENTION),
     AUDIT_ENTRY,
     AuditPage(items=(AUDIT_ENTRY,), next="1"),
     POLICY,

@@ -4,6 +4,8 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.soak.deployment import Deployment, deployed
@@ -34,12 +36,13 @@ def main() -> int:
         tally = Tally()
         with deployed(Path(home)) as deployment:
             recorder = Recorder(deployment, tally)
-            recorder.begin()
-            try:
-                load(deployment, tally, options.minutes, options.rate)
-            finally:
-                recorder.end()
-                restarts = recorder.restarts()
+            with loaded(deployment, tally, options.rate):
+                recorder.begin()
+                try:
+                    time.sleep(60 * options.minutes)
+                finally:
+                    recorder.end()  # what clients do at the end is not measured
+            restarts = recorder.restarts()
     report = Report.of(recorder.series, restarts, tally)
     report.save(options.folder, recorder.series)
     draw(recorder.series, options.folder / "soak.png", f"make soak MINUTES={options.minutes:g} --rate {options.rate:g}")
@@ -47,8 +50,9 @@ def main() -> int:
     return 0 if report.passed else 1
 
 
-def load(deployment: Deployment, tally: Tally, minutes: float, rate: float) -> None:
-    """Put load on the deployment for this time, then wait until all clients have ended."""
+@contextmanager
+def loaded(deployment: Deployment, tally: Tally, rate: float) -> Iterator[None]:
+    """Put load on the deployment during the block, then wait until all clients have ended."""
     clients: list[Member | Insiders] = []
     works: dict[str, Work] = {"stranger": Strangers(deployment, tally).work()}
     for project in deployment.projects:
@@ -62,7 +66,7 @@ def load(deployment: Deployment, tally: Tally, minutes: float, rate: float) -> N
     schedule = Schedule(works, rate, tally)
     schedule.begin()
     try:
-        time.sleep(60 * minutes)
+        yield
     finally:
         schedule.end()
         for client in clients:

@@ -27,7 +27,7 @@ class Schedule:
     def begin(self) -> None:
         self._thread.start()
 
-    def end(self, within_s: float = 120.0) -> None:
+    def end(self, within_s: float = 300.0) -> None:
         """Begin no more turns, and wait for those that run."""
         self._stop.set()
         self._thread.join()

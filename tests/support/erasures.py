@@ -72,9 +72,13 @@ class Erasures:
     ) -> str:
         """Publish the next version of a dataset; return the upload."""
         source = upload(self.stores, archived(self._folder, files, layout), project)
+        self.prepare_again(source, dataset, project)
+        return source
+
+    def prepare_again(self, source: str, dataset: str, project: str = DEFAULT_PROJECT) -> None:
+        """Publish the next version of a dataset from an upload."""
         self.stores.of(project).jobs.create(preprocess_request(source, dataset))
         run_due(self.stores, JobKind.PREPROCESS, preprocess, self._new_folder())
-        return source
 
     def erase(self, file: bytes, project: str = DEFAULT_PROJECT) -> Job:
         """Run an erase job to its end."""

@@ -23,7 +23,7 @@ def wipe(database: Database) -> None:
 
 
 class MigratedTables:
-    """Migrated tables without rows; emptying them is twenty times as fast as migrating again."""
+    """Tables as the migrations leave them; emptying them is twenty times as fast as migrating again."""
 
     def __init__(self) -> None:
         self._migrated: list[str] = []

@@ -1,5 +1,6 @@
 """`tidepool up`: show the progress of the start, then the addresses."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
         except StackFailed as failure:
             console.print(failure.log, style="dim", markup=False, highlight=False)
             raise
-    url = StackPlan.load(home.plan_file).url
+    plan = StackPlan.load(home.plan_file)
+    url, trust = plan.url, "" if plan.certificate is None else f"--cacert {shlex.quote(str(plan.certificate))} "
     console.print(f"[bold green]Tidepool is {'up' if started else 'already running'}.[/]")
     key = f"{home.key_file}" + (f"\n{'':<17}{admin_key(home)}  (shown only once)" if first else "")
     lines = {
@@ -47,6 +49,8 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
     }
     for label, value in lines.items():
         console.print(f"  {label:<14} {value}", highlight=False, soft_wrap=True)
+    header = f"Authorization: Bearer $(cat {shlex.quote(str(home.key_file))})"
+    console.print(f'Try it:  curl {trust}-H "{header}" {url}/v1/me', markup=False, soft_wrap=True)
     for line in next_steps():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if replicas and not started:

@@ -15,6 +15,8 @@ from tidepool.stack.files import write_private
 from tidepool.stack.home import Home
 from tidepool.stack.ports import HOST
 
+MAX_MEMORY = "512mb"  # as in Compose; the gateway's limits leave most of it free
+
 
 def broker(home: Home, credentials: Credentials, port: int, *, stage: int) -> Component:
     """Write the configuration and the users, and return the component; `ps` shows no password."""
@@ -67,6 +69,7 @@ aclfile {_quoted(users)}
 dir {_quoted(folder)}
 appendonly yes
 save ""
+maxmemory {MAX_MEMORY}
 maxmemory-policy noeviction
 set-proc-title no
 """

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tidepool.stack.probe import answers
 from tidepool.stack.processes import kill_marked, mark
 
 SOURCE = Path(__file__).parents[2]  # working directory in which `python -m services.…` finds this same code
-MAX_LOG_BYTES = 10 << 20  # checked when a component starts
+MAX_LOG_BYTES = 10 << 20  # checked when a component starts, and at each probe
 PROBE_INTERVAL_S = 10.0  # once the component is ready
 MAX_FAILED_PROBES = 3  # in a row, after which a live process counts as hung
 FIRST_DELAY_S, MAX_DELAY_S, HEALTHY_S = 0.5, 30.0, 60.0
@@ -122,7 +123,8 @@ class Child:
         )
 
     def _probe(self, probe: str) -> None:
-        """Kill a process that is alive but stopped or hung."""
+        """Kill a process that is alive but stopped or hung; keep its log bounded."""
+        trim(self._home.log(self.component.name))
         self._due = time.monotonic() + PROBE_INTERVAL_S
         self._failed_probes = 0 if answers(probe) else self._failed_probes + 1
         if self._failed_probes >= MAX_FAILED_PROBES and self._process:
@@ -152,3 +154,18 @@ def rotate(log: Path) -> None:
     """Rename a log of over 10 MiB to `.log.1`, replacing the previous one."""
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
+
+
+def trim(log: Path) -> None:
+    """Copy a log of over 10 MiB to `.log.1`, then empty it, as a process is writing to it.
+
+    What is written in between is lost. If there is no room for the copy, the log is emptied all the same.
+    """
+    if not log.exists() or log.stat().st_size <= MAX_LOG_BYTES:
+        return
+    copy = log.with_suffix(".log.1")
+    try:
+        shutil.copyfile(log, copy)
+    except OSError:
+        copy.unlink(missing_ok=True)
+    os.truncate(log, 0)  # the process appends, so it goes on at the beginning

@@ -11,7 +11,8 @@ ClientError                 the root
 │   ├── TooLarge            413
 │   ├── UnsupportedMedia    415
 │   ├── Invalid             422  `errors` names each wrong field
-│   ├── TooManyRequests     429
+│   ├── TooManyRequests     429  a limit of one sender is reached
+│   │   └── QuotaExceeded        `quota` names the quota of the project
 │   └── ServerError         5xx
 │       ├── Unavailable     503
 │       └── DeadlineExceeded 504
@@ -40,7 +41,8 @@ class ApiError(ClientError):
     """A response that is not a success, with its problem details (RFC 9457).
 
     Decide by `status`, by the class or by `code`, which is stable; `message` is text for people. `retry_after` are the
-    seconds of the header Retry-After. `errors` are the wrong fields of a 422: `{"where", "message"}`.
+    seconds of the header Retry-After. `errors` are the wrong fields of a 422: `{"where", "message"}`. `quota` names the
+    quota of the project that is reached.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ApiError(ClientError):
         request_id: str | None = None,
         retry_after: float | None = None,
         errors: tuple[dict[str, Any], ...] = (),
+        quota: str | None = None,
     ) -> None:
         super().__init__(f"{message} ({status} {code})")
         self.status = status
@@ -60,6 +63,7 @@ class ApiError(ClientError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.errors = errors
+        self.quota = quota
 
 
 class BadRequest(ApiError):
@@ -100,6 +104,10 @@ class Invalid(ApiError):
 
 class TooManyRequests(ApiError):
     """429: a limit or a quota is reached; `retry_after` says for how many seconds."""
+
+
+class QuotaExceeded(TooManyRequests):
+    """429: a quota of the project is reached; `quota` names it."""
 
 
 class ServerError(ApiError):
@@ -178,8 +186,8 @@ def error_of(response: httpx.Response) -> ApiError:
         problem = None
     if not isinstance(problem, dict):
         problem = {}
-    status, errors = response.status_code, problem.get("errors")
-    kind = _CLASSES.get(status, ServerError if status >= 500 else ApiError)
+    status, errors, quota = response.status_code, problem.get("errors"), problem.get("quota")
+    kind = QuotaExceeded if quota else _CLASSES.get(status, ServerError if status >= 500 else ApiError)
     return kind(
         status=status,
         code=str(problem.get("code", "http")),
@@ -187,6 +195,7 @@ def error_of(response: httpx.Response) -> ApiError:
         request_id=problem.get("request_id"),
         retry_after=_seconds(response.headers.get("Retry-After", "")),
         errors=tuple(errors) if isinstance(errors, list) else (),
+        quota=quota,
     )
 
 

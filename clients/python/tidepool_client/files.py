@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
+from pydantic_core import to_jsonable_python
 
 from tidepool_client.errors import InvalidInput
 from tidepool_client.folder import FolderZip
@@ -82,7 +83,7 @@ def sha256_of(file: UploadFile | FolderZip) -> str:
 
 def json_part(part: str, value: dict[str, Any] | None) -> dict[str, Any]:
     """Return a part of a multipart form with JSON; nothing for None."""
-    return {} if value is None else {part: (None, json.dumps(value), "application/json")}
+    return {} if value is None else {part: (None, json.dumps(to_jsonable_python(value)), "application/json")}
 
 
 def image_bytes(image: Image) -> bytes:

@@ -22,7 +22,7 @@ def parsed(kind: type[Model], value: Any) -> Model:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UnexpectedResponse(
-            f"the response is not a {kind.__name__} that this client knows ({where}: {first['msg']}); is the address "
+            f"the response is not what this client knows as {kind.__name__} ({where}: {first['msg']}); is the address "
             "that of Tidepool, and the client as new as the server?"
         ) from error
 
@@ -68,6 +68,13 @@ class PoolDemand(Frozen):
     desired: int
 
 
+class Page(Frozen):
+    """A page of a list; `next` is the cursor of the following one."""
+
+    items: tuple[Any, ...]
+    next: str | None
+
+
 class Liveness(Frozen):
     """The process answers."""
 
@@ -81,11 +88,6 @@ class Readiness(Frozen):
     database: str
     broker: str
     objects: str
-
-
-def day_or_time(value: Any) -> Any:
-    """Return a date or a time as text; other values unchanged."""
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def given(**fields: Any) -> dict[str, Any]:

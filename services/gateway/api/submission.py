@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 
 from contract.artifacts import Bucket, upload_key
 from contract.catalog import Upload
-from contract.errors import Invalid, NotFound, Overloaded, Refused
+from contract.errors import Invalid, NotFound, Overloaded, QuotaExceeded, Refused
 from contract.jobs import Job, JobKind, JobRequest
 from contract.references import UploadSource
 from services.gateway.api.idempotency import CanRepeat, Repeatable
@@ -39,25 +39,29 @@ class Submission:
     async def admit(self, kind: JobKind, **names: str) -> None:
         """Refuse the request before its body is read, if that is possible; `names` are fields of the job's spec.
 
-        Raises Overloaded if the queue is full, and Invalid if the Idempotency-Key was used with another request. Only
-        the body shows that a request is the same as the first one; its kind, names and size can show that it is not.
+        Raises Overloaded if the queue is full, QuotaExceeded, and Invalid if the Idempotency-Key was used with another
+        request. Only the body shows that a request is the same as the first one; its kind, names and size can show that
+        it is not.
         """
         await run_in_threadpool(self._admit, kind, names)
 
     def submit(self, file: UploadFile, request_for: Callable[..., JobRequest], content: str, *more: UploadFile) -> Job:
         """Store the files and accept the job; `content` is the rest of the request, for its idempotency.
 
-        `request_for` gets the UploadSource of each file. Nothing is stored of a repetition, or if the queue is full. A
-        file that no job will use is deleted. Raises what Jobs.create raises.
+        `request_for` gets the UploadSource of each file. Nothing is stored of a repetition, if the queue is full, or if
+        it is over a quota. A file that no job will use is deleted. Raises what Jobs.create raises.
         """
         files = (file, *more)
         if (earlier := self._repeated(files, content)) is not None:
             return earlier
         self.stores.jobs.require_room()
-        uploads = [self._store(part) for part in files]
-        request = request_for(*(UploadSource(upload=upload.id) for upload in uploads))
-        digest = "".join(str(upload.sha256) for upload in uploads)
+        self.stores.uploads.require_room(sum(part.size or 0 for part in files))
+        uploads: list[Upload] = []
         try:
+            for part in files:
+                uploads.append(self._store(part))
+            request = request_for(*(UploadSource(upload=upload.id) for upload in uploads))
+            digest = "".join(str(upload.sha256) for upload in uploads)
             job = self.stores.jobs.create(request, current_request_id(), self.repeat.once(digest, content))
         except (Refused, Overloaded):  # after any other error the job may exist
             self._delete(uploads)
@@ -70,6 +74,7 @@ class Submission:
         earlier = self._known()
         if earlier is None:
             self.stores.jobs.require_room()
+            self.stores.uploads.require_room(max(0, (self.size or 0) - FORM_BYTES))
             return
         spec = earlier.get("spec") if earlier.get("kind") == kind else None
         if spec is None or any(spec.get(field) != name for field, name in names.items()) or not self._may_hold(spec):
@@ -101,7 +106,12 @@ class Submission:
 
     def _store(self, file: UploadFile) -> Upload:
         key = upload_key(new_upload_id(), self.stores.project)
-        return self.stores.uploads.add(file.filename or "file", self.objects.put_stream(Bucket.UPLOADS, key, file.file))
+        ref = self.objects.put_stream(Bucket.UPLOADS, key, file.file)
+        try:
+            return self.stores.uploads.add(file.filename or "file", ref)
+        except QuotaExceeded:  # of simultaneous uploads
+            self.objects.delete(Bucket.UPLOADS, key)
+            raise
 
     def _delete(self, uploads: list[Upload]) -> None:
         for upload in uploads:

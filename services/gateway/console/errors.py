@@ -7,11 +7,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from contract.errors import TidepoolError
 from services.gateway.console.pages import plain_page, redirect
 from services.gateway.console.viewer import SignedOut
-from services.gateway.edge.problems import on_http_error, on_invalid_request, on_tidepool_error
+from services.gateway.edge.problems import on_http_error, on_invalid_request, on_tidepool_error, problem_of
 from services.gateway.edge.request_id import current_request_id
 
 API = ("/v1/", "/v2", "/metrics", "/healthz", "/readyz", "/openapi.json")
@@ -35,6 +36,13 @@ def add_error_pages(app: FastAPI) -> None:
     app.add_exception_handler(TidepoolError, _on_tidepool_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
+
+
+def unexpected(scope: Scope, error: Exception) -> Response:
+    """Return the answer to an error that no handler knows."""
+    problem = problem_of(error)
+    wanted = _wants_page(Request(scope))
+    return _page_of(problem, "An internal error; the gateway's log has it under this request") if wanted else problem
 
 
 def _on_tidepool_error(request: Request, error: Exception) -> Response:

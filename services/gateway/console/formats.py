@@ -41,6 +41,8 @@ def duration(seconds: float | timedelta | None) -> str:
         return NONE
     rest = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
     if rest < 60:
+        if rest == 0:
+            return "0 s"
         return f"{rest:.1f} s" if rest < 10 else f"{rest:.0f} s"
     whole = round(rest)
     for position, (unit, length) in enumerate(_UNITS):

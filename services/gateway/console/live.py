@@ -17,6 +17,7 @@ from services.gateway.api.events import Stream
 from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
 from services.gateway.edge.ttl_cache import TtlCache
 from services.gateway.edge.watches import Watched
+from services.gateway.serving.batching.metrics import answered_in
 from services.storage.screens.live_jobs import LiveJobs
 
 router = APIRouter(include_in_schema=False)
@@ -30,9 +31,13 @@ def _live_jobs(viewer: Viewer) -> Any:
     return [job.model_dump() for job in jobs]
 
 
+def _answered(viewer: Viewer) -> int:
+    return answered_in(viewer.caller.project)
+
+
 # What a page can ask for by `topic=`: a function that reads something small and returns JSON. It runs in a thread, at
 # most once a second for a project, and browsers get its answer when it has changed.
-TOPICS: dict[str, Read] = {"jobs": _live_jobs}
+TOPICS: dict[str, Read] = {"jobs": _live_jobs, "answered": _answered}
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,26 @@
 from fastapi import APIRouter
 
 from services.gateway.console import assets, live, sign_in
-from services.gateway.console.screens import datasets, home, image_sets, jobs
+from services.gateway.console.screens import (
+    compare,
+    datasets,
+    home,
+    image_sets,
+    jobs,
+    keys,
+    models,
+    projects,
+    serving,
+    train,
+    trying,
+    upload,
+    usage,
+    version,
+    version_actions,
+)
 
 router = APIRouter()
-for part in (assets, live, sign_in, home, jobs, datasets, image_sets):
+for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
+    router.include_router(part.router)
+for part in (models, version, version_actions, trying, compare, serving):
     router.include_router(part.router)

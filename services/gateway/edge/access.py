@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from anyio import CapacityLimiter
 
-from contract.access import ApiKey, Caller, Scope
+from contract.access import Caller, Scope
 from contract.errors import Forbidden, TidepoolError, Unauthenticated
-from contract.projects import Project
+from contract.projects import Project, Quotas
 from services.gateway.edge.guesses import Guesses
 from services.gateway.edge.ttl_cache import TtlCache
 from services.storage.access.sessions import PREFIX as SESSION_PREFIX
@@ -25,17 +25,17 @@ class Access:
 
     def __init__(
         self,
-        find_key: Callable[[str], ApiKey],
+        find_caller: Callable[[str], Caller],
         note_use: Callable[[str], None],
         find_project: Callable[[str], Project],
         find_session: Callable[[str], Caller],
     ) -> None:
-        """`find_key` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
+        """`find_caller` reads the database in a thread; it raises Unauthenticated for an unknown or expired secret.
 
         `note_use` gets the id of a key that is in use, at most once a minute. `find_project` raises NotFound.
-        `find_session` is to the tokens of sessions what `find_key` is to secrets.
+        `find_session` is to the tokens of sessions what `find_caller` is to secrets.
         """
-        self._find_key = find_key
+        self._find_caller = find_caller
         self._find_session = find_session
         self._uses = Uses(note_use)
         self._callers: TtlCache[str, Caller] = TtlCache(self._find, CapacityLimiter(LOOKUPS_AT_ONCE))
@@ -77,7 +77,7 @@ class Access:
         await self._callers.read_again(_secret(header) or session)
 
     def forget(self) -> None:
-        """Drop all cached keys and projects; call it after one was revoked or deleted."""
+        """Drop all cached keys and projects; call it after one was revoked, deleted or changed."""
         self._callers.forget()
         self._guesses.forget()
         self._projects.forget()
@@ -106,14 +106,12 @@ class Access:
                 f"this key belongs to the project {caller.project}; leave out the header {PROJECT_HEADER}, or use a "
                 "key of the instance's admin"
             )
-        return Caller(caller.key, (await self._projects.get(project)).name)
+        named = await self._projects.get(project)
+        return Caller(caller.key, named.name, named.quotas if named.quotas != Quotas() else None)
 
     def _find(self, secret: str) -> Caller:
-        if secret.startswith(SESSION_PREFIX):
-            caller = self._find_session(secret)
-        else:
-            key = self._find_key(secret)
-            caller = Caller(key, key.project)
+        find = self._find_session if secret.startswith(SESSION_PREFIX) else self._find_caller
+        caller = find(secret)
         self._uses.note(caller.key_id)
         return caller
 

@@ -14,7 +14,7 @@ from services.gateway.settings import GatewaySettings
 HOLD = "tidepool.hold"  # the key of a request's Hold in its scope
 
 _UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?|/v1/backbones/?")
-_PREDICT = re.compile(r"/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
+_PREDICT = re.compile(r"/try/[^/]+|/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 
 class BodyLimit:

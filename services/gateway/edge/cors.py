@@ -29,6 +29,7 @@ EXPOSED = (
     "Inference-Header-Content-Length",
     "Location",
     "Retry-After",
+    "Tidepool-Quota",
     "WWW-Authenticate",
     "X-Request-ID",
 )

@@ -15,7 +15,7 @@ from services.gateway.edge.sessions import session_of
 
 log = structlog.get_logger()
 
-_WITH_KEY = re.compile(r"/v1/.*|/v2(?!/health/)(/.*)?")
+NEEDS_KEY = re.compile(r"/v1/.*|/v2(?!/health/)(/.*)?")
 
 
 class KeyFirst:
@@ -29,7 +29,7 @@ class KeyFirst:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _WITH_KEY.fullmatch(scope["path"]) or not _has_body(scope):
+        if scope["type"] != "http" or not NEEDS_KEY.fullmatch(scope["path"]) or not _has_body(scope):
             await self._app(scope, receive, send)
             return
         since = time.perf_counter()
@@ -39,7 +39,7 @@ class KeyFirst:
             header = headers.get("authorization")
             await self._access.authenticate(header, address=address_of(scope), session=session)
         except TidepoolError as error:
-            await _refuse(error, scope, receive, send)
+            await refuse(error, scope, receive, send)
             record(scope["method"], "unknown", error.status, time.perf_counter() - since)
         else:
             await self._app(scope, receive, send)
@@ -56,11 +56,13 @@ def _has_body(scope: Scope) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-async def _refuse(error: TidepoolError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(error: TidepoolError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with an error; if it has a body, that is not read, and the connection is closed."""
     request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
     with named(request_id):
         response = problem_of(error)
         log.info("request", method=scope["method"], path=scope["path"], status=error.status)
     response.headers["X-Request-ID"] = request_id
-    response.headers["Connection"] = "close"
+    if _has_body(scope):
+        response.headers["Connection"] = "close"
     await response(scope, receive, send)

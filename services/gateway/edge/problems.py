@@ -1,6 +1,7 @@
 """Errors as answers: RFC 9457 problem+json with a stable code."""
 
 import http
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -8,18 +9,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
+from pydantic import Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from contract.base import Frozen
-from contract.errors import Invalid, Malformed, Overloaded, TidepoolError, UnsupportedMedia
+from contract.errors import Invalid, Malformed, Overloaded, QuotaExceeded, TidepoolError, UnsupportedMedia
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.validation_errors import Fault, faults_of
 
 log = structlog.get_logger()
 
 RETRY_AFTER_S = "2"
+QUOTA_HEADER = "Tidepool-Quota"
 COMPONENTS = "#/components/schemas/"
 
 
@@ -33,6 +36,7 @@ class Problem(Frozen):
     detail: str
     request_id: str
     errors: tuple[Fault, ...] = ()
+    quota: str | None = Field(default=None, description="With the code `quota_exceeded`: the quota that is reached.")
 
 
 def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> JSONResponse:
@@ -43,7 +47,19 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
     )
     later = {"Retry-After": RETRY_AFTER_S}
     headers = {401: {"WWW-Authenticate": "Bearer"}, 429: later, 503: later}.get(status)
-    return JSONResponse(problem.model_dump(mode="json"), status, headers=headers, media_type="application/problem+json")
+    return _response(problem, headers)
+
+
+def _response(problem: Problem, headers: Mapping[str, str] | None) -> JSONResponse:
+    content = problem.model_dump(mode="json", exclude_none=True)
+    return JSONResponse(content, problem.status, headers=headers, media_type="application/problem+json")
+
+
+def _quota_exceeded(error: QuotaExceeded) -> JSONResponse:
+    title = http.HTTPStatus(error.status).phrase
+    ids = {"code": error.code, "detail": error.message, "request_id": current_request_id(), "quota": error.quota}
+    headers = {"Retry-After": str(error.retry_after_s), QUOTA_HEADER: error.quota}
+    return _response(Problem(title=title, status=error.status, **ids), headers)
 
 
 def problem_of(error: Exception) -> JSONResponse:
@@ -53,6 +69,8 @@ def problem_of(error: Exception) -> JSONResponse:
         return answer(500, TidepoolError.code, "an internal error; the gateway's log has it under this request_id")
     if error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, Overloaded):
         log.warning("request failed", code=error.code, exc_info=error)
+    if isinstance(error, QuotaExceeded):
+        return _quota_exceeded(error)
     return answer(error.status, error.code, error.message)
 
 
@@ -100,7 +118,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": {"$ref": COMPONENTS + Problem.__name__}}}
     return {
         status: {"description": http.HTTPStatus(status).phrase, "content": content}
-        for status in sorted({400, 401, 403, 422, 500, 503, *statuses})
+        for status in sorted({400, 401, 403, 422, 429, 500, 503, *statuses})
     }
 
 

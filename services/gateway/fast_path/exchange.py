@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from contract.errors import Overloaded
+from contract.errors import Overloaded, QuotaExceeded
 from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.lingering import encode_answer
 from services.gateway.edge.request_id import named, record
@@ -16,6 +16,7 @@ from services.gateway.serving.batching.request import BatchedAnswer
 log = structlog.get_logger()
 
 LARGE = 1 << 16  # bytes; a smaller body mostly arrives in one piece, so appending to bytes is cheap
+FREQUENT = (Overloaded, QuotaExceeded)  # thousands per second in an overload; the metrics count them
 CLIENT_LEFT = 499  # nginx's status for a client that closed the connection
 
 
@@ -85,7 +86,7 @@ class Exchange:
     def _refuse(self, error: Exception) -> None:
         with named(self.request_id):
             response = self._call.refuse(error)
-            if not isinstance(error, Overloaded):  # an overload has thousands per second; the metrics count them
+            if not isinstance(error, FREQUENT):
                 log.info("request", method="POST", route=self._call.route, status=response.status_code)
         self._write(response.status_code, response.raw_headers, bytes(response.body))
 

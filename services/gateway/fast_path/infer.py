@@ -8,6 +8,7 @@ from contract.access import Scope
 from contract.references import REFERENCE_PATTERN
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
+from services.gateway.fast_path.limited import limited
 from services.gateway.fast_path.shortcut import Call, Headers, Rendered
 from services.gateway.oip.binary_codec import ParsedRequest, decode, encode
 from services.gateway.oip.infer import LARGE, UNUSUAL, json_size_of
@@ -29,6 +30,7 @@ class InferShortcut:
     def __init__(self, backends: Backends) -> None:
         self._access = backends.access
         self._plane = backends.plane
+        self._quotas = backends.quotas
 
     def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
         match = _PATH.fullmatch(path)
@@ -41,8 +43,11 @@ class InferShortcut:
         if caller is None:
             return None
         routing = self._plane.peek(caller.project, match[1], match[3] or "")
+        if routing is None:
+            return None
         json_size = json_size_of(headers.get(b"inference-header-content-length", b""))
-        return None if routing is None else InferCall(self._plane, routing, json_size)
+        call = InferCall(self._plane, routing, json_size)
+        return call if caller.quotas is None else limited(call, caller, self._quotas)
 
 
 class InferCall:

@@ -16,6 +16,7 @@ from contract.predictions import Prediction
 from services.gateway.api.predict import PredictQuery, SinglePrediction, may_be_image
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
+from services.gateway.fast_path.limited import limited
 from services.gateway.fast_path.shortcut import Call, Headers, Rendered
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
@@ -51,7 +52,10 @@ class PredictShortcut:
         if caller is None:
             return None
         chosen = self._backends.predictor.peek(parameters.model_query(caller.project, match[1]))
-        return None if chosen is None else PredictCall(self._backends, chosen, parameters.top_k)
+        if chosen is None:
+            return None
+        call = PredictCall(self._backends, chosen, parameters.top_k)
+        return call if caller.quotas is None else limited(call, caller, self._backends.quotas)
 
 
 class PredictCall:

@@ -102,6 +102,9 @@ def _limits(manifest: ModelManifest) -> Iterator[str]:
             f"- Every image is {how[manifest.preprocessing.image.resize]} to {width} × {height} pixels"
             f"{' in gray' if manifest.preprocessing.image.mode == 'L' else ''}; smaller details are lost."
         )
+    if count := manifest.trained_on_erased:
+        images = "1 image of its training was" if count == 1 else f"{count:,} images of its training were"
+        yield f"- {images} erased from the data since. The weights keep what they learned; train it again without."
     if manifest.metrics is not None:
         yield "- The numbers above hold for images like those of the dataset; try it on your own images first."
     else:

@@ -118,7 +118,7 @@ async def serving_grpc(backends: Backends) -> AsyncIterator[None]:
         yield
         return
     server = grpc.aio.server(
-        interceptors=[Guard(backends.access)],
+        interceptors=[Guard(backends.access, backends.quotas)],
         options=_limits(backends.settings),
         maximum_concurrent_rpcs=backends.settings.max_grpc_calls,
     )

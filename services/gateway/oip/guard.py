@@ -1,7 +1,7 @@
 """Authentication, request ids, errors and metrics of gRPC calls."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,8 +13,10 @@ import structlog
 from prometheus_client import Histogram
 
 from contract.access import Caller, Scope
-from contract.errors import Overloaded, TidepoolError
+from contract.errors import Overloaded, QuotaExceeded, TidepoolError
 from services.gateway.edge.access import PROJECT_HEADER, Access
+from services.gateway.edge.problems import QUOTA_HEADER
+from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import named, request_id_of
 
 log = structlog.get_logger()
@@ -54,8 +56,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     The key is checked before the message of a call is received.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, quotas: RequestQuotas) -> None:
         self._access = access
+        self._quotas = quotas
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         handler = await continuation(handler_call_details)
@@ -77,13 +80,26 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         async def guarded(request: Any, context: Any) -> Any:
             _CALLER.set(caller)
-            return await call.answered(handler.unary_unary(request, context), context)
+            answer = handler.unary_unary(request, context)
+            if caller.quotas is not None:
+                answer = self._within_quotas(answer, call.method, caller)
+            return await call.answered(answer, context)
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+    async def _within_quotas(self, answer: Coroutine[Any, Any, Any], method: str, caller: Caller) -> Any:
+        """Return the answer; raises QuotaExceeded."""
+        try:
+            with self._quotas.counted(caller):
+                if SCOPES.get(method) is Scope.PREDICT:
+                    await self._quotas.require_seconds(caller)
+                return await answer
+        finally:
+            answer.close()  # in case that it was not awaited
 
     async def _caller_of(self, method: str, metadata: Mapping[str, Any]) -> Caller | None:
         if method in WITHOUT_KEY:
@@ -110,6 +126,9 @@ class Call:
         except TidepoolError as error:
             if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._log(log.warning, error.code, error)
+            if isinstance(error, QuotaExceeded):
+                quota = ((QUOTA_HEADER.lower(), error.quota), ("retry-after", str(error.retry_after_s)))
+                context.set_trailing_metadata((("x-request-id", self.request_id), *quota))
             code = _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(code, error.message)
         except Exception as error:  # noqa: BLE001  logged

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIX = "/v2"
+KEPT = {"retry-after", "tidepool-quota", "www-authenticate"}  # headers of a problem
 _PROBLEM = "application/problem+json"
 
 
@@ -24,7 +25,7 @@ def refusal(message: str) -> bytes:
 def refusal_of(problem: JSONResponse) -> Response:
     """Convert a problem to a refusal."""
     body = refusal(json.loads(bytes(problem.body))["detail"])
-    kept = {name: value for name, value in problem.headers.items() if name in {"retry-after", "www-authenticate"}}
+    kept = {name: value for name, value in problem.headers.items() if name in KEPT}
     return Response(body, status_of(problem.status_code), kept, "application/json")
 
 

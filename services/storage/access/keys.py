@@ -7,19 +7,26 @@ import re
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
 
 from contract.access import SCOPES_OF, ApiKey, Caller, NewApiKey, Role, Scope
 from contract.audit import AuditAction
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from services.storage.access.audit import Actor, record
+from services.storage.access.project_rows import require_project
+from services.storage.access.projects import quotas_of
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
-from services.storage.tables import api_keys
+from services.storage.tables import api_keys, projects
 
 LONGEST = timedelta(days=3653)  # ten years
 USE_EVERY = timedelta(minutes=1)
 
+_WITH_QUOTAS = (
+    select(api_keys, projects.c.quotas)
+    .outerjoin(projects, projects.c.name == api_keys.c.project)
+    .where(api_keys.c.id == bindparam("key_id"))
+)
 _TOKEN = re.compile(r"tp_(?P<id>[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
 
@@ -52,8 +59,8 @@ class Keys:
     ) -> NewApiKey:
         """Create a key with scopes or a role, or store the hash of `token`; only the returned value has the secret.
 
-        Raises Invalid if `expires_at` has passed or is more than ten years away, and Conflict if `once` was used
-        before, since the secret was not stored and cannot be shown again.
+        Raises NotFound if the project is gone, Invalid if `expires_at` has passed or is more than ten years away, and
+        Conflict if `once` was used before, since the secret was not stored and cannot be shown again.
         """
         token = token or new_token()
         match = _TOKEN.fullmatch(token)
@@ -75,6 +82,7 @@ class Keys:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 raise Conflict(f"the key {earlier['id']} was made and its secret shown; delete it and make a new one")
+            require_project(connection, self._project, lock=True)
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
             record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)
@@ -82,18 +90,21 @@ class Keys:
 
     def authenticate(self, token: str) -> ApiKey:
         """Return the key that a token belongs to; raises Unauthenticated, also for a key that has expired."""
+        return self.caller(token).key
+
+    def caller(self, token: str) -> Caller:
+        """Like `authenticate`, but return the caller: the key, its project, and the quotas of that."""
         match = _TOKEN.fullmatch(token)
         row = None
         if match is not None:
             with self._database.read() as connection:
-                query = select(api_keys).where(api_keys.c.id == match["id"])
-                row = connection.execute(query).mappings().one_or_none()
+                row = connection.execute(_WITH_QUOTAS, {"key_id": match["id"]}).mappings().one_or_none()
         stored = row["digest"] if row is not None else "0" * 64
         if not hmac.compare_digest(stored, _digest(token)) or row is None:
             raise Unauthenticated("the API key is not valid")
         if row["expires_at"] is not None and row["expires_at"] <= self._database.now():
             raise Unauthenticated("the API key has expired; use a new one")
-        return key_of(row)
+        return Caller(key_of(row), row["project"], quotas_of(row["quotas"]))
 
     def list(self) -> tuple[ApiKey, ...]:
         """Return all keys, also expired ones, oldest first."""

@@ -14,6 +14,7 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes"})
 _WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions"}
+_WEIGHTS = frozenset({"projects"})  # claims go by the projects' weights
 
 
 class TableRights(NamedTuple):
@@ -26,9 +27,9 @@ class TableRights(NamedTuple):
 TABLES: Mapping[Service, TableRights] = {
     "gateway": TableRights(_ALL),
     "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
-    "preprocess": TableRights(_WORKERS),
-    "trainer": TableRights(_WORKERS),
-    "inference": TableRights(_WORKERS),
+    "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
+    "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
+    "inference": TableRights(_WORKERS, reads=_WEIGHTS),
     "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs"})),
 }
 

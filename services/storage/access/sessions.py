@@ -4,11 +4,13 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, insert, select, update
 
-from contract.access import ApiKey, Caller
-from contract.errors import NotFound, Unauthenticated
+from contract.access import Caller
+from contract.errors import Unauthenticated
 from services.storage.access.keys import key_of
+from services.storage.access.project_rows import require_project
+from services.storage.access.projects import quotas_of
 from services.storage.database import Database
 from services.storage.tables import api_keys, projects, sessions
 
@@ -54,11 +56,14 @@ class Sessions:
 
         The project is the key's, or the one that an instance's admin chose, while that exists.
         """
+        own, chosen = projects.alias(), projects.alias()
+        quotas = case((chosen.c.name.is_(None), own.c.quotas), else_=chosen.c.quotas)
         query = (
-            select(api_keys, projects.c.name.label("chosen"))
+            select(api_keys, chosen.c.name.label("chosen"), quotas.label("quotas"))
             .select_from(sessions)
             .join(api_keys, api_keys.c.id == sessions.c.key_id)
-            .outerjoin(projects, projects.c.name == sessions.c.project)
+            .join(own, own.c.name == api_keys.c.project)
+            .outerjoin(chosen, (chosen.c.name == sessions.c.project) & chosen.c.purge_job.is_(None))
             .where(self._valid(token, once=False))
         )
         with self._database.read() as connection:
@@ -67,14 +72,13 @@ class Sessions:
             raise Unauthenticated(ENDED)
         if row["expires_at"] is not None and row["expires_at"] <= self._database.now():
             raise Unauthenticated("the API key of this session has expired; use a new one")
-        key: ApiKey = key_of(row)
-        return Caller(key, row["chosen"] or key.project)
+        key = key_of(row)
+        return Caller(key, row["chosen"] or key.project, quotas_of(row["quotas"]))
 
     def choose(self, token: str, project: str) -> None:
         """Let a session of an instance's admin work in a project; raises NotFound if there is none of this name."""
         with self._database.write() as connection:
-            if connection.execute(select(projects.c.name).where(projects.c.name == project)).first() is None:
-                raise NotFound(f"there is no project {project[:80]!r}")
+            require_project(connection, project)
             connection.execute(update(sessions).where(self._valid(token, once=False)).values(project=project))
 
     def end(self, token: str) -> None:

@@ -26,11 +26,14 @@ def lock_versions(connection: Connection, project: str) -> None:
 
 
 def require_searched(connection: Connection, project: str, searched: Searched, not_searched: Collection[str]) -> None:
-    """Raise Overtaken if the project has a version, archive or output that was not searched, because it is new."""
-    known = {*searched.versions, *not_searched}
-    versions = {str(reference) for reference, index in indexes(connection, project).items()}
+    """Raise Overtaken if the project has a version, archive or output that was not searched, because it is new.
+
+    A version of an older release is new when it has got its index.
+    """
+    known = {False: set(not_searched), True: set(searched.versions)}
+    versions = [(str(reference), index is not None) for reference, index in indexes(connection, project).items()]
     late = (
-        versions - known
+        any(reference not in known[indexed] for reference, indexed in versions)
         or archives(connection, project).keys() - set(searched.uploads)
         or outputs(connection, project).keys() - set(searched.outputs)
     )

@@ -1,6 +1,7 @@
 """Models: publish, read and delete their versions, and set their aliases."""
 
 import contextlib
+import re
 from datetime import datetime
 from typing import Any
 
@@ -205,6 +206,20 @@ def _described(traffic: Traffic) -> str:
     shares = ", ".join(str(version) if one else f"{version}: {share} %" for version, share in traffic.versions.items())
     shadow = "" if traffic.shadow is None else f", shadow {traffic.shadow}"
     return f"{'version' if one else 'versions'} {shares}{shadow}"
+
+
+def traffic_of(detail: str) -> Traffic | None:
+    """Return the traffic in the audit trail's text of a promotion, None if it was cut off."""
+    match = re.fullmatch(r"versions? (\d+(?:: \d+ %)?(?:, \d+: \d+ %)*)(?:, shadow (\d+))?", detail)
+    if match is None:
+        return None
+    parts = (part.removesuffix(" %").partition(": ") for part in match[1].split(", "))
+    shares = {version: share or "100" for version, _, share in parts}
+    try:
+        versions = {int(version): int(share) for version, share in shares.items()}
+        return Traffic(versions=versions, shadow=int(match[2]) if match[2] else None)
+    except ValueError:
+        return None
 
 
 def _description(row: RowMapping) -> dict[str, Any]:

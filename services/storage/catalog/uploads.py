@@ -7,7 +7,9 @@ from contract.artifacts import Bucket, ObjectRef, upload_key
 from contract.audit import AuditAction
 from contract.catalog import Upload
 from contract.errors import Conflict, Invalid, NotFound, Overtaken
+from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
+from services.storage.access.quotas import admit_upload, check_upload
 from services.storage.catalog.upload_uses import delete_upload, require_unneeded
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
@@ -26,12 +28,24 @@ def require_announced_size(upload: Upload, size: int) -> None:
 
 
 class Uploads:
-    """The uploads of a project; the bytes are in the object store under `upload_key(id, project)`."""
+    """The uploads of a project; the bytes are in the object store under `upload_key(id, project)`.
 
-    def __init__(self, database: Database, project: str, actor: Actor | None = None) -> None:
+    `quotas` are the project's; uploads over them raise QuotaExceeded.
+    """
+
+    def __init__(
+        self, database: Database, project: str, actor: Actor | None = None, quotas: Quotas | None = None
+    ) -> None:
         self._database = database
         self._project = project
         self._actor = actor
+        self._quotas = quotas
+
+    def require_room(self, size: int) -> None:
+        """Raise QuotaExceeded unless the project may upload files with so many bytes together."""
+        if self._quotas is not None:
+            with self._database.read() as connection:
+                check_upload(connection, self._project, self._quotas, size)
 
     def expect(
         self, upload_id: str, filename: str, size: int, sha256: str | None, once: IdempotencyKey | None = None
@@ -106,6 +120,7 @@ class Uploads:
     def _insert(
         self, connection: Connection, upload_id: str, filename: str, size: int, sha256: str | None, complete: bool
     ) -> Upload:
+        admit_upload(connection, self._project, self._quotas, size)
         values = {"id": upload_id, "filename": filename[:255], "size": size, "sha256": sha256, "complete": complete}
         values |= {"project": self._project, "created_at": self._database.now()}
         row = connection.execute(insert(uploads).values(values).returning(uploads)).mappings().one()

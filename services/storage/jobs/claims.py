@@ -1,17 +1,23 @@
-"""Claims a job for a worker: one guarded UPDATE, which also increments the fence."""
+"""Claims a job for a worker: one guarded UPDATE, which also increments the fence.
+
+Before it, one query finds the first due job of each project, and `fairness` chooses the project.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import ObjectRef
-from contract.jobs import Job, JobState
+from contract.jobs import Job, JobKind, JobState
+from services.storage.jobs.due import CLAIM, FirstJob, first_jobs
 from services.storage.jobs.events import record_state
+from services.storage.jobs.fairness import Choice, Standing, choose
 from services.storage.jobs.rows import LEASE, Lease, job_of
-from services.storage.tables import jobs
+from services.storage.tables import claim_turns, jobs
 
 
 @dataclass(frozen=True)
@@ -31,43 +37,57 @@ class Claim:
 
 
 def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
-    """Claim the best due job of these kinds, queued or running with an expired lease; None if there is none.
+    """Claim a due job of these kinds, queued or running with an expired lease; None if there is none.
 
-    The best job has the highest priority; among equals it is the oldest. A part has the age of its job.
+    `fairness` chooses the project. Of its jobs, that with the highest priority is claimed; among equals the oldest.
+    A part has the age of its job.
     """
-    abandoned = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
-    due = and_(
-        jobs.c.kind.in_(kinds),
-        jobs.c.cancel_requested.is_(False),
-        or_(jobs.c.deadline_at.is_(None), jobs.c.deadline_at > now),
-        or_(
-            and_(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now),
-            and_(abandoned, jobs.c.failures + 1 < jobs.c.max_attempts),
-        ),
-    )
-    age = func.coalesce(jobs.c.parent_id, jobs.c.id)
-    best = select(jobs.c.id).where(due).order_by(jobs.c.priority.desc(), age, jobs.c.part, jobs.c.id).limit(1)
-    failures = case((jobs.c.state == JobState.RUNNING, jobs.c.failures + 1), else_=jobs.c.failures)
-    claim = (
-        update(jobs)
-        .where(jobs.c.id == best.with_for_update(skip_locked=True).scalar_subquery(), due)
-        .values(
-            state=JobState.RUNNING,
-            fence=jobs.c.fence + 1,
-            failures=failures,
-            attempt=failures + 1,
-            worker=worker,
-            lease_until=now + LEASE,
-            started_at=case((jobs.c.started_at.is_(None), now), else_=jobs.c.started_at),
-            progress_message="started",
-        )
-        .returning(jobs)
-    )
-    row = connection.execute(claim).mappings().one_or_none()
-    if row is None:
-        return None
-    record_state(connection, row, now)
-    return _claim(connection, row)
+    names = tuple(sorted(kinds))
+    candidates = {FirstJob(*row) for row in connection.execute(first_jobs(names), {"now": now})}
+    while candidates:
+        choice = _choose(connection, names, candidates, now)
+        first = min((job for job in candidates if job.project == choice.project), key=lambda job: job.rank)
+        values = {"of_project": first.project, "of_kind": first.kind, "in_state": first.state}
+        values_of_claim = {"claimant": worker, "now": now, "until": now + LEASE}
+        row = connection.execute(CLAIM, values | values_of_claim).mappings().one_or_none()
+        if row is not None:
+            record_state(connection, row, now)
+            if choice.turn is not None:
+                _note_turn(connection, JobKind(row["kind"]).pool, choice)
+            return _claim(connection, row)
+        candidates.remove(first)  # other workers have taken all jobs of this project, kind and state
+    return None
+
+
+def _choose(connection: Connection, kinds: tuple[str, ...], candidates: set[FirstJob], now: datetime) -> Choice:
+    """Return the project whose job is claimed; if only one has due jobs, the claim does not count as a turn."""
+    firsts: dict[str, FirstJob] = {}
+    for job in sorted(candidates, key=lambda job: job.rank):
+        firsts.setdefault(job.project, job)
+    if len(firsts) == 1:
+        (project,) = firsts
+        return Choice(project, turn=None)
+    pool = JobKind(kinds[0]).pool
+    if connection.dialect.name == "postgresql":
+        # one after the other, as on SQLite; workers that claim at the same time would all choose the same project
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"claims of {pool}"))))
+    held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until >= now) & jobs.c.kind.in_(kinds)
+    counts = select(jobs.c.project, func.count().label("leases")).where(held).group_by(jobs.c.project)
+    running = {row.project: row.leases for row in connection.execute(counts)}
+    query = select(claim_turns.c.project, claim_turns.c.turn).where(claim_turns.c.pool == pool)
+    turns = {row.project: row.turn for row in connection.execute(query)}
+    standings = [
+        Standing(project, job.weight, running.get(project, 0), turns.get(project), job.age)
+        for project, job in firsts.items()
+    ]
+    return choose(standings, max(turns.values(), default=0))
+
+
+def _note_turn(connection: Connection, pool: str, choice: Choice) -> None:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    new = insert(claim_turns).values(pool=pool, project=choice.project, turn=choice.turn)
+    same = ["pool", "project"]
+    connection.execute(new.on_conflict_do_update(index_elements=same, set_={"turn": new.excluded.turn}))
 
 
 def _claim(connection: Connection, row: RowMapping) -> Claim:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, RowMapping, select, update
 
 from contract.errors import Conflict
-from contract.jobs import LIVE, Job, JobKind
+from contract.jobs import LIVE, Job, JobKind, JobState
 from contract.references import Noun, references_in
 from services.storage.tables import jobs
 
@@ -40,15 +40,21 @@ def note_erasure(
     changed: Collection[tuple[Noun, str]],
     learned: Collection[tuple[Noun, str]],
 ) -> None:
-    """Note an erased image with every job that has started and uses what was `changed`; trainings, what is `learned`.
+    """Note an erased image with every job that may have read it: those that use what was `changed`.
 
-    A job that only waits will read what is new. A training learns from some splits of a dataset version only.
+    Trainings count if they use what is `learned`, since they learn from some splits of a version only. A job that waits
+    will read what is new.
     """
     for row in lock_live_jobs(connection, project):
-        if row["started_at"] is None:
+        if not _has_read(row):
             continue
         spec = JobKind(row["kind"]).definition.spec.model_validate(row["spec"])
         used = learned if row["kind"] == TRAINS else changed
         if any(reference in used for reference in references_in(spec)):
             noted = [*(row["erased"] or ()), sha256]
             connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(erased=noted))
+
+
+def _has_read(row: RowMapping) -> bool:
+    """Return whether a job has read something that it will use: it runs, or continues an earlier attempt."""
+    return row["state"] == JobState.RUNNING or row["checkpoint"] is not None or row["parts_total"] is not None

@@ -11,7 +11,10 @@ from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
+from contract.kinds.kind import KindRequest
+from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
+from services.storage.access.quotas import admit_job, check_job
 from services.storage.catalog.names import require_own_name
 from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
@@ -23,6 +26,7 @@ from services.storage.references import Owner, drop_references
 from services.storage.tables import jobs, outbox
 
 MAX_ATTEMPTS = 3
+MAX_INTERNAL_ATTEMPTS = 1000
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
 KEEPS_BEST = "train"  # the kind of jobs that can end early with a result
 
@@ -50,46 +54,52 @@ class JobPage(Frozen):
 class Jobs:
     """The clients' side of a project's jobs.
 
-    `most_queued` limits how many jobs of all projects may wait to run, None means no limit.
+    `most_queued` limits how many jobs of all projects may wait to run, None means no limit. `quotas` are the project's.
     """
 
     def __init__(
-        self, database: Database, project: str, most_queued: int | None = None, actor: Actor | None = None
+        self,
+        database: Database,
+        project: str,
+        most_queued: int | None = None,
+        actor: Actor | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._database = database
         self._project = project
         self._actor = actor
         self._most_queued = most_queued
+        self._quotas = quotas
 
     def create(self, request: JobRequest, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a job: insert its row and its outbox entry in one transaction.
 
-        Raises Overloaded if the queue is full; Conflict if the job would give a model the name of a backbone, or a
-        backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
+        Raises Overloaded if the queue is full; QuotaExceeded; Conflict if the job would give a model the name of a
+        backbone, or a backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
-        deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s else None
-        values = {
-            "kind": request.kind,
-            "spec": request.spec.model_dump(mode="json"),
-            "priority": request.priority,
-            "request_id": request_id,
-            "max_attempts": MAX_ATTEMPTS,
-            "deadline_at": deadline,
-        }
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            job = self._accept(connection, values | request.spec.subject._asdict(), now)
+            job = self._accept(connection, _columns(request, request_id, now), now)
             register_uses(connection, self._project, job.id, request.spec)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
 
+    def accept_internal(self, connection: Connection, request: KindRequest, request_id: str | None) -> Job:
+        """Accept a job that the storage process runs, in the transaction of what needs it; it is tried many times."""
+        now = self._database.now()
+        values = _columns(request, request_id, now) | {"max_attempts": MAX_INTERNAL_ATTEMPTS}
+        return self._accept(connection, values, now)
+
     def require_room(self) -> None:
-        """Raise Overloaded if the queue is full."""
+        """Raise Overloaded if the queue is full, QuotaExceeded if a quota of the project permits no more jobs."""
         if self._most_queued is not None:
             with self._database.read() as connection:
                 _require_room(connection, self._most_queued)
+        if self._quotas is not None:
+            with self._database.read() as connection:
+                check_job(connection, self._project, self._quotas, self._database.now())
 
     def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a copy of a job that has ended without success.
@@ -101,6 +111,7 @@ class Jobs:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
             row = _row(connection, self._project, job_id, lock=True)
+            _require_public(row)
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
             if (copy := row["retried_as"]) is not None:
@@ -173,6 +184,7 @@ class Jobs:
             record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
             # lock, or both updates would miss a job released in between
             row = _row(connection, self._project, job_id, lock=True)
+            _require_public(row)
             if keep_best and row["kind"] != KEEPS_BEST:
                 raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
             if keep_best and _can_keep(row):
@@ -194,15 +206,36 @@ class Jobs:
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
+        admit_job(connection, self._project, self._quotas, now)
         require_own_name(connection, self._project, values["kind"], values["model"])
         own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
         new = fresh(now) | values | own
         row = connection.execute(_INSERT, new).mappings().one()
-        connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
+        if not JobKind(row["kind"]).definition.internal:
+            connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
         record_first_state(connection, row, now)
         detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
         record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
         return job_of(row)
+
+
+def _columns(request: KindRequest, request_id: str | None, now: datetime) -> dict[str, Any]:
+    """Return the columns of a new job that its request determines."""
+    return {
+        "kind": request.kind,
+        "spec": request.spec.model_dump(mode="json"),
+        "priority": request.priority,
+        "request_id": request_id,
+        "max_attempts": MAX_ATTEMPTS,
+        "deadline_at": now + timedelta(seconds=request.deadline_s) if request.deadline_s else None,
+        **request.spec.subject._asdict(),
+    }
+
+
+def _require_public(row: RowMapping) -> None:
+    """Raise Conflict for a job that the storage process runs."""
+    if JobKind(row["kind"]).definition.internal:
+        raise Conflict(f"a {row['kind']} job belongs to the instance, and can be neither cancelled nor retried")
 
 
 def _row(connection: Connection, project: str, job_id: str, lock: bool = False) -> RowMapping:

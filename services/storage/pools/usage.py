@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.usage import Purpose, Usage, UsageBy, UsageLine, Use
@@ -15,6 +15,7 @@ from services.storage.tables import pools, usage
 
 DAY = timedelta(days=1)
 KEYS = {UsageBy.DAY: usage.c.day, UsageBy.POOL: usage.c.pool, UsageBy.MODEL: usage.c.model, UsageBy.JOB: usage.c.job}
+SPENT = (Purpose.JOB, Purpose.ONLINE)  # on behalf of a project
 WHOLE = (UsageBy.DAY, UsageBy.POOL)  # their lines include the time of idle replicas
 
 
@@ -33,6 +34,11 @@ class UsageLedger:
                 statement = update(usage).where(*(usage.c[name] == value for name, value in key.items()))
                 if not connection.execute(statement.values(seconds=usage.c.seconds + spent)).rowcount:
                     connection.execute(insert(usage).values(key | {"seconds": spent}))
+
+    def used_this_month(self, project: str) -> float:
+        """Return the replica-seconds of a project's jobs and online predictions in this calendar month, in UTC."""
+        with self._database.read() as connection:
+            return seconds_used(connection, project, *month_of(self._database.now()))
 
     def sums(self, project: str, since: date, until: date, by: UsageBy, limit: int) -> Usage:
         """Sum a project's usage from `since` to `until`, both included: by day or pool, or of costly models or jobs.
@@ -59,6 +65,18 @@ class UsageLedger:
             parts = (_part(name, rows[name]) for name in sorted(rows))
             lines = list(parts) if by in WHOLE else sorted(parts, key=lambda line: -line.jobs_s - line.online_s)
         return Usage(since=since, until=until, by=by, items=tuple(lines))
+
+
+def month_of(now: datetime) -> tuple[date, date]:
+    """Return the first day of the month, and today."""
+    today = now.astimezone(UTC).date()
+    return today.replace(day=1), today
+
+
+def seconds_used(connection: Connection, project: str, since: date, until: date) -> float:
+    """Return the replica-seconds of a project's jobs and online predictions, from `since` to `until`."""
+    of_project = (usage.c.project == project) & usage.c.day.between(since, until) & usage.c.purpose.in_(SPENT)
+    return float(connection.execute(select(func.sum(usage.c.seconds)).where(of_project)).scalar() or 0.0)
 
 
 def _whole(key: str, rows: Sequence[Row[Any, Any, Any, Any]], at_max_s: float) -> UsageLine:

@@ -1,4 +1,4 @@
-"""The loops of the storage process: one relays wake-up messages and repairs jobs, the other collects objects."""
+"""The loops of the storage process: relay wake-up messages and repair jobs, collect objects, purge projects."""
 
 import threading
 import time
@@ -19,11 +19,13 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSe
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
 from services.storage.sweep.meter import StorageMeter
+from services.storage.sweep.purge import Purger
 from services.storage.sweep.reconciler import Reconciler, Repairs
 from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
+PURGE_S = 2.0  # between two looks for a project to purge
 
 REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler repaired.", ["repair"])
 RELAYED = Counter("tidepool_bells_total", "Wake-up messages sent from the outbox.")
@@ -71,6 +73,17 @@ def collect(stop: threading.Event) -> None:
         for collect_from in (of_jobs.collect, of_uploads.collect):
             COLLECTED.inc(_attempt("collected", collect_from))
         _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
+
+
+def purge(stop: threading.Event) -> None:
+    """Run the jobs that delete projects until `stop` is set, in a thread of its own, since one may take hours."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    purger = Purger(database, S3Objects(ObjectsSettings()), stop)
+    while not stop.wait(PURGE_S):
+        try:
+            purger.work()
+        except TidepoolError as error:
+            log.warning("purge delayed", code=error.code)
 
 
 def _attempt(done: str, action: Callable[[], int]) -> int:

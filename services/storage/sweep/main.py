@@ -13,7 +13,7 @@ from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.storage.access.rights import OBJECTS, object_policy
 from services.storage.settings import ObjectsSettings
-from services.storage.sweep.loops import collect, sweep
+from services.storage.sweep.loops import collect, purge, sweep
 from services.storage.sweep.preparation import init
 
 
@@ -39,7 +39,10 @@ def main(command: str) -> None:
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
     threading.Thread(target=collect, args=[stop], daemon=True).start()
+    purging = threading.Thread(target=purge, args=[stop])
+    purging.start()
     sweep(stop)
+    purging.join()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ from contract.access import DEFAULT_PROJECT
 from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobRequest, JobState
 from contract.kinds.erase import EraseRequest, EraseResult, EraseSpec
+from contract.kinds.preprocess import PreprocessRequest
 from contract.kinds.train import TrainRequest
 from contract.projects import NewProjectRequest
 from contract.references import Reference
 from contract.training import ModelManifest
 from media.image_index import find_images
+from services.preprocess.erasing import erase
+from services.preprocess.worker import preprocess
 from services.storage.stores import Stores
 from services.trainer.worker import train
 from tests.support.erasures import (
@@ -28,8 +31,10 @@ from tests.support.erasures import (
     upload,
 )
 from tests.support.images import png
-from tests.support.job_runs import run_due
+from tests.support.job_runs import memory_stores, run, run_due
 from tests.support.replicas import Replicas
+from tests.support.servers import S3Server
+from tests.support.source_bucket import source_bucket
 
 IMAGE = png(99)
 FILES = {
@@ -104,3 +109,26 @@ def test_an_image_leaves_no_trace_and_the_version_trains_without_it(
     assert models[0].lineage is not None
     assert models[0].lineage.data_sha256 == manifest(stores, "pets@1").data_sha256
     assert stores.of(DEFAULT_PROJECT).models.get(Reference.parse("net@1")).trained_on_erased == 0
+
+
+def test_an_object_of_your_own_bucket_stays_and_is_named(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # given a version whose originals lie in a bucket
+    client = source_bucket(s3, monkeypatch, "gallery", {f"pets/{name}": file for name, file in FILES.items()})
+    stores = memory_stores()
+    spec = {"dataset": "pets", "source": {"s3": "s3://gallery/pets"}, "image": {"size": [8, 8]}}
+    run(stores, PreprocessRequest.model_validate({"kind": "preprocess", "spec": spec}), preprocess, tmp_path / "made")
+
+    # when the image is erased
+    request = EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256_of(IMAGE)))
+    job, _ = run(stores, request, erase, tmp_path / "erased")
+
+    # then the version is without it, and the result says where the originals are
+    result = EraseResult.model_validate(job.result)
+    assert sorted(result.kept_originals) == [
+        "s3://gallery/pets/train/cat/secret.png",
+        "s3://gallery/pets/train/dog/copy.png",
+    ]
+    assert rows_of(stores.objects, manifest(stores, "pets@1")) == len(FILES) - 2
+    assert client.get_object("gallery", "pets/train/cat/secret.png").data == IMAGE

@@ -63,9 +63,13 @@ def test_every_user_can_connect_and_none_can_configure(stack: Stack, port: int) 
 
 def test_it_never_evicts_and_listens_on_loopback(stack: Stack, port: int) -> None:
     config = (stack.home.data / "redis" / "redis.conf").read_text()
-    assert {"maxmemory-policy noeviction", "appendonly yes", "bind 127.0.0.1", f"port {port}"} <= set(
-        config.splitlines()
-    )
+    assert {
+        "maxmemory 512mb",
+        "maxmemory-policy noeviction",
+        "appendonly yes",
+        "bind 127.0.0.1",
+        f"port {port}",
+    } <= set(config.splitlines())
 
 
 def test_data_survives_a_restart_of_the_stack(url: str, stack: Stack, port: int) -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from contract.jobs import Job, JobState
+from contract.training import Budget
 from tidepool_client import ApiError, Client, JobUnsuccessful, TooLarge
 from tidepool_client.files import media_type
 
@@ -84,6 +85,12 @@ def test_train_sends_only_the_given_fields() -> None:
     server.client.train(dataset="cats@1", model="cat-cnn", epochs=3)
     spec = {"dataset": "cats@1", "model": "cat-cnn", "epochs": 3}
     assert json.loads(server.requests[0].content) == {"kind": "train", "spec": spec}
+
+
+def test_values_of_the_contract_can_be_sent() -> None:
+    server = Server(httpx.Response(202, json=job()))
+    server.client.train("cats", budget=Budget(minutes=5))
+    assert json.loads(server.requests[0].content)["spec"]["budget"] == {"minutes": 5.0}
 
 
 def test_evaluate_sends_only_the_given_fields() -> None:

@@ -65,6 +65,11 @@ class Server:
         return [event.id for event in self.events(after)]
 
 
+def test_kinds_of_events_that_a_newer_server_has_are_skipped() -> None:
+    content = sent(1) + sent(2, "sample", image="a.jpg") + END
+    assert Server(httpx.Response(200, headers=SSE, content=content)).ids() == [1, 9]
+
+
 def test_events_end_when_the_job_ends() -> None:
     server = Server(httpx.Response(200, headers=SSE, content=sent(3) + sent(4) + END))
 

@@ -16,6 +16,7 @@ from tidepool_client import (
     Invalid,
     InvalidInput,
     NotFound,
+    QuotaExceeded,
     ServerError,
     TooManyRequests,
     Unavailable,
@@ -81,8 +82,23 @@ def test_without_an_address_the_message_says_what_to_set(monkeypatch: pytest.Mon
     monkeypatch.delenv("TIDEPOOL_URL", raising=False)
     with pytest.raises(InvalidInput, match="TIDEPOOL_URL and TIDEPOOL_API_KEY"):
         Client(key="tp_key")
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "http://", "ftp://tidepool", "http://a b:x", "127.0.0.1:8080"])
+def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="http://127"):
-        Client("localhost:8080", "tp_key")
+        Client(url, "tp_key")
+
+
+@pytest.mark.parametrize("key", ["tp_…", "tp_one\ntp_two"])
+def test_what_can_be_no_key_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInput, match="copy it again"):
+        Client("http://tidepool", key)
+
+
+def test_whitespace_around_a_key_is_ignored() -> None:
+    transport = httpx.MockTransport(lambda request: ok(KEY | {"id": request.headers["Authorization"]}))
+    assert Client("http://tidepool", " tp_key\n", transport=transport).me().id == "Bearer tp_key"
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -175,6 +191,14 @@ def test_a_long_retry_after_is_raised_at_once() -> None:
     assert len(requests) == 1
 
 
+def test_an_exceeded_quota_is_named() -> None:
+    body = {"code": "quota_exceeded", "detail": "the project has 20 live jobs", "quota": "live_jobs"}
+    client, _ = responding([httpx.Response(429, json=body, headers={"Retry-After": "3600"})])
+    with pytest.raises(QuotaExceeded) as caught:
+        client.train("pets")
+    assert (caught.value.quota, caught.value.retry_after) == ("live_jobs", 3600)
+
+
 def test_problem_details_become_an_error() -> None:
     client, _ = responding([problem(404, "not_found")])
     with pytest.raises(NotFound) as caught:
@@ -188,6 +212,14 @@ def test_an_error_response_without_problem_details_becomes_an_error(body: bytes)
     client, _ = responding([httpx.Response(404, content=body)])
     with pytest.raises(NotFound, match=r"Not Found \(404 http\)"):
         client.me()
+
+
+@pytest.mark.parametrize("body", [[], {}, {"items": [1], "next": None}, {"items": 3, "next": 4}])
+def test_a_list_of_something_else_becomes_an_error(body: object) -> None:
+    client, _ = responding([ok(body), ok(body)])
+    for items in (client.datasets.list(), client.keys.list()):
+        with pytest.raises(UnexpectedResponse, match="address"):
+            list(items)
 
 
 @pytest.mark.parametrize("response", [httpx.Response(200, content=b"<html>"), ok([1]), ok({"id": "k1"})])

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from contract.jobs import JobKind, JobRequest
 from contract.kinds.kind import JobSpec, Kind
@@ -17,12 +17,12 @@ PARAMETERS = pytest.mark.parametrize("kind", all_kinds(), ids=lambda kind: kind.
 
 
 def test_the_kinds_are_ordered_by_pool() -> None:
-    assert list(JobKind) == ["erase", "index", "preprocess", "backbone", "train", "evaluate", "predict", "vet"]
+    assert list(JobKind) == ["erase", "index", "preprocess", "backbone", "train", "evaluate", "predict", "vet", "purge"]
 
 
 @PARAMETERS
 def test_a_kind_has_a_pool_and_a_name_that_fits_its_column(kind: Kind) -> None:
-    assert kind.pool in POOL_NAMES
+    assert kind.internal or kind.pool in POOL_NAMES
     assert JobKind(kind.name).pool == kind.pool
     assert len(kind.name) <= 16
     assert issubclass(kind.spec, JobSpec)
@@ -30,7 +30,7 @@ def test_a_kind_has_a_pool_and_a_name_that_fits_its_column(kind: Kind) -> None:
 
 @PARAMETERS
 def test_the_examples_of_a_kind_are_valid_requests(kind: Kind) -> None:
-    assert kind.examples
+    assert kind.internal or kind.examples
     for example in kind.examples.values():
         assert isinstance(TypeAdapter(JobRequest).validate_python(example["value"]), kind.request)
 
@@ -47,4 +47,10 @@ def test_each_kind_has_one_handler_in_the_service_of_its_pool() -> None:
         for name in re.findall(r"JobKind\.([A-Z_]+): \w", path.read_text())
     ]
 
-    assert sorted(handlers) == sorted((kind.pool, kind.name) for kind in all_kinds())
+    assert sorted(handlers) == sorted((kind.pool, kind.name) for kind in all_kinds() if not kind.internal)
+
+
+def test_clients_cannot_submit_what_the_storage_process_runs() -> None:
+    with pytest.raises(ValidationError, match=r"kind must be one of index, .*, vet \["):
+        TypeAdapter(JobRequest).validate_python({"kind": "purge", "spec": {"project": "lab"}})
+    assert "PurgeRequest" not in str(TypeAdapter(JobRequest).json_schema())

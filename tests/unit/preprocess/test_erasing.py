@@ -1,16 +1,20 @@
 """An erase job removes an image from everything that its project keeps, and from nothing else."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from contract.access import DEFAULT_PROJECT
-from contract.artifacts import Bucket
+from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import Split
+from contract.errors import Invalid
 from contract.jobs import JobKind, JobState
 from contract.kinds.erase import EraseResult
+from contract.kinds.kind import Manifests
+from contract.kinds.train import TrainSpec
 from contract.projects import NewProjectRequest
 from contract.references import Reference
 from contract.training import FeatureFile
@@ -18,6 +22,7 @@ from media.image_index import find_images, read_index
 from services.gateway.images.files import read_original
 from services.preprocess.erasing import erase
 from services.storage.catalog.features import keep_features
+from services.storage.catalog.holdings import Holdings
 from services.storage.stores import Stores
 from tests.support.erasures import LAYOUTS, Erasures, archived, collect, pixels_of, rows_of, sha256_of, traces, upload
 from tests.support.images import png
@@ -109,11 +114,8 @@ def test_a_rewritten_archive_makes_the_same_version_without_the_image(
     result_of(erasures)
 
     # when the archive is prepared again, and one that never had the image
-    from services.preprocess.worker import preprocess
-    from tests.support.erasures import preprocess_request
 
-    stores.of(DEFAULT_PROJECT).jobs.create(preprocess_request(source, "again"))
-    run_due(stores, JobKind.PREPROCESS, preprocess, erasures._new_folder())
+    erasures.prepare_again(source, "again")
     erasures.prepare({name: file for name, file in FILES.items() if file != IMAGE}, layout, dataset="never")
 
     # then all have the same data
@@ -201,6 +203,8 @@ def test_a_whole_shard_and_a_split_can_be_erased(stores: Stores, erasures: Erasu
     assert rows_of(stores.objects, erasures.manifest()) == 0
     assert erasures.manifest().thumbnails == ()
     assert erasures.manifest().erased == 3
+    with pytest.raises(Invalid, match="no training images left"):
+        TrainSpec(dataset="pets@1", model="net").check(Manifests({"pets@1": erasures.manifest()}, {}))
 
 
 def test_cached_features_of_the_image_are_removed(stores: Stores, erasures: Erasures) -> None:
@@ -296,3 +300,29 @@ def test_the_uploads_reference_survives_in_the_registry(stores: Stores, erasures
 
     assert stores.objects.read(stores.of(DEFAULT_PROJECT).uploads.ref(source))
     assert Reference.parse("pets@1") in stores.of(DEFAULT_PROJECT).holdings.versions()
+
+
+def test_what_is_deleted_during_the_search_is_ignored(
+    stores: Stores, erasures: Erasures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an upload that is deleted, with its object, after it was listed
+    erasures.prepare(FILES)
+    spare = upload(stores, archived(tmp_path, FILES, "tar"))
+    monkeypatch.setattr(Holdings, "uploads", listed_once(stores, spare))
+
+    assert result_of(erasures).archives == 1
+
+
+def listed_once(stores: Stores, upload_id: str) -> Callable[[Holdings], dict[str, ObjectRef]]:
+    """A list of uploads, of which one is deleted after the first call."""
+    original, calls = Holdings.uploads, list[str]()
+
+    def uploads(holdings: Holdings) -> dict[str, ObjectRef]:
+        listed = original(holdings)
+        if not calls:
+            calls.append(upload_id)
+            stores.of(DEFAULT_PROJECT).uploads.forget(upload_id)
+            stores.objects.remove(Bucket.UPLOADS, [listed[upload_id].key])
+        return listed
+
+    return uploads

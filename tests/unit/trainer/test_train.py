@@ -211,6 +211,15 @@ def test_a_huge_but_finite_loss_is_a_divergence(tmp_path: Path) -> None:
         Run(spec, data)
 
 
+def test_training_resumes_after_an_image_was_erased(tmp_path: Path) -> None:
+    checkpoint = Run(recipe(), training_data(tmp_path, train=60)).checkpoints[0]
+
+    resumed = Run(recipe(), training_data(tmp_path, train=59), start=checkpoint)
+
+    assert len(resumed.trained.epochs) == 3
+    assert resumed.trained.image_losses.to_tensor().shape == (2, 59)
+
+
 def test_training_of_another_recipe_does_not_resume(tmp_path: Path) -> None:
     data = training_data(tmp_path)
     checkpoint = Run(recipe(epochs=1), data).checkpoints[0]

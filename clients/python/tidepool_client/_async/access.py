@@ -24,8 +24,8 @@ class AsyncKeys:
 
     async def list(self) -> AsyncIterator[ApiKey]:
         """Yield the keys of the project, without their secrets, oldest first."""
-        for key in (await self._http.call("GET", path("keys")))["items"]:
-            yield parsed(ApiKey, key)
+        async for key in self._http.items(ApiKey, path("keys")):
+            yield key
 
     async def create(
         self,
@@ -75,7 +75,14 @@ class AsyncProjects:
         return parsed(Project, await self._http.call("GET", path("projects", name)))
 
     async def update(self, name: str, **changes: Any) -> Project:
-        """Change the fields of a project that are given, such as `description` or `retention`."""
+        """Change the fields of a project that are given: `description`, `weight`, `quotas`, `retention`.
+
+        The key needs the scope `admin`, which that of the example lacks.
+
+        >>> await client.projects.update("alpha", quotas={"live_jobs": 20})
+        Traceback (most recent call last):
+        tidepool_client.errors.Forbidden: ...
+        """
         return parsed(Project, await self._http.call("PATCH", path("projects", name), json=changes))
 
     async def delete(self, name: str) -> None:

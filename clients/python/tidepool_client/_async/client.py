@@ -60,11 +60,11 @@ class AsyncClient:
         url, key = url or os.environ.get(URL), key or os.environ.get(KEY)
         if not url or not key:
             raise InvalidInput(f"Give the address and an API key, or set {URL} and {KEY}.")
-        if not url.startswith(("http://", "https://")):
-            raise InvalidInput(f"{url!r} is not an address; write it like http://127.0.0.1:8080")
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {key.strip()}"}
         if project := project or os.environ.get(PROJECT):
             headers["Tidepool-Project"] = project
+        if not "".join(headers.values()).isprintable() or not "".join(headers.values()).isascii():
+            raise InvalidInput("The API key or the project has characters that none has; copy it again.")
         options: dict[str, Any] = {"timeout": timeout, "retries": retries, "verify": verify, "transport": transport}
         self._http = AsyncTransport(url, headers, **options)
         self.jobs = AsyncJobs(self._http)

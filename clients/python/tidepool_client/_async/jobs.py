@@ -19,6 +19,7 @@ from tidepool_client.views import JobView
 
 POLL_S = 0.3  # between polls of a job whose progress is shown
 LONG_POLL_S = 30.0
+ENDED = frozenset(state for state in JobState if state.terminal)
 
 
 class AsyncJob(JobView):
@@ -149,12 +150,14 @@ class AsyncJobs:
         while True:
             try:
                 async for message in self._http.events(path("jobs", job_id, "events"), after):
-                    if message.data:  # a keep-alive comment arrives as a message without data
-                        event = _event(message)
-                        after, attempt = event.id, 0
-                        yield event
-                        if event.kind is EventKind.STATE and JobState(event.data["state"]).terminal:
-                            return
+                    # a keep-alive comment arrives without data; a newer server may have other kinds of events
+                    if not message.data or message.event not in set(EventKind):
+                        continue
+                    event = _event(message)
+                    after, attempt = event.id, 0
+                    yield event
+                    if event.kind is EventKind.STATE and event.data.get("state") in ENDED:
+                        return
                 raise Unreachable(f"the events of job {job_id} ended before the job")
             except NoMoreEvents:
                 return

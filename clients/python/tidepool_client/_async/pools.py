@@ -24,8 +24,8 @@ class AsyncPools:
         >>> [(pool.name, pool.replicas.desired) async for pool in client.pools.list()]
         [('preprocess', 1), ('trainer', 1), ('inference', 1)]
         """
-        for pool in (await self._http.call("GET", path("pools")))["items"]:
-            yield parsed(Pool, pool)
+        async for pool in self._http.items(Pool, path("pools")):
+            yield pool
 
     async def get(self, pool: str) -> Pool:
         """Return a pool."""

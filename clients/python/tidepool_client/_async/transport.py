@@ -11,10 +11,19 @@ from typing import Any
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
+from pydantic_core import to_jsonable_python
 
-from tidepool_client.errors import ApiError, ClientError, NotFound, UnexpectedResponse, error_of, unreachable
+from tidepool_client.errors import (
+    ApiError,
+    ClientError,
+    InvalidInput,
+    NotFound,
+    UnexpectedResponse,
+    error_of,
+    unreachable,
+)
 from tidepool_client.files import FilePath
-from tidepool_client.responses import Model, parsed
+from tidepool_client.responses import Model, Page, parsed
 from tidepool_client.retries import pause_before_retry
 
 LOOPBACK = ("all://127.0.0.1", "all://localhost")  # never through a proxy set in the environment
@@ -46,7 +55,13 @@ class AsyncTransport:
             "transport": transport,
             "mounts": dict.fromkeys(LOOPBACK),
         }
-        self._http = httpx.AsyncClient(base_url=url, headers=headers, **options)
+        try:
+            self._http = httpx.AsyncClient(base_url=url, headers=headers, **options)
+            valid = self._http.base_url.scheme in {"http", "https"} and self._http.base_url.host
+        except httpx.InvalidURL:
+            valid = False
+        if not valid:
+            raise InvalidInput(f"{url!r} is not an address; write it like http://127.0.0.1:8080")
         # of the object store: presigned URLs carry their own credentials
         self._store = httpx.AsyncClient(**options)
 
@@ -59,6 +74,8 @@ class AsyncTransport:
 
         With `repeatable` False, the request is not sent again if it may have had an effect.
         """
+        if "json" in arguments:
+            arguments["json"] = to_jsonable_python(arguments["json"])  # also models of the contract, and dates
         response = await self.request(method, path, repeatable=repeatable, **arguments)
         if not response.content:
             return None
@@ -107,14 +124,19 @@ class AsyncTransport:
         query = {**(params or {}), "limit": PAGE if limit is None else min(PAGE, limit)}
         remaining = limit
         while remaining is None or remaining > 0:
-            page = await self.call("GET", path, params=query)
-            for item in page["items"][:remaining]:
+            page = parsed(Page, await self.call("GET", path, params=query))
+            for item in page.items[:remaining]:
                 yield parsed(kind, item)
             if remaining is not None:
-                remaining -= len(page["items"])
-            if page["next"] is None:
+                remaining -= len(page.items)
+            if page.next is None:
                 return
-            query["cursor"] = page["next"]
+            query["cursor"] = page.next
+
+    async def items(self, kind: type[Model], path: str) -> AsyncIterator[Model]:
+        """Yield the items of a list that has no pages."""
+        for item in parsed(Page, await self.call("GET", path)).items:
+            yield parsed(kind, item)
 
     async def download(self, path: str, file: FilePath, params: dict[str, Any] | None = None) -> Path:
         """Stream a GET to a file, which appears when it is complete; follows a redirect to the object store."""

@@ -24,8 +24,8 @@ class Keys:
 
     def list(self) -> Iterator[ApiKey]:
         """Yield the keys of the project, without their secrets, oldest first."""
-        for key in (self._http.call("GET", path("keys")))["items"]:
-            yield parsed(ApiKey, key)
+        for key in self._http.items(ApiKey, path("keys")):
+            yield key
 
     def create(
         self,
@@ -75,7 +75,14 @@ class Projects:
         return parsed(Project, self._http.call("GET", path("projects", name)))
 
     def update(self, name: str, **changes: Any) -> Project:
-        """Change the fields of a project that are given, such as `description` or `retention`."""
+        """Change the fields of a project that are given: `description`, `weight`, `quotas`, `retention`.
+
+        The key needs the scope `admin`, which that of the example lacks.
+
+        >>> client.projects.update("alpha", quotas={"live_jobs": 20})
+        Traceback (most recent call last):
+        tidepool_client.errors.Forbidden: ...
+        """
         return parsed(Project, self._http.call("PATCH", path("projects", name), json=changes))
 
     def delete(self, name: str) -> None:

@@ -24,8 +24,8 @@ class Pools:
         >>> [(pool.name, pool.replicas.desired) for pool in client.pools.list()]
         [('preprocess', 1), ('trainer', 1), ('inference', 1)]
         """
-        for pool in (self._http.call("GET", path("pools")))["items"]:
-            yield parsed(Pool, pool)
+        for pool in self._http.items(Pool, path("pools")):
+            yield pool
 
     def get(self, pool: str) -> Pool:
         """Return a pool."""

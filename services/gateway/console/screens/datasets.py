@@ -18,7 +18,7 @@ from services.storage.screens.datasets import DatasetScreens
 router = APIRouter(include_in_schema=False)
 
 PAGE = 50
-FIRST_IMAGES = 24
+FIRST_IMAGES = 16
 
 
 class ClassLine(NamedTuple):

@@ -5,10 +5,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from contract.catalog import DatasetVersion
+from contract.errors import Refused
 from contract.jobs import JobKind, JobState
+from contract.references import Reference
 from services.gateway.api.jobs import JobId
 from services.gateway.console.pages import page, redirect
-from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, ViewerDep
+from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerDep
 from services.gateway.edge.request_id import current_request_id
 from services.storage.screens.jobs import JobQuery, JobScreens
 
@@ -50,6 +53,7 @@ def list_jobs(
 def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
     """One job."""
     details = JobScreens(viewer.stores.database, viewer.caller.project).details(job_id)
+    result = details.result or {}
     return page(
         request,
         viewer,
@@ -57,7 +61,8 @@ def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
         screen="jobs",
         job=details.row,
         details=details,
-        decisions=(details.result or {}).get("decisions") or (),
+        decisions=result.get("decisions") or (),
+        dataset=_dataset(viewer, result) if details.row.kind == "preprocess" else None,
         points=json.dumps(details.metrics).replace("<", "\\u003c"),
         spec=json.dumps(_stated(details.spec), indent=2, ensure_ascii=False),
     )
@@ -82,6 +87,14 @@ def retry(viewer: ViewerDep, job_id: JobId) -> Response:
     """Submit a copy of a job that has ended without success."""
     job = viewer.stores.jobs.retry(job_id, current_request_id())
     return redirect(f"/jobs/{job.id}", "The job runs again with the same settings.")
+
+
+def _dataset(viewer: Viewer, result: dict[str, Any]) -> DatasetVersion | None:
+    """Return the version that an upload has made, None if there is none or it was deleted."""
+    try:
+        return viewer.stores.datasets.get(Reference.parse(result.get("dataset", "")))
+    except Refused:
+        return None
 
 
 def _stated(spec: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,15 @@
-"""The metrics of the batcher."""
+"""The metrics of the batcher, and what they say of the versions of a model."""
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 
 from prometheus_client import Counter, Histogram
+from prometheus_client.samples import Sample
 
+from contract.access import DEFAULT_PROJECT
 from contract.inference import Reply, Target
 from services.gateway.serving.batching.request import Request
 
@@ -23,6 +27,20 @@ SIZE = Histogram(
     "tidepool_request_batch_size", "Requests that shared a batch.", _LABELS, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 REFUSED = Counter("tidepool_requests_refused_total", "Requests refused because too many waited.", _LABELS)
+STARTED = datetime.now(UTC)  # the metrics of a process count from then
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The requests of one version since the gateway started: answered ones, refused ones, and seconds by quantile.
+
+    A quantile is interpolated within its bucket, as Prometheus does it.
+    """
+
+    requests: int
+    refused: int
+    p50_s: float | None
+    p99_s: float | None
 
 
 @dataclass(frozen=True)
@@ -50,3 +68,53 @@ class LaneMetrics:
             total = now - request.since
             self.total.observe(total)
             self.queue.observe(max(0.0, total - inference))
+
+
+def answered(label: str) -> dict[int, Answered]:
+    """Return what this gateway has answered for each version of a model; `label` is that of its targets."""
+    buckets, refused = defaultdict[int, list[tuple[float, float]]](list), defaultdict[int, int](int)
+    for sample in _samples(TOTAL, label, "_bucket"):
+        buckets[int(sample.labels["version"])].append((float(sample.labels["le"]), sample.value))
+    for sample in _samples(REFUSED, label, "_total"):
+        refused[int(sample.labels["version"])] = int(sample.value)
+    return {
+        version: Answered(
+            requests=int(max((count for _, count in buckets[version]), default=0)),
+            refused=refused[version],
+            p50_s=_quantile(buckets[version], 0.5),
+            p99_s=_quantile(buckets[version], 0.99),
+        )
+        for version in sorted({*buckets, *refused})
+    }
+
+
+def answered_in(project: str) -> int:
+    """Return how many requests this gateway has answered for the models of a project."""
+    (family,) = TOTAL.collect()
+    counts = (one for one in family.samples if one.name.endswith("_count"))
+    return int(sum(one.value for one in counts if _project_of(one.labels["model"]) == project))
+
+
+def _project_of(label: str) -> str:
+    """Return the project of a target's label."""
+    project, slash, _ = label.partition("/")
+    return project if slash else DEFAULT_PROJECT
+
+
+def _samples(metric: Counter | Histogram, label: str, suffix: str) -> list[Sample]:
+    (family,) = metric.collect()
+    return [one for one in family.samples if one.name.endswith(suffix) and one.labels["model"] == label]
+
+
+def _quantile(buckets: list[tuple[float, float]], share: float) -> float | None:
+    """Return a quantile of a cumulative histogram, None without observations."""
+    total = max((count for _, count in buckets), default=0.0)
+    if not total:
+        return None
+    below, lower = 0.0, 0.0
+    for upper, count in sorted(buckets):
+        if count >= share * total:
+            place = (share * total - below) / (count - below)
+            return lower if upper == float("inf") else lower + (upper - lower) * place
+        below, lower = count, upper
+    return lower

@@ -1,5 +1,6 @@
 """The roles of the services on PostgreSQL: they may change rows of the tables they need, and no tables."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import get_args
@@ -11,23 +12,32 @@ from sqlalchemy.exc import ProgrammingError
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket
 from contract.errors import BadArchive, DatabaseUnavailable
-from contract.jobs import JobKind
+from contract.jobs import JobKind, JobState
 from contract.pools import Decision, Measured
+from contract.projects import NewProjectRequest, ProjectChange, Retention, VersionRetention
 from messaging.in_memory import MemoryReports
+from services.storage.access.audit import Actor
 from services.storage.access.keys import Keys
+from services.storage.access.projects import Projects
 from services.storage.access.rights import Service
 from services.storage.access.roles import ensure_roles
 from services.storage.database import Database
-from services.storage.jobs.jobs import Jobs
+from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.memory_objects import MemoryObjects
 from services.storage.migrate import migrate
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
 from services.storage.pools.queues import JobHolders
+from services.storage.stores import Stores
+from services.storage.sweep import reconciler
 from services.storage.sweep.collector import Collector
+from services.storage.sweep.meter import StorageMeter
+from services.storage.sweep.purge import Purger
 from services.storage.sweep.reconciler import Reconciler
+from services.storage.sweep.retention import RetentionSweep
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.integration.storage.filled import fill
 from tests.integration.storage.steps import claimed
 from tests.support.postgres_tables import wipe
 from tests.support.servers import Server
@@ -123,13 +133,44 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
 
 def test_the_sweep_repairs(connected_as: As) -> None:
     job = Jobs(connected_as("gateway"), DEFAULT_PROJECT).create(PREPROCESS_REQUEST)
-    reconciler, woken = Reconciler(connected_as("sweep")), []
+    own, woken = Reconciler(connected_as("sweep")), []
 
-    reconciler.repair()
-    reconciler.relay(lambda kind, job_id: woken.append((kind, job_id)))
+    own.repair()
+    own.relay(lambda kind, job_id: woken.append((kind, job_id)))
     Pools(connected_as("sweep")).prune()
 
     assert (JobKind.PREPROCESS, job.id) in woken
+
+
+class Repairs(threading.Event):
+    """Instead of waiting, repair jobs, which ends those whose workers do not react to a cancellation."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        super().__init__()
+        self._reconciler = reconciler
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._reconciler.repair()
+        return self.is_set()
+
+
+def test_the_sweep_measures_applies_retention_and_purges(connected_as: As, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "CANCEL_WITHIN", timedelta())
+    gateway, sweep, objects = connected_as("gateway"), connected_as("sweep"), MemoryObjects()
+    for job in Jobs(gateway, DEFAULT_PROJECT).list(JobFilter(state=JobState.QUEUED), 100).items:  # of other tests
+        Jobs(gateway, DEFAULT_PROJECT).cancel(job.id)
+    projects = Projects(gateway, Actor("0123abcd", "ann", "a-request", DEFAULT_PROJECT))
+    projects.create(NewProjectRequest(name="lab"))
+    fill(Stores(gateway, objects), "lab")
+    projects.change("lab", ProjectChange(retention=Retention(jobs_days=1, versions=VersionRetention(days=1))))
+
+    StorageMeter(sweep, objects).measure()
+    RetentionSweep(sweep, timedelta(days=1)).apply()
+    job = projects.purge("lab")
+    Purger(sweep, objects, Repairs(Reconciler(sweep))).work()
+
+    assert Jobs(gateway, DEFAULT_PROJECT).get(job.id).state == "succeeded"
+    assert objects.content == {}
 
 
 @pytest.mark.parametrize("service", [*WORKERS, "sweep", "autoscaler"])

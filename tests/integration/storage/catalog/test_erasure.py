@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import EVALUATION_REPORT, JUDGED_IMAGE, LABEL_ERROR, LINEAGE, MODEL_MANIFEST, SLOW_IMAGE
-from tests.integration.storage.steps import claimed
+from tests.integration.storage.steps import claimed, together
 from tests.support.erasures import Erasures, archived, collect, preprocess_request, sha256_of, traces, upload
 from tests.support.images import png
 from tests.support.job_runs import run_due
@@ -297,3 +298,50 @@ def test_a_version_that_is_deleted_meanwhile_is_ignored(stores: Stores, erasures
 
     assert erasures.manifest().erased == 1
     assert traces(stores.objects, IMAGE) == []
+
+
+def test_of_two_erasures_that_end_at_once_one_starts_again(stores: Stores, erasures: Erasures, tmp_path: Path) -> None:
+    # given two attempts that have searched the same version
+    for file in (IMAGE, OTHER):
+        erasures.submit(file)
+    both_searched = threading.Barrier(2)
+
+    def slow(task: Any) -> Outcome:
+        outcome = erase(task)
+        if task.folder.name == "attempt-1":
+            both_searched.wait(60)
+        return outcome
+
+    # when both publish
+    attempts = together(2, lambda number: len(run_due(stores, JobKind.ERASE, slow, tmp_path / f"runs-{number}")))
+    collect(stores)
+
+    # then one has started again, and both images are gone
+    assert sum(attempts) == 3
+    jobs = [job for job in stores.of(DEFAULT_PROJECT).jobs.list(ANY, 10).items if job.kind == "erase"]
+    assert [(job.state, job.attempt) for job in jobs] == [(JobState.SUCCEEDED, 1)] * 2
+    assert erasures.manifest().erased == 2
+    assert traces(stores.objects, IMAGE, OTHER) == []
+
+
+def test_a_version_that_gets_its_index_meanwhile_is_searched(
+    stores: Stores, erasures: Erasures, tmp_path: Path
+) -> None:
+    # given a version without an index
+    whole = erasures.manifest()
+    older = whole.model_copy(update={"index": None})
+    publish(stores, preprocess_request("any", "older"), older)
+    erasures.submit(IMAGE)
+
+    # when it gets one after the search
+    def slow(task: Any) -> Outcome:
+        outcome = erase(task)
+        if not indexed:
+            index = DatasetIndex(index=whole.index, data_sha256=None, indexed=5, missing=0, warnings=())
+            indexed.append(publish(stores, IndexRequest(kind="index", spec=IndexSpec(dataset="older@1")), index))
+        return outcome
+
+    indexed: list[Job] = []
+    run_due(stores, JobKind.ERASE, slow, tmp_path / "runs")
+
+    assert erasures.manifest("older@1").erased == 1

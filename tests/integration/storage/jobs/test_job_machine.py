@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from services.storage import tables
+from services.storage.access.projects import Projects
 from services.storage.database import Database
 from tests.unit.storage.jobs.test_job_machine import JobMachine
 
@@ -14,6 +15,7 @@ def test_jobs_keep_their_guarantees_under_any_sequence_of_operations(database: D
             with database.write() as connection:
                 for table in reversed(tables.metadata.sorted_tables):
                     connection.execute(table.delete())
+            Projects(database).ensure_default()
             return Database(database.engine, self.clock)
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]

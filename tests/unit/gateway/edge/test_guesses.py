@@ -31,13 +31,13 @@ class Table:
         self.valid = {"good"}
         self.away = False
 
-    def find(self, secret: str) -> ApiKey:
+    def find(self, secret: str) -> Caller:
         self.reads[secret] += 1
         if self.away:
             raise DatabaseUnavailable("away")
         if secret not in self.valid:
             raise Unauthenticated("the API key is not valid")
-        return KEY
+        return Caller(KEY, KEY.project)
 
 
 @pytest.fixture
@@ -141,13 +141,13 @@ async def test_a_client_that_guesses_is_told_to_wait(
     app: FastAPI, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    find_key = backends.access._find_key
+    find_caller = backends.access._find_caller
 
-    def counted(secret: str) -> ApiKey:
+    def counted(secret: str) -> Caller:
         reads.append(secret)
-        return find_key(secret)
+        return find_caller(secret)
 
-    monkeypatch.setattr(backends.access, "_find_key", counted)
+    monkeypatch.setattr(backends.access, "_find_caller", counted)
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://tidepool") as client:
         for path in ("/v1/me", "/v2"):

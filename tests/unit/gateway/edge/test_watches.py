@@ -39,7 +39,7 @@ def reads(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the reads of jobs, events and keys."""
     counts: Counter[str] = Counter()
     access = backends.access
-    monkeypatch.setattr(access, "_find_key", counting(counts, "keys", access._find_key))
+    monkeypatch.setattr(access, "_find_caller", counting(counts, "keys", access._find_caller))
     for owner, name in ((Events, "latest"), (Events, "after"), (Jobs, "get")):
         monkeypatch.setattr(owner, name, counting(counts, f"{owner.__name__}.{name}", getattr(owner, name)))
     return counts

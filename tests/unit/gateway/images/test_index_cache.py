@@ -7,7 +7,7 @@ import pytest
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Corrupt
-from services.gateway.images.index_cache import IndexCache
+from services.gateway.images.index_cache import UNUSED_S, IndexCache
 from services.storage.memory_objects import MemoryObjects
 
 
@@ -74,3 +74,22 @@ def test_simultaneous_readers_share_one_fetch(objects: CountingObjects) -> None:
         thread.join()
 
     assert (contents, objects.fetched) == ([b"index"] * 8, ["a"])
+
+
+def test_an_index_that_is_not_used_for_an_hour_is_dropped() -> None:
+    now = [0.0]
+    objects = MemoryObjects()
+    cache = IndexCache(objects, 1000, lambda: now[0])
+    used, unused = (objects.put(Bucket.JOBS, name, name.encode()) for name in ("used", "unused"))
+    for ref in (used, unused):
+        cache.open(ref).close()
+
+    now[0] = UNUSED_S - 1
+    cache.open(used).close()
+    objects.content.clear()
+    now[0] = UNUSED_S + 1
+
+    with cache.open(used) as file:
+        assert file.read() == b"used"
+    with pytest.raises(Corrupt):
+        cache.open(unused)

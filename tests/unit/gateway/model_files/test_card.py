@@ -127,3 +127,11 @@ def test_a_label_cannot_change_the_page(label: str) -> None:
 
 def test_code_keeps_its_quotes_and_its_cell() -> None:
     assert code("a`b|c\nd") == "`a'b¦c d`"
+
+
+@pytest.mark.parametrize(("count", "start"), [(1, "1 image of its training was"), (2, "2 images of its training were")])
+def test_the_card_says_that_weights_keep_what_was_erased(count: int, start: str) -> None:
+    card = card_of(REFERENCE, manifest(trained_on_erased=count))
+
+    assert f"- {start} erased from the data since. The weights keep what they learned" in card
+    assert "erased" not in card_of(REFERENCE, manifest())

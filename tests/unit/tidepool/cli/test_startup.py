@@ -1,5 +1,6 @@
 import io
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,23 @@ def test_scales_are_parsed() -> None:
 def test_an_invalid_scale_is_named_in_the_error(text: str) -> None:
     with pytest.raises(UserFacingError, match=text):
         replicas_of([text])
+
+
+@pytest.mark.parametrize("folder", ["certificates", "my certificates"])
+def test_the_command_to_try_it_trusts_the_stacks_certificate(tmp_path: Path, folder: str) -> None:
+    # given a stack with HTTPS that runs
+    home, output = Home.at(tmp_path / "home"), io.StringIO()
+    home.create()
+    PidFile(home.pid(SUPERVISOR)).write(os.getpid())
+    certificate = tmp_path / folder / "cert.pem"
+    StackPlan(url="https://127.0.0.1:8080", components=(), certificate=certificate).save(home.plan_file)
+
+    start(Console(file=output), home, [])
+
+    (command,) = (line for line in output.getvalue().splitlines() if line.startswith("Try it:"))
+    arguments = shlex.split(command.removeprefix("Try it:"))
+    assert arguments[:3] == ["curl", "--cacert", str(certificate)]
+    assert arguments[-1] == "https://127.0.0.1:8080/v1/me"
 
 
 def test_a_scale_for_a_running_stack_is_refused(deployment: Deployment, tmp_path: Path) -> None:
