@@ -16,6 +16,7 @@ from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
+from services.gateway.edge.origins import Origins
 from services.gateway.edge.query import check_query
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.submit_limit import Submits
@@ -44,6 +45,11 @@ class Backends:
     def access(self) -> Access:
         """Authentication by API key."""
         return Access(self.stores.keys.authenticate, self.stores.keys.note_use, self.stores.projects.get)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """The origins whose pages may call the API."""
+        return Origins(self.settings.cors_origins, self.stores.keys.origins)
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -116,7 +122,10 @@ async def get_caller(request: Request, backends: BackendsDep, _: Annotated[objec
     """
     headers = request.headers
     caller = await backends.access.authenticate(
-        headers.get("authorization"), project=headers.get(PROJECT_HEADER), address=address_of(request.scope)
+        headers.get("authorization"),
+        project=headers.get(PROJECT_HEADER),
+        address=address_of(request.scope),
+        origin=headers.get("origin"),
     )
     check_query(request)
     return caller

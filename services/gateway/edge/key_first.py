@@ -33,8 +33,9 @@ class KeyFirst:
             return
         since = time.perf_counter()
         try:
-            header = Headers(scope=scope).get("authorization")
-            await self._access.authenticate(header, address=address_of(scope))
+            headers = Headers(scope=scope)
+            header = headers.get("authorization")
+            await self._access.authenticate(header, address=address_of(scope), origin=headers.get("origin"))
         except TidepoolError as error:
             await _refuse(error, scope, receive, send)
             record(scope["method"], "unknown", error.status, time.perf_counter() - since)
