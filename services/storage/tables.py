@@ -326,6 +326,7 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),  # to the minute
+    Column("origins", JSON(none_as_null=True)),  # whose pages may use it; null means all
 )
 
 sessions = Table(
