@@ -1,5 +1,6 @@
 """`tidepool projects`"""
 
+import json
 from typing import Annotated
 
 import typer
@@ -27,15 +28,17 @@ def ls(as_json: Json = False) -> None:
 
 @command("show", "tidepool projects show lab --json", group=projects)
 def show(name: NameArgument, as_json: Json = False) -> None:
-    """Show a project."""
+    """Show a project, with its quotas and what is deleted by itself."""
     with connected(None) as client:
         project = client.projects.get(name)
     if as_json:
         print_json(project)
         return
-    say(
-        f"{project.name}, created {moment(project.created_at)}", *([project.description] if project.description else [])
-    )
+    say(f"{project.name}, created {moment(project.created_at)}, weight {project.weight}")
+    say(*([f"  {project.description}"] if project.description else []))
+    for title, limits in (("quota", project.quotas), ("deleted after", project.retention)):
+        set_ones = limits.model_dump(mode="json", exclude_none=True)
+        say(*(f"  {title}: {name} = {json.dumps(value)}" for name, value in set_ones.items()))
 
 
 @command("create", 'tidepool projects create lab --description "Microscope images"', group=projects)

@@ -117,7 +117,7 @@ def _usage(reference: Reference, manifest: ModelManifest) -> Iterator[str]:
     if not manifest.labels or manifest.preprocessing is None:
         yield from ["Send tensors by the Open Inference Protocol:", "", "```sh"]
         yield f"curl $TIDEPOOL_URL/v2/models/{reference.name}/versions/{reference.version} \\"
-        yield from ['  -H "Authorization: Bearer $TIDEPOOL_KEY"', "```", ""]
+        yield from ['  -H "Authorization: Bearer $TIDEPOOL_API_KEY"', "```", ""]
         rows = [
             (kind, code(tensor.name), tensor.dtype, code(list(tensor.shape)))
             for kind, tensors in (("input", manifest.inputs), ("output", manifest.outputs))
@@ -126,10 +126,9 @@ def _usage(reference: Reference, manifest: ModelManifest) -> Iterator[str]:
         yield from table(["", "name", "type", "shape"], rows)
         return
     path = f"/v1/models/{reference.name}/predict?version={reference.version}&top_k=3"
-    yield from ["```sh", f'curl "$TIDEPOOL_URL{path}" \\', '  -H "Authorization: Bearer $TIDEPOOL_KEY" \\']
+    yield from ["```sh", f'curl "$TIDEPOOL_URL{path}" \\', '  -H "Authorization: Bearer $TIDEPOOL_API_KEY" \\']
     yield from ['  -H "Content-Type: image/jpeg" --data-binary @photo.jpg', "```", "", "```python"]
-    yield from ["import os", "", "from tidepool_client import Client", ""]
-    yield 'with Client(os.environ["TIDEPOOL_URL"], os.environ["TIDEPOOL_KEY"]) as client:'
+    yield from ["from tidepool_client import Client", "", "with Client() as client:  # reads both variables"]
     yield f'    answer = client.predict("{reference}", "photo.jpg", top_k=3)'
     yield from ["    print(answer.predictions)", "```", ""]
     yield f"Without a server: download `/v1/models/{reference.name}/versions/{reference.version}/export`, and run"

@@ -1,11 +1,13 @@
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from contract.access import Role
 from contract.jobs import Job, JobState
 from contract.training import Budget
 from tidepool_client import ApiError, Client, JobUnsuccessful, TooLarge
@@ -133,6 +135,17 @@ def test_wait_raises_an_error_if_the_job_does_not_succeed(state: JobState) -> No
     with pytest.raises(JobUnsuccessful, match=f"train job j1 {state}: one class only") as caught:
         server.client.jobs.wait("j1")
     assert caught.value.job.state is state
+
+
+def test_a_key_is_created_with_what_is_given() -> None:
+    key = {"id": "k1", "name": "page", "scopes": ["predict"], "created_at": "2026-01-01T00:00:00Z", "secret": "tp_1"}
+    server = Server(httpx.Response(201, json=key))
+    server.client.keys.create("page", scopes=["predict"], origins=["https://app.example"])
+    server.client.keys.create("ann", role=Role.VIEWER, expires_at=datetime(2027, 1, 1, tzinfo=UTC))
+    assert [json.loads(request.content) for request in server.requests] == [
+        {"name": "page", "scopes": ["predict"], "origins": ["https://app.example"]},
+        {"name": "ann", "role": "viewer", "expires_at": "2027-01-01T00:00:00+00:00"},
+    ]
 
 
 def test_pools_are_listed() -> None:

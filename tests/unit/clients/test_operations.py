@@ -23,8 +23,7 @@ OPERATIONS = {
     (method.upper(), template): operation
     for template, path in DOCUMENT["paths"].items()
     for method, operation in path.items()
-    if not template.startswith("/v2")  # the Open Inference Protocol, for which Triton's own client exists
-}
+}  # without /v2, the Open Inference Protocol, for which Triton's own client exists
 NOT_ARGUMENTS = {"cursor", "alias"}  # the iterators pass the cursor on; an alias is in the reference
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)

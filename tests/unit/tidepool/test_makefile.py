@@ -38,7 +38,7 @@ def test_an_old_python_is_refused_with_what_to_do(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
-    for name in ("Makefile", "requirements.lock"):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     result = make(f"PYTHON={old}", "demo", folder=tmp_path)
     assert result.returncode != 0

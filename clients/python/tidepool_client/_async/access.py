@@ -7,6 +7,7 @@ from typing import Any
 from contract.access import ApiKey, NewApiKey, Role, Scope
 from contract.audit import AuditAction, AuditEntry
 from contract.projects import Project
+from tidepool_client._async.jobs import AsyncJob, AsyncJobs
 from tidepool_client._async.transport import AsyncTransport
 from tidepool_client.references import path
 from tidepool_client.responses import given, parsed
@@ -34,14 +35,18 @@ class AsyncKeys:
         role: Role | str | None = None,
         scopes: Sequence[Scope | str] = (),
         expires_at: datetime | None = None,
+        origins: Sequence[str] = (),
     ) -> NewApiKey:
         """Create a key with a role or with scopes; only the returned value has its secret.
+
+        Pages of other origins than `origins` cannot use it; without any, all can.
 
         >>> key = await client.keys.create("a-web-page", scopes=["predict"])
         >>> key.secret.startswith("tp_")
         True
         """
-        body: dict[str, Any] = {"name": name} | given(role=role, scopes=list(scopes) or None, expires_at=expires_at)
+        lists = given(scopes=list(scopes) or None, origins=list(origins) or None)
+        body: dict[str, Any] = {"name": name} | lists | given(role=role, expires_at=expires_at)
         # not repeated after a lost response, because the repetition would not have the secret
         return parsed(NewApiKey, await self._http.create(path("keys"), json=body, repeatable=False))
 
@@ -53,8 +58,9 @@ class AsyncKeys:
 class AsyncProjects:
     """`client.projects`; all but reading needs a key with the scope `admin`."""
 
-    def __init__(self, http: AsyncTransport) -> None:
+    def __init__(self, http: AsyncTransport, jobs: AsyncJobs) -> None:
         self._http = http
+        self._jobs = jobs
 
     async def list(self, *, limit: int | None = None) -> AsyncIterator[Project]:
         """Yield the projects that the key may see, by name.
@@ -88,6 +94,10 @@ class AsyncProjects:
     async def delete(self, name: str) -> None:
         """Delete a project that owns nothing."""
         await self._http.delete(path("projects", name))
+
+    async def purge(self, name: str) -> AsyncJob:
+        """Delete a project with everything that it has; returns the job, which is one of the project `default`."""
+        return self._jobs.read(await self._http.call("DELETE", path("projects", name), params={"purge": True}))
 
 
 class AsyncAudit:

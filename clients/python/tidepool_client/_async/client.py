@@ -76,7 +76,7 @@ class AsyncClient:
         self.pools = AsyncPools(self._http)
         self.usage = AsyncUsage(self._http)
         self.keys = AsyncKeys(self._http)
-        self.projects = AsyncProjects(self._http)
+        self.projects = AsyncProjects(self._http, self.jobs)
         self.audit = AsyncAudit(self._http)
 
     async def __aenter__(self) -> Self:

@@ -76,7 +76,7 @@ class Client:
         self.pools = Pools(self._http)
         self.usage = Usage(self._http)
         self.keys = Keys(self._http)
-        self.projects = Projects(self._http)
+        self.projects = Projects(self._http, self.jobs)
         self.audit = Audit(self._http)
 
     def __enter__(self) -> Self:
