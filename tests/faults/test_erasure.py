@@ -1,19 +1,26 @@
 """An erasure that is killed at any call leaves everything as it was, or everything without the image."""
 
 from pathlib import Path
+from signal import SIGKILL
 
 from contract.access import DEFAULT_PROJECT
-from contract.jobs import JobKind
+from contract.jobs import JobKind, JobState
 from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.references import Reference
 from services.preprocess.erasing import erase
 from services.preprocess.worker import preprocess
+from tests.faults.cluster import Replica
+from tests.faults.driver import Driver, ended
 from tests.faults.injector import How
+from tests.faults.nemesis import age_leases
+from tests.faults.process import RestartedProcess, signal_all
+from tests.faults.start import cluster
 from tests.faults.world import LEASE_S, World
 from tests.support.erasures import archived, collect, preprocess_request, rows_of, sha256_of, traces, upload
 from tests.support.images import class_folders
 
 FILES = class_folders(count=3)
+PREPROCESS = Replica("preprocess", ("services.preprocess.main",))
 IMAGE = FILES["cat/001.png"]
 
 
@@ -47,3 +54,33 @@ def test_an_erasure_that_is_killed_at_any_call_is_done_or_not_begun(tmp_path: Pa
         states.append(erased)
     assert states[0] is False
     assert erased
+
+
+def test_an_erasure_whose_worker_is_killed_is_finished_by_the_next_one(tmp_path: Path) -> None:
+    with cluster("sqlite", (PREPROCESS,)) as target:
+        driver = Driver(target)
+        driver.wait_until_it_answers()
+        objects = target.stores.objects
+        # given an image in a version, prepared by the real service
+        files = class_folders(count=300)
+        image = files["cat/123.png"]
+        spec = {"dataset": "pets", "source": {"upload": upload(target.stores, archived(tmp_path, files))}}
+        assert driver.until(driver.post("/v1/jobs", json={"kind": "preprocess", "spec": spec}), ended).result
+
+        # when the attempt of its erasure is killed, and then the whole worker
+        job = driver.post("/v1/jobs", json={"kind": "erase", "spec": {"sha256": sha256_of(image)}})
+        for kill in (lambda worker: signal_all(worker.attempts(), SIGKILL), RestartedProcess.kill):
+            driver.wait(lambda: any(worker.attempts() for worker in target.workers) or driver.job(job).state.terminal)
+            for worker in target.workers:
+                kill(worker)
+            manifest = target.stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
+            assert rows_of(objects, manifest) == len(files) - manifest.erased
+            age_leases(target, living=False)
+        job = driver.until(job, ended)
+
+        # then it succeeds, and the collector leaves nothing of the image
+        assert job.state == JobState.SUCCEEDED, job.error
+        manifest = target.stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@1"))[1]
+        assert rows_of(objects, manifest) == len(files) - 1
+        driver.wait(lambda: not traces(objects, image))
+        driver.close()

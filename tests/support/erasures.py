@@ -15,6 +15,7 @@ import numpy as np
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, upload_key
 from contract.datasets import DatasetManifest, Split
+from contract.errors import Corrupt, NotFound
 from contract.jobs import Job, JobKind
 from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.kinds.preprocess import PreprocessRequest
@@ -123,7 +124,10 @@ def contents(objects: Objects) -> Iterator[tuple[str, bytes]]:
     """Yield everything in the object store, compressed tars and gzipped files also unpacked."""
     for bucket in Bucket:
         for entry in objects.entries(bucket):
-            data = objects.read(objects.adopt(bucket, entry.key))
+            try:
+                data = objects.read(objects.adopt(bucket, entry.key))
+            except (Corrupt, NotFound):  # the collector was faster
+                continue
             yield entry.key, data
             if data[:3] == b"\x1f\x8b\x08":
                 yield f"{entry.key} unpacked", gzip.decompress(data)

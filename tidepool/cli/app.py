@@ -15,6 +15,7 @@ from tidepool.cli import (
     pools,
     predict,
     projects,
+    promote,
     stack,
     train,
     upload,
@@ -25,7 +26,7 @@ from tidepool.cli.root import app, command
 from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
-MODULES = (account, datasets, jobs, judge, keys, models, pools, predict, projects, stack, train, upload, usage)
+MODULES = (account, datasets, jobs, judge, keys, models, pools, predict, projects, promote, stack, train, upload, usage)
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 

@@ -1,5 +1,6 @@
 """Exit codes of the command line, and errors as one sentence instead of a traceback."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from contract.errors import (
     WorkerLost,
 )
 from contract.jobs import Job
+from tidepool.cli.output import note
 from tidepool.errors import UserFacingError
 
 # ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
@@ -79,14 +81,16 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # of characters that the terminal's encoding does not have
         try:
             result = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
             message, result = described(error)
-            if message:
-                print(message, file=sys.stderr)
+            note(*message.splitlines())
         if standalone_mode:
             sys.exit(result if isinstance(result, int) else ExitCode.OK)
         return result

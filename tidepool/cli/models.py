@@ -1,25 +1,17 @@
-"""`tidepool models`, `tidepool promote` and `tidepool export`."""
+"""`tidepool models`"""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from contract.catalog import Alias, ModelVersion
 from contract.evaluation import Metrics
-from contract.variants import VariantName
 from tidepool.cli.connection import Project, connected
-from tidepool.cli.exits import WrongUsage
-from tidepool.cli.following import progress
 from tidepool.cli.output import Json, file_size, moment, note, percent, print_json, print_table, say
 from tidepool.cli.root import command, group
 from tidepool.cli.train import accuracy_line
 from tidepool.cli.upload import decision_lines, listed
-from tidepool.errors import UserFacingError
-
-PRODUCTION = "production"
-VARIANTS = ", ".join(get_args(VariantName))
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The model: pets, pets@3 or pets@production.")]
 VersionArgument = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="A version, like pets@3.")]
@@ -78,20 +70,6 @@ def rm(version: VersionArgument, project: Project = None) -> None:
     note(f"Deleted {version}.")
 
 
-@command("rm-alias", "tidepool models rm-alias pets@staging", group=models)
-def rm_alias(
-    alias: Annotated[str, typer.Argument(metavar="MODEL@ALIAS", help="An alias, like pets@staging.")],
-    project: Project = None,
-) -> None:
-    """Delete an alias; the version that it points at stays."""
-    name, _, alias_name = alias.partition("@")
-    if not alias_name:
-        raise WrongUsage(f"{alias} names no alias; write it like {name}@staging.")
-    with connected(project) as client:
-        client.models.delete_alias(name, alias_name)
-    note(f"Deleted the alias {alias}.")
-
-
 @command("lift-quarantine", "tidepool models lift-quarantine pets@3", group=models)
 def lift_quarantine(version: VersionArgument, project: Project = None, as_json: Json = False) -> None:
     """Let a version serve again whose runs took too long."""
@@ -101,65 +79,6 @@ def lift_quarantine(version: VersionArgument, project: Project = None, as_json: 
         print_json(lifted)
         return
     say(f"{lifted.name}@{lifted.version} serves again; it is {lifted.status}.")
-
-
-@command("promote", "tidepool promote pets@3", "tidepool promote pets@4 --alias staging")
-def promote(
-    model: ModelArgument,
-    alias: Annotated[str, typer.Option(metavar="NAME", help="The alias that points at the version.")] = PRODUCTION,
-    project: Project = None,
-    as_json: Json = False,
-) -> None:
-    """Let a version of a model answer in production.
-
-    The alias, such as pets@production, points at the version from then on. Promote the old version again to roll back.
-    """
-    with connected(project) as client:
-        version = client.models.version(model)
-        aliases = {row.alias: row for row in client.models.get(version.name).aliases}
-        changed = client.models.set_alias(version.name, alias, version.version)
-    if as_json:
-        print_json(changed)
-        return
-    before = aliases.get(alias)
-    say(f"{version.name}@{alias} is version {changed.version} now.")
-    if before and before.versions != changed.versions:
-        say(
-            f"It was {_traffic(before)}; `tidepool promote {version.name}@{before.version} --alias {alias}` rolls back."
-        )
-
-
-@command("export", "tidepool export pets@3", "tidepool export pets@production --output pets.zip --variant int8")
-def export(
-    model: ModelArgument,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The zip to write; the default is like pets-3.zip."),
-    ] = None,
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VARIANT", help=f"The file of the version: {VARIANTS}; the default is the one that serves."
-        ),
-    ] = None,
-    project: Project = None,
-) -> None:
-    """Write a model as a zip that works on its own.
-
-    It has the ONNX file, labels, preprocessing and a script that predicts without Tidepool.
-    """
-    name = next((known for known in get_args(VariantName) if known == variant), None)
-    if variant is not None and name is None:
-        raise WrongUsage(f"{variant} is not a variant; choose one of {VARIANTS}.")
-    with connected(project) as client:
-        version = client.models.version(model)
-        reference = f"{version.name}@{version.version}"
-        path = output or Path(f"{version.name}-{version.version}.zip")
-        if not path.parent.is_dir():
-            raise UserFacingError(f"The folder {path.parent} does not exist.")
-        with progress() as display, display.step("Downloading"):
-            client.models.export(reference, path, variant=name)
-    say(f"{reference} is in {path}, {file_size(path.stat().st_size)}.")
 
 
 def _lines(version: ModelVersion) -> Iterator[str]:
@@ -200,10 +119,10 @@ def _classes(version: ModelVersion, metrics: Metrics) -> Iterator[tuple[object, 
 
 
 def _aliases(aliases: tuple[Alias, ...]) -> str:
-    return ", ".join(f"{alias.alias} = {_traffic(alias)}" for alias in aliases)
+    return ", ".join(f"{alias.alias} = {traffic(alias)}" for alias in aliases)
 
 
-def _traffic(alias: Alias) -> str:
+def traffic(alias: Alias) -> str:
     if len(alias.versions) == 1:
         return f"version {alias.version}"
     return " and ".join(f"{share} % version {version}" for version, share in alias.versions.items())

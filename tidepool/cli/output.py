@@ -1,5 +1,6 @@
 """What commands print: sentences and tables for people, JSON for scripts; progress and errors go to stderr."""
 
+import json
 import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -41,15 +42,11 @@ def note(*lines: object) -> None:
 
 def print_json(value: Any) -> None:
     """Print a model of the contract, or a list of them, as one indented JSON document."""
-    from pydantic_core import to_json
-
-    print(to_json(value, indent=2).decode())
+    print(_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
-    from pydantic_core import to_json
-
-    print(to_json(value).decode(), flush=True)
+    print(_json(value), flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = ()) -> None:
@@ -90,6 +87,14 @@ def file_size(count: int) -> str:
     if count >= 2**30:
         return f"{count / 2**30:.1f} GiB"
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{-(-count // 1024)} KiB"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    from pydantic_core import to_jsonable_python
+
+    separators = (",", ":") if indent is None else None
+    unicode = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+    return json.dumps(to_jsonable_python(value), indent=indent, separators=separators, ensure_ascii=not unicode)
 
 
 def _console(*, stderr: bool) -> "Console":

@@ -8,8 +8,11 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 LINE_INTERVAL_S = 10.0  # between two lines of one step without a terminal
+
+WIDE = 100  # columns of a terminal that has room for long bars
 
 Update = Callable[[float, str], None]  # the fraction done (0..1) and the current activity
 
@@ -23,10 +26,11 @@ class ProgressDisplay:
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if console.width >= WIDE else 10),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}", style="dim", markup=False),
+            TextColumn("{task.fields[message]}", style="dim", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+            expand=True,  # the message gets the columns that are left, and is cut there
             console=console,
             disable=not console.is_terminal,
         )

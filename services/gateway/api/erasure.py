@@ -33,7 +33,7 @@ async def get_holding(sha256: HashPath, backends: BackendsDep, everywhere: Every
     return await to_thread.run_sync(everywhere.holding, sha256, limiter=backends.image_limiter)
 
 
-@router.delete("/{sha256}", status_code=202, dependencies=MAY_WRITE, responses=documented(404))
+@router.delete("/{sha256}", status_code=202, dependencies=MAY_WRITE, responses=documented(404, 409))
 async def erase_image(sha256: HashPath, response: Response, backends: BackendsDep, everywhere: EverywhereDep) -> Job:
     """Erase an image everywhere in the project, by a job; models are marked, since weights do not forget.
 

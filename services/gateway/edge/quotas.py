@@ -19,11 +19,14 @@ from contract.projects import Quotas
 from services.gateway.edge.access import PROJECT_HEADER, Access
 from services.gateway.edge.key_first import NEEDS_KEY, address_of, refuse
 from services.gateway.edge.request_id import record
+from services.gateway.edge.sessions import session_of
 from services.gateway.edge.ttl_cache import TtlCache
 from services.storage.access.quotas import require_replica_seconds
 
 MINUTE_S = 60.0
 RETRY_AT_ONCE_S = 1
+
+_PROJECT = PROJECT_HEADER.lower().encode()
 
 
 class RequestQuotas:
@@ -112,8 +115,8 @@ class _Requests:
 class QuotaGate:
     """ASGI middleware that counts the requests of projects with quotas, and answers 429 to one over them.
 
-    It comes before the body is read, and counts a request until its answer has been sent. Errors in the key are left to
-    the endpoint.
+    It comes before the body is read, and counts a request until its answer has been sent. Errors in the key or
+    the session are left to the endpoint.
     """
 
     def __init__(self, app: ASGIApp, access: Access, quotas: RequestQuotas) -> None:
@@ -139,11 +142,13 @@ class QuotaGate:
             leave()
 
     async def _caller(self, scope: Scope) -> Caller | None:
-        headers = Headers(scope=scope)
-        header, project = headers.get("authorization"), headers.get(PROJECT_HEADER)
-        if header is None:
+        first = dict(reversed(scope["headers"]))  # of several headers with a name, endpoints read the first as well
+        header, project = first.get(b"authorization"), first.get(_PROJECT)
+        if header is None and b"cookie" not in first:
             return None
+        name = None if project is None else project.decode("latin-1")
         try:
-            return await self._access.authenticate(header, project=project, address=address_of(scope))
+            session = "" if header is not None else session_of(Headers(scope=scope), scope["method"])
+            return await self._access.authenticate(header, project=name, address=address_of(scope), session=session)
         except TidepoolError:
             return None

@@ -105,7 +105,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if method in WITHOUT_KEY:
             return None
         header, project = metadata.get("authorization"), metadata.get(PROJECT_HEADER.lower())
-        return await self._access.authenticate(header, SCOPES.get(method), project)
+        return await self._access.authenticate(header, SCOPES.get(method), project, origin=metadata.get("origin"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from contract.artifacts import Bucket
 from contract.errors import QuotaExceeded
@@ -27,13 +27,13 @@ from services.storage.tables import (
 RETRY_LIVE_JOBS_S = 10
 RETRY_STORED_S = 60  # deleted objects are collected after some time
 RETRY_UPLOAD_S = 3600  # only another quota helps
-DOCUMENTS = (  # that refer to objects of the bucket of jobs
-    (dataset_versions, "manifest"),
-    (model_versions, "manifest"),
-    (backbone_versions, "manifest"),
-    (features, "file"),
-    (jobs, "output"),
-    (jobs, "checkpoint"),
+DOCUMENTS = (  # that refer to objects of the bucket of jobs, and when they do
+    (dataset_versions.c.manifest, true()),
+    (model_versions.c.manifest, true()),
+    (backbone_versions.c.manifest, true()),
+    (features.c.file, true()),
+    (jobs.c.output, true()),
+    (jobs.c.checkpoint, jobs.c.state.in_(LIVE)),
 )
 
 
@@ -101,8 +101,8 @@ def stored_bytes(connection: Connection, project: str) -> int:
     """Return the bytes of a project's uploads, announced ones included, and of all objects that it refers to."""
     total = connection.execute(select(func.sum(uploads.c.size)).where(uploads.c.project == project)).scalar() or 0
     sizes: dict[str, int] = {}
-    for table, column in DOCUMENTS:
-        query = select(table.c[column]).where(table.c.project == project, table.c[column].is_not(None))
+    for column, kept in DOCUMENTS:
+        query = select(column).where(column.table.c.project == project, column.is_not(None), kept)
         for document in connection.execute(query).scalars():
             sizes.update(_sizes(document))
     return int(total) + sum(sizes.values())

@@ -235,6 +235,21 @@ async def test_event_streams_and_waits_count_as_requests(client: httpx.AsyncClie
     assert (await lab.get("/livez")).status_code == 200
 
 
+async def test_a_browsers_session_counts_like_its_key(
+    client: httpx.AsyncClient, lab: httpx.AsyncClient, app: FastAPI, stores: Stores
+) -> None:
+    await change(client, requests_per_minute=2)
+    (key,) = stores.of("lab").keys.list()
+    cookies = {"tidepool": stores.sessions.create(key.id)}
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://tidepool", cookies=cookies
+    ) as browser:
+        assert [(await browser.get("/v1/jobs")).status_code for _ in range(2)] == [200, 200]
+        exceeded(await browser.get("/v1/jobs"), "requests_per_minute")
+        exceeded(await lab.get("/v1/jobs"), "requests_per_minute")
+
+
 async def test_a_key_made_later_counts_for_the_same_project(client: httpx.AsyncClient, lab: httpx.AsyncClient) -> None:
     await change(client, requests_per_minute=2)
     made = await lab.post("/v1/keys", json={"name": "bob", "scopes": [Scope.READ]})

@@ -78,6 +78,17 @@ async def test_the_key_is_checked_before_a_message_is_received(
     assert await status_of(call) == grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_key_bound_to_an_origin_is_for_its_pages_only(line: grpc.aio.Channel, stores: Stores) -> None:
+    secret = stores.keys.create("page", frozenset({Scope.READ}), origins=("https://app.example",)).secret
+    index = line.unary_unary(SERVICE + "RepositoryIndex")
+    codes = [
+        await status_of(index(b"", metadata=(("authorization", f"Bearer {secret}"), *origin)))
+        for origin in ((), (("origin", "https://app.example"),), (("origin", "https://evil.example"),))
+    ]
+
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED]
+
+
 async def test_health_receives_no_message(line: grpc.aio.Channel) -> None:
     for method, response in (
         ("ServerLive", messages.ServerLiveResponse),

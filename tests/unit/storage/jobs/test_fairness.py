@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.storage.jobs.fairness import CREDIT, STRIDE, Choice, Standing, choose
@@ -98,7 +98,6 @@ def test_a_project_without_a_lease_is_served_after_a_bounded_number_of_claims(
 
 
 @given(weights_of_projects, st.integers(1, 6))
-@settings(deadline=None)
 def test_replicas_are_shared_by_weight(weights: list[int], replicas: int) -> None:
     pool, rounds = Pool(weights, replicas), 30
     for _ in range(rounds * sum(weights)):

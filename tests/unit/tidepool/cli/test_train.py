@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from contract.catalog import Dataset
 from contract.jobs import JobState
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
+from tests.unit.clients.test_client import job
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
+from tidepool.cli import following
 
 METRICS: dict[str, Any] = {
     "accuracy": 0.95,
@@ -129,6 +132,29 @@ def test_a_training_that_fails_ends_with_its_reason(deployment: Deployment) -> N
 
     assert (result.code, result.out) == (4, "")
     assert "`tidepool jobs retry train-1` runs it again." in result.err
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAUSE_S", 0)
+    away = httpx.Response(502, text="Bad Gateway")
+    done = job(JobState.SUCCEEDED, id="train-1", result=RESULT)
+    deployment.on("GET", "/v1/jobs/train-1", away, away, done)
+
+    assert "Model my-pets@1 is ready." in run("train", "pets", "--follow").out
+
+
+def test_a_server_that_stays_away_leaves_the_training_running(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PATIENCE_S", -1)
+    deployment.on("GET", "/v1/jobs/train-1", httpx.Response(502, text="Bad Gateway"))
+
+    result = run("train", "pets", "--follow")
+
+    assert (result.code, result.out) == (5, "")
+    assert "The train job train-1 may go on.\n  follow it:  tidepool jobs logs -f train-1\n" in result.err
 
 
 def test_ctrl_c_leaves_the_training_running(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
