@@ -119,6 +119,7 @@ def test_every_json_column_is_registered_or_has_no_references() -> None:
     registered = {
         "dataset_versions.manifest",
         "features.file",
+        "uploads.file",
         "model_versions.manifest",
         "backbone_versions.manifest",
         "jobs.spec",  # of parts
@@ -129,6 +130,7 @@ def test_every_json_column_is_registered_or_has_no_references() -> None:
     without_objects = {
         "projects.retention",
         "projects.quotas",
+        "jobs.erased",
         "job_events.data",
         "idempotency.answer",
         "api_keys.scopes",
