@@ -80,7 +80,7 @@ def create_app(backends: Backends) -> FastAPI:
             yield
         await backends.predictor.inference.close()
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = Api(title="Tidepool", version="1", description=DESCRIPTION, openapi_url=None, lifespan=lifespan)
     app.state.backends = backends
     app.state.readings = Readings()
     for noun in (
