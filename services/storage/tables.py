@@ -116,6 +116,8 @@ jobs = Table(
     Index(None, "parent_id", "part"),
     Index(None, "project", "id"),
     Index(None, "project", "state", "id"),
+    Index(None, "project", "model", "id"),
+    Index(None, "project", "dataset", "id"),
 )
 
 job_events = Table(

@@ -68,6 +68,8 @@ def test_the_page_turns_to_the_result_when_the_training_ends(page: Page, site: S
 
     expect(page.get_by_role("heading", name="pet-cnn@1 is ready")).to_be_visible()
     expect(page.get_by_role("link", name="Open the model")).to_be_visible()
+    expect(page.get_by_role("heading", name="Decided for you")).to_be_visible()
+    expect(page.get_by_role("link", name="Models 1")).to_be_visible()
     expect(page.get_by_role("log")).to_contain_text("succeeded")
 
 
