@@ -26,6 +26,7 @@ from services.storage import tables
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.jobs.leases import Leases
 from services.storage.pools.pools import Pools
+from tests.console.models_seed import DECISIONS, add_evaluation, judged, metrics_of, records_of, trained
 from tests.console.site import Site
 from tests.examples import MODEL_MANIFEST
 from tests.support.images import zipped
@@ -94,7 +95,9 @@ def add_model(site: Site, name: str, dataset: str, classes: tuple[str, ...], acc
             "metrics": EvaluationMetrics(val=metrics, test=metrics),
             "epochs": tuple(epochs(12)),
             "best_epoch": 10,
-            "variants": (),
+            "variants": trained(classes, accuracy, 1).variants,
+            "serving": "int8",
+            "decisions": DECISIONS,
         }
     )
     request = TrainRequest(kind=JobKind.TRAIN, spec=TrainSpec(dataset=dataset, model=name))
@@ -132,14 +135,18 @@ def fill(site: Site, folder: Path, each: int = 6) -> None:
         Rejected(file="train/shoes/Thumbs.db", reason="not an image"),
     )
     changes = {"warnings": (warning, *first.warnings), "rejected": 2, "rejected_files": rejected}
-    add_dataset(site, folder, "clothing", files, **changes)
+    newest = add_dataset(site, folder, "clothing", files, **changes)
     for name, dataset, accuracy in (
         ("hand-signs", "accessories@1", 0.99),
         ("clothing", "clothing@1", 0.87),
         ("clothing", "clothing@2", 0.9),
     ):
         add_model(site, name, dataset, first.classes, accuracy)
+    site.own.models.set_alias("clothing", "production", 1)
     site.own.models.set_alias("clothing", "production", 2)
+    images = judged(records_of(site, newest), newest.classes)
+    metrics = metrics_of(newest.classes, 0.9, 2)
+    add_evaluation(site, "clothing@2", metrics, images, "clothing@1", dataset="clothing@2")
     site.own.models.set_alias("hand-signs", "production", 1)
     add_jobs(site)
     add_usage(site)

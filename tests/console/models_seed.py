@@ -1,5 +1,6 @@
 """Fills a site with a dataset of photos and models that were trained on it; asks axe-core about pages."""
 
+import io
 import itertools
 import json
 import random
@@ -34,6 +35,7 @@ from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.kinds.train import TrainRequest, TrainSpec
 from contract.references import UploadSource
 from contract.training import Epoch, ModelManifest
+from media.image_index import read_index, records
 from services.storage.catalog.uploads import new_upload_id
 from tests.console.site import Site
 from tests.examples import LINEAGE, MODEL_MANIFEST, VARIANT
@@ -147,7 +149,12 @@ def add_version(site: Site, name: str, manifest: ModelManifest) -> Job:
 
 
 def add_evaluation(
-    site: Site, model: str, metrics: Metrics, images: tuple[JudgedImage, ...], baseline: str | None = None
+    site: Site,
+    model: str,
+    metrics: Metrics,
+    images: tuple[JudgedImage, ...],
+    baseline: str | None = None,
+    dataset: str = "clothing@1",
 ) -> Job:
     """Publish an evaluation on the test split, with a file of the judged images."""
     lines = "".join(json.dumps(image.model_dump(), ensure_ascii=False) + "\n" for image in images)
@@ -163,7 +170,7 @@ def add_evaluation(
     )
     report = EvaluationReport(
         model=model,
-        dataset="clothing@1",
+        dataset=dataset,
         split=Split.TEST,
         count=len(images),
         failed=0,
@@ -183,16 +190,22 @@ def add_evaluation(
         mistakes=wrong,
         label_error_count=2,
     )
-    spec = EvaluateSpec(model=model, dataset="clothing@1", compare_with=baseline)
+    spec = EvaluateSpec(model=model, dataset=dataset, compare_with=baseline)
     file = site.objects.put(Bucket.JOBS, f"rows-{model}-{baseline}", lines.encode())
     request = EvaluateRequest(kind=JobKind("evaluate"), spec=spec)
     return publish(site.stores, request, EvaluationOutput(artifact=file, report=report))
 
 
-def judged(records: tuple[ImageRecord, ...], classes: tuple[str, ...]) -> tuple[JudgedImage, ...]:
+def records_of(site: Site, manifest: DatasetManifest) -> tuple[ImageRecord, ...]:
+    """Return the records of a dataset's images."""
+    assert manifest.index is not None
+    return records(read_index(io.BytesIO(site.objects.read(manifest.index))))
+
+
+def judged(images_of_all: tuple[ImageRecord, ...], classes: tuple[str, ...]) -> tuple[JudgedImage, ...]:
     """Let a model name every third image of the test split wrong."""
     images = []
-    for number, record in enumerate(record for record in records if record.split is Split.TEST):
+    for number, record in enumerate(record for record in images_of_all if record.split is Split.TEST):
         place = classes.index(record.label) + (1 if number % 3 == 0 else 0)
         predicted = classes[place % len(classes)]
         score = 0.97 - number / 100

@@ -20,6 +20,17 @@ SCREENS = {
     "images": "/datasets/clothing/2/images?class=hat",
     "compare": "/datasets/clothing/compare/1/2",
     "train": "/train?dataset=clothing@2",
+    "models": "/models",
+    "model": "/models/clothing",
+    "version": "/models/clothing/2",
+    "mistakes": "/models/clothing/2/images",
+    "card": "/models/clothing/2/card",
+    "versions": "/compare?model=clothing@1&model=clothing@2",
+    "try": "/try?model=clothing",
+    "serving": "/serving",
+    "traffic": "/serving/clothing",
+    "pools": "/pools",
+    "pool": "/pools?pool=inference",
     "jobs": "/jobs",
     "failed": "/jobs?state=failed",
     "keys": "/keys",
@@ -36,7 +47,7 @@ LINKED = {
     "ended-job": ("/jobs?state=succeeded&kind=preprocess", "tbody a"),
     "image": ("/datasets/clothing/2/images", ".images a"),
 }
-EMPTY = ("home", "upload", "datasets", "train", "jobs", "keys", "usage", "audit")
+EMPTY = ("home", "upload", "datasets", "models", "train", "serving", "pools", "jobs", "keys", "usage", "audit")
 
 
 @pytest.fixture(scope="module")

@@ -54,18 +54,21 @@ FIGURES = (
 )
 
 
-def figures(versions: Sequence[Compared]) -> tuple[Row, ...]:
-    """Return the numbers of the versions, without those that none has."""
-    rows = []
+def figures(versions: Sequence[Compared]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Return the numbers in which the versions differ, and the names of those that are the same in all."""
+    rows, same = list[Row](), list[str]()
     for figure in FIGURES:
         values = [figure.read(one.manifest) for one in versions]
         known = [value for value in values if value is not None]
         if not known:
             continue
+        if len(versions) > 1 and len(set(values)) == 1:
+            same.append(figure.name)
+            continue
         best = None if figure.most is None or len(set(known)) < 2 else (max if figure.most else min)(known)
         marks = tuple(value is not None and value == best for value in values)
         rows.append(Row(figure.name, tuple(map(figure.write, values)), marks))
-    return tuple(rows)
+    return tuple(rows), tuple(same)
 
 
 def differences(versions: Sequence[Compared]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
@@ -75,7 +78,7 @@ def differences(versions: Sequence[Compared]) -> tuple[tuple[Row, ...], tuple[st
     different, same = [], []
     for name in names:
         values = [one.get(name) for one in settings]
-        if all(value == values[0] for value in values):
+        if len(versions) > 1 and all(value == values[0] for value in values):
             same.append(name)
         else:
             different.append(Row(name, tuple(map(_shown, values)), (False,) * len(values)))

@@ -135,7 +135,7 @@ class Models:
             raise Invalid(f"{model}@{alias} means a version; give the alias a letter")
         with self._database.write() as connection:
             pointed = point(connection, self._project, model, alias, traffic, self._database.now())
-            self._record(connection, AuditAction.PROMOTE, f"{model}@{alias}", _described(traffic))
+            self._record(connection, AuditAction.PROMOTE, f"{model}@{alias}", text_of(traffic))
             return pointed
 
     def delete_alias(self, model: str, alias: str) -> None:
@@ -200,7 +200,7 @@ class Models:
         record(connection, self._actor, action, f"models/{reference}", self._database.now(), detail)
 
 
-def _described(traffic: Traffic) -> str:
+def text_of(traffic: Traffic) -> str:
     """Return text like `version 3`, or `versions 1: 90 %, 2: 10 %, shadow 3`."""
     one = len(traffic.versions) == 1
     shares = ", ".join(str(version) if one else f"{version}: {share} %" for version, share in traffic.versions.items())

@@ -39,6 +39,7 @@ def compare(
     if len(references) > MOST:
         raise Invalid(f"compare at most {MOST} versions; {len(references)} are chosen")
     versions = CompareScreen(viewer.stores.database, viewer.caller.project).versions(references) if references else ()
+    numbers, equal = figures(versions)
     different, same = differences(versions)
     judged = _judged(viewer, versions)
     return page(
@@ -47,9 +48,9 @@ def compare(
         "compare.html",
         screen="models",
         versions=versions,
-        figures=figures(versions),
+        figures=numbers,
         different=different,
-        same=same,
+        same=(*equal, *same),
         judged=judged,
         pairs=[one for one in judged if one.report is not None and one.report.comparison is not None],
         running=[one.evaluation for one in judged if one.evaluation.live],

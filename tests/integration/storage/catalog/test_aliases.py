@@ -7,7 +7,7 @@ from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
-from services.storage.catalog.models import Models
+from services.storage.catalog.models import Models, text_of, traffic_of
 from services.storage.catalog.routes import Route, Share
 from services.storage.database import Database
 from services.storage.tables import model_versions
@@ -125,3 +125,16 @@ def test_concurrent_splits_never_mix(models: Models) -> None:
 
     (alias,) = models.named("cnn").aliases
     assert Traffic(versions=alias.versions, shadow=alias.shadow) in requested
+
+
+@pytest.mark.parametrize(
+    "traffic",
+    [Traffic(versions={3: 100}), Traffic(versions={12: 100}, shadow=4), Traffic(versions={1: 90, 2: 10}, shadow=3)],
+)
+def test_the_text_of_a_promotion_in_the_audit_trail_can_be_read_again(traffic: Traffic) -> None:
+    assert traffic_of(text_of(traffic)) == traffic
+
+
+@pytest.mark.parametrize("text", ["", "version 0", "versions 1: 90 %", "versions 1: 90 %, 2: 1", "quarantine lifted"])
+def test_a_text_that_was_cut_off_is_no_traffic(text: str) -> None:
+    assert traffic_of(text) is None
