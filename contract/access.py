@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from contract.base import Frozen, Moment, Name
+from contract.origins import Origin
 from contract.projects import Quotas
 
 DEFAULT_PROJECT = "default"
@@ -51,6 +52,11 @@ class NewKeyRequest(Frozen):
         default_factory=frozenset
     )
     expires_at: Moment | None = Field(default=None, description="At most ten years from now; never if left out.")
+    origins: Annotated[tuple[Origin, ...], Field(max_length=20)] = Field(
+        default=(),
+        description="Pages of these origins may use the key, and no others: `https://app.example.com`. Programs that "
+        "send no header Origin may use it, too.",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -68,6 +74,7 @@ class ApiKey(Frozen):
     created_at: datetime
     expires_at: datetime | None = None
     last_used_at: datetime | None = Field(default=None, description="To the minute; null if never.")
+    origins: tuple[str, ...] = Field(default=(), description="Origins whose pages may use it; all if empty.")
 
     def allows(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes

@@ -65,10 +65,9 @@ class Api(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Add CORS and security headers to all answers, also to those of the framework's own error handler."""
-        app, settings = super().build_middleware_stack(), self.state.backends.settings
-        if settings.cors_origins:
-            app = Cors(app, settings.cors_origins)
-        return SecurityHeaders(app, https=settings.https)
+        backends = self.state.backends
+        app = Cors(super().build_middleware_stack(), backends.origins)
+        return SecurityHeaders(app, https=backends.settings.https)
 
 
 def create_app(backends: Backends) -> FastAPI:
@@ -81,7 +80,7 @@ def create_app(backends: Backends) -> FastAPI:
             yield
         await backends.predictor.inference.close()
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = Api(title="Tidepool", version="1", description=DESCRIPTION, openapi_url=None, lifespan=lifespan)
     app.state.backends = backends
     app.state.readings = Readings()
     for noun in (
@@ -126,6 +125,6 @@ def create_protocol(backends: Backends) -> "partial[FastPathProtocol]":
     """Return the factory of connection protocols, with the fast path; for uvicorn's `http` setting."""
     settings = backends.settings
     submits = SubmitShortcut(backends.submits, settings.max_json_bytes)
-    headers = EncodedHeaders(https=settings.https, origins=settings.cors_origins)
+    headers = EncodedHeaders(https=settings.https, origins=backends.origins)
     shortcuts = (PredictShortcut(backends), InferShortcut(backends), submits)
     return partial(FastPathProtocol, settings, shortcuts, headers, backends.bodies.predictions)

@@ -16,6 +16,7 @@ from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
 from services.gateway.edge.key_first import address_of
+from services.gateway.edge.origins import Origins
 from services.gateway.edge.query import check_query
 from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import current_request_id
@@ -52,6 +53,11 @@ class Backends:
     def quotas(self) -> RequestQuotas:
         """The requests in this gateway of projects that have quotas."""
         return RequestQuotas(self.stores.ledger.used_this_month)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """The origins whose pages may call the API."""
+        return Origins(self.settings.cors_origins, self.stores.keys.origins)
 
     @cached_property
     def certificate(self) -> Certificate | None:
@@ -128,6 +134,7 @@ async def get_caller(request: Request, backends: BackendsDep, _: Annotated[objec
         project=headers.get(PROJECT_HEADER),
         address=address_of(request.scope),
         session=session_of(headers, request.method),
+        origin=headers.get("origin"),
     )
     check_query(request)
     return caller

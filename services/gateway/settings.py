@@ -1,28 +1,13 @@
 """The gateway's address and limits, read from the environment."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contract.origins import Origin
 from contract.pools import MOST_REPLICAS
-
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
-
-
-def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Raise ValueError for an origin that no browser would send, such as one with a path or a wildcard."""
-    for origin in origins:
-        default_port = origin.endswith({"http": ":80", "https": ":443"}.get(origin.partition(":")[0], " "))
-        if not _ORIGIN.fullmatch(origin) or default_port:
-            raise ValueError(
-                f"{origin!r} is not an origin. Write scheme and host in lower case, and the port unless it is the "
-                "scheme's own: https://app.example.com or http://localhost:5173. Wildcards are not accepted"
-            )
-    return origins
-
 
 _File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # a variable may be set, but empty
 
@@ -52,7 +37,7 @@ class GatewaySettings(BaseSettings):
         default=None, description="PEM file of the certificate and its chain; with it, all ports of the API use TLS."
     )
     tls_key: _File = Field(default=None, description="PEM file of the certificate's private key.")
-    cors_origins: Annotated[tuple[str, ...], AfterValidator(_check_origins)] = Field(
+    cors_origins: tuple[Origin, ...] = Field(
         default=(), description='Origins whose pages may call the API from a browser: `["https://app.example.com"]`.'
     )
     max_upload_bytes: int = Field(

@@ -130,6 +130,8 @@ jobs = Table(
     Index(None, "parent_id", "part"),
     Index(None, "project", "id"),
     Index(None, "project", "state", "id"),
+    Index(None, "project", "model", "id"),
+    Index(None, "project", "dataset", "id"),
 )
 
 
@@ -326,6 +328,7 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),  # to the minute
+    Column("origins", JSON(none_as_null=True)),  # whose pages may use it; null means all
 )
 
 sessions = Table(

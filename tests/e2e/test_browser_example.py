@@ -53,10 +53,10 @@ def serving_files(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_gateway(stores: Stores, *origins: str) -> Iterator[str]:
-    """Serve the API, with the fast path, to pages of these origins."""
+def serving_gateway(stores: Stores) -> Iterator[str]:
+    """Serve the API, with the fast path; no setting allows an origin."""
     port = free_port()
-    settings = GatewaySettings(port=port, cors_origins=origins)
+    settings = GatewaySettings(port=port)
     backends = make_backends(stores, Batcher(MemoryChannel(classify), Bounds()), settings, MemoryReports())
     options = {"http": create_protocol(backends), "ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
     server = uvicorn.Server(uvicorn.Config(create_app(backends), port=port, **options))  # type: ignore[arg-type]
@@ -102,34 +102,39 @@ def settings(url: str, key: str) -> str:
     )
 
 
-def test_a_photo_is_classified_from_another_origin(stores: Stores, page: Page, tmp_path: Path) -> None:
-    key = stores.of(DEFAULT_PROJECT).keys.create("web-page", (Scope.PREDICT,))
-    folder = shutil.copytree(EXAMPLE, tmp_path / "page")
-    with serving_files(folder) as origin, serving_gateway(stores, origin) as url:
+def choose(page: Page, content: bytes) -> None:
+    """Choose a photo, as a visitor does."""
+    page.get_by_label("Choose a photo").set_input_files(
+        {"name": "photo.png", "mimeType": "image/png", "buffer": content}
+    )
+
+
+@contextmanager
+def opened(stores: Stores, page: Page, folder: Path, origin: str | None = None) -> Iterator[str]:
+    """Open the example with a key that is bound to its origin, or to another one; yields the page's origin."""
+    shutil.copytree(EXAMPLE, folder)
+    with serving_files(folder) as own, serving_gateway(stores) as url:
+        keys = stores.of(DEFAULT_PROJECT).keys
+        key = keys.create("web-page", (Scope.PREDICT,), origins=(origin or own,))
         (folder / "settings.js").write_text(settings(url, key.secret))
-        page.goto(origin)
-        page.get_by_label("Choose a photo").set_input_files(
-            {"name": "photo.png", "mimeType": "image/png", "buffer": png(1)}
-        )
+        page.goto(own)
+        yield own
+
+
+def test_a_photo_is_classified_from_the_origin_of_the_key(stores: Stores, page: Page, tmp_path: Path) -> None:
+    with opened(stores, page, tmp_path / "page"):
+        choose(page, png(1))
         expect(page.get_by_role("status")).to_have_text("This is probably: cat")
         expect(page.get_by_role("listitem")).to_have_text(["cat 75.0 %", "dog 25.0 %"])
         assert page.get_by_role("meter", name="cat").count() == 1
 
-        page.get_by_label("Choose a photo").set_input_files(
-            {"name": "bad.png", "mimeType": "image/png", "buffer": b"bad bytes"}
-        )
+        choose(page, b"bad bytes")
         expect(page.get_by_role("status")).to_have_text("the file is damaged")
 
 
-def test_a_page_of_an_origin_that_is_not_allowed_says_so(stores: Stores, page: Page, tmp_path: Path) -> None:
-    key = stores.of(DEFAULT_PROJECT).keys.create("web-page", (Scope.PREDICT,))
-    folder = shutil.copytree(EXAMPLE, tmp_path / "page")
-    with serving_files(folder) as origin, serving_gateway(stores, "https://app.example.com") as url:
-        (folder / "settings.js").write_text(settings(url, key.secret))
-        page.goto(origin)
-        page.get_by_label("Choose a photo").set_input_files(
-            {"name": "photo.png", "mimeType": "image/png", "buffer": png(1)}
-        )
-        expect(page.get_by_role("status")).to_have_text(
-            f"{url} cannot be reached from {origin}; is this origin allowed there?"
+def test_a_page_of_another_origin_says_that_it_is_not_allowed(stores: Stores, page: Page, tmp_path: Path) -> None:
+    with opened(stores, page, tmp_path / "page", "https://app.example") as own:
+        choose(page, png(1))
+        expect(page.get_by_role("status")).to_contain_text(
+            f"cannot be reached from {own}; is this origin allowed there?"
         )

@@ -25,5 +25,5 @@ def test_the_notebook_runs_and_plots(tmp_path: Path, monkeypatch: pytest.MonkeyP
     images = [output for output in outputs if "image/png" in output.get("data", {})]
     tables = [output for output in outputs if "<table>" in output.get("data", {}).get("text/html", "")]
     assert len(images) == 6
-    assert len(tables) == 2
+    assert len(tables) == 3
     assert not [output for output in outputs if output.output_type in {"error", "stream"}]

@@ -30,7 +30,14 @@ from tests.examples.base import COUNTED, WHEN
 
 POLICY = ScalingPolicy(min=0, max=8, idle_s=60, backlog_per_replica=4)
 USAGE_LINE = UsageLine(key="2026-01-02", ready_s=120.0, jobs_s=30.5, online_s=12.25, gpu_s=0.0, at_max_s=691200.0)
-API_KEY = ApiKey(id="0123abcd", name="laptop", scopes=(Scope.PREDICT, Scope.READ), created_at=WHEN, expires_at=WHEN)
+API_KEY = ApiKey(
+    id="0123abcd",
+    name="laptop",
+    scopes=(Scope.PREDICT, Scope.READ),
+    created_at=WHEN,
+    expires_at=WHEN,
+    origins=("https://app.example",),
+)
 AUDIT_ENTRY = AuditEntry(
     id=1,
     at=WHEN,

@@ -26,6 +26,9 @@ TITLES = {
     "predict": "Predicting",
     "vet": "Checking the model",
     "backbone": "Checking the backbone",
+    "purge": "Deleting everything",
+    "erase": "Erasing the image",
+    "index": "Indexing the images",
 }
 
 

@@ -64,6 +64,10 @@ def create(
         float | None,
         typer.Option(metavar="NUMBER", help="Days until the key expires; never by default.", min=0.001, max=MOST_DAYS),
     ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Only pages of this origin, like https://example.com. Can be repeated."),
+    ] = None,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +76,7 @@ def create(
         raise WrongUsage("Give a role, `--role viewer`, or scopes, `--scope read --scope predict`.")
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with connected(project) as client:
-        key = client.keys.create(name, role=role, scopes=scope or (), expires_at=expires_at)
+        key = client.keys.create(name, role=role, scopes=scope or (), expires_at=expires_at, origins=origin or ())
     if as_json:
         print_json(key)
         return

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from contract.access import DEFAULT_PROJECT
 from tidepool.cli.connection import connected
+from tidepool.cli.following import follow
 from tidepool.cli.output import Json, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
 
@@ -57,9 +59,18 @@ def create(
     say(f"  tidepool keys create ann --role admin --project {project.name}  a key for the one who works in it")
 
 
-@command("rm", "tidepool projects rm lab", group=projects)
-def rm(name: NameArgument) -> None:
-    """Delete a project that owns nothing."""
-    with connected(None) as client:
-        client.projects.delete(name)
+@command("rm", "tidepool projects rm lab", "tidepool projects rm lab --purge", group=projects)
+def rm(
+    name: NameArgument,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete everything that it has as well.")] = False,
+) -> None:
+    """Delete a project that owns nothing, or with --purge with all that it owns.
+
+    What is purged cannot be brought back: data, models, jobs and keys.
+    """
+    with connected(DEFAULT_PROJECT if purge else None) as client:  # the job that purges belongs to `default`
+        if purge:
+            follow(client, client.projects.purge(name))
+        else:
+            client.projects.delete(name)
     note(f"Deleted the project {name}.")

@@ -32,7 +32,9 @@ def list_keys(stores: StoresDep) -> KeyList:
 
 
 @router.post("/keys", status_code=201, dependencies=MAY_MANAGE, responses=documented(409, 413, 415))
-def create_key(request: NewKeyRequest, stores: StoresDep, caller: CallerDep, repeat: CanRepeat) -> NewApiKey:
+def create_key(
+    request: NewKeyRequest, backends: BackendsDep, stores: StoresDep, caller: CallerDep, repeat: CanRepeat
+) -> NewApiKey:
     """Create a key, with at most the scopes of the key that asks.
 
     Only this response has its secret, so a repetition with the same Idempotency-Key gets a 409.
@@ -41,8 +43,11 @@ def create_key(request: NewKeyRequest, stores: StoresDep, caller: CallerDep, rep
     if lacking := caller.lacks(scopes):
         raise Forbidden(f"this key lacks the scope {lacking[0]!s}, so it cannot give it to another key")
     expiry = [] if request.expires_at is None else [request.expires_at.isoformat()]
-    once = repeat.once(request.name, *sorted(request.scopes), *filter(None, [request.role]), *expiry)
-    return stores.keys.create(request.name, request.role or request.scopes, once=once, expires_at=request.expires_at)
+    access = request.role or request.scopes
+    once = repeat.once(request.name, *sorted(request.scopes), *filter(None, [request.role]), *expiry, *request.origins)
+    key = stores.keys.create(request.name, access, once=once, expires_at=request.expires_at, origins=request.origins)
+    backends.origins.forget()
+    return key
 
 
 @router.delete("/keys/{key_id}", status_code=204, dependencies=MAY_MANAGE, responses=documented(404))

@@ -14,6 +14,7 @@ from sse_starlette import ServerSentEvent
 from contract.errors import TidepoolError, Unauthenticated
 from contract.jobs import JobEvent
 from services.gateway.api.events import Stream
+from services.gateway.console.screens.pools import live_pools
 from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
 from services.gateway.edge.ttl_cache import TtlCache
 from services.gateway.edge.watches import Watched
@@ -37,7 +38,7 @@ def _answered(viewer: Viewer) -> int:
 
 # What a page can ask for by `topic=`: a function that reads something small and returns JSON. It runs in a thread, at
 # most once a second for a project, and browsers get its answer when it has changed.
-TOPICS: dict[str, Read] = {"jobs": _live_jobs, "answered": _answered}
+TOPICS: dict[str, Read] = {"jobs": _live_jobs, "answered": _answered, "pools": live_pools}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from services.gateway.console.screens import (
     jobs,
     keys,
     models,
+    pools,
     projects,
     serving,
     train,
@@ -24,5 +25,5 @@ from services.gateway.console.screens import (
 router = APIRouter()
 for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
     router.include_router(part.router)
-for part in (models, version, version_actions, trying, compare, serving):
+for part in (models, version, version_actions, trying, compare, serving, pools):
     router.include_router(part.router)

@@ -49,25 +49,31 @@ class Access:
         project: str | None = None,
         address: str = "",
         session: str = "",
+        origin: str | None = None,
     ) -> Caller:
         """Return the caller, in the project of its key, or in `project` if its key is of an instance's admin.
 
-        `session` is the token of a browser session, for a request without the header. Raises Unauthenticated,
-        Forbidden if the key lacks the scope or may not name the project, NotFound, and TooManyRequests if too many
-        unknown keys came from the client's `address`.
+        `session` is the token of a browser session, for a request without the header; `origin` that of the page which
+        sends the request. Raises Unauthenticated, Forbidden if the key lacks the scope, may not name the project, or
+        may not be used by the page, NotFound, and TooManyRequests if too many unknown keys came from the client's
+        `address`.
         """
         secret = _secret(header) or session
         if not secret:
             raise Unauthenticated("send an API key: Authorization: Bearer <key>")
         caller = self._callers.peek(secret) or await self._look_up(secret, address)
+        require_origin(caller, origin)
         if scope is not None:
             require(caller, scope)
         return caller if project is None else await self._in_project(caller, project)
 
-    def peek(self, header: bytes | str | None, scope: Scope) -> Caller | None:
-        """Return the caller if its key is cached and has the scope, without waiting for the database."""
+    def peek(self, header: bytes | str | None, scope: Scope, origin: bytes | None = None) -> Caller | None:
+        """Return the caller if its key is cached, has the scope and may be used, without waiting for the database."""
         caller = self._callers.peek(_secret(header))
-        return caller if caller is not None and caller.allows(scope) else None
+        if caller is None or not caller.allows(scope):
+            return None
+        origins = caller.key.origins
+        return None if origins and origin is not None and origin.decode("latin-1") not in origins else caller
 
     async def recheck(self, header: bytes | str | None, session: str = "") -> None:
         """Raise Unauthenticated if the key of a request in progress has ended.
@@ -143,6 +149,12 @@ def require(caller: Caller, scope: Scope) -> None:
     """Raise Forbidden if the caller's key lacks the scope."""
     if not caller.allows(scope):
         raise Forbidden(f"this key lacks the scope {scope!s}; use one that has it")
+
+
+def require_origin(caller: Caller, origin: str | None) -> None:
+    """Raise Forbidden if the caller's key is bound to other origins than that of the page which sent a request."""
+    if origin is not None and caller.key.origins and origin not in caller.key.origins:
+        raise Forbidden("this key may not be used by pages of this origin; make a key whose `origins` name it")
 
 
 def _secret(header: bytes | str | None) -> str:

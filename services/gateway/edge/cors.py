@@ -1,13 +1,12 @@
-"""Cross-origin requests: off unless TIDEPOOL_CORS_ORIGINS names the origins whose pages may call the API."""
-
-from collections.abc import Collection
+"""Cross-origin requests: off unless TIDEPOOL_CORS_ORIGINS or a key names origins whose pages may call the API."""
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.errors import Forbidden
+from services.gateway.edge.origins import Origins
 from services.gateway.edge.problems import answer
 from services.gateway.edge.request_id import named, request_id_of
 
@@ -43,15 +42,24 @@ class Cors(CORSMiddleware):
     forbidden.
     """
 
-    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, origins: Origins) -> None:
         super().__init__(
             app,
-            allow_origins=origins,
             allow_methods=METHODS,
             allow_headers=REQUEST_HEADERS,
             allow_private_network=True,
             expose_headers=EXPOSED,
         )
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        origin = Headers(scope=scope).get("origin") if scope["type"] == "http" else None
+        if origin is not None:
+            await self._origins.refresh(origin)
+        await (super().__call__ if self._origins else self.app)(scope, receive, send)
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return origin in self._origins
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """Answer a preflight; a refusal is a problem, like every other error."""
@@ -67,7 +75,7 @@ class Cors(CORSMiddleware):
         return response
 
 
-def answer_headers(origins: Collection[str], origin: str | None = None) -> list[tuple[bytes, bytes]]:
+def answer_headers(origins: Origins, origin: str | None = None) -> list[tuple[bytes, bytes]]:
     """Return what Cors adds to an answer for a page of a listed origin, or of none; nothing if no origin is listed."""
     if not origins:
         return []

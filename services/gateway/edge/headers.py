@@ -6,8 +6,11 @@ from collections.abc import Collection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.edge.cors import answer_headers
+from services.gateway.edge.origins import Origins
 
 RawHeader = tuple[bytes, bytes]
+
+MAX_ENCODED = 1000
 
 _POLICY = b"content-security-policy"
 _COMMON: tuple[RawHeader, ...] = (
@@ -59,16 +62,24 @@ class SecurityHeaders:
 class EncodedHeaders:
     """The security and CORS headers as bytes, for answers that do not pass the framework."""
 
-    def __init__(self, *, https: bool, origins: Collection[str]) -> None:
-        security = security_headers(https=https)
-        self._origins = {
-            origin.encode(): encode_headers([*security, *answer_headers(origins, origin)]) for origin in origins
-        }
-        self._other = encode_headers([*security, *answer_headers(origins)])
+    def __init__(self, *, https: bool, origins: Origins) -> None:
+        self._security = security_headers(https=https)
+        self._origins = origins
+        self._encoded: dict[str | None, bytes] = {}  # by origin that may call; None for others
+        self._closed = encode_headers(self._security)
 
     def of(self, origin: bytes | None) -> bytes:
         """Return the headers of the answer to a request with this Origin header."""
-        return self._other if origin is None else self._origins.get(origin, self._other)
+        if not self._origins:
+            return self._closed
+        name = None if origin is None else origin.decode("latin-1")
+        name = name if name in self._origins else None
+        headers = self._encoded.get(name)
+        if headers is None:
+            if len(self._encoded) >= MAX_ENCODED:  # keys may come and go
+                self._encoded.clear()
+            headers = self._encoded[name] = encode_headers([*self._security, *answer_headers(self._origins, name)])
+        return headers
 
 
 def encode_headers(headers: Collection[RawHeader]) -> bytes:

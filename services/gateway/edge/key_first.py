@@ -35,9 +35,12 @@ class KeyFirst:
         since = time.perf_counter()
         try:
             headers = Headers(scope=scope)
-            session = session_of(headers, scope["method"])
-            header = headers.get("authorization")
-            await self._access.authenticate(header, address=address_of(scope), session=session)
+            await self._access.authenticate(
+                headers.get("authorization"),
+                address=address_of(scope),
+                session=session_of(headers, scope["method"]),
+                origin=headers.get("origin"),
+            )
         except TidepoolError as error:
             await refuse(error, scope, receive, send)
             record(scope["method"], "unknown", error.status, time.perf_counter() - since)

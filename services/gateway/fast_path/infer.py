@@ -39,7 +39,7 @@ class InferShortcut:
         size = headers.get(b"inference-header-content-length", headers[b"content-length"])
         if not size.isdigit() or len(size) > MAX_DIGITS or int(size) > LARGE:
             return None
-        caller = self._access.peek(headers.get(b"authorization"), Scope.PREDICT)
+        caller = self._access.peek(headers.get(b"authorization"), Scope.PREDICT, headers.get(b"origin"))
         if caller is None:
             return None
         routing = self._plane.peek(caller.project, match[1], match[3] or "")

@@ -48,7 +48,7 @@ class PredictShortcut:
         parameters = plain_query(query)
         if parameters is None:
             return None
-        caller = self._backends.access.peek(headers.get(b"authorization"), Scope.PREDICT)
+        caller = self._backends.access.peek(headers.get(b"authorization"), Scope.PREDICT, headers.get(b"origin"))
         if caller is None:
             return None
         chosen = self._backends.predictor.peek(parameters.model_query(caller.project, match[1]))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from contract.errors import Invalid, Malformed
+from contract.errors import Invalid, Malformed, TooLarge
 from contract.inference import Tensor, Tensors
 from services.gateway.oip.classification import classified
-from services.gateway.oip.json_codec import non_finite_json, packed_json, plain_json
+from services.gateway.oip.json_codec import MAX_JSON, non_finite_json, packed_json, plain_json
 from services.gateway.oip.messages import (
     InferRequest,
     InferResponse,
@@ -108,8 +108,11 @@ def _decode_relaxed(text: bytes) -> InferRequest:
 
 
 def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
-    """Format an answer, each output in the requested form; raises Invalid for BYTES that JSON cannot hold."""
-    outputs, raw = [], []
+    """Format an answer, each output in the requested form.
+
+    Raises Invalid for BYTES that JSON cannot hold, and TooLarge for outputs that take too long to write as JSON.
+    """
+    outputs, raw, elements = [], [], 0
     default = request.binary[None]
     for tensor in inferred.tensors:
         if count := request.classes.get(tensor.name):
@@ -119,6 +122,9 @@ def encode(inferred: Inferred, request: ParsedRequest) -> Encoded:
             outputs.append(OutputTensor(*description, parameters={"binary_data_size": len(tensor.data)}))
             raw.append(tensor.data)
         else:
+            elements += len(tensor.data)
+            if elements > MAX_JSON:
+                raise TooLarge(f"outputs of more than {MAX_JSON} bytes are too large for JSON; request binary data")
             outputs.append(OutputTensor(*description, data=plain_json(tensor)))
     header = _encode(InferResponse(inferred.model, str(inferred.version), outputs, request.id))
     if b"null" in header:  # msgspec's NaN and infinities, or a text

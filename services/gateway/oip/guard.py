@@ -18,6 +18,7 @@ from services.gateway.edge.access import PROJECT_HEADER, Access
 from services.gateway.edge.problems import QUOTA_HEADER
 from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import named, request_id_of
+from services.gateway.oip.wire import bounded
 
 log = structlog.get_logger()
 
@@ -79,6 +80,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return grpc.stream_unary_rpc_method_handler(unread, response_serializer=handler.response_serializer)
 
         async def guarded(request: Any, context: Any) -> Any:
+            if isinstance(request, TidepoolError):
+                return await call.answered(_raise(request), context)
             _CALLER.set(caller)
             answer = handler.unary_unary(request, context)
             if caller.quotas is not None:
@@ -87,7 +90,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=bounded(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
@@ -105,7 +108,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         if method in WITHOUT_KEY:
             return None
         header, project = metadata.get("authorization"), metadata.get(PROJECT_HEADER.lower())
-        return await self._access.authenticate(header, SCOPES.get(method), project)
+        return await self._access.authenticate(header, SCOPES.get(method), project, origin=metadata.get("origin"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +144,14 @@ class Call:
     def refused(self, error: Exception) -> Any:
         """Return a handler that ends the call with this error, without receiving its message."""
 
-        async def fail() -> None:
-            raise error
-
         async def refuse(_: Any, context: Any) -> Any:
-            return await self.answered(fail(), context)
+            return await self.answered(_raise(error), context)
 
         return grpc.stream_unary_rpc_method_handler(refuse)  # one of unary calls would receive the message first
 
     def _log(self, write: Callable[..., Any], code: str, error: Exception) -> None:
         write("call failed", method=self.method, code=code, request_id=self.request_id, exc_info=error)
+
+
+async def _raise(error: Exception) -> None:
+    raise error

@@ -4,11 +4,13 @@ import math
 import zlib
 from collections.abc import Iterable
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 from services.gateway.edge.byte_budget import Hold
 from services.gateway.oip.binary_codec import Encoded, decode, encode
+from services.gateway.oip.json_codec import MAX_JSON
 from services.gateway.serving.dataplane import DataPlane
 
 PIECE = 4 << 20  # bytes that are decompressed at once
@@ -18,6 +20,7 @@ UNUSUAL = frozenset((b"content-encoding", b"x-request-timeout"))  # headers that
 
 Headers = Iterable[tuple[bytes, bytes]]
 
+_PARSERS = CapacityLimiter(2)  # each takes up to 25 times the size of its JSON
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # detected by zlib; HTTP's deflate is the zlib format
 _IDENTITY = ("", "identity")
 _KNOWN = ("gzip", "deflate")
@@ -36,8 +39,11 @@ async def infer(
     if encoding := headers.get(b"content-encoding"):
         body = await inflate(body, encoding.decode("latin-1"), limit, hold)
     json_size = json_size_of(headers.get(b"inference-header-content-length", b""))
-    if (len(body) if json_size is None else json_size) > LARGE:
-        request = await run_in_threadpool(decode, body, json_size)
+    size = len(body) if json_size is None else json_size
+    if size > MAX_JSON:
+        raise TooLarge(f"the JSON of a request may have at most {MAX_JSON} bytes; send large tensors as binary data")
+    if size > LARGE:
+        request = await to_thread.run_sync(decode, body, json_size, limiter=_PARSERS)
     else:
         request = decode(body, json_size)
     deadline = headers.get(b"x-request-timeout")

@@ -15,6 +15,9 @@ from contract.inference import Tensor
 from services.gateway.edge.json_text import MAX_DEPTH
 from services.gateway.oip.messages import OutputTensor, too_deep
 
+MAX_JSON = 4 << 20  # bytes of JSON in a request, and of elements that are answered as JSON
+MAX_ARRAYS = 100_000  # in the data of one tensor; each empty one takes 60 bytes of memory for 2 of JSON
+
 _ELEMENT: dict[str, type] = {"BOOL": bool, "FP16": float, "BF16": float, "FP32": float, "FP64": float, "BYTES": str}
 _NON_FINITE = {sign + name: float(sign + name) for sign in ("", "-") for name in ("Inf", "Infinity")} | {
     "NaN": math.nan
@@ -69,6 +72,8 @@ def _elements(datatype: str, data: bytes) -> list[Any]:
     try:
         return _FLAT[datatype](data)
     except msgspec.ValidationError:  # perhaps because it is nested
+        if data.count(b"[") > MAX_ARRAYS and datatype != "BYTES":
+            raise Invalid("the data has too many arrays; send the elements of a tensor as a flat array") from None
         kind = _ELEMENT.get(datatype, int)
         values = _flat(msgspec.json.decode(data))
         if kind is float:

@@ -56,6 +56,7 @@ class Keys:
         token: str | None = None,
         once: IdempotencyKey | None = None,
         expires_at: datetime | None = None,
+        origins: tuple[str, ...] = (),
     ) -> NewApiKey:
         """Create a key with scopes or a role, or store the hash of `token`; only the returned value has the secret.
 
@@ -78,6 +79,7 @@ class Keys:
             "scopes": sorted(scopes if role is None else SCOPES_OF[role]),
             "created_at": now,
             "expires_at": expires_at,
+            "origins": list(origins) or None,
         }
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
@@ -86,7 +88,7 @@ class Keys:
             remember(connection, once, {"id": match["id"]}, self._database)
             connection.execute(insert(api_keys).values(values | {"digest": _digest(token)}))
             record(connection, self._actor, AuditAction.CREATE, f"keys/{match['id']}", now, name)
-        return NewApiKey.model_validate(values | {"secret": token})
+        return NewApiKey.model_validate(values | {"secret": token, "origins": origins})
 
     def authenticate(self, token: str) -> ApiKey:
         """Return the key that a token belongs to; raises Unauthenticated, also for a key that has expired."""
@@ -112,6 +114,14 @@ class Keys:
             query = select(api_keys).where(api_keys.c.project == self._project)
             rows = connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id)).mappings()
             return tuple(map(key_of, rows))
+
+    def origins(self) -> frozenset[str]:
+        """Return the origins that keys of any project are bound to, without those of expired keys."""
+        expires = api_keys.c.expires_at
+        current = or_(expires.is_(None), expires > self._database.now())
+        query = select(api_keys.c.origins).where(api_keys.c.origins.is_not(None), current)
+        with self._database.read() as connection:
+            return frozenset(origin for origins in connection.execute(query).scalars() for origin in origins)
 
     def delete(self, key_id: str, caller: Caller | None = None) -> None:
         """Delete a key; raises NotFound, and Forbidden if it has scopes that the caller lacks."""
@@ -143,4 +153,5 @@ class Keys:
 def key_of(row: RowMapping) -> ApiKey:
     """Return a key; a role has the scopes that this release gives it."""
     scopes = row["scopes"] if row["role"] is None else sorted(SCOPES_OF[Role(row["role"])])
-    return ApiKey.model_validate({field: row[field] for field in ApiKey.model_fields} | {"scopes": scopes})
+    values = {field: row[field] for field in ApiKey.model_fields}
+    return ApiKey.model_validate(values | {"scopes": scopes, "origins": row["origins"] or ()})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, Table, func, select
 
 from contract.base import Frozen
 from contract.datasets import DatasetWarning
@@ -49,11 +49,9 @@ class HomeReader:
     def doubtful(self) -> tuple[DoubtfulDataset, ...]:
         """Return the newest versions of datasets that have warnings, of the RECENT newest versions."""
         table = dataset_versions.c
-        query = select(table.name, table.version, table.manifest["warnings"].label("warnings")).where(
-            table.project == self.project, newest_of(dataset_versions, self.project)
-        )
+        query = select(table.name, table.version, table.manifest["warnings"].label("warnings"))
         with self.database.read() as connection:
-            rows = connection.execute(query.order_by(table.created_at.desc()).limit(RECENT)).all()
+            rows = connection.execute(_recent(query, dataset_versions, self.project, RECENT)).all()
         return tuple(
             DoubtfulDataset(
                 name=row.name,
@@ -69,11 +67,9 @@ class HomeReader:
         """Return the models that got a version last, newest first."""
         table = model_versions.c
         columns = (table.name, table.version, table.dataset, table.created_at, table.rejected)
-        query = select(*columns, table.manifest["metrics"].label("metrics")).where(
-            table.project == self.project, newest_of(model_versions, self.project)
-        )
+        query = select(*columns, table.manifest["metrics"].label("metrics"))
         with self.database.read() as connection:
-            rows = connection.execute(query.order_by(table.created_at.desc()).limit(limit)).all()
+            rows = connection.execute(_recent(query, model_versions, self.project, limit)).all()
             weights = select(alias_weights).where(
                 alias_weights.c.project == self.project,
                 alias_weights.c.alias == "production",
@@ -85,11 +81,20 @@ class HomeReader:
         return tuple(ModelLine(**_model(row), shares=tuple(shares[row.name])) for row in rows)
 
 
-def newest_of(versions: Any, project: str) -> Any:
+def newest_of(versions: Table, project: str) -> ColumnElement[bool]:
     """Return the condition that a row is the newest version of its name."""
     same = versions.alias()
     newest = select(func.max(same.c.version)).where(same.c.project == project, same.c.name == versions.c.name)
     return versions.c.version == newest.scalar_subquery()
+
+
+def _recent(query: Select[Any], versions: Table, project: str, limit: int) -> Select[Any]:
+    """Restrict a query to the newest versions of the names that got one last; others' manifests are not parsed."""
+    table = versions.c
+    recent = select(table.name, table.version).where(table.project == project, newest_of(versions, project))
+    chosen = recent.order_by(table.created_at.desc()).limit(limit).subquery()
+    same = (table.project == project) & (table.name == chosen.c.name) & (table.version == chosen.c.version)
+    return query.join(chosen, same).order_by(table.created_at.desc())
 
 
 def _model(row: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select
 
 from contract.base import Frozen
 from contract.errors import NotFound
@@ -94,26 +94,38 @@ class JobScreens:
 
     def page(self, where: JobQuery, limit: int, cursor: str | None = None) -> tuple[tuple[JobRow, ...], str | None]:
         """Return at most `limit` jobs, newest first, and the cursor of the next page."""
-        query = self._rows().order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = self._rows().order_by(by_state_first() if where.state == "live" else jobs.c.id.desc()).limit(limit + 1)
         if where.kind is not None:
             query = query.where(jobs.c.kind == where.kind)
         if where.state is not None:
-            query = query.where(jobs.c.state.in_(LIVE if where.state == "live" else (where.state,)))
-        if where.name is not None:
-            query = query.where(or_(jobs.c.model == where.name, jobs.c.dataset == where.name))
+            query = query.where(jobs.c.state.in_(LIVE) if where.state == "live" else jobs.c.state == where.state)
         if cursor:
             query = query.where(jobs.c.id < cursor)
+        queries = [query]
+        if where.name is not None:  # each has an index; with OR, all jobs of the name would be read and sorted
+            queries = [query.where(column == where.name) for column in (jobs.c.model, jobs.c.dataset)]
         with self._database.read() as connection:
-            rows = [_job(row) for row in connection.execute(query).mappings()]
+            found = {row["id"]: row for each in queries for row in connection.execute(each).mappings()}
+        rows = [_job(found[job_id]) for job_id in sorted(found, reverse=True)[: limit + 1]]
         return tuple(rows[:limit]), rows[limit - 1].id if len(rows) > limit else None
 
     def failed_since(self, age: timedelta, limit: int) -> tuple[JobRow, ...]:
-        """Return jobs that have failed or expired lately and were not retried, newest first."""
+        """Return jobs that have failed or expired within `age` and were not retried, newest first.
+
+        Those that were created more than twice that long ago are left out, so that few rows are read.
+        """
         since = self._database.now() - age
-        failed = jobs.c.state.in_((JobState.FAILED, JobState.EXPIRED)) & jobs.c.retried_as.is_(None)
-        query = self._rows().where(failed, jobs.c.finished_at > since).order_by(jobs.c.id.desc()).limit(limit)
+        own = self._rows().where(
+            jobs.c.retried_as.is_(None), jobs.c.finished_at > since, jobs.c.id > _id_at(since - age)
+        )
+        newest = own.order_by(jobs.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            return tuple(_job(row) for row in connection.execute(query).mappings())
+            rows = [
+                _job(row)
+                for state in (JobState.FAILED, JobState.EXPIRED)
+                for row in connection.execute(newest.where(jobs.c.state == state)).mappings()
+            ]
+        return tuple(sorted(rows, key=lambda row: row.id, reverse=True)[:limit])
 
     def details(self, job_id: str) -> JobDetails:
         """Return everything about one job; raises NotFound."""
@@ -139,6 +151,20 @@ class JobScreens:
     def _rows(self, *more: Any) -> Select[Any]:
         columns = (jobs.c[name] for name in _COLUMNS)
         return select(*columns, *more).where(jobs.c.project == self._project, jobs.c.parent_id.is_(None))
+
+
+def _id_at(moment: datetime) -> str:
+    """Return a text between the ids of the jobs created before and after a moment; ids are UUIDs of version 7."""
+    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def by_state_first() -> ColumnElement[str]:
+    """Return the order of ids, newest first, in a form for which SQLite searches by states and sorts what it finds.
+
+    It would follow the order of ids otherwise, and read most of the jobs to find the few in rare states.
+    """
+    return func.lower(jobs.c.id).desc()
 
 
 def _job(row: RowMapping) -> JobRow:

@@ -5,6 +5,7 @@ from sqlalchemy import select
 from contract.base import Frozen
 from contract.jobs import LIVE
 from services.storage.database import Database
+from services.storage.screens.jobs import by_state_first
 from services.storage.tables import jobs
 
 MOST = 50  # jobs in one message; of more, the newest
@@ -35,5 +36,5 @@ class LiveJobs:
             jobs.c.project == self._project, jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(jobs.c.id.desc()).limit(MOST)).mappings()
+            rows = connection.execute(query.order_by(by_state_first()).limit(MOST)).mappings()
             return tuple(LiveJob.model_validate(dict(row)) for row in rows)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Request, Response
 
+from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
 from contract.image_index import ImageRecord
 from contract.references import Reference
@@ -143,16 +144,21 @@ def _differences(
     """Return the images that only the old and only the new version has; None if one of them has no index."""
     if old.index is None or new.index is None:
         return None, None
-    tables = []
-    for manifest in (old, new):
-        assert manifest.index is not None  # noqa: S101
-        with viewer.backends.indexes.open(manifest.index) as file:
-            tables.append(read_index(file, list(ImageRecord.model_fields)))
-    first, second = tables
-    return _only_in(first, second), _only_in(second, first)
+    if old.data_sha256 is not None and old.data_sha256 == new.data_sha256:
+        return Difference(0, ()), Difference(0, ())
+    first, second = (_hashes(viewer, index) for index in (old.index, new.index))
+    return _only_in(viewer, old.index, first, second), _only_in(viewer, new.index, second, first)
 
 
-def _only_in(table: pa.Table, other: pa.Table) -> Difference:
-    mask = pc.invert(pc.is_in(table["sha256"], value_set=other["sha256"].combine_chunks()))
-    missing = table.filter(mask)
-    return Difference(len(missing), records(missing.slice(0, EXAMPLES)))
+def _hashes(viewer: Viewer, index: ObjectRef) -> pa.ChunkedArray:
+    with viewer.backends.indexes.open(index) as file:
+        return read_index(file, ["sha256"])["sha256"]
+
+
+def _only_in(viewer: Viewer, index: ObjectRef, hashes: pa.ChunkedArray, others: pa.ChunkedArray) -> Difference:
+    numbers = pc.indices_nonzero(pc.invert(pc.is_in(hashes, value_set=others.combine_chunks())))
+    if not len(numbers):
+        return Difference(0, ())
+    with viewer.backends.indexes.open(index) as file:
+        table = read_index(file, list(ImageRecord.model_fields))
+    return Difference(len(numbers), records(table.take(numbers[:EXAMPLES])))

@@ -1,10 +1,10 @@
-"""Browser sessions, and jobs of a project by state"""
+"""Browser sessions, and indexes of a project's jobs"""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
@@ -24,10 +24,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
     )
     op.create_index(op.f("ix_sessions_key_id"), "sessions", ["key_id"], unique=False)
-    op.create_index(op.f("ix_jobs_project_state_id"), "jobs", ["project", "state", "id"], unique=False)
+    for column in ("state", "model", "dataset"):
+        op.create_index(op.f(f"ix_jobs_project_{column}_id"), "jobs", ["project", column, "id"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_jobs_project_state_id"), table_name="jobs")
+    for column in ("state", "model", "dataset"):
+        op.drop_index(op.f(f"ix_jobs_project_{column}_id"), table_name="jobs")
     op.drop_index(op.f("ix_sessions_key_id"), table_name="sessions")
     op.drop_table("sessions")

@@ -195,3 +195,19 @@ def test_a_key_is_not_revoked_by_one_with_less_rights(keys: Keys) -> None:
     assert keys.authenticate(instance_admin.secret).name == "root"
     keys.delete(admin.id, Caller(keys.authenticate(instance_admin.secret), DEFAULT_PROJECT))
     assert [key.name for key in keys.list()] == ["root"]
+
+
+def test_the_origins_of_keys_are_those_of_all_projects_without_expired_keys(database: Database, keys: Keys) -> None:
+    keys.create("page", READ, origins=("https://a.example", "https://b.example"))
+    keys.create("program", READ)
+    keys.create("short", READ, origins=("https://c.example",), expires_at=database.now() + timedelta(seconds=5))
+    other = Keys(database, "lab").create("page", READ, origins=("https://b.example", "https://d.example"))
+    assert keys.origins() == {f"https://{name}.example" for name in "abcd"}
+
+    Keys(database, "lab").delete(other.id)
+    with database.write() as connection:
+        expired = update(api_keys).where(api_keys.c.name == "short")
+        connection.execute(expired.values(expires_at=database.now() - timedelta(seconds=1)))
+
+    assert keys.origins() == {"https://a.example", "https://b.example"}
+    assert [key.origins for key in keys.list() if key.name == "program"] == [()]

@@ -8,12 +8,15 @@ import redis as redis_client
 from prometheus_client import REGISTRY
 
 from contract.access import DEFAULT_PROJECT
-from contract.artifacts import Bucket, attempt_prefix
+from contract.artifacts import Bucket, attempt_prefix, upload_key
 from contract.errors import Unauthenticated
 from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
+from contract.projects import NewProjectRequest
 from services.storage.access.keys import Keys, new_token
+from services.storage.access.projects import Projects
 from services.storage.access.rights import OBJECTS, object_policy
+from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
@@ -21,7 +24,7 @@ from services.storage.objects import S3Objects
 from services.storage.pools import history
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
-from services.storage.sweep.loops import collect, sweep
+from services.storage.sweep.loops import collect, purge, sweep
 from services.storage.sweep.main import main
 from services.storage.sweep.preparation import init
 from tests.examples import PREPROCESS_REQUEST
@@ -162,6 +165,25 @@ def test_unreferenced_objects_are_collected(monkeypatch: pytest.MonkeyPatch, dat
     assert objects.prefixes(Bucket.JOBS) == [f"{running.id}/"]
     assert objects.read(kept) == b"x"
     assert REGISTRY.get_sample_value("tidepool_collected_objects_total") == before + 1
+
+
+def test_a_project_is_purged(database: Database) -> None:
+    # given a project with an object, to be deleted
+    objects = S3Objects(ObjectsSettings())
+    objects.make_buckets()
+    projects = Projects(database)
+    projects.create(NewProjectRequest(name="lab"))
+    stored = objects.put(Bucket.UPLOADS, upload_key("an-upload", "lab"), b"PK")
+    Uploads(database, "lab").add("a.zip", stored)
+    job = projects.purge("lab")
+
+    # when
+    purge(Passes(2))
+
+    # then
+    assert Jobs(database, DEFAULT_PROJECT).get(job.id).state == JobState.SUCCEEDED
+    assert objects.entries(Bucket.UPLOADS, "lab/") == []
+    projects.create(NewProjectRequest(name="lab"))
 
 
 def test_an_outage_delays_a_sweep(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from contract.access import DEFAULT_PROJECT, Scope
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.edge import ttl_cache
 from services.gateway.edge.cors import EXPOSED
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.settings import GatewaySettings
@@ -219,3 +220,82 @@ async def test_refusals_of_the_connection_can_be_read_by_a_listed_origin(
                 check_readable(response, APP)
             else:
                 check_closed(response)
+
+
+@pytest.fixture
+def bound(stores: Stores) -> str:
+    """The secret of a key for pages of one origin; the setting lists none."""
+    return stores.keys.create("page", frozenset({Scope.PREDICT}), origins=(APP,)).secret
+
+
+@pytest.fixture
+async def closed(backends: Backends) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway whose setting lists no origin, with images to classify."""
+    await backends.predictor.inference.open()
+    async with serving(create_app(backends), create_protocol(backends)) as client:
+        client.headers["Content-Type"] = "image/png"
+        yield client
+
+
+@pytest.mark.parametrize("warmed", [False, True], ids=["framework", "fast path"])
+async def test_a_key_bound_to_an_origin_is_for_its_pages_only(
+    closed: httpx.AsyncClient, backends: Backends, bound: str, warmed: bool
+) -> None:
+    headers = {"Authorization": f"Bearer {bound}"}
+    if warmed:
+        await warm(backends, bound, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+
+    # then its page may ask and read, although no setting names it
+    assert (await closed.options(PREDICT, headers=preflight(APP))).status_code == 200
+    answered = await closed.post(PREDICT, content=b"image", headers=headers | {"Origin": APP})
+    assert answered.status_code == 200
+    check_readable(answered, APP)
+
+    # and pages of other origins may not use it
+    for origin in (OTHER, "null", f"{APP}.evil.com", f"{APP}:8443"):
+        problem(await closed.options(PREDICT, headers=preflight(origin)), 403, "forbidden")
+        refused = await closed.post(PREDICT, content=b"image", headers=headers | {"Origin": origin})
+        assert "pages of this origin" in problem(refused, 403, "forbidden").detail
+        check_closed(refused)
+
+    # and programs, which send no origin, may
+    assert (await closed.post(PREDICT, content=b"image", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v2/models/pet-cnn/infer"), ("GET", "/v1/me"), ("POST", "/v1/jobs"), ("GET", "/v2")]
+)
+async def test_every_way_in_checks_the_origin_of_a_bound_key(
+    closed: httpx.AsyncClient, bound: str, method: str, path: str
+) -> None:
+    response = await closed.request(
+        method, path, content=b"{}", headers={"Authorization": f"Bearer {bound}", "Origin": OTHER}
+    )
+
+    assert response.status_code == 403
+    assert "pages of this origin" in response.text
+
+
+async def test_a_key_that_is_gone_no_longer_opens_its_origin(
+    closed: httpx.AsyncClient, stores: Stores, bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ttl_cache, "TTL_S", 0.1)
+    assert (await closed.options(PREDICT, headers=preflight(APP))).status_code == 200
+
+    for key in stores.keys.list():
+        stores.keys.delete(key.id)
+    await asyncio.sleep(0.2)
+
+    problem(await closed.options(PREDICT, headers=preflight(APP)), 405, "method_not_allowed")
+
+
+async def test_a_key_with_an_origin_is_made_over_the_api(http: httpx.AsyncClient) -> None:
+    made = await http.post("/v1/keys", json={"name": "page", "scopes": ["predict"], "origins": [OTHER]})
+
+    assert made.status_code == 201
+    assert made.json()["origins"] == [OTHER]
+    assert (await http.get("/v1/keys")).json()["items"][-1]["origins"] == [OTHER]
+    assert (await http.options(PREDICT, headers=preflight(OTHER))).status_code == 200
+    for origins in (["*"], [f"{APP}/"], ["null"], "https://a.example", [APP] * 21):
+        refused = await http.post("/v1/keys", json={"name": "page", "scopes": ["predict"], "origins": origins})
+        problem(refused, 422, "invalid")

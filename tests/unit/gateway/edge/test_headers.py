@@ -152,6 +152,20 @@ async def test_the_documentation_may_load_scripts_of_this_server_only(http: http
     assert policy["connect-src"] == policy["script-src"] == policy["style-src"] == "'self'"
 
 
+async def test_the_openapi_document_is_made_once(
+    app: FastAPI, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    document = app.openapi()
+    monkeypatch.setattr(app, "openapi", lambda: made.append(1) or document)
+
+    responses = await asyncio.gather(*(http.get("/openapi.json") for _ in range(20)))
+
+    assert {response.status_code for response in responses} == {200}
+    assert responses[0].json() == document
+    assert len(made) == 1
+
+
 async def test_a_header_that_an_endpoint_sets_is_kept(app: FastAPI, http: httpx.AsyncClient) -> None:
     @app.get("/immutable")
     def immutable() -> Response:

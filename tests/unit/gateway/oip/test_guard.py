@@ -78,6 +78,26 @@ async def test_the_key_is_checked_before_a_message_is_received(
     assert await status_of(call) == grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_key_bound_to_an_origin_is_for_its_pages_only(line: grpc.aio.Channel, stores: Stores) -> None:
+    secret = stores.keys.create("page", frozenset({Scope.READ}), origins=("https://app.example",)).secret
+    index = line.unary_unary(SERVICE + "RepositoryIndex")
+    codes = [
+        await status_of(index(b"", metadata=(("authorization", f"Bearer {secret}"), *origin)))
+        for origin in ((), (("origin", "https://app.example"),), (("origin", "https://evil.example"),))
+    ]
+
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED]
+
+
+@pytest.mark.parametrize("message", [b"\xff", b"\x2a\x00" * (1 << 18)], ids=["junk", "many empty tensors"])
+async def test_messages_that_are_malformed_or_costly_are_refused(
+    line: grpc.aio.Channel, metadata: Any, message: bytes
+) -> None:
+    infer = line.unary_unary(SERVICE + "ModelInfer")
+
+    assert await status_of(infer(message, metadata=metadata)) == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_health_receives_no_message(line: grpc.aio.Channel) -> None:
     for method, response in (
         ("ServerLive", messages.ServerLiveResponse),

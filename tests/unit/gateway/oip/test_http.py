@@ -3,10 +3,13 @@
 import json
 
 import httpx
+import numpy as np
 import pytest
 
 from contract.access import Scope
 from contract.errors import BrokerUnavailable, DeadlineExceeded, Overloaded, TidepoolError
+from services.gateway.oip import binary_codec, infer
+from services.gateway.oip.json_codec import MAX_ARRAYS
 from tests.support.onnx_graphs import lookup
 from tests.support.onnx_serving import serve
 from tests.unit.gateway.oip.conftest import SETTINGS, World
@@ -114,6 +117,38 @@ async def test_an_invalid_header_length_is_refused(client: httpx.AsyncClient, le
 async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient) -> None:
     refused(await client.post(INFER, content=b" " * (SETTINGS.max_predict_bytes + 1)), 413)
     refused(await client.post("/v2/repository/index", content=b" " * (SETTINGS.max_json_bytes + 1)), 413)
+
+
+@pytest.fixture
+def little_json(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Permit this many bytes of JSON."""
+    monkeypatch.setattr(infer, "MAX_JSON", 500_000)
+    monkeypatch.setattr(binary_codec, "MAX_JSON", 500_000)
+    return 500_000
+
+
+async def test_json_that_would_block_the_gateway_is_refused(client: httpx.AsyncClient, little_json: int) -> None:
+    start = b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":['
+    large = start + b"1," * (little_json // 2) + b"1]}]}"
+    nested = start + b"[1]," * MAX_ARRAYS + b"[1]]}]}"
+
+    assert "send large tensors as binary data" in refused(await client.post(INFER, content=large), 413)
+    assert "as a flat array" in refused(await client.post(INFER, content=nested), 400)
+
+
+async def test_outputs_that_are_too_large_for_json_can_be_had_as_binary_data(
+    client: httpx.AsyncClient, little_json: int
+) -> None:
+    values = np.zeros((little_json // 8 + 1, 2), np.float32)
+    tensor = {"name": "x", "datatype": "FP32", "shape": values.shape, "parameters": {"binary_data_size": values.nbytes}}
+    statuses = []
+    for binary in (False, True):
+        header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": binary}}).encode()
+        headers = {"Inference-Header-Content-Length": str(len(header))}
+        response = await client.post(INFER, content=header + values.tobytes(), headers=headers)
+        statuses.append(response.status_code)
+
+    assert statuses == [413, 200]
 
 
 async def test_a_large_json_request_is_answered(client: httpx.AsyncClient) -> None:

@@ -49,8 +49,11 @@ def test_create_prints_only_the_secret(deployment: Deployment) -> None:
 
 
 def test_create_takes_scopes_in_place_of_a_role(deployment: Deployment) -> None:
-    assert run("keys", "create", "laptop", "--scope", "read", "--scope", "predict", "--json").json["secret"] == SECRET
-    assert deployment.bodies("POST") == [{"name": "laptop", "scopes": ["read", "predict"]}]
+    words = ("--scope", "read", "--scope", "predict", "--origin", "https://a.example", "--json")
+
+    assert run("keys", "create", "laptop", *words).json["secret"] == SECRET
+    body = {"name": "laptop", "scopes": ["read", "predict"], "origins": ["https://a.example"]}
+    assert deployment.bodies("POST") == [body]
 
 
 @pytest.mark.parametrize("words", [[], ["--role", "viewer", "--scope", "read"]])

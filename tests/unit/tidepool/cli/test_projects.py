@@ -2,8 +2,10 @@
 
 import pytest
 
+from contract.jobs import JobState
 from contract.projects import Project
 from contract.usage import StorageUsage, Usage
+from tests.unit.clients.test_client import job
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
 
 LAB = example(Project)
@@ -33,6 +35,20 @@ def test_a_project_is_created_with_the_next_step_and_deleted(deployment: Deploym
     assert "tidepool keys create ann --role admin --project lab" in result.out
     assert deployment.bodies("POST") == [{"name": "lab", "description": "What the lab has"}]
     assert run("projects", "rm", "lab").err == "Deleted the project lab.\n"
+
+
+def test_a_project_is_purged_by_a_job_of_the_default_project(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEPOOL_PROJECT", "other")
+    deployment.on("DELETE", "/v1/projects/lab", job(id="j1"), status=202)
+    deployment.on("GET", "/v1/jobs/j1", job(JobState.SUCCEEDED, id="j1"))
+
+    result = run("projects", "rm", "lab", "--purge")
+
+    assert (result.code, result.err.splitlines()[-1]) == (0, "Deleted the project lab.")
+    assert dict(deployment.requests[0].url.params) == {"purge": "true"}
+    assert {request.headers["Tidepool-Project"] for request in deployment.requests} == {"default"}
 
 
 def test_usage_is_a_line_for_each_day(deployment: Deployment) -> None:
