@@ -79,6 +79,8 @@ class ViewerNeeds:
     async def __call__(self, viewer: ViewerDep) -> None:
         if not viewer.caller.allows(self._scope):
             raise Forbidden(f"your key lacks the scope {self._scope!s}; sign in with one that has it")
+        if self._scope is Scope.PREDICT:
+            await viewer.backends.quotas.require_seconds(viewer.caller)
 
 
 MAY_SEE = [Depends(ViewerNeeds(Scope.READ))]

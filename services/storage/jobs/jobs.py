@@ -206,7 +206,7 @@ class Jobs:
     def _accept(self, connection: Connection, values: dict[str, Any], now: datetime) -> Job:
         if self._most_queued is not None:
             _require_room(connection, self._most_queued)
-        admit_job(connection, self._project, self._quotas, now)
+        admit_job(connection, self._project, values["kind"], self._quotas, now)
         require_own_name(connection, self._project, values["kind"], values["model"])
         own = {"project": self._project, "progress_message": "waiting for a worker", "last_event": 1}
         new = fresh(now) | values | own

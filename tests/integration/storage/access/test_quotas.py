@@ -8,6 +8,7 @@ from contract.access import DEFAULT_PROJECT, Role
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Invalid, QuotaExceeded
 from contract.jobs import JobKind
+from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.projects import NewProjectRequest, ProjectChange, Quotas
 from contract.references import Reference
 from contract.usage import Purpose, Use
@@ -81,6 +82,16 @@ def test_parts_and_ended_jobs_are_no_live_jobs(stores: Stores, database: Databas
     jobs.cancel(claimed(leases, JobKind.TRAIN).job.id)
     with pytest.raises(QuotaExceeded):  # it still runs
         jobs.create(TRAIN_REQUEST)
+
+
+def test_an_image_is_erased_although_quotas_are_reached(stores: Stores) -> None:
+    stores.of(DEFAULT_PROJECT).uploads.expect("an-upload", "a.zip", 1000, None)
+    jobs = limited(stores, stored_bytes=1, live_jobs=1).jobs
+
+    for _ in range(2):
+        assert jobs.create(EraseRequest(kind="erase", spec=EraseSpec(sha256="0" * 64))).kind == "erase"
+    with pytest.raises(QuotaExceeded):
+        jobs.create(PREPROCESS_REQUEST)
 
 
 def test_a_repeated_request_is_answered_although_a_quota_is_reached(stores: Stores) -> None:
