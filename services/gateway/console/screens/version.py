@@ -76,6 +76,8 @@ def show_images(
     """The images of a cell of the confusion matrix, or all that the version gets wrong."""
     details, evaluations = _details(viewer, name, version), _evaluations(viewer, name, version)
     manifest = details.manifest
+    if manifest is None:
+        raise NotFound(f"{details.reference} was rejected, so it has judged no images")
     split, _ = _measured(manifest)
     judged = next((one for one in evaluations if _of_training(one, manifest, split)), None)
     images, count = _images(viewer, judged, label, predicted) if judged is not None else ((), 0)
