@@ -8,7 +8,8 @@ import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from contract.errors import HeadersTooLarge, Malformed, Overloaded, RequestTimeout, TidepoolError
-from services.gateway.edge.lingering import CommonHeaders, LingeringProtocol
+from services.gateway.edge.byte_budget import ByteBudget
+from services.gateway.edge.lingering import REFUSED, CommonHeaders, LingeringProtocol
 from services.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -32,13 +33,18 @@ class Flow(FlowControl):
 class BoundedProtocol(LingeringProtocol):
     """uvicorn's HTTP protocol with limits on connections, headers and pipelines, and deadlines for headers and bodies.
 
-    What breaks one is answered with a problem, and its connection ends.
+    What breaks one is answered with a problem, and its connection ends. A connection whose client does not read its
+    answer is ended as well, at once if there is no room for the answer beside others.
     """
 
-    def __init__(self, settings: GatewaySettings, common: CommonHeaders, **arguments: Any) -> None:
-        """`common` returns the headers of every answer; `arguments` are uvicorn's."""
+    def __init__(self, settings: GatewaySettings, common: CommonHeaders, budget: ByteBudget, **arguments: Any) -> None:
+        """`common` returns the headers of every answer; answers wait within `budget`; `arguments` are uvicorn's."""
         super().__init__(common, **arguments)
         self._settings = settings
+        self._budget = budget
+        self._unsent = 0  # bytes of answers that are held of the budget
+        self._waiting = 0  # bytes that waited when the deadline of the client's reading was set
+        self._read_timer: asyncio.TimerHandle | None = None
         self._error: TidepoolError | None = None  # raised in a callback of the parser
         self._pending_bytes = 0  # received since the parser last completed headers, a piece of a body, or a request
         self._body_bytes = 0  # received since the deadline of the body was set
@@ -65,6 +71,25 @@ class BoundedProtocol(LingeringProtocol):
             self._expect_body()
         elif self._timer is None and self.is_idle and self.timeout_keep_alive_task is None:
             self.set_timer(self._settings.header_timeout_s, self._on_late_headers)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_waiting()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered."""
+        super().pause_writing()
+        size = self.transport.get_write_buffer_size()
+        if self._unsent or self._budget.take(size):
+            self._unsent = self._unsent or size
+            self._expect_reading()
+        else:
+            REFUSED.labels(Overloaded.code).inc()
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        self._end_waiting()
+        super().resume_writing()
 
     # Callbacks of the parser
 
@@ -118,6 +143,23 @@ class BoundedProtocol(LingeringProtocol):
             self.refuse(RequestTimeout(f"the headers of the request did not arrive within {seconds:g} seconds"))
         else:  # browsers open connections in advance
             self.transport.close()
+
+    def _expect_reading(self) -> None:
+        self._waiting = self.transport.get_write_buffer_size()
+        self._read_timer = self.loop.call_later(self._settings.body_timeout_s, self._on_reading_due)
+
+    def _on_reading_due(self) -> None:
+        if self.transport.get_write_buffer_size() + BODY_STEP > self._waiting:
+            REFUSED.labels("answer_not_read").inc()
+            self.transport.abort()
+        else:
+            self._expect_reading()
+
+    def _end_waiting(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+        self._budget.give(self._unsent)
+        self._unsent, self._read_timer = 0, None
 
     def _expect_body(self) -> None:
         self._body_bytes, cast(Flow, self.flow).was_paused = 0, self.flow.read_paused

@@ -32,9 +32,8 @@ class FastPathProtocol(BoundedProtocol):
         **arguments: Any,
     ) -> None:
         """Shortcuts get bodies of at most `max_predict_bytes`, together within `budget`; `arguments` are uvicorn's."""
-        super().__init__(settings, answer_headers.of, **arguments)
+        super().__init__(settings, answer_headers.of, budget, **arguments)
         self._max_body = settings.max_predict_bytes
-        self._budget = budget
         self._shortcuts = shortcuts
         self._answer_headers = answer_headers
 
