@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-LIMITS = GatewaySettings(header_timeout_s=0.5, body_timeout_s=0.5)
+LIMITS = GatewaySettings(header_timeout_s=1, body_timeout_s=1)
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 PREDICT = b"POST /v1/models/pet-cnn/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
 END_S = 20.0
