@@ -1,11 +1,14 @@
 """The memory in which ONNX Runtime computes on the CPU: one arena for all models of a process, with a limit."""
 
 import threading
+import time
 from functools import cache
 
 from onnx import TensorProto, helper
 
 from services.inference.engine.onnx_runtime import ort
+
+SHRINK_EVERY_S = 60.0
 
 _GROW_AS_REQUESTED = 1  # not by powers of two
 _FULL = "available memory of"  # in the error of an arena that has reached its limit
@@ -27,6 +30,7 @@ def share_arena(limit: int | None) -> None:
         limits = {"arena_extend_strategy": _GROW_AS_REQUESTED} | ({} if limit is None else {"max_mem": limit})
         ort.create_and_register_allocator(memory, ort.OrtArenaCfg(limits))
         _small_session()  # now, so that it does not pin a large region of the arena later
+        threading.Thread(target=_shrink_regularly, name="arena", daemon=True).start()
         _shared = True
 
 
@@ -40,6 +44,13 @@ def shrink_arena() -> None:
     options = ort.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     _small_session().run(None, {}, options)
+
+
+def _shrink_regularly() -> None:
+    """Shrink the arena once a minute: regions for batches of many sizes would add up to the limit otherwise."""
+    while True:
+        time.sleep(SHRINK_EVERY_S)
+        shrink_arena()
 
 
 @cache
