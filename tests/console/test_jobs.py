@@ -60,6 +60,15 @@ def test_curves_grow_while_a_person_looks_and_keep_growing_after_a_reload(
     assert str(curve.get_attribute("d")).count("L") == 3
 
 
+def test_a_curve_of_one_value_is_drawn(page: Page, site: Site, training: Claim) -> None:
+    artifact, (step, *_) = site.objects.put(Bucket.JOBS, "checkpoint", b"1"), epochs(4)
+    Leases(site.stores.database).save_checkpoint(training.lease, artifact, step.model_dump() | {"val_accuracy": 0.2})
+
+    page.goto(f"/jobs/{training.job.id}")  # a console error, such as of NaN in an attribute, fails the test
+
+    expect(page.locator("line-chart").last.locator("line.rule")).to_have_count(2)
+
+
 def test_the_page_turns_to_the_result_when_the_training_ends(page: Page, site: Site, training: Claim) -> None:
     page.goto(f"/jobs/{training.job.id}")
     expect(page.locator("body")).to_have_attribute("data-connection", "live")

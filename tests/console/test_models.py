@@ -49,6 +49,21 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(page: Page) -> None:
     assert image.evaluate("image => image.naturalWidth") > 0
 
 
+def test_a_weak_class_opens_its_mistakes(page: Page) -> None:
+    page.goto("/models/clothing/3")
+    page.get_by_role("link", name="Mistakes with").first.click()
+
+    expect(page.get_by_role("heading", name="Mistakes with")).to_be_visible()
+    expect(page.locator("#images img").first).to_be_visible()
+
+
+def test_a_version_that_serves_leads_to_its_traffic(page: Page) -> None:
+    page.goto("/models/clothing/3")
+    page.get_by_role("link", name="Traffic").click()
+
+    expect(page.get_by_role("heading", name="clothing")).to_be_visible()
+
+
 def test_every_number_in_the_matrix_is_a_link_with_a_name(page: Page) -> None:
     page.goto("/models/clothing/3")
     name = page.locator(".matrix td.wrong a").first.get_attribute("aria-label")

@@ -36,7 +36,7 @@ def columns(values: Sequence[float], most: Sequence[float], titles: Sequence[str
             x=round(number * slot + 1, 1),
             width=round(slot - 4, 1),
             height=round(value / top * HEIGHT, 1),
-            back=round((limit or top) / top * HEIGHT, 1),
+            back=round((limit if any(most) else top) / top * HEIGHT, 1),
             title=title,
         )
         for number, (value, limit, title) in enumerate(zip(values, most, titles, strict=True))

@@ -9,6 +9,14 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup, escape
 
 NONE = "–"
+SETTINGS = {
+    "image.mode": "Colour",
+    "image.size": "Size",
+    "image.resize": "Other shapes",
+    "init_from": "Starts from",
+    "serving": "Answers with",
+}
+VALUES = {"RGB": "colour", "L": "grey", "probe": "linear probe", "lite0": "EfficientNet-Lite0"}
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -104,6 +112,18 @@ def tojson_short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def setting(path: str) -> str:
+    """The name of a setting that was decided: `init_from` → `Starts from`."""
+    return SETTINGS.get(path) or path.replace(".", " ").replace("_", " ").capitalize()
+
+
+def setting_value(value: Any) -> str:
+    """A value of a setting for people: [224, 224] → `224 × 224`."""
+    if isinstance(value, list | tuple):
+        return " × ".join(map(str, value))
+    return VALUES.get(value, value) if isinstance(value, str) else tojson_short(value)
+
+
 def _time(value: datetime, text: str, form: str) -> Markup:
     stamp = value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<local-time form="{}"><time datetime="{}">{}</time></local-time>').format(form, stamp, escape(text))
@@ -122,4 +142,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "short_id": short_id,
     "sentence": sentence,
     "tojson_short": tojson_short,
+    "setting": setting,
+    "setting_value": setting_value,
 }

@@ -20,7 +20,8 @@ def judged_images(
 ) -> tuple[tuple[JudgedImage, ...], int] | None:
     """Return at most `limit` images of a cell of the confusion matrix, the most confident first, and their number.
 
-    Without a cell, these are all wrong answers. None if the file is too large to read for a page.
+    Without a cell, these are all wrong answers; with only a label, the wrong ones that have or should have it.
+    None if the file is too large to read for a page.
     """
     if file.size > MOST_BYTES:
         return None
@@ -28,7 +29,11 @@ def judged_images(
     chosen = [
         row
         for row in rows
-        if (row["label"] == label and row["predicted"] == predicted if label else row["label"] != row["predicted"])
+        if (
+            row["label"] == label and row["predicted"] == predicted
+            if predicted
+            else row["label"] != row["predicted"] and (not label or label in (row["label"], row["predicted"]))
+        )
     ]
     chosen.sort(key=lambda row: -row["score"])
     images = (JudgedImage.model_validate({name: row.get(name) for name in _FIELDS}) for row in chosen[:limit])
@@ -40,7 +45,7 @@ def _rows(content: bytes, form: str, label: str, predicted: str) -> Iterator[Map
         table = pq.read_table(io.BytesIO(content), columns=list(_FIELDS))
         yield from (row for row in table.to_pylist() if row["predicted"] is not None)
         return
-    wanted = [_pair("label", label), _pair("predicted", predicted)] if label else []
+    wanted = [_pair("label", label), _pair("predicted", predicted)] if predicted else []
     for line in content.split(b"\n"):
         if line and all(pair in line for pair in wanted):  # most lines are not parsed
             yield json.loads(line)

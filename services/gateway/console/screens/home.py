@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from contract.pools import PoolMode
 from contract.usage import UsageBy, UsageLine
 from services.gateway.console.charts import Spark, columns, steps
 from services.gateway.console.pages import page
@@ -25,12 +26,13 @@ class Saved(NamedTuple):
 
     used_s: float
     at_max_s: float | None
+    follows: bool  # whether a pool follows its load
     days: Spark
 
     @property
     def share(self) -> float | None:
         """The share of the replica-seconds that scaling has saved."""
-        if not self.at_max_s or self.used_s > self.at_max_s:
+        if not self.follows or not self.at_max_s or self.used_s > self.at_max_s:
             return None
         return 1 - self.used_s / self.at_max_s
 
@@ -74,7 +76,8 @@ def _saved(viewer: Viewer) -> Saved:
     days = [lines.get(str(since + timedelta(days=number))) for number in range(DAYS)]
     used, most = [_used(line) for line in days], [_most(line) for line in days]
     at_max = sum(most) if any(most) else None
-    return Saved(sum(used), at_max, columns(used, most, _day_names(since)))
+    follows = any(setting.mode is PoolMode.AUTO for setting in viewer.backends.stores.pools.list())
+    return Saved(sum(used), at_max, follows, columns(used, most, _day_names(since)))
 
 
 def _used(line: UsageLine | None) -> float:

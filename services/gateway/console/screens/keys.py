@@ -75,6 +75,7 @@ def _page(request: Request, viewer: ViewerDep, problem: str = "", new: NewApiKey
         roles=roles,
         lasting=LASTING,
         problem=problem,
+        base=str(request.base_url),
         new=new,
         scopes=tuple(map(str, Scope)),
         pattern=NAME_PATTERN[1:-1].replace("-]", "\\-]"),

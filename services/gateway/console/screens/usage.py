@@ -14,7 +14,7 @@ from services.storage.access.audit import AuditFilter
 
 router = APIRouter(include_in_schema=False)
 
-PERIODS = {7: "7 days", 30: "30 days", 90: "90 days", 365: "a year"}
+PERIODS = {7: "Last 7 days", 30: "Last 30 days", 90: "Last 90 days", 365: "Last year"}
 LINES = 50
 
 

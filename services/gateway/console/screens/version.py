@@ -73,7 +73,7 @@ def show_images(
     label: Annotated[str, Query(max_length=128)] = "",
     predicted: Annotated[str, Query(max_length=128)] = "",
 ) -> Response:
-    """The images of a cell of the confusion matrix, or all that the version gets wrong."""
+    """The images of a cell of the confusion matrix, or all that the version gets wrong, or those of a class."""
     details, evaluations = _details(viewer, name, version), _evaluations(viewer, name, version)
     manifest = details.manifest
     if manifest is None:
@@ -147,14 +147,13 @@ def _images(viewer: Viewer, judged: Evaluation, label: str, predicted: str) -> t
     evaluations = Evaluations(viewer.stores.database, viewer.caller.project)
     file = evaluations.output(judged.id)
     if file is not None:
-        read = judged_images(
-            viewer.backends.stores.objects, file, judged.spec.format, label, predicted or label, MOST_IMAGES
-        )
+        read = judged_images(viewer.backends.stores.objects, file, judged.spec.format, label, predicted, MOST_IMAGES)
         if read is not None:
             return read
     report = evaluations.results([judged.id])[judged.id]
-    if not label:
-        return report.mistakes, len(report.mistakes)
+    if not predicted:
+        mistakes = tuple(one for one in report.mistakes if not label or label in (one.label, one.predicted))
+        return mistakes, len(mistakes)
     cells = (cell for cell in report.confusions if (cell.label, cell.predicted) == (label, predicted))
     return next(((cell.examples, cell.count) for cell in cells), ((), 0))
 

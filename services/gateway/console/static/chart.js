@@ -85,6 +85,7 @@ function nice(low, high, most) {
     ticks.push(tick);
     if (tick >= high - step * 1e-6) break;
   }
+  if (ticks.length < 2) first > 0 ? ticks.unshift(first - step) : ticks.push(first + step); // a range of one value
   return most && ticks.at(-1) > Number(most) ? [...ticks.slice(0, -1), Number(most)] : ticks;
 }
 

@@ -15,7 +15,7 @@ class TryIt extends HTMLElement {
     this.take.addEventListener("click", () => this.snap());
     this.form.addEventListener("htmx:responseError", (event) => this.complain(said(event.detail.xhr)));
     this.form.addEventListener("htmx:sendError", () => this.complain("Tidepool does not answer; try again."));
-    this.form.addEventListener("htmx:beforeRequest", () => document.getElementById("answers").setAttribute("aria-busy", "true"));
+    this.form.addEventListener("htmx:beforeRequest", () => this.wait());
     this.form.addEventListener("htmx:afterRequest", () => document.getElementById("answers").removeAttribute("aria-busy"));
     this.listeners = { paste: (event) => this.offer(event, event.clipboardData), drop: (event) => this.offer(event, event.dataTransfer), dragover: (event) => this.hover(event, true), dragleave: (event) => this.hover(event, false) };
     for (const [name, listener] of Object.entries(this.listeners)) document.addEventListener(name, listener);
@@ -90,6 +90,15 @@ class TryIt extends HTMLElement {
     canvas.height = this.video.videoHeight;
     canvas.getContext("2d").drawImage(this.video, 0, 0);
     canvas.toBlob((blob) => blob && this.send(new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.92);
+  }
+
+  // The first answer after a quiet time takes seconds: a replica or the model has to start.
+  wait() {
+    const answers = document.getElementById("answers"), empty = answers.querySelector(".empty");
+    answers.setAttribute("aria-busy", "true");
+    if (!empty) return;
+    empty.querySelector("h2").textContent = "The model looks at it …";
+    empty.querySelector("p").textContent = "The first answer can take some seconds.";
   }
 
   complain(text) {

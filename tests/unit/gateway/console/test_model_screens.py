@@ -143,3 +143,5 @@ def test_a_cell_has_its_images_the_most_confident_first(form: str) -> None:
     assert numbers("cat", "dog", 1) == ([1], 2)
     assert numbers("dog\u2028", "cat") == ([3], 1)
     assert numbers("", "") == ([1, 3, 0], 3)
+    assert numbers("dog", "") == ([1, 0], 2)  # what was taken for a dog, too
+    assert numbers("dog\u2028", "") == ([3], 1)
