@@ -1,8 +1,11 @@
-"""The whole road on a real stack: from the link of `tidepool up` over an upload to a trained model."""
+"""The whole road on a real stack: from the link of `tidepool up` over an upload to a promoted model and a
+prediction.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.console.conftest import Complaints
 from tests.e2e.running import Running, started
 from tests.support.images import encoded, zipped
-from tidepool.cli.console_link import sign_in_link
 
 COLOURS = {"ruby": (200, 30, 40), "emerald": (20, 170, 80), "sapphire": (30, 60, 190)}
 EACH = 30
@@ -36,6 +38,14 @@ def gems(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def new_gem(tmp_path: Path) -> Path:
+    """A photo that the model has not seen."""
+    photo = tmp_path / "new.png"
+    photo.write_bytes(encoded(np.full((40, 40, 3), COLOURS["emerald"], np.uint8)))
+    return photo
+
+
+@pytest.fixture
 def page(chromium: Browser, stack: Running, complaints: Complaints) -> Iterator[Page]:
     context = chromium.new_context(base_url=stack.url, reduced_motion="reduce")
     page = context.new_page()
@@ -44,9 +54,10 @@ def page(chromium: Browser, stack: Running, complaints: Complaints) -> Iterator[
     context.close()
 
 
-def test_from_an_empty_instance_to_a_model(page: Page, stack: Running, gems: Path) -> None:
+def test_from_an_empty_instance_to_a_prediction(page: Page, stack: Running, gems: Path, new_gem: Path) -> None:
     # given an empty instance, whose link signs in
-    page.goto(sign_in_link(stack.url, stack.key))
+    bearer = {"Authorization": f"Bearer {stack.key}"}
+    page.goto(httpx.post(f"{stack.url}/console/links", headers=bearer).json()["path"])
     expect(page.get_by_role("heading", name="Welcome to Tidepool")).to_be_visible()
 
     # when a person uploads images
@@ -79,3 +90,13 @@ def test_from_an_empty_instance_to_a_model(page: Page, stack: Running, gems: Pat
     expect(page.get_by_role("heading", name="Decided for you")).to_be_visible()
     page.get_by_role("link", name="Home", exact=True).click()
     expect(page.get_by_role("cell", name="gems", exact=True)).to_be_visible()
+
+    # when they promote it
+    page.get_by_role("cell", name="gems", exact=True).get_by_role("link").click()
+    page.get_by_role("button", name="Promote").click()
+    expect(page.get_by_text("gems@production is version 1 now.")).to_be_visible()
+
+    # then it names a new photo
+    page.get_by_role("link", name="Try", exact=True).first.click()
+    page.locator("#image").set_input_files(new_gem)
+    expect(page.locator("#answers .figure")).to_contain_text("emerald", timeout=WAIT_MS)

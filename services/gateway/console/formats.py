@@ -30,6 +30,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None else f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def interval(bounds: tuple[float, float]) -> str:
+    """(0.764, 0.991) → `76–99 %`; an interval near 0 or 1 is not symmetric, so it has no ±."""
+    return f"{bounds[0] * 100:.0f}–{percent(bounds[1], 0)}"
+
+
 def size(count: float | None) -> str:
     """Bytes in powers of 1000, as file managers show them: 12_400_000 → `12.4 MB`."""
     if count is None:
@@ -132,6 +137,7 @@ def _time(value: datetime, text: str, form: str) -> Markup:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
+    "range": interval,
     "bytes": size,
     "duration": duration,
     "ago": ago,

@@ -36,9 +36,9 @@ class VersionLine(Frozen):
     versions: int = 1
 
     @property
-    def margin(self) -> float | None:
-        """Half of the interval of 95 % confidence, None if it is not known."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+    def interval(self) -> tuple[float, float] | None:
+        """The accuracy with 95 % confidence, None if it is not known."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 class Served(Frozen):
