@@ -18,8 +18,8 @@ from services.storage.stores import ProjectStores
 class SignedOut(Unauthenticated):
     """The browser has no session; it is sent to the sign-in page, and back to `path` from there."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("sign in")
+    def __init__(self, message: str, path: str = "/") -> None:
+        super().__init__(message)
         self.path = path
 
 
@@ -59,11 +59,11 @@ async def get_viewer(request: Request, backends: BackendsDep) -> Viewer:
     """Return the viewer; raises SignedOut without a session, and Forbidden if another site's page sent the request."""
     token = session_of(request.headers, request.method)
     if not token:
-        raise SignedOut(own_address(request))
+        raise SignedOut("sign in", own_address(request))
     try:
         caller = await backends.access.authenticate(None, address=address_of(request.scope), session=token)
     except Unauthenticated as error:
-        raise SignedOut(own_address(request)) from error
+        raise SignedOut("sign in", own_address(request)) from error
     return Viewer(caller, token, backends, backends.stores_of(caller))
 
 

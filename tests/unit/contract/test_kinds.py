@@ -51,6 +51,6 @@ def test_each_kind_has_one_handler_in_the_service_of_its_pool() -> None:
 
 
 def test_clients_cannot_submit_what_the_storage_process_runs() -> None:
-    with pytest.raises(ValidationError, match=r"kind must be one of index, .*, vet \["):
+    with pytest.raises(ValidationError, match=r"kind must be one of erase, .*, vet \["):
         TypeAdapter(JobRequest).validate_python({"kind": "purge", "spec": {"project": "lab"}})
     assert "PurgeRequest" not in str(TypeAdapter(JobRequest).json_schema())
