@@ -11,6 +11,7 @@ class TryIt extends HTMLElement {
     for (const node of this.querySelectorAll(".scripted")) node.hidden = node === this.camera && !navigator.mediaDevices?.getUserMedia;
     this.querySelector(".unscripted").hidden = true;
     this.input.addEventListener("change", () => this.send(this.input.files[0]));
+    if (this.input.files.length) this.send(this.input.files[0]); // chosen before this script was here
     this.camera.addEventListener("click", () => (this.stream ? this.stop() : this.start()));
     this.take.addEventListener("click", () => this.snap());
     this.form.addEventListener("htmx:responseError", (event) => this.complain(said(event.detail.xhr)));

@@ -15,7 +15,9 @@ class UploadForm extends HTMLElement {
     for (const kind of ["file", "folder"]) {
       const input = this.querySelector(`[data-input=${kind}]`);
       this.querySelector(`[data-pick=${kind}]`).addEventListener("click", () => input.click());
-      input.addEventListener("change", () => this.choose([...input.files].map((file) => [file.webkitRelativePath || file.name, file])));
+      const chosen = () => this.choose([...input.files].map((file) => [file.webkitRelativePath || file.name, file]));
+      input.addEventListener("change", chosen);
+      if (input.files.length) chosen(); // before this script was here
     }
     this.find("clear").addEventListener("click", () => this.choose([]));
     this.find("stop").addEventListener("click", () => this.stop());
