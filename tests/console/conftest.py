@@ -19,7 +19,8 @@ NewPage = Callable[..., Page]
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 
-@pytest.fixture(scope="session")
+# While Playwright runs, its event loop is that of the thread, and asyncio tests of other files could not run.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     binary = shutil.which("chromium")
     assert binary is not None, "Chromium is not installed; apt-get install chromium"
