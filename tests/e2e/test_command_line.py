@@ -167,8 +167,14 @@ def test_wrong_usage_has_an_exit_code_of_its_own(running: Running, words: list[s
 def test_ctrl_c_leaves_the_job_running(running: Running, trained: object) -> None:
     # given a training that is followed
     command = [TIDEPOOL, "train", "my-pets", "--follow", "--spec", LONG]
+    # A shell ignores SIGINT in what it starts in the background, and so would the command.
     following = subprocess.Popen(
-        command, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=running.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     job = wait_for_a_running_training(running)
 
