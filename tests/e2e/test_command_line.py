@@ -174,7 +174,7 @@ def test_ctrl_c_leaves_the_job_running(running: Running, trained: object) -> Non
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     job = wait_for_a_running_training(running)
 
