@@ -20,6 +20,7 @@ from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.edge import guesses
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
@@ -83,7 +84,7 @@ def known(stores: Stores) -> dict[str, str | int]:
 
 @pytest.fixture(scope="module")
 def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
-    """The URL of a gateway over real servers."""
+    """The URL of a gateway over real servers, which does not limit how many unknown keys an address tries."""
     broker = BrokerSettings.model_validate({"url": redis.url})
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), Bounds())
     demand = Demand(stores.pools, RedisReports(broker))
@@ -95,7 +96,9 @@ def address(stores: Stores, redis: Server, replica: None) -> Iterator[str]:
         )
     )
     thread = threading.Thread(target=server.run)
-    with capture_logs():  # rendering the many log lines is slow
+    # rendering the many log lines is slow
+    with capture_logs(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guesses, "BURST", 1_000_000)
         thread.start()
         while not server.started:
             time.sleep(0.01)
