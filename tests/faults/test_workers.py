@@ -113,5 +113,5 @@ def test_sigterm_of_the_gateway_loses_no_accepted_job(driver: Driver) -> None:
         client.join()
 
     # then every accepted job exists
-    for job in accepted:
-        driver.cluster.stores.of(DEFAULT_PROJECT).jobs.get(job.id)
+    jobs = driver.cluster.stores.of(DEFAULT_PROJECT).jobs
+    assert [jobs.get(job.id).id for job in accepted] == [job.id for job in accepted]

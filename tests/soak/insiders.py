@@ -75,7 +75,7 @@ class Insiders:
                     self._tally.problem("deep JSON", f"{path}: {response.status_code}")
 
     def endless_model(self) -> None:
-        """Publish a model that can run for ever, run it until it is quarantined, and delete it."""
+        """Publish a model whose loop does not end, run it until it is quarantined, and delete it."""
         name = "endless"
         try:
             version = publish(self._http, name, loop())["result"]["model"].rpartition("@")[2]

@@ -137,7 +137,7 @@ class Strangers:
                 line.recv(4096)
 
     def odd_requests(self) -> None:
-        """Send requests that HTTP permits, or nearly, and that nobody sends."""
+        """Send unusual and slightly malformed HTTP requests."""
         for head in (
             b"GET /v1/jobs/%00 HTTP/1.1\r\nHost: x\r\n\r\n",
             b"GET /v1/jobs/" + b"a" * 8000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
