@@ -2,100 +2,26 @@
 
 import asyncio
 import resource
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from contract.access import DEFAULT_PROJECT
 from contract.access import Scope as KeyScope
-from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge import connection, lingering, ttl_cache
-from services.gateway.edge.problems import Problem
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.settings import GatewaySettings
 from services.storage.stores import Stores
 from tests.unit.gateway.backends import make_backends
+from tests.unit.gateway.edge.connections import END_S, GET, LIMITS, Gateway, ended, reply_of, serving
 from tests.unit.gateway.fast_path.serving import warm
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model")]
 
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-LIMITS = GatewaySettings(header_timeout_s=1, body_timeout_s=1)
-GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 PREDICT = b"POST /v1/models/pet-cnn/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-END_S = 20.0
-
-
-@dataclass
-class Gateway:
-    """A gateway on a socket."""
-
-    address: tuple[str, int]
-    state: ServerState
-    lines: AsyncExitStack
-
-    async def connect(self) -> Line:
-        reader, writer = await asyncio.open_connection(*self.address)
-        self.lines.callback(writer.close)
-        return reader, writer
-
-    async def exchange(self, request: bytes) -> "Reply":
-        """Send bytes on a new connection and read its answer."""
-        line = await self.connect()
-        line[1].write(request)
-        return await reply_of(line[0])
-
-
-@dataclass
-class Reply:
-    """An answer, and whether the connection ended after it."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def code(self) -> str:
-        assert self.headers["content-type"] == "application/problem+json"
-        problem = Problem.model_validate_json(self.body)
-        assert (problem.status, problem.request_id) == (self.status, self.headers["x-request-id"])
-        return problem.code
-
-
-async def reply_of(reader: asyncio.StreamReader) -> Reply:
-    head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[:-2]
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Reply(int(head.split()[1]), headers, body)
-
-
-async def ended(reader: asyncio.StreamReader) -> None:
-    """Wait for the end of a connection, without a further byte."""
-    async with asyncio.timeout(END_S):
-        assert await reader.read() == b""
-
-
-@asynccontextmanager
-async def serving(backends: Backends, app: App | None = None) -> AsyncIterator[Gateway]:
-    config = uvicorn.Config(app or create_app(backends), lifespan="off", log_config=None)
-    make, state = create_protocol(backends), ServerState()
-
-    def connect() -> asyncio.Protocol:
-        return make(config=config, server_state=state, app_state={})
-
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=1024)
-    async with server, AsyncExitStack() as lines:
-        yield Gateway(server.sockets[0].getsockname(), state, lines)
 
 
 @pytest.fixture
@@ -376,66 +302,3 @@ def test_the_limit_on_open_files_is_raised_for_the_connections(
     assert connection.within_file_limit(2_048) == connections
 
     assert changes == ([] if raised is None else [raised])
-
-
-LARGE = 8 << 20  # bytes of an answer, more than the buffers of sockets take
-
-
-async def large(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that answers with much."""
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % LARGE)]})
-    await send({"type": "http.response.body", "body": bytes(LARGE)})
-
-
-@asynccontextmanager
-async def not_reading(address: tuple[str, int], buffer: int = 4096) -> AsyncIterator[socket.socket]:
-    """A connection that asks and does not read."""
-    with socket.socket() as line:
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        line.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(line, address)
-        await loop.sock_sendall(line, GET + b"\r\n")
-        yield line
-
-
-def with_budget(backends: Backends, size: int) -> Backends:
-    """The backends of a gateway that holds so many bytes of bodies and answers."""
-    settings = LIMITS.model_copy(update={"body_bytes_in_flight": size})
-    return make_backends(backends.stores, backends.predictor.inference, settings)
-
-
-async def test_a_client_that_does_not_read_its_answer_is_disconnected(backends: Backends) -> None:
-    backends = with_budget(backends, 12 << 20)
-    async with serving(backends, large) as gateway, not_reading(gateway.address), asyncio.timeout(END_S):
-        while not gateway.state.connections:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        while gateway.state.connections:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-
-    budget = backends.bodies.predictions
-    assert budget.take(budget.largest)  # nothing is held any more
-
-
-async def test_a_client_that_reads_slowly_gets_its_whole_answer(backends: Backends) -> None:
-    async with serving(backends, large) as gateway, not_reading(gateway.address, 1 << 18) as line:
-        received, loop = 0, asyncio.get_running_loop()
-        async with asyncio.timeout(END_S):
-            while received < LARGE:
-                piece = await loop.sock_recv(line, 1 << 18)
-                assert piece
-                received += len(piece)
-                await asyncio.sleep(0.03)
-
-
-async def test_an_answer_without_room_beside_others_ends_its_connection(backends: Backends) -> None:
-    backends = with_budget(backends, 1 << 20)
-    received = 0
-    async with serving(backends, large) as gateway, not_reading(gateway.address) as line, asyncio.timeout(END_S):
-        while gateway.state.connections or not received:
-            try:
-                received += len(await asyncio.get_running_loop().sock_recv(line, 1 << 12))
-            except ConnectionResetError:
-                break
-
-    assert received < LARGE
