@@ -7,7 +7,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 FAULTS = "tests/faults/"
-SLOWEST = (FAULTS, "tests/e2e/", "tests/unit/trainer/", "tests/integration/", "tests/unit/storage/")
+SLOWEST = (FAULTS, "tests/e2e/", "tests/console/", "tests/unit/trainer/", "tests/integration/", "tests/unit/storage/")
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("tests", deadline=None)

@@ -19,6 +19,12 @@ EACH = 30
 WAIT_MS = 180_000  # for a job, on a machine that runs other tests meanwhile
 
 
+def gem(label: str, chance: np.random.Generator) -> bytes:
+    """A photo of a gem: its colour with noise, as a camera adds it."""
+    pixels = np.array(COLOURS[label]) + chance.normal(0, 25, (40, 40, 3))
+    return encoded(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with started(tmp_path_factory.mktemp("home"), "preprocess=1", "trainer=1", "inference=1") as stack:
@@ -27,13 +33,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def gems(tmp_path: Path) -> Path:
-    """Photos of gems, as far as a network can tell, and a file that is none."""
+    """Photos of gems, as far as a network can tell, and two files that are none."""
     chance = np.random.default_rng(1)
     files = {"notes.png": b"not an image"}
-    for label, colour in COLOURS.items():
+    for label in COLOURS:
         for number in range(EACH):
-            pixels = np.clip(np.array(colour) + chance.normal(0, 25, (40, 40, 3)), 0, 255).astype(np.uint8)
-            files[f"{label}/{number}.png"] = encoded(pixels)
+            files[f"{label}/{number}.png"] = gem(label, chance)
     return zipped(tmp_path / "gems.zip", files | {"ruby/broken.png": files["ruby/0.png"][:200]})
 
 
@@ -41,7 +46,7 @@ def gems(tmp_path: Path) -> Path:
 def new_gem(tmp_path: Path) -> Path:
     """A photo that the model has not seen."""
     photo = tmp_path / "new.png"
-    photo.write_bytes(encoded(np.full((40, 40, 3), COLOURS["emerald"], np.uint8)))
+    photo.write_bytes(gem("emerald", np.random.default_rng(2)))
     return photo
 
 

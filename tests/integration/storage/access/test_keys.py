@@ -9,7 +9,9 @@ from sqlalchemy import select, update
 
 from contract.access import DEFAULT_PROJECT, SCOPES_OF, ApiKey, Caller, Role, Scope
 from contract.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from contract.projects import NewProjectRequest
 from services.storage.access.keys import Keys, new_token
+from services.storage.access.projects import Projects
 from services.storage.database import Database
 from services.storage.tables import api_keys
 from tests.examples import WHEN
@@ -201,6 +203,7 @@ def test_the_origins_of_keys_are_those_of_all_projects_without_expired_keys(data
     keys.create("page", READ, origins=("https://a.example", "https://b.example"))
     keys.create("program", READ)
     keys.create("short", READ, origins=("https://c.example",), expires_at=database.now() + timedelta(seconds=5))
+    Projects(database).create(NewProjectRequest(name="lab"))
     other = Keys(database, "lab").create("page", READ, origins=("https://b.example", "https://d.example"))
     assert keys.origins() == {f"https://{name}.example" for name in "abcd"}
 
