@@ -49,6 +49,11 @@ if redis.call('LLEN', KEYS[5]) < redis.call('LLEN', KEYS[4]) then redis.call('LP
 """
 
 
+def is_wrong_type(error: Exception) -> bool:
+    """Return whether Redis refused a command because a key has another type."""
+    return str(error).startswith("WRONGTYPE")
+
+
 def batches(pool: str) -> str:
     """The list of batches waiting for a replica."""
     return f"tidepool:{pool}:batches"

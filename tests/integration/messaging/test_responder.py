@@ -187,17 +187,6 @@ def test_a_broken_connection_loses_one_batch_and_mixes_up_no_replies(replica: Re
     assert replica.client.exists(lost) == 0
 
 
-def test_an_invalid_batch_does_not_block_the_next_one(replica: Replica) -> None:
-    replica.client.rpush(redis_keys.batches(replica.pool), b"garbage")
-    address = replica.push("a")
-
-    with pytest.raises(msgspec.DecodeError):
-        replica.responder.run()
-    replica.responder.run()
-
-    assert replica.reply(address).answers == named("a")
-
-
 def test_questions_are_counted(replica: Replica) -> None:
     replica.push("a", "late", "b")
 
