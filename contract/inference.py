@@ -11,6 +11,7 @@ from contract.base import NAME_PATTERN
 
 ModelName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Id = Annotated[str, Meta(max_length=256)]
+LARGEST_ANSWER = 64 << 20  # bytes of the outputs in a reply: Redis holds them until the gateway takes them
 MOST_QUESTIONS = 1 << 16  # of a batch; gateways send far fewer
 
 

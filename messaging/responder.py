@@ -10,8 +10,8 @@ import redis
 import structlog
 from prometheus_client import Counter
 
-from contract.errors import DeadlineExceeded, TidepoolError
-from contract.inference import Answer, Batch, Failure, Question, Reply, Target
+from contract.errors import DeadlineExceeded, Overloaded, TidepoolError
+from contract.inference import LARGEST_ANSWER, Answer, Batch, Failure, Outputs, Question, Reply, Target
 from contract.usage import Purpose, Use
 from messaging import redis_keys
 from messaging.busy import Busy
@@ -111,10 +111,10 @@ class Responder:
         until = time.monotonic() + FULL_S
         while isinstance(refusals[0], redis.exceptions.OutOfMemoryError):
             if time.monotonic() > until:
-                raise refusals[0]
+                break
             time.sleep(FULL_S / 50)
             refusals = [self._refused(command) for command in commands]
-        if refusals[0] is not None:  # not the address of a gateway: the connection and the next batch are kept
+        if refusals[0] is not None:  # no memory for too long, or no gateway's address: the next batch is kept
             drop("batch", len(commands[0][-1]), refusals[0])
 
     def _refused(self, command: Command) -> redis.ResponseError | None:
@@ -133,7 +133,7 @@ class Responder:
         now = time.time()
         live = tuple(question for question in batch.questions if question.deadline > now)
         result = self._result(batch.target, live) if live else _without_model([])
-        answers = result.answers
+        answers = _bounded(result.answers)
         if len(live) < len(batch.questions):
             late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
             computed = iter(answers)
@@ -158,6 +158,20 @@ class Responder:
         finally:
             self._busy.end(use)
         return _without_model([failure] * len(questions))
+
+
+def _bounded(answers: list[Answer]) -> list[Answer]:
+    """Replace answers by failures from where their outputs would have more than LARGEST_ANSWER bytes together."""
+    total, bounded = 0, list[Answer]()
+    for answer in answers:
+        size = sum(len(tensor.data) for tensor in answer.tensors) if isinstance(answer, Outputs) else 0
+        if total + size > LARGEST_ANSWER:
+            message = "the outputs of the requests that shared a batch are too large together; try again"
+            bounded.append(Failure(Overloaded.code, message))
+        else:
+            total += size
+            bounded.append(answer)
+    return bounded
 
 
 def _refusal(connection: Any) -> redis.ResponseError | None:
