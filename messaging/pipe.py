@@ -63,7 +63,7 @@ class Pipe(asyncio.Protocol):
         self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub says tuple[X]
 
     async def execute(self, *command: str | bytes | int | float) -> Any:
-        """Send a command and return its reply; raises BrokerUnavailable, CommandRefused if Redis rejects the command."""
+        """Send a command and return its reply; raises BrokerUnavailable, CommandRefused if Redis rejects it."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.send(*command, callback=lambda value: None if reply.done() else reply.set_result(value))
         await asyncio.wait({reply, self.broken}, return_when=asyncio.FIRST_COMPLETED)

@@ -49,5 +49,7 @@ class RedisReports:
 def _decoded(pairs: list[bytes], kind: type[Report]) -> dict[str, Report]:
     """Decode the names and reports, which HGETALL returns as one flat list; damaged reports are left out."""
     decode = msgspec.json.Decoder(kind).decode
-    reports = ((text(name), decoded("report", decode, encoded)) for name, encoded in zip(*[iter(pairs)] * 2, strict=True))
+    reports = (
+        (text(name), decoded("report", decode, encoded)) for name, encoded in zip(*[iter(pairs)] * 2, strict=True)
+    )
     return {name: report for name, report in reports if report is not None}

@@ -28,7 +28,11 @@ def _known_encoding(name: str) -> str:
     """Check that Python knows the encoding, and that it is a superset of ASCII, as those of file names are."""
     plain, escapes = "az09/._", b"+AEE-\\u0041"
     try:
-        if normalize_encoding(name.lower()) in _ENCODINGS and plain.encode(name) == plain.encode() and len(escapes.decode(name)) == len(escapes):
+        if (
+            normalize_encoding(name.lower()) in _ENCODINGS
+            and plain.encode(name) == plain.encode()
+            and len(escapes.decode(name)) == len(escapes)
+        ):
             return name
     except (LookupError, ValueError):
         pass

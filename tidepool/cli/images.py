@@ -115,7 +115,11 @@ def _changes(result: EraseResult) -> Iterator[str]:
     """Yield what an erasure has changed, and what it could not."""
     for version in result.versions:
         yield f"  {version.dataset}: {version.images} removed"
-    for title, count in (("archives", result.archives), ("outputs", len(result.outputs)), ("features", result.features)):
+    for title, count in (
+        ("archives", result.archives),
+        ("outputs", len(result.outputs)),
+        ("features", result.features),
+    ):
         if count:
             yield f"  {title} made anew: {count}"
     yield f"  {file_size(result.rewritten_bytes)} rewritten"

@@ -25,7 +25,9 @@ def usage(
     by: Annotated[UsageBy, typer.Option(help="What a line stands for.")] = UsageBy.DAY,
     since: Day = None,
     until: Day = None,
-    storage: Annotated[bool, typer.Option("--storage", help="Show only the stored bytes, by what they are for.")] = False,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Show only the stored bytes, by what they are for.")
+    ] = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
@@ -47,7 +49,10 @@ def usage(
     rows = ([line.key, *(_span(getattr(line, field)) for field in COLUMNS.values())] for line in used.items)
     print_table((used.by, *COLUMNS), rows, numbers=COLUMNS)
     counted = moment(stored.measured_at, "never")
-    say(f"Stored: {file_size(stored.bytes)} in {stored.objects:,} objects, as counted {counted}; --storage says for what.")
+    say(
+        f"Stored: {file_size(stored.bytes)} in {stored.objects:,} objects, as counted {counted}; "
+        "--storage says for what."
+    )
 
 
 def _print_storage(stored: StorageUsage, *, as_json: bool) -> None:

@@ -32,8 +32,8 @@ def media_type(content_type: str) -> str:
 async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
     """Parse a request's body into parts; its files stay on disk until the block ends.
 
-    Raises UnsupportedMedia for another media type or charset, TooLarge for more than `max_files` files, and the framework's
-    HTTPException for a body that it cannot parse.
+    Raises UnsupportedMedia for another media type or charset, TooLarge for more than `max_files` files, and the
+    framework's HTTPException for a body that it cannot parse.
     """
     if media_type(request.headers.get("content-type", "")) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
@@ -55,7 +55,7 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
 def _require_charset(content_type: str) -> None:
     """Raise UnsupportedMedia for a `charset` that the framework would decode texts with, except for usual ones.
 
-    Python has codecs that take minutes for a megabyte, such as punycode, and remembers every name that it does not know.
+    Python has codecs that take minutes for a megabyte, such as punycode, and remembers each name that it does not know.
     """
     _, parameters = parse_options_header(content_type)
     charset = parameters.get(b"charset", b"utf-8").decode("latin-1").lower()

@@ -145,8 +145,8 @@ class TensorRunner:
         if size > LARGEST_ANSWER:
             return Failure(
                 TooLarge.code,
-                f"the outputs have {size} bytes, and an answer at most {LARGEST_ANSWER}; request fewer outputs, or send "
-                "smaller inputs",
+                f"the outputs have {size} bytes, and an answer at most {LARGEST_ANSWER}; request fewer outputs, or "
+                "send smaller inputs",
             )
         return Outputs(tuple(tensor_of(name, self._outputs[name], arrays[name]) for name in names))
 

@@ -17,7 +17,11 @@ def require_needed(connection: Connection, project: str, spec: JobSpec) -> None:
 
     Until the commit, none of it can be deleted. An erasure may have taken the last image of a split.
     """
-    datasets, models, backbones = dict[str, DatasetManifest](), dict[str, ModelManifest](), dict[str, BackboneManifest]()
+    datasets, models, backbones = (
+        dict[str, DatasetManifest](),
+        dict[str, ModelManifest](),
+        dict[str, BackboneManifest](),
+    )
     missing: list[str] = []
     # versions before uploads, as where a version is deleted: two transactions never wait for each other
     for noun, text in sorted(references_in(spec), key=lambda reference: reference[0] == "upload"):

@@ -24,7 +24,6 @@ from services.storage.tables import (
     models,
 )
 
-
 Lock = Literal["own", "shared"]
 """A lock of a version's row: `own` to delete it, `shared` to let nobody delete it."""
 

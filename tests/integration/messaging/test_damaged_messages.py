@@ -222,7 +222,7 @@ async def test_a_reply_with_too_many_answers_fails_its_requests_at_once(redis: S
     async with batcher(pool, redis.url) as gateway:
         waiting = asyncio.create_task(ask(gateway, "hello"))
         async with asyncio.timeout(TIMEOUT_S):
-            while not (batch := client.lpop(redis_keys.batches(pool))):
+            while not (batch := client.lpop(redis_keys.batches(pool))):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         batch_id = msgspec.msgpack.decode(batch, type=Batch).id
 

@@ -26,7 +26,8 @@ CONSUMER = f"""
 from messaging.broker import HEAR_BEAT, RUN_JOB, celery_app, consume
 from messaging.settings import BrokerSettings
 
-consume(celery_app(BrokerSettings()), {QUEUES!r}, {{RUN_JOB: lambda job: print("received", job), HEAR_BEAT: lambda: None}})
+tasks = {{RUN_JOB: lambda job: print("received", job), HEAR_BEAT: lambda: None}}
+consume(celery_app(BrokerSettings()), {QUEUES!r}, tasks)
 """
 
 

@@ -151,7 +151,7 @@ def test_a_job_whose_references_exist_is_retried(stores: ProjectStores, name: st
     assert stores.jobs.retry(job.id).spec == job.spec
 
 
-@pytest.mark.parametrize(("name", "noun", "text"), CASES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "noun", "text"), CASES, ids=str)
 def test_a_retry_names_what_was_deleted(stores: ProjectStores, name: str, noun: Noun, text: str) -> None:
     job = cancelled(stores.jobs, REQUESTS[name])
     delete(stores, noun, text)

@@ -204,7 +204,9 @@ async def test_an_error_of_the_pool_is_passed_on(
 FIELD = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n%s\r\n--b--\r\n'
 
 
-@pytest.mark.parametrize("charset", ["punycode", "idna", "undefined", "utf-7", "zlib", "none-such", '"punycode"', "x" * 99])
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "undefined", "utf-7", "zlib", "none-such", '"punycode"', "x" * 99]
+)
 async def test_texts_in_an_unusual_charset_are_not_decoded(client: httpx.AsyncClient, charset: str) -> None:
     """punycode would take minutes, undefined and idna raise errors that the framework does not expect."""
     headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}

@@ -12,6 +12,7 @@ from tests.unit.clients.test_client import job
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
 
 LAB = example(Project)
+VERSIONS = LAB["retention"]["versions"]
 USED_JOBS = ((JobState.QUEUED, 2), (JobState.RUNNING, 1))
 
 
@@ -127,13 +128,15 @@ def test_live_jobs_are_counted_up_to_a_bound(lab: Deployment, monkeypatch: pytes
     ("words", "body"),
     [
         (["--stored-bytes", "10GiB", "--live-jobs", "20"], {"quotas": {"stored_bytes": 10 << 30, "live_jobs": 20}}),
-        (["--stored-bytes", "1.5 GB", "--upload-bytes", "300k"], {"quotas": {"stored_bytes": 1_500_000_000, "upload_bytes": 307_200}}),
+        (["--stored-bytes", "1.5 GB"], {"quotas": {"stored_bytes": 1_500_000_000}}),
+        (["--upload-bytes", "300k"], {"quotas": {"upload_bytes": 307_200}}),
         (["--live-jobs", "none", "--upload-bytes", "none"], {"quotas": {"live_jobs": None, "upload_bytes": None}}),
-        (["--requests-per-minute", "600", "--requests-at-once", "8"], {"quotas": {"requests_per_minute": 600, "requests_at_once": 8}}),
+        (["--requests-per-minute", "600"], {"quotas": {"requests_per_minute": 600}}),
+        (["--requests-at-once", "8"], {"quotas": {"requests_at_once": 8}}),
         (["--replica-seconds-per-month", "360000"], {"quotas": {"replica_seconds_per_month": 360_000}}),
         (["--weight", "3", "--description", ""], {"weight": 3, "description": ""}),
     ],
-)  # fmt: skip
+)
 def test_set_changes_what_is_named(lab: Deployment, words: list[str], body: dict[str, Any]) -> None:
     result = run("projects", "set", "lab", *words)
 
@@ -148,10 +151,10 @@ def test_set_changes_what_is_named(lab: Deployment, words: list[str], body: dict
         (["--jobs-days", "90"], {"jobs_days": 90}),
         (["--uploads-days", "none"], {"uploads_days": None}),
         (["--versions-days", "none"], {"versions": None}),
-        (["--versions-days", "7"], {"versions": LAB["retention"]["versions"] | {"days": 7}}),
-        (["--keep-last", "9", "--trained-on"], {"versions": LAB["retention"]["versions"] | {"keep_last": 9, "trained_on": True}}),
+        (["--versions-days", "7"], {"versions": VERSIONS | {"days": 7}}),
+        (["--keep-last", "9", "--trained-on"], {"versions": VERSIONS | {"keep_last": 9, "trained_on": True}}),
     ],
-)  # fmt: skip
+)
 def test_set_keeps_the_rest_of_the_retention(lab: Deployment, words: list[str], changes: dict[str, Any]) -> None:
     assert run("projects", "set", "lab", *words, "--json").json == LAB
 
