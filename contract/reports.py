@@ -18,7 +18,7 @@ class ReplicaReport(msgspec.Struct, frozen=True):
 class GatewayReport(msgspec.Struct, frozen=True):
     """Unanswered requests, and the recent rate of answered ones."""
 
-    waiting: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+    waiting: Annotated[int, msgspec.Meta(ge=0, le=10**7)]
     per_minute: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
