@@ -290,6 +290,15 @@ def test_damaged_reports_are_left_out(
     assert Demand(pools, reports_of_pools).measure()["inference"].ready == 0
 
 
+async def test_a_very_large_presence_set_is_read_in_part(client: Any, pool: str, gateway: Batcher) -> None:
+    names = {f"junk-{number}": time.time() + 60 for number in range(20_000)}
+    client.zadd(redis_keys.replicas(pool), names)
+    await asyncio.sleep(1.5)
+
+    assert len(gateway._channel.replicas) == redis_keys.MOST_MEMBERS
+    assert await ask(gateway, "hello") == "olleh"
+
+
 def test_reports_in_a_key_of_another_type_are_unknown(redis: Server, client: Any, pool: str) -> None:
     client.set(redis_keys.reports(redis_keys.replicas(pool)), "text")
 
