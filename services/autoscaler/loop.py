@@ -57,6 +57,8 @@ class Autoscaler:
                     pause = WAKE_S
             except TidepoolError as error:
                 log.warning("pools not scaled", code=error.code)
+            except Exception:  # the next step may succeed, and without it no pool would be scaled
+                log.exception("pools not scaled")
 
     def step(self) -> bool:
         """Scale every pool once; return whether an auto pool is at zero. Raises DatabaseUnavailable."""

@@ -54,6 +54,9 @@ def sweep(stop: threading.Event) -> None:
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)
+        except Exception:  # the next pass may succeed, and without it no job would be repaired
+            log.exception("sweep delayed")
+            stop.wait(1.0)
 
 
 def collect(stop: threading.Event) -> None:
@@ -84,6 +87,8 @@ def purge(stop: threading.Event) -> None:
             purger.work()
         except TidepoolError as error:
             log.warning("purge delayed", code=error.code)
+        except Exception:
+            log.exception("purge delayed")
 
 
 def _attempt(done: str, action: Callable[[], int]) -> int:
@@ -92,6 +97,9 @@ def _attempt(done: str, action: Callable[[], int]) -> int:
         count = action()
     except TidepoolError as error:
         log.warning("collection delayed", part=done, code=error.code)
+        return 0
+    except Exception:
+        log.exception("collection delayed", part=done)
         return 0
     log.info(done, count=count)
     return count
