@@ -88,6 +88,12 @@ def answered(label: str) -> dict[int, Answered]:
     }
 
 
+def answered_since_start() -> int:
+    """Return how many requests this gateway has answered since it started."""
+    (family,) = TOTAL.collect()
+    return int(sum(sample.value for sample in family.samples if sample.name.endswith("_count")))
+
+
 def answered_in(project: str) -> int:
     """Return how many requests this gateway has answered for the models of a project."""
     (family,) = TOTAL.collect()
