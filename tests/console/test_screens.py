@@ -18,6 +18,7 @@ SCREENS = {
     "datasets": "/datasets",
     "dataset": "/datasets/clothing/2",
     "images": "/datasets/clothing/2/images?class=hat",
+    "warned": "/datasets/clothing/2/images?warning=duplicate_images",
     "compare": "/datasets/clothing/compare/1/2",
     "train": "/train?dataset=clothing@2",
     "models": "/models",
