@@ -9,11 +9,11 @@ import structlog
 from contract.errors import TidepoolError
 from contract.pools import Measured, PoolMode, PoolName
 from messaging.cordon import Cordon
+from scaling.policy import DECIDE_S, decide
+from scaling.policy_state import PolicyState
 from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
 from services.autoscaler.metrics import count_decision, show_replicas
-from services.autoscaler.policy import DECIDE_S, decide
-from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, PoolSetting
 from services.storage.pools.queues import JobHolders

@@ -89,6 +89,12 @@ def answered(label: str) -> dict[int, Answered]:
     }
 
 
+def answered_since_start() -> int:
+    """Return how many requests this gateway has answered since it started."""
+    (family,) = TOTAL.collect()
+    return int(sum(sample.value for sample in family.samples if sample.name.endswith("_count")))
+
+
 def answered_in(project: str) -> int:
     """Return how many requests this gateway has answered for the models of a project that have labels of their own."""
     (family,) = TOTAL.collect()
