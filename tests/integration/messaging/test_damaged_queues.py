@@ -23,7 +23,8 @@ from tests.support.servers import Server, redis_server
 TIMEOUT_S = 40.0
 QUEUES = ("trainer", "trainer.private")
 CONSUMER = f"""
-from messaging.broker import HEAR_BEAT, RUN_JOB, celery_app, consume
+from messaging.broker import celery_app, consume
+from messaging.celery_transport import HEAR_BEAT, RUN_JOB
 from messaging.settings import BrokerSettings
 
 tasks = {{RUN_JOB: lambda job: print("received", job), HEAR_BEAT: lambda: None}}
