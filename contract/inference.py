@@ -65,11 +65,15 @@ Answer = Scores | Outputs | Failure
 
 
 class Question(Struct, frozen=True, array_like=True):
-    """One request's part of a batch; after `deadline` (Unix time, seconds) no client waits for it."""
+    """One request's part of a batch; after `deadline` (Unix time, seconds) no client waits for it.
+
+    `traceparent` is set if the request is traced. Replicas of older releases ignore it.
+    """
 
     payload: Payload
     deadline: float
     request_id: str
+    traceparent: str = ""
 
 
 class Artifact(Struct, frozen=True, array_like=True):

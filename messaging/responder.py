@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,10 +13,12 @@ from prometheus_client import Counter
 
 from contract.errors import DeadlineExceeded, Overloaded, TidepoolError
 from contract.inference import LARGEST_ANSWER, Answer, Batch, Failure, Outputs, Question, Reply, Target
+from contract.tracing import Attributes, Span, TraceContext, current, ended, span
 from contract.usage import Purpose, Use
 from messaging import redis_keys
 from messaging.busy import Busy
 from messaging.dropped import decoded, drop
+from messaging.tracing import tracing
 
 log = structlog.get_logger()
 
@@ -27,6 +30,7 @@ QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
+_UNTRACED = nullcontext()
 
 
 class BatchAnswers(msgspec.Struct, frozen=True):
@@ -79,12 +83,16 @@ class Responder:
             deadline = time.monotonic() + AWAKE_S
             connection.send_command(*pop)
             while (response := connection.read_response()) is not None:
-                commands = self._answer(response[1])
-                awake = time.monotonic() < deadline
-                # send the reply and the next BLPOP in one round trip
-                connection.send_packed_command(connection.pack_commands([*commands, pop] if awake else commands))
-                if commands:
-                    self._finish(connection, commands)
+                batch = decoded("batch", _decode, response[1])
+                with _traced(batch):
+                    commands = self._answer(batch)
+                    awake = time.monotonic() < deadline
+                    with span("reply", {"tidepool.reply.bytes": len(commands[0][-1]) if commands else 0}):
+                        # send the reply and the next BLPOP in one round trip
+                        packed = connection.pack_commands([*commands, pop] if awake else commands)
+                        connection.send_packed_command(packed)
+                        if commands:
+                            self._finish(connection, commands)
                 if not awake:
                     self._wake(connection)
                     return
@@ -97,9 +105,8 @@ class Responder:
         finally:
             self._client.connection_pool.release(connection)
 
-    def _answer(self, message: bytes) -> list[Command]:
+    def _answer(self, batch: Batch | None) -> list[Command]:
         """Compute a batch; return the commands that send the reply, none for a damaged batch."""
-        batch = decoded("batch", _decode, message)
         if batch is None:
             return []
         reply = _encode(self._reply(batch))
@@ -150,13 +157,15 @@ class Responder:
         try:
             return self._respond(target, questions)
         except TidepoolError as error:
-            log.warning("batch failed", code=error.code, request_ids=_ids(questions), exc_info=True)
+            log.warning("batch failed", code=error.code, exc_info=True, **_log_ids(target, questions))
             failure = Failure(error.code, error.message)
         except Exception:
-            log.exception("batch failed", code=TidepoolError.code, request_ids=_ids(questions))
+            log.exception("batch failed", code=TidepoolError.code, **_log_ids(target, questions))
             failure = Failure(TidepoolError.code, "an internal error")
         finally:
             self._busy.end(use)
+        if (batch_span := current()) is not None:
+            batch_span.set({"error.type": failure.code})
         return _without_model([failure] * len(questions))
 
 
@@ -183,9 +192,30 @@ def _refusal(connection: Any) -> redis.ResponseError | None:
     return None
 
 
+def _traced(batch: Batch | None) -> AbstractContextManager[Span | None]:
+    """Record the block as the answer to a batch, if any of its requests is traced."""
+    if batch is None or (traces := tracing()) is None:
+        return _UNTRACED
+    headers = (question.traceparent for question in batch.questions if question.traceparent)
+    contexts = list(filter(None, map(TraceContext.parse, headers)))
+    if not contexts:
+        return _UNTRACED
+    attributes: Attributes = {
+        "tidepool.batch.id": batch.id,
+        "tidepool.batch.size": len(batch.questions),
+        "tidepool.model": batch.target.label,
+        "tidepool.model.version": batch.target.version,
+    }
+    return ended(traces.batch(contexts, attributes))
+
+
 def _without_model(answers: list[Answer]) -> BatchAnswers:
     """Wrap answers that were made without running a model."""
     return BatchAnswers(answers, 0.0, "", 0)
+
+
+def _log_ids(target: Target, questions: tuple[Question, ...]) -> dict[str, Any]:
+    return {"request_ids": _ids(questions), "project": target.project}
 
 
 def _ids(questions: tuple[Question, ...]) -> list[str]:

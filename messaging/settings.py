@@ -1,6 +1,8 @@
-"""Settings of the broker and of telemetry, read from the environment."""
+"""Settings of the broker, of telemetry and of tracing, read from the environment."""
 
-from pydantic import Field, SecretStr
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,3 +22,22 @@ class TelemetrySettings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="Port of `/metrics` (Prometheus); 0 turns it off.")
     metrics_host: str = Field(default="127.0.0.1", description="Address on which `/metrics` listens.")
     log_level: str = Field(default="INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+
+
+class TracingSettings(BaseSettings):
+    """TIDEPOOL_OTLP_ENDPOINT turns tracing on; TIDEPOOL_TRACE_SAMPLE and TIDEPOOL_TRACE_RATE bound it."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    otlp_endpoint: Annotated[str | None, BeforeValidator(lambda value: value or None)] = Field(
+        default=None, pattern=r"^https?://", description="OpenTelemetry collector (OTLP over HTTP), gets traces."
+    )
+    trace_sample: float = Field(
+        default=0.05, ge=0, le=1, description="Share of the requests, and of the attempts at jobs, that are traced."
+    )
+    trace_rate: float = Field(
+        default=10.0,
+        gt=0,
+        description="Most traced requests a second of a gateway, and as many more of clients that send a sampled "
+        "`traceparent`.",
+    )

@@ -41,7 +41,8 @@ def main(pool: str, stop: bool) -> None:
     ours, theirs = multiprocessing.Pipe()
     threading.Thread(target=keep_lease, args=[stores, claim, ours], daemon=True).start()
     handler = handlers[claim.job.kind]
-    attempt.run_attempt(partial(pdb.runcall, handler) if stop else handler, claim, pool, theirs)
+    run = partial(pdb.runcall, handler) if stop else handler
+    attempt.run_attempt(run, claim, pool, theirs, attempt.Origin("debug"))
 
 
 def handlers_of(module: str) -> Mapping[str, Any]:

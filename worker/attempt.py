@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -27,8 +27,10 @@ from contract.errors import (
     TidepoolError,
 )
 from contract.jobs import Progress
+from contract.tracing import TraceContext, span
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
+from messaging.tracing import relayed
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
@@ -36,6 +38,9 @@ from services.storage.stores import Stores
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
 from worker.task import Handler
+
+if TYPE_CHECKING:
+    from messaging.spans import FinishedSpan
 
 BEAT_S = 5.0
 
@@ -98,8 +103,8 @@ class Attempt:
         except ObjectsUnavailable:
             log.info("previous checkpoint not deleted, the object store does not answer")
 
-    def send(self, message: Progress | None) -> None:
-        """Send progress to the worker process, or None as a heartbeat."""
+    def send(self, message: "Progress | FinishedSpan | None") -> None:
+        """Send progress or a span to the worker process, or None as a heartbeat."""
         try:
             with self._lock:
                 self._pipe.send(message)
@@ -127,24 +132,53 @@ class Attempt:
                     self._stop_reason = reason
 
 
-def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> None:
+class Origin(NamedTuple):
+    """Where an attempt comes from: the name of its worker, and the attempt's span there if it is traced."""
+
+    worker: str
+    span: TraceContext | None = None
+
+
+def log_ids(claim: Claim, origin: Origin) -> dict[str, Any]:
+    """Return what each log line of an attempt has, in its own process and in its worker."""
+    job = claim.job
+    ids = {"job_id": job.id, "attempt": job.attempt, "fence": claim.lease.fence, "project": job.project}
+    if claim.request_id is not None:
+        ids["request_id"] = claim.request_id
+    if claim.part is not None:
+        ids["part_id"] = claim.lease.job_id
+    if origin.span is not None:
+        ids |= {"trace_id": origin.span.trace_id, "span_id": origin.span.span_id}
+    return ids | {"replica": origin.worker}
+
+
+def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection, origin: Origin) -> None:
     """Entry point of the child process; catches everything that a handler raises."""
     gc.freeze()  # collections need not look at what the fork server has imported
     start_telemetry(role, TelemetrySettings(metrics_port=0))
-    structlog.contextvars.bind_contextvars(job_id=claim.job.id, attempt=claim.job.attempt)
+    structlog.contextvars.bind_contextvars(**log_ids(claim, origin))
     stores = Stores.from_environment()
     with tempfile.TemporaryDirectory(prefix="attempt-", dir=WorkerSettings().scratch) as folder:
         attempt = Attempt(claim, stores, Path(folder), pipe)
         threading.Thread(target=_beat, args=[attempt], daemon=True).start()
         log.info("attempt started", kind=claim.job.kind)
-        try:
-            conclude(stores, claim.lease, handler(attempt))
-        except TidepoolError as error:
-            settle(stores, claim.lease, error)
-        except Exception as error:
-            log.exception("attempt failed", code=JobFailed.code)
-            reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
-            settle(stores, claim.lease, JobFailed(f"{reason}; see the worker's log for details"))
+        with relayed(origin.span, attempt.send):
+            _run(handler, attempt, stores, claim.lease)
+
+
+def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> None:
+    """Run the handler and write its outcome."""
+    try:
+        with span("handler"):
+            outcome = handler(attempt)
+        with span("publish"):
+            conclude(stores, lease, outcome)
+    except TidepoolError as error:
+        settle(stores, lease, error)
+    except Exception as error:
+        log.exception("attempt failed", code=JobFailed.code)
+        reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
+        settle(stores, lease, JobFailed(f"{reason}; see the worker's log for details"))
 
 
 def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from contract.artifacts import ByteRange, ObjectRef
 from contract.base import Frozen
 from contract.division import Division
+from contract.tracing import traced
 from media.archives.limits import MIB, Limits
 from media.archives.places import PLAIN, Place, read_member
 from media.image_index import PLACE
@@ -100,6 +101,7 @@ def rows_of(task: Task, part: MembersPart) -> pa.Table:
         return stream.read_all()
 
 
+@traced("divide")
 def divided(task: Task, plan: bytes, rows: pa.Table, archive: Path, reference: ObjectRef | None, most: int) -> Division:
     """Store the plan, and divide the rows, in order, into parts of at most `most` items and about PART_BYTES.
 

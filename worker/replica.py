@@ -19,8 +19,9 @@ from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
 from messaging.presence import Presence
 from messaging.responder import BatchHandler, Responder
-from messaging.settings import BrokerSettings, TelemetrySettings
+from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
+from messaging.tracing import start_tracing, stop_tracing
 from services.storage.stores import Stores
 from worker.gpu import Gpu
 from worker.task import Handler
@@ -45,6 +46,7 @@ def serve(
     forked from imports the modules `preload` as soon as it starts.
     """
     start_telemetry(pool, TelemetrySettings())
+    start_tracing(pool, TracingSettings())
     settings = BrokerSettings()
     app = celery_app(settings)
     stores, device = Stores.from_environment(), gpu()
@@ -77,6 +79,7 @@ def serve(
             _run_jobs(worker, app, queues, tasks)
     finally:
         usage_writer.write()
+        stop_tracing()
         if not isinstance(sys.exception(), Exception):  # after an error, a batch may be unanswered
             presence.leave(wakeup)
 

@@ -10,6 +10,7 @@ import structlog
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
+from messaging.tracing import tracing
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.stores import Stores
 from worker.attempt import StopEarly, settle
@@ -25,13 +26,17 @@ log = structlog.get_logger()
 
 @dataclass
 class Watch:
-    """Supervises one attempt; `drain` is set when the worker shuts down."""
+    """Supervises one attempt; `drain` is set when the worker shuts down.
+
+    `lease_lost`: the attempt was stopped because another one has the job, or because it had ended the job already.
+    """
 
     process: BaseProcess
     pipe: Connection
     stores: Stores
     lease: Lease
     drain: Event
+    lease_lost: bool = False
     _progress: Progress | None = None  # not yet written to the job's row
     _stop_reason: Interrupted | None = None
     _stops_early: bool = False
@@ -55,7 +60,9 @@ class Watch:
                     self._request_stop(error, GRACE_S)
                 except LeaseLost:
                     log.warning("lease lost, stopping the attempt")
+                    self.lease_lost = True
                     self._kill()
+                    self._receive()  # its last spans: it may have ended the job itself just before
                     return
                 except DatabaseUnavailable:
                     if now - renewed > LEASE.total_seconds():
@@ -67,6 +74,7 @@ class Watch:
             if now - last_message > SILENT_S or now > self._kill_at:
                 log.warning("killing the attempt", silent_s=now - last_message, stop_reason=repr(self._stop_reason))
                 self._kill()
+        self._receive()  # its last spans
         self._settle()
 
     def _receive(self) -> bool:
@@ -74,8 +82,12 @@ class Watch:
         received = False
         try:
             while self.pipe.poll(0 if received else 0.1):
-                self._progress = self.pipe.recv() or self._progress
+                message = self.pipe.recv()
                 received = True
+                if isinstance(message, Progress):
+                    self._progress = message
+                elif message is not None and (traces := tracing()) is not None:
+                    traces.add(message)
         except (EOFError, OSError):
             self.process.join(0.1)  # the attempt closed its end: it is exiting
         return received

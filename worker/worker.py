@@ -11,13 +11,15 @@ from multiprocessing import forkserver
 import structlog
 from prometheus_client import Counter, Histogram
 
-from contract.errors import DatabaseUnavailable
+from contract.errors import DatabaseUnavailable, WorkerLost
 from contract.jobs import JobKind
+from contract.tracing import Attributes
 from contract.usage import Purpose, Use
 from messaging.busy import Busy
+from messaging.tracing import SDK, tracing
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
-from worker.attempt import run_attempt
+from worker.attempt import Origin, log_ids, run_attempt
 from worker.task import Handler
 from worker.watch import Watch
 
@@ -49,6 +51,8 @@ class Worker:
         self._processes = multiprocessing.get_context("forkserver")
         # Imported once by the fork server, so that an attempt starts in milliseconds.
         modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values()), *preload}
+        if tracing() is not None:
+            modules.add(SDK)
         self._processes.set_forkserver_preload(sorted(modules | _main_module()))
 
     def start(self) -> None:
@@ -103,17 +107,25 @@ class Worker:
     def _run(self, claim: Claim) -> None:
         kind = claim.job.kind
         ATTEMPTS.labels(kind).inc()
+        traces = tracing()
+        span = None if traces is None else traces.attempt(f"attempt {kind}", claim.cause, _attributes(claim))
+        origin = Origin(self._name, None if span is None else span.context)
         with (
-            structlog.contextvars.bound_contextvars(job_id=claim.job.id, attempt=claim.job.attempt),
+            structlog.contextvars.bound_contextvars(**log_ids(claim, origin)),
             ATTEMPT_SECONDS.labels(kind).time(),
         ):
             worker_end, attempt_end = self._processes.Pipe()
-            arguments = (self._handlers[kind], claim, kind.pool, attempt_end)
+            arguments = (self._handlers[kind], claim, kind.pool, attempt_end, origin)
             process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
             attempt_end.close()
-            Watch(process, worker_end, self._stores, claim.lease, self._drain).run()
-            worker_end.close()
+            watch = Watch(process, worker_end, self._stores, claim.lease, self._drain)
+            try:
+                watch.run()
+            finally:
+                worker_end.close()
+                if span is not None:
+                    span.end("" if process.exitcode == 0 or watch.lease_lost else WorkerLost.code)
 
 
 def _main_module() -> set[str]:
@@ -123,6 +135,18 @@ def _main_module() -> set[str]:
     """
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return set() if spec is None or spec.name.endswith("__main__") else {spec.name}
+
+
+def _attributes(claim: Claim) -> Attributes:
+    """Return the attributes of an attempt's span."""
+    ids: Attributes = {
+        "tidepool.job.id": claim.job.id,
+        "tidepool.job.kind": claim.job.kind,
+        "tidepool.job.attempt": claim.job.attempt,
+        "tidepool.job.fence": claim.lease.fence,
+        "tidepool.project": claim.job.project,
+    }
+    return {**ids, "tidepool.job.part": claim.lease.job_id} if claim.part is not None else ids
 
 
 def _use(claim: Claim) -> Use:

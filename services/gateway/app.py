@@ -6,8 +6,11 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
+from messaging.tracing import stop_tracing
 from services.gateway.api import (
     audit,
     backbones,
@@ -56,6 +59,10 @@ DESCRIPTION = """Upload labelled images, train, promote, predict.
 Every error is `application/problem+json` with a stable `code` and a `request_id`."""
 
 
+# The framework's own spans have paths and queries, and so tokens of links; see docs/adr/0034.
+NO_TELEMETRY = TelemetryConfig(auto_configure=False, tracing=False, metrics=False, logs=False)
+
+
 class Api(FastAPI):
     """FastAPI whose OpenAPI document also has the schemas of problems, and whose answers all have the same headers."""
 
@@ -80,8 +87,16 @@ def create_app(backends: Backends) -> FastAPI:
         async with serving_grpc(backends), renewing(backends.certificate), recording(backends.stores.traffic):
             yield
         await backends.predictor.inference.close()
+        await run_in_threadpool(stop_tracing)
 
-    app = Api(title="Tidepool", version="1", description=DESCRIPTION, openapi_url=None, lifespan=lifespan)
+    app = Api(
+        title="Tidepool",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url=None,
+        lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
+    )
     app.state.backends = backends
     app.state.readings = Readings()
     for noun in (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Annotated
 
+import structlog
 from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPBearer
@@ -156,6 +157,7 @@ async def get_caller(request: Request, backends: BackendsDep, _: Annotated[objec
         session=session_of(headers, request.method),
         origin=headers.get("origin"),
     )
+    structlog.contextvars.bind_contextvars(project=caller.project)  # of the log lines of this request
     check_query(request)
     return caller
 

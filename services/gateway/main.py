@@ -9,8 +9,9 @@ from messaging.allocator import return_large_blocks
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.reports import RedisReports
-from messaging.settings import BrokerSettings, TelemetrySettings
+from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
+from messaging.tracing import start_tracing
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge.certificate import BadCertificate
@@ -26,6 +27,7 @@ from services.storage.stores import Stores
 def main() -> None:
     return_large_blocks()
     start_telemetry("gateway", TelemetrySettings())
+    start_tracing("gateway", TracingSettings())
     settings, broker = GatewaySettings(), BrokerSettings()
     settings = settings.model_copy(update={"max_connections": within_file_limit(settings.max_connections)})
     stores = Stores.from_environment()

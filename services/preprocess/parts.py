@@ -8,6 +8,7 @@ from contract.artifacts import ObjectRef
 from contract.base import Frozen, Whole
 from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, Split, Thumbnail
 from contract.errors import BadDataset
+from contract.tracing import traced
 from media.archives.limits import Limits
 from media.archives.places import check_total
 from media.archives.rejections import Rejections, shown
@@ -54,6 +55,7 @@ class PreparedPart(Frozen):
     thumbnails: tuple[Thumbnail, ...]
 
 
+@traced("merge parts")
 def merge_parts(
     head: PlanHead, parts: Sequence[PreparedPart], folder: Path, fetch: Fetch, store: Store, limits: Limits
 ) -> DatasetManifest:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.datasets import Shard, Split, Thumbnail
+from contract.tracing import traced
 from media.archives.rejections import Rejections
 from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
@@ -30,6 +31,7 @@ MAX_THUMBNAIL_SIDE = 64
 _LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2 in 1/65536, as Pillow's
 
 
+@traced("prepare images")
 def prepare(head: PlanHead, members: Readable, folder: Path, store: Store, on_step: OnStep) -> PreparedPart:
     """Decode and measure planned images in order, write their shards and index to `folder` and `store` them.
 

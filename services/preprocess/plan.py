@@ -12,6 +12,7 @@ from contract.choices import Choice
 from contract.datasets import DatasetWarning, Rejected, Split
 from contract.images import ImageSpec
 from contract.kinds.preprocess import PreprocessSpec
+from contract.tracing import traced
 from media.archives.archive import Archive
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
@@ -73,6 +74,7 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bo
         gc.enable()
 
 
+@traced("plan")
 def plan_files(archive: DatasetFiles, spec: PreprocessSpec, rejections: Rejections, *, places: bool) -> Plan:
     """Plan a dataset from its files; `rejections` are those that are left out already."""
     warnings = Warnings()

@@ -1,5 +1,6 @@
 """The database: one engine, short transactions, and SQLAlchemy's errors mapped to those of `contract.errors`."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contract.errors import Conflict, DatabaseUnavailable, Invalid, TidepoolError
+from contract.tracing import Span, current, span
 from services.storage import tables
 
 Clock = Callable[[], datetime]
@@ -57,10 +59,12 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction whose queries all see the same snapshot; raises DatabaseUnavailable."""
         with (
+            self._traced("read"),
             mapped_errors(),
             self._read_lock,
             self.engine.connect().execution_options(**self._snapshot) as connection,
             connection.begin(),
+            _counted(connection),
         ):
             yield connection
 
@@ -71,17 +75,37 @@ class Database:
         Raises DatabaseUnavailable or Conflict.
         """
         with (
+            self._traced("write"),
             mapped_errors(),
             self._write_lock,
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
+            _counted(connection),
         ):
             yield connection
+
+    def _traced(self, operation: str) -> AbstractContextManager[Span | None]:
+        attributes = {"db.system.name": self.engine.dialect.name, "db.operation.name": operation}
+        return span(f"SQL {operation}", attributes)
 
     def ping(self) -> None:
         """Raise DatabaseUnavailable unless the database answers."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _counted(connection: Connection) -> Iterator[None]:
+    """Add the number of the block's statements to its span, if there is one; neither their texts nor their values."""
+    if (recorded := current()) is None:
+        yield
+        return
+    count = itertools.count()
+    event.listen(connection, "before_cursor_execute", lambda *_: next(count))
+    try:
+        yield
+    finally:
+        recorded.set({"db.statements": next(count)})
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -15,6 +15,7 @@ from minio.datatypes import ListMultipartUploadsResult
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError
 
+from contract import tracing
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
 from services.storage.multipart import PRESIGNED_FOR, Multipart, S3Multipart
@@ -136,26 +137,28 @@ class S3Objects:
             digest.update(chunk)
             size += len(chunk)
         stream.seek(0)
-        with mapped_errors():
+        with traced_call("put", bucket, size), mapped_errors():
             self._client.put_object(self._prefix + bucket, key, stream, size)
         return ObjectRef(bucket=bucket, key=key, size=size, sha256=digest.hexdigest())
 
     def read(self, ref: ObjectRef) -> bytes:
-        return b"".join(self._checked(ref))
+        with traced_call("get", ref.bucket, ref.size):
+            return b"".join(self._checked(ref))
 
     def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
-        with missing_is_corrupt():
-            data = b"".join(self._chunks(ref.bucket, ref.key, span.start, span.stop - span.start))
+        size = span.stop - span.start
+        with traced_call("get", ref.bucket, size), missing_is_corrupt():
+            data = b"".join(self._chunks(ref.bucket, ref.key, span.start, size))
         return checked(data, span)
 
     def read_slice(self, ref: ObjectRef, start: int, size: int) -> bytes:
-        with missing_is_corrupt():
+        with traced_call("get", ref.bucket, size), missing_is_corrupt():
             data = b"".join(self._chunks(ref.bucket, ref.key, start, size))
         return complete(data, size)
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
         try:
-            with path.open("wb") as file:
+            with traced_call("get", ref.bucket, ref.size), path.open("wb") as file:
                 for chunk in self._checked(ref):
                     file.write(chunk)
         except TidepoolError:
@@ -163,14 +166,15 @@ class S3Objects:
             raise
 
     def size(self, bucket: Bucket, key: str) -> int:
-        with mapped_errors():
+        with traced_call("head", bucket), mapped_errors():
             return self._client.stat_object(self._prefix + bucket, key).size or 0
 
     def adopt(self, bucket: Bucket, key: str) -> ObjectRef:
         digest, size = hashlib.sha256(), 0
-        for chunk in self._chunks(bucket, key):
-            digest.update(chunk)
-            size += len(chunk)
+        with traced_call("get", bucket):
+            for chunk in self._chunks(bucket, key):
+                digest.update(chunk)
+                size += len(chunk)
         return ObjectRef(bucket=bucket, key=key, size=size, sha256=digest.hexdigest())
 
     def delete(self, bucket: Bucket, prefix: str) -> int:
@@ -181,12 +185,12 @@ class S3Objects:
         return len(keys)
 
     def remove(self, bucket: Bucket, keys: Collection[str]) -> None:
-        with mapped_errors():
+        with traced_call("delete", bucket), mapped_errors():
             for error in self._client.remove_objects(self._prefix + bucket, map(DeleteObject, keys)):
                 raise ObjectsUnavailable(f"the object store did not delete an object ({error.code})")
 
     def entries(self, bucket: Bucket, prefix: str = "") -> list[Entry]:
-        with mapped_errors():
+        with traced_call("list", bucket), mapped_errors():
             return [
                 Entry(item.object_name, item.last_modified, item.size or 0)
                 for item in self._client.list_objects(self._prefix + bucket, prefix, recursive=True)
@@ -214,7 +218,7 @@ class S3Objects:
             self._client._abort_multipart_upload(self._prefix + bucket, upload.key, upload.upload_id)
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
-        with mapped_errors():
+        with traced_call("list", bucket), mapped_errors():
             listed = self._client.list_objects(self._prefix + bucket, prefix)
             return [item.object_name for item in listed if item.is_dir and item.object_name]
 
@@ -269,6 +273,12 @@ def complete(data: bytes, size: int) -> bytes:
     if len(data) != size:
         raise Corrupt(NOT_AS_WRITTEN)
     return data
+
+
+def traced_call(verb: str, bucket: Bucket, size: int | None = None) -> AbstractContextManager[object]:
+    """Record a call of the object store: what was done, and how many bytes it had; no key, which may name a file."""
+    attributes: dict[str, str | int] = {"tidepool.bucket": bucket.value}
+    return tracing.span(f"S3 {verb}", attributes if size is None else attributes | {"tidepool.bytes": size})
 
 
 @contextmanager

@@ -125,6 +125,7 @@ jobs = Table(
     Column("part", Integer),
     Column("parts_total", Integer),  # set in the row of a job that has divided
     Column("parts_left", Integer),
+    Column("traceparent", String(55)),  # W3C trace context of the request, or of what divided the job into parts
     Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),

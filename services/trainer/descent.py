@@ -7,6 +7,7 @@ import torch
 from contract.choices import Choice
 from contract.errors import BadModel, JobFailed
 from contract.evaluation import TrainingImages
+from contract.tracing import traced
 from contract.training import Method
 from services.trainer import decisions
 from services.trainer import train as training
@@ -24,6 +25,7 @@ from services.trainer.session import TRAINED, TRIED, Session
 from services.trainer.state import with_probe
 
 
+@traced("short training")
 def short_training(session: Session, probe: float | None) -> Candidate:
     """Train a small network from scratch for a few epochs; end it halfway if it is far behind the probe's accuracy."""
     recipe = decisions.trial(session.spec, session.facts)
@@ -49,6 +51,7 @@ def short_training(session: Session, probe: float | None) -> Candidate:
     return _descended(session, "scratch", recipe, data, trained, blueprint_of(recipe, data), label)
 
 
+@traced("descent")
 def descend(session: Session, method: Method, start: str | None, head: Probe | None) -> Candidate:
     """Train by gradient descent, from scratch or from a network and the head of its probe."""
     state = session.start(start) if method == "fine_tune" and start else None

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from contract.errors import JobFailed
 from contract.evaluation import Metrics
+from contract.tracing import traced
 from contract.training import TensorSignature
 from media.judging.tally import Tally
 from services.trainer.data import ShardFiles
@@ -91,6 +92,7 @@ class Runtime:
         return answer
 
 
+@traced("evaluate")
 def evaluate(
     runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Metrics | None:

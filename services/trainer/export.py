@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from contract.models import METADATA_KEY, ModelCard
+from contract.tracing import traced
 
 INPUT = "images"
 OUTPUT = "logits"
@@ -20,6 +21,7 @@ OPSET = 18
 NOISY_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
+@traced("export")
 def export(model: nn.Module, card: ModelCard, path: Path) -> None:
     """Write one self-contained ONNX file: `images` float32 (batch, C, H, W) in, `logits` float32 (batch, classes) out.
 

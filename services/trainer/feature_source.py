@@ -10,6 +10,7 @@ from contract.datasets import Split
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.references import Reference
+from contract.tracing import traced
 from services.trainer import decisions
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.data import IndexedImages, Indices, TrainingData
@@ -32,6 +33,7 @@ class FeatureSource:
     index: IndexedImages | None
     body: Path
 
+    @traced("features")
     def features(self, cache: FeatureCache | None) -> dict[Split, tuple[Matrix, Labels]]:
         """Return features and labels of both splits, of a random part of each if there are too many images."""
         splits = {Split.TRAIN: self.data.train, Split.VAL: self.data.val}

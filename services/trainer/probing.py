@@ -5,6 +5,7 @@ from pathlib import Path
 
 from contract.choices import Choice
 from contract.datasets import Split
+from contract.tracing import traced
 from services.trainer import decisions, out_of_fold, probe
 from services.trainer.backbones.brought import Graph
 from services.trainer.candidates import Candidate
@@ -13,6 +14,7 @@ from services.trainer.probe import Probe
 from services.trainer.session import Session
 
 
+@traced("probe")
 def fit_probe(session: Session, start: str) -> Candidate:
     """Fit a linear head to the features of a network."""
     state = session.start(start)

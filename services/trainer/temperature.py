@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 
 from contract.choices import Choice
 from contract.evaluation import Metrics
+from contract.tracing import traced
 from media.judging.calibration import expected_calibration_error
 from media.judging.tally import Tally
 from media.judging.temperature import FEWEST_IMAGES, losses, probabilities, useful_temperature
@@ -36,6 +37,7 @@ class Calibration(NamedTuple):
     decisions: tuple[Choice, ...] = ()
 
 
+@traced("calibrate")
 def calibrate(
     runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Calibration:

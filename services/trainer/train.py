@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from contract.errors import Invalid
+from contract.tracing import traced
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
@@ -95,6 +96,7 @@ def train(
     return Trained(learner.model.cpu(), epochs, str(learner.device), learner.image_losses)
 
 
+@traced("epoch")
 def train_epoch(
     learner: Learner, data: TrainingData, number: int, clock: Clock, on_batch: OnBatch
 ) -> tuple[Tensor, int]:
@@ -153,6 +155,7 @@ def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     ).float()
 
 
+@traced("validate")
 @torch.no_grad()
 def validate(
     learner: Learner, images: ShardedImages, batch_size: int, on_batch: Callable[[], None]

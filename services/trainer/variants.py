@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract.artifacts import ObjectRef
 from contract.choices import Choice
+from contract.tracing import traced
 from contract.variants import Variant, VariantName
 from services.trainer.data import Indices, ShardedImages, TrainingData
 from services.trainer.variant_choice import FEW, CheckedImages, Measured, choose
@@ -38,6 +39,7 @@ class Variants:
     decisions: tuple[Choice, ...] = ()
 
 
+@traced("variants")
 def make_variants(
     exported: Path,
     artifact: ObjectRef,

@@ -10,6 +10,7 @@ from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
+from contract.tracing import traced
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
@@ -153,6 +154,7 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     return IndexedImages(path)
 
 
+@traced("fetch shards")
 def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
     """Download the dataset's shards into the task's folder."""
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}

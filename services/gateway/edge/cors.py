@@ -20,6 +20,7 @@ REQUEST_HEADERS = (
     "Tidepool-Project",
     "X-Request-ID",
     "X-Request-Timeout",
+    "traceparent",
 )
 EXPOSED = (
     "Allow",
@@ -31,6 +32,7 @@ EXPOSED = (
     "Tidepool-Quota",
     "WWW-Authenticate",
     "X-Request-ID",
+    "X-Trace-Id",
 )
 _REFUSED = "Disallowed CORS "  # how Starlette's refusal of a preflight begins
 

@@ -14,6 +14,8 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.gateway.edge.traced_requests import TRACE_ID, answered, traced_request
+
 log = structlog.get_logger()
 
 REQUESTS = Counter("tidepool_http_requests_total", "Requests answered.", ["method", "route", "status"])
@@ -77,7 +79,8 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id"))
+        headers = dict(scope["headers"])
+        request_id = request_id_of(headers.get(b"x-request-id"))
         started, status = time.perf_counter(), 500
 
         async def send_with_id(message: Message) -> None:
@@ -85,9 +88,11 @@ class RequestId:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                if span is not None:
+                    message["headers"].append((TRACE_ID, span.context.trace_id.encode()))
             await send(message)
 
-        with named(request_id):
+        with named(request_id), traced_request(scope["method"], headers.get(b"traceparent")) as span:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
@@ -97,3 +102,5 @@ class RequestId:
                 log.info(
                     "request", method=scope["method"], path=scope["path"], status=status, ms=round(seconds * 1e3, 1)
                 )
+                if span is not None:
+                    answered(span, scope["method"], route, status)

@@ -7,9 +7,11 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contract.errors import Overloaded, QuotaExceeded
+from contract.tracing import active
 from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.lingering import encode_answer
 from services.gateway.edge.request_id import named, record
+from services.gateway.edge.traced_requests import TRACE_ID, answered, begin
 from services.gateway.fast_path.shortcut import Call
 from services.gateway.serving.batching.request import BatchedAnswer
 
@@ -27,11 +29,18 @@ class Exchange:
     one of them has changed.
     """
 
-    __slots__ = ("_budget", "_call", "_common", "_connection", "_leave", "_length", "_since", "body", "disconnected",
-                 "keep_alive", "more_body", "request_id", "response_complete")  # fmt: skip
+    __slots__ = ("_budget", "_call", "_common", "_connection", "_leave", "_length", "_since", "_span", "body",
+                 "disconnected", "keep_alive", "more_body", "request_id", "response_complete")  # fmt: skip
 
     def __init__(
-        self, connection: HttpToolsProtocol, call: Call, request_id: str, length: int, common: bytes, budget: ByteBudget
+        self,
+        connection: HttpToolsProtocol,
+        call: Call,
+        request_id: str,
+        length: int,
+        common: bytes,
+        budget: ByteBudget,
+        traceparent: bytes | None = None,
     ) -> None:
         """`common` are the encoded headers of every answer; `length` is the body's.
 
@@ -50,6 +59,7 @@ class Exchange:
         self._common = common
         self._leave: Callable[[], None] | None = None
         self._since = time.perf_counter()
+        self._span = begin("POST", traceparent)
 
     @property
     def message_event(self) -> "Exchange":
@@ -68,7 +78,11 @@ class Exchange:
 
     def _begin(self) -> None:
         try:
-            self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
+            if self._span is None:
+                self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
+            else:
+                with active(self._span):
+                    self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
         except Exception as error:  # noqa: BLE001  like LastResort
             self._refuse(error)
 
@@ -84,7 +98,7 @@ class Exchange:
             self._write(200, rendered.headers, rendered.body)
 
     def _refuse(self, error: Exception) -> None:
-        with named(self.request_id):
+        with named(self.request_id), active(self._span):
             response = self._call.refuse(error)
             if not isinstance(error, FREQUENT):
                 log.info("request", method="POST", route=self._call.route, status=response.status_code)
@@ -95,6 +109,8 @@ class Exchange:
         headers = [*connection.server_state.default_headers, *headers]
         if not self.keep_alive:
             headers.append((b"connection", b"close"))
+        if self._span is not None:
+            headers.append((TRACE_ID, self._span.context.trace_id.encode()))
         connection.transport.write(encode_answer(status, headers, self._common, self.request_id, body))
         self._end(status)
         if not self.keep_alive:
@@ -111,3 +127,5 @@ class Exchange:
         if self._length > FREE:
             self._budget.give(self._length)
         record("POST", self._call.route, status, time.perf_counter() - self._since)
+        if self._span is not None:
+            answered(self._span, "POST", self._call.route, status)

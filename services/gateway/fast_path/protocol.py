@@ -52,7 +52,8 @@ class FastPathProtocol(BoundedProtocol):
         request_id = request_id_of(headers.get(b"x-request-id"))
         self.in_body = True
         common = self._answer_headers.of(headers.get(b"origin"))
-        self.cycle = cast(RequestResponseCycle, Exchange(self, call, request_id, length, common, self._budget))
+        exchange = Exchange(self, call, request_id, length, common, self._budget, headers.get(b"traceparent"))
+        self.cycle = cast(RequestResponseCycle, exchange)
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

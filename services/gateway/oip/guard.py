@@ -14,10 +14,12 @@ from prometheus_client import Histogram
 
 from contract.access import Caller, Scope
 from contract.errors import Overloaded, QuotaExceeded, TidepoolError
+from contract.tracing import Span
 from services.gateway.edge.access import PROJECT_HEADER, Access
 from services.gateway.edge.problems import QUOTA_HEADER
 from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import named, request_id_of
+from services.gateway.edge.traced_requests import TRACE_ID, traced_request
 from services.gateway.oip.wire import bounded
 
 log = structlog.get_logger()
@@ -67,7 +69,8 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return None
         metadata = dict(handler_call_details.invocation_metadata or ())
         request_id = request_id_of(str(metadata.get("x-request-id", "")).encode())
-        call = Call(handler_call_details.method.rpartition("/")[2], request_id, time.perf_counter())
+        method, traceparent = handler_call_details.method.rpartition("/")[2], metadata.get("traceparent")
+        call = Call(method, request_id, traceparent if isinstance(traceparent, str) else None, time.perf_counter())
         try:
             caller = await self._caller_of(call.method, metadata)
         except Exception as error:  # noqa: BLE001  answered, and logged if it is unexpected
@@ -83,6 +86,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             if isinstance(request, TidepoolError):
                 return await call.answered(_raise(request), context)
             _CALLER.set(caller)
+            structlog.contextvars.bind_contextvars(project=caller.project)
             answer = handler.unary_unary(request, context)
             if caller.quotas is not None:
                 answer = self._within_quotas(answer, call.method, caller)
@@ -117,21 +121,28 @@ class Call:
 
     method: str
     request_id: str
+    traceparent: str | None
     started: float
 
     async def answered(self, answer: Awaitable[Any], context: Any) -> Any:
         """Return the answer; end the call with a status if there is an error."""
+        with named(self.request_id), traced_request(self.method, self.traceparent) as span:
+            return await self._answered(answer, context, span)
+
+    async def _answered(self, answer: Awaitable[Any], context: Any, span: Span | None) -> Any:
         code = grpc.StatusCode.OK
-        context.set_trailing_metadata((("x-request-id", self.request_id),))
+        ids = [("x-request-id", self.request_id)]
+        if span is not None:
+            ids.append((TRACE_ID.decode(), span.context.trace_id))
+        context.set_trailing_metadata(tuple(ids))
         try:
-            with named(self.request_id):
-                return await answer
+            return await answer
         except TidepoolError as error:
             if not isinstance(error, Overloaded) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 self._log(log.warning, error.code, error)
             if isinstance(error, QuotaExceeded):
                 quota = ((QUOTA_HEADER.lower(), error.quota), ("retry-after", str(error.retry_after_s)))
-                context.set_trailing_metadata((("x-request-id", self.request_id), *quota))
+                context.set_trailing_metadata((*ids, *quota))
             code = _CODES.get(HTTPStatus(error.status), grpc.StatusCode.INVALID_ARGUMENT)
             await context.abort(code, error.message)
         except Exception as error:  # noqa: BLE001  logged
@@ -140,6 +151,9 @@ class Call:
             await context.abort(code, f"an internal error; the gateway's log has it under {self.request_id}")
         finally:
             SECONDS.labels(self.method, code.name).observe(time.perf_counter() - self.started)
+            if span is not None:
+                span.set({"rpc.system.name": "grpc", "rpc.method": self.method, "rpc.response.status_code": code.name})
+                span.end("" if code is grpc.StatusCode.OK else code.name)
 
     def refused(self, error: Exception) -> Any:
         """Return a handler that ends the call with this error, without receiving its message."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from contract.artifacts import ObjectRef
+from contract.tracing import span
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.metrics import CACHE_BYTES, MODEL_LOADS, MODELS_LOADED
@@ -49,7 +50,8 @@ class ModelCache:
 
     def _load(self, artifact: ObjectRef, loading: Future[LoadedModel]) -> None:
         try:
-            model = self._loader.load(self._fetch(artifact))
+            with span("load model", {"tidepool.object.bytes": artifact.size}):
+                model = self._loader.load(self._fetch(artifact))
         except BaseException as error:  # noqa: BLE001  # every waiting thread must get the error
             MODEL_LOADS.labels("failed").inc()
             loading.set_exception(error)

@@ -12,6 +12,7 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
 from contract.images import ImageSpec
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
+from contract.tracing import span
 from media import images
 from messaging.responder import BatchAnswers
 from messaging.version_labels import version_labels
@@ -40,12 +41,14 @@ class OnlinePredictor:
         payloads = [question.payload for question in questions]
         encoded = [payload for payload in payloads if isinstance(payload, EncodedImage)]
         tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
-        decoded = self._decode(encoded, model.card.preprocessing.image) if encoded else []
+        with span("decode"):
+            decoded = self._decode(encoded, model.card.preprocessing.image) if encoded else []
         started = time.perf_counter()
-        image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
-        tensor_answers = iter(
-            TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
-        )
+        with span("run", {"tidepool.provider": model.provider}):
+            image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
+            tensor_answers = iter(
+                TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
+            )
         seconds = time.perf_counter() - started
         durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)

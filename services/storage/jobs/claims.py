@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
+from contract.tracing import TraceContext
 from services.storage.jobs.due import CLAIM, FirstJob, first_jobs
 from services.storage.jobs.events import record_state
 from services.storage.jobs.fairness import Choice, Standing, choose
@@ -26,6 +27,8 @@ class Claim:
 
     `keep_best` means that the job should end at once, with the best model that its checkpoint has.
     `part` is the part's spec if only a part was claimed; `parts` are the results of all parts once they are done.
+    `request_id` is that of the request that the job came from. `cause` is the traced request, or the attempt that has
+    divided the job into parts.
     """
 
     job: Job
@@ -34,6 +37,8 @@ class Claim:
     part: dict[str, Any] | None = None
     parts: tuple[dict[str, Any], ...] | None = None
     keep_best: bool = False
+    request_id: str | None = None
+    cause: TraceContext | None = None
 
 
 def take(connection: Connection, kinds: Collection[str], worker: str, now: datetime) -> Claim | None:
@@ -93,10 +98,11 @@ def _note_turn(connection: Connection, pool: str, choice: Choice) -> None:
 def _claim(connection: Connection, row: RowMapping) -> Claim:
     lease = Lease(row["id"], row["fence"], row["parent_id"])
     checkpoint = ObjectRef.model_validate(row["checkpoint"]) if row["checkpoint"] else None
+    origin: dict[str, Any] = {"request_id": row["request_id"], "cause": TraceContext.parse(row["traceparent"])}
     if row["parent_id"] is not None:
         parent = connection.execute(select(jobs).where(jobs.c.id == row["parent_id"])).mappings().one()
-        return Claim(job_of(parent), lease, checkpoint, part=row["spec"])
+        return Claim(job_of(parent), lease, checkpoint, part=row["spec"], **origin)
     if row["parts_total"] is None:
-        return Claim(job_of(row), lease, checkpoint, keep_best=row["keep_best"])
+        return Claim(job_of(row), lease, checkpoint, keep_best=row["keep_best"], **origin)
     results = select(jobs.c.result).where(jobs.c.parent_id == row["id"]).order_by(jobs.c.part)
-    return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(results).scalars()))
+    return Claim(job_of(row), lease, checkpoint, parts=tuple(connection.execute(results).scalars()), **origin)

@@ -13,6 +13,7 @@ from contract.errors import Conflict, Invalid, NotFound, Overloaded
 from contract.jobs import LIVE, Job, JobKind, JobRequest, JobState
 from contract.kinds.kind import KindRequest
 from contract.projects import Quotas
+from contract.tracing import current_traceparent
 from services.storage.access.audit import Actor, record
 from services.storage.access.quotas import admit_job, check_job
 from services.storage.catalog.names import require_own_name
@@ -79,10 +80,11 @@ class Jobs:
         backbone, or a backbone that of a model; Invalid or Conflict if `once` was used before or is in use.
         """
         now = self._database.now()
+        values = _columns(request, request_id, now)
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
-            job = self._accept(connection, _columns(request, request_id, now), now)
+            job = self._accept(connection, values, now)
             register_uses(connection, self._project, job.id, request.spec)
             remember(connection, once, job.model_dump(mode="json"), self._database)
         return job
@@ -108,7 +110,7 @@ class Jobs:
         Raises NotFound, what `create` raises, or Conflict if the job cannot be retried, was retried already, or needs
         something that was deleted since.
         """
-        now = self._database.now()
+        now, traceparent = self._database.now(), current_traceparent()
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return Job.model_validate(earlier)
@@ -119,7 +121,8 @@ class Jobs:
             if (copy := row["retried_as"]) is not None:
                 raise Conflict(f"the job was retried already, as job {copy}; if that one fails too, retry that one")
             copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
-            job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
+            own = {"request_id": request_id, "traceparent": traceparent or row["traceparent"]}
+            job = self._accept(connection, {name: row[name] for name in copied} | own, now)
             require_needed(connection, self._project, job.parsed_spec())
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=job.id))
             register_uses(connection, self._project, job.id, job.parsed_spec())
@@ -229,6 +232,7 @@ def _columns(request: KindRequest, request_id: str | None, now: datetime) -> dic
         "spec": request.spec.model_dump(mode="json"),
         "priority": request.priority,
         "request_id": request_id,
+        "traceparent": current_traceparent(),
         "max_attempts": MAX_ATTEMPTS,
         "deadline_at": now + timedelta(seconds=request.deadline_s) if request.deadline_s else None,
         **request.spec.subject._asdict(),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, insert, update
 from contract.division import Division, PartDone
 from contract.errors import Cancelled
 from contract.jobs import LIVE, EventDraft, EventKind, JobState, Progress
+from contract.tracing import current_traceparent
 from services.storage.database import Database
 from services.storage.jobs.events import add_events, record_state
 from services.storage.jobs.rows import Lease, change, ended, fresh, held, lock_root
@@ -25,7 +26,7 @@ class Parts:
 
     def divide(self, lease: Lease, division: Division) -> None:
         """Replace the attempt with parts that any replica may claim; raises LeaseLost, Cancelled."""
-        now, total = self._database.now(), len(division.parts)
+        now, total, cause = self._database.now(), len(division.parts), current_traceparent()
         waiting: dict[str, Any] = {"lease_until": None, "worker": None, "parts_total": total, "parts_left": total}
         # Increment the fence, since a late renewal would give the waiting job a lease, which would then expire.
         waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"working on {total} parts"}
@@ -33,7 +34,7 @@ class Parts:
             row = change(connection, held(lease).values(waiting))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")
-            parts = [_part(row, number, spec, now) for number, spec in enumerate(division.parts)]
+            parts = [_part(row, number, spec, now, cause) for number, spec in enumerate(division.parts)]
             connection.execute(insert(jobs), parts)
             connection.execute(insert(outbox), [{"job_id": part["id"], "kind": part["kind"]} for part in parts])
             add_references(connection, Owner.JOB_PARTS, row["id"], division.parts)
@@ -95,7 +96,9 @@ def _progress(parent: RowMapping) -> EventDraft:
     return EventDraft(kind=EventKind.PROGRESS, data=progress.model_dump())
 
 
-def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _part(parent: RowMapping, number: int, spec: dict[str, Any], now: datetime, cause: str | None) -> dict[str, Any]:
+    """Return the row of a part; `cause` is the `traceparent` of the attempt that divides the job, if it is traced."""
     inherited = ("project", "kind", "priority", "dataset", "model", "request_id", "max_attempts", "deadline_at")
     values = {"parent_id": parent["id"], "part": number, "spec": spec}
+    values["traceparent"] = cause or parent["traceparent"]
     return fresh(now) | {name: parent[name] for name in inherited} | values

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
@@ -13,10 +15,15 @@ import pytest
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from contract.tracing import TraceContext, active
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
+from messaging.tracing import tracing
 from tests.support.servers import free_port
+from tests.support.tracing import TRACE, TRACEPARENT, recording
 
+SECRET = "S3cr3t-S3cr3t"
+KEY = f"tp_0123abcd_{SECRET}"
 Lines = Callable[[], list[dict[str, Any]]]
 
 
@@ -28,6 +35,7 @@ def written() -> Iterator[Lines]:
         start_telemetry("trainer", TelemetrySettings(metrics_port=0, log_level="info"))
     yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
     structlog.reset_defaults()
+    logging.captureWarnings(False)
     logging.getLogger().handlers[:], logging.getLogger().level = before
 
 
@@ -75,6 +83,42 @@ def test_a_value_that_is_not_json_is_written_as_text(written: Lines) -> None:
 
     (line,) = written()
     assert line["kinds"] == "{'cat'}"
+
+
+def test_a_line_has_the_ids_of_its_trace(written: Lines) -> None:
+    with recording():
+        span = tracing().request("POST", TraceContext.parse(TRACEPARENT))  # type: ignore[union-attr]
+        assert span is not None
+        with active(span):
+            structlog.get_logger().info("request")
+            logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").info("stopped")
+
+    ids = {"trace_id": TRACE, "span_id": span.context.span_id}
+    assert [{name: line[name] for name in ids if name in line} for line in written()] == [ids, ids, {}]
+
+
+def test_a_line_names_its_process(written: Lines) -> None:
+    structlog.get_logger().info("one")
+    with bound_contextvars(replica="of-the-worker:7"):  # an attempt has that of its worker
+        structlog.get_logger().info("two")
+
+    assert [line["replica"] for line in written()] == [f"{socket.gethostname()}:{os.getpid()}", "of-the-worker:7"]
+
+
+@pytest.mark.parametrize("logger", ["uvicorn.error", "uvicorn.access", "celery.worker", "urllib3", "py.warnings"])
+def test_no_line_of_any_library_has_a_secret(written: Lines, logger: str) -> None:
+    try:
+        raise ValueError(f"GET /b/k?X-Amz-Signature={SECRET} failed; sent Authorization: Bearer {KEY}")
+    except ValueError:
+        values = f"redis://user:{SECRET}@redis", {"cookie": f"tidepool={SECRET}"}
+        logging.getLogger(logger).exception("%s as %s", *values)
+        structlog.get_logger(logger).exception("failed", headers={"authorization": SECRET}, password=SECRET)
+
+    lines = written()
+    assert len(lines) == 2
+    assert SECRET not in json.dumps(lines)
+    assert all("ValueError: GET /b/k?X-Amz-Signature=[redacted] failed" in line["exception"] for line in lines)
 
 
 def test_lines_below_the_level_are_not_written(written: Lines) -> None:

@@ -10,6 +10,7 @@ from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
 from contract.inference import Batch, Failure, Reply, Target
 from messaging.channel import Channel
 from messaging.dropped import drop
+from messaging.tracing import tracing
 from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.metrics import LaneMetrics
 from services.gateway.serving.batching.request import BatchedAnswer, Flight, Request
@@ -154,8 +155,12 @@ class Lane:
             requests, size = self._waiting.next(most, self._flight_bytes.batch, partial(self._flight_bytes.take, self))
             if not requests:
                 return
+            batch_id = f"{self._channel.address}:{next(_ids)}"
+            if tracing() is not None:
+                for request in requests:
+                    request.depart(batch_id, len(requests), self._target)
             batch = Batch(
-                f"{self._channel.address}:{next(_ids)}",
+                batch_id,
                 self._channel.address,
                 self._target,
                 tuple(request.question for request in requests),

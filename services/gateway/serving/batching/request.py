@@ -7,8 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from contract.errors import DeadlineExceeded
-from contract.inference import Batch, EncodedImage, Outputs, Payload, Question, Scores, Tensors
+from contract.inference import Batch, EncodedImage, Outputs, Payload, Question, Scores, Target, Tensors
+from contract.tracing import current
+from services.gateway.serving.batching.traced import Traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,10 @@ class Request:
     """A question and the callback for its outcome; done once it is answered, expired or abandoned.
 
     `size` are the bytes of its image or tensors; `counted`, whether they count as waiting. It uses a callback because a
-    Future costs a turn of the event loop per request.
+    Future costs a turn of the event loop per request. `traced` has its spans, if the code that makes it is traced.
     """
 
-    __slots__ = ("_then", "_timer", "counted", "done", "flight", "question", "since", "size")
+    __slots__ = ("_then", "_timer", "counted", "done", "flight", "question", "since", "size", "traced")
 
     def __init__(self, question: Question, then: Then) -> None:
         payload = question.payload
@@ -50,6 +54,8 @@ class Request:
         self.counted = False
         self._then = then
         self._timer: asyncio.TimerHandle | None = None
+        span = current()
+        self.traced = None if span is None else Traced(span)
 
     @classmethod
     def of(cls, payload: Payload, within_s: float, request_id: str, then: Then) -> Request:
@@ -60,9 +66,16 @@ class Request:
         """Settle with DeadlineExceeded after this time, then call `expired`."""
         self._timer = asyncio.get_running_loop().call_later(seconds, self._expire, seconds, expired)
 
+    def depart(self, batch_id: str, size: int, target: Target) -> None:
+        """Continue the trace of the request, if it has one, in the batch that carries it."""
+        if self.traced is not None:
+            self.question = replace(self.question, traceparent=self.traced.depart(batch_id, size, target))
+
     def settle(self, outcome: BatchedAnswer | Exception) -> None:
         """Call back with the outcome, unless the request is done."""
         if not self.done:
+            if self.traced is not None:
+                self.traced.end(outcome)
             self.leave()
             self._then(outcome)
 
@@ -70,6 +83,8 @@ class Request:
         """Abandon the request: its callback will not be called."""
         self.done = True
         self.question = _LEFT
+        if self.traced is not None:
+            self.traced.end()
         if self._timer is not None:
             self._timer.cancel()
 
