@@ -1,7 +1,7 @@
 """An object store in memory, for tests."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -86,6 +86,9 @@ class MemoryObjects:
 
     def ping(self) -> None:
         return None
+
+    def bucket_headers(self, bucket: Bucket) -> Mapping[str, str] | None:
+        return {}
 
     def _data(self, bucket: Bucket, key: str) -> bytes:
         data = self.content.get((bucket, key))

@@ -1,4 +1,4 @@
-"""/livez and /readyz: the health of the process and of the servers that it needs."""
+"""/livez and /readyz: the health of the process and its servers; /v1/health: the report of the whole deployment."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,7 +8,8 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.base import Frozen
 from contract.errors import TidepoolError, Unavailable
-from services.gateway.dependencies import BackendsDep
+from contract.health import HealthReport
+from services.gateway.dependencies import MAY_ADMIN, BackendsDep
 from services.gateway.edge.problems import documented
 
 router = APIRouter(tags=["health"])
@@ -47,6 +48,12 @@ async def ready(backends: BackendsDep) -> Readiness:
         broker = "unavailable"
     status: Literal["ready", "degraded"] = "ready" if (broker, objects) == ("ok", "ok") else "degraded"
     return Readiness(status=status, database="ok", broker=broker, objects=objects)
+
+
+@router.get("/v1/health", dependencies=MAY_ADMIN, responses=documented())
+async def report(backends: BackendsDep) -> HealthReport:
+    """Every component with its version, latency and what to do; 200 even if something does not work."""
+    return await backends.diagnosis.report()
 
 
 def _health(ping: Callable[[], None]) -> Health:
