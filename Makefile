@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training bench-console screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training bench-console gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -58,6 +58,9 @@ bench-training: $(READY) ## Train many kinds of data sets, and compare with Kera
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)
+
+gpu-check: $(READY) ## Measure serving and training on a GPU, in under eight minutes; OPTIONS="--data cifar10.zip --require"
+	@.venv/bin/python -m benchmarks.gpu $(OPTIONS)
 
 screenshots: $(READY) chromium ## Take pictures of the console's screens for docs/console
 	@.venv/bin/python -m tests.console

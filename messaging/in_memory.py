@@ -1,11 +1,13 @@
 """In-memory implementations of the channel, the reports and the cordon, for tests."""
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 
+from contract.errors import BrokerUnavailable
 from contract.inference import Batch, Failure, Reply
 from contract.pools import PoolName
-from contract.reports import PoolReports
+from contract.reports import BrokerFacts, PoolReports, ProcessReport
 from messaging.channel import Listener
 from messaging.responder import Respond
 
@@ -70,9 +72,21 @@ class MemoryReports:
 
     def __init__(self) -> None:
         self.reported: Mapping[str, PoolReports] | None = {}
+        self.processes: Mapping[str, Mapping[str, ProcessReport]] | None = {}
+        self.facts: BrokerFacts | None = BrokerFacts(
+            "gateway", time.time(), 0.001, "7.4.0", 1 << 20, 512 << 20, "noeviction"
+        )
 
     def read(self) -> Mapping[str, PoolReports] | None:
         return self.reported
+
+    def read_processes(self) -> Mapping[str, Mapping[str, ProcessReport]] | None:
+        return self.processes
+
+    def broker_facts(self) -> BrokerFacts:
+        if self.facts is None:
+            raise BrokerUnavailable("the broker does not answer; try again soon")
+        return self.facts
 
 
 class MemoryCordon:

@@ -11,6 +11,7 @@ import msgspec
 import redis
 import structlog
 
+from contract import __version__
 from contract.reports import ReplicaReport
 from messaging import redis_keys
 from messaging.busy import Busy
@@ -79,7 +80,7 @@ class Presence:
         share = min(1.0, self._rate.of(self._online.total() + self._jobs.total()))
         gpu_share = self._gpu_busy()
         busy = share if gpu_share is None else gpu_share
-        report = ReplicaReport(job=self._jobs.working, busy=busy, draining=self._draining)
+        report = ReplicaReport(self._jobs.working, busy, self._draining, __version__)
         self._client.eval(redis_keys.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
         self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._cordon_names)))
 

@@ -95,6 +95,11 @@ def gateways(pool: str) -> str:
     return f"tidepool:{pool}:gateways"
 
 
+def processes(role: str) -> str:
+    """The sorted set of present storage processes or autoscalers, scored as in `replicas`."""
+    return f"tidepool:{role}:processes"
+
+
 def reports(presence: str) -> str:
     """The hash of the reports of the members of a presence set."""
     return f"{presence}:reports"

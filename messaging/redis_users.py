@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
 from contract.pools import POOL_NAMES, PoolName
+from contract.reports import PROCESSES
 from messaging import redis_keys
 
 RedisUser = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "autoscaler", "probe"]
@@ -47,8 +48,11 @@ _WORKER = _CONNECT | _SEND | _RECEIVE | _BEAT | _LEAVE | {"expire", "smismember"
 
 
 def _presence(pool: str) -> tuple[str, ...]:
-    members = (redis_keys.replicas(pool), redis_keys.gateways(pool))
-    return (*members, *map(redis_keys.reports, members))
+    return _with_reports(redis_keys.replicas(pool), redis_keys.gateways(pool))
+
+
+def _with_reports(*presence: str) -> tuple[str, ...]:
+    return (*presence, *map(redis_keys.reports, presence))
 
 
 def _queues(pool: str) -> tuple[str, ...]:
@@ -86,20 +90,25 @@ _ALL_PRESENCE = tuple(key for pool in POOL_NAMES for key in _presence(pool))
 
 RIGHTS: Mapping[RedisUser, RedisRights] = {
     "gateway": RedisRights(
-        _CONNECT | _BEAT | _REPORTS | _PUSH | {"lrem", "blpop", "smembers"},
+        _CONNECT | _BEAT | _REPORTS | _PUSH | {"lrem", "blpop", "smembers", "info"},  # info: for /v1/health
         keys=(
             *_ALL_PRESENCE,
+            *_with_reports(*map(redis_keys.processes, PROCESSES)),
             *(redis_keys.batches(_ONLINE), redis_keys.wakeups(_ONLINE), redis_keys.replies("*")),
         ),
         reads=(redis_keys.departed(_ONLINE),),
     ),
-    "sweep": RedisRights(_CONNECT | _SEND, writes=(*POOL_NAMES, *_bindings(*POOL_NAMES))),
+    "sweep": RedisRights(
+        _CONNECT | _SEND | _BEAT,
+        keys=_with_reports(redis_keys.processes("storage")),
+        writes=(*POOL_NAMES, *_bindings(*POOL_NAMES)),
+    ),
     "preprocess": _worker("preprocess"),
     "trainer": _worker("trainer"),
     "inference": _answering(_ONLINE),
     "autoscaler": RedisRights(
-        _CONNECT | _REPORTS | {"multi", "exec", "del", "sadd", "expire"},
-        keys=_ALL_PRESENCE,
+        _CONNECT | _BEAT | _REPORTS | {"multi", "exec", "del", "sadd", "expire"},
+        keys=(*_ALL_PRESENCE, *_with_reports(redis_keys.processes("autoscaler"))),
         writes=tuple(map(redis_keys.cordoned, POOL_NAMES)),
     ),
     "probe": RedisRights(frozenset({"ping"})),

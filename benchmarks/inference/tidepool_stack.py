@@ -28,12 +28,12 @@ class Running:
 
 
 @contextmanager
-def running(case: Case, folder: Path) -> Iterator[Running]:
-    """Run a stack with one inference replica per core that serves the case; raises ServerFailed."""
+def running(case: Case, folder: Path, replicas: int = CORES) -> Iterator[Running]:
+    """Run a stack with this many inference replicas that serves the case; raises ServerFailed."""
     home, (port,) = Home.at(folder / "home"), free_ports(1)
     environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:
-        _tidepool(environment, "up", f"--scale=inference={CORES}")
+        _tidepool(environment, "up", f"--scale=inference={replicas}")
         url, key = f"http://127.0.0.1:{port}", home.key_file.read_text().strip()
         _publish(case, url, key)
         request = _request(case, url, key)

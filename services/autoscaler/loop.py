@@ -47,14 +47,15 @@ class Autoscaler:
         self._clock = clock
         self._states: dict[PoolName, tuple[int, PolicyState]] = {}  # with the pool's revision
 
-    def run(self, stop: threading.Event) -> None:
-        """Step every second until `stop` is set."""
+    def run(self, stop: threading.Event, on_step: Callable[[], None] = lambda: None) -> None:
+        """Step every second until `stop` is set; call `on_step` after each step that did not fail."""
         pause = 0.0
         while not stop.wait(pause):
             pause = DECIDE_S
             try:
                 if self.step():
                     pause = WAKE_S
+                on_step()
             except TidepoolError as error:
                 log.warning("pools not scaled", code=error.code)
             except Exception:  # the next step may succeed, and without it no pool would be scaled

@@ -5,6 +5,7 @@ import threading
 from types import FrameType
 
 from messaging.cordon import RedisCordon
+from messaging.process_presence import ProcessPresence
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings, TelemetrySettings
 from messaging.telemetry import start_telemetry
@@ -28,6 +29,8 @@ def main() -> None:
     broker = BrokerSettings()
     demand, driver = Demand(pools, RedisReports(broker)), driver_of(AutoscalerSettings().driver)
     autoscaler = Autoscaler(pools, demand, JobHolders(database), driver, RedisCordon(broker))
+    presence = ProcessPresence("autoscaler", broker)
+    presence.start()
     stop = threading.Event()
 
     def finish(_: int, __: FrameType | None) -> None:
@@ -35,7 +38,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
-    autoscaler.run(stop)
+    autoscaler.run(stop, presence.passed)
 
 
 def driver_of(name: DriverName) -> Driver:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
 from contract.errors import TidepoolError
+from services.gateway.diagnosis.diagnosis import Diagnosis
 from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
@@ -86,6 +87,11 @@ class Backends:
     def plane(self) -> DataPlane:
         """The models through the Open Inference Protocol."""
         return DataPlane(self.stores, self.predictor.inference, self.settings.predict_timeout_s)
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """Makes the health report of the deployment."""
+        return Diagnosis(self.stores, self.demand, self.predictor.inference)
 
     @cached_property
     def indexes(self) -> IndexCache:

@@ -1,7 +1,7 @@
 """An object store in memory, for tests."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -94,6 +94,9 @@ class MemoryObjects:
     def now(self) -> datetime:
         """The time by the store's clock."""
         return self._clock()
+
+    def bucket_headers(self, bucket: Bucket) -> Mapping[str, str] | None:
+        return {}
 
     def _data(self, bucket: Bucket, key: str) -> bytes:
         data = self.content.get((bucket, key))

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -104,6 +104,9 @@ class Objects(Artifacts, Protocol):
 
     def ping(self) -> None:
         """Raise ObjectsUnavailable unless the store answers."""
+
+    def bucket_headers(self, bucket: Bucket) -> Mapping[str, str] | None:
+        """Return the headers of the store's answer to HEAD, in lower case; None if there is no such bucket."""
 
 
 class S3Objects:
@@ -232,6 +235,16 @@ class S3Objects:
     def ping(self) -> None:
         with mapped_errors():
             self._client.bucket_exists(self._prefix + Bucket.JOBS)
+
+    def bucket_headers(self, bucket: Bucket) -> Mapping[str, str] | None:
+        with mapped_errors():
+            try:  # bucket_exists does not return the headers
+                response = self._client._execute("HEAD", self._prefix + bucket)
+            except S3Error as error:
+                if error.code != "NoSuchBucket":
+                    raise
+                return None
+        return {name.lower(): value for name, value in response.headers.items()}
 
     def _checked(self, ref: ObjectRef) -> Iterator[bytes]:
         digest, size = hashlib.sha256(), 0

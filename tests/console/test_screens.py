@@ -36,6 +36,7 @@ SCREENS = {
     "failed": "/jobs?state=failed",
     "keys": "/keys",
     "projects": "/projects",
+    "system": "/system",
     "usage": "/usage",
     "audit": "/audit",
     "not-found": "/datasets/none/1",

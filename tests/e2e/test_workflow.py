@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from contract.health import HealthReport, Level
 from contract.jobs import JobState
 from contract.kinds.evaluate import EvaluateResult
 from contract.kinds.preprocess import PreprocessResult
@@ -159,6 +160,18 @@ def test_status_shows_every_role(running: Running) -> None:
     assert (running.home / "api-key").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_doctor_checks_every_part(running: Running, trained: TrainResult) -> None:
+    report = HealthReport.model_validate_json(running.tidepool("doctor", "--json").stdout)
+
+    servers, pools = {"gateway", "database", "redis", "object store"}, {"preprocess", "trainer", "inference"}
+    parts = {"machine", "stack files", "stack processes", "connection", "storage", "autoscaler", *servers, *pools}
+    assert {check.component for check in report.checks} == parts
+    # of this machine, a test knows too little
+    assert [check for check in report.checks if check.level is Level.PROBLEM and check.component != "machine"] == []
+    latencies = {check.component for check in report.checks if check.latency_ms is not None}
+    assert latencies >= {"connection", "database", "redis", "object store", "inference", "stack processes"}
+
+
 def test_the_demo_succeeds_and_leaves_nothing_running(archive: Path, tmp_path: Path) -> None:
     command = [TIDEPOOL, "demo", "--dataset", archive, "--epochs", "1", "--home", tmp_path / "demo"]
 
@@ -186,6 +199,14 @@ def test_down_after_the_supervisor_was_killed_leaves_no_process(running: Running
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
     assert _processes_of(running.home) != []
+
+    # while the gateway is down, too, the doctor says what does not run and where its log is
+    gateway = running.pid("gateway")
+    assert gateway is not None
+    os.kill(gateway, signal.SIGKILL)
+    done = running.tidepool("doctor")
+    assert done.returncode == 5
+    assert str(running.home / "log" / "gateway.log") in done.stdout
 
     assert running.tidepool("down").returncode == 0
 

@@ -3,6 +3,7 @@
 from contract.access import ApiKey, NewApiKey, NewKeyRequest, Scope
 from contract.audit import AuditAction, AuditEntry, AuditPage
 from contract.base import Frozen
+from contract.health import Check, HealthReport, Level
 from contract.pools import (
     AutoPool,
     Decision,
@@ -52,6 +53,14 @@ STORED = Stored(objects=2, bytes=1_048_576)
 PROJECT_STORAGE = ProjectStorage(project="lab", categories={StorageCategory.UPLOADS: STORED}, **dict(STORED))
 RETENTION = Retention(jobs_days=90, versions=VersionRetention(days=30, keep_last=3))
 QUOTAS = Quotas(stored_bytes=10**12, live_jobs=20, requests_per_minute=600)
+CHECK = Check(
+    component="redis",
+    name="memory",
+    level=Level.WARNING,
+    message="400 of 512 MiB used",
+    advice="Raise maxmemory.",
+    latency_ms=1.5,
+)
 PROJECT = Project(
     name="lab", description="What the lab has", weight=2, quotas=QUOTAS, retention=RETENTION, created_at=WHEN
 )
@@ -86,6 +95,8 @@ EXAMPLES: tuple[Frozen, ...] = (
     ),
     PoolChange(at=WHEN, desired=3, ready=2, reason="6 wait", **COUNTED),
     ComponentReport(name="inference-2", role="inference", index=2, state=State.DRAINING, restarts=0, pid=4711),
+    CHECK,
+    HealthReport(status=Level.WARNING, version="0.1.0", at=WHEN, checks=(CHECK,)),
     STORED,
     PROJECT_STORAGE,
     StorageUsage(measured_at=WHEN, categories=PROJECT_STORAGE.categories, projects=(PROJECT_STORAGE,), **dict(STORED)),

@@ -8,6 +8,7 @@ import typer
 from tidepool.cli import (
     account,
     datasets,
+    doctor,
     images,
     jobs,
     judge,
@@ -28,7 +29,7 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    *(account, datasets, images, jobs, judge, keys, models, pools, predict),
+    *(account, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
     *(projects, promote, stack, train, upload, usage),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,7 @@ class Target:
     source: str
     project: str | None = None
     verify: SSLContext | bool = True
+    is_stack: bool = False  # that of the home
 
 
 def find_target(home: Home) -> Target:
@@ -75,10 +76,20 @@ def connect_to_stack(home: Home) -> "Client":
     return new_client(stack.url, stack.key, verify=stack.verify)
 
 
-def new_client(url: str, key: str, *, project: str | None = None, verify: SSLContext | bool = True) -> "Client":
+def new_client(
+    url: str,
+    key: str,
+    *,
+    project: str | None = None,
+    verify: SSLContext | bool = True,
+    timeout: float | None = None,
+    retries: int = RETRIES,
+) -> "Client":
+    """Return a client; `timeout` in seconds is that of every request, in place of the client's own."""
     from tidepool_client import Client
 
-    return Client(url, key, project=project, retries=RETRIES, verify=verify)
+    limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    return Client(url, key, project=project, retries=retries, verify=verify, **limit)
 
 
 def console_address(client: "Client") -> str:
@@ -115,4 +126,4 @@ def _stack(home: Home) -> Target | None:
         return None
     plan = StackPlan.load(home.plan_file)
     key = home.key_file.read_text().strip()
-    return Target(plan.url, key, f"the stack in {home.path}", verify=plan.trust())
+    return Target(plan.url, key, f"the stack in {home.path}", verify=plan.trust(), is_stack=True)

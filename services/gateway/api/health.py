@@ -1,4 +1,4 @@
-"""/livez and /readyz: the health of the process and of the servers that it needs."""
+"""/livez and /readyz: the health of the process and its servers; /v1/health: the report of the whole deployment."""
 
 from typing import Literal
 
@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from contract.base import Frozen
 from contract.errors import Unavailable
-from services.gateway.dependencies import BackendsDep
+from contract.health import HealthReport
+from services.gateway.dependencies import MAY_ADMIN, BackendsDep
 from services.gateway.edge.problems import documented
 
 router = APIRouter(tags=["health"])
@@ -45,3 +46,9 @@ async def ready(backends: BackendsDep) -> Readiness:
         broker = "unavailable"
     status: Literal["ready", "degraded"] = "ready" if (broker, objects) == ("ok", "ok") else "degraded"
     return Readiness(status=status, database="ok", broker=broker, objects=objects)
+
+
+@router.get("/v1/health", dependencies=MAY_ADMIN, responses=documented())
+async def report(backends: BackendsDep) -> HealthReport:
+    """Every component with its version, latency and what to do; 200 even if something does not work."""
+    return await backends.diagnosis.report()

@@ -14,6 +14,7 @@ from services.gateway.console.screens import (
     pools,
     projects,
     serving,
+    system,
     train,
     trying,
     upload,
@@ -25,5 +26,5 @@ from services.gateway.console.screens import (
 router = APIRouter()
 for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
     router.include_router(part.router)
-for part in (models, version, version_actions, trying, compare, serving, pools):
+for part in (models, version, version_actions, trying, compare, serving, pools, system):
     router.include_router(part.router)

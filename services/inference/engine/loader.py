@@ -13,7 +13,7 @@ from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY, ModelCard
 from services.inference.engine.arena import share_arena
 from services.inference.engine.model import LoadedModel
-from services.inference.engine.onnx_runtime import ORT_ERRORS, ort
+from services.inference.engine.onnx_runtime import ORT_ERRORS, load_gpu_libraries, ort
 from services.inference.engine.providers import NAMES, TENSORRT, Placement, Provider, on_gpu
 from services.inference.engine.session import OrtSession, Session, bind
 from services.inference.engine.watchdog import LimitedSession, watchdog
@@ -42,6 +42,8 @@ class ModelLoader:
 
     def __post_init__(self) -> None:
         self.providers = self.placement.providers(ort.get_available_providers())
+        if on_gpu(self._best):
+            load_gpu_libraries()
 
     @classmethod
     def of(cls, settings: InferenceSettings) -> Self:
@@ -53,8 +55,13 @@ class ModelLoader:
     @property
     def batches_at_once(self) -> int:
         """The default number of parallel batches: two on a GPU, which computes while images are decoded, else one."""
+        return 2 if on_gpu(self._best) else 1
+
+    @property
+    def _best(self) -> str:
+        """The provider that is tried first."""
         best = self.providers[0]
-        return 2 if on_gpu(best if isinstance(best, str) else best[0]) else 1
+        return best if isinstance(best, str) else best[0]
 
     def load(self, source: Path | bytes) -> LoadedModel:
         """Create a session for an ONNX file and warm it up.

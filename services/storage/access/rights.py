@@ -25,7 +25,7 @@ class TableRights(NamedTuple):
 
 
 TABLES: Mapping[Service, TableRights] = {
-    "gateway": TableRights(_ALL),
+    "gateway": TableRights(_ALL, reads=frozenset({"alembic_version"})),  # for the health report
     "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
     "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),

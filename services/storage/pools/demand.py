@@ -15,12 +15,12 @@ class Demand:
 
     def __init__(self, pools: Pools, reports: Reports, clock: Callable[[], float] = time.monotonic) -> None:
         self._pools = pools
-        self._reports = reports
+        self.reports = reports
         self._clock = clock
 
     def measure(self) -> dict[PoolName, Measured]:
         """Measure every pool now; values from reports are None without a broker. Raises DatabaseUnavailable."""
-        queues, reports, now = self._pools.queues(), self._reports.read(), self._clock()
+        queues, reports, now = self._pools.queues(), self.reports.read(), self._clock()
         return {
             pool: _measured(
                 now, queues[pool], reports.get(pool, PoolReports()) if reports is not None else None, pool == ONLINE

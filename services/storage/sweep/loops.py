@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from contract.errors import TidepoolError
 from messaging.broker import Broker, celery_app
+from messaging.process_presence import ProcessPresence
 from messaging.settings import BrokerSettings
 from services.storage.access.audit import prune_audit
 from services.storage.database import Database
@@ -41,6 +42,8 @@ def sweep(stop: threading.Event) -> None:
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     reconciler, pools, keep = Reconciler(database), Pools(database), timedelta(days=SweepSettings().audit_days)
     broker, traffic = Broker(celery_app(BrokerSettings())), Traffic(database)
+    presence = ProcessPresence("storage", BrokerSettings())
+    presence.start()
     repair_at = 0.0
     while not stop.wait(RELAY_S):
         try:
@@ -53,6 +56,7 @@ def sweep(stop: threading.Event) -> None:
                 pools.prune()
                 traffic.prune()
                 prune_audit(database, keep)
+            presence.passed()
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)

@@ -24,6 +24,7 @@ from messaging.busy import Busy
 from messaging.channel import WATCH_S
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
+from messaging.process_presence import ProcessPresence
 from messaging.redis_users import PROBE, REDIS_USERS, RIGHTS, RedisUser
 from messaging.reports import RedisReports
 from messaging.responder import BatchAnswers, BatchHandler, Responder
@@ -61,6 +62,10 @@ USERS_OF = {
     "tidepool:preprocess:left": {"preprocess"},
     "tidepool:inference:left": {"inference", "gateway"},
     "tidepool:trainer:cordoned": {"trainer", "autoscaler"},
+    "tidepool:storage:processes": {"sweep", "gateway"},
+    "tidepool:storage:processes:reports": {"sweep", "gateway"},
+    "tidepool:autoscaler:processes": {"autoscaler", "gateway"},
+    "tidepool:autoscaler:processes:reports": {"autoscaler", "gateway"},
     "tidepool:other": set(),
     "unacked": set(),
     "_kombu.binding.celery.pidbox": set(),
@@ -190,6 +195,20 @@ def test_a_replica_that_stays_awake_too_long_wakes_another(
     assert redis_users.refusals() == []
 
 
+def test_the_gateway_sees_the_processes_that_report(redis_users: RedisWithUsers) -> None:
+    for user, role in (("sweep", "storage"), ("autoscaler", "autoscaler")):
+        ProcessPresence(role, redis_users.settings(user)).beat()
+    reports = RedisReports(redis_users.settings("gateway"))
+
+    processes, facts = reports.read_processes(), reports.broker_facts()
+
+    assert processes is not None
+    assert {role: len(names) for role, names in processes.items()} == {"storage": 1, "autoscaler": 1}
+    assert facts.user == "gateway"
+    assert facts.version is not None
+    assert redis_users.refusals() == []
+
+
 @pytest.mark.parametrize("reader", ["gateway", "autoscaler"])
 def test_a_lost_replica_is_removed_by_the_readers_of_reports(redis_users: RedisWithUsers, reader: RedisUser) -> None:
     for pool in POOL_NAMES:
@@ -240,7 +259,7 @@ def test_commands_that_a_service_does_not_need_are_refused(redis_users: RedisWit
 
     permitted = [command for command in REFUSED if _permitted(redis_users.client(user), *command.split())]
 
-    assert permitted == []
+    assert permitted == (["INFO"] if user == "gateway" else [])
     assert redis_users.admin.get("any") == "1"
 
 
@@ -262,10 +281,14 @@ def test_no_service_reads_the_replies_for_gateways(redis_users: RedisWithUsers) 
     assert not _permitted(redis_users.client("inference"), "BLPOP", "tidepool:replies:1", "1")
 
 
-def test_no_user_has_a_dangerous_or_administrative_command(redis_users: RedisWithUsers) -> None:
+def test_no_user_but_the_gateway_with_info_has_a_dangerous_or_administrative_command(
+    redis_users: RedisWithUsers,
+) -> None:
     dangerous = {*redis_users.admin.acl_cat("dangerous"), *redis_users.admin.acl_cat("admin")}
 
-    assert {user: rights.commands & dangerous for user, rights in RIGHTS.items() if rights.commands & dangerous} == {}
+    granted = {user: rights.commands & dangerous for user, rights in RIGHTS.items() if rights.commands & dangerous}
+
+    assert granted == {"gateway": {"info"}}  # for the health report
 
 
 def test_there_is_a_user_for_each_service_and_one_for_probes() -> None:

@@ -3,19 +3,22 @@
 import asyncio
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis as redis_py
 
-from contract.errors import DeadlineExceeded
+from contract import __version__
+from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from contract.usage import Purpose, Use
 from messaging import channel, cordon, redis_keys, reports
 from messaging.busy import Busy
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
+from messaging.process_presence import ProcessPresence
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
 from tests.integration.worker.echo_client import TIMEOUT_S, ask
@@ -66,9 +69,50 @@ def test_a_replica_reports_its_state_and_utilization(redis: Server, client: "red
     second.beat()
 
     replicas = read(redis.url, pool).replicas
-    assert replicas["first"] == ReplicaReport(job=False, busy=0.0, draining=False)
+    assert replicas["first"] == ReplicaReport(job=False, busy=0.0, draining=False, version=__version__)
     assert (replicas["second"].job, replicas["second"].draining) == (True, True)
     assert 0 < replicas["second"].busy < 1
+
+
+def test_the_report_of_an_older_replica_has_no_version(redis: Server, client: "redis_py.Redis", pool: str) -> None:
+    Presence(pool, "old", client, Busy(), Busy()).beat()
+    client.hset(redis_keys.reports(redis_keys.replicas(pool)), "old", '{"job":false,"busy":0.5,"draining":false}')
+
+    assert read(redis.url, pool).replicas["old"] == ReplicaReport(job=False, busy=0.5, draining=False)
+
+
+def test_the_storage_process_reports_its_version_and_its_last_pass(redis: Server, client: "redis_py.Redis") -> None:
+    settings = BrokerSettings.model_validate({"url": redis.url})
+    client.delete(redis_keys.processes("storage"))
+    presence = ProcessPresence("storage", settings)
+    presence.passed()
+
+    presence.beat()
+
+    processes = RedisReports(settings).read_processes()
+    assert processes is not None
+    (report,) = processes["storage"].values()
+    assert report.version == __version__
+    assert 0 <= report.idle_s < 30
+    assert processes["autoscaler"] == {}
+
+
+def test_redis_tells_its_version_and_memory(redis: Server) -> None:
+    facts = RedisReports(BrokerSettings.model_validate({"url": redis.url})).broker_facts()
+
+    assert facts.user == "default"
+    assert facts.version is not None
+    assert (facts.used_bytes or 0) > 0
+    assert facts.policy == "noeviction"
+    assert abs(facts.clock - time.time()) < 60
+
+
+def test_a_redis_that_is_away_has_no_facts_and_no_processes() -> None:
+    reports = RedisReports(BrokerSettings.model_validate({"url": f"redis://127.0.0.1:{free_port()}/0"}))
+
+    assert reports.read_processes() is None
+    with pytest.raises(BrokerUnavailable):
+        reports.broker_facts()
 
 
 def test_a_replica_with_a_gpu_reports_its_utilization(redis: Server, client: "redis_py.Redis", pool: str) -> None:

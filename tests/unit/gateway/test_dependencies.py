@@ -81,6 +81,7 @@ SCOPES = {
     "GET /v1/pools/{pool}/demand": Scope.READ,
     "GET /v1/pools/{pool}/history": Scope.READ,
     "PATCH /v1/pools/{pool}": Scope.ADMIN,
+    "GET /v1/health": Scope.ADMIN,
     "GET /v1/usage": Scope.READ,
     "GET /v1/usage/storage": Scope.READ,
     "GET /v1/keys": Scope.MANAGE,

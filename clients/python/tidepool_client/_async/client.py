@@ -8,6 +8,7 @@ from typing import Any, Self
 import httpx
 
 from contract.access import ApiKey
+from contract.health import HealthReport
 from tidepool_client._async.access import AsyncAudit, AsyncKeys, AsyncProjects
 from tidepool_client._async.backbones import AsyncBackbones
 from tidepool_client._async.datasets import AsyncDatasets, Options
@@ -177,3 +178,7 @@ class AsyncClient:
         'ok'
         """
         return parsed(Readiness, await self._http.call("GET", "/readyz"))
+
+    async def health(self) -> HealthReport:
+        """Check every component of the deployment; needs a key with the scope `admin`."""
+        return parsed(HealthReport, await self._http.call("GET", "/v1/health"))

@@ -8,6 +8,7 @@ from typing import Any, Self
 import httpx
 
 from contract.access import ApiKey
+from contract.health import HealthReport
 from tidepool_client._sync.access import Audit, Keys, Projects
 from tidepool_client._sync.backbones import Backbones
 from tidepool_client._sync.datasets import Datasets, Options
@@ -177,3 +178,7 @@ class Client:
         'ok'
         """
         return parsed(Readiness, self._http.call("GET", "/readyz"))
+
+    def health(self) -> HealthReport:
+        """Check every component of the deployment; needs a key with the scope `admin`."""
+        return parsed(HealthReport, self._http.call("GET", "/v1/health"))

@@ -1,12 +1,15 @@
 """The batcher: collects requests while the pool is busy, and sends them as one batch; see docs/adr/0012."""
 
 import asyncio
+import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from contract.errors import Unavailable
-from contract.inference import Payload, Reply, Target
+from contract import __version__
+from contract.errors import DeadlineExceeded, Unavailable
+from contract.inference import Artifact, Batch, Payload, Reply, Target
 from contract.reports import GatewayReport
 from messaging.channel import Channel
 from messaging.rate import Rate
@@ -15,6 +18,7 @@ from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.lane import Bounds, Lane
 from services.gateway.serving.batching.request import BatchedAnswer, Request, Then
 
+NO_MODEL = Target("", 0, Artifact("", "", 0, ""))  # of batches without questions
 MAX_LANES = 256  # idle lanes are kept up to here, because creating one costs more than a request
 
 Leave = Callable[[], None]
@@ -40,6 +44,12 @@ class InferenceClient(Protocol):
     async def ping(self) -> None:
         """Raise BrokerUnavailable if the broker does not answer."""
 
+    async def ping_replica(self, within_s: float) -> float:
+        """Return the seconds until a replica has answered an empty batch, behind those that wait already.
+
+        Raises DeadlineExceeded after `within_s` seconds, and BrokerUnavailable.
+        """
+
     async def close(self) -> None:
         """Stop listening."""
 
@@ -59,6 +69,7 @@ class Batcher:
         self._flight_bytes = FlightBytes(bounds.flight_bytes)
         self._lanes: dict[Target, Lane] = {}
         self._lane_of: dict[str, Lane] = {}
+        self._pings: dict[str, asyncio.Future[None]] = {}
         self._answered = 0
         self._rate = Rate()
 
@@ -93,12 +104,16 @@ class Batcher:
         if lane is not None:
             self._answered += len(reply.answers)
             lane.land(reply)
+        elif (ping := self._pings.get(reply.id)) and not ping.done():
+            ping.set_result(None)
 
     def refused(self, batch_id: str, error: Unavailable) -> None:
         """Fail the requests of a batch that the broker did not accept."""
         lane = self._lane_of.get(batch_id)
         if lane is not None:
             lane.fail(batch_id, error)
+        elif (ping := self._pings.get(batch_id)) and not ping.done():
+            ping.set_exception(error)
 
     def lost(self) -> None:
         """Resend every batch that may be lost; fail batches that were sent twice already."""
@@ -108,10 +123,25 @@ class Batcher:
     def report(self) -> GatewayReport:
         """Return how many requests wait now, and the recent answers per minute."""
         waiting = sum(lane.outstanding for lane in self._lanes.values())
-        return GatewayReport(waiting=waiting, per_minute=60 * self._rate.of(self._answered))
+        return GatewayReport(waiting, 60 * self._rate.of(self._answered), __version__)
 
     async def ping(self) -> None:
         await self._channel.ping()
+
+    async def ping_replica(self, within_s: float) -> float:
+        batch = Batch(uuid.uuid4().hex, self._channel.address, NO_MODEL, ())
+        future = self._pings[batch.id] = asyncio.get_running_loop().create_future()
+        started = time.perf_counter()  # the loop's clock is exact to a millisecond
+        try:
+            self._channel.send(batch)
+            async with asyncio.timeout(within_s):
+                await future
+        except TimeoutError:
+            self._channel.withdraw(batch)
+            raise DeadlineExceeded(f"no replica answered within {within_s:g} s") from None
+        finally:
+            self._pings.pop(batch.id, None)
+        return time.perf_counter() - started
 
     async def close(self) -> None:
         await self._channel.close()

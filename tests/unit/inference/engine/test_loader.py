@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from contract.errors import BadModel, Unavailable
 from contract.models import METADATA_KEY
 from services.inference.engine.loader import ModelLoader, _warn_of_precision
+from services.inference.engine.onnx_runtime import load_gpu_libraries
 from services.inference.engine.providers import CPU, CUDA, Placement, ProviderChoice
 from services.inference.engine.session import BoundSession
 from services.inference.settings import InferenceSettings
@@ -119,6 +120,25 @@ def test_a_broken_device_falls_back_to_the_cpu_if_none_was_configured(monkeypatc
 
     with pytest.warns(UserWarning, match=CUDA):
         assert loader().load(linear()).provider == CPU
+
+
+@pytest.mark.parametrize(
+    ("choice", "loads"), [(ProviderChoice.CUDA, 1), (ProviderChoice.AUTO, 1), (ProviderChoice.CPU, 0)]
+)
+def test_the_libraries_of_the_gpu_are_loaded_once_where_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], choice: ProviderChoice, loads: int
+) -> None:
+    calls: list[None] = []
+    load_gpu_libraries.cache_clear()
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: (calls.append(None), print("libcudart.so is missing")))
+
+    for _ in range(2):
+        loader(choice)
+
+    assert len(calls) == loads
+    assert capfd.readouterr().out == ""  # which is for results of commands
+    load_gpu_libraries.cache_clear()
 
 
 @pytest.mark.parametrize("choice", [ProviderChoice.AUTO, ProviderChoice.CUDA])

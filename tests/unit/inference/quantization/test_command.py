@@ -84,6 +84,7 @@ def test_the_command_makes_and_measures_every_variant(source: Path, tmp_path: Pa
     reference = np.load(tmp_path / "fp32.logits.npy")
     np.testing.assert_allclose(reference, ModelLoader().load(source).run(images), atol=1e-5)
     for name in ("fp16", "int8"):
+        onnx.checker.check_model(onnx.load(tmp_path / f"{name}.onnx"), full_check=True)
         logits = np.load(tmp_path / f"{name}.logits.npy")
         assert len(logits) in (150, command.SLOW_IMAGES)
         assert agreement(logits, reference[: len(logits)]) > 0.9

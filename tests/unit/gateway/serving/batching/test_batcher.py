@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from contract import __version__
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
 from contract.inference import EncodedImage, Failure, Reply, Scores
 from contract.reports import GatewayReport
@@ -68,6 +69,37 @@ async def test_a_request_without_an_answer_in_time_fails() -> None:
 
     with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
         await pool.ask("one", within_s=0.01)
+
+
+async def test_a_ping_is_an_empty_batch_that_a_replica_answers() -> None:
+    pool = Pool()
+    pool.channel.held = False
+
+    assert 0 <= await pool.batcher.ping_replica(PATIENCE_S) < PATIENCE_S
+
+    (batch,) = pool.channel.sent
+    assert (batch.questions, batch.reply_to) == ((), pool.channel.address)
+
+
+async def test_a_ping_without_an_answer_is_withdrawn() -> None:
+    pool = Pool()
+
+    with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
+        await pool.batcher.ping_replica(0.01)
+
+    assert pool.channel.withdrawn == pool.channel.sent
+    await pool.reply(0)  # a late answer changes nothing
+
+
+async def test_a_ping_that_the_broker_refuses_fails() -> None:
+    pool = Pool()
+    ping = asyncio.create_task(pool.batcher.ping_replica(PATIENCE_S))
+    await settled()
+
+    pool.batcher.refused(pool.channel.sent[0].id, BrokerUnavailable("full"))
+
+    with pytest.raises(BrokerUnavailable):
+        await ping
 
 
 async def test_a_batch_that_may_be_lost_is_sent_once_more() -> None:
@@ -185,7 +217,7 @@ async def test_waiting_requests_are_counted_until_answered_or_abandoned() -> Non
     # given one request in flight, and two that wait
     pool = Pool(flights=1)
     answered, abandoned, _ = [(pool.ask(text), await settled())[0] for text in ("one", "two", "three")]
-    assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0)
+    assert pool.batcher.report() == GatewayReport(waiting=3, per_minute=0.0, version=__version__)
 
     abandoned.cancel()
     await settled()

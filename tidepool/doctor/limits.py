@@ -1,0 +1,60 @@
+"""The limits of this process's control group: a container may use less than its machine has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+GROUPS = Path("/proc/self/cgroup")
+UNLIMITED = 1 << 60  # version 1 writes a number near 2**63 for no limit
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None without a limit; `used_bytes` is the memory that counts towards the limit."""
+
+    cores: float | None = None
+    memory_bytes: int | None = None
+    used_bytes: int | None = None
+
+
+def limits(root: Path = ROOT, groups: Path = GROUPS) -> Limits:
+    """Return the tightest limits of the group and those above it, of either version of control groups."""
+    cores: list[float] = []
+    memories: list[tuple[int, int]] = []
+    for folder in _folders(root, groups, ""):  # version 2
+        quota, _, period = _read(folder / "cpu.max").partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            cores.append(int(quota) / int(period))
+        memories += _memory(folder / "memory.max", folder / "memory.current")
+    for folder in _folders(root, groups, "cpu"):  # version 1
+        number, period = (_read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        if number.isdecimal() and period.isdecimal():
+            cores.append(int(number) / int(period))
+    for folder in _folders(root, groups, "memory"):
+        memories += _memory(folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes")
+    tightest = min(memories, default=(None, None))
+    return Limits(min(cores, default=None), *tightest)
+
+
+def _folders(root: Path, groups: Path, controller: str) -> list[Path]:
+    """Return the folder of this process's group and those above it; `controller` is empty for version 2."""
+    for line in _read(groups).splitlines():
+        _, controllers, name = line.split(":", 2)
+        if controller == controllers or (controller and controller in controllers.split(",")):
+            top = root / controller if controller else root
+            folder = top / name.lstrip("/")
+            above = [parent for parent in folder.parents if parent.is_relative_to(top)]
+            return [path for path in (folder, *above) if path.is_dir()]
+    return []
+
+
+def _memory(limit: Path, usage: Path) -> list[tuple[int, int]]:
+    most, used = _read(limit), _read(usage)
+    return [(int(most), int(used))] if most.isdecimal() and used.isdecimal() and int(most) < UNLIMITED else []
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
