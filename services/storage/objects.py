@@ -13,7 +13,7 @@ import urllib3
 from minio import Minio
 from minio.datatypes import ListMultipartUploadsResult
 from minio.deleteobjects import DeleteObject
-from minio.error import InvalidResponseError
+from minio.error import InvalidResponseError, S3Error
 
 from contract import tracing
 from contract.artifacts import Bucket, ByteRange, ObjectRef
