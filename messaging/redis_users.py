@@ -93,7 +93,7 @@ RIGHTS: Mapping[RedisUser, RedisRights] = {
         ),
         reads=(redis_keys.departed(_ONLINE),),
     ),
-    "sweep": RedisRights(_CONNECT | _SEND, writes=(*POOL_NAMES, *_bindings(*POOL_NAMES))),
+    "sweep": RedisRights(_CONNECT | _SEND | {"info"}, writes=(*POOL_NAMES, *_bindings(*POOL_NAMES))),
     "preprocess": _worker("preprocess"),
     "trainer": _worker("trainer"),
     "inference": _answering(_ONLINE),

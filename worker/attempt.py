@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from prometheus_client import Metric
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, Outcome, PartDone
@@ -33,6 +34,8 @@ from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
+from worker.attempt_metrics import snapshot
+from worker.metrics import CHECKPOINT_BYTES, CHECKPOINT_SECONDS, ENDED, PROGRESS, SUCCEEDED
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
 from worker.task import Handler
@@ -72,9 +75,12 @@ class Attempt:
         self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
+        self._shown_progress = PROGRESS.labels(claim.job.kind)
 
     def report(self, fraction: float, message: str) -> None:
-        self.send(Progress(fraction=min(max(fraction, 0.0), 1.0), message=message))
+        progress = Progress(fraction=min(max(fraction, 0.0), 1.0), message=message)
+        self._shown_progress.set(progress.fraction)
+        self.send(progress)
         self.check_stop()
 
     def log(self, message: str) -> None:
@@ -86,8 +92,10 @@ class Attempt:
         return self.objects.put(Bucket.JOBS, prefix + name, source)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
-        checkpoint = self.put(name, source)
-        retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.check_stop)
+        with CHECKPOINT_SECONDS.labels(self.job.kind).time():
+            checkpoint = self.put(name, source)
+            retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.check_stop)
+        CHECKPOINT_BYTES.labels(self.job.kind).inc(checkpoint.size)
         previous, self.checkpoint = self.checkpoint, checkpoint
         if previous is not None:
             self._delete(previous)
@@ -98,8 +106,8 @@ class Attempt:
         except ObjectsUnavailable:
             log.info("previous checkpoint not deleted, the object store does not answer")
 
-    def send(self, message: Progress | None) -> None:
-        """Send progress to the worker process, or None as a heartbeat."""
+    def send(self, message: Progress | tuple[Metric, ...]) -> None:
+        """Send progress to the worker process, or metrics, which are also the heartbeat."""
         try:
             with self._lock:
                 self._pipe.send(message)
@@ -137,14 +145,19 @@ def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection) -> 
         attempt = Attempt(claim, stores, Path(folder), pipe)
         threading.Thread(target=_beat, args=[attempt], daemon=True).start()
         log.info("attempt started", kind=claim.job.kind)
+        outcome = SUCCEEDED
         try:
             conclude(stores, claim.lease, handler(attempt))
         except TidepoolError as error:
+            outcome = error.code
             settle(stores, claim.lease, error)
         except Exception as error:
+            outcome = JobFailed.code
             log.exception("attempt failed", code=JobFailed.code)
             reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
             settle(stores, claim.lease, JobFailed(f"{reason}; see the worker's log for details"))
+        ENDED.labels(claim.job.kind, outcome).inc()
+        attempt.send(snapshot())
 
 
 def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
@@ -178,5 +191,5 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
 
 def _beat(attempt: Attempt) -> None:
     while True:
-        attempt.send(None)
+        attempt.send(snapshot())
         time.sleep(BEAT_S)

@@ -1,12 +1,14 @@
 """Supervises an attempt: renews its lease, forwards cancel and drain, kills it if it does not stop in time."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event
 
 import structlog
+from prometheus_client import Metric
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
@@ -25,13 +27,14 @@ log = structlog.get_logger()
 
 @dataclass
 class Watch:
-    """Supervises one attempt; `drain` is set when the worker shuts down."""
+    """Supervises one attempt; `drain` is set when the worker shuts down, `on_metrics` gets those of the attempt."""
 
     process: BaseProcess
     pipe: Connection
     stores: Stores
     lease: Lease
     drain: Event
+    on_metrics: Callable[[tuple[Metric, ...]], None] = lambda metrics: None
     _progress: Progress | None = None  # not yet written to the job's row
     _stop_reason: Interrupted | None = None
     _stops_early: bool = False
@@ -67,14 +70,24 @@ class Watch:
             if now - last_message > SILENT_S or now > self._kill_at:
                 log.warning("killing the attempt", silent_s=now - last_message, stop_reason=repr(self._stop_reason))
                 self._kill()
+        self._receive()  # the last metrics
         self._settle()
+
+    @property
+    def cause(self) -> str:
+        """The code of what ended an attempt that did not end by itself."""
+        return WorkerLost.code if self._stop_reason is None else self._stop_reason.code
 
     def _receive(self) -> bool:
         """Read the attempt's messages, waiting at most 0.1 s for the first; True if there was any."""
         received = False
         try:
             while self.pipe.poll(0 if received else 0.1):
-                self._progress = self.pipe.recv() or self._progress
+                match self.pipe.recv():
+                    case Progress() as progress:
+                        self._progress = progress
+                    case metrics:
+                        self.on_metrics(metrics)
                 received = True
         except (EOFError, OSError):
             self.process.join(0.1)  # the attempt closed its end: it is exiting

@@ -9,6 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 import redis as redis_py
+from prometheus_client import REGISTRY
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
@@ -24,6 +25,7 @@ from messaging.busy import Busy
 from messaging.channel import WATCH_S
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
+from messaging.redis_memory import RedisMemory
 from messaging.redis_users import PROBE, REDIS_USERS, RIGHTS, RedisUser
 from messaging.reports import RedisReports
 from messaging.responder import BatchAnswers, BatchHandler, Responder
@@ -240,8 +242,20 @@ def test_commands_that_a_service_does_not_need_are_refused(redis_users: RedisWit
 
     permitted = [command for command in REFUSED if _permitted(redis_users.client(user), *command.split())]
 
-    assert permitted == []
+    assert permitted == (["INFO"] if user == "sweep" else [])
     assert redis_users.admin.get("any") == "1"
+
+
+def test_the_sweep_reads_the_memory_of_redis(redis_users: RedisWithUsers) -> None:
+    RedisMemory(redis_users.settings("sweep")).read()
+
+    names = ("used_bytes", "limit_bytes", "connections", "up")
+    used, limit, connections, up = (REGISTRY.get_sample_value(f"tidepool_redis_{name}") for name in names)
+    assert None not in (used, limit)
+    assert (used or 0) > 100_000
+    assert (connections or 0) >= 1
+    assert up == 1
+    assert redis_users.refusals() == []
 
 
 @pytest.mark.parametrize("user", WITH_SCRIPTS)
@@ -265,7 +279,9 @@ def test_no_service_reads_the_replies_for_gateways(redis_users: RedisWithUsers) 
 def test_no_user_has_a_dangerous_or_administrative_command(redis_users: RedisWithUsers) -> None:
     dangerous = {*redis_users.admin.acl_cat("dangerous"), *redis_users.admin.acl_cat("admin")}
 
-    assert {user: rights.commands & dangerous for user, rights in RIGHTS.items() if rights.commands & dangerous} == {}
+    assert {user: rights.commands & dangerous for user, rights in RIGHTS.items() if rights.commands & dangerous} == {
+        "sweep": {"info"}  # tells counts and sizes, no keys or values
+    }
 
 
 def test_there_is_a_user_for_each_service_and_one_for_probes() -> None:
