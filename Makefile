@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training bench-console gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -22,7 +22,7 @@ demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and s
 	@.venv/bin/tidepool demo
 
 # In parallel, the slowest first; see tests/conftest.py.
-test: $(READY) $(DOCS) postgresql wrk chromium ## Run everything that must pass: check, docs and all tests
+test: $(READY) $(DOCS) postgresql wrk chromium promtool ## Run everything that must pass: check, docs and all tests
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
@@ -62,6 +62,9 @@ bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,00
 gpu-check: $(READY) ## Measure serving and training on a GPU, in under eight minutes; OPTIONS="--data cifar10.zip --require"
 	@.venv/bin/python -m benchmarks.gpu $(OPTIONS)
 
+dashboards: $(READY) promtool ## Draw the dashboards under a load of four minutes for docs/images/dashboards
+	@.venv/bin/python -m benchmarks.dashboards
+
 screenshots: $(READY) chromium ## Take pictures of the console's screens for docs/console
 	@.venv/bin/python -m tests.console
 
@@ -83,8 +86,9 @@ secrets: $(READY) ## Look for passwords and keys in the files that git tracks
 audit: $(READY) secrets ## Compare the lock files with known vulnerabilities; needs the network
 	@.venv/bin/pip-audit --strict --disable-pip --no-deps $(addprefix --requirement ,requirements.lock docs/requirements.lock)
 
-docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and build the site strictly into build/docs
+docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and the dashboards, and build the site strictly into build/docs
 	@.venv/bin/python docs/generate.py
+	@.venv/bin/python -m deploy.observability.dashboards
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 up: $(READY) ## Start the embedded stack; TIDEPOOL_PORT, TIDEPOOL_HOME, SCALE="inference=2 preprocess=2"
@@ -135,6 +139,12 @@ wrk:
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || $(call apt,chromium)
+
+# Of the package prometheus, whose service is not needed.
+.PHONY: promtool
+promtool:
+	@command -v promtool >/dev/null || { $(call apt,prometheus); ! command -v systemctl >/dev/null || \
+		systemctl disable --quiet --now prometheus 2>/dev/null || true; }
 
 # Install a Debian package: directly as root, otherwise print the command.
 apt = { if [ "$$(id -u)" = 0 ]; then echo 'Installing $(1) with apt' && apt-get update -qq && \

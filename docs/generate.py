@@ -13,11 +13,13 @@ import tempfile
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import grimp
 import typer
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -77,6 +79,35 @@ ALSO = {  # codes that do not come from the error tree
 }
 
 
+UNITS = {  # by the end of a metric's name, without `_total`
+    "timestamp_seconds": "Unix time in seconds",
+    "seconds": "seconds",
+    "bytes": "bytes",
+    "ratio": "share, 0 to 1",
+    "nats": "nats",
+    "info": "1",
+    "up": "0 or 1",
+    **{noun: noun for noun in ("replicas", "jobs", "requests", "models", "connections")},
+}
+
+
+class MetricOfProcesses(typing.NamedTuple):
+    """One Prometheus metric, as the code declares it, and the processes that have it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+    processes: tuple[str, ...]
+
+    @property
+    def unit(self) -> str | None:
+        """The unit by the end of the name; that of a counter is what it counts. None if there is none."""
+        base = self.name.removesuffix("_total")
+        unit = next((unit for end, unit in UNITS.items() if base.endswith(f"_{end}")), None)
+        return unit or ("count" if self.name.endswith("_total") else None)
+
+
 class Setting(typing.NamedTuple):
     """One environment variable, as one settings class declares it."""
 
@@ -128,6 +159,41 @@ def error_table() -> str:
     )
 
 
+def metrics() -> list[MetricOfProcesses]:
+    """Return every metric that a module declares, ordered by name."""
+    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    rows = [row for path in paths if "prometheus_client" in path.read_text() for row in _declared(path)]
+    return sorted(rows, key=lambda row: row.name)
+
+
+def _declared(path: Path) -> Iterator[MetricOfProcesses]:
+    """Yield the metrics that a module declares, not those that it imports."""
+    module, source = _module(path), path.read_text()
+    processes = tuple(process for process, roots in PROCESSES.items() if module in _imports(roots[0]))
+    for metric in vars(importlib.import_module(module)).values():
+        if not isinstance(metric, MetricWrapperBase) or metric._labelvalues:
+            continue
+        (family,) = metric.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        if f'"{name}"' in source:
+            yield MetricOfProcesses(name, family.type, tuple(metric._labelnames), family.documentation, processes)
+
+
+def metrics_table() -> str:
+    rows = (
+        (
+            f"`{row.name}`",
+            row.kind,
+            ", ".join(f"`{label}`" for label in row.labels) or "none",
+            row.unit or "",
+            ", ".join(row.processes),
+            row.meaning,
+        )
+        for row in metrics()
+    )
+    return _table(("metric", "type", "labels", "unit", "of", "meaning"), rows)
+
+
 def command_reference() -> str:
     """Return a section for each panel of `tidepool --help` and for each of its commands, from their help."""
     root = typer.main.get_command(app)
@@ -173,6 +239,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/settings.md": {"settings": settings_table},
     "docs/api.md": {"errors": error_table},
     "docs/cli.md": {"commands": command_reference},
+    "docs/metrics.md": {"metrics": metrics_table},
 }
 
 
@@ -192,20 +259,34 @@ def _classes() -> list[type[BaseSettings]]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if "BaseSettings" in path.read_text():
-                importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+                importlib.import_module(_module(path))
     return [kind for kind in _subclasses(BaseSettings) if kind.__module__.split(".")[0] in PACKAGES]
 
 
 def _readers() -> dict[str, set[str]]:
     """Return, for each process, the settings classes instantiated in the modules that it imports."""
-    graph = grimp.build_graph(*PACKAGES)
     names = {kind.__name__ for kind in _classes()}
     result = {}
     for process, roots in PROCESSES.items():
-        modules = set(roots).union(*(graph.find_upstream_modules(root) for root in roots))
+        modules = set().union(*map(_imports, roots))
         source = "\n".join(_source(module) for module in modules)
         result[process] = {name for name in names if re.search(rf"(?<!class )\b{name}\(\)", source)}
     return result
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*PACKAGES)
+
+
+@cache
+def _imports(root: str) -> frozenset[str]:
+    """Return a module and all that it imports, directly or not."""
+    return frozenset({root, *_graph().find_upstream_modules(root)})
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def _source(module: str) -> str:

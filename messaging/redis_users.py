@@ -99,7 +99,7 @@ RIGHTS: Mapping[RedisUser, RedisRights] = {
         reads=(redis_keys.departed(_ONLINE),),
     ),
     "sweep": RedisRights(
-        _CONNECT | _SEND | _BEAT,
+        _CONNECT | _SEND | _BEAT | {"info"},
         keys=_with_reports(redis_keys.processes("storage")),
         writes=(*POOL_NAMES, *_bindings(*POOL_NAMES)),
     ),

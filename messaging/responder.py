@@ -26,7 +26,7 @@ LINGER_S = 0.2  # idle time before a replica sleeps again
 FULL_S = 5.0  # how long a reply is tried while Redis's memory is full
 AWAKE_S = 0.5  # longest run, so that Celery handles heartbeats and SIGTERM in between
 
-QUESTIONS = Counter("tidepool_questions_total", "Questions that a pool answered.", ["pool", "outcome"])
+ANSWERS = Counter("tidepool_replica_answers_total", "Predictions that a replica answered.", ["pool", "outcome"])
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
@@ -64,7 +64,7 @@ class Responder:
         self._extra_threads = handler.at_once - 1
         self._threads = ThreadPoolExecutor(max(1, self._extra_threads), thread_name_prefix="responder")
         self._wakeup = wakeup
-        self._ok, self._failed = (QUESTIONS.labels(pool, outcome) for outcome in ("ok", "failed"))
+        self._ok, self._failed = (ANSWERS.labels(pool, outcome) for outcome in ("ok", "failed"))
         self._busy = busy
 
     def run(self) -> None:

@@ -6,11 +6,12 @@ import socket
 import sys
 
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import disable_created_metrics
 from structlog.typing import EventDict, WrappedLogger
 
 from contract.tracing import current
 from messaging.redaction import redacted
+from messaging.scrape import serve_metrics
 from messaging.settings import TelemetrySettings
 
 VERBOSE = ("celery.worker.strategy", "celery.app.trace")  # two lines for every wake-up message and heartbeat
@@ -53,8 +54,9 @@ def start_telemetry(role: str, settings: TelemetrySettings) -> None:
     if settings.log_level.upper() != "DEBUG":
         for name in VERBOSE:
             logging.getLogger(name).setLevel(logging.WARNING)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all series, which nothing uses
     if settings.metrics_port:
-        start_http_server(settings.metrics_port, settings.metrics_host)
+        serve_metrics(role, settings.metrics_port, settings.metrics_host)
 
 
 def _formatter(role: str) -> logging.Formatter:

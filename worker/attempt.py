@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
+from prometheus_client import Metric
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
 from contract.division import Division, Outcome, PartDone
@@ -35,6 +36,8 @@ from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
+from worker.attempt_metrics import snapshot
+from worker.metrics import CHECKPOINT_BYTES, CHECKPOINT_SECONDS, ENDED, PROGRESS, SUCCEEDED
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
 from worker.task import Handler
@@ -77,9 +80,12 @@ class Attempt:
         self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
+        self._shown_progress = PROGRESS.labels(claim.job.kind)
 
     def report(self, fraction: float, message: str) -> None:
-        self.send(Progress(fraction=min(max(fraction, 0.0), 1.0), message=message))
+        progress = Progress(fraction=min(max(fraction, 0.0), 1.0), message=message)
+        self._shown_progress.set(progress.fraction)
+        self.send(progress)
         self.check_stop()
 
     def log(self, message: str) -> None:
@@ -91,8 +97,10 @@ class Attempt:
         return self.objects.put(Bucket.JOBS, prefix + name, source)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
-        checkpoint = self.put(name, source)
-        retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.check_stop)
+        with CHECKPOINT_SECONDS.labels(self.job.kind).time():
+            checkpoint = self.put(name, source)
+            retry_outages(lambda: self._leases.save_checkpoint(self._lease, checkpoint, metrics), self.check_stop)
+        CHECKPOINT_BYTES.labels(self.job.kind).inc(checkpoint.size)
         previous, self.checkpoint = self.checkpoint, checkpoint
         if previous is not None:
             self._delete(previous)
@@ -103,8 +111,8 @@ class Attempt:
         except ObjectsUnavailable:
             log.info("previous checkpoint not deleted, the object store does not answer")
 
-    def send(self, message: "Progress | FinishedSpan | None") -> None:
-        """Send progress or a span to the worker process, or None as a heartbeat."""
+    def send(self, message: "Progress | FinishedSpan | tuple[Metric, ...]") -> None:
+        """Send progress, a span or metrics to the worker process; metrics are also the heartbeat."""
         try:
             with self._lock:
                 self._pipe.send(message)
@@ -163,11 +171,13 @@ def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection, ori
         threading.Thread(target=_beat, args=[attempt], daemon=True).start()
         log.info("attempt started", kind=claim.job.kind)
         with relayed(origin.span, attempt.send):
-            _run(handler, attempt, stores, claim.lease)
+            outcome = _run(handler, attempt, stores, claim.lease)
+        ENDED.labels(claim.job.kind, outcome).inc()
+        attempt.send(snapshot())
 
 
-def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> None:
-    """Run the handler and write its outcome."""
+def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> str:
+    """Run the handler and write its outcome; return SUCCEEDED or the code of the error."""
     try:
         with span("handler"):
             outcome = handler(attempt)
@@ -175,10 +185,13 @@ def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> No
             conclude(stores, lease, outcome)
     except TidepoolError as error:
         settle(stores, lease, error)
+        return error.code
     except Exception as error:
         log.exception("attempt failed", code=JobFailed.code)
         reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
         settle(stores, lease, JobFailed(f"{reason}; see the worker's log for details"))
+        return JobFailed.code
+    return SUCCEEDED
 
 
 def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
@@ -212,5 +225,5 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
 
 def _beat(attempt: Attempt) -> None:
     while True:
-        attempt.send(None)
+        attempt.send(snapshot())
         time.sleep(BEAT_S)

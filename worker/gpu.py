@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from worker.metrics import GPU_BUSY
+
 SAMPLES = 10  # one a second: about the same window as messaging.rate
 
 log = structlog.get_logger()
@@ -34,7 +36,9 @@ class Gpu:
         except self._nvml.NVMLError as error:
             log.debug("GPU utilization not available", reason=type(error).__name__)
             return None
-        return sum(self._samples) / len(self._samples)
+        busy = sum(self._samples) / len(self._samples)
+        GPU_BUSY.labels(self._number).set(busy)
+        return busy
 
     def _find(self) -> Any:
         visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]

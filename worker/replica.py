@@ -19,11 +19,14 @@ from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
 from messaging.presence import Presence
 from messaging.responder import BatchHandler, Responder
+from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
 from messaging.tracing import start_tracing, stop_tracing
 from services.storage.stores import Stores
 from worker.gpu import Gpu
+from worker.metrics import busy_reader
+from worker.settings import WorkerSettings
 from worker.task import Handler
 from worker.usage_writer import UsageWriter
 from worker.worker import Worker
@@ -61,6 +64,9 @@ def serve(
         tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
         queues.append(wakeups)
     worker = Worker(handlers or {}, stores, jobs, preload)
+    SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))
+    SCRAPE.merge_with(worker.metrics.merged_with)
+    watch_disk("scratch", WorkerSettings().scratch)
     if setup is None:  # a replica that mostly answers batches saves the memory until its first job
         worker.warm_up()
     heartbeat = Heartbeat(lambda: Broker(app).beat(private))

@@ -1,12 +1,14 @@
 """Supervises an attempt: renews its lease, forwards cancel and drain, kills it if it does not stop in time."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Event
 
 import structlog
+from prometheus_client import Metric
 
 from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
 from contract.jobs import Progress
@@ -26,7 +28,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Watch:
-    """Supervises one attempt; `drain` is set when the worker shuts down.
+    """Supervises one attempt; `drain` is set when the worker shuts down, `on_metrics` gets those of the attempt.
 
     `lease_lost`: the attempt was stopped because another one has the job, or because it had ended the job already.
     """
@@ -36,6 +38,7 @@ class Watch:
     stores: Stores
     lease: Lease
     drain: Event
+    on_metrics: Callable[[tuple[Metric, ...]], None] = lambda metrics: None
     lease_lost: bool = False
     _progress: Progress | None = None  # not yet written to the job's row
     _stop_reason: Interrupted | None = None
@@ -74,20 +77,28 @@ class Watch:
             if now - last_message > SILENT_S or now > self._kill_at:
                 log.warning("killing the attempt", silent_s=now - last_message, stop_reason=repr(self._stop_reason))
                 self._kill()
-        self._receive()  # its last spans
+        self._receive()  # its last spans and metrics
         self._settle()
+
+    @property
+    def cause(self) -> str:
+        """The code of what ended an attempt that did not end by itself."""
+        return WorkerLost.code if self._stop_reason is None else self._stop_reason.code
 
     def _receive(self) -> bool:
         """Read the attempt's messages, waiting at most 0.1 s for the first; True if there was any."""
         received = False
         try:
             while self.pipe.poll(0 if received else 0.1):
-                message = self.pipe.recv()
+                match self.pipe.recv():
+                    case Progress() as progress:
+                        self._progress = progress
+                    case tuple() as metrics:
+                        self.on_metrics(metrics)
+                    case span:
+                        if (traces := tracing()) is not None:
+                            traces.add(span)
                 received = True
-                if isinstance(message, Progress):
-                    self._progress = message
-                elif message is not None and (traces := tracing()) is not None:
-                    traces.add(message)
         except (EOFError, OSError):
             self.process.join(0.1)  # the attempt closed its end: it is exiting
         return received

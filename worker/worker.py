@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 
 import structlog
-from prometheus_client import Counter, Histogram
 
 from contract.errors import DatabaseUnavailable, WorkerLost
 from contract.jobs import JobKind
@@ -20,17 +19,14 @@ from messaging.tracing import SDK, tracing
 from services.storage.jobs.claims import Claim
 from services.storage.stores import Stores
 from worker.attempt import Origin, log_ids, run_attempt
+from worker.attempt_metrics import AttemptMetrics
+from worker.metrics import ATTEMPT_SECONDS, ATTEMPTS, ENDED, expect
 from worker.task import Handler
 from worker.watch import Watch
 
 POLL_S = 5.0  # an idle worker also polls, as the wake-up message may have reached a busy one
 
 log = structlog.get_logger()
-
-ATTEMPTS = Counter("tidepool_attempts_total", "Attempts at jobs, started.", ["kind"])
-ATTEMPT_SECONDS = Histogram(
-    "tidepool_attempt_seconds", "Wall time of an attempt.", ["kind"], buckets=(0.5, 1, 5, 15, 60, 300, 1800, 7200)
-)
 
 
 class Worker:
@@ -43,6 +39,8 @@ class Worker:
         self._handlers = handlers
         self._stores = stores
         self._busy = busy
+        self.metrics = AttemptMetrics()
+        expect(handlers)
         self._woken = threading.Event()
         self._drain = threading.Event()
         self._cordoned = False
@@ -119,13 +117,16 @@ class Worker:
             process = self._processes.Process(target=run_attempt, args=arguments)
             process.start()
             attempt_end.close()
-            watch = Watch(process, worker_end, self._stores, claim.lease, self._drain)
+            watch = Watch(process, worker_end, self._stores, claim.lease, self._drain, self.metrics.report)
             try:
                 watch.run()
             finally:
                 worker_end.close()
+                self.metrics.end()
                 if span is not None:
                     span.end("" if process.exitcode == 0 or watch.lease_lost else WorkerLost.code)
+            if process.exitcode:
+                ENDED.labels(kind, watch.cause).inc()
 
 
 def _main_module() -> set[str]:

@@ -13,7 +13,7 @@ from scaling.policy import DECIDE_S, decide
 from scaling.policy_state import PolicyState
 from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
-from services.autoscaler.metrics import count_decision, show_replicas
+from services.autoscaler.metrics import count_decision, show_measured, show_replicas
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, PoolSetting
 from services.storage.pools.queues import JobHolders
@@ -64,6 +64,8 @@ class Autoscaler:
     def step(self) -> bool:
         """Scale every pool once; return whether an auto pool is at zero. Raises DatabaseUnavailable."""
         settings, measured, busy_workers = self._pools.list(), self._demand.measure(), self._job_holders.names()
+        for pool, at_pool in measured.items():
+            show_measured(pool, at_pool)
         replicas = self._replicas()
         if replicas:
             settings = tuple(

@@ -2,6 +2,9 @@
 
 import gc
 import sys
+import tempfile
+from functools import partial
+from pathlib import Path
 
 import uvicorn
 
@@ -9,6 +12,7 @@ from messaging.allocator import return_large_blocks
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.reports import RedisReports
+from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
 from messaging.tracing import start_tracing
@@ -16,6 +20,7 @@ from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge.certificate import BadCertificate
 from services.gateway.edge.connection import within_file_limit
+from services.gateway.load import show_load
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
@@ -41,6 +46,9 @@ def main() -> None:
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)
+    SCRAPE.before(batcher.show_load)
+    SCRAPE.before(partial(show_load, backends.bodies, backends.submits, backends.watches))
+    watch_disk("scratch", Path(tempfile.gettempdir()))  # where uploads wait for the object store
     certificate = backends.certificate
     app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # otherwise each full collection scans the whole application, for 80 ms

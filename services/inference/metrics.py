@@ -2,8 +2,14 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from contract.jobs import JobKind
+
 MODEL_LOADS = Counter("tidepool_inference_model_loads_total", "Models loaded into memory.", ["outcome"])
-MODELS_LOADED = Gauge("tidepool_inference_models_loaded", "Models in memory, by execution provider.", ["provider"])
+MODEL_HITS = Counter("tidepool_inference_model_cache_hits_total", "Batches whose model was in memory.")
+MODEL_EVICTIONS = Counter(
+    "tidepool_inference_model_evictions_total", "Models removed from memory to make room for others."
+)
+MODELS_LOADED = Gauge("tidepool_inference_loaded_models", "Models in memory, by execution provider.", ["provider"])
 CACHE_BYTES = Gauge("tidepool_inference_cache_bytes", "Estimated memory of the models in memory, in bytes.")
 INFERENCE_SECONDS = Histogram(
     "tidepool_inference_seconds",
@@ -14,9 +20,12 @@ INFERENCE_SECONDS = Histogram(
 STOPPED = Counter(
     "tidepool_inference_stopped_total", "Batches of which a run took too long and was stopped.", ["model", "version"]
 )
+JOB_IMAGES = Counter("tidepool_inference_job_images_total", "Images that jobs classified.", ["kind"])
+for _kind in (JobKind.PREDICT, JobKind.EVALUATE):
+    JOB_IMAGES.labels(_kind)  # Prometheus does not see the first increase of a series that is new
 QUARANTINED = Counter("tidepool_inference_quarantined_total", "Versions that this replica took out of service.")
 BATCH_SIZE = Histogram(
-    "tidepool_inference_batch_size",
+    "tidepool_inference_batch_requests",
     "Requests in one batch.",
     ["model", "version"],
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),

@@ -18,6 +18,7 @@ from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
 from services.preprocess.blocks import OnStep, decoded_blocks
+from services.preprocess.metrics import IMAGES
 from services.preprocess.parts import Files, PreparedPart, Store
 from services.preprocess.plan import SPLITS, PlanHead
 from services.preprocess.sampling import coloured
@@ -79,6 +80,8 @@ class _Part:
             if isinstance(result, str):
                 self._rejections.add(self._paths[number], result)
         good = [number for number, result in enumerate(results, start=first) if not isinstance(result, str)]
+        IMAGES.labels("prepared").inc(len(good))
+        IMAGES.labels("rejected").inc(len(results) - len(good))
         if not good:
             return
         numbers = np.array(good)

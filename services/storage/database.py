@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from contract.errors import Conflict, DatabaseUnavailable, Invalid, TidepoolError
 from contract.tracing import Span, current, span
 from services.storage import tables
+from services.storage.metrics import DATABASE_FAILURES, READ_SECONDS, WRITE_SECONDS
 
 Clock = Callable[[], datetime]
 
@@ -60,6 +61,7 @@ class Database:
         """Open a transaction whose queries all see the same snapshot; raises DatabaseUnavailable."""
         with (
             self._traced("read"),
+            READ_SECONDS.time(),
             mapped_errors(),
             self._read_lock,
             self.engine.connect().execution_options(**self._snapshot) as connection,
@@ -76,6 +78,7 @@ class Database:
         """
         with (
             self._traced("write"),
+            WRITE_SECONDS.time(),
             mapped_errors(),
             self._write_lock,
             self.engine.connect().execution_options(writes=True) as connection,
@@ -120,6 +123,7 @@ def mapped_errors() -> Iterator[None]:
     except DataError as error:  # for example a NUL in a text, on PostgreSQL
         raise Invalid("a value in the request cannot be stored") from error
     except (DBAPIError, PoolTimeout) as error:
+        DATABASE_FAILURES.inc()
         raise DatabaseUnavailable("the database does not answer; try again soon") from error
     except SQLAlchemyError as error:
         raise TidepoolError("the database refused a query") from error

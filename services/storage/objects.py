@@ -18,6 +18,7 @@ from minio.error import InvalidResponseError, S3Error
 from contract import tracing
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
+from services.storage.metrics import MeasuredPool
 from services.storage.multipart import PRESIGNED_FOR, Multipart, S3Multipart
 from services.storage.object_errors import NOT_AS_WRITTEN, mapped_errors
 from services.storage.presigned_put import require_size
@@ -311,7 +312,7 @@ def client_of(settings: ObjectsSettings, endpoint: str) -> Minio:
         secret_key=settings.secret_key.get_secret_value(),
         region=settings.region,  # otherwise presigning would ask the server for it
         secure=url.scheme == "https",
-        http_client=urllib3.PoolManager(
+        http_client=MeasuredPool(
             maxsize=16, timeout=urllib3.Timeout(connect=3, read=30), retries=urllib3.Retry(total=2, backoff_factor=0.2)
         ),
     )

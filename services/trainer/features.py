@@ -13,6 +13,7 @@ from contract.models import METADATA_KEY, ModelCard
 from services.trainer.data import Indices, ShardedImages
 from services.trainer.evaluate import Runtime
 from services.trainer.export import OUTPUT, export
+from services.trainer.metrics import FEATURES
 from services.trainer.network import Network
 from services.trainer.probe import Probe
 
@@ -39,6 +40,7 @@ def extract(
         pixels, _ = images.take(indices[start : start + CHUNK])
         np.save(file, pixels.numpy())
         chunks.append(body.run(file))
+        FEATURES.inc(len(pixels))
         on_chunk(start + len(pixels))
     return np.concatenate(chunks)
 

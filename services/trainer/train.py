@@ -19,6 +19,7 @@ from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages, TrainingData, batches
 from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
+from services.trainer.metrics import DESCENT, show_epoch
 from services.trainer.network import Network
 from services.trainer.recipe import Recipe
 from services.trainer.schedule import Clock, best_of
@@ -87,6 +88,7 @@ def train(
             val_accuracy=val_accuracy,
             seconds=time.monotonic() - started,
         )
+        show_epoch(epoch)
         epochs = (*epochs, epoch)
         if best_of(epochs) is epoch:
             best = learner.weights()
@@ -128,6 +130,7 @@ def train_epoch(
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()
         seen += len(batch)
+        DESCENT.inc(len(batch))
         losses.append(loss.detach())
         loss_sum += losses[-1] * len(batch)
         on_batch(clock.progress(number, (step + 1) / len(order)))

@@ -66,6 +66,11 @@ class Home:
         return self.run / "replicas.json"
 
     @property
+    def targets_file(self) -> Path:
+        """The metrics ports of the running processes, for Prometheus."""
+        return self.run / "prometheus-targets.json"
+
+    @property
     def lock_file(self) -> Path:
         return self.run / "up.lock"
 

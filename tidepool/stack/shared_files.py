@@ -1,8 +1,9 @@
-"""The two JSON files of a running stack: the state of each component, and the desired replicas.
+"""The JSON files of a running stack: the state of each component, the desired replicas, and the targets of Prometheus.
 
-The supervisor writes the reports. `up` writes the desired replicas at the start, and the autoscaler afterwards.
+The supervisor writes the reports and the targets; `up` writes the desired replicas at the start, the autoscaler later.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from pydantic import ValidationError
 from contract.supervision import DESIRED, REPORTS, ComponentReport, DesiredReplicas
 from tidepool.stack.components import Component
 from tidepool.stack.files import write_private
+from tidepool.stack.ports import HOST
+
+METRICS_PORT = "TIDEPOOL_METRICS_PORT"
 
 
 def save_reports(path: Path, reports: Iterable[ComponentReport]) -> None:
@@ -37,6 +41,16 @@ def load_desired(path: Path) -> DesiredReplicas:
         return DESIRED.validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return {}
+
+
+def save_targets(path: Path, components: Iterable[Component]) -> None:
+    """Write where the metrics of these components are, as Prometheus reads it (`file_sd_configs`)."""
+    targets = [
+        {"targets": [f"{HOST}:{port}"], "labels": {"role": component.role, "replica": component.name}}
+        for component in components
+        if (port := component.environment.get(METRICS_PORT))
+    ]
+    write_private(path, json.dumps(targets, indent=1))
 
 
 class DesiredReplicasFile:

@@ -65,7 +65,8 @@ class Stack:
         if supervisor := self._supervisor.process():
             stop({supervisor: plan.longest_stop() + SUPERVISOR_GRACE_S})
         tear_down(self.home, plan.stages())
-        for file in (self._supervisor.path, self.home.state_file, self.home.plan_file):
+        home = self.home
+        for file in (self._supervisor.path, home.state_file, home.plan_file, home.targets_file):
             file.unlink(missing_ok=True)
         return running
 

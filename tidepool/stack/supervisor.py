@@ -12,10 +12,11 @@ from tidepool.stack.components import StackPlan
 from tidepool.stack.home import Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import tear_down
-from tidepool.stack.shared_files import DesiredReplicasFile, load_reports, save_reports
+from tidepool.stack.shared_files import DesiredReplicasFile, load_reports, save_reports, save_targets
 
 NAME = "supervisor"
 BUSY_POLL_S = 0.05  # while a component starts
+RUNNING = {State.STARTING, State.READY, State.RESTARTING, State.DRAINING}  # what Prometheus scrapes
 IDLE_POLL_S = 0.25  # otherwise; the delay to notice new desired replicas. SIGCHLD interrupts it
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,8 @@ class Supervisor:
             earlier_settled = earlier_settled and all(child.state.settled for child in stage)
         reports = tuple(child.report() for stage in self._children for child in stage)
         if reports != load_reports(self._home.state_file):  # also rewrites a lost or damaged file
+            running = [child.component for stage in self._children for child in stage if child.state in RUNNING]
+            save_targets(self._home.targets_file, running)
             save_reports(self._home.state_file, reports)
         return [report.state for report in reports]
 

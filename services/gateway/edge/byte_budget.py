@@ -26,6 +26,16 @@ class ByteBudget:
         self._held = 0
         self._held_by_large = 0
 
+    @property
+    def held(self) -> int:
+        """The bytes that are held now."""
+        return self._held
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that can be held."""
+        return self._limit
+
     def is_small(self, size: int) -> bool:
         """Return whether the whole limit is open to a size."""
         return size <= self._small

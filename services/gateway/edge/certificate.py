@@ -16,7 +16,10 @@ log = structlog.get_logger()
 
 CERT, KEY = "TIDEPOOL_TLS_CERT", "TIDEPOOL_TLS_KEY"
 RENEW_S = 10.0  # between two looks at the files
-EXPIRES = Gauge("tidepool_certificate_expires_seconds", "When the certificate of the gateway expires, in Unix time.")
+EXPIRES = Gauge(
+    "tidepool_certificate_expiry_timestamp_seconds",
+    "When the gateway's certificate expires, in Unix time; 0 without TLS.",
+)
 
 
 class BadCertificate(Exception):

@@ -2,6 +2,7 @@
 
 import http
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -9,17 +10,30 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
+from prometheus_client import Counter
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from contract.base import Frozen
-from contract.errors import Invalid, Malformed, Overloaded, QuotaExceeded, TidepoolError, UnsupportedMedia
+from contract.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    Invalid,
+    Malformed,
+    ObjectsUnavailable,
+    Overloaded,
+    QuotaExceeded,
+    TidepoolError,
+    UnsupportedMedia,
+)
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.validation_errors import Fault, faults_of
 
 log = structlog.get_logger()
+
+PROBLEMS = Counter("tidepool_http_problems_total", "Requests answered with an error, by its code.", ["code"])
 
 RETRY_AFTER_S = "2"
 QUOTA_HEADER = "Tidepool-Quota"
@@ -51,8 +65,18 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None) -> JSONResponse:
+    _counter(problem.code).inc()
     content = problem.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, problem.status, headers=headers, media_type="application/problem+json")
+
+
+@cache
+def _counter(code: str) -> Counter:
+    return PROBLEMS.labels(code)
+
+
+for _error in (TidepoolError, Overloaded, QuotaExceeded, DatabaseUnavailable, BrokerUnavailable, ObjectsUnavailable):
+    _counter(_error.code)  # Prometheus does not see the first increase of a series that is new
 
 
 def _quota_exceeded(error: QuotaExceeded) -> JSONResponse:

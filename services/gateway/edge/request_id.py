@@ -19,7 +19,12 @@ from services.gateway.edge.traced_requests import TRACE_ID, answered, traced_req
 log = structlog.get_logger()
 
 REQUESTS = Counter("tidepool_http_requests_total", "Requests answered.", ["method", "route", "status"])
-SECONDS = Histogram("tidepool_http_request_seconds", "Time from the first byte to the last.", ["method", "route"])
+SECONDS = Histogram(
+    "tidepool_http_request_seconds",
+    "Time from the first byte to the last.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # the parser knows forty others
 

@@ -49,6 +49,11 @@ class Watches:
             if not self._streams[key_id]:
                 del self._streams[key_id]
 
+    @property
+    def streams(self) -> int:
+        """The number of requests that follow a job now."""
+        return sum(self._streams.values())
+
     @asynccontextmanager
     async def follow(self, stores: ProjectStores, job_id: str) -> AsyncIterator["Watched"]:
         """Follow a job during the block; raises NotFound."""

@@ -8,11 +8,13 @@ import numpy as np
 
 from contract.base import Frozen, Whole
 from contract.errors import BadImage
+from contract.jobs import JobKind
 from media.judging.tally import Tally
 from services.inference.batch.rows import PredictionRow, write_lines
 from services.inference.batch.sources import ImageItem, ImageSource
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import failed_result, image_results
+from services.inference.metrics import JOB_IMAGES
 from worker.slicing import Slice
 
 READ_AHEAD = 32  # images at once, even for a model that runs them one by one
@@ -51,6 +53,7 @@ class Classifier:
         while batch := list(islice(self._items, max(self._model.batch, READ_AHEAD))):
             rows = self._batch(batch)
             self._count += len(rows)
+            JOB_IMAGES.labels(JobKind.PREDICT).inc(len(rows))
             self._failed += sum(row.error is not None for row in rows)
             self._on_batch(self._count / self._total, f"{self._count} of {self._total} images")
             yield from rows

@@ -8,6 +8,7 @@ from contract.artifacts import ObjectRef
 from contract.base import Frozen
 from contract.datasets import Split
 from contract.division import Division, PartDone
+from contract.jobs import JobKind
 from contract.kinds.evaluate import EvaluationOutput
 from contract.training import ModelManifest
 from contract.variants import VariantName, serving_artifact
@@ -20,6 +21,7 @@ from services.inference.judging.originals import originals, part_of_originals, p
 from services.inference.judging.report import Judged, make_report
 from services.inference.judging.rows import rows_of, write
 from services.inference.judging.sentences import Training
+from services.inference.metrics import JOB_IMAGES
 from services.inference.settings import InferenceSettings
 from worker.members import MembersPart
 from worker.slicing import PartSettings, Slice, sliced
@@ -78,6 +80,7 @@ def _run(task: Task, job: Evaluation, images: Images) -> list[Outputs]:
         for batch in run(model, images.images(manifest.card.preprocessing.image, job.splits_of(number))):
             batches.append(batch)
             done += len(batch.numbers)
+            JOB_IMAGES.labels(JobKind.EVALUATE).inc(len(batch.numbers))
             task.report(done / total, f"{job.spec.models[number]}: {done} of {total} images")
         outputs.append(joined(batches))
     return outputs

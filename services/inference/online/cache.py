@@ -9,7 +9,7 @@ from contract.artifacts import ObjectRef
 from contract.tracing import span
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
-from services.inference.metrics import CACHE_BYTES, MODEL_LOADS, MODELS_LOADED
+from services.inference.metrics import CACHE_BYTES, MODEL_EVICTIONS, MODEL_HITS, MODEL_LOADS, MODELS_LOADED
 
 # A session holds the file, the weights and their packed form: measured 2 for dense layers, 3.8 for 3×3 kernels.
 WEIGHT_COPIES = 4
@@ -30,6 +30,7 @@ class ModelCache:
         self._models: OrderedDict[str, tuple[LoadedModel, int]] = OrderedDict()
         self._loading: dict[str, Future[LoadedModel]] = {}
         self._lock = threading.Lock()
+        self._hits = 0  # not in the metrics yet, since this is done for every batch
 
     def get(self, artifact: ObjectRef) -> LoadedModel:
         """Return the artifact's model; concurrent calls share one load.
@@ -39,6 +40,7 @@ class ModelCache:
         with self._lock:
             if artifact.sha256 in self._models:
                 self._models.move_to_end(artifact.sha256)
+                self._hits += 1
                 return self._models[artifact.sha256][0]
             loading = self._loading.get(artifact.sha256)
             is_loader = loading is None
@@ -47,6 +49,12 @@ class ModelCache:
         if is_loader:
             self._load(artifact, loading)
         return loading.result()
+
+    def count_hits(self) -> None:
+        """Add the hits since the last call to the metrics."""
+        with self._lock:
+            hits, self._hits = self._hits, 0
+        MODEL_HITS.inc(hits)
 
     def _load(self, artifact: ObjectRef, loading: Future[LoadedModel]) -> None:
         try:
@@ -70,6 +78,7 @@ class ModelCache:
         while len(self._models) > 1 and self._bytes() > self._capacity:
             _, (evicted, _) = self._models.popitem(last=False)
             MODELS_LOADED.labels(evicted.provider).dec()
+            MODEL_EVICTIONS.inc()
         CACHE_BYTES.set(self._bytes())
 
     def _bytes(self) -> int:

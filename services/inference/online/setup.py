@@ -7,6 +7,7 @@ import structlog
 from contract.errors import DatabaseUnavailable
 from contract.inference import Question, Target
 from messaging.responder import BatchAnswers, BatchHandler
+from messaging.scrape import SCRAPE
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.onnx_runtime import ort
 from services.inference.engine.providers import on_gpu
@@ -56,6 +57,7 @@ def setup(stores: Stores) -> BatchHandler:
     settings = InferenceSettings()
     loader = ModelLoader.of(settings)
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
+    SCRAPE.before(models.count_hits)
     predictor = OnlinePredictor(models, settings.decode_threads)
     announcer = ProviderAnnouncer(lambda project: stores.of(project).models)
     quarantine = Quarantine(lambda project: stores.of(project).models, settings.run_s)

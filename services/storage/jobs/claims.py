@@ -18,6 +18,7 @@ from services.storage.jobs.due import CLAIM, FirstJob, first_jobs
 from services.storage.jobs.events import record_state
 from services.storage.jobs.fairness import Choice, Standing, choose
 from services.storage.jobs.rows import LEASE, Lease, job_of
+from services.storage.metrics import TAKEN_OVER
 from services.storage.tables import claim_turns, jobs
 
 
@@ -57,6 +58,8 @@ def take(connection: Connection, kinds: Collection[str], worker: str, now: datet
         row = connection.execute(CLAIM, values | values_of_claim).mappings().one_or_none()
         if row is not None:
             record_state(connection, row, now)
+            if first.state == JobState.RUNNING:
+                TAKEN_OVER.labels(first.kind).inc()
             if choice.turn is not None:
                 _note_turn(connection, JobKind(row["kind"]).pool, choice)
             return _claim(connection, row)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from prometheus_client import Counter, Gauge
 
 from contract.errors import TidepoolError
 from messaging.broker import Broker, celery_app
 from messaging.process_presence import ProcessPresence
+from messaging.redis_memory import RedisMemory
 from messaging.settings import BrokerSettings
 from services.storage.access.audit import prune_audit
 from services.storage.database import Database
@@ -21,18 +21,14 @@ from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSe
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
 from services.storage.sweep.meter import StorageMeter
+from services.storage.sweep.metrics import COLLECTED, DELAYED, RELAYED, count_repairs, show_queues
 from services.storage.sweep.purge import Purger
-from services.storage.sweep.reconciler import Reconciler, Repairs
+from services.storage.sweep.reconciler import Reconciler
 from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
 PURGE_S = 2.0  # between two looks for a project to purge
-
-REPAIRED = Counter("tidepool_repairs_total", "Jobs that the reconciler repaired.", ["repair"])
-RELAYED = Counter("tidepool_bells_total", "Wake-up messages sent from the outbox.")
-COLLECTED = Counter("tidepool_collected_objects_total", "Unreferenced objects that were deleted.")
-OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the oldest due job has been waiting.", ["kind"])
 
 log = structlog.get_logger()
 
@@ -41,8 +37,9 @@ def sweep(stop: threading.Event) -> None:
     """Relay and repair until `stop` is set; an outage only delays both."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     reconciler, pools, keep = Reconciler(database), Pools(database), timedelta(days=SweepSettings().audit_days)
-    broker, traffic = Broker(celery_app(BrokerSettings())), Traffic(database)
-    presence = ProcessPresence("storage", BrokerSettings())
+    settings, traffic = BrokerSettings(), Traffic(database)
+    broker, redis_memory = Broker(celery_app(settings)), RedisMemory(settings)
+    presence = ProcessPresence("storage", settings)
     presence.start()
     repair_at = 0.0
     while not stop.wait(RELAY_S):
@@ -50,14 +47,15 @@ def sweep(stop: threading.Event) -> None:
             RELAYED.inc(reconciler.relay(broker.wake))
             if time.monotonic() >= repair_at:
                 repair_at = time.monotonic() + REPAIR_S
-                _count(reconciler.repair())
-                for kind, seconds in reconciler.oldest_queued_seconds().items():
-                    OLDEST.labels(kind).set(seconds)
+                count_repairs(reconciler.repair())
+                show_queues(reconciler, pools)
+                redis_memory.read()
                 pools.prune()
                 traffic.prune()
                 prune_audit(database, keep)
             presence.passed()
         except TidepoolError as error:
+            DELAYED.labels(error.code).inc()
             log.warning("sweep delayed", code=error.code)
             stop.wait(1.0)
         except Exception:  # the next pass may succeed, and without it no job would be repaired
@@ -92,6 +90,7 @@ def purge(stop: threading.Event) -> None:
         try:
             purger.work()
         except TidepoolError as error:
+            DELAYED.labels(error.code).inc()
             log.warning("purge delayed", code=error.code)
         except Exception:
             log.exception("purge delayed")
@@ -102,6 +101,7 @@ def _attempt(done: str, action: Callable[[], int]) -> int:
     try:
         count = action()
     except TidepoolError as error:
+        DELAYED.labels(error.code).inc()
         log.warning("collection delayed", part=done, code=error.code)
         return 0
     except Exception:
@@ -109,9 +109,3 @@ def _attempt(done: str, action: Callable[[], int]) -> int:
         return 0
     log.info(done, count=count)
     return count
-
-
-def _count(repairs: Repairs) -> None:
-    labels = {"woken": "rung"}  # the old name, which dashboards use
-    for repair, count in vars(repairs).items():
-        REPAIRED.labels(labels.get(repair, repair)).inc(count)

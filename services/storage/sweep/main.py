@@ -7,12 +7,14 @@ import json
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
+from messaging.scrape import watch_disk
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.storage.access.rights import OBJECTS, object_policy
-from services.storage.settings import ObjectsSettings
+from services.storage.settings import DatabaseSettings, ObjectsSettings
 from services.storage.sweep.loops import collect, purge, sweep
 from services.storage.sweep.preparation import init
 
@@ -23,6 +25,12 @@ def print_policies() -> None:
     print(json.dumps({service: object_policy(service, prefix) for service in OBJECTS}, indent=2))
 
 
+def sqlite_folder(url: str) -> Path | None:
+    """Return the folder of an SQLite database, None for other databases."""
+    scheme, _, path = url.partition(":///")
+    return Path(path).parent if scheme == "sqlite" else None
+
+
 def main(command: str) -> None:
     if command == "policies":
         print_policies()
@@ -31,6 +39,8 @@ def main(command: str) -> None:
     if command == "init":
         init()
         return
+    if (folder := sqlite_folder(DatabaseSettings().url.get_secret_value())) is not None:
+        watch_disk("database", folder)
     stop = threading.Event()
 
     def finish(_: int, __: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 import redis as redis_py
+from prometheus_client import REGISTRY
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
@@ -25,6 +26,7 @@ from messaging.channel import WATCH_S
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
 from messaging.process_presence import ProcessPresence
+from messaging.redis_memory import RedisMemory
 from messaging.redis_users import PROBE, REDIS_USERS, RIGHTS, RedisUser
 from messaging.reports import RedisReports
 from messaging.responder import BatchAnswers, BatchHandler, Responder
@@ -259,8 +261,20 @@ def test_commands_that_a_service_does_not_need_are_refused(redis_users: RedisWit
 
     permitted = [command for command in REFUSED if _permitted(redis_users.client(user), *command.split())]
 
-    assert permitted == (["INFO"] if user == "gateway" else [])
+    assert permitted == (["INFO"] if user in {"gateway", "sweep"} else [])
     assert redis_users.admin.get("any") == "1"
+
+
+def test_the_sweep_reads_the_memory_of_redis(redis_users: RedisWithUsers) -> None:
+    RedisMemory(redis_users.settings("sweep")).read()
+
+    names = ("used_bytes", "limit_bytes", "connections", "up")
+    used, limit, connections, up = (REGISTRY.get_sample_value(f"tidepool_redis_{name}") for name in names)
+    assert None not in (used, limit)
+    assert (used or 0) > 100_000
+    assert (connections or 0) >= 1
+    assert up == 1
+    assert redis_users.refusals() == []
 
 
 @pytest.mark.parametrize("user", WITH_SCRIPTS)
@@ -288,7 +302,7 @@ def test_no_user_but_the_gateway_with_info_has_a_dangerous_or_administrative_com
 
     granted = {user: rights.commands & dangerous for user, rights in RIGHTS.items() if rights.commands & dangerous}
 
-    assert granted == {"gateway": {"info"}}  # for the health report
+    assert granted == {"gateway": {"info"}, "sweep": {"info"}}  # tells counts and sizes, no keys or values
 
 
 def test_there_is_a_user_for_each_service_and_one_for_probes() -> None:

@@ -220,7 +220,7 @@ def test_questions_are_counted(replica: Replica) -> None:
     replica.responder.run()
 
     counts = [
-        REGISTRY.get_sample_value("tidepool_questions_total", {"pool": replica.pool, "outcome": outcome})
+        REGISTRY.get_sample_value("tidepool_replica_answers_total", {"pool": replica.pool, "outcome": outcome})
         for outcome in ("ok", "failed")
     ]
     assert counts == [2, 1]

@@ -1,5 +1,6 @@
 """The supervisor with real processes: start order, restarts, failures."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,9 +10,10 @@ import pytest
 
 from tests.integration.tidepool.tiny_stack import CRASH, SLEEP, eventually, parent, plan, python
 from tidepool.errors import StackFailed
+from tidepool.stack.components import Component
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.processes import marked
-from tidepool.stack.shared_files import load_reports
+from tidepool.stack.shared_files import load_reports, save_desired
 from tidepool.stack.stack import Stack
 from tidepool.stack.status import status_of
 
@@ -37,6 +39,26 @@ def test_a_killed_component_is_restarted(stack: Stack) -> None:
     eventually(lambda: pid_of(stack, "worker") not in {None, first})
     eventually(lambda: status_of(stack.home).components[1].state == "ready")
     assert status_of(stack.home).components[1].restarts == 1
+
+
+def test_prometheus_gets_the_ports_of_the_replicas_that_run(stack: Stack) -> None:
+    def targets() -> list[str]:
+        return [entry["labels"]["replica"] for entry in json.loads(stack.home.targets_file.read_text())]
+
+    def worker(index: int) -> Component:
+        component = python("worker", SLEEP, index=index)
+        return component.model_copy(update={"environment": {"TIDEPOOL_METRICS_PORT": str(15_000 + index)}})
+
+    stack.home.create()
+    save_desired(stack.home.replicas_file, {"worker": 1})
+    stack.up(lambda: plan(worker(1), worker(2)))
+    assert targets() == ["worker"]
+
+    save_desired(stack.home.replicas_file, {"worker": 2})
+    eventually(lambda: targets() == ["worker", "worker-2"])
+
+    save_desired(stack.home.replicas_file, {"worker": 0})
+    eventually(lambda: targets() == [])
 
 
 def test_an_unwritable_disk_does_not_stop_the_supervisor(stack: Stack) -> None:

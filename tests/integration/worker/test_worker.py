@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import redis as redis_client
 
@@ -32,7 +34,7 @@ from services.storage.stores import Stores
 from services.storage.sweep.reconciler import Reconciler
 from tests.integration.worker.scripted_worker import BEAT_S
 from tests.support.batcher import batcher
-from tests.support.servers import S3Server, Server, service_environment
+from tests.support.servers import S3Server, Server, free_port, service_environment
 
 TIMEOUT_S = 40.0
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
@@ -70,6 +72,12 @@ class Harness:
 
         return asyncio.run(questions())
 
+    def outcomes(self) -> dict[str, float]:
+        """Return how many attempts ended how, as the metrics of the worker tell; those that are zero are left out."""
+        text = httpx.get(f"http://127.0.0.1:{self._environment['TIDEPOOL_METRICS_PORT']}/metrics").text
+        ended = re.findall(r'^tidepool_attempts_ended_total{.*outcome="(\w+)"} (\S+)$', text, re.MULTILINE)
+        return {outcome: float(count) for outcome, count in ended if float(count)}
+
     def until(self, job: Job, condition: Callable[[Job], bool]) -> Job:
         deadline = time.monotonic() + TIMEOUT_S
         while not condition(job):
@@ -83,7 +91,8 @@ class Harness:
 def harness(
     database: Database, database_url: str, objects: S3Objects, redis: Server, s3: S3Server, tmp_path: Path
 ) -> Iterator[Harness]:
-    environment = os.environ | service_environment(database_url, redis, s3) | {"TIDEPOOL_SCRATCH": str(tmp_path)}
+    own = {"TIDEPOOL_SCRATCH": str(tmp_path), "TIDEPOOL_METRICS_PORT": str(free_port())}
+    environment = os.environ | service_environment(database_url, redis, s3) | own
     settings = BrokerSettings.model_validate({"url": redis.url})
     harness = Harness(Stores(database, objects), settings, environment, tmp_path / "worker.log")
     yield harness
@@ -116,6 +125,12 @@ def test_jobs_succeed_or_fail_and_an_internal_error_stays_in_the_log(harness: Ha
     assert buggy.error is not None
     assert "secret" not in buggy.error.message
     assert "secret detail" in harness.log.read_text()
+
+    # and the worker's metrics have what its attempts counted in processes of their own
+    deadline = time.monotonic() + TIMEOUT_S
+    while (outcomes := harness.outcomes()).keys() != {"succeeded", "bad_dataset", "job_failed"}:
+        assert time.monotonic() < deadline, outcomes
+        time.sleep(0.1)
 
 
 def test_an_attempt_that_is_killed_counts_as_failed_and_is_retried(harness: Harness) -> None:

@@ -304,7 +304,7 @@ def test_decisions_and_replicas_are_exported_as_metrics(world: World) -> None:
     world.step()
 
     assert REGISTRY.get_sample_value("tidepool_scaling_decisions_total", decisions) == before + 1
-    assert REGISTRY.get_sample_value("tidepool_pool_desired", {"pool": "inference"}) == 3
+    assert REGISTRY.get_sample_value("tidepool_pool_desired_replicas", {"pool": "inference"}) == 3
     ready = {"pool": "inference", "state": "ready"}
     assert REGISTRY.get_sample_value("tidepool_pool_replicas", ready) == 3
 

@@ -5,10 +5,12 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from services.gateway.settings import GatewaySettings
 from services.storage.access.rights import OBJECTS
 from tests.support.deployment import ROOT, SERVICES, compose
+from tests.support.promtool import promtool
 from worker.watch import DRAIN_GRACE_S
 
 ALL = compose()["services"]
@@ -135,6 +137,77 @@ def test_the_tls_overlay_and_the_caddyfile_name_the_same_ports_and_limits() -> N
     assert f"h2c://gateway:{overlay['gateway']['environment']['TIDEPOOL_GRPC_PORT']}\n" in caddyfile
     assert {service["environment"]["TIDEPOOL_MAX_UPLOAD_BYTES"] for service in overlay.values()} == {limit}
     assert f"{{$TIDEPOOL_MAX_UPLOAD_BYTES:{limit}}}" in caddyfile
+
+
+WATCHERS = compose("compose.observability.yml")
+ADDED = {name: service for name, service in WATCHERS["services"].items() if "image" in service}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_the_observability_overlay_adds_is_confined_and_pinned(name: str) -> None:
+    service = ADDED[name]
+
+    assert service["read_only"] is True
+    assert (service["cap_drop"], "cap_add" in service) == (["ALL"], False)
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
+    assert "healthcheck" in service or name == "otel-collector"
+    assert not {volume.split(":")[0] for volume in service["volumes"]} & {*compose()["volumes"]}
+    for volume in service["volumes"]:
+        source, *_ = volume.split(":")
+        assert not source.startswith(".") or ((ROOT / source).exists() and volume.endswith(":ro")), volume
+
+
+def test_the_overlay_publishes_only_grafana_on_loopback() -> None:
+    ports = {name: service["ports"] for name, service in WATCHERS["services"].items() if "ports" in service}
+    outside = {name for name, network in WATCHERS["networks"].items() if not (network or {}).get("internal")}
+
+    assert ports == {"grafana": ["127.0.0.1:3000:3000"]}
+    assert {name: outside & set(service["networks"]) for name, service in ADDED.items()} == {
+        "prometheus": set(),
+        "alertmanager": {"notify"},
+        "grafana": {"dashboards"},
+        "tempo": set(),
+        "otel-collector": set(),
+    }
+
+
+def test_grafana_needs_a_password_that_was_generated() -> None:
+    grafana = ADDED["grafana"]
+
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"] == "/secrets/password"
+    assert grafana["environment"]["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert "secrets-grafana:/secrets:ro" in grafana["volumes"]
+    assert WATCHERS["services"]["secrets"]["volumes"] == ["secrets-grafana:/secrets/grafana"]
+
+
+def test_prometheus_reads_every_service_and_the_overlay_itself() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy" / "observability" / "prometheus.yml").read_text())
+    ours, others = configuration["scrape_configs"]
+    (found,) = ours["dns_sd_configs"]
+    ports = {service["environment"].get("TIDEPOOL_METRICS_PORT") for service in map(ALL.get, found["names"]) if service}
+
+    assert set(found["names"]) == {*SERVICES, "autoscaler"} - {"init"}
+    assert ports == {str(found["port"])}
+    assert all("backend" in ALL[name]["networks"] for name in found["names"])
+    targets = {target.split(":")[0] for static in others["static_configs"] for target in static["targets"]}
+    assert targets == {*ADDED, "localhost"} - {"prometheus"}
+
+
+def test_every_service_sends_its_traces_to_the_collector() -> None:
+    traced = {
+        name: service["environment"]["TIDEPOOL_OTLP_ENDPOINT"]
+        for name, service in WATCHERS["services"].items()
+        if "TIDEPOOL_OTLP_ENDPOINT" in service.get("environment", {})
+    }
+
+    assert traced == dict.fromkeys({*SERVICES, "autoscaler"} - {"init"}, "http://otel-collector:4318")
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "embedded.yml"])
+def test_promtool_accepts_the_configuration(name: str) -> None:
+    promtool("check", "config", "--syntax-only", ROOT / "deploy" / "observability" / name)
 
 
 def _volumes(name: str) -> list[str]:

@@ -41,6 +41,17 @@ def test_each_part_gets_what_it_needs(tmp_path: Path) -> None:
     assert {part: {file.name for file in (made / part).iterdir()} for part in NEEDED} == NEEDED
 
 
+def test_grafana_gets_a_password_only_where_it_has_a_volume(tmp_path: Path) -> None:
+    secrets_made(tmp_path)
+    assert not (tmp_path / "grafana").exists()
+
+    (tmp_path / "grafana").mkdir()
+    first, second = (script("make-secrets", "grafana-password", TIDEPOOL_SECRETS=tmp_path) for _ in range(2))
+
+    assert len(first.stdout.strip()) == 32
+    assert second.stdout == first.stdout == (tmp_path / "grafana" / "password").read_text() + "\n"
+
+
 def test_the_parts_fit_together(tmp_path: Path) -> None:
     made = contents(secrets_made(tmp_path))
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
+from prometheus_client import REGISTRY
 
 from worker.gpu import SAMPLES, Gpu
 
@@ -52,6 +53,14 @@ def test_utilization_is_the_mean_of_the_last_samples(monkeypatch: pytest.MonkeyP
     nvml.percent["index0"] = 0
 
     assert [gpu.busy() for _ in range(SAMPLES + 1)][-2:] == [0.0, 0.0]
+
+
+def test_utilization_is_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    Gpu(Nvml(index0=30), 0).busy()
+
+    assert REGISTRY.get_sample_value("tidepool_replica_gpu_busy_ratio", {"gpu": "0"}) == 0.3
 
 
 def test_utilization_is_none_until_the_driver_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from multiprocessing.connection import Connection
 from threading import Event
 
 import pytest
+from prometheus_client import Metric
 from sqlalchemy import Connection as DatabaseConnection
 
 from contract.access import DEFAULT_PROJECT
-from contract.errors import DatabaseUnavailable
+from contract.errors import DatabaseUnavailable, Draining, WorkerLost
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
@@ -44,7 +45,7 @@ def stopping_early(pipe: Connection) -> None:
 def disobedient(pipe: Connection) -> None:
     """Send heartbeats and ignore requests to stop."""
     while True:
-        pipe.send(None)
+        pipe.send(())
         Event().wait(0.01)
 
 
@@ -55,6 +56,12 @@ def silent(pipe: Connection) -> None:
 
 def dying(pipe: Connection) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def measured(pipe: Connection) -> None:
+    """Send metrics, and end at once."""
+    pipe.send((Metric("tidepool_tested", "A metric.", "counter"),))
+    os._exit(0)
 
 
 def done(pipe: Connection) -> None:
@@ -104,6 +111,35 @@ def watched(stores: Stores, claim: Claim, drain: Event) -> Iterator[Watched]:
 
     yield run
     assert [process for process in started if process.is_alive()] == []
+
+
+def test_the_cause_of_a_killed_attempt_is_the_request_to_stop(stores: Stores, claim: Claim, drain: Event) -> None:
+    causes = []
+    for behaviour, drains in ((dying, False), (disobedient, True)):
+        ours, theirs = FORK.Pipe()
+        process = FORK.Process(target=behaviour, args=[theirs], daemon=True)
+        process.start()
+        theirs.close()
+        if drains:
+            drain.set()
+        watch_of_it = Watch(process, ours, stores, claim.lease, drain)
+        watch_of_it.run()
+        causes.append(watch_of_it.cause)
+
+    assert causes == [WorkerLost.code, Draining.code]
+
+
+def test_the_last_metrics_of_an_attempt_arrive(stores: Stores, claim: Claim, drain: Event) -> None:
+    received: list[tuple[Metric, ...]] = []
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=measured, args=[theirs], daemon=True)
+    process.start()
+    theirs.close()
+    process.join()
+
+    Watch(process, ours, stores, claim.lease, drain, received.append).run()
+
+    assert [[metric.name for metric in metrics] for metrics in received] == [["tidepool_tested"]]
 
 
 def test_the_watch_writes_nothing_for_an_attempt_that_exits_with_success(watched: Watched, claim: Claim) -> None:

@@ -16,6 +16,7 @@ from messaging.rate import Rate
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.lane import Bounds, Lane
+from services.gateway.serving.batching.metrics import show_lanes
 from services.gateway.serving.batching.request import BatchedAnswer, Request, Then
 
 NO_MODEL = Target("", 0, Artifact("", "", 0, ""))  # of batches without questions
@@ -119,6 +120,10 @@ class Batcher:
         """Resend every batch that may be lost; fail batches that were sent twice already."""
         for lane in set(self._lane_of.values()):
             lane.send_again()
+
+    def show_load(self) -> None:
+        """Set the metrics of the lanes; may be called from another thread."""
+        show_lanes((target, *lane.load) for target, lane in list(self._lanes.items()))
 
     def report(self) -> GatewayReport:
         """Return how many requests wait now, and the recent answers per minute."""

@@ -61,6 +61,11 @@ class Lane:
         return not self._waiting and not self._flights
 
     @property
+    def load(self) -> tuple[int, int]:
+        """The number of waiting requests, and of those in flight; some of either may be done."""
+        return len(self._waiting), self._in_flight
+
+    @property
     def outstanding(self) -> int:
         """The number of requests without an answer."""
         sent = (request for flight in self._flights.values() for request in flight.requests)

@@ -1,12 +1,14 @@
 """The metrics of the batcher, and what they say of the versions of a model."""
 
 import time
+from collections import Counter as Totals
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.samples import Sample
 
 from contract.access import DEFAULT_PROJECT
@@ -18,16 +20,21 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _LABELS = ["model", "version"]
 
 QUEUE = Histogram(
-    "tidepool_request_queue_seconds", "Time that a request waited for its batch to run.", _LABELS, buckets=_SECONDS
+    "tidepool_prediction_queue_seconds", "Time that a request waited for its batch to run.", _LABELS, buckets=_SECONDS
 )
-TOTAL = Histogram("tidepool_request_seconds", "Time from a request to its answer.", _LABELS, buckets=_SECONDS)
+TOTAL = Histogram("tidepool_prediction_seconds", "Time from a request to its answer.", _LABELS, buckets=_SECONDS)
 INFERENCE = Histogram(
-    "tidepool_request_inference_seconds", "Time that the model took for a batch.", _LABELS, buckets=_SECONDS
+    "tidepool_prediction_inference_seconds", "Time that the model took for a batch.", _LABELS, buckets=_SECONDS
 )
 SIZE = Histogram(
-    "tidepool_request_batch_size", "Requests that shared a batch.", _LABELS, buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+    "tidepool_prediction_batch_requests",
+    "Requests that shared a batch.",
+    _LABELS,
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
-REFUSED = Counter("tidepool_requests_refused_total", "Requests refused because too many waited.", _LABELS)
+REFUSED = Counter("tidepool_predictions_refused_total", "Predictions refused because too many waited.", _LABELS)
+WAITING = Gauge("tidepool_lane_waiting_requests", "Predictions that wait for a batch of their model version.", _LABELS)
+IN_FLIGHT = Gauge("tidepool_lane_in_flight_requests", "Predictions in batches that are not answered yet.", _LABELS)
 STARTED = datetime.now(UTC)  # the metrics of a process count from then
 
 
@@ -69,6 +76,19 @@ class LaneMetrics:
             total = now - request.since
             self.total.observe(total)
             self.queue.observe(max(0.0, total - inference))
+
+
+def show_lanes(lanes: Iterable[tuple[Target, int, int]]) -> None:
+    """Set the waiting requests and those in flight of each version; a version may have several lanes."""
+    waiting, in_flight = Totals[tuple[str, str]](), Totals[tuple[str, str]]()
+    for target, its_waiting, its_in_flight in lanes:
+        labels = (target.label, str(target.version))
+        waiting[labels] += its_waiting
+        in_flight[labels] += its_in_flight
+    for gauge, totals in ((WAITING, waiting), (IN_FLIGHT, in_flight)):
+        gauge.clear()
+        for labels, count in totals.items():
+            gauge.labels(*labels).set(count)
 
 
 def answered(label: str) -> dict[int, Answered]:

@@ -124,12 +124,13 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
 
     # then
     assert jobs.get(late.id).state == JobState.EXPIRED
-    for repair in ("expired", "rung", "requeued", "failed", "cancelled"):
+    for repair in ("expired", "woken", "requeued", "failed", "cancelled"):
         assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": repair}) is not None
-    assert REGISTRY.get_sample_value("tidepool_repairs_total", {"repair": "woken"}) is None
-    oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
+    oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"pool": "preprocess", "kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
+    assert REGISTRY.get_sample_value("tidepool_queued_jobs", {"pool": "preprocess"}) == 1
+    assert (REGISTRY.get_sample_value("tidepool_redis_used_bytes") or 0) > 0
 
 
 def test_a_sweep_repairs_although_a_queue_is_not_a_list(database: Database, queue: redis_client.Redis) -> None:

@@ -53,7 +53,7 @@ def test_a_certificate_with_its_chain_is_served(authority: Authority, issued: Is
 
     assert certificate is not None
     assert served_by(certificate.context, authority) == der_of(issued.cert)
-    expires = REGISTRY.get_sample_value("tidepool_certificate_expires_seconds")
+    expires = REGISTRY.get_sample_value("tidepool_certificate_expiry_timestamp_seconds")
     assert expires == load_pem_x509_certificate(issued.cert.read_bytes()).not_valid_after_utc.timestamp()
 
 

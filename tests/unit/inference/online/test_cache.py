@@ -38,7 +38,7 @@ def cache(fetch: Callable[[ObjectRef], bytes], capacity: int = 100 * COST) -> Mo
 
 
 def loaded() -> float:
-    return REGISTRY.get_sample_value("tidepool_inference_models_loaded", {"provider": "CPUExecutionProvider"}) or 0
+    return REGISTRY.get_sample_value("tidepool_inference_loaded_models", {"provider": "CPUExecutionProvider"}) or 0
 
 
 def test_a_model_is_fetched_once() -> None:

@@ -1,10 +1,18 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from contract.supervision import DESIRED, ComponentReport, State
 from tidepool.stack.components import Component
-from tidepool.stack.shared_files import DesiredReplicasFile, load_desired, load_reports, save_desired, save_reports
+from tidepool.stack.shared_files import (
+    DesiredReplicasFile,
+    load_desired,
+    load_reports,
+    save_desired,
+    save_reports,
+    save_targets,
+)
 
 
 def replica(role: str, index: int) -> Component:
@@ -59,3 +67,14 @@ def test_an_invalid_report_file_has_no_reports(tmp_path: Path) -> None:
 
 def test_a_missing_report_file_has_no_reports(tmp_path: Path) -> None:
     assert load_reports(tmp_path / "state") == ()
+
+
+def test_prometheus_gets_the_ports_of_components_that_have_metrics(tmp_path: Path) -> None:
+    redis, second = replica("redis", 1), replica("inference", 2)
+    second = second.model_copy(update={"environment": {"TIDEPOOL_METRICS_PORT": "15002"}})
+
+    save_targets(tmp_path / "targets", [redis, second])
+
+    assert json.loads((tmp_path / "targets").read_text()) == [
+        {"targets": ["127.0.0.1:15002"], "labels": {"role": "inference", "replica": "inference-2"}}
+    ]

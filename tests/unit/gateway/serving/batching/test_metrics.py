@@ -21,22 +21,23 @@ def value(name: str) -> float:
 
 async def test_batches_and_requests_are_counted() -> None:
     names = [
-        f"tidepool_request{name}_count" for name in ("_seconds", "_queue_seconds", "_inference_seconds", "_batch_size")
+        f"tidepool_prediction_{name}_count"
+        for name in ("seconds", "queue_seconds", "inference_seconds", "batch_requests")
     ]
-    before = [*map(value, names), value("tidepool_request_inference_seconds_sum")]
+    before = [*map(value, names), value("tidepool_prediction_inference_seconds_sum")]
     pool = Pool()
 
     pool.ask("one", TARGET)
     pool.ask("two", TARGET)
     await pool.reply(0)
 
-    after = [*map(value, names), value("tidepool_request_inference_seconds_sum")]
+    after = [*map(value, names), value("tidepool_prediction_inference_seconds_sum")]
     differences = [now - then for now, then in zip(after, before, strict=True)]
     assert differences == pytest.approx([2, 2, 1, 1, 0.0015])
 
 
 async def test_refusals_are_counted() -> None:
-    before = value("tidepool_requests_refused_total")
+    before = value("tidepool_predictions_refused_total")
     pool = Pool(waiting=1, flights=1)
     for text in ("in flight", "waiting"):
         pool.ask(text, TARGET)
@@ -45,7 +46,7 @@ async def test_refusals_are_counted() -> None:
     with pytest.raises(Overloaded):
         await pool.ask("too many", TARGET)
 
-    assert value("tidepool_requests_refused_total") == before + 1
+    assert value("tidepool_predictions_refused_total") == before + 1
 
 
 async def test_many_versions_share_time_series(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +58,9 @@ async def test_many_versions_share_time_series(monkeypatch: pytest.MonkeyPatch) 
         await pool.reply(number - 1)
 
     counts = {
-        labels: REGISTRY.get_sample_value("tidepool_request_seconds_count", {"model": labels[0], "version": labels[1]})
+        labels: REGISTRY.get_sample_value(
+            "tidepool_prediction_seconds_count", {"model": labels[0], "version": labels[1]}
+        )
         for labels in (("crowd", "1"), ("crowd", "2"), ("crowd", "3"), (OTHER, ""))
     }
     assert counts == {("crowd", "1"): 1, ("crowd", "2"): 1, ("crowd", "3"): None, (OTHER, ""): 3}
@@ -66,3 +69,20 @@ async def test_many_versions_share_time_series(monkeypatch: pytest.MonkeyPatch) 
     pool.ask("more", Target("crowd", 6, ARTIFACT))
     await pool.reply(5)
     assert metrics.answered_in(DEFAULT_PROJECT) == before
+
+
+async def test_the_load_of_a_lane_is_shown_and_gone_with_the_lane() -> None:
+    def load() -> tuple[float, float]:
+        pool.batcher.show_load()
+        return value("tidepool_lane_waiting_requests"), value("tidepool_lane_in_flight_requests")
+
+    pool = Pool(flights=1)
+    pool.ask("in flight", TARGET)
+    await settled()
+    pool.ask("waiting", TARGET)
+    await settled()
+    assert load() == (1, 1)
+
+    pool = Pool()
+    assert load() == (0, 0)
+    assert REGISTRY.get_sample_value("tidepool_lane_waiting_requests", {"model": "measured", "version": "7"}) is None

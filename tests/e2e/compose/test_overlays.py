@@ -1,0 +1,17 @@
+"""Docker Compose accepts the deployment with each overlay."""
+
+import os
+
+import pytest
+
+from tests.e2e.compose.engine import run
+
+OVERLAYS = ("compose.gpu.yml", "compose.presigned.yml", "compose.tls.yml", "compose.observability.yml")
+
+
+@pytest.mark.compose
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_compose_accepts_an_overlay(overlay: str) -> None:
+    variables = os.environ | {"TIDEPOOL_DOMAIN": "tidepool.example.com"}
+
+    run("docker", "compose", "-f", "docker-compose.yml", "-f", overlay, "config", "--quiet", env=variables)
