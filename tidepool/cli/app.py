@@ -7,6 +7,7 @@ import typer
 
 from tidepool.cli import (
     account,
+    backup,
     datasets,
     jobs,
     judge,
@@ -26,7 +27,23 @@ from tidepool.cli.root import app, command
 from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
-MODULES = (account, datasets, jobs, judge, keys, models, pools, predict, projects, promote, stack, train, upload, usage)
+MODULES = (
+    account,
+    backup,
+    datasets,
+    jobs,
+    judge,
+    keys,
+    models,
+    pools,
+    predict,
+    projects,
+    promote,
+    stack,
+    train,
+    upload,
+    usage,
+)
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
