@@ -1,9 +1,18 @@
 """The messages of online inference: a batch of questions for one model version, and its reply.
 
-They are msgspec structs for speed: every request passes through them.
+They are msgspec structs for speed: every request passes through them. A message that breaks a bound is dropped.
 """
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from contract.base import NAME_PATTERN
+
+ModelName = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Id = Annotated[str, Meta(max_length=256)]
+LARGEST_ANSWER = 64 << 20  # bytes of the outputs in a reply: Redis holds them until the gateway takes them
+MOST_QUESTIONS = 1 << 16  # of a batch; gateways send far fewer
 
 
 class Tensor(Struct, frozen=True, array_like=True):
@@ -78,12 +87,12 @@ class Target(Struct, frozen=True, array_like=True):
     `artifact` is the file of `variant`.
     """
 
-    model: str
-    version: int
+    model: ModelName
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]
     artifact: Artifact
     batched: bool = True
     variant: str = "fp32"
-    project: str = "default"
+    project: ModelName = "default"
 
     @property
     def label(self) -> str:
@@ -94,10 +103,10 @@ class Target(Struct, frozen=True, array_like=True):
 class Batch(Struct, frozen=True, array_like=True):
     """Questions for one version; the reply goes to the list `reply_to`."""
 
-    id: str
-    reply_to: str
+    id: Id
+    reply_to: Id
     target: Target
-    questions: tuple[Question, ...]
+    questions: Annotated[tuple[Question, ...], Meta(max_length=MOST_QUESTIONS)]
 
 
 class Reply(Struct, frozen=True, array_like=True):
@@ -106,8 +115,8 @@ class Reply(Struct, frozen=True, array_like=True):
     `max_batch` is the largest batch that the replica runs this version with.
     """
 
-    id: str
-    answers: tuple[Answer, ...]
-    inference_ms: float
-    provider: str
-    max_batch: int
+    id: Id
+    answers: Annotated[tuple[Answer, ...], Meta(max_length=MOST_QUESTIONS)]
+    inference_ms: Annotated[float, Meta(ge=0, le=1e9)]
+    provider: Annotated[str, Meta(max_length=256)]
+    max_batch: Annotated[int, Meta(ge=0)]

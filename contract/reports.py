@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -11,15 +11,15 @@ class ReplicaReport(msgspec.Struct, frozen=True):
     """`job`: a job is running; `busy`: share of the last seconds spent computing; `draining`: it is about to stop."""
 
     job: bool
-    busy: float
+    busy: Annotated[float, msgspec.Meta(ge=0, le=1)]
     draining: bool
 
 
 class GatewayReport(msgspec.Struct, frozen=True):
     """Unanswered requests, and the recent rate of answered ones."""
 
-    waiting: int
-    per_minute: float
+    waiting: Annotated[int, msgspec.Meta(ge=0, le=10**7)]
+    per_minute: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True)

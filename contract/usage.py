@@ -49,7 +49,7 @@ class UsageLine(Frozen):
     online_s: UsedSeconds = Field(description="Batches of online predictions.")
     gpu_s: UsedSeconds = Field(description="Seconds of replicas with a GPU: ready, or busy with a model or a job.")
     at_max_s: UsedSeconds | None = Field(
-        description="The seconds that the maximum number of replicas would have used; null like ready_s."
+        description="The seconds that the maximum of replicas at the time would have used; null like ready_s."
     )
 
 

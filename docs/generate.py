@@ -28,7 +28,7 @@ from tidepool.cli.app import app
 from tidepool.cli.root import PANELS
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("contract", "media", "messaging", "services", "worker")
+PACKAGES = ("contract", "media", "messaging", "scaling", "services", "worker")
 PROCESSES = {
     "gateway": ["services.gateway.main"],
     "storage": ["services.storage.sweep.main"],

@@ -1,11 +1,13 @@
 """The Celery application. Messages only wake workers; the state of a job is its row in the database."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import redis
+import structlog
 from celery import Celery
 from celery.worker.consumer import Consumer
 from kombu.connection import Connection
@@ -15,17 +17,18 @@ from kombu.utils.json import dumps
 from contract.errors import BrokerUnavailable
 from contract.jobs import JobKind
 from messaging import redis_keys
+from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, use_checked_transport
 from messaging.settings import BrokerSettings
 
-RUN_JOB = "tidepool.run_job"
-ANSWER_BATCHES = "tidepool.answer_batches"
-HEAR_BEAT = "tidepool.hear_beat"
+log = structlog.get_logger()
+
 REFUSED_PAUSE_S = 2.0
 PRIVATE_QUEUE_TTL_S = 120  # Redis then deletes the private queue of a worker that has ended
 
 
 def celery_app(settings: BrokerSettings) -> Celery:
     """Return a Celery application on Redis. Its messages may be lost: they hold no state."""
+    use_checked_transport()
     app = Celery("tidepool", broker=settings.url.get_secret_value())
     app.conf.update(
         accept_content=["json"],
@@ -82,7 +85,20 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def on_connection_error_after_connected(self, exc: BaseException) -> None:
         super().on_connection_error_after_connected(exc)
         if isinstance(exc, redis.ResponseError):
+            if redis_keys.is_wrong_type(exc):
+                self._delete_other_types()
             time.sleep(REFUSED_PAUSE_S)
+
+    def _delete_other_types(self) -> None:
+        """Delete the keys of queues that are not lists, which would keep the worker from every message."""
+        with contextlib.suppress(BrokerUnavailable), mapped_errors(), self.app.connection_for_write() as connection:
+            client = connection.default_channel.client
+            for queue in self.app.conf.task_queues:
+                try:
+                    client.llen(queue)
+                except redis.ResponseError:
+                    log.warning("key deleted, it was not a queue", queue=queue)
+                    client.delete(queue)
 
 
 class Broker:

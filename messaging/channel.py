@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from typing import Any, Protocol
 
+import hiredis
 import msgspec
 import structlog
 
@@ -14,7 +15,8 @@ from contract.reports import GatewayReport
 from messaging import redis_keys
 from messaging.batch_list import BatchList
 from messaging.broker import Broker
-from messaging.pipe import Pipe
+from messaging.dropped import decoded, text
+from messaging.pipe import CommandRefused, Pipe
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -132,6 +134,8 @@ class RedisChannel:
                 await self._watch()
             except (BrokerUnavailable, TimeoutError):
                 log.warning("no connection to the broker", pool=self._pool)
+            except Exception:  # the next connection may work, and without one there are no predictions
+                log.exception("connection to the broker failed", pool=self._pool)
             finally:
                 if self._out is not None:
                     self._out.close()
@@ -154,15 +158,22 @@ class RedisChannel:
         self._listen(into)
 
     def _listen(self, pipe: Pipe) -> None:
-        def receive(response: Any) -> None:
+        def pop() -> None:
             with contextlib.suppress(BrokerUnavailable):
                 pipe.send("BLPOP", self.address, 1, callback=receive)
+
+        def receive(response: Any) -> None:
             self._last_reply_at = loop.time()
-            if isinstance(response, list):
-                self.listener.replied(_decode(response[1]))
+            if isinstance(response, hiredis.ReplyError):
+                log.warning("the broker sends no replies", pool=self._pool, error=str(response))
+                loop.call_later(WATCH_S, pop)
+                return
+            pop()
+            if isinstance(response, list) and (reply := decoded("reply", _decode, response[1])) is not None:
+                self.listener.replied(reply)
 
         loop = asyncio.get_running_loop()
-        pipe.send("BLPOP", self.address, 1, callback=receive)
+        pop()
 
     async def _watch(self) -> None:
         """Report and look for lost replicas every second; return when the connection is lost."""
@@ -182,9 +193,16 @@ class RedisChannel:
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
         presence = redis_keys.replicas(self._pool)
-        names = await pipe.execute("EVAL", redis_keys.BEAT, 2, presence, redis_keys.reports(presence))
-        return frozenset(name.decode() for name in names)
+        try:
+            names = await pipe.execute("EVAL", redis_keys.BEAT, 2, presence, redis_keys.reports(presence))
+        except CommandRefused:
+            log.warning("the broker does not tell which replicas are present", pool=self._pool)
+            return self.replicas
+        return frozenset(map(text, names))
 
     async def _departed(self, pipe: Pipe) -> frozenset[str]:
         """Return the replicas that left in order and lost no batch."""
-        return frozenset(name.decode() for name in await pipe.execute("SMEMBERS", redis_keys.departed(self._pool)))
+        try:
+            return frozenset(map(text, await pipe.execute("SMEMBERS", redis_keys.departed(self._pool))))
+        except CommandRefused:
+            return frozenset()

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+import structlog
 from redis.connection import parse_url
 
 from contract.errors import BrokerUnavailable
+
+log = structlog.get_logger()
 
 CONNECT_S = 3.0
 
@@ -17,6 +20,10 @@ Callback = Callable[[Any], None]
 
 def _ignore(_: Any) -> None:
     return None
+
+
+class CommandRefused(BrokerUnavailable):
+    """Redis answered a command with an error."""
 
 
 class Pipe(asyncio.Protocol):
@@ -56,12 +63,14 @@ class Pipe(asyncio.Protocol):
         self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub says tuple[X]
 
     async def execute(self, *command: str | bytes | int | float) -> Any:
-        """Send a command and return its reply; raises BrokerUnavailable, also if Redis rejects the command."""
+        """Send a command and return its reply; raises BrokerUnavailable, CommandRefused if Redis rejects it."""
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.send(*command, callback=lambda value: None if reply.done() else reply.set_result(value))
         await asyncio.wait({reply, self.broken}, return_when=asyncio.FIRST_COMPLETED)
-        if not reply.done() or isinstance(reply.result(), hiredis.ReplyError):
+        if not reply.done():
             raise BrokerUnavailable("the broker does not answer; try again soon")
+        if isinstance(reply.result(), hiredis.ReplyError):
+            raise CommandRefused("the broker rejected a command; try again soon")
         return reply.result()
 
     def close(self) -> None:
@@ -85,7 +94,11 @@ class Pipe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
-            self._callbacks.popleft()(reply)
+            callback = self._callbacks.popleft()
+            try:
+                callback(reply)
+            except Exception:  # an error would end the connection, which all requests share
+                log.exception("a reply of the broker was not handled")
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.broken.done():

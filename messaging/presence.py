@@ -89,4 +89,6 @@ class Presence:
                 self.beat()
             except redis.RedisError:
                 log.debug("no heartbeat sent, the broker does not answer")
+            except Exception:  # without heartbeats the replica would count as lost
+                log.exception("no heartbeat sent")
             time.sleep(BEAT_S)

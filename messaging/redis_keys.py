@@ -4,6 +4,7 @@ BATCH_TTL_S = 300  # for batches and replies that are not taken
 PRESENCE_TTL_S = 3  # a replica or gateway counts as lost this long after its last heartbeat
 DEPARTED_TTL_S = 30  # for the names of replicas that left in order
 CORDON_TTL_S = 5
+MOST_MEMBERS = 10_000  # of a presence set that are read, the latest ones
 
 # Push a batch, if given, and a wake-up message unless there is one for every waiting batch: an awake replica takes
 # batches without wake-up messages, a sleeping one needs one. KEYS: batches, wake-up messages. ARGV: wake-up message,
@@ -24,13 +25,13 @@ for _, lost in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESEN
 end
 """
 
-# Record the heartbeat of a member, if given, and return the names of all members present. ARGV: name, report.
+# Record the heartbeat of a member, if given, and return the names of the members present. ARGV: name, report.
 BEAT = f"""{_EXPIRE}
 if ARGV[1] then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+return redis.call('ZRANGE', KEYS[1], -{MOST_MEMBERS}, -1)
 """
 
 # Return the last reports of all members present.
@@ -47,6 +48,11 @@ redis.call('SADD', KEYS[3], ARGV[1])
 redis.call('EXPIRE', KEYS[3], {DEPARTED_TTL_S})
 if redis.call('LLEN', KEYS[5]) < redis.call('LLEN', KEYS[4]) then redis.call('LPUSH', KEYS[5], ARGV[2]) end
 """
+
+
+def is_wrong_type(error: Exception) -> bool:
+    """Return whether Redis refused a command because a key has another type."""
+    return str(error).startswith("WRONGTYPE")
 
 
 def batches(pool: str) -> str:

@@ -43,7 +43,7 @@ _REPORTS = _EXPIRE_MEMBERS | {"hgetall"}
 _RECEIVE = frozenset({"brpop"})
 _LEAVE = frozenset({"eval", "zrem", "hdel", "sadd", "expire", "llen", "lpush"})
 _PUSH = frozenset({"script|load", "evalsha", "rpush", "expire", "llen", "lpush"})
-_WORKER = _CONNECT | _SEND | _RECEIVE | _BEAT | _LEAVE | {"expire", "smismember"}
+_WORKER = _CONNECT | _SEND | _RECEIVE | _BEAT | _LEAVE | {"expire", "smismember", "del"}
 
 
 def _presence(pool: str) -> tuple[str, ...]:

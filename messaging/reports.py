@@ -10,6 +10,7 @@ import structlog
 from contract.pools import POOL_NAMES
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging import redis_keys
+from messaging.dropped import decoded, text
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -46,6 +47,9 @@ class RedisReports:
 
 
 def _decoded(pairs: list[bytes], kind: type[Report]) -> dict[str, Report]:
-    """Decode the names and reports, which HGETALL returns as one flat list."""
-    names, reports = pairs[::2], pairs[1::2]
-    return {name.decode(): msgspec.json.decode(text, type=kind) for name, text in zip(names, reports, strict=True)}
+    """Decode the names and reports, which HGETALL returns as one flat list; damaged reports are left out."""
+    decode = msgspec.json.Decoder(kind).decode
+    reports = (
+        (text(name), decoded("report", decode, encoded)) for name, encoded in zip(*[iter(pairs)] * 2, strict=True)
+    )
+    return {name: report for name, report in reports if report is not None}

@@ -10,11 +10,12 @@ import redis
 import structlog
 from prometheus_client import Counter
 
-from contract.errors import DeadlineExceeded, TidepoolError
-from contract.inference import Answer, Batch, Failure, Question, Reply, Target
+from contract.errors import DeadlineExceeded, Overloaded, TidepoolError
+from contract.inference import LARGEST_ANSWER, Answer, Batch, Failure, Outputs, Question, Reply, Target
 from contract.usage import Purpose, Use
 from messaging import redis_keys
 from messaging.busy import Busy
+from messaging.dropped import decoded, drop
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ class BatchAnswers(msgspec.Struct, frozen=True):
     provider: str
     max_batch: int
 
+
+Command = tuple[Any, ...]
 
 Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
 
@@ -76,40 +79,50 @@ class Responder:
             deadline = time.monotonic() + AWAKE_S
             connection.send_command(*pop)
             while (response := connection.read_response()) is not None:
-                batch = _decode(response[1])
-                reply = _encode(self._reply(batch))
-                commands = [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, redis_keys.BATCH_TTL_S)]
+                commands = self._answer(response[1])
                 awake = time.monotonic() < deadline
                 # send the reply and the next BLPOP in one round trip
                 connection.send_packed_command(connection.pack_commands([*commands, pop] if awake else commands))
-                self._finish(connection, batch.reply_to, reply)
+                if commands:
+                    self._finish(connection, commands)
                 if not awake:
                     self._wake(connection)
                     return
-        except BaseException:
+        except BaseException as error:
             connection.disconnect()  # or outstanding replies would be read as those of the next commands
+            if isinstance(error, redis.ResponseError) and redis_keys.is_wrong_type(error):
+                log.warning("key deleted, it was not a list of batches", pool=self._pool)
+                self._client.delete(redis_keys.batches(self._pool))
             raise
         finally:
             self._client.connection_pool.release(connection)
 
-    def _finish(self, connection: Any, reply_to: str, reply: bytes) -> None:
-        """Read the answers to the two commands of a reply; send it again while Redis has no memory for it."""
-        try:
-            connection.read_response()
-            refused = False
-        except redis.exceptions.OutOfMemoryError:
-            refused = True
-        connection.read_response()
+    def _answer(self, message: bytes) -> list[Command]:
+        """Compute a batch; return the commands that send the reply, none for a damaged batch."""
+        batch = decoded("batch", _decode, message)
+        if batch is None:
+            return []
+        reply = _encode(self._reply(batch))
+        return [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, redis_keys.BATCH_TTL_S)]
+
+    def _finish(self, connection: Any, commands: list[Command]) -> None:
+        """Read the answers to the commands of a reply; send it again while Redis has no memory for it."""
+        refusals = [_refusal(connection) for _ in commands]
         until = time.monotonic() + FULL_S
-        while refused:
+        while isinstance(refusals[0], redis.exceptions.OutOfMemoryError):
+            if time.monotonic() > until:
+                break
             time.sleep(FULL_S / 50)
-            try:
-                self._client.rpush(reply_to, reply)
-                self._client.expire(reply_to, redis_keys.BATCH_TTL_S)
-                refused = False
-            except redis.exceptions.OutOfMemoryError:
-                if time.monotonic() > until:
-                    raise
+            refusals = [self._refused(command) for command in commands]
+        if refusals[0] is not None:  # no memory for too long, or no gateway's address: the next batch is kept
+            drop("batch", len(commands[0][-1]), refusals[0])
+
+    def _refused(self, command: Command) -> redis.ResponseError | None:
+        try:
+            self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+        except redis.ResponseError as error:
+            return error
+        return None
 
     def _wake(self, connection: Any) -> None:
         """Push a wake-up message for the batches that still wait."""
@@ -120,7 +133,7 @@ class Responder:
         now = time.time()
         live = tuple(question for question in batch.questions if question.deadline > now)
         result = self._result(batch.target, live) if live else _without_model([])
-        answers = result.answers
+        answers = _bounded(result.answers)
         if len(live) < len(batch.questions):
             late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
             computed = iter(answers)
@@ -145,6 +158,29 @@ class Responder:
         finally:
             self._busy.end(use)
         return _without_model([failure] * len(questions))
+
+
+def _bounded(answers: list[Answer]) -> list[Answer]:
+    """Replace answers by failures from where their outputs would have more than LARGEST_ANSWER bytes together."""
+    total, bounded = 0, list[Answer]()
+    for answer in answers:
+        size = sum(len(tensor.data) for tensor in answer.tensors) if isinstance(answer, Outputs) else 0
+        if total + size > LARGEST_ANSWER:
+            message = "the outputs of the requests that shared a batch are too large together; try again"
+            bounded.append(Failure(Overloaded.code, message))
+        else:
+            total += size
+            bounded.append(answer)
+    return bounded
+
+
+def _refusal(connection: Any) -> redis.ResponseError | None:
+    """Read the answer to a command; return the error if Redis refused it."""
+    try:
+        connection.read_response()
+    except redis.ResponseError as error:
+        return error
+    return None
 
 
 def _without_model(answers: list[Answer]) -> BatchAnswers:

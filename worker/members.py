@@ -111,7 +111,7 @@ def divided(task: Task, plan: bytes, rows: pa.Table, archive: Path, reference: O
     edges = _edges(rows, most)
     with file.open("wb") as out:
         for number, (start, stop) in enumerate(pairwise(edges)):
-            task.report(number / len(edges), "planning the parts")
+            task.report(number / len(edges), "dividing the work into parts")
             data = _serialized(rows.slice(start, stop - start), archive)
             spans.append(
                 ByteRange(start=out.tell(), stop=out.tell() + len(data), sha256=hashlib.sha256(data).hexdigest())

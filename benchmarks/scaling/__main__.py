@@ -12,7 +12,7 @@ from benchmarks.inference.tidepool_stack import running
 from benchmarks.scaling.load import capacity, short_day
 from benchmarks.scaling.provisioning import Provisioning
 from benchmarks.scaling.report import Run, write
-from tidepool.simulate.experiment import Serving
+from scaling.simulation.experiment import Serving
 from tidepool_client import Client
 
 RESULTS = Path(__file__).parents[1] / "results"

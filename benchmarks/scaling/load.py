@@ -10,7 +10,7 @@ from random import Random
 import aiohttp
 
 from benchmarks.inference.wrk import Request
-from tidepool.simulate.trace import Trace
+from scaling.simulation.trace import Trace
 
 TIMEOUT_S = 30.0
 

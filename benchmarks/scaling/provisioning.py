@@ -11,8 +11,8 @@ from benchmarks.inference.wrk import Request
 from benchmarks.scaling.load import TimedRequest, arrival_times, send_all
 from benchmarks.scaling.watch import SAMPLE_INTERVAL_S, PoolSample, pool_of, watching
 from contract.pools import ScalingPolicy
-from tidepool.simulate.experiment import Experiment, Serving
-from tidepool.simulate.trace import Trace
+from scaling.simulation.experiment import Experiment, Serving
+from scaling.simulation.trace import Trace
 from tidepool_client import Client
 
 SEED = 0

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from benchmarks.scaling.load import TimedRequest
 from benchmarks.scaling.provisioning import Figures
 from benchmarks.scaling.watch import PoolSample
-from tidepool.simulate.trace import Trace
+from scaling.simulation.trace import Trace
 
 mpl.use("Agg")
 

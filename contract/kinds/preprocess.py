@@ -1,5 +1,9 @@
 """Preprocess: turn an uploaded archive into the next version of a dataset."""
 
+import encodings
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from pkgutil import iter_modules
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
@@ -15,11 +19,20 @@ from contract.references import Reference, ReferenceText, S3Source, UploadSource
 Column = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+_SLOW = {"idna", "punycode"}  # take a time that grows with the square of the length
+# Python remembers each other name that it is asked for.
+_ENCODINGS = {*aliases, *aliases.values(), *(module.name for module in iter_modules(encodings.__path__))} - _SLOW
+
+
 def _known_encoding(name: str) -> str:
     """Check that Python knows the encoding, and that it is a superset of ASCII, as those of file names are."""
     plain, escapes = "az09/._", b"+AEE-\\u0041"
     try:
-        if plain.encode(name) == plain.encode() and len(escapes.decode(name)) == len(escapes):
+        if (
+            normalize_encoding(name.lower()) in _ENCODINGS
+            and plain.encode(name) == plain.encode()
+            and len(escapes.decode(name)) == len(escapes)
+        ):
             return name
     except (LookupError, ValueError):
         pass

@@ -9,11 +9,11 @@ import structlog
 from contract.errors import TidepoolError
 from contract.pools import Measured, PoolMode, PoolName
 from messaging.cordon import Cordon
+from scaling.policy import DECIDE_S, decide
+from scaling.policy_state import PolicyState
 from services.autoscaler.choice import changes
 from services.autoscaler.drivers.driver import Driver, Replica
 from services.autoscaler.metrics import count_decision, show_replicas
-from services.autoscaler.policy import DECIDE_S, decide
-from services.autoscaler.policy_state import PolicyState
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools, PoolSetting
 from services.storage.pools.queues import JobHolders
@@ -57,6 +57,8 @@ class Autoscaler:
                     pause = WAKE_S
             except TidepoolError as error:
                 log.warning("pools not scaled", code=error.code)
+            except Exception:  # the next step may succeed, and without it no pool would be scaled
+                log.exception("pools not scaled")
 
     def step(self) -> bool:
         """Scale every pool once; return whether an auto pool is at zero. Raises DatabaseUnavailable."""

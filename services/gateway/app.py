@@ -50,6 +50,7 @@ from services.gateway.fast_path.submit import SubmitShortcut
 from services.gateway.oip import http as oip
 from services.gateway.oip.grpc import serving_grpc
 from services.gateway.oip.refusals import Refusals
+from services.gateway.serving.traffic import recording
 
 DESCRIPTION = """Upload labelled images, train, promote, predict.
 Every error is `application/problem+json` with a stable `code` and a `request_id`."""
@@ -76,7 +77,7 @@ def create_app(backends: Backends) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await backends.predictor.inference.open()
-        async with serving_grpc(backends), renewing(backends.certificate):
+        async with serving_grpc(backends), renewing(backends.certificate), recording(backends.stores.traffic):
             yield
         await backends.predictor.inference.close()
 

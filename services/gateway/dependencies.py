@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
+from contract.errors import TidepoolError
 from services.gateway.edge.access import PROJECT_HEADER, Access, require
 from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import Certificate, certificate_of
@@ -22,6 +23,7 @@ from services.gateway.edge.quotas import RequestQuotas
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.sessions import session_of
 from services.gateway.edge.submit_limit import Submits
+from services.gateway.edge.ttl_cache import TtlCache
 from services.gateway.edge.watches import Watches
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.serving.dataplane import DataPlane
@@ -93,6 +95,24 @@ class Backends:
     def image_limiter(self) -> CapacityLimiter:
         """The threads that read images of datasets."""
         return CapacityLimiter(IMAGES_AT_ONCE)
+
+    @cached_property
+    def answering(self) -> TtlCache[str, bool]:
+        """Whether the `database` and the `objects` store answer: asked at most once a second, in threads of its own.
+
+        The database does, or DatabaseUnavailable is raised.
+        """
+        return TtlCache(self._ping, CapacityLimiter(2))
+
+    def _ping(self, server: str) -> bool:
+        if server == "database":
+            self.stores.database.ping()
+            return True
+        try:
+            self.stores.objects.ping()
+        except TidepoolError:
+            return False
+        return True
 
     def stores_of(self, caller: Caller) -> ProjectStores:
         """Return the stores of the caller's project, with the limit on queued jobs.

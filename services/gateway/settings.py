@@ -63,7 +63,7 @@ class GatewaySettings(BaseSettings):
     body_bytes_in_flight: int = Field(
         default=512 << 20,
         ge=1,
-        description="Bytes of the predictions that a gateway receives or answers at once; more get a 503. "
+        description="Bytes of the predictions and parts of uploads that a gateway holds at once; more get a 503. "
         "One body may have three quarters of them.",
     )
     upload_bytes_in_flight: int = Field(

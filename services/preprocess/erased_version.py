@@ -69,7 +69,7 @@ class VersionWithout:
     def _without(self, shard: Shard, rows: Sequence[int], name: str) -> Shard:
         files = {"images": shard.images, "labels": shard.labels}
         for kind, reference in files.items():
-            self._task.report(0.0, "rewriting shards")
+            self._task.report(0.0, "removing the image from the prepared ones")
             path = self._task.folder / f"{name}.{kind}.npy"
             self._task.objects.fetch(reference, path)
             np.save(path, np.delete(np.load(path), rows, axis=0))

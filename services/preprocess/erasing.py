@@ -78,7 +78,7 @@ class _Eraser:
             self._search_output(output)
         for (dataset, key), features in holdings.features().items():
             if self._searched_features.get((dataset, key)) != features.file:
-                self._report(_FEATURES, 1.0, 0.0, "searching features")
+                self._report(_FEATURES, 1.0, 0.0, "searching what trainings have kept of the images")
                 self._search_features(dataset, features)
         return bool(versions or uploads or outputs)
 

@@ -86,7 +86,7 @@ def _shards(task: Task, manifest: DatasetManifest) -> ShardRows:
     images, labels = task.folder / "images.npy", task.folder / "labels.npy"
     for split in Split:
         for number, shard in enumerate(manifest.shards.get(split, ())):
-            task.report(0.0, "reading the shards")
+            task.report(0.0, "reading the prepared images")
             task.objects.fetch(shard.images, images)
             task.objects.fetch(shard.labels, labels)
             rows.add(split, number, images, labels)

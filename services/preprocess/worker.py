@@ -102,7 +102,8 @@ def _put(task: Task, file: Path) -> ObjectRef:
 
 def _log(task: Task, plan: Plan) -> None:
     for choice in plan.head.decisions:
-        task.log(f"{choice.what} = {choice.value}, because {choice.because}")
+        value = " × ".join(map(str, choice.value)) if isinstance(choice.value, list | tuple) else choice.value
+        task.log(f"{choice.what.replace('.', ' ').replace('_', ' ')}: {value}, because {choice.because}")
 
 
 def _most(head: PlanHead) -> int:

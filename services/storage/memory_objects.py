@@ -9,7 +9,9 @@ from typing import BinaryIO
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound
 from services.storage.database import Clock, utc_now
-from services.storage.objects import NOT_AS_WRITTEN, Entry, Unfinished, checked, complete, missing_is_corrupt
+from services.storage.multipart import StoredPart
+from services.storage.object_errors import NOT_AS_WRITTEN
+from services.storage.objects import Entry, Unfinished, checked, complete, missing_is_corrupt
 
 
 class MemoryObjects:
@@ -18,9 +20,10 @@ class MemoryObjects:
     def __init__(self, clock: Clock = utc_now) -> None:
         self.content: dict[tuple[Bucket, str], bytes] = {}
         self.parts: dict[tuple[Bucket, str], datetime] = {}
-        """The multipart uploads that have not ended, with the times at which they began; for tests to write."""
+        """The multipart uploads that have not ended, with the times at which they began; tests may write to it."""
         self._modified_at: dict[tuple[Bucket, str], datetime] = {}
         self._clock = clock
+        self.multipart = MemoryMultipart(self)
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
         self._modified_at[bucket, key] = self._clock()
@@ -73,6 +76,7 @@ class MemoryObjects:
 
     def abort(self, bucket: Bucket, upload: Unfinished) -> None:
         self.parts.pop((bucket, upload.key), None)
+        self.multipart.open.pop(upload.upload_id, None)
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         rest = [key[len(prefix) :] for key in self._keys(bucket, prefix)]
@@ -87,6 +91,10 @@ class MemoryObjects:
     def ping(self) -> None:
         return None
 
+    def now(self) -> datetime:
+        """The time by the store's clock."""
+        return self._clock()
+
     def _data(self, bucket: Bucket, key: str) -> bytes:
         data = self.content.get((bucket, key))
         if data is None:
@@ -95,3 +103,38 @@ class MemoryObjects:
 
     def _keys(self, bucket: Bucket, prefix: str = "") -> list[str]:
         return [key for owner, key in self.content if owner == bucket and key.startswith(prefix)]
+
+
+class MemoryMultipart:
+    """Multipart uploads of MemoryObjects; tests may read `open` and `received`."""
+
+    def __init__(self, objects: MemoryObjects) -> None:
+        self._objects = objects
+        self.open: dict[str, dict[int, bytes]] = {}
+        self.received = 0
+        """The bytes of all parts, also those that were sent twice."""
+
+    def begin(self, bucket: Bucket, key: str) -> str:
+        self.open[key] = {}
+        self._objects.parts[bucket, key] = self._objects.now()
+        return key
+
+    def put(self, bucket: Bucket, key: str, upload_id: str, number: int, data: bytes) -> None:
+        self._parts(upload_id)[number] = data
+        self.received += len(data)
+
+    def url(self, bucket: Bucket, key: str, upload_id: str, number: int, size: int) -> str:
+        return f"memory://{bucket}/{key}?uploadId={upload_id}&partNumber={number}&size={size}"
+
+    def parts(self, bucket: Bucket, key: str, upload_id: str) -> list[StoredPart]:
+        return [StoredPart(number, len(data)) for number, data in sorted(self._parts(upload_id).items())]
+
+    def join(self, bucket: Bucket, key: str, upload_id: str) -> None:
+        parts = self._parts(upload_id)
+        self._objects.put(bucket, key, b"".join(parts[number] for number in sorted(parts)))
+        del self.open[upload_id], self._objects.parts[bucket, key]
+
+    def _parts(self, upload_id: str) -> dict[int, bytes]:
+        if upload_id not in self.open:
+            raise NotFound("the object store has no such upload")
+        return self.open[upload_id]

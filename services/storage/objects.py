@@ -13,17 +13,17 @@ import urllib3
 from minio import Minio
 from minio.datatypes import ListMultipartUploadsResult
 from minio.deleteobjects import DeleteObject
-from minio.error import InvalidResponseError, MinioException, S3Error
+from minio.error import InvalidResponseError
 
 from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.errors import Corrupt, NotFound, ObjectsUnavailable, TidepoolError
+from services.storage.multipart import PRESIGNED_FOR, Multipart, S3Multipart
+from services.storage.object_errors import NOT_AS_WRITTEN, mapped_errors
 from services.storage.presigned_put import require_size
 from services.storage.settings import ObjectsSettings
 
 CHUNK = 1 << 20
-PRESIGNED_FOR = timedelta(hours=1)
 DOWNLOAD_FOR = timedelta(minutes=5)  # to begin it; short, because the URL outlives the key that asked for it
-NOT_AS_WRITTEN = "an object read from the object store is not what was written"
 
 
 class Entry(NamedTuple):
@@ -63,6 +63,10 @@ class Artifacts(Protocol):
 
 class Objects(Artifacts, Protocol):
     """An object store: `S3Objects` in production, `MemoryObjects` in tests."""
+
+    @property
+    def multipart(self) -> Multipart:
+        """The multipart uploads of the store."""
 
     def read_slice(self, ref: ObjectRef, start: int, size: int) -> bytes:
         """Return some of the object's bytes, whose hash is not checked; raises Corrupt if they are missing."""
@@ -109,6 +113,11 @@ class S3Objects:
         self._client = client_of(settings, settings.endpoint)
         self._public = client_of(settings, settings.public_endpoint or settings.endpoint)
         self._secret_key = settings.secret_key
+        self._multipart = S3Multipart(self._client, self._public, self._prefix, settings.secret_key)
+
+    @property
+    def multipart(self) -> Multipart:
+        return self._multipart
 
     def make_buckets(self) -> None:
         """Create the buckets that are missing."""
@@ -202,11 +211,7 @@ class S3Objects:
 
     def abort(self, bucket: Bucket, upload: Unfinished) -> None:
         with suppress(NotFound), mapped_errors():
-            try:
-                self._client._abort_multipart_upload(self._prefix + bucket, upload.key, upload.upload_id)
-            except InvalidResponseError as error:  # of rclone, as in `_chunks`
-                if "NoSuchUpload" not in str(error):
-                    raise
+            self._client._abort_multipart_upload(self._prefix + bucket, upload.key, upload.upload_id)
 
     def prefixes(self, bucket: Bucket, prefix: str = "") -> list[str]:
         with mapped_errors():
@@ -273,21 +278,6 @@ def missing_is_corrupt() -> Iterator[None]:
         yield
     except NotFound as error:
         raise Corrupt("an object that the catalog refers to is missing from the object store") from error
-
-
-@contextmanager
-def mapped_errors() -> Iterator[None]:
-    """Map the errors of the SDK to those of `contract.errors`."""
-    try:
-        yield
-    except S3Error as error:
-        if error.code in {"NoSuchKey", "NoSuchObject", "NoSuchUpload"}:
-            raise NotFound("the object store has no such object") from error
-        if error.code == "InvalidRange":
-            raise Corrupt(NOT_AS_WRITTEN) from error
-        raise ObjectsUnavailable("the object store refused the request") from error
-    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise ObjectsUnavailable("the object store does not answer; try again soon") from error
 
 
 def client_of(settings: ObjectsSettings, endpoint: str) -> Minio:

@@ -13,7 +13,8 @@ from contract.errors import BadArchive, Conflict, Corrupt, Invalid, NotFound
 from contract.kinds.kind import JobSpec
 from contract.kinds.preprocess import PreprocessSpec
 from contract.references import S3Source
-from services.storage.objects import client_of, mapped_errors
+from services.storage.object_errors import mapped_errors
+from services.storage.objects import client_of
 from services.storage.settings import ObjectsSettings
 
 _CHANGED = "an object of the source has changed since the job began; start the job again"

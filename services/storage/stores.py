@@ -25,6 +25,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.objects import Objects, S3Objects
 from services.storage.pools.pools import Pools
+from services.storage.pools.traffic import Traffic
 from services.storage.pools.usage import UsageLedger
 from services.storage.settings import DatabaseSettings, ObjectsSettings
 
@@ -125,6 +126,11 @@ class Stores:
     ) -> ProjectStores:
         """Return the stores of a project, which the caller knows to exist."""
         return ProjectStores(project, self.database, max_queued_jobs, actor, quotas)
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests and jobs of the pools, from all projects."""
+        return Traffic(self.database)
 
     @property
     def parts(self) -> Parts:

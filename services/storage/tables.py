@@ -195,6 +195,7 @@ uploads = Table(
     Column("complete", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("file", JSON(none_as_null=True)),  # the object that replaces the one under the upload's key
+    Column("multipart", String(1024)),  # the object store's id of the upload that parts were sent to
 )
 
 upload_uses = Table(
@@ -393,6 +394,23 @@ pool_changes = Table(
     Column("running", Integer),
     Column("reason", Text, nullable=False),
     Index(None, "pool", "id"),
+)
+
+pool_limits = Table(
+    "pool_limits",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("pool", String(16), ForeignKey("pools.name"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("most", Integer, nullable=False),  # replicas that the setting permits from then on
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("pool", String(16), primary_key=True),
+    Column("minute", UtcDateTime, primary_key=True),
+    Column("requests", BigInteger, nullable=False),  # online ones that all gateways have answered
 )
 
 usage = Table(

@@ -25,7 +25,7 @@ FEATURE_RATE = 200
 PIXEL_RATE = 2_700 * 32 * 32  # a second in training of the small CNN on two cores
 TRIAL_BATCH = 32
 WIDTH_COST = {4: 8, 2: 3, 1: 1}
-BUDGET_EPOCHS = 10  # a wider network is worth it if it can see the images so often
+BUDGET_EPOCHS = 15  # a wider network is worth it if it can see the images so often
 IMBALANCE = 50  # times as many images in the largest class as in the smallest one
 
 

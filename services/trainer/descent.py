@@ -40,7 +40,7 @@ def short_training(session: Session, probe: float | None) -> Candidate:
         recipe,
         data,
         on_step=lambda progress, _: session.task.report(
-            EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network from scratch"
+            EXTRACTED + (TRIED - EXTRACTED) * progress, "trying a small network that begins with nothing learned"
         ),
         on_epoch=on_epoch,
         stop_early=lambda: behind or session.task.stop_early,

@@ -71,7 +71,7 @@ class FeatureSource:
         self, runtime: Runtime, split: Split, indices: Indices, done: int, total: int, positions: Indices
     ) -> Matrix:
         def on_chunk(count: int) -> None:
-            message = f"computing features · {done + count:,} of {total:,} images"
+            message = f"looking at the images · {done + count:,} of {total:,}"
             self.task.report(EXTRACTED * (done + count) / total, message)
 
         images = self.data.train if split is Split.TRAIN else self.data.val

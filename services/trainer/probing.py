@@ -17,16 +17,16 @@ def fit_probe(session: Session, start: str) -> Candidate:
     """Fit a linear head to the features of a network."""
     state = session.start(start)
     body = session.task.folder / "body.onnx"
-    session.task.report(0.0, f"exporting {start}")
+    session.task.report(0.0, "getting the pretrained network ready")
     state.write_body(session.data.shape, session.labels, session.preprocessing_of(state), body)
     source = FeatureSource(session.task, session.spec, session.data, session.index, body)
     cache = source.cache(start, session.preprocessing_of(state))
     features = source.features(cache)
     balanced = (session.spec.class_weights or decisions.balance(session.facts)) == "balanced"
-    session.task.report(EXTRACTED, "fitting a linear head")
+    session.task.report(EXTRACTED, "learning the classes from what the network sees")
     train = features[Split.TRAIN]
     head = probe.fit(train, features[Split.VAL], session.data.classes, balanced)
-    session.task.report(EXTRACTED, "judging the labels of the training images")
+    session.task.report(EXTRACTED, "looking for wrong labels among the training images")
     numbers = source.samples()[Split.TRAIN]
     session.training_images = out_of_fold.judged(train, numbers, session.labels, head.penalty, balanced, session.names)
     return replace(probed(session, start, head, body), features=cache.save() if cache else None)

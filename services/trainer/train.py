@@ -27,7 +27,7 @@ LARGEST_LOSS = 1e6  # nats; a larger loss means that the training has diverged
 
 OnStep = Callable[[float, str], None]
 OnEpoch = Callable[[Checkpoint], None]
-OnBatch = Callable[[float, Tensor, int], None]
+OnBatch = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def train(
         number, started = len(epochs) + 1, time.monotonic()
         report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
         loss_sum, seen = train_epoch(learner, data, number, clock, on_batch=report)
-        report_validation = partial(report, clock.progress(number, 0.0), loss_sum, seen)
+        report_validation = partial(report, clock.progress(number, 0.0))
         val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
         # A network that was stopped after a few steps may have any finite loss on other images.
         if not (val_loss or 0.0) < (LARGEST_LOSS if seen == len(data.train) else math.inf):
@@ -100,8 +100,8 @@ def train_epoch(
 ) -> tuple[Tensor, int]:
     """Train on every image once, in random order; return the sum of their losses, on the device, and their number.
 
-    Ends early if the time is over. `on_batch(progress of the training, sum of the losses in this epoch, number of
-    images so far)` is called after each batch. Raises Invalid if the loss is not finite or too large.
+    Ends early if the time is over. `on_batch(progress of the training)` is called after each batch. Raises Invalid if
+    the loss is not finite or too large.
     """
     recipe, images = learner.recipe, data.train
     random = np.random.default_rng((recipe.seed, number))  # seeded in every epoch, so that training can resume at any
@@ -128,7 +128,7 @@ def train_epoch(
         seen += len(batch)
         losses.append(loss.detach())
         loss_sum += losses[-1] * len(batch)
-        on_batch(clock.progress(number, (step + 1) / len(order)), loss_sum, seen)
+        on_batch(clock.progress(number, (step + 1) / len(order)))
         if clock.stops():
             break
     bad = ~(torch.stack(losses) < LARGEST_LOSS)  # also NaN; found here, because a look at each would stall a GPU
@@ -184,13 +184,12 @@ class Reporter:
         self._clock = clock
         self._next = clock()
 
-    def report(self, epoch: int, val_accuracy: float | None, progress: float, loss_sum: Tensor, seen: int) -> None:
-        """Report the mean training loss of this epoch so far and the validation accuracy of the last one."""
+    def report(self, epoch: int, val_accuracy: float | None, progress: float) -> None:
+        """Report the epoch, in plain words, and the validation accuracy of the last one."""
         now = self._clock()
         if now < self._next:
             return
         self._next = now + REPORT_INTERVAL_S
-        loss = loss_sum.item() / seen  # a CPU-GPU sync point
-        validated = "" if val_accuracy is None else f" · val accuracy {val_accuracy:.3f}"
-        total = f"/{self._epochs}" if self._epochs else ""
-        self._on_step(progress, f"epoch {epoch}{total} · train loss {loss:.3f}{validated}")
+        validated = "" if val_accuracy is None else f" · right on {val_accuracy:.1%} of the validation images"
+        total = f" of {self._epochs}" if self._epochs else ""
+        self._on_step(progress, f"learning · pass {epoch}{total} over the images{validated}")

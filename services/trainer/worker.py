@@ -31,6 +31,7 @@ from worker.task import Task
 
 EXPORTED = 0.95  # the job's progress (0..1) after the export
 EVALUATED = 0.97
+WORDS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 
 
 def train(task: Task) -> ModelManifest:
@@ -77,7 +78,7 @@ def publish(
     spec: TrainSpec,
 ) -> ModelManifest:
     """Export and evaluate a trained network, and describe it; raises JobFailed."""
-    task.report(TRAINED, "exporting to ONNX")
+    task.report(TRAINED, "saving the model")
     preprocessing = Preprocessing(image=dataset.image, mean=best.data.mean, std=best.data.std)
     card = ModelCard(labels=dataset.classes, preprocessing=preprocessing)
     exported = task.folder / "model.onnx"
@@ -87,14 +88,14 @@ def publish(
         export(best.network, card, exported)
 
     def on_shard() -> None:
-        task.report(EXPORTED, "evaluating the exported model")
+        task.report(EXPORTED, "testing the model on images that it has not seen")
 
     with Runtime(exported) as runtime:
         difference, signature = parity(best.network, runtime, best.data, task.folder)
         calibration = calibrate(runtime, files[Split.VAL], dataset.classes, on_shard)
         test = evaluate(runtime, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
-    task.report(EVALUATED, "making fp16 and int8 variants")
+    task.report(EVALUATED, "making smaller and faster versions of the model")
     variants = make_variants(exported, artifact, difference, best.data, task.folder, task.put, calibration.logits)
     state = best.state(spec.model, preprocessing, dataset.classes)
     return ModelManifest(
@@ -157,7 +158,7 @@ def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
     for split, shards in dataset.shards.items():
         for number, shard in enumerate(shards):
-            task.report(0.0, f"fetching {split} images")
+            task.report(0.0, f"loading the {WORDS[split]} images")
             images = task.folder / f"{split}-{number}-images.npy"
             labels = task.folder / f"{split}-{number}-labels.npy"
             task.objects.fetch(shard.images, images)

@@ -17,7 +17,7 @@ from tests.console.conftest import NewPage
 from tests.console.demo import epochs
 from tests.console.site import Site
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST
-from tests.support.publication import publish
+from tests.support.publication import add_upload, publish
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ def test_a_cancel_asks_first(page: Page, site: Site, training: Claim) -> None:
 
 
 def test_a_failed_job_says_why_and_runs_again(page: Page, site: Site) -> None:
+    add_upload(site.stores.database)
     job = site.own.jobs.create(PREPROCESS_REQUEST)
     leases = Leases(site.stores.database)
     claim = leases.claim("preprocess", "worker")

@@ -1,12 +1,16 @@
 """The pools of replicas: their numbers, the reasons, and their bounds."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import insert
 
 from contract.access import Role
 from contract.pools import Measured, PoolMode
+from contract.usage import Purpose, Use
+from services.storage import tables
 from tests.console.conftest import Complaints, NewPage
 from tests.console.models_seed import findings
 from tests.console.site import Site, running_site
@@ -49,6 +53,30 @@ def test_a_pool_follows_its_load_within_the_bounds_of_the_sliders(page: Page, si
     expect(page.get_by_role("status")).to_contain_text("from 0 to 5")
     setting = site.own.pools.get("trainer")
     assert (setting.mode, setting.policy.min, setting.policy.max) == (PoolMode.AUTO, 0, 5)
+
+
+def test_the_sliders_forecast_what_the_bounds_would_have_done(page: Page, site: Site) -> None:
+    now = site.own.database.now()
+    for minutes in (30, 200, 400):
+        row = {"pool": "inference", "minute": now - timedelta(minutes=minutes), "requests": 600}
+        with site.own.database.write() as connection:
+            connection.execute(insert(tables.traffic).values(row))
+    site.stores.ledger.add("inference", False, {Use(Purpose.ONLINE): 180.0})
+    page.goto("/pools")
+    inference = page.get_by_role("region", name="inference", exact=True)
+    inference.get_by_label("Follow the load").check()
+    inference.get_by_label("At least").fill("0")
+    inference.get_by_label("At most").fill("4")
+
+    expect(inference.get_by_text("The last day with 0 to 4")).to_be_visible(timeout=20_000)
+    expect(inference.get_by_text("always 4: 96.0")).to_be_visible()
+    expect(inference.locator("dd").last).to_contain_text("less")
+    assert findings(page) == []
+
+    trainer = page.get_by_role("region", name="trainer", exact=True)
+    trainer.get_by_label("Follow the load").check()
+    trainer.get_by_label("At most").fill("5")
+    expect(trainer.get_by_text("Nothing ran in this pool in the last day")).to_be_visible()
 
 
 def test_the_numbers_are_live(page: Page, site: Site) -> None:

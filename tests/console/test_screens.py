@@ -18,6 +18,7 @@ SCREENS = {
     "datasets": "/datasets",
     "dataset": "/datasets/clothing/2",
     "images": "/datasets/clothing/2/images?class=hat",
+    "warned": "/datasets/clothing/2/images?warning=duplicate_images",
     "compare": "/datasets/clothing/compare/1/2",
     "train": "/train?dataset=clothing@2",
     "models": "/models",
@@ -89,10 +90,14 @@ def visit(page: Page, name: str) -> None:
 
 
 def check(page: Page, schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")) -> None:
-    """Check a screen with axe, where the second theme can only change colours; and its width on a phone."""
+    """Check a screen with axe, the second theme at 1920 px, where only colours and sizes differ; and its width on a
+    phone.
+    """
     for scheme in schemes:
         page.emulate_media(color_scheme=scheme)
-        options = {} if scheme == schemes[0] else {"runOnly": ["color-contrast"]}
+        if scheme != schemes[0]:
+            page.set_viewport_size({"width": 1920, "height": 1080})
+        options = {} if scheme == schemes[0] else {"runOnly": ["color-contrast", "scrollable-region-focusable"]}
         violations = Axe().run(page, options=options).response["violations"]
         found = {
             violation["id"]: [node["html"][:160] for node in violation["nodes"][:4]]
@@ -100,10 +105,11 @@ def check(page: Page, schemes: tuple[Literal["light", "dark"], ...] = ("light", 
             if violation["impact"] in SERIOUS
         }
         assert not found, (scheme, found)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     page.set_viewport_size({"width": 360, "height": 640})
-    width = page.evaluate("document.documentElement.scrollWidth")
+    width_on_phone = page.evaluate("document.documentElement.scrollWidth")
     page.set_viewport_size({"width": 1280, "height": 800})
-    assert width <= 360
+    assert width_on_phone <= 360
 
 
 @pytest.mark.parametrize("name", [*SCREENS, *LINKED])

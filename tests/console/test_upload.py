@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from contract.artifacts import Bucket, upload_key
 from contract.jobs import Job
+from services.storage.catalog.upload_parts import PART_BYTES
 from services.storage.jobs.jobs import JobFilter
 from tests.console.site import Site
 from tests.support.images import png, zipped
@@ -85,6 +86,30 @@ def test_an_upload_goes_on_after_a_reload_and_makes_one_job(
     page.goto("/upload")  # and nothing is left to send
     expect(page.get_by_role("button", name="Choose an archive")).to_be_visible()
     assert len(jobs_of(site)) == 1
+
+
+def test_a_large_upload_goes_on_after_a_reload_with_the_parts_that_are_not_stored(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    # given an archive of three parts, of which one is stored when the page is loaded again
+    archive = tmp_path / "pets.tar"
+    archive.write_bytes(bytes(2 * PART_BYTES + 999))
+    page.route("**/parts/2", lambda _: None)  # does not arrive
+    page.goto("/upload")
+    page.locator("[data-input=file]").set_input_files(archive)
+    with page.expect_request("**/parts/2"):
+        page.get_by_role("button", name="Upload").click()
+    assert site.objects.multipart.received == PART_BYTES
+    page.unroute("**/parts/2")
+
+    # when it goes on
+    page.reload()
+    expect(page.get_by_role("heading", name="Preprocess pets")).to_be_visible()
+
+    # then the other parts were sent once
+    assert site.objects.multipart.received == 2 * PART_BYTES + 999
+    (job,) = jobs_of(site)
+    assert stored(site, job, tmp_path / "sent.tar").read_bytes() == archive.read_bytes()
 
 
 def test_a_refusal_is_shown_and_the_files_stay_chosen(page: Page, archive: Path, complaints: object) -> None:

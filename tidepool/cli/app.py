@@ -9,6 +9,7 @@ from tidepool.cli import (
     account,
     backup,
     datasets,
+    images,
     jobs,
     judge,
     keys,
@@ -28,21 +29,8 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    account,
-    backup,
-    datasets,
-    jobs,
-    judge,
-    keys,
-    models,
-    pools,
-    predict,
-    projects,
-    promote,
-    stack,
-    train,
-    upload,
-    usage,
+    *(account, backup, datasets, images, jobs, judge, keys, models, pools, predict),
+    *(projects, promote, stack, train, upload, usage),
 )
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly

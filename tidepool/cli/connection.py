@@ -82,14 +82,11 @@ def new_client(url: str, key: str, *, project: str | None = None, verify: SSLCon
 
 
 def console_address(client: "Client") -> str:
-    """Return an address that signs a browser in once, within 15 minutes; the plain one of a server without a console.
-
-    The link is no operation of the API, so the client has no method for it.
-    """
+    """Return an address that signs a browser in once; the plain one of a server without a console."""
     from tidepool_client import NotFound
 
     try:
-        return f"{client.url}{client._http.call('POST', '/console/links')['path']}"
+        return client.console_link()
     except NotFound:
         return f"{client.url}/"
 

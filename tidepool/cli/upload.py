@@ -107,7 +107,7 @@ def _uploaded(
     try:
         return client.datasets.upload(name, source, spec=spec or None, on_bytes=on_bytes)
     except KeyboardInterrupt:
-        note("The upload was stopped; nothing is left of it.")
+        note("The upload was stopped. The same command within a day goes on with what was not sent.")
         raise
 
 

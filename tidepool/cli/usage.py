@@ -25,11 +25,13 @@ def usage(
     by: Annotated[UsageBy, typer.Option(help="What a line stands for.")] = UsageBy.DAY,
     since: Day = None,
     until: Day = None,
-    storage: Annotated[bool, typer.Option("--storage", help="Show the stored bytes instead.")] = False,
+    storage: Annotated[
+        bool, typer.Option("--storage", help="Show only the stored bytes, by what they are for.")
+    ] = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Show how long replicas were ready and busy.
+    """Show how long replicas were ready and busy, and what is stored.
 
     The last 30 days by default; times are those of all replicas together. `at the maximum` is what the largest number
     of replicas would have used all the time.
@@ -39,12 +41,18 @@ def usage(
             _print_storage(client.usage.storage(), as_json=as_json)
             return
         used = client.usage.get(since=since and since.date(), until=until and until.date(), by=by)
-    if as_json:
+        stored = None if as_json else client.usage.storage()
+    if stored is None:
         print_json(used)
         return
     say(f"{used.since} to {used.until}, by {used.by}:")
     rows = ([line.key, *(_span(getattr(line, field)) for field in COLUMNS.values())] for line in used.items)
     print_table((used.by, *COLUMNS), rows, numbers=COLUMNS)
+    counted = moment(stored.measured_at, "never")
+    say(
+        f"Stored: {file_size(stored.bytes)} in {stored.objects:,} objects, as counted {counted}; "
+        "--storage says for what."
+    )
 
 
 def _print_storage(stored: StorageUsage, *, as_json: bool) -> None:

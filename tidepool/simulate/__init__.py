@@ -1,1 +1,1 @@
-"""Simulates a pool under a load: the autoscaler's own policy on simulated replicas."""
+"""The command `tidepool simulate`: compares bounds of a pool under a load."""

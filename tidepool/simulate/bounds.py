@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.pools import MOST_REPLICAS, ScalingPolicy
-from tidepool.simulate.experiment import Experiment
-from tidepool.simulate.outcome import Outcome
-from tidepool.simulate.trace import Trace
+from scaling.simulation.experiment import Experiment
+from scaling.simulation.outcome import Outcome
+from scaling.simulation.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,9 @@ def simulate(
     from rich.console import Console
 
     from contract.pools import ScalingPolicy
+    from scaling.simulation.experiment import Serving
     from tidepool.errors import UserFacingError
     from tidepool.simulate.bounds import WaitTarget, most_useful
-    from tidepool.simulate.experiment import Serving
     from tidepool.simulate.plot import draw
     from tidepool.simulate.study import study
     from tidepool.simulate.table import print_report

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from tidepool.simulate.outcome import Moment, Outcome
+from scaling.simulation.outcome import Moment, Outcome
 
 WIDTH, HEIGHT, LEFT, GAP, TOP = 860, 150, 70, 46, 30  # pixels of a panel, and around it
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")

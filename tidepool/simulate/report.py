@@ -4,7 +4,7 @@ from typing import Self
 
 from contract.base import Frozen
 from contract.pools import ScalingPolicy
-from tidepool.simulate.outcome import Outcome
+from scaling.simulation.outcome import Outcome
 
 
 class StudyRow(Frozen):

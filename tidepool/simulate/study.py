@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from contract.pools import ScalingPolicy
+from scaling.simulation.experiment import Experiment, Serving
+from scaling.simulation.outcome import Outcome
+from scaling.simulation.trace import Trace
 from tidepool.simulate.bounds import WaitTarget, best_bounds, most_useful, smallest_fixed
-from tidepool.simulate.experiment import Experiment, Serving
-from tidepool.simulate.outcome import Outcome
 from tidepool.simulate.report import ReplicaBounds, StudyReport, StudyRow
-from tidepool.simulate.trace import Trace
 
 REQUESTED, RECOMMENDED, FEWEST, AT_MAX = "as asked", "recommended", "fixed, the fewest", "fixed at max"
 

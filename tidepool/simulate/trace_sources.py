@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from scaling.simulation.trace import Trace
 from tidepool.errors import UserFacingError
-from tidepool.simulate.trace import Trace
 
 MINUTE, HOUR = 60, 3600
 DAY = 24 * HOUR

@@ -15,6 +15,7 @@ def object_store(home: Home, credentials: Credentials, port: int, *, stage: int)
     """Return the component; the key is in the environment so that `ps` does not show it."""
     folder = home.data / "s3"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_parts(folder)
     return Component(
         role="s3",
         stage=stage,
@@ -25,6 +26,13 @@ def object_store(home: Home, credentials: Credentials, port: int, *, stage: int)
         },
         probe=f"tcp://{HOST}:{port}",
     )
+
+
+def _remove_parts(folder: Path) -> None:
+    """Delete the parts of interrupted uploads, which rclone does not list and has forgotten when it starts."""
+    for pattern in ("*-uploads", "*-uploads/*"):
+        for parts in folder.glob(f"{pattern}/.rclone_temp_multipart_*"):
+            parts.unlink(missing_ok=True)
 
 
 def _rclone() -> Path:

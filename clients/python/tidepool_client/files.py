@@ -3,19 +3,19 @@
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import httpx
 from pydantic_core import to_jsonable_python
 
 from tidepool_client.errors import InvalidInput
 from tidepool_client.folder import FolderZip
 
 CHUNK = 1 << 20
+RESUMABLE = 16 << 20  # bytes; larger files are sent in parts, so that an interrupted upload goes on where it stopped
 MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp", b"BM": "image/bmp"}
 
 OnBytes = Callable[[int, int], None]
@@ -44,22 +44,6 @@ class UploadFile(io.FileIO):
         return chunk
 
 
-class FileBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of a PUT: all of an open file, from its start."""
-
-    def __init__(self, file: UploadFile | FolderZip) -> None:
-        self._file = file
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._file.seek(0)
-        while chunk := self._file.read(CHUNK):
-            yield chunk
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self:
-            yield chunk
-
-
 def opened(path: FilePath, on_bytes: OnBytes | None) -> tuple[str, AbstractContextManager[UploadFile | FolderZip]]:
     """Return a file's name and the open file; a folder is read as a zip. Raises InvalidInput."""
     source = Path(path)
@@ -74,11 +58,36 @@ def opened(path: FilePath, on_bytes: OnBytes | None) -> tuple[str, AbstractConte
 def sha256_of(file: UploadFile | FolderZip) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits; reads all of it."""
     digest = hashlib.sha256()
-    file.seek(0)
-    while chunk := file.read(CHUNK):
+    for chunk in chunks_of(file):
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
+
+
+def chunks_of(file: UploadFile | FolderZip) -> Iterator[bytes]:
+    """Yield all of a file from its start."""
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        yield chunk
+
+
+def part_of(file: UploadFile | FolderZip, size: int) -> bytes:
+    """Return the next `size` bytes; raises InvalidInput if the file has become shorter."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = file.read(size - len(data))
+        if not chunk:
+            raise InvalidInput("The file changed while it was sent; try again.")
+        data += chunk
+    return bytes(data)
+
+
+def sent_chunks(data: bytes, on_bytes: OnBytes) -> Iterator[bytes]:
+    """Yield a part, and report how much of it was sent."""
+    for start in range(0, len(data), CHUNK):
+        chunk = data[start : start + CHUNK]
+        yield chunk
+        on_bytes(start + len(chunk), len(data))
 
 
 def json_part(part: str, value: dict[str, Any] | None) -> dict[str, Any]:

@@ -54,9 +54,25 @@ class ManyPredictions(Frozen):
 
 
 class NewUpload(Upload):
-    """An announced upload; PUT the file to `url`."""
+    """An announced upload; PUT the file to `url`, or send it in parts of `part_size` bytes, the last with the rest."""
 
     url: str
+    part_size: int = 0  # of older servers, which take no parts
+
+
+class PartSize(Frozen):
+    """A part that is stored."""
+
+    number: int
+    size: int
+
+
+class StoredParts(Frozen):
+    """What of an upload need not be sent again."""
+
+    complete: bool
+    part_size: int
+    parts: tuple[PartSize, ...]
 
 
 class PoolDemand(Frozen):

@@ -1,13 +1,11 @@
 """/livez and /readyz: the health of the process and of the servers that it needs."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 
 from contract.base import Frozen
-from contract.errors import TidepoolError, Unavailable
+from contract.errors import Unavailable
 from services.gateway.dependencies import BackendsDep
 from services.gateway.edge.problems import documented
 
@@ -37,9 +35,9 @@ def live() -> Liveness:
 
 @router.get("/readyz", responses={503: documented()[503]})
 async def ready(backends: BackendsDep) -> Readiness:
-    """200 while jobs can be accepted; tells which servers answer."""
-    await run_in_threadpool(backends.stores.database.ping)
-    objects = await run_in_threadpool(_health, backends.stores.objects.ping)
+    """200 while jobs can be accepted; tells which servers answer, as of a second ago at most."""
+    await backends.answering.get("database")
+    objects: Health = "ok" if await backends.answering.get("objects") else "unavailable"
     try:
         await backends.predictor.inference.ping()
         broker: Health = "ok"
@@ -47,11 +45,3 @@ async def ready(backends: BackendsDep) -> Readiness:
         broker = "unavailable"
     status: Literal["ready", "degraded"] = "ready" if (broker, objects) == ("ok", "ok") else "degraded"
     return Readiness(status=status, database="ok", broker=broker, objects=objects)
-
-
-def _health(ping: Callable[[], None]) -> Health:
-    try:
-        ping()
-    except TidepoolError:
-        return "unavailable"
-    return "ok"

@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 
 from contract.artifacts import Bucket, upload_key
 from contract.catalog import Upload
-from contract.errors import Invalid, NotFound, Overloaded, QuotaExceeded, Refused
+from contract.errors import Invalid, NotFound, Overloaded, Refused
 from contract.jobs import Job, JobKind, JobRequest
 from contract.references import UploadSource
 from services.gateway.api.idempotency import CanRepeat, Repeatable
@@ -109,7 +109,7 @@ class Submission:
         ref = self.objects.put_stream(Bucket.UPLOADS, key, file.file)
         try:
             return self.stores.uploads.add(file.filename or "file", ref)
-        except QuotaExceeded:  # of simultaneous uploads
+        except Refused:  # over a quota with a simultaneous upload, or its name cannot be stored
             self.objects.delete(Bucket.UPLOADS, key)
             raise
 

@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from contract.errors import TooLarge
 from services.gateway.console.assets import asset
 from services.gateway.console.formats import FILTERS
 from services.gateway.console.viewer import Viewer
@@ -27,6 +28,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Vary": "Cookie, HX-Request",
 }
+MAX_FORM = 64 << 10  # bytes
+MAX_FIELDS = 1000
 NOTICE = "tidepool-notice"  # the cookie of a sentence that the next page shows
 
 
@@ -79,6 +82,8 @@ def redirect(to: str, notice: str = "") -> Response:
 
 
 async def form_of(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form; of repeated ones the last."""
+    """Return the fields of a form; of repeated ones the last. Raises TooLarge: parsing blocks other requests."""
     body = await request.body()
+    if len(body) > MAX_FORM or body.count(b"&") >= MAX_FIELDS:
+        raise TooLarge(f"a form may have at most {MAX_FORM} bytes and {MAX_FIELDS} fields")
     return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))

@@ -10,10 +10,12 @@ from services.gateway.edge.byte_budget import BodyBudgets, ByteBudget, Hold
 from services.gateway.edge.forms import JSON, media_type
 from services.gateway.edge.problems import answer
 from services.gateway.settings import GatewaySettings
+from services.storage.catalog.upload_parts import part_size
 
 HOLD = "tidepool.hold"  # the key of a request's Hold in its scope
 
 _UPLOAD = re.compile(r"/v1/(datasets|models)/[^/]+/versions/?|/v1/backbones/?")
+_PART = re.compile(r"/v1/uploads/[^/]+/parts/[^/]+/?")
 _PREDICT = re.compile(r"/try/[^/]+|/v1/models/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?")
 
 
@@ -76,6 +78,8 @@ class BodyLimit:
         settings, budgets = self._settings, self._budgets
         if _UPLOAD.fullmatch(path) and kind != JSON:
             return min(settings.max_upload_bytes, budgets.uploads.largest), budgets.uploads
+        if _PART.fullmatch(path):
+            return min(part_size(settings.max_upload_bytes), budgets.predictions.largest), budgets.predictions
         if _PREDICT.fullmatch(path):
             return min(settings.max_predict_bytes, budgets.predictions.largest), budgets.predictions
         return settings.max_json_bytes, budgets.documents

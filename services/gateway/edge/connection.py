@@ -17,6 +17,10 @@ log = structlog.get_logger()
 BODY_STEP = 32 << 10  # bytes of a body, or its end, that must arrive within `body_timeout_s`
 MAX_PIPELINED = 16  # requests that wait in one connection
 SPARE = 64  # connections over the limit that get an answer
+ONCE = {
+    *(b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key", b"origin"),
+    *(b"inference-header-content-length", b"tidepool-project", b"x-request-timeout"),
+}
 OTHER_FILES = 512  # open files of a gateway beside its clients' connections
 
 
@@ -108,6 +112,9 @@ class BoundedProtocol(LingeringProtocol):
 
     def begin_request(self) -> None:
         """Pass the request to the application; subclasses may answer it themselves."""
+        names = [name for name, _ in self.headers if name in ONCE]
+        if len(names) != len(set(names)):  # a proxy may have looked at another one than we would
+            self._fail(Malformed("Authorization, Host, Content-Type and the like may be sent once; send each once"))
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

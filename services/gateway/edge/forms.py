@@ -7,6 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -16,6 +17,7 @@ from services.gateway.edge.json_text import parse_json
 
 MULTIPART = "multipart/form-data"
 JSON = "application/json"
+CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "latin1"}
 MAX_DOCUMENT = 1 << 20  # bytes of a part that is not a file, or that is a JSON document
 
 Value = TypeVar("Value", bound=Frozen)
@@ -30,11 +32,12 @@ def media_type(content_type: str) -> str:
 async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
     """Parse a request's body into parts; its files stay on disk until the block ends.
 
-    Raises UnsupportedMedia for another media type, TooLarge for more than `max_files` files, and the framework's
-    HTTPException for a body that it cannot parse.
+    Raises UnsupportedMedia for another media type or charset, TooLarge for more than `max_files` files, and the
+    framework's HTTPException for a body that it cannot parse.
     """
     if media_type(request.headers.get("content-type", "")) != MULTIPART:
         raise UnsupportedMedia(f"send the body as {MULTIPART}")
+    _require_charset(request.headers["content-type"])
     try:
         form = await request.form(max_files=max_files, max_fields=8, max_part_size=MAX_DOCUMENT)
     except HTTPException as error:
@@ -47,6 +50,17 @@ async def parts(request: Request, max_files: int) -> AsyncIterator[FormData]:
         yield form
     finally:
         await form.close()
+
+
+def _require_charset(content_type: str) -> None:
+    """Raise UnsupportedMedia for a `charset` that the framework would decode texts with, except for usual ones.
+
+    Python has codecs that take minutes for a megabyte, such as punycode, and remembers each name that it does not know.
+    """
+    _, parameters = parse_options_header(content_type)
+    charset = parameters.get(b"charset", b"utf-8").decode("latin-1").lower()
+    if charset not in CHARSETS:
+        raise UnsupportedMedia("send the texts of a multipart body as UTF-8, and no other charset in Content-Type")
 
 
 async def two_parts(form: FormData, file: str, document: str) -> tuple[UploadFile, str | bytes]:

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+MOST_NAMED = 20  # unknown parameters in an answer
 CUTOFF = 0.6  # of the similarity of two names, 0..1, from which one is suggested for the other
 
 
@@ -18,7 +19,7 @@ def check_query(request: Request) -> None:
         return
     known = _parameters(route)
     if unknown := [name for name in request.query_params if name not in known]:
-        raise RequestValidationError([_fault(name, known) for name in unknown])
+        raise RequestValidationError([_fault(name, known) for name in unknown[:MOST_NAMED]])
 
 
 def _fault(name: str, known: tuple[str, ...]) -> dict[str, object]:

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 REQUESTS = Counter("tidepool_http_requests_total", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram("tidepool_http_request_seconds", "Time from the first byte to the last.", ["method", "route"])
 
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}  # the parser knows forty others
+
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _CURRENT: ContextVar[str] = ContextVar("request_id", default="")
@@ -50,6 +52,7 @@ def named(request_id: str) -> Iterator[None]:
 
 def record(method: str, route: str, status: int, seconds: float) -> None:
     """Count a request and its time; `route` has placeholders, so that there are few label values."""
+    method = method if method in METHODS else "OTHER"
     _counter(method, route, status).inc()
     _histogram(method, route).observe(seconds)
 

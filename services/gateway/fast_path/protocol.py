@@ -66,6 +66,7 @@ class FastPathProtocol(BoundedProtocol):
         length = headers.get(b"content-length", b"")
         return (
             self.parser.get_method() == b"POST"
+            and len(headers) == len(self.headers)  # else one is repeated, and the last would count here
             and length.isdigit()
             and 0 < int(length) <= self._max_body
             and PROJECT_HEADER not in headers

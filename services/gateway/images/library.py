@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from contract.audit import AuditAction
-from contract.datasets import DatasetManifest, Split
+from contract.datasets import DatasetManifest, DatasetWarning, Split
 from contract.errors import Conflict, Invalid, NotFound
 from contract.image_index import ImageDetails, ImagePage
 from contract.references import Reference, S3Source
 from media.archives.limits import Limits
 from media.image_index import IndexedImage, find_images, index_page
+from media.warned_images import ListedImage, ListedPage, sample, warned_page
 from services.gateway.images.files import read_original, read_thumbnail
 from services.gateway.images.index_cache import IndexCache
 from services.storage.objects import Objects
@@ -39,6 +40,24 @@ class Library:
             raise Invalid(f"{reference} has no class {label!r}; its classes are {listed}{more}")
         with self._index(reference, manifest) as index:
             return index_page(index, limit, cursor, split, label)
+
+    def sample(self, reference: Reference, count: int) -> tuple[ListedImage, ...]:
+        """Return some images of as many classes as possible."""
+        with self._index(reference, self._manifest(reference)) as index:
+            return sample(index, count)
+
+    def warned(
+        self,
+        reference: Reference,
+        warning: DatasetWarning,
+        limit: int,
+        cursor: str | None,
+        split: Split | None,
+        label: str | None,
+    ) -> ListedPage:
+        """Return the images of a version that one of its warnings is about; raises Invalid for a bad cursor."""
+        with self._index(reference, self._manifest(reference)) as index:
+            return warned_page(index, warning, limit, cursor, split, label)
 
     def details(self, reference: Reference, sha256: str) -> ImageDetails:
         """Return where an image occurs, and which versions, models and jobs have used it."""

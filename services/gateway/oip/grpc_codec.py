@@ -7,6 +7,7 @@ from contract.datatypes import DATATYPES, packed, unpacked
 from contract.errors import Invalid
 from contract.inference import Tensor, Tensors
 from services.gateway.oip.classification import classified
+from services.gateway.oip.json_codec import MAX_JSON
 from services.gateway.oip.proto.inference_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from services.gateway.serving.dataplane import Inferred
 
@@ -52,7 +53,10 @@ def decode(request: ModelInferRequest) -> Tensors:
 
 
 def encode(inferred: Inferred, request: ModelInferRequest) -> ModelInferResponse:
-    """Format an answer: typed if the request was typed and every output can be, else raw; raises Invalid."""
+    """Format an answer: typed if the request was typed and every output can be, else raw.
+
+    Large outputs are raw, as typed ones take a time that other requests would wait for. Raises Invalid, TooLarge.
+    """
     classes = {output.name: count for output in request.outputs if (count := _class_count(output))}
     tensors = [
         classified(tensor, classes[tensor.name], inferred) if tensor.name in classes else tensor
@@ -61,6 +65,7 @@ def encode(inferred: Inferred, request: ModelInferRequest) -> ModelInferResponse
     response = ModelInferResponse(model_name=inferred.model, model_version=str(inferred.version), id=request.id)
     typed = any(tensor.HasField("contents") for tensor in request.inputs)
     typed = typed and all(tensor.datatype in _CONTENTS for tensor in tensors)
+    typed = typed and sum(len(tensor.data) for tensor in tensors) <= MAX_JSON
     for tensor in tensors:
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
         if typed:

@@ -112,7 +112,7 @@ def _rows_of(task: Task, parts: list[PartResult]) -> Iterator[PredictionRow]:
     """Yield the rows of all parts in order; one part at a time is on disk."""
     path = task.folder / "rows.jsonl"
     for number, part in enumerate(parts):
-        task.report(number / len(parts), "combining the predictions of the parts")
+        task.report(number / len(parts), "putting the predictions of the parts together")
         task.objects.fetch(part.rows, path)
         yield from read_lines(path)
 

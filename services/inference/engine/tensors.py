@@ -6,7 +6,7 @@ import numpy as np
 
 from contract.datatypes import DATATYPES, datatype_of
 from contract.errors import BadModel, DeadlineExceeded, Invalid, TidepoolError, TooLarge, Unavailable
-from contract.inference import Failure, Outputs, Tensors
+from contract.inference import LARGEST_ANSWER, Failure, Outputs, Tensors
 from services.inference.engine.arrays import Array, array_of, host_array, session_input, tensor_of
 from services.inference.engine.onnx_runtime import DEVICE_ERRORS, ORT_ERRORS, ort
 from services.inference.engine.session import Session
@@ -112,7 +112,7 @@ class TensorRunner:
         for group, _ in open_groups.values():
             yield group
 
-    def _together(self, feeds: list[Feed], questions: list[Tensors]) -> list[Outputs] | None:
+    def _together(self, feeds: list[Feed], questions: list[Tensors]) -> list[Outputs | Failure] | None:
         """Return the answers from one shared run, or None if each question must run alone."""
         if len(feeds) == 1:
             return None
@@ -139,8 +139,15 @@ class TensorRunner:
         except ORT_ERRORS:
             return Failure(Invalid.code, "the model cannot run on these inputs; check their shapes and values")
 
-    def _outputs_of(self, question: Tensors, arrays: dict[str, Array]) -> Outputs:
+    def _outputs_of(self, question: Tensors, arrays: dict[str, Array]) -> Outputs | Failure:
         names = question.outputs or self._outputs
+        size = sum(arrays[name].nbytes for name in names)
+        if size > LARGEST_ANSWER:
+            return Failure(
+                TooLarge.code,
+                f"the outputs have {size} bytes, and an answer at most {LARGEST_ANSWER}; request fewer outputs, or "
+                "send smaller inputs",
+            )
         return Outputs(tuple(tensor_of(name, self._outputs[name], arrays[name]) for name in names))
 
     def _run(self, feed: Feed, names: list[str]) -> dict[str, Array]:

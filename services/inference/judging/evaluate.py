@@ -99,7 +99,7 @@ def _fetched(task: Task, job: Evaluation, parts: Sequence[PartResult]) -> list[O
     file = task.folder / "logits.npz"
     outputs = []
     for number, part in enumerate(parts):
-        task.report(number / len(parts), "combining the answers of the parts")
+        task.report(number / len(parts), "putting the answers of the parts together")
         task.objects.fetch(part.logits, file)
         outputs.append(load(file, len(job.models)))
     return [joined(of_model) for of_model in zip(*outputs, strict=True)]
@@ -127,7 +127,7 @@ def _published(task: Task, job: Evaluation, outputs: list[Outputs], variants: Va
         },
         noticed=job.models[0].training_images if own else None,
     )
-    task.report(1.0, "judging the answers")
+    task.report(1.0, "comparing the answers with the labels")
     report, suspects = make_report(judged)
     file = task.folder / f"evaluation.{spec.format}"
     write(rows_of(judged.answers, judged.baseline, suspects, judged.index), spec.format, file)

@@ -14,6 +14,7 @@ from contract.images import ImageSpec
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
 from media import images
 from messaging.responder import BatchAnswers
+from messaging.version_labels import version_labels
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import top_scores
 from services.inference.engine.tensors import TensorRunner
@@ -88,4 +89,5 @@ def _ref(artifact: Artifact) -> ObjectRef:
 @lru_cache(maxsize=1024)
 def _histograms(model: str, version: int) -> tuple[Histogram, Histogram]:
     """Return the histograms of a version's inference seconds and batch sizes."""
-    return INFERENCE_SECONDS.labels(model, version), BATCH_SIZE.labels(model, version)
+    labels = version_labels.of(model, version)
+    return INFERENCE_SECONDS.labels(*labels), BATCH_SIZE.labels(*labels)

@@ -11,6 +11,7 @@ from contract.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
 from contract.inference import Failure, Question, Target
 from contract.references import Reference
 from messaging.responder import BatchAnswers, Respond
+from messaging.version_labels import version_labels
 from services.inference.metrics import QUARANTINED, STOPPED
 from services.storage.catalog.models import Models
 from services.storage.catalog.routes import quarantined
@@ -109,7 +110,7 @@ class Quarantine:
             return self._reason if version in self._stops else None
 
     def _stopped(self, version: Version, label: str) -> None:
-        STOPPED.labels(label, version.reference.version).inc()
+        STOPPED.labels(*version_labels.of(label, version.reference.version or 0)).inc()
         count = self._stops[version] = self._stops.get(version, 0) + 1
         log.warning("a run was stopped", project=version.project, version=str(version.reference), in_a_row=count)
         if count >= STOPS:

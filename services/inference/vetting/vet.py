@@ -28,10 +28,11 @@ def vet(task: Task) -> ModelManifest:
         run_s=InferenceSettings().run_s,
     )
     task.objects.fetch(upload, request.file)
-    findings = run_examiner(request, settings.wall_s, lambda: task.report(0.5, "running the model on sample inputs"))
+    findings = run_examiner(request, settings.wall_s, lambda: task.report(0.5, "trying the model on sample inputs"))
     if findings.behaviour.card is None:
         task.log(
-            "the model takes tensors through /v2; to classify images it needs labels and preprocessing in its metadata"
+            "the model takes numbers through /v2, not images: its metadata does not say which classes it knows and how "
+            "images are prepared for it"
         )
     for warning in findings.behaviour.warnings:
         task.log(f"warning: {warning.message}; {warning.advice}")

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from contract.artifacts import Bucket
 from contract.errors import NotFound, ObjectsUnavailable, TidepoolError
 from services.storage.access.rights import OBJECTS, Service, object_policy
-from services.storage.objects import S3Objects, mapped_errors
+from services.storage.object_errors import mapped_errors
+from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
 
 ACCESS, SECRET = "TIDEPOOL_S3_ACCESS_KEY", "TIDEPOOL_S3_SECRET_KEY"

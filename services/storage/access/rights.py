@@ -12,8 +12,8 @@ from services.storage.tables import metadata
 Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "autoscaler"]
 
 _ALL = frozenset(metadata.tables)
-_POOLS = frozenset({"pools", "pool_changes"})
-_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions"}
+_POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
+_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic"}
 _WEIGHTS = frozenset({"projects"})  # claims go by the projects' weights
 
 

@@ -17,6 +17,7 @@ from services.storage.tables import api_keys, projects, sessions
 PREFIX = "ts_"
 SESSION_LASTS = timedelta(days=7)
 LINK_LASTS = timedelta(minutes=15)
+MOST = 100  # sessions and links of a key; the oldest ends for a new one
 ENDED = "the session has ended; sign in again"
 USED = "the link was used before or is older than 15 minutes; get a new one, or sign in with an API key"
 
@@ -25,7 +26,7 @@ class Sessions:
     """Signs browsers in with a key or a link, and out.
 
     A session ends with its key, because its row refers to the key's. A link is a row that cannot be used as a session:
-    `redeem` deletes it and creates one.
+    `redeem` deletes it and creates one. A key has at most MOST of both.
     """
 
     def __init__(self, database: Database) -> None:
@@ -87,6 +88,9 @@ class Sessions:
             connection.execute(delete(sessions).where(sessions.c.digest == _digest(token)))
 
     def _insert(self, connection: Connection, key_id: str, lasts: timedelta, *, once: bool) -> str:
+        of_key = sessions.c.key_id == key_id
+        newest = select(sessions.c.digest).where(of_key).order_by(sessions.c.created_at.desc(), sessions.c.digest)
+        connection.execute(delete(sessions).where(sessions.c.digest.in_(newest.offset(MOST - 1))))
         token, now = PREFIX + secrets.token_urlsafe(32), self._database.now()
         times = {"created_at": now, "expires_at": now + lasts}
         connection.execute(insert(sessions).values(digest=_digest(token), key_id=key_id, once=once, **times))

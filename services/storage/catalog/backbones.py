@@ -98,7 +98,7 @@ class Backbones:
         if reference.name in BUILT_IN:
             raise Conflict(f"{reference.name} comes with Tidepool and cannot be deleted")
         with self._database.write() as connection:
-            row = find_version(connection, self._project, BACKBONES, reference)
+            row = find_version(connection, self._project, BACKBONES, reference, "own")
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "start")
             delete_version(connection, self._project, BACKBONES, pinned)

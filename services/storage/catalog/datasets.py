@@ -129,7 +129,7 @@ class Datasets:
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while a live job uses it."""
         with self._database.write() as connection:
-            row = find_version(connection, self._project, DATASETS, reference)
+            row = find_version(connection, self._project, DATASETS, reference, "own")
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "dataset")
             delete_version(connection, self._project, DATASETS, pinned)

@@ -112,7 +112,7 @@ class Models:
     def delete(self, reference: Reference) -> None:
         """Delete a version; raises NotFound, or Conflict while an alias or a live job uses it."""
         with self._database.write() as connection:
-            row = find_version(connection, self._project, MODELS, reference)
+            row = find_version(connection, self._project, MODELS, reference, "own")
             pinned = Reference(name=row["name"], version=row["version"])
             for alias in aliases_of(connection, self._project, row["name"]):
                 if points_at(alias, row["version"]):

@@ -26,8 +26,10 @@ def require_own_name(connection: Connection, project: str, kind: str, name: str 
         raise Conflict(f"{name} is a backbone that comes with Tidepool; choose another name")
     other = BACKBONES if family is MODELS else MODELS
     kinds = [kind for kind, published in PUBLISHES.items() if published is other]
-    named = select(jobs.c.id).where(jobs.c.state.in_(LIVE), jobs.c.kind.in_(kinds), jobs.c.model == name)
-    named = named.where(jobs.c.project == project).limit(1)
+    # `+ ""` keeps databases from the index over models: SQLite read every job of this model in it, ended ones too.
+    same_name = jobs.c.model + "" == name
+    live = select(jobs.c.id).where(jobs.c.project == project, jobs.c.state.in_(LIVE), jobs.c.kind.in_(kinds))
+    named = live.where(same_name).limit(1)
     if _published(connection, project, other, name) or connection.execute(named).first():
         raise Conflict(f"{name} is a {other.noun}, and init_from takes either; choose another name")
 

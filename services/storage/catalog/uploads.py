@@ -103,6 +103,22 @@ class Uploads:
                 raise NotFound("there is no such upload")
             return _upload(row)
 
+    def multipart(self, upload_id: str) -> str | None:
+        """Return the object store's id of the multipart upload that was begun; raises NotFound."""
+        begun: str | None = self._row(upload_id)["multipart"]
+        return begun
+
+    def set_multipart(self, upload_id: str, before: str | None, begun: str | None) -> str | None:
+        """Note that a multipart upload has begun, unless it is no longer `before`; return the one that is noted then.
+
+        None if the upload was deleted.
+        """
+        same = uploads.c.multipart.is_(None) if before is None else uploads.c.multipart == before
+        with self._database.write() as connection:
+            connection.execute(update(uploads).where(self._is(upload_id), same).values(multipart=begun))
+            noted = connection.execute(select(uploads.c.multipart).where(self._is(upload_id)))
+            return noted.scalar_one_or_none()
+
     def ref(self, upload_id: str) -> ObjectRef:
         """Return the reference to the stored object; raises NotFound, or Conflict while the upload is not complete."""
         row = self._row(upload_id)

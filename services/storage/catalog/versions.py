@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, Text, cast, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,6 +23,9 @@ from services.storage.tables import (
     model_versions,
     models,
 )
+
+Lock = Literal["own", "shared"]
+"""A lock of a version's row: `own` to delete it, `shared` to let nobody delete it."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,10 @@ def delete_version(connection: Connection, project: str, family: Family, referen
     drop_references(connection, family.owner, owned(project, reference))
 
 
-def find_version(connection: Connection, project: str, family: Family, reference: Reference) -> RowMapping:
-    """Return the row of the version that a reference resolves to; raises NotFound.
+def find_version(
+    connection: Connection, project: str, family: Family, reference: Reference, lock: Lock | None = None
+) -> RowMapping:
+    """Return the row of the version that a reference resolves to, locked until the commit or not; raises NotFound.
 
     A bare name resolves to the newest version that was not rejected, an alias to the version with the largest weight.
     """
@@ -92,7 +97,10 @@ def find_version(connection: Connection, project: str, family: Family, reference
         raise NotFound(f"{family.noun}s have no aliases; write {reference.name}@ and a version number")
     elif family is not DATASETS:
         query = query.where(table.c.rejected.is_(None))
-    row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).mappings().one_or_none()
+    query = query.order_by(table.c.version.desc()).limit(1)
+    if lock is not None:
+        query = query.with_for_update(read=lock == "shared", of=table)
+    row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no {family.noun} {reference}")
     return row

@@ -16,6 +16,7 @@ from contract.projects import Quotas
 from services.storage.access.audit import Actor, record
 from services.storage.access.quotas import admit_job, check_job
 from services.storage.catalog.names import require_own_name
+from services.storage.catalog.needed import require_needed
 from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
 from services.storage.jobs.events import record_first_state, record_state
@@ -104,7 +105,8 @@ class Jobs:
     def retry(self, job_id: str, request_id: str | None = None, once: IdempotencyKey | None = None) -> Job:
         """Accept a copy of a job that has ended without success.
 
-        Raises NotFound, Conflict if the job cannot be retried or has been, or what `create` raises.
+        Raises NotFound, what `create` raises, or Conflict if the job cannot be retried, was retried already, or needs
+        something that was deleted since.
         """
         now = self._database.now()
         with self._database.write() as connection:
@@ -118,6 +120,7 @@ class Jobs:
                 raise Conflict(f"the job was retried already, as job {copy}; if that one fails too, retry that one")
             copied = ("kind", "spec", "priority", "max_attempts", "dataset", "model")
             job = self._accept(connection, {name: row[name] for name in copied} | {"request_id": request_id}, now)
+            require_needed(connection, self._project, job.parsed_spec())
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(retried_as=job.id))
             register_uses(connection, self._project, job.id, job.parsed_spec())
             remember(connection, once, job.model_dump(mode="json"), self._database)

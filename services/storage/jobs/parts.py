@@ -28,7 +28,7 @@ class Parts:
         now, total = self._database.now(), len(division.parts)
         waiting: dict[str, Any] = {"lease_until": None, "worker": None, "parts_total": total, "parts_left": total}
         # Increment the fence, since a late renewal would give the waiting job a lease, which would then expire.
-        waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"divided into {total} parts"}
+        waiting |= {"fence": jobs.c.fence + 1, "progress_message": f"working on {total} parts"}
         with self._database.write() as connection:
             row = change(connection, held(lease).values(waiting))
             if row["cancel_requested"]:
@@ -60,7 +60,7 @@ class Parts:
             add_events(connection, lease.root, [_progress(parent)], now)
             if parent["parts_left"] == 0:
                 queued = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
-                queued["progress_message"] = "combining the parts"
+                queued["progress_message"] = "putting the parts together"
                 requeue = update(jobs).where(jobs.c.id == lease.root).values(queued)
                 record_state(connection, change(connection, requeue), now)
                 connection.execute(insert(outbox).values(job_id=lease.root, kind=parent["kind"]))

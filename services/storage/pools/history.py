@@ -1,4 +1,8 @@
-"""The history of pools: written in the transaction of each change; only the newest changes are kept."""
+"""The history of pools: written in the transaction of each change; only the newest changes are kept, and all limits."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -6,7 +10,7 @@ from contract.base import Frozen
 from contract.errors import Invalid
 from contract.pools import POOL_NAMES, Measured, PoolChange, PoolName
 from services.storage.database import Database
-from services.storage.tables import pool_changes
+from services.storage.tables import pool_changes, pool_limits
 
 KEPT = 1000  # changes of each pool
 LARGEST_CURSOR = 2**63 - 1
@@ -17,6 +21,26 @@ class PoolChangePage(Frozen):
 
     items: tuple[PoolChange, ...]
     next: str | None
+
+
+class Limit(NamedTuple):
+    """The largest number of replicas that a pool could have from a moment on."""
+
+    at: datetime
+    most: int
+
+
+def add_limit(connection: Connection, name: PoolName, most: int, database: Database) -> None:
+    """Record the largest number of replicas that a pool may have from now on."""
+    connection.execute(insert(pool_limits).values(pool=name, at=database.now(), most=most))
+
+
+def limits(connection: Connection) -> dict[str, list[Limit]]:
+    """Return the limits of each pool in the order of time."""
+    by_pool: dict[str, list[Limit]] = defaultdict(list)
+    for row in connection.execute(select(pool_limits).order_by(pool_limits.c.id)):
+        by_pool[row.pool].append(Limit(row.at, row.most))
+    return by_pool
 
 
 def add_change(

@@ -20,7 +20,7 @@ from contract.pools import (
 )
 from services.storage.access.audit import Actor, record
 from services.storage.database import Database
-from services.storage.pools.history import PoolChangePage, add_change, changes, prune
+from services.storage.pools.history import PoolChangePage, add_change, add_limit, changes, prune
 from services.storage.pools.queues import queues
 from services.storage.tables import pools
 
@@ -82,6 +82,8 @@ class Pools:
             missing = rows.keys() - set(connection.execute(select(pools.c.name)).scalars())
             if missing:
                 connection.execute(insert(pools), [rows[name] for name in sorted(missing)])
+                for name in sorted(missing):
+                    add_limit(connection, name, 1, self._database)
 
     def get(self, name: PoolName) -> PoolSetting:
         """Return a pool; raises NotFound if `ensure` was never called."""
@@ -176,6 +178,8 @@ class Pools:
         changed = update(pools).where(pools.c.name == setting.name).values(values).returning(pools)
         after = PoolSetting.of(connection.execute(changed).mappings().one())
         add_change(connection, after.name, after.desired, reason, measured, self._database)
+        if after.most != setting.most:
+            add_limit(connection, after.name, after.most, self._database)
         now = self._database.now()
         record(connection, self._actor, AuditAction.CHANGE, f"pools/{after.name}", now, reason)
         return after

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from contract.access import DEFAULT_PROJECT
 from contract.usage import Purpose, Usage, UsageBy, UsageLine, Use
 from services.storage.database import Database
+from services.storage.pools.history import Limit, limits
 from services.storage.pools.pools import PoolSetting
 from services.storage.tables import pools, usage
 
@@ -55,11 +56,12 @@ class UsageLedger:
         with self._database.read() as connection:
             sum_rows = connection.execute(sums.group_by(*columns)).all()
             settings = [PoolSetting.of(row) for row in connection.execute(select(pools)).mappings()]
+            permitted = limits(connection)
         rows: dict[str, list[Row[Any, Any, Any, Any]]] = defaultdict(list)
         for row in sum_rows:
             rows[str(row.key)].append(row)
         if by in WHOLE and project == DEFAULT_PROJECT:
-            at_max = _at_max(settings, since, until, by, self._database.now())
+            at_max = _at_max(settings, permitted, since, until, by, self._database.now())
             lines = [_whole(name, rows[name], at_max.get(name, 0.0)) for name in sorted(rows.keys() | at_max.keys())]
         else:
             parts = (_part(name, rows[name]) for name in sorted(rows))
@@ -106,14 +108,31 @@ def _spent(rows: Sequence[Row[Any, Any, Any, Any]], purpose: Purpose) -> float:
     return float(sum(row.seconds for row in rows if row.purpose == purpose))
 
 
-def _at_max(settings: Sequence[PoolSetting], since: date, until: date, by: UsageBy, now: datetime) -> dict[str, float]:
-    """Return the replica-seconds by day or pool if each pool had always run its current maximum of replicas."""
+def _at_max(
+    settings: Sequence[PoolSetting],
+    limits: Mapping[str, Sequence[Limit]],
+    since: date,
+    until: date,
+    by: UsageBy,
+    now: datetime,
+) -> dict[str, float]:
+    """Return the replica-seconds by day or pool if each pool had always run the maximum that held at the time."""
     seconds: dict[str, float] = defaultdict(float)
     for setting in settings:
+        steps = [Limit(setting.created_at, setting.most), *limits.get(setting.name, ())]
         for ordinal in range(since.toordinal(), min(until, now.date()).toordinal() + 1):
             begins = datetime.combine(date.fromordinal(ordinal), time(), UTC)
-            lived = min(begins + DAY, now) - max(begins, setting.created_at)
-            if lived > timedelta():
-                key = str(begins.date()) if by is UsageBy.DAY else setting.name
-                seconds[key] += setting.most * lived.total_seconds()
+            start, end = max(begins, setting.created_at), min(begins + DAY, now)
+            if start < end:
+                seconds[str(begins.date()) if by is UsageBy.DAY else setting.name] += _permitted(steps, start, end)
+    return seconds
+
+
+def _permitted(steps: Sequence[Limit], start: datetime, end: datetime) -> float:
+    """Return the replica-seconds that the limits have permitted between two moments."""
+    seconds = 0.0
+    for number, step in enumerate(steps):
+        following = steps[number + 1].at if number + 1 < len(steps) else end
+        held = min(following, end) - max(step.at, start)
+        seconds += step.most * max(0.0, held.total_seconds())
     return seconds

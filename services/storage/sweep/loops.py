@@ -15,6 +15,7 @@ from services.storage.access.audit import prune_audit
 from services.storage.database import Database
 from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
+from services.storage.pools.traffic import Traffic
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
@@ -39,7 +40,7 @@ def sweep(stop: threading.Event) -> None:
     """Relay and repair until `stop` is set; an outage only delays both."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
     reconciler, pools, keep = Reconciler(database), Pools(database), timedelta(days=SweepSettings().audit_days)
-    broker = Broker(celery_app(BrokerSettings()))
+    broker, traffic = Broker(celery_app(BrokerSettings())), Traffic(database)
     repair_at = 0.0
     while not stop.wait(RELAY_S):
         try:
@@ -50,9 +51,13 @@ def sweep(stop: threading.Event) -> None:
                 for kind, seconds in reconciler.oldest_queued_seconds().items():
                     OLDEST.labels(kind).set(seconds)
                 pools.prune()
+                traffic.prune()
                 prune_audit(database, keep)
         except TidepoolError as error:
             log.warning("sweep delayed", code=error.code)
+            stop.wait(1.0)
+        except Exception:  # the next pass may succeed, and without it no job would be repaired
+            log.exception("sweep delayed")
             stop.wait(1.0)
 
 
@@ -84,6 +89,8 @@ def purge(stop: threading.Event) -> None:
             purger.work()
         except TidepoolError as error:
             log.warning("purge delayed", code=error.code)
+        except Exception:
+            log.exception("purge delayed")
 
 
 def _attempt(done: str, action: Callable[[], int]) -> int:
@@ -92,6 +99,9 @@ def _attempt(done: str, action: Callable[[], int]) -> int:
         count = action()
     except TidepoolError as error:
         log.warning("collection delayed", part=done, code=error.code)
+        return 0
+    except Exception:
+        log.exception("collection delayed", part=done)
         return 0
     log.info(done, count=count)
     return count

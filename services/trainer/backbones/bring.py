@@ -28,7 +28,7 @@ def bring_backbone(task: Task) -> BackboneManifest:
     if upload.size > most:
         raise BadModel(f"the file has {upload.size} bytes; a backbone can have at most {most}")
     file = task.folder / "backbone"
-    task.report(0.1, "fetching the file")
+    task.report(0.1, "loading the file")
     task.objects.fetch(upload, file)
     if is_safetensors(file):
         return _from_tensors(task, spec, upload, file)
@@ -36,7 +36,7 @@ def bring_backbone(task: Task) -> BackboneManifest:
 
 
 def _from_tensors(task: Task, spec: BackboneSpec, upload: ObjectRef, file: Path) -> BackboneManifest:
-    task.report(0.3, "checking the tensors")
+    task.report(0.3, "checking the weights")
     images = spec.preprocessing
     matched = fit(
         read_tensors(file),
@@ -96,7 +96,7 @@ def _from_graph(task: Task, spec: BackboneSpec, upload: ObjectRef, file: Path) -
         raise BadModel("the file is not safetensors; leave architecture out if it is an ONNX file")
     if spec.preprocessing is None:
         raise BadModel(f"an ONNX file needs the images that it was trained with in the metadata, such as {NEEDED}")
-    task.report(0.3, "running the graph on random images")
+    task.report(0.3, "trying the network on random images")
     channels = CHANNELS[spec.preprocessing.mode]
     examined = examine(file, channels, spec.preprocessing.size)
     images = described(spec.preprocessing, examined.size)

@@ -12,7 +12,19 @@ import redis as redis_py
 from prometheus_client import REGISTRY
 
 from contract.errors import BadModel
-from contract.inference import Answer, Artifact, Batch, EncodedImage, Failure, Question, Reply, Scores, Target
+from contract.inference import (
+    Answer,
+    Artifact,
+    Batch,
+    EncodedImage,
+    Failure,
+    Outputs,
+    Question,
+    Reply,
+    Scores,
+    Target,
+    Tensor,
+)
 from messaging import redis_keys, responder
 from messaging.busy import Busy
 from messaging.responder import BatchAnswers, BatchHandler, Responder
@@ -187,15 +199,19 @@ def test_a_broken_connection_loses_one_batch_and_mixes_up_no_replies(replica: Re
     assert replica.client.exists(lost) == 0
 
 
-def test_an_invalid_batch_does_not_block_the_next_one(replica: Replica) -> None:
-    replica.client.rpush(redis_keys.batches(replica.pool), b"garbage")
-    address = replica.push("a")
+def test_answers_that_are_too_large_together_fail(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responder, "LARGEST_ANSWER", 25)
+    answers: list[Answer] = [Outputs((Tensor("y", "UINT8", (10,), bytes(10)),)) for _ in range(3)]
+    handler = BatchHandler(lambda target, questions: BatchAnswers(answers, 1.0, "", 8))
+    replica.responder = Responder(replica.pool, replica.client, handler, WAKEUP, replica.busy)
+    address = replica.push("a", "b", "c")
 
-    with pytest.raises(msgspec.DecodeError):
-        replica.responder.run()
     replica.responder.run()
 
-    assert replica.reply(address).answers == named("a")
+    *fitting, failure = replica.reply(address).answers
+    assert fitting == answers[:2]
+    assert isinstance(failure, Failure)
+    assert failure.code == "overloaded"
 
 
 def test_questions_are_counted(replica: Replica) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
@@ -112,3 +112,22 @@ def together(count: int, action: Callable[[int], Result]) -> list[Result]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+def sqlite_plans(database: Database, action: Callable[[], object]) -> dict[str, str]:
+    """Return how SQLite finds the rows of each statement that an action executes."""
+    statements: list[tuple[str, object]] = []
+
+    def note(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    action()
+    event.remove(database.engine, "before_cursor_execute", note)
+    plans = {}
+    with database.engine.connect() as connection:
+        for statement, parameters in statements:
+            if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+                rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
+                plans[statement] = "\n".join(str(row[-1]) for row in rows)
+    return plans

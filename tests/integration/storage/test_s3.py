@@ -28,6 +28,8 @@ USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.adopt(Bucket.JOBS, "x"),
     lambda store: store.size(Bucket.JOBS, "x"),
     lambda store: store.unfinished(Bucket.JOBS),
+    lambda store: store.multipart.begin(Bucket.JOBS, "x"),
+    lambda store: store.multipart.parts(Bucket.JOBS, "x", "id"),
     lambda store: store.delete(Bucket.JOBS, "x"),
     lambda store: store.prefixes(Bucket.JOBS),
     lambda store: store.entries(Bucket.JOBS),
@@ -129,6 +131,31 @@ def test_an_interrupted_multipart_upload_is_listed_and_aborted(objects: S3Object
     assert key not in {upload.key for upload in objects.unfinished(Bucket.UPLOADS)}
     with pytest.raises(ClientError):
         boto.upload_part(**begun, PartNumber=2, Body=b"x")
+
+
+def test_parts_are_stored_in_any_order_listed_and_joined(objects: S3Objects, key: str) -> None:
+    # given parts out of order, one of them twice, one by a presigned URL
+    place, data = (Bucket.UPLOADS, key), [bytes([number]) * (5 << 20) for number in range(3)] + [b"end"]
+    begun = objects.multipart.begin(*place)
+    for number in (1, 3, 1):
+        objects.multipart.put(*place, begun, number, data[number - 1])
+    url = objects.multipart.url(*place, begun, 2, 5 << 20)
+    assert httpx.put(url, content=data[1][1:]).status_code == 403  # of another size
+    assert [part.number for part in objects.multipart.parts(*place, begun)] == [1, 3]
+    assert httpx.put(url, content=data[1]).status_code == 200
+    objects.multipart.put(*place, begun, 4, data[3])
+
+    # when they are joined
+    assert objects.multipart.parts(*place, begun) == [(1, 5 << 20), (2, 5 << 20), (3, 5 << 20), (4, 3)]
+    objects.multipart.join(*place, begun)
+
+    # then they are one object, and the upload is gone
+    assert objects.read(objects.adopt(*place)) == b"".join(data)
+    for use in (objects.multipart.parts, objects.multipart.join):
+        with pytest.raises(NotFound):
+            use(*place, begun)
+    with pytest.raises(NotFound):
+        objects.multipart.put(*place, begun, 1, b"x")
 
 
 def test_a_bucket_that_never_had_a_multipart_upload_lists_none(s3_settings: ObjectsSettings) -> None:

@@ -309,7 +309,10 @@ def test_decisions_and_replicas_are_exported_as_metrics(world: World) -> None:
     assert REGISTRY.get_sample_value("tidepool_pool_replicas", ready) == 3
 
 
-def test_it_continues_after_an_outage_of_the_database(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), ZeroDivisionError()], ids=repr)
+def test_it_continues_after_an_outage_of_the_database_and_after_any_error(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     # given
     world.pools.set_manual("trainer", 2, UNMEASURED)
     stop, calls, list_pools = threading.Event(), [], world.pools.list
@@ -317,7 +320,7 @@ def test_it_continues_after_an_outage_of_the_database(world: World, monkeypatch:
     def failing_once() -> tuple[PoolSetting, ...]:
         calls.append(1)
         if len(calls) == 1:
-            raise DatabaseUnavailable("away")
+            raise error
         stop.set()
         return list_pools()
 

@@ -24,6 +24,7 @@ OPERATIONS = {
     for template, path in DOCUMENT["paths"].items()
     for method, operation in path.items()
 }  # without /v2, the Open Inference Protocol, for which Triton's own client exists
+NOT_OPERATIONS = {"close", "aclose", "read", "console_link"}  # links are the console's, which the document leaves out
 NOT_ARGUMENTS = {"cursor", "alias"}  # the iterators pass the cursor on; an alias is in the reference
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -31,6 +32,7 @@ ARGUMENTS: dict[str, Any] = {
     **{"name": "pets", "reference": "pets@3", "model": "pets", "dataset": "pets", "pool": "inference", "alias": "blue"},
     **{"job_id": "j1", "key_id": "k1", "upload_id": "u1", "sha256": "a" * 64, "label": "cat", "split": "test"},
     **{"image": b"image", "images": [b"image"], "kind": "train", "spec": {}, "state": "failed", "version": 3},
+    **{"number": 1, "data": b"bytes"},
     **{"replicas": 2, "variant": "int8", "filename": "pets.zip", "size": 5, "role": "viewer", "top_k": 3, "limit": 7},
     **{
         "wait_s": 5,
@@ -64,7 +66,7 @@ def methods(client: object) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the name and the method of everything public of the client, of its nouns and of a job."""
     for prefix, owner in {"client": client, **nouns(client)}.items():
         for name, method in inspect.getmembers(owner, callable):
-            if not name.startswith("_") and name not in {"close", "aclose", "read"}:
+            if not name.startswith("_") and name not in NOT_OPERATIONS:
                 yield f"{prefix}.{name}", method
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tidepool_client import Client, Forbidden, Invalid, InvalidInput, retries
+from tidepool_client._sync import uploads
 
 CONTENT = b"all of the file"
 
@@ -134,6 +135,43 @@ def test_bytes_that_arrive_changed_are_an_error(file: Path, monkeypatch: pytest.
     )
     with pytest.raises(Invalid, match="sha256"):
         store.client.uploads.send(file)
+
+
+class PartStore(Store):
+    """A store that takes parts of four bytes."""
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        *_, number, last = request.url.path.split("/")
+        if request.url.host == "store" or last not in {"parts", "url"}:
+            response = super().__call__(request)
+            if last != "uploads":
+                return response
+            return httpx.Response(201, json={**response.json(), "part_size": 4})
+        if last == "url":
+            return httpx.Response(200, json={"url": f"http://store/{number}"})
+        parts = [{"number": int(part), "size": len(data)} for part, data in self.stored.items() if part.isdecimal()]
+        return httpx.Response(200, json={"complete": False, "part_size": 4, "parts": parts})
+
+    def _complete(self, number: str) -> httpx.Response:
+        self.stored[number] = b"".join(data for _, data in sorted(self.stored.items()))
+        return super()._complete(number)
+
+
+def test_parts_go_straight_to_the_object_store_and_only_the_missing_ones_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "RESUMABLE", 10)
+    store, progress = PartStore(), list[tuple[int, int]]()
+    store.failures = [httpx.Response(503), httpx.WriteError("cut"), httpx.Response(403)]
+    with pytest.raises(Forbidden):
+        store.client.uploads.send(file)
+    store.stored = {"1": CONTENT[:4], "3": CONTENT[8:12]}
+    store.requests.clear()
+
+    assert store.client.uploads.send(file, on_bytes=lambda sent, size: progress.append((sent, size))).complete
+
+    assert [(put.url.path, put.read()) for put in store.puts] == [("/2", CONTENT[4:8]), ("/4", CONTENT[12:])]
+    assert progress == [(4, 15), (8, 15), (12, 15), (15, 15)]
 
 
 def test_a_folder_is_sent_as_a_zip(tmp_path: Path) -> None:

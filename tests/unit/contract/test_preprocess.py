@@ -15,7 +15,7 @@ def test_an_encoding_of_file_names_is_accepted(encoding: str) -> None:
 
 @pytest.mark.parametrize(
     "encoding",
-    ["nope", "", "rot13", "hex", "utf-16", "utf_7", "punycode", "unicode_escape", "undefined", "a\0b", "../x"],
+    ["nope", "", "rot13", "hex", "utf-16", "utf_7", "punycode", "idna", "unicode_escape", "undefined", "a\0b", "../x"],
 )
 def test_an_unknown_encoding_or_one_of_other_things_is_refused(encoding: str) -> None:
     with pytest.raises(ValidationError, match=r"known encoding|at least 1 character"):

@@ -34,6 +34,9 @@ SCOPES = {
     "GET /v1/images/{sha256}": Scope.READ,
     "DELETE /v1/images/{sha256}": Scope.WRITE,
     "POST /v1/uploads": Scope.WRITE,
+    "GET /v1/uploads/{upload_id}/parts": Scope.WRITE,
+    "PUT /v1/uploads/{upload_id}/parts/{number}": Scope.WRITE,
+    "POST /v1/uploads/{upload_id}/parts/{number}/url": Scope.WRITE,
     "POST /v1/uploads/{upload_id}/complete": Scope.WRITE,
     "DELETE /v1/uploads/{upload_id}": Scope.WRITE,
     "POST /v1/jobs": Scope.WRITE,
@@ -94,6 +97,7 @@ SCOPES = {
 
 SOME = {
     "version": "1",
+    "number": "1",
     "pool": "trainer",
     "sha256": "0" * 64,
     "variant": "int8",

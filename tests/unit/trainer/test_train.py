@@ -163,7 +163,7 @@ def test_progress_is_reported_after_the_first_step(tmp_path: Path) -> None:
     progress, message = Run(spec, training_data(tmp_path, train=60)).steps[0]
 
     assert progress == 0.25
-    assert message.startswith("epoch 1/2 · train loss ")
+    assert message == "learning · pass 1 of 2 over the images"
 
 
 def test_resumed_training_reports_the_last_accuracy(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_resumed_training_reports_the_last_accuracy(tmp_path: Path) -> None:
     progress, message = Run(spec, data, start=checkpoint).steps[0]
 
     assert progress > 1 / 3
-    assert message.startswith("epoch 2/3 · train loss ")
-    assert message.endswith(f" · val accuracy {checkpoint.epochs[0].val_accuracy:.3f}")
+    assert message.startswith("learning · pass 2 of 3 over the images · right on ")
+    assert message.endswith(f" {checkpoint.epochs[0].val_accuracy:.1%} of the validation images")
 
 
 @pytest.mark.parametrize("callback", ["on_step", "on_epoch"])
@@ -297,6 +297,6 @@ def test_progress_is_reported_once_per_interval() -> None:
     reporter = Reporter(1, lambda progress, _: reported.append(progress), clock=iter(moments).__next__)
 
     for moment in moments[1:]:
-        reporter.report(1, None, moment, torch.tensor(1.0), seen=1)
+        reporter.report(1, None, moment)
 
     assert reported == [0.0, REPORT_INTERVAL_S, REPORT_INTERVAL_S * 10]

@@ -89,7 +89,7 @@ def test_progress_never_decreases(finished: tuple[MemoryTask, ModelManifest]) ->
     fractions = [fraction for fraction, _ in task.reports]
     assert fractions == sorted(fractions)
     assert 0 <= fractions[0] < fractions[-1] <= 1
-    assert any(message.startswith("epoch 1/3 · train loss") for _, message in task.reports)
+    assert any(message.startswith("learning · pass 1 of 3") for _, message in task.reports)
 
 
 def test_checkpoints_never_overwrite_each_other(finished: tuple[MemoryTask, ModelManifest]) -> None:
@@ -112,7 +112,7 @@ def test_a_drained_job_resumes_and_produces_the_same_file(
 
     resumed = train(task)
 
-    assert not any(message.startswith("epoch 1/3") for _, message in task.reports)
+    assert not any(message.startswith("learning · pass 1 of 3") for _, message in task.reports)
     assert resumed.artifact.sha256 == uninterrupted.artifact.sha256
     assert [metrics["epoch"] for metrics in task.reported] == [epoch.epoch for epoch in resumed.epochs]
 

@@ -68,9 +68,9 @@ class AsyncClient:
         options: dict[str, Any] = {"timeout": timeout, "retries": retries, "verify": verify, "transport": transport}
         self._http = AsyncTransport(url, headers, **options)
         self.jobs = AsyncJobs(self._http)
-        self.datasets = AsyncDatasets(self._http, self.jobs)
-        self.images = AsyncImages(self._http, self.jobs)
         self.uploads = AsyncUploads(self._http)
+        self.datasets = AsyncDatasets(self._http, self.jobs, self.uploads)
+        self.images = AsyncImages(self._http, self.jobs)
         self.models = AsyncModels(self._http, self.jobs)
         self.backbones = AsyncBackbones(self._http, self.jobs)
         self.pools = AsyncPools(self._http)
@@ -153,6 +153,18 @@ class AsyncClient:
         <Role.ADMIN: 'admin'>
         """
         return await self.keys.me()
+
+    async def console_link(self) -> str:
+        """Return an address of the console that signs a browser in once as this key, within 15 minutes.
+
+        It is a secret until it is used. Raises NotFound if the server has no console.
+
+        >>> link = await client.console_link()
+        >>> link.partition("?")[0]
+        'http://tidepool/sign-in'
+        """
+        link = await self._http.call("POST", "/console/links", repeatable=False)
+        return f"{self.url}{link['path']}"
 
     async def live(self) -> Liveness:
         """Return if the process answers; raises ClientError otherwise."""

@@ -7,8 +7,9 @@ from contract.datasets import Split
 from contract.image_index import ImageDetails, ImageRecord
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
 from tidepool_client._async.transport import AsyncTransport
-from tidepool_client.errors import NotFound
-from tidepool_client.files import FilePath, OnBytes, json_part, opened
+from tidepool_client._async.uploads import AsyncSender, AsyncUploads
+from tidepool_client.errors import Invalid, NotFound
+from tidepool_client.files import RESUMABLE, FilePath, OnBytes, json_part, opened, silent
 from tidepool_client.references import parse, path, pinned
 from tidepool_client.responses import parsed
 from tidepool_client.views import Dataset, DatasetVersion
@@ -19,9 +20,10 @@ Options = Mapping[str, Any] | None
 class AsyncDatasets:
     """`client.datasets`. A version is named `pets@3`; `pets` means the newest."""
 
-    def __init__(self, http: AsyncTransport, jobs: AsyncJobs) -> None:
+    def __init__(self, http: AsyncTransport, jobs: AsyncJobs, uploads: AsyncUploads) -> None:
         self._http = http
         self._jobs = jobs
+        self._uploads = uploads
 
     async def upload(
         self, name: str, source: FilePath, *, spec: Options = None, on_bytes: OnBytes | None = None
@@ -29,9 +31,18 @@ class AsyncDatasets:
         """Upload a folder, a zip or a tar as a new version; returns the preprocessing job.
 
         A folder is sent as a zip that is never written to disk. `spec` has `image`, `split`, `layout` and `strict`.
+        More than 16 MiB are sent in parts: calling it again within a day after an interruption sends only the others.
         """
         filename, archive = opened(source, on_bytes)
         with archive as file:
+            if file.size > RESUMABLE:
+                sender = AsyncSender(self._uploads, self._http)
+                upload = await sender.send(filename, file, on_bytes or silent, direct=False)
+                try:
+                    return await self.create(name, upload.id, spec=spec)
+                except Invalid:  # no job will use it
+                    await self._uploads.delete(upload.id)
+                    raise
             form = {"archive": (filename, file, "application/octet-stream")}
             form |= json_part("spec", None if spec is None else dict(spec))
             return self._jobs.read(await self._http.create(path("datasets", name, "versions"), files=form))

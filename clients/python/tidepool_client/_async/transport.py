@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -171,10 +171,10 @@ class AsyncTransport:
         except httpx.HTTPError as error:
             raise unreachable(error, self.url) from error
 
-    async def put(self, url: str, body: httpx.SyncByteStream | httpx.AsyncByteStream, size: int) -> None:
+    async def put(self, url: str, body: AsyncIterable[bytes], size: int) -> None:
         """PUT a body to a presigned URL of the object store, without retries."""
         host = httpx.URL(url).netloc.decode()
-        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, stream=body)
+        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, content=body)
         try:
             response = await self._store.send(request)
         except httpx.HTTPError as error:

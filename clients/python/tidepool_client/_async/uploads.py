@@ -1,19 +1,32 @@
-"""Uploads straight to the object store, through presigned URLs."""
+"""Uploads of large files: straight to the object store through presigned URLs, or in parts through the gateway."""
 
 import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from itertools import count
 
 from contract.catalog import Upload
 from tidepool_client._async.transport import AsyncTransport
 from tidepool_client.errors import ApiError, ClientError, Invalid, NotFound
-from tidepool_client.files import FileBody, FilePath, OnBytes, UploadFile, opened, sha256_of, silent
+from tidepool_client.files import (
+    RESUMABLE,
+    FilePath,
+    OnBytes,
+    UploadFile,
+    chunks_of,
+    opened,
+    part_of,
+    sent_chunks,
+    sha256_of,
+    silent,
+)
 from tidepool_client.folder import FolderZip
 from tidepool_client.references import path
-from tidepool_client.responses import NewUpload, given, parsed
+from tidepool_client.responses import NewUpload, StoredParts, given, parsed
 
 
 class AsyncUploads:
-    """`client.uploads`. Needs an object store that this machine reaches."""
+    """`client.uploads`. Presigned URLs need an object store that this machine reaches; parts do not."""
 
     def __init__(self, http: AsyncTransport) -> None:
         self._http = http
@@ -39,35 +52,117 @@ class AsyncUploads:
         """Delete an upload that no job and no version needs."""
         await self._http.delete(path("uploads", upload_id))
 
-    async def send(self, source: FilePath, *, on_bytes: OnBytes | None = None) -> Upload:
+    async def parts(self, upload_id: str) -> StoredParts:
+        """Return which parts are stored, and the size of each part but the last.
+
+        >>> upload = await client.uploads.create("pets.zip", size=4096)
+        >>> (await client.uploads.parts(upload.id)).parts
+        ()
+        """
+        return parsed(StoredParts, await self._http.call("GET", path("uploads", upload_id, "parts")))
+
+    async def put_part(self, upload_id: str, number: int, data: bytes, *, on_bytes: OnBytes | None = None) -> None:
+        """Send a part through the gateway; parts are counted from 1, and may be sent again and in any order.
+
+        >>> upload = await client.uploads.create("hello.txt", size=5)
+        >>> await client.uploads.put_part(upload.id, 1, b"hello")
+        >>> (await client.uploads.complete(upload.id)).complete
+        True
+        """
+        body = AsyncBody(partial(sent_chunks, data, on_bytes or silent))
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(data))}
+        await self._http.request("PUT", path("uploads", upload_id, "parts", number), content=body, headers=headers)
+
+    async def part_url(self, upload_id: str, number: int) -> str:
+        """Return a presigned URL to PUT a part to, valid for an hour."""
+        response = await self._http.call("POST", path("uploads", upload_id, "parts", number, "url"))
+        return str(response["url"])
+
+    async def send(self, source: FilePath, *, on_bytes: OnBytes | None = None, direct: bool = True) -> Upload:
         """Upload a file, or a folder as a zip, and return the complete upload, whose hash the server has verified.
 
-        Calling it again after an interruption continues: within a day, the same file is the same upload, and is not
-        sent again if the object store has all of it. A PUT that breaks off starts again from the file's beginning.
+        The bytes go straight to the object store, or with `direct=False` through the gateway. Calling it again within a
+        day after an interruption continues: the same file is the same upload, and the parts of a file of over 16 MiB
+        that are stored already are not sent again.
         """
         filename, archive = opened(source, None)
         with archive as file:
-            digest = sha256_of(file)
-            key = hashlib.sha256(f"{filename}\0{file.size}\0{digest}".encode()).hexdigest()
-            upload = await self.create(filename, file.size, sha256=digest, idempotency_key=key)
-            try:
-                return await self.complete(upload.id)
-            except (NotFound, Invalid):  # the object store does not have the file, or not all of it
-                await self._put(upload.url, file, on_bytes)
-            try:
-                return await self.complete(upload.id)
-            except NotFound:  # an upload that is not completed within a day is deleted
-                upload = await self.create(filename, file.size, sha256=digest)
-                await self._put(upload.url, file, on_bytes)
-                return await self.complete(upload.id)
+            return await AsyncSender(self, self._http).send(filename, file, on_bytes or silent, direct)
 
-    async def _put(self, url: str, file: UploadFile | FolderZip, on_bytes: OnBytes | None) -> None:
-        file.on_bytes = on_bytes or silent
+
+class AsyncSender:
+    """Sends open files as uploads."""
+
+    def __init__(self, uploads: AsyncUploads, http: AsyncTransport) -> None:
+        self._uploads = uploads
+        self._http = http
+
+    async def send(self, filename: str, file: UploadFile | FolderZip, on_bytes: OnBytes, direct: bool) -> Upload:
+        """Upload an open file, as `AsyncUploads.send` does."""
+        file.on_bytes = silent
+        digest = sha256_of(file)
+        key = hashlib.sha256(f"{filename}\0{file.size}\0{digest}".encode()).hexdigest()
+        upload = await self._uploads.create(filename, file.size, sha256=digest, idempotency_key=key)
+        try:
+            return await self._sent(upload, file, on_bytes, direct)
+        except NotFound:  # an upload that is not completed within a day is deleted
+            upload = await self._uploads.create(filename, file.size, sha256=digest)
+            return await self._sent(upload, file, on_bytes, direct)
+
+    async def _sent(self, upload: NewUpload, file: UploadFile | FolderZip, on_bytes: OnBytes, direct: bool) -> Upload:
+        if upload.part_size and (file.size > RESUMABLE or not direct):
+            await self._put_missing(upload, file, on_bytes, direct)
+            return await self._uploads.complete(upload.id)
+        try:
+            return await self._uploads.complete(upload.id)
+        except (NotFound, Invalid):  # the object store does not have the file, or not all of it
+            file.on_bytes = on_bytes
+            await self._put(upload.url, AsyncBody(partial(chunks_of, file)), file.size)
+        return await self._uploads.complete(upload.id)
+
+    async def _put_missing(
+        self, upload: NewUpload, file: UploadFile | FolderZip, on_bytes: OnBytes, direct: bool
+    ) -> None:
+        """Send the parts that are not stored."""
+        stored = await self._uploads.parts(upload.id)
+        if stored.complete:
+            return
+        numbers = {part.number for part in stored.parts}
+        file.seek(0)
+        for number, start in enumerate(range(0, file.size, stored.part_size), 1):
+            data = part_of(file, min(stored.part_size, file.size - start))
+            report = partial(_report, on_bytes, start, file.size)
+            if number in numbers:
+                report(len(data), len(data))
+            elif direct:
+                url = await self._uploads.part_url(upload.id, number)
+                await self._put(url, AsyncBody(partial(sent_chunks, data, report)), len(data))
+            else:
+                await self._uploads.put_part(upload.id, number, data, on_bytes=report)
+
+    async def _put(self, url: str, body: "AsyncBody", size: int) -> None:
+        """PUT to the object store, again if it breaks off."""
         for attempt in count():
             try:
-                return await self._http.put(url, FileBody(file), file.size)
+                return await self._http.put(url, body, size)
             except ClientError as error:
                 if isinstance(error, ApiError) and error.status < 500:
                     raise
                 await self._http.pause(error, attempt)
         raise AssertionError("unreachable")
+
+
+class AsyncBody:
+    """The body of a PUT, whose chunks can be sent again."""
+
+    def __init__(self, chunks: Callable[[], Iterator[bytes]]) -> None:
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks():
+            yield chunk
+
+
+def _report(on_bytes: OnBytes, before: int, total: int, sent: int, size: int) -> None:
+    """Report the bytes of the file, from those of a part; `before` are the bytes of the earlier parts."""
+    on_bytes(before + sent, total)

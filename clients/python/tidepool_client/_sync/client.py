@@ -68,9 +68,9 @@ class Client:
         options: dict[str, Any] = {"timeout": timeout, "retries": retries, "verify": verify, "transport": transport}
         self._http = Transport(url, headers, **options)
         self.jobs = Jobs(self._http)
-        self.datasets = Datasets(self._http, self.jobs)
-        self.images = Images(self._http, self.jobs)
         self.uploads = Uploads(self._http)
+        self.datasets = Datasets(self._http, self.jobs, self.uploads)
+        self.images = Images(self._http, self.jobs)
         self.models = Models(self._http, self.jobs)
         self.backbones = Backbones(self._http, self.jobs)
         self.pools = Pools(self._http)
@@ -153,6 +153,18 @@ class Client:
         <Role.ADMIN: 'admin'>
         """
         return self.keys.me()
+
+    def console_link(self) -> str:
+        """Return an address of the console that signs a browser in once as this key, within 15 minutes.
+
+        It is a secret until it is used. Raises NotFound if the server has no console.
+
+        >>> link = client.console_link()
+        >>> link.partition("?")[0]
+        'http://tidepool/sign-in'
+        """
+        link = self._http.call("POST", "/console/links", repeatable=False)
+        return f"{self.url}{link['path']}"
 
     def live(self) -> Liveness:
         """Return if the process answers; raises ClientError otherwise."""

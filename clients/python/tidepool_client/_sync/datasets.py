@@ -7,8 +7,9 @@ from contract.datasets import Split
 from contract.image_index import ImageDetails, ImageRecord
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.transport import Transport
-from tidepool_client.errors import NotFound
-from tidepool_client.files import FilePath, OnBytes, json_part, opened
+from tidepool_client._sync.uploads import Sender, Uploads
+from tidepool_client.errors import Invalid, NotFound
+from tidepool_client.files import RESUMABLE, FilePath, OnBytes, json_part, opened, silent
 from tidepool_client.references import parse, path, pinned
 from tidepool_client.responses import parsed
 from tidepool_client.views import Dataset, DatasetVersion
@@ -19,17 +20,27 @@ Options = Mapping[str, Any] | None
 class Datasets:
     """`client.datasets`. A version is named `pets@3`; `pets` means the newest."""
 
-    def __init__(self, http: Transport, jobs: Jobs) -> None:
+    def __init__(self, http: Transport, jobs: Jobs, uploads: Uploads) -> None:
         self._http = http
         self._jobs = jobs
+        self._uploads = uploads
 
     def upload(self, name: str, source: FilePath, *, spec: Options = None, on_bytes: OnBytes | None = None) -> Job:
         """Upload a folder, a zip or a tar as a new version; returns the preprocessing job.
 
         A folder is sent as a zip that is never written to disk. `spec` has `image`, `split`, `layout` and `strict`.
+        More than 16 MiB are sent in parts: calling it again within a day after an interruption sends only the others.
         """
         filename, archive = opened(source, on_bytes)
         with archive as file:
+            if file.size > RESUMABLE:
+                sender = Sender(self._uploads, self._http)
+                upload = sender.send(filename, file, on_bytes or silent, direct=False)
+                try:
+                    return self.create(name, upload.id, spec=spec)
+                except Invalid:  # no job will use it
+                    self._uploads.delete(upload.id)
+                    raise
             form = {"archive": (filename, file, "application/octet-stream")}
             form |= json_part("spec", None if spec is None else dict(spec))
             return self._jobs.read(self._http.create(path("datasets", name, "versions"), files=form))

@@ -3,7 +3,7 @@
 import ssl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -171,10 +171,10 @@ class Transport:
         except httpx.HTTPError as error:
             raise unreachable(error, self.url) from error
 
-    def put(self, url: str, body: httpx.SyncByteStream | httpx.ByteStream, size: int) -> None:
+    def put(self, url: str, body: Iterable[bytes], size: int) -> None:
         """PUT a body to a presigned URL of the object store, without retries."""
         host = httpx.URL(url).netloc.decode()
-        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, stream=body)
+        request = httpx.Request("PUT", url, headers={"Host": host, "Content-Length": str(size)}, content=body)
         try:
             response = self._store.send(request)
         except httpx.HTTPError as error:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from contract.datasets import Split
 from contract.errors import Conflict
-from contract.image_index import ImageRecord
 from contract.references import Reference
+from media.warned_images import ListedImage, names_images
 from services.gateway.console.pages import page, redirect
 from services.gateway.console.screens.image_sets import library_of
 from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, ViewerDep
@@ -18,7 +18,7 @@ from services.storage.screens.datasets import DatasetScreens
 router = APIRouter(include_in_schema=False)
 
 PAGE = 50
-FIRST_IMAGES = 16
+SAMPLE_IMAGES = 16
 
 
 class ClassLine(NamedTuple):
@@ -63,7 +63,8 @@ def show_version(request: Request, viewer: ViewerDep, name: NamePath, version: V
         versions=viewer.stores.datasets.named(name).versions,
         classes=class_lines(shown.classes, shown.counts_by_class),
         models=DatasetScreens(viewer.stores.database, viewer.caller.project).trained_on(str(reference)),
-        images=_first_images(viewer, reference),
+        images=_sample(viewer, reference),
+        warned={warning.code for warning in shown.warnings if names_images(warning)},
     )
 
 
@@ -82,8 +83,8 @@ def class_lines(classes: tuple[str, ...], counts: Mapping[Split, Mapping[str, in
     return [ClassLine(label, *numbers, sum(numbers) / most) for label, numbers in by_class.items()]
 
 
-def _first_images(viewer: ViewerDep, reference: Reference) -> tuple[ImageRecord, ...] | None:
+def _sample(viewer: ViewerDep, reference: Reference) -> tuple[ListedImage, ...] | None:
     try:
-        return library_of(viewer).page(reference, FIRST_IMAGES, None, None, None).items
+        return library_of(viewer).sample(reference, SAMPLE_IMAGES)
     except Conflict:  # prepared by an older release, without an index
         return None

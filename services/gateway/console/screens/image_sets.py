@@ -9,9 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
-from contract.image_index import ImageRecord
+from contract.image_index import ImagePage, ImageRecord
 from contract.references import Reference
 from media.image_index import read_index, records
+from media.warned_images import COPIES, ListedPage, names_images
 from services.gateway.api.images import HashPath
 from services.gateway.console.pages import page
 from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
@@ -22,6 +23,17 @@ router = APIRouter(include_in_schema=False)
 
 PAGE = 60
 EXAMPLES = 12
+WARNING_NAMES = {
+    "duplicate_images": "more than once",
+    "images_in_several_splits": "in several splits",
+    "images_with_several_labels": "in several classes",
+    "repaired_images": "cut off",
+    "colour_in_grey_dataset": "lost their colour",
+    "images_without_group": "without a group",
+    "one_image_classes": "only one in its class",
+    "untrained_classes": "of a class without training images",
+    "untested_classes": "of a class that is not tested",
+}
 
 
 @dataclass(frozen=True)
@@ -53,14 +65,22 @@ def list_images(
     version: VersionPath,
     split: str = "",
     label: Annotated[str, Query(alias="class", max_length=128)] = "",
+    warning: Annotated[str, Query(max_length=64)] = "",
     cursor: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """A page of images, filtered by split and class."""
+    """A page of images, filtered by split, class and warning."""
     reference = Reference(name=name, version=version)
     _, manifest = viewer.stores.datasets.manifest(reference)
     split = split if split in set(Split) else ""
     label = label if label in manifest.classes else ""
-    images = library_of(viewer).page(reference, PAGE, cursor or None, Split(split) if split else None, label or None)
+    warnings = {shown.code: shown for shown in manifest.warnings if names_images(shown)}
+    filters = (PAGE, cursor or None, Split(split) if split else None, label or None)
+    images: ImagePage | ListedPage
+    if warning in warnings:
+        images = listed = library_of(viewer).warned(reference, warnings[warning], *filters)
+        count = listed.total
+    else:
+        images, count, warning = library_of(viewer).page(reference, *filters), _count(manifest, split, label), ""
     return page(
         request,
         viewer,
@@ -72,10 +92,13 @@ def list_images(
         images=images.items,
         next=images.next,
         cursor=cursor,
-        chosen={"split": split, "class": label},
+        chosen={"split": split, "class": label, "warning": warning},
         splits=tuple(map(str, Split)),
         classes=manifest.classes,
-        count=_count(manifest, split, label),
+        warnings=warnings,
+        names=WARNING_NAMES,
+        copies=COPIES,
+        count=count,
     )
 
 

@@ -9,11 +9,21 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from contract.errors import Invalid
-from contract.pools import POOL_NAMES, AutoPool, ManualPool, Measured, PoolChange, PoolMode, PoolName
+from contract.pools import (
+    MOST_REPLICAS,
+    POOL_NAMES,
+    AutoPool,
+    ManualPool,
+    Measured,
+    PoolChange,
+    PoolMode,
+    PoolName,
+)
 from contract.usage import UsageBy, UsageLine
 from services.gateway.api.pools import set_pool
-from services.gateway.console.charts import Spark, steps
-from services.gateway.console.pages import form_of, page, redirect
+from services.gateway.console.charts import Spark, line, steps
+from services.gateway.console.forecasts import forecast, traffic_of
+from services.gateway.console.pages import form_of, page, plain_page, redirect
 from services.gateway.console.viewer import MAY_ADMIN, MAY_SEE, Viewer, ViewerDep
 from services.storage.pools.pools import PoolSetting
 
@@ -72,9 +82,33 @@ def show(
     today = viewer.stores.database.now().date()
     since = today - timedelta(days=DAYS - 1)
     usage = viewer.backends.stores.ledger.sums(viewer.caller.project, since, today, UsageBy.POOL, len(POOL_NAMES))
-    lines, measured = {line.key: line for line in usage.items}, viewer.backends.demand.measure()
+    lines, measured = {item.key: item for item in usage.items}, viewer.backends.demand.measure()
     views = [_view(viewer, setting, measured[setting.name], lines.get(setting.name)) for setting in pools.list()]
     return page(request, viewer, "pools.html", screen="pools", views=views, days=DAYS)
+
+
+@router.get("/pools/{pool}/forecast", dependencies=MAY_ADMIN)
+def show_forecast(
+    viewer: ViewerDep,
+    pool: PoolName,
+    low: Annotated[int, Query(alias="min", ge=0, le=MOST_REPLICAS)],
+    high: Annotated[int, Query(alias="max", ge=0, le=MOST_REPLICAS)],
+) -> Response:
+    """What the bounds of the sliders would have done in the last day, as a piece of the page."""
+    setting = viewer.backends.stores.pools.get(pool)
+    policy = setting.policy.model_copy(update={"min": low, "max": max(low, high)})
+    request = traffic_of(viewer.backends.stores.traffic, pool, policy, viewer.stores.database.now())
+    if request is None:
+        return plain_page("pool_forecast.html", pool=pool, forecast=None)
+    result = forecast(request)
+    return plain_page(
+        "pool_forecast.html",
+        pool=pool,
+        forecast=result,
+        request=request,
+        replicas=line(result.replicas, policy.max),
+        arrivals=line(result.arrivals),
+    )
 
 
 @router.post("/pools/{pool}", dependencies=MAY_ADMIN)

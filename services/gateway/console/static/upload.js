@@ -1,12 +1,12 @@
 // <upload-form>: choose or drop an archive or a folder, send it with its progress, and go to the job. An upload that a
-// reload has interrupted begins again by itself, with the same Idempotency-Key, so it never makes two versions.
+// reload has interrupted goes on by itself, with the same Idempotency-Key, so it never makes two versions.
 import { forget, keep, kept } from "./kept.js";
+import { Sending } from "./sending.js";
 import { tarOf } from "./tar.js";
 
 const ARCHIVE = /\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$/i;
 const NAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const HIDDEN = /(^|\/)(\.|__MACOSX\/|Thumbs\.db$|desktop\.ini$)/;
-const RETRIES = 5;
 
 class UploadForm extends HTMLElement {
   connectedCallback() {
@@ -40,7 +40,7 @@ class UploadForm extends HTMLElement {
   choose(entries) {
     const files = entries.filter(([path]) => !HIDDEN.test(path));
     this.problem("");
-    this.archive = null;
+    this.archive = this.key = null;
     if (files.length) {
       const [path, file] = files[0];
       const single = files.length === 1 && ARCHIVE.test(path);
@@ -66,7 +66,7 @@ class UploadForm extends HTMLElement {
       return this.problem("A name has 1 to 63 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or a digit.");
     }
     this.form.elements.dataset.removeAttribute("aria-invalid");
-    const upload = { name, archive: this.archive, filename: this.filename, spec: this.spec(), key: crypto.randomUUID() };
+    const upload = { name, archive: this.archive, filename: this.filename, spec: this.spec(), key: this.key ?? crypto.randomUUID(), version: crypto.randomUUID() };
     let lasting = true;
     try { await keep(upload); } catch { lasting = false; } // no room: only a reload is lost
     this.transfer(upload, lasting);
@@ -83,50 +83,45 @@ class UploadForm extends HTMLElement {
     this.transfer(upload, true, "Going on after the page was loaded again");
   }
 
-  transfer(upload, lasting, status = "Sending", attempt = 0) {
+  async transfer(upload, lasting, status = "Sending") {
     this.upload = upload;
     this.sending(true);
     this.find("status").textContent = status;
-    const body = new FormData();
-    body.append("archive", new File([upload.archive], upload.filename));
-    body.append("spec", new Blob([JSON.stringify(upload.spec)], { type: "application/json" }));
-    const request = this.request = new XMLHttpRequest();
-    request.open("POST", `/v1/datasets/${encodeURIComponent(upload.name)}/versions`);
-    request.setRequestHeader("Idempotency-Key", upload.key);
-    request.setRequestHeader("Accept", "application/json");
     const started = performance.now();
-    request.upload.addEventListener("progress", (event) => this.progress(event.loaded, event.total, (performance.now() - started) / 1000));
-    request.upload.addEventListener("load", () => { this.find("status").textContent = "Storing"; });
-    request.addEventListener("load", () => this.answered(request));
-    request.addEventListener("error", () => {
-      if (attempt >= RETRIES) return this.fail("The connection was lost. Check it and press Upload again.");
-      setTimeout(() => this.upload && this.transfer(upload, lasting, "The connection was lost; trying again", attempt + 1), 1000 * 2 ** attempt);
+    let first = null; // the bytes that were sent before the rate is measured
+    const transfer = this.current = new Sending(upload, {
+      progress: (sent, total) => {
+        const seconds = (performance.now() - started) / 1000;
+        this.progress(sent, total, seconds > 1 ? (sent - (first ??= sent)) / seconds : 0);
+      },
+      status: (text) => { this.find("status").textContent = text; },
     });
-    request.send(body);
-    this.guard = (event) => event.preventDefault();
-    if (!lasting) addEventListener("beforeunload", this.guard);
-  }
-
-  async answered(request) {
-    removeEventListener("beforeunload", this.guard);
-    if (request.status === 202) {
+    const guard = (event) => event.preventDefault();
+    if (!lasting) addEventListener("beforeunload", guard);
+    try {
+      const job = await transfer.run();
+      removeEventListener("beforeunload", guard);
+      if (job === null) return;
       await forget().catch(() => null);
-      return location.assign(`/jobs/${JSON.parse(request.responseText).id}`);
+      location.assign(`/jobs/${job}`);
+    } catch (error) {
+      removeEventListener("beforeunload", guard);
+      this.fail(error.message);
     }
-    let detail = "The gateway did not accept it. Try again soon.";
-    try { detail = JSON.parse(request.responseText).detail; } catch { /* not from the gateway */ }
-    this.fail(`${detail[0].toUpperCase()}${detail.slice(1)}`);
   }
 
-  fail(text) {
-    this.stop();
+  // The files stay chosen, and what was sent stays stored, for Upload to go on.
+  async fail(text) {
+    const { archive, filename, key } = this.upload;
+    Object.assign(this, { archive, filename, key });
+    this.sending(false);
     this.problem(text);
+    await forget().catch(() => null);
   }
 
   async stop() {
-    this.request?.abort();
-    if (this.upload) { this.archive = this.upload.archive; this.filename = this.upload.filename; }
-    this.upload = null;
+    await this.current?.stop();
+    if (this.upload) Object.assign(this, { archive: this.upload.archive, filename: this.upload.filename, key: null });
     this.sending(false);
     await forget().catch(() => null);
   }
@@ -139,8 +134,9 @@ class UploadForm extends HTMLElement {
     if (active) this.problem("");
   }
 
-  progress(sent, total, seconds) {
-    const left = seconds > 1 ? ` · ${Math.ceil((total - sent) / (sent / seconds))} s left` : "";
+  // `rate` is in bytes a second.
+  progress(sent, total, rate) {
+    const left = rate > 0 ? ` · ${Math.ceil((total - sent) / rate)} s left` : "";
     this.find("progress").value = sent / total;
     this.find("percent").textContent = `${Math.floor((sent / total) * 100)}\u00a0%`;
     this.find("bytes").textContent = `${bytes(sent)} of ${bytes(total)}${sent < total ? left : ""}`;

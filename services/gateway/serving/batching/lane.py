@@ -9,6 +9,7 @@ from functools import partial
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
 from contract.inference import Batch, Failure, Reply, Target
 from messaging.channel import Channel
+from messaging.dropped import drop
 from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.metrics import LaneMetrics
 from services.gateway.serving.batching.request import BatchedAnswer, Flight, Request
@@ -91,6 +92,10 @@ class Lane:
     def land(self, reply: Reply) -> None:
         """Settle the requests of a batch, and send those that have arrived since."""
         flight = self._flights[reply.id]
+        if len(reply.answers) != len(flight.requests):
+            drop("reply", len(reply.answers), ValueError())
+            self.fail(reply.id, Unavailable("a replica sent a damaged answer; try again soon"))
+            return
         self._end(flight)
         if reply.max_batch and self._target.batched:
             self._largest = min(self._bounds.batch, reply.max_batch)

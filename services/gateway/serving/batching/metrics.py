@@ -11,6 +11,7 @@ from prometheus_client.samples import Sample
 
 from contract.access import DEFAULT_PROJECT
 from contract.inference import Reply, Target
+from messaging.version_labels import OTHER, version_labels
 from services.gateway.serving.batching.request import Request
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -55,7 +56,7 @@ class LaneMetrics:
 
     @classmethod
     def of(cls, target: Target) -> Self:
-        labels = (target.label, str(target.version))
+        labels = version_labels.of(target.label, target.version)
         queue, total, inference, size = (metric.labels(*labels) for metric in (QUEUE, TOTAL, INFERENCE, SIZE))
         return cls(queue, total, inference, size, REFUSED.labels(*labels))
 
@@ -88,10 +89,16 @@ def answered(label: str) -> dict[int, Answered]:
     }
 
 
-def answered_in(project: str) -> int:
-    """Return how many requests this gateway has answered for the models of a project."""
+def answered_since_start() -> int:
+    """Return how many requests this gateway has answered since it started."""
     (family,) = TOTAL.collect()
-    counts = (one for one in family.samples if one.name.endswith("_count"))
+    return int(sum(sample.value for sample in family.samples if sample.name.endswith("_count")))
+
+
+def answered_in(project: str) -> int:
+    """Return how many requests this gateway has answered for the models of a project that have labels of their own."""
+    (family,) = TOTAL.collect()
+    counts = (one for one in family.samples if one.name.endswith("_count") and one.labels["model"] != OTHER)
     return int(sum(one.value for one in counts if _project_of(one.labels["model"]) == project))
 
 

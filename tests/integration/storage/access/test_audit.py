@@ -17,6 +17,7 @@ from services.storage.stores import ProjectStores, Stores
 from tests.examples import PREPROCESS_REQUEST, WHEN
 from tests.integration.storage.steps import publish_dataset, publish_model
 from tests.support.clock import FakeClock
+from tests.support.publication import add_upload
 
 ANY = AuditFilter()
 UNMEASURED = Measured(at=0.0, ready=None, waiting=None, running=None)
@@ -59,7 +60,8 @@ def test_changes_of_the_catalog_are_recorded(stores: ProjectStores, database: Da
     ]
 
 
-def test_jobs_uploads_keys_and_pools_are_recorded(stores: ProjectStores) -> None:
+def test_jobs_uploads_keys_and_pools_are_recorded(stores: ProjectStores, database: Database) -> None:
+    add_upload(database)
     job = stores.jobs.create(PREPROCESS_REQUEST)
     stores.jobs.cancel(job.id)
     copy = stores.jobs.retry(job.id)

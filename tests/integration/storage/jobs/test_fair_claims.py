@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import Engine, event, insert, select
+from sqlalchemy import insert, select
 
 from contract.division import Division
 from contract.jobs import JobKind, JobState
@@ -17,7 +17,7 @@ from services.storage.jobs.parts import Parts
 from services.storage.jobs.rows import LEASE, fresh
 from services.storage.tables import claim_turns, jobs
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
-from tests.integration.storage.steps import claimed, together
+from tests.integration.storage.steps import claimed, sqlite_plans, together
 from tests.support.clock import FakeClock
 
 BOTH = (JobKind.PREPROCESS, JobKind.INDEX)
@@ -175,24 +175,10 @@ def test_workers_that_claim_at_the_same_time_share_by_project_too(database: Data
 def test_the_first_jobs_are_found_by_an_index(database: Database, leases: Leases) -> None:
     backlog(database, "lab", 3)
     backlog(database, "shop", 3)
-    statements: list[tuple[str, object]] = []
+    plans = sqlite_plans(database, lambda: served(leases, 1))
 
-    def note(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
-        statements.append((statement, parameters))
-
-    event.listen(database.engine, "before_cursor_execute", note)
-    served(leases, 1)
-    event.remove(database.engine, "before_cursor_execute", note)
-
-    queries = [entry for entry in statements if "candidate" in entry[0]]
+    queries = [plan for statement, plan in plans.items() if "candidate" in statement]
     assert len(queries) == 2  # the first jobs, and the claim
-    for statement, parameters in queries:
-        plan = _plan(database.engine, statement, parameters)
+    for plan in queries:
         assert "USING INDEX ix_jobs_claims" in plan
         assert "ORDER BY" not in plan  # no sorting
-
-
-def _plan(engine: Engine, statement: str, parameters: object) -> str:
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
-    return "\n".join(str(row[-1]) for row in rows)

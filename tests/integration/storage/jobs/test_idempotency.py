@@ -18,6 +18,7 @@ from services.storage.sweep.reconciler import IDEMPOTENT_FOR, Reconciler
 from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.steps import claimed, together
 from tests.support.clock import FakeClock
+from tests.support.publication import add_upload
 
 ONCE = IdempotencyKey(owner="0123abcd", key="k", digest="a" * 64)
 OTHER_BODY = IdempotencyKey(owner=ONCE.owner, key=ONCE.key, digest="b" * 64)
@@ -80,8 +81,9 @@ def test_a_key_is_forgotten_after_a_day(jobs: Jobs, reconciler: Reconciler, cloc
     assert jobs.create(TRAIN_REQUEST, once=OTHER_BODY).id != first.id
 
 
-def test_a_rejected_request_may_be_repeated(jobs: Jobs, leases: Leases) -> None:
+def test_a_rejected_request_may_be_repeated(jobs: Jobs, leases: Leases, database: Database) -> None:
     # given a job that could not be retried because it was running
+    add_upload(database)
     job = jobs.create(PREPROCESS_REQUEST)
     lease = claimed(leases).lease
     with pytest.raises(Conflict):

@@ -25,6 +25,7 @@ from tests.examples import (
 )
 from tests.integration.storage.steps import claimed, job_in
 from tests.support.clock import FakeClock
+from tests.support.publication import add_upload
 
 EVERYTHING = JobFilter()
 
@@ -172,6 +173,7 @@ def test_a_job_that_ended_without_success_can_be_retried(
     jobs: Jobs, leases: Leases, database: Database, clock: FakeClock, state: JobState
 ) -> None:
     # given
+    add_upload(database)
     old = job_in(state, database, clock)
 
     # when
@@ -189,6 +191,7 @@ def test_of_simultaneous_retries_one_makes_a_job_and_the_others_name_it(
     jobs: Jobs, database: Database, clock: FakeClock
 ) -> None:
     # given
+    add_upload(database)
     failed = job_in(JobState.FAILED, database, clock)
 
     # when it is retried many times at once

@@ -104,6 +104,22 @@ def test_the_cost_of_static_provisioning_is_computed(ledger: UsageLedger, databa
     assert by_pool["inference"].ready_s == 0.0
 
 
+def test_the_maximum_that_held_at_the_time_counts(ledger: UsageLedger, database: Database, clock: FakeClock) -> None:
+    # given a pool that could have four replicas for an hour, then two, and then exactly three
+    pools = Pools(database)
+    pools.ensure()
+    pools.set_auto("inference", AutoPool.model_validate({"mode": "auto", "min": 0, "max": 4}), LOAD)
+    clock.tick(3600)
+    pools.set_auto("inference", AutoPool.model_validate({"mode": "auto", "max": 2}), LOAD)
+    clock.tick(7200)
+    pools.set_manual("inference", 3, LOAD)
+    clock.tick(60)
+
+    line = lines(ledger, UsageBy.POOL, TODAY, clock.now.date())["inference"]
+
+    assert line.at_max_s == 4 * 3600 + 2 * 7200 + 3 * 60
+
+
 def test_concurrent_additions_are_all_counted(ledger: UsageLedger) -> None:
     ledger.add("trainer", False, {READY: 1.0})
 

@@ -24,9 +24,12 @@ from services.storage.objects import S3Objects
 from services.storage.pools import history
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
+from services.storage.sweep import loops
 from services.storage.sweep.loops import collect, purge, sweep
 from services.storage.sweep.main import main
 from services.storage.sweep.preparation import init
+from services.storage.sweep.purge import Purger
+from services.storage.sweep.retention import RetentionSweep
 from tests.examples import PREPROCESS_REQUEST
 from tests.integration.storage.steps import claimed
 from tests.support.servers import S3Server, Server, free_port
@@ -127,6 +130,34 @@ def test_a_sweep_repairs_and_measures(database: Database, queue: redis_client.Re
     oldest = REGISTRY.get_sample_value("tidepool_oldest_queued_seconds", {"kind": "preprocess"})
     assert oldest is not None
     assert oldest > 60
+
+
+def test_a_sweep_repairs_although_a_queue_is_not_a_list(database: Database, queue: redis_client.Redis) -> None:
+    queue.set(QUEUE, "text")
+    late = Jobs(database, DEFAULT_PROJECT).create(PREPROCESS_REQUEST.model_copy(update={"deadline_s": 60}))
+
+    sweep(Passes(1))
+
+    assert Jobs(database, DEFAULT_PROJECT).get(late.id).state == JobState.EXPIRED
+    queue.delete(QUEUE)
+
+
+def test_no_error_ends_a_sweep(monkeypatch: pytest.MonkeyPatch, database: Database, queue: redis_client.Redis) -> None:
+    passes: list[int] = []
+
+    def fail(*_: object) -> None:
+        passes.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(loops, "prune_audit", fail)
+    monkeypatch.setattr(loops, "REPAIR_S", 0.0)
+    monkeypatch.setattr(RetentionSweep, "apply", fail)
+    monkeypatch.setattr(Purger, "work", fail)
+
+    for loop in (sweep, collect, purge):
+        loop(Passes(4))
+
+    assert len(passes) >= 6
 
 
 def test_a_sweep_deletes_old_changes_of_pools(

@@ -1,5 +1,8 @@
 """/livez and /readyz"""
 
+import asyncio
+import time
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -46,6 +49,25 @@ async def test_the_gateway_is_ready_while_the_broker_and_the_object_store_are_do
 
     assert ready.status_code == 200
     assert ready.json() == {"status": "degraded", "database": "ok", "broker": "unavailable", "objects": "unavailable"}
+
+
+async def test_many_health_checks_ask_the_servers_once(fresh_cache: None) -> None:
+    # given servers that count, and do not answer at once
+    asked: list[str] = []
+
+    class SlowObjects(MemoryObjects):
+        def ping(self) -> None:
+            asked.append("objects")
+            time.sleep(0.2)
+
+    stores = Stores(Database.in_memory(), SlowObjects())
+    app = gateway(stores, MemoryChannel(classify))
+
+    responses = await asyncio.gather(*(ask(app, "/readyz") for _ in range(50)))
+    responses += [await ask(app, "/readyz")]
+
+    assert {response.status_code for response in responses} == {200}
+    assert asked == ["objects"]
 
 
 async def test_readyz_is_503_while_the_database_is_down() -> None:

@@ -15,6 +15,7 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.support.problems import problem
+from tests.support.publication import add_upload
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("dataset")]
 
@@ -134,6 +135,7 @@ async def test_an_archive_that_created_no_job_is_not_kept(client: httpx.AsyncCli
 
 async def test_a_repeated_retry_creates_one_job(client: httpx.AsyncClient, stores: Stores) -> None:
     # given two cancelled jobs
+    add_upload(stores.database)
     cancelled = [
         stores.of(DEFAULT_PROJECT).jobs.cancel(stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST).id).id
         for _ in range(2)

@@ -18,7 +18,9 @@ from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.examples.base import UPLOAD_ID
 from tests.support.problems import problem
+from tests.support.publication import add_upload
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +149,7 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClien
 
 async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
     # given
+    add_upload(stores.database)
     failed = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST.model_copy(update={"priority": 7}))
     claim = stores.leases.claim(JobKind.PREPROCESS, "worker")
     assert claim is not None
@@ -165,6 +168,7 @@ async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores
 
 
 async def test_a_second_retry_names_the_copy_of_the_first(client: httpx.AsyncClient, stores: Stores) -> None:
+    add_upload(stores.database)
     job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
     stores.of(DEFAULT_PROJECT).jobs.cancel(job.id)
     copy = (await client.post(f"/v1/jobs/{job.id}/retry")).json()["id"]
@@ -175,6 +179,17 @@ async def test_a_second_retry_names_the_copy_of_the_first(client: httpx.AsyncCli
     assert len(stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 10).items) == 2
     stores.of(DEFAULT_PROJECT).jobs.cancel(copy)
     assert (await client.post(f"/v1/jobs/{copy}/retry")).status_code == 202
+
+
+async def test_a_retry_without_what_the_job_needs_says_what_is_missing(
+    client: httpx.AsyncClient, stores: Stores
+) -> None:
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
+    stores.of(DEFAULT_PROJECT).jobs.cancel(job.id)
+
+    result = problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
+
+    assert f"the upload {UPLOAD_ID} was deleted" in result.detail
 
 
 async def test_a_waiting_or_succeeded_job_cannot_be_retried(

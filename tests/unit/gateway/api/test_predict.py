@@ -1,5 +1,7 @@
 """/v1/models/{name}/predict"""
 
+import time
+
 import httpx
 import pytest
 
@@ -197,3 +199,28 @@ async def test_an_error_of_the_pool_is_passed_on(
     result = problem(await client.post(PREDICT, content=b"image", headers=PNG), error.status, error.code)
 
     assert result.detail == error.message
+
+
+FIELD = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n%s\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "undefined", "utf-7", "zlib", "none-such", '"punycode"', "x" * 99]
+)
+async def test_texts_in_an_unusual_charset_are_not_decoded(client: httpx.AsyncClient, charset: str) -> None:
+    """punycode would take minutes, undefined and idna raise errors that the framework does not expect."""
+    headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+    started = time.monotonic()
+
+    response = await client.post(PREDICT, content=FIELD % (b"a-" + b"b" * (1 << 19)), headers=headers)
+
+    assert "UTF-8" in problem(response, 415, "unsupported_media").detail
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "us-ascii", "ISO-8859-1"])
+async def test_a_usual_charset_is_accepted(client: httpx.AsyncClient, charset: str) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nimage\r\n--b--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
+
+    assert (await client.post(PREDICT, content=part, headers=headers)).status_code == 200

@@ -250,3 +250,12 @@ async def test_browsers_get_error_pages_and_programs_get_problems(browser: httpx
 
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert problem.headers["content-type"] == api.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("body", [b"a&" * (1 << 19), b"key=" + b"%" * (1 << 17), b"&" * 1000])
+async def test_a_large_form_is_not_parsed(browser: httpx.AsyncClient, body: bytes) -> None:
+    headers = OWN | {"Content-Type": "application/x-www-form-urlencoded"}
+
+    response = await browser.post("/sign-in", content=body, headers=headers)
+
+    assert response.status_code == 413

@@ -302,3 +302,22 @@ def test_the_limit_on_open_files_is_raised_for_the_connections(
     assert connection.within_file_limit(2_048) == connections
 
     assert changes == ([] if raised is None else [raised])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Host", "Content-Type", "Tidepool-Project", "Idempotency-Key", "X-Request-Timeout", "Origin"],
+)
+async def test_a_header_that_may_be_sent_once_is_refused_twice(gateway: Gateway, key: bytes, name: str) -> None:
+    """A proxy before the gateway may look at the first, and the gateway at the last."""
+    twice = f"{name}: x\r\n{name.lower()}: y\r\n".encode()
+
+    for request in (GET + twice + b"\r\n", PREDICT + key + twice + b"Content-Length: 5\r\n\r\nimage"):
+        reply = await gateway.exchange(request)
+        assert (reply.status, reply.code, reply.headers["connection"]) == (400, "malformed", "close")
+
+
+async def test_other_headers_may_be_repeated(gateway: Gateway, key: bytes) -> None:
+    request = PREDICT + key + b"Accept: a\r\nAccept: b\r\nContent-Length: 5\r\n\r\nimage"
+
+    assert (await gateway.exchange(request)).status == 200

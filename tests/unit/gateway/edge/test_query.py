@@ -1,5 +1,7 @@
 """Query parameters that a path does not have."""
 
+import time
+
 import httpx
 import pytest
 
@@ -91,3 +93,13 @@ async def test_the_inference_protocol_names_unknown_parameters(
 async def test_health_and_the_documentation_ignore_parameters(client: httpx.AsyncClient) -> None:
     for path in ("/docs?x=1", "/openapi.json?x=1", "/v2/health/live?x=1", "/livez?x=1"):
         assert (await client.get(path)).status_code == 200
+
+
+async def test_an_answer_to_very_many_unknown_parameters_is_quick(client: httpx.AsyncClient) -> None:
+    query = "&".join(f"{number:x}" for number in range(8000))
+    started = time.monotonic()
+
+    response = await client.get(f"/v1/me?{query}")
+
+    assert len(problem(response, 422, "invalid").errors) == 20
+    assert time.monotonic() - started < 5

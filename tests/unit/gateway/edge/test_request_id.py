@@ -52,3 +52,13 @@ async def test_unknown_paths_share_one_label(anonymous: httpx.AsyncClient) -> No
         await anonymous.get(path)
 
     assert REGISTRY.get_sample_value("tidepool_http_requests_total", labels) == before + 2
+
+
+async def test_unusual_methods_share_one_label(anonymous: httpx.AsyncClient) -> None:
+    labels = {"method": "OTHER", "route": "/livez", "status": "405"}
+    before = REGISTRY.get_sample_value("tidepool_http_requests_total", labels) or 0.0
+
+    for method in ("PROPFIND", "M-SEARCH", "TRACE", "MKCALENDAR"):
+        await anonymous.request(method, "/livez")
+
+    assert REGISTRY.get_sample_value("tidepool_http_requests_total", labels) == before + 4

@@ -1,5 +1,6 @@
 """Validation errors: where they are and what they say."""
 
+import time
 from typing import Any
 
 import httpx
@@ -137,3 +138,13 @@ async def test_a_validation_error_in_a_path_or_query_names_the_parameter(
     client: httpx.AsyncClient, path: str, where: str
 ) -> None:
     assert problem(await client.get(path), 422, "invalid").errors[0].where == where
+
+
+async def test_an_answer_to_very_many_errors_is_quick(client: httpx.AsyncClient) -> None:
+    spec = {"model": "mine", "source": {"upload": "u"}, "labels": [1] * 50_000}
+    started = time.monotonic()
+
+    response = await client.post("/v1/jobs", json={"kind": "vet", "spec": spec})
+
+    assert len(problem(response, 422, "invalid").errors) == 20
+    assert time.monotonic() - started < 10  # all of them would take minutes

@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 from contract.datatypes import packed
 from contract.errors import BadModel
 from contract.inference import Failure, Outputs, Tensor, Tensors
+from services.inference.engine import tensors
 from services.inference.engine.tensors import TensorRunner
 from tests.support.onnx_graphs import graph, identity, lookup, sums
 from tests.support.onnx_serving import session_of
@@ -161,3 +162,16 @@ def test_a_type_that_the_protocol_cannot_represent_is_rejected() -> None:
 
     with pytest.raises(BadModel):
         TensorRunner(session, batched=False, max_batch=8)
+
+
+def test_outputs_that_are_too_large_fail_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "LARGEST_ANSWER", 24)
+    runner = TensorRunner(session_of(lookup()), batched=True, max_batch=8)
+
+    together = runner.answer([indices(0), indices(1, 2, 3, 1), indices(3)])
+    alone = runner.answer([indices(1, 2, 3, 1)])
+
+    assert [array(answer) for answer in (together[0], together[2])] == [[0], [30]]
+    for answer in (together[1], alone[0]):
+        assert isinstance(answer, Failure)
+        assert (answer.code, "32 bytes" in answer.message or "16 bytes" in answer.message) == ("too_large", True)

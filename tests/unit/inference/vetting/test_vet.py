@@ -58,7 +58,8 @@ def test_a_file_without_metadata_is_published_unchanged(stores: Stores, tmp_path
         event.data["message"] for event in stores.of(DEFAULT_PROJECT).events.after(job.id, 0) if event.kind == "log"
     ]
     assert lines == [
-        "the model takes tensors through /v2; to classify images it needs labels and preprocessing in its metadata"
+        "the model takes numbers through /v2, not images: its metadata does not say which classes it knows and how "
+        "images are prepared for it"
     ]
 
 

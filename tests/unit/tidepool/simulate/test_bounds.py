@@ -1,9 +1,9 @@
 import pytest
 
 from contract.pools import ScalingPolicy
+from scaling.simulation.experiment import Experiment, Serving
+from scaling.simulation.trace import Trace
 from tidepool.simulate.bounds import WaitTarget, best_bounds, most_useful, smallest_fixed
-from tidepool.simulate.experiment import Experiment, Serving
-from tidepool.simulate.trace import Trace
 
 BURSTS = Trace("bursts", (0.0, 300.0, 360.0, 700.0, 760.0), (5.0, 200.0, 5.0, 200.0, 5.0), 1200.0)
 POLICY = ScalingPolicy(min=1, max=1, idle_s=60, quiet_s=60, backlog_per_replica=16, utilization=0.7)

@@ -5,13 +5,13 @@ import pytest
 from rich.console import Console
 
 from contract.pools import ScalingPolicy
+from scaling.simulation.experiment import Serving
+from scaling.simulation.trace import Trace
 from tidepool.simulate.bounds import WaitTarget
-from tidepool.simulate.experiment import Serving
 from tidepool.simulate.plot import draw
 from tidepool.simulate.report import StudyReport
 from tidepool.simulate.study import AT_MAX, FEWEST, RECOMMENDED, REQUESTED, Study, study
 from tidepool.simulate.table import print_report
-from tidepool.simulate.trace import Trace
 
 TRACE = Trace("half an hour", (0.0, 600.0, 660.0), (2.0, 100.0, 2.0), 1800.0)
 POLICY = ScalingPolicy(min=0, max=6, idle_s=60, quiet_s=60, backlog_per_replica=16, utilization=0.7)

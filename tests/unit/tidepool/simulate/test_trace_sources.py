@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from services.autoscaler.policy_state import MAX_GAP_S
+from scaling.policy_state import MAX_GAP_S
+from scaling.simulation.steps import Steps
+from scaling.simulation.trace import Trace
 from tidepool.errors import UserFacingError
-from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import Trace
 from tidepool.simulate.trace_sources import TRACES, burst, diurnal, fleet, read_trace
 
 

@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.pools import ScalingPolicy
-from tests.unit.autoscaler.loads import policies
-from tests.unit.tidepool.simulate.queueing import mean_wait_md1, mean_wait_mdc
-from tidepool.simulate.experiment import Experiment, Interval, Meter, Serving
-from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import Trace, arrivals
+from scaling.simulation.experiment import Experiment, Interval, Meter, Serving
+from scaling.simulation.steps import Steps
+from scaling.simulation.trace import Trace, arrivals
+from tests.unit.scaling.loads import policies
+from tests.unit.scaling.simulation.queueing import mean_wait_md1, mean_wait_mdc
 
 HOUR = 3600.0
 ELASTIC = ScalingPolicy(min=0, max=20, idle_s=60, quiet_s=60, backlog_per_replica=16, utilization=0.7)

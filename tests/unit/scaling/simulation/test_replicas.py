@@ -1,5 +1,5 @@
-from tidepool.simulate.replicas import Replicas
-from tidepool.simulate.steps import Steps
+from scaling.simulation.replicas import Replicas
+from scaling.simulation.steps import Steps
 
 SECOND = Steps(seconds=1.0, count=100, requests_per_step=1, steps_per_request=1)
 THIRD = Steps(seconds=1.0, count=100, requests_per_step=1, steps_per_request=3)

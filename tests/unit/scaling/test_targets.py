@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from contract.pools import MOST_REPLICAS, Measured, ScalingPolicy
-from services.autoscaler.targets import missing, proposals
+from scaling.targets import missing, proposals
 
 
 def most(policy: dict[str, Any], desired: int = 4, **measured: Any) -> int:

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidepool.simulate.wait_queue import WaitQueue
+from scaling.simulation.wait_queue import WaitQueue
 
 
 def test_requests_start_in_order_of_arrival() -> None:

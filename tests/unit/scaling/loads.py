@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from contract.pools import Decision, Measured, ScalingPolicy
-from services.autoscaler.policy import decide
-from services.autoscaler.policy_state import PolicyState
+from scaling.policy import decide
+from scaling.policy_state import PolicyState
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-from services.autoscaler.policy_state import MAX_GAP_S, PolicyState
+from scaling.policy_state import MAX_GAP_S, PolicyState
 
 
 def test_the_initial_recommendation_is_the_current_count() -> None:

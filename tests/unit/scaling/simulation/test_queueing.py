@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.tidepool.simulate.queueing import mean_wait_md1, mean_wait_mdc
+from tests.unit.scaling.simulation.queueing import mean_wait_md1, mean_wait_mdc
 
 
 @pytest.mark.parametrize("utilization", [0.1, 0.5, 0.8])

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from services.autoscaler.policy import DECIDE_S
+from scaling.policy import DECIDE_S
 
 MAX_STEPS = 200_000
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from tidepool.simulate.outcome import Outcome
+from scaling.simulation.outcome import Outcome
 
 
 def outcome(began: dict[int, int], waiting: dict[int, int] | None = None, dropped: int = 0) -> Outcome:

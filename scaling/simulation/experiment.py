@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from contract.pools import Measured, ScalingPolicy
-from services.autoscaler.policy import decide
-from services.autoscaler.policy_state import PolicyState
-from tidepool.simulate.outcome import Moment, Outcome
-from tidepool.simulate.replicas import Replicas
-from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import Trace, arrivals
-from tidepool.simulate.wait_queue import WaitQueue
+from scaling.policy import decide
+from scaling.policy_state import PolicyState
+from scaling.simulation.outcome import Moment, Outcome
+from scaling.simulation.replicas import Replicas
+from scaling.simulation.steps import Steps
+from scaling.simulation.trace import Trace, arrivals
+from scaling.simulation.wait_queue import WaitQueue
 
 MEASURED_OVER_S = 10.0
 

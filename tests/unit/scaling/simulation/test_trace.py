@@ -3,8 +3,8 @@ from random import Random
 
 import pytest
 
-from tidepool.simulate.steps import Steps
-from tidepool.simulate.trace import NORMAL_FROM, Trace, arrivals, poisson
+from scaling.simulation.steps import Steps
+from scaling.simulation.trace import NORMAL_FROM, Trace, arrivals, poisson
 
 TRACE = Trace("steps", starts=(0, 1.5, 4), rates=(2, 10, 0), seconds=5)
 FLAT = Trace("flat", (0,), (40,), 100)

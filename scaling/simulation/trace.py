@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tidepool.simulate.steps import Steps
+from scaling.simulation.steps import Steps
 
 NORMAL_FROM = 50.0  # from this mean on a normal distribution is close enough, and its cost does not grow with the mean
 

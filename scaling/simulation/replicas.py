@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from tidepool.simulate.steps import Steps
+from scaling.simulation.steps import Steps
 
 
 class Replicas:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.pools import ScalingPolicy
-from services.autoscaler.policy import STALE_S
-from services.autoscaler.targets import missing
-from tests.unit.autoscaler.loads import Observation, Step, policies, traces, walk
+from scaling.policy import STALE_S
+from scaling.targets import missing
+from tests.unit.scaling.loads import Observation, Step, policies, traces, walk
 
 desired = st.integers(0, 60)
 

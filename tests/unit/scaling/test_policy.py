@@ -1,8 +1,8 @@
 from typing import Any
 
 from contract.pools import Measured, ScalingPolicy
-from services.autoscaler.policy import STALE_S, decide
-from services.autoscaler.policy_state import PolicyState
+from scaling.policy import STALE_S, decide
+from scaling.policy_state import PolicyState
 
 JOBS = ScalingPolicy(min=0, max=20, idle_s=60, quiet_s=60, backlog_per_replica=2)
 

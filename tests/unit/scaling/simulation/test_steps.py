@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.autoscaler.policy import DECIDE_S
-from tidepool.simulate.steps import MAX_STEPS, Steps
+from scaling.policy import DECIDE_S
+from scaling.simulation.steps import MAX_STEPS, Steps
 
 
 def test_a_step_is_one_request_if_possible() -> None:

@@ -1,8 +1,8 @@
 """The scaling policy: how many replicas a pool should have, as a pure function; see docs/adr/0017."""
 
 from contract.pools import Decision, Measured, ScalingPolicy
-from services.autoscaler.policy_state import PolicyState
-from services.autoscaler.targets import Proposal, has_work, missing, proposals
+from scaling.policy_state import PolicyState
+from scaling.targets import Proposal, has_work, missing, proposals
 
 DECIDE_S = 1.0  # interval between decisions, in the autoscaler and in simulations
 STALE_S = 5.0  # older measurements are ignored

@@ -1,0 +1,1 @@
+"""Simulates a pool under a load: the scaling policy on simulated replicas."""
