@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-preprocess bench-training bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -49,6 +49,9 @@ bench-inference: $(READY) wrk ## Compare predictions with other servers; OPTIONS
 
 bench-scaling: $(READY) wrk ## Compare an autoscaled pool with fixed pools and with the simulator
 	@.venv/bin/python -m benchmarks.scaling $(OPTIONS)
+
+bench-sizing: $(READY) wrk ## Measure the CPU time of a prediction by process, and the replicas that follow; under five minutes
+	@.venv/bin/python -m benchmarks.sizing $(OPTIONS)
 
 bench-preprocess: $(READY) ## Prepare small images and photos, and compare with libjpeg-turbo; OPTIONS="--counts 1000"
 	@.venv/bin/python -m benchmarks.preprocess $(OPTIONS)

@@ -6,6 +6,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import structlog
 import uvicorn
 
 from messaging.allocator import return_large_blocks
@@ -20,6 +21,7 @@ from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.edge.certificate import BadCertificate
 from services.gateway.edge.connection import within_file_limit
+from services.gateway.edge.listening import GatewayServer, PortInUse, listeners
 from services.gateway.load import show_load
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
@@ -27,6 +29,8 @@ from services.gateway.serving.predictor import Predictor
 from services.gateway.settings import GatewaySettings
 from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
+
+log = structlog.get_logger()
 
 
 def main() -> None:
@@ -41,7 +45,7 @@ def main() -> None:
         batch=settings.max_batch,
         flights=settings.flights_per_replica,
         waiting_bytes=settings.max_waiting_bytes,
-        flight_bytes=settings.batch_bytes_in_flight,
+        flight_bytes=settings.own_batch_bytes,
     )
     batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
     demand = Demand(stores.pools, RedisReports(broker))
@@ -50,25 +54,28 @@ def main() -> None:
     SCRAPE.before(partial(show_load, backends.bodies, backends.submits, backends.watches))
     watch_disk("scratch", Path(tempfile.gettempdir()))  # where uploads wait for the object store
     certificate = backends.certificate
+    sockets = listeners(settings.host, settings.port, shared=settings.gateways > 1)
+    if settings.probe_port:
+        sockets += listeners("127.0.0.1", settings.probe_port, shared=False)
     app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # otherwise each full collection scans the whole application, for 80 ms
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         http=protocol,  # type: ignore[arg-type]  # it is only called
         ws="none",
         loop="services.gateway.edge.handshakes:HandshakeLoop",
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,  # the request-id middleware logs each request
         server_header=False,
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         timeout_graceful_shutdown=20,
     )
+    log.info("gateway listens", host=settings.host, port=settings.port, processes=settings.gateways)
+    GatewayServer(config, sockets).listen()
 
 
 if __name__ == "__main__":
     try:
         main()
-    except BadCertificate as error:
+    except (BadCertificate, PortInUse) as error:
         sys.exit(str(error))

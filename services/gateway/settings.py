@@ -12,6 +12,9 @@ from contract.pools import MOST_REPLICAS
 _File = Annotated[Path | None, BeforeValidator(lambda value: value or None)]  # a variable may be set, but empty
 
 
+MOST_GATEWAYS = 64
+
+
 class GatewaySettings(BaseSettings):
     """TIDEPOOL_HOST, TIDEPOOL_PORT, and the limits on requests, queues and replicas."""
 
@@ -19,6 +22,18 @@ class GatewaySettings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address on which the REST API listens.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the REST API.")
+    gateways: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_GATEWAYS,
+        description="Gateway processes on this machine that share the port. The limits below are those of each.",
+    )
+    probe_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on 127.0.0.1 that only this process answers, for its supervisor; 0 is off.",
+    )
     grpc_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the Open Inference Protocol over gRPC; 0 is off."
     )
@@ -77,7 +92,8 @@ class GatewaySettings(BaseSettings):
         default=128 << 20,
         ge=1,
         description="Bytes of the batches that a gateway has sent to Redis and that are not answered; others wait. "
-        "For all gateways together, leave half of Redis's memory free.",
+        "For all gateways together, leave half of Redis's memory free. Unless it is set, TIDEPOOL_GATEWAYS processes "
+        "share twice the default.",
     )
     max_batch: int = Field(default=32, ge=1, description="Predictions in one batch that the gateway sends.")
     flights_per_replica: int = Field(default=2, ge=1, description="Batches in flight for each inference replica.")
@@ -85,6 +101,13 @@ class GatewaySettings(BaseSettings):
         default=64, ge=1, le=MOST_REPLICAS, description="Most replicas that a pool can be set to."
     )
     predict_timeout_s: float = Field(default=10.0, description="Deadline of a prediction without X-Request-Timeout.")
+
+    @property
+    def own_batch_bytes(self) -> int:
+        """The bytes of batches in Redis of this process: unless they are set, all processes have twice the default."""
+        if "batch_bytes_in_flight" in self.model_fields_set:
+            return self.batch_bytes_in_flight
+        return 2 * self.batch_bytes_in_flight // max(2, self.gateways)
 
     @property
     def https(self) -> bool:

@@ -50,10 +50,10 @@ class Running:
 
 
 @contextmanager
-def started(home: Path, *scale: str) -> Iterator[Running]:
-    """Run a stack during the block."""
+def started(home: Path, *scale: str, **settings: str) -> Iterator[Running]:
+    """Run a stack during the block, with these variables."""
     port = free_port()
-    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)}
+    environment = os.environ | {"TIDEPOOL_HOME": str(home), "TIDEPOOL_PORT": str(port)} | settings
     stack = Running(home, f"http://127.0.0.1:{port}", environment)
     up = stack.tidepool("up", *(f"--scale={count}" for count in scale))
     try:

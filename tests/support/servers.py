@@ -97,7 +97,7 @@ def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
 
     With `durable`, commits are synced to disk.
     """
-    binaries = _postgres_binaries()
+    binaries = postgres_binaries()
     data, port = folder / "cluster", free_port()
     user: list[str] = []
     if os.geteuid() == 0:
@@ -117,11 +117,11 @@ def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
         yield Server(f"postgresql+psycopg://{url}", process)
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
     paths = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if on_path:
-        paths.append(Path(on_path))
+        paths.append(Path(on_path).resolve())
     if not paths:
         raise FileNotFoundError("PostgreSQL is not installed; apt-get install postgresql")
     return paths[-1].parent

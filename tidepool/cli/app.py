@@ -7,6 +7,7 @@ import typer
 
 from tidepool.cli import (
     account,
+    backup,
     datasets,
     doctor,
     images,
@@ -29,7 +30,7 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    *(account, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
+    *(account, backup, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
     *(projects, promote, stack, train, upload, usage),
 )
 

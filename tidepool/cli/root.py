@@ -16,7 +16,10 @@ PANELS = {
     "From photos to predictions": ("upload", "train", "predict", "evaluate", "compare", "promote", "export"),
     "What there is": ("datasets", "images", "models", "jobs", "usage"),
     "Who may do what": ("whoami", "keys", "projects", "logout"),
-    "The stack on this machine": ("status", "doctor", "logs", "pools", "scale", "key", "down"),
+    "The stack on this machine": (
+        *("status", "doctor", "logs", "pools", "scale", "key"),
+        *("backup", "restore", "down"),
+    ),
     "More": ("demo", "simulate", "version"),
 }
 PANEL_OF = {command: panel for panel, commands in PANELS.items() for command in commands}

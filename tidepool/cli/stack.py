@@ -13,11 +13,27 @@ from tidepool.stack.home import Home
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
 
-@command("up", "tidepool up", "tidepool up --scale inference=2 --scale preprocess=2")
+@command("up", "tidepool up", "tidepool up --scale inference=2 --gateways 2")
 def up(
     scale: Annotated[
         list[str] | None,
         typer.Option(metavar="ROLE=NUMBER", help="Number of replicas of a role, like inference=2. Can be repeated."),
+    ] = None,
+    gateways: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Gateway processes that share the port; the default is TIDEPOOL_GATEWAYS, or 1.",
+            min=1,
+        ),
+    ] = None,
+    pin: Annotated[
+        int | None,
+        typer.Option(
+            metavar="CORES",
+            help="Give each inference replica so many cores of its own, and each gateway one; 0 is off.",
+            min=0,
+        ),
     ] = None,
 ) -> None:
     """Start Tidepool on this machine.
@@ -27,7 +43,7 @@ def up(
     """
     from tidepool.cli.startup import start
 
-    start(stdout(), Home.from_environment(), scale or [])
+    start(stdout(), Home.from_environment(), scale or [], gateways, pin)
 
 
 @command("down", "tidepool down")

@@ -11,7 +11,7 @@ from rich.console import Console
 from contract.supervision import ComponentReport
 from tidepool.cli.connection import connect_to_stack, console_address
 from tidepool.errors import StackFailed, UserFacingError
-from tidepool.stack.blueprint import configured_port, draw_plan
+from tidepool.stack.blueprint import configured_gateways, configured_pin, configured_port, draw_plan
 from tidepool.stack.components import StackPlan
 from tidepool.stack.credentials import admin_key
 from tidepool.stack.home import Home
@@ -19,12 +19,15 @@ from tidepool.stack.stack import Stack
 from tidepool_client import ClientError
 
 
-def start(console: Console, home: Home, scale: Sequence[str]) -> None:
+def start(
+    console: Console, home: Home, scale: Sequence[str], gateways: int | None = None, pin: int | None = None
+) -> None:
     """Start the stack and print its addresses, and the API key if it is new.
 
-    Raises UserFacingError, also if `scale` is given and the stack is running already.
+    Raises UserFacingError, also if `scale`, `gateways` or `pin` is given and the stack is running already.
     """
     replicas, port, first = replicas_of(scale), configured_port(), not home.key_file.exists()
+    count, cores = gateways or configured_gateways(), configured_pin() if pin is None else pin
     with console.status("Starting") as spinner:
 
         def on_reports(reports: Sequence[ComponentReport]) -> None:
@@ -32,7 +35,7 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
             spinner.update(f"Starting {waiting}")
 
         try:
-            started = Stack(home).up(lambda: draw_plan(home, port, replicas), on_reports)
+            started = Stack(home).up(lambda: draw_plan(home, port, replicas, count, cores), on_reports)
         except StackFailed as failure:
             console.print(failure.log, style="dim", markup=False, highlight=False)
             raise
@@ -56,6 +59,8 @@ def start(console: Console, home: Home, scale: Sequence[str]) -> None:
     if replicas and not started:
         commands = "; ".join(f"tidepool scale {role} {count}" for role, count in replicas.items())
         raise UserFacingError(f"--scale only works when the stack starts. For a running stack use: {commands}")
+    if (gateways or pin is not None) and not started:
+        raise UserFacingError("--gateways and --pin only work when the stack starts. Stop it with `tidepool down`.")
 
 
 def _console_page(home: Home, url: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tidepool.errors import StackFailed
 from tidepool.stack.broker import broker
 from tidepool.stack.components import StackPlan
+from tidepool.stack.cores import own_cores
 from tidepool.stack.credentials import Credentials
 from tidepool.stack.home import Home
 from tidepool.stack.object_store import object_store
@@ -19,16 +20,23 @@ CERTIFICATE_VARIABLE = "TIDEPOOL_TLS_CERT"
 DEFAULT_PORT = 8080
 REPLICAS_VARIABLE = "TIDEPOOL_MAX_REPLICAS"
 MOST_REPLICAS = 64
+GATEWAYS_VARIABLE = "TIDEPOOL_GATEWAYS"
+MOST_GATEWAYS = 64
+PIN_VARIABLE = "TIDEPOOL_PIN_CORES"
+MOST_CORES = 256  # of one replica
 DEFAULT_REPLICAS = 4  # or the number of cores if larger; an unused replica costs only a port
 
 SERVERS, INIT, BACKENDS, GATEWAY = range(4)  # the gateway starts last and stops first, so it can serve what it accepts
 
 
-def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) -> StackPlan:
+def draw_plan(
+    home: Home, port: int, replicas: Mapping[str, int] | None = None, gateways: int = 1, pin: int = 0
+) -> StackPlan:
     """Pick free ports, write the servers' configuration and the desired replicas, and lay out the components.
 
-    `replicas` sets the number of workers by role. Other roles keep the number from the last run, or get one. Raises
-    StackFailed if the port is in use or a role cannot have that many replicas.
+    `replicas` sets the number of workers by role. Other roles keep the number from the last run, or get one. `pin`
+    gives each inference replica so many cores of its own, and each gateway one. Raises StackFailed if the port is in
+    use, a role cannot have that many replicas, or there are too few cores.
     """
     scale = dict(replicas or {})
     if not (scale.keys() <= WORKERS.keys() and all(0 <= count <= MOST_REPLICAS for count in scale.values())):
@@ -36,29 +44,35 @@ def draw_plan(home: Home, port: int, replicas: Mapping[str, int] | None = None) 
     require_free(port)
     last = {role: len(indices) for role, indices in load_desired(home.replicas_file).items()}
     most = max(most_replicas(max(last.values(), default=0)), *scale.values(), 0)
-    save_desired(home.replicas_file, {role: scale.get(role, min(last.get(role, 1), most)) for role in WORKERS})
+    counts: dict[str, int] = {role: scale.get(role, min(last.get(role, 1), most)) for role in WORKERS}
+    cores = own_cores(gateways, counts["inference"], pin, os.sched_getaffinity(0)) if pin else None
+    save_desired(home.replicas_file, counts)
     credentials = Credentials.of(home)
-    redis_port, s3_port, *ports = free_ports(5 + most * len(WORKERS), exclude=port)
-    storage_port, autoscaler_port, gateway_port, *worker_ports = ports
+    redis_port, s3_port, *ports = free_ports(4 + 2 * gateways + most * len(WORKERS), exclude=port)
+    storage_port, autoscaler_port, *ports = ports
+    metrics_ports, own_ports, worker_ports = ports[:gateways], ports[gateways : 2 * gateways], ports[2 * gateways :]
     services = Services(home, credentials, redis_port=redis_port, s3_port=s3_port)
     certificate = os.environ.get(CERTIFICATE_VARIABLE)
     url = f"{'https' if certificate else 'http'}://{HOST}:{port}"
     workers = ((role, index + 1) for role in WORKERS for index in range(most))
+    components = (
+        broker(home, credentials, redis_port, stage=SERVERS),
+        object_store(home, credentials, s3_port, stage=SERVERS),
+        services.init(scale, stage=INIT),
+        services.storage(storage_port, stage=BACKENDS),
+        services.autoscaler(autoscaler_port, stage=BACKENDS),
+        *(
+            services.worker(role, index, metrics_port, stage=BACKENDS)
+            for (role, index), metrics_port in zip(workers, worker_ports, strict=True)
+        ),
+        *services.gateways(
+            url, port, list(zip(metrics_ports, own_ports, strict=True)), most_replicas=most, stage=GATEWAY
+        ),
+    )
     return StackPlan(
         url=url,
         certificate=Path(certificate).absolute() if certificate else None,
-        components=(
-            broker(home, credentials, redis_port, stage=SERVERS),
-            object_store(home, credentials, s3_port, stage=SERVERS),
-            services.init(scale, stage=INIT),
-            services.storage(storage_port, stage=BACKENDS),
-            services.autoscaler(autoscaler_port, stage=BACKENDS),
-            *(
-                services.worker(role, index, metrics_port, stage=BACKENDS)
-                for (role, index), metrics_port in zip(workers, worker_ports, strict=True)
-            ),
-            services.gateway(url, port, gateway_port, most_replicas=most, stage=GATEWAY),
-        ),
+        components=tuple(map(cores.pinned, components)) if cores else components,
     )
 
 
@@ -74,6 +88,16 @@ def most_replicas(last: int = 0) -> int:
 def configured_port() -> int:
     """Return TIDEPOOL_PORT, or 8080; raises StackFailed if it is not a port."""
     return _number(PORT_VARIABLE, range(1, 65536)) or DEFAULT_PORT
+
+
+def configured_gateways() -> int:
+    """Return TIDEPOOL_GATEWAYS, or 1; raises StackFailed if it is invalid."""
+    return _number(GATEWAYS_VARIABLE, range(1, MOST_GATEWAYS + 1)) or 1
+
+
+def configured_pin() -> int:
+    """Return TIDEPOOL_PIN_CORES, or 0; raises StackFailed if it is invalid."""
+    return _number(PIN_VARIABLE, range(MOST_CORES + 1)) or 0
 
 
 def _number(variable: str, allowed: range) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from contract.supervision import ComponentReport, State
 from tidepool.stack.components import Component
+from tidepool.stack.cores import confined_to
 from tidepool.stack.home import VARIABLE, Home
 from tidepool.stack.pidfile import PidFile
 from tidepool.stack.probe import answers
@@ -59,7 +60,7 @@ class Child:
         log = home.log(component.name)
         rotate(log)
         self._started = time.monotonic()
-        with log.open("ab") as output:
+        with log.open("ab") as output, confined_to(component.cores):
             try:
                 self._process = subprocess.Popen(
                     component.command,

@@ -27,6 +27,7 @@ class Component(Frozen):
     probe: str | None = Field(default=None, description="A URL that answers once the component is ready.")
     once: bool = Field(default=False, description="Must exit with status 0 before the next stage starts.")
     grace: float = Field(default=10.0, description="Seconds from SIGTERM to SIGKILL.")
+    cores: tuple[Whole, ...] = Field(default=(), description="The cores that it may use; all if empty.")
 
     @property
     def name(self) -> str:

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from contract.pools import PoolName
 from messaging.redis_users import REDIS_USERS, RedisUser
@@ -86,15 +87,34 @@ class Services:
             grace=WORKER_GRACE_S,
         )
 
-    def gateway(self, url: str, port: int, metrics_port: int, *, most_replicas: int, stage: int) -> Component:
-        settings = {"TIDEPOOL_HOST": HOST, "TIDEPOOL_PORT": str(port), "TIDEPOOL_MAX_REPLICAS": str(most_replicas)}
-        return Component(
-            role="gateway",
-            stage=stage,
-            command=_python("services.gateway.main"),
-            environment=self._environment("gateway", metrics_port) | settings | certificate_of(os.environ),
-            probe=f"{url}/readyz",
-            grace=GATEWAY_GRACE_S,
+    def gateways(
+        self, url: str, port: int, ports: Sequence[tuple[int, int]], *, most_replicas: int, stage: int
+    ) -> tuple[Component, ...]:
+        """Return a gateway for each pair of ports: the port of its metrics, and its own, on which it is probed.
+
+        All of them answer at `port`. A single one is probed there.
+        """
+        scheme, several = urlsplit(url).scheme, len(ports) > 1
+        settings = {
+            "TIDEPOOL_HOST": HOST,
+            "TIDEPOOL_PORT": str(port),
+            "TIDEPOOL_MAX_REPLICAS": str(most_replicas),
+            "TIDEPOOL_GATEWAYS": str(len(ports)),
+        }
+        return tuple(
+            Component(
+                role="gateway",
+                index=index,
+                stage=stage,
+                command=_python("services.gateway.main"),
+                environment=self._environment("gateway", metrics_port)
+                | settings
+                | {"TIDEPOOL_PROBE_PORT": str(own_port if several else 0)}
+                | certificate_of(os.environ),
+                probe=f"{scheme}://{HOST}:{own_port}/readyz" if several else f"{url}/readyz",
+                grace=GATEWAY_GRACE_S,
+            )
+            for index, (metrics_port, own_port) in enumerate(ports, 1)
         )
 
     def _environment(self, user: RedisUser, metrics_port: int) -> dict[str, str]:

@@ -20,7 +20,7 @@ ProtocolFactory = Callable[[], asyncio.Protocol]
 
 
 class HandshakeLoop(uvloop.Loop):
-    """An event loop whose TLS servers bound handshakes.
+    """An event loop whose TLS servers, which need a bound socket, bound handshakes.
 
     uvicorn has no setting for it, asyncio gives a client a minute, and connections do not count for other limits before
     their handshake is done.
@@ -29,10 +29,8 @@ class HandshakeLoop(uvloop.Loop):
     async def create_server(self, factory: ProtocolFactory, *address: Any, **options: Any) -> Any:  # type: ignore[override]
         if options.get("ssl") is None:
             return await super().create_server(factory, *address, **options)
-        host, port = (*address, options.get("host"), options.get("port"))[:2]
-        sock, backlog = options.get("sock"), options.get("backlog", 100)
-        sockets = [sock] if sock is not None else await _listening(self, host, port or 0, backlog)
-        return HandshakeServer(self, factory, sockets, options["ssl"])
+        options["sock"].listen(options.get("backlog", 100))
+        return HandshakeServer(self, factory, [options["sock"]], options["ssl"])
 
 
 class HandshakeServer:
@@ -51,6 +49,7 @@ class HandshakeServer:
         self.sockets = tuple(sockets)
         self._loop, self._factory, self._context = loop, factory, context
         self._handshakes: dict[asyncio.Task[None], None] = {}  # the oldest first
+        self._closed = False
         for sock in self.sockets:
             sock.setblocking(False)
         self._accepting = [loop.create_task(self._accept(sock)) for sock in self.sockets]
@@ -61,11 +60,13 @@ class HandshakeServer:
         return len(self._handshakes)
 
     def close(self) -> None:
-        """Accept no more connections, and end those in their handshake; others go on."""
-        for task in (*self._accepting, *self._handshakes):
+        """Accept no more connections; called again, end those in their handshake. Others go on."""
+        ending = self._handshakes if self._closed else self._accepting
+        for task in tuple(ending):
             task.cancel()
         for sock in self.sockets:
             sock.close()
+        self._closed = True
 
     async def wait_closed(self) -> None:
         """Wait until nothing is accepted any more; does not wait for open connections."""
@@ -97,24 +98,3 @@ class HandshakeServer:
         self._handshakes.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("TLS handshake failed", exc_info=error)
-
-
-async def _listening(loop: asyncio.AbstractEventLoop, host: str | None, port: int, backlog: int) -> list[socket.socket]:
-    """Return listening sockets for every address of a host; raises OSError."""
-    flags = socket.AI_PASSIVE
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            sock = socket.socket(family, kind, protocol)
-            sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
-            sock.listen(backlog)
-    except OSError:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets

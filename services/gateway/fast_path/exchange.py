@@ -12,13 +12,13 @@ from services.gateway.edge.byte_budget import FREE, ByteBudget
 from services.gateway.edge.lingering import encode_answer
 from services.gateway.edge.request_id import named, record
 from services.gateway.edge.traced_requests import TRACE_ID, answered, begin
+from services.gateway.fast_path.refusals import refusal_of
 from services.gateway.fast_path.shortcut import Call
 from services.gateway.serving.batching.request import BatchedAnswer
 
 log = structlog.get_logger()
 
 LARGE = 1 << 16  # bytes; a smaller body mostly arrives in one piece, so appending to bytes is cheap
-FREQUENT = (Overloaded, QuotaExceeded)  # thousands per second in an overload; the metrics count them
 CLIENT_LEFT = 499  # nginx's status for a client that closed the connection
 
 
@@ -98,9 +98,13 @@ class Exchange:
             self._write(200, rendered.headers, rendered.body)
 
     def _refuse(self, error: Exception) -> None:
+        if isinstance(error, Overloaded):
+            refusal = refusal_of(self._call, error, self.request_id)
+            self._write(error.status, refusal.headers, refusal.body)
+            return
         with named(self.request_id), active(self._span):
             response = self._call.refuse(error)
-            if not isinstance(error, FREQUENT):
+            if not isinstance(error, QuotaExceeded):
                 log.info("request", method="POST", route=self._call.route, status=response.status_code)
         self._write(response.status_code, response.raw_headers, bytes(response.body))
 

@@ -7,7 +7,13 @@ import pytest
 
 from tests.support.certificates import Authority
 from tidepool.errors import StackFailed
-from tidepool.stack.blueprint import configured_port, draw_plan, most_replicas
+from tidepool.stack.blueprint import (
+    configured_gateways,
+    configured_pin,
+    configured_port,
+    draw_plan,
+    most_replicas,
+)
 from tidepool.stack.home import Home
 from tidepool.stack.ports import free_ports
 from tidepool.stack.shared_files import load_desired, save_desired
@@ -87,6 +93,50 @@ def test_only_roles_in_the_scale_are_passed_to_init(home: Home, port: int) -> No
         )
 
     assert (init_scale({}), init_scale({"inference": 0})) == ("{}", '{"inference": 0}')
+
+
+@pytest.mark.usefixtures("at_most_three")
+def test_several_gateways_share_the_port_and_are_probed_at_their_own(home: Home, port: int) -> None:
+    components = draw_plan(home, port, gateways=3).components
+    gateways = [component for component in components if component.role == "gateway"]
+
+    assert [gateway.name for gateway in gateways] == ["gateway", "gateway-2", "gateway-3"]
+    variables = ("TIDEPOOL_PORT", "TIDEPOOL_GATEWAYS")
+    assert [[gateway.environment[name] for name in variables] for gateway in gateways] == [[str(port), "3"]] * 3
+    own = [gateway.environment["TIDEPOOL_PROBE_PORT"] for gateway in gateways]
+    assert [gateway.probe for gateway in gateways] == [f"http://127.0.0.1:{probe}/readyz" for probe in own]
+    ports = [component.environment.get("TIDEPOOL_METRICS_PORT") for component in components]
+    assert len(set(filter(None, ports)) | set(own) | {str(port)}) == 3 + 2 + 9 + 3 + 1
+
+
+def test_one_gateway_is_probed_at_the_port(home: Home, port: int) -> None:
+    (gateway,) = (component for component in draw_plan(home, port).components if component.role == "gateway")
+    assert (gateway.probe, gateway.environment["TIDEPOOL_PROBE_PORT"]) == (f"http://127.0.0.1:{port}/readyz", "0")
+
+
+@pytest.mark.usefixtures("at_most_three")
+def test_the_plan_pins_replicas_if_there_are_enough_cores(
+    home: Home, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidepool.stack.blueprint.os.sched_getaffinity", lambda _: set(range(6)))
+
+    cores = {component.name: component.cores for component in draw_plan(home, port, {"inference": 2}, pin=2).components}
+
+    assert (cores["gateway"], cores["inference"], cores["inference-2"]) == ((0,), (1, 2), (3, 4))
+    assert cores["inference-3"] == cores["trainer"] == cores["redis"] == (5,)
+    with pytest.raises(StackFailed, match="need 8 cores"):
+        draw_plan(home, port, {"inference": 3}, pin=2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [("TIDEPOOL_GATEWAYS", "0"), ("TIDEPOOL_GATEWAYS", "65"), ("TIDEPOOL_PIN_CORES", "all")]
+)
+def test_invalid_numbers_of_gateways_and_cores_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(StackFailed, match=f"{variable} is '{text}'"):
+        (configured_gateways if variable == "TIDEPOOL_GATEWAYS" else configured_pin)()
 
 
 @pytest.mark.parametrize("replicas", [{"gateway": 2}, {"inference": -1}, {"inference": 10_000}])

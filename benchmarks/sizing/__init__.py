@@ -1,0 +1,1 @@
+"""How much CPU time a prediction takes in each process, and how many replicas follow from it: `make bench-sizing`."""

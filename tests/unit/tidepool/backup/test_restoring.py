@@ -1,0 +1,130 @@
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.tidepool.backup.conftest import MODEL
+from tests.unit.tidepool.cli.conftest import run
+from tidepool.backup.manifest import MANIFEST, BackupFailed
+from tidepool.backup.restoring import restore_backup
+from tidepool.backup.writing import write_backup
+from tidepool.stack.home import Home
+
+
+@pytest.fixture
+def backup(home: Home, tmp_path: Path) -> Path:
+    write_backup(home, tmp_path / "backup.tar")
+    return tmp_path / "backup.tar"
+
+
+def changed(backup: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write the backup with a changed manifest."""
+    target = backup.with_name("changed.tar")
+    with tarfile.open(backup) as source, tarfile.open(target, "w") as tar:
+        for member in source.getmembers():
+            content = source.extractfile(member)
+            assert content is not None
+            data = content.read()
+            if member.name == MANIFEST:
+                manifest = json.loads(data)
+                change(manifest)
+                data = json.dumps(manifest).encode()
+                member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return target
+
+
+def require_refusal(other: Home, backup: Path, reason: str) -> None:
+    with pytest.raises(BackupFailed, match=reason):
+        restore_backup(other, backup)
+    assert not other.path.exists()
+    assert not other.path.parent.exists() or list(other.path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_off_is_refused(backup: Path, other: Home, kept: float) -> None:
+    content = backup.read_bytes()
+    end = content.rindex(b'"missing"')  # what follows is padding
+    backup.write_bytes(content[: int(end * kept)])
+
+    require_refusal(other, backup, "damaged")
+
+
+@pytest.mark.parametrize("place", [b"s" * 100, b"model", b"SQLite format", b"tp_key", b'"sha256"'])
+def test_a_changed_byte_is_noticed(backup: Path, other: Home, place: bytes) -> None:
+    content = bytearray(backup.read_bytes())
+    content[content.index(place) + 1] ^= 1
+    backup.write_bytes(content)
+
+    require_refusal(other, backup, "damaged")
+
+
+def test_a_backup_of_a_newer_release_is_refused(backup: Path, other: Home) -> None:
+    newer = changed(backup, lambda manifest: manifest.update(revision="9999"))
+    require_refusal(other, newer, "newer than this release. Update Tidepool")
+    newer = changed(backup, lambda manifest: manifest.update(format=2))
+    require_refusal(other, newer, "newer than this release. Update Tidepool")
+
+
+@pytest.mark.parametrize("path", ["../escaped", "/etc/escaped", "data/../../escaped", "run/supervisor.pid"])
+def test_a_path_outside_of_the_folder_is_refused(backup: Path, other: Home, path: str) -> None:
+    file = {"path": path, "size": 0, "sha256": "0" * 64}
+    require_refusal(other, changed(backup, lambda manifest: manifest["files"].append(file)), "damaged")
+
+
+def test_a_missing_member_is_noticed(backup: Path, other: Home) -> None:
+    file = {"path": "data/s3/lost", "size": 0, "sha256": "0" * 64}
+    require_refusal(other, changed(backup, lambda manifest: manifest["files"].append(file)), "data/s3/lost is missing")
+
+
+@pytest.mark.parametrize("content", [b"a photo", b"PK\x03\x04" + bytes(5000)])
+def test_another_file_is_refused(other: Home, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "photo.jpg").write_bytes(content)
+    require_refusal(other, tmp_path / "photo.jpg", "damaged")
+    require_refusal(other, tmp_path / "none.tar", "is no file")
+
+
+def test_a_folder_that_is_not_empty_is_kept(backup: Path, home: Home) -> None:
+    with pytest.raises(BackupFailed, match="is not empty"):
+        restore_backup(home, backup)
+    assert home.key_file.read_text() == "tp_key\n"
+
+
+def test_an_empty_folder_is_filled(backup: Path, other: Home) -> None:
+    other.path.mkdir(parents=True)
+    restore_backup(other, backup)
+    assert other.key_file.exists()
+
+
+def test_an_interrupted_restore_leaves_nothing(backup: Path, other: Home) -> None:
+    def stop(restored: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_backup(other, backup, stop)
+
+    assert list(other.path.parent.iterdir()) == []
+
+
+def test_the_commands_say_what_they_did(
+    home: Home, other: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+    written = run("backup", tmp_path)
+    assert written.code == 0, written.err
+    (file,) = tmp_path.glob("tidepool-*.tar")
+    assert f"Wrote {file} with 5 files" in written.out
+    assert run("backup", tmp_path / "none" / "b.tar").code == 2
+
+    monkeypatch.setenv("TIDEPOOL_HOME", str(other.path))
+    restored = run("restore", file)
+    assert restored.code == 0, restored.err
+    assert f"into {other.path}" in restored.out
+    refused = run("restore", file)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is not empty" in refused.err
+    assert MODEL in {str(path.relative_to(other.data / "s3/tidepool-jobs")) for path in other.data.rglob("model.onnx")}
