@@ -16,6 +16,7 @@ from contract.errors import Unavailable
 from contract.inference import Batch, EncodedImage, Failure, Question, Reply, Scores, Tensor, Tensors
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging import presence, redis_keys, reports
+from messaging import responder as responder_module
 from messaging.busy import Busy
 from messaging.presence import Presence
 from messaging.reports import RedisReports
@@ -116,7 +117,8 @@ def client(redis: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def responder(client: Any, pool: str) -> Responder:
+def responder(client: Any, pool: str, monkeypatch: pytest.MonkeyPatch) -> Responder:
+    monkeypatch.setattr(responder_module, "AWAKE_S", 30.0)  # this machine may be slow
     return Responder(pool, client, BatchHandler(respond), b"wakeup", Busy())
 
 
