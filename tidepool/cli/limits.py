@@ -8,7 +8,7 @@ from tidepool.cli.exits import WrongUsage
 
 NONE = "none"
 SIZES = {"stored_bytes", "upload_bytes"}  # quotas in bytes
-UNITS = {"": 1, "b": 1} | {
+UNITS: dict[str, int] = {"": 1, "b": 1} | {
     f"{prefix}{ending}": base**power
     for power, prefix in enumerate("kmgt", start=1)
     for ending, base in (("b", 1000), ("ib", 1024), ("", 1024))
