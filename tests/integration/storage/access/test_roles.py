@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -22,6 +22,7 @@ from services.storage.access.projects import Projects
 from services.storage.access.rights import Service
 from services.storage.access.roles import ensure_roles
 from services.storage.database import Database
+from services.storage.diagnosis import database_facts
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.memory_objects import MemoryObjects
@@ -89,6 +90,15 @@ def test_the_gateway_creates_keys_and_jobs_and_changes_pools(connected_as: As) -
     Pools(database).set_manual("trainer", 2, UNSEEN)
 
     assert made.id in {key.id for key in Keys(database, DEFAULT_PROJECT).list()}
+
+
+def test_the_gateway_reads_the_migration_for_the_health_report(connected_as: As) -> None:
+    facts = database_facts(connected_as("gateway"))
+
+    assert facts.server.startswith("PostgreSQL ")
+    assert facts.revision == facts.newest
+    assert facts.clock is not None
+    assert abs(facts.clock - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("service", WORKERS)
