@@ -88,12 +88,12 @@ def check(message: object) -> None:
     _ARGUMENTS[checked.headers.task](b64decode(checked.body, validate=True))
 
 
-class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
+class CheckedChannel(kombu_redis.Channel):
     """Reads messages from queues, and drops those that are not JSON."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except (Empty, OSError, redis.RedisError):  # no message, or no connection: Celery handles these
             raise
         except Exception as error:  # whatever a message does, the next one is read
@@ -103,7 +103,7 @@ class CheckedChannel(kombu_redis.Channel):  # type: ignore[misc]
             return True
 
 
-class CheckedTransport(kombu_redis.Transport):  # type: ignore[misc]
+class CheckedTransport(kombu_redis.Transport):
     """Passes messages to Celery if the services could have sent them."""
 
     Channel = CheckedChannel
@@ -114,7 +114,7 @@ class CheckedTransport(kombu_redis.Transport):  # type: ignore[misc]
         except (ValueError, RecursionError) as error:
             drop(KIND, 0, error)
         else:
-            super()._deliver(message, queue)
+            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
 def use_checked_transport() -> None:

@@ -13,8 +13,9 @@ from celery import Celery, signals
 
 from contract.jobs import JobKind
 from messaging import redis_keys
-from messaging.broker import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, Broker, celery_app, consume
+from messaging.broker import Broker, celery_app, consume
 from messaging.busy import Busy
+from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
 from messaging.presence import Presence
 from messaging.responder import BatchHandler, Responder

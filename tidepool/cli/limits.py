@@ -8,7 +8,7 @@ from tidepool.cli.exits import WrongUsage
 
 NONE = "none"
 SIZES = {"stored_bytes", "upload_bytes"}  # quotas in bytes
-UNITS = {"": 1, "b": 1} | {
+UNITS: dict[str, int] = {"": 1, "b": 1} | {
     f"{prefix}{ending}": base**power
     for power, prefix in enumerate("kmgt", start=1)
     for ending, base in (("b", 1000), ("ib", 1024), ("", 1024))
@@ -48,7 +48,7 @@ def retention_after(project: Project, days: dict[str, int | None], versions: dic
 
 def _size(option: str, text: str) -> int:
     match = _SIZE.fullmatch(text)
-    factor = UNITS.get(match[3].lower()) if match else None
+    factor: int | None = UNITS.get(match[3].lower()) if match else None
     if match is None or factor is None:
         raise WrongUsage(f"{option} is a size like 500MB or 10GiB, or {NONE}, not {text}.")
     return int(match[1]) * factor + round(float(match[2] or 0) * factor)

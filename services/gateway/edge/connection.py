@@ -15,6 +15,8 @@ from services.gateway.settings import GatewaySettings
 log = structlog.get_logger()
 
 BODY_STEP = 32 << 10  # bytes of a body, or its end, that must arrive within `body_timeout_s`
+MANY_PIECES = 4096  # of a body, which then have SMALL_PIECE bytes on average, or more
+SMALL_PIECE = 16
 MAX_PIPELINED = 16  # requests that wait in one connection
 SPARE = 64  # connections over the limit that get an answer
 ONCE = {
@@ -52,6 +54,8 @@ class BoundedProtocol(LingeringProtocol):
         self._error: TidepoolError | None = None  # raised in a callback of the parser
         self._pending_bytes = 0  # received since the parser last completed headers, a piece of a body, or a request
         self._body_bytes = 0  # received since the deadline of the body was set
+        self._pieces = 0  # of the body, with `_piece_bytes` together
+        self._piece_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -106,7 +110,7 @@ class BoundedProtocol(LingeringProtocol):
             self._fail(self._too_large())
         if len(self.pipeline) >= MAX_PIPELINED:
             self._fail(Malformed(f"at most {MAX_PIPELINED} requests may wait in one connection"))
-        self._pending_bytes = 0
+        self._pending_bytes = self._pieces = self._piece_bytes = 0
         self.clear_timer()
         self.begin_request()
 
@@ -120,6 +124,10 @@ class BoundedProtocol(LingeringProtocol):
     def on_body(self, body: bytes) -> None:
         self._pending_bytes = 0
         self._body_bytes += len(body)
+        self._pieces += 1
+        self._piece_bytes += len(body)
+        if self._pieces > MANY_PIECES and self._piece_bytes < SMALL_PIECE * self._pieces:  # each costs as a large one
+            self._fail(Malformed(f"the chunks of the body have fewer than {SMALL_PIECE} bytes; send larger ones"))
         super().on_body(body)
 
     def on_message_complete(self) -> None:

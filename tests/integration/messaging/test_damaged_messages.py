@@ -16,6 +16,7 @@ from contract.errors import Unavailable
 from contract.inference import Batch, EncodedImage, Failure, Question, Reply, Scores, Tensor, Tensors
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging import presence, redis_keys, reports
+from messaging import responder as responder_module
 from messaging.busy import Busy
 from messaging.presence import Presence
 from messaging.reports import RedisReports
@@ -41,7 +42,7 @@ JUNK = (
     *(encode(value) for value in (None, 7, NAN, "text", [], {}, [[]] * 5, {"id": "x"}, ["x"] * 5, [None] * 9)),
     encode("x" * (1 << 20)),
 )
-QUESTION = Question(EncodedImage(b"hello"), time.time() + 60, "request")
+QUESTION = Question(EncodedImage(b"hello"), 1e11, "request")  # its deadline is far
 BATCH = Batch("batch", "address", TARGET, (QUESTION,))
 REPLY = Reply("batch", (Scores((("olleh", 1.0),)),), 1.0, "echo", 8)
 
@@ -116,7 +117,8 @@ def client(redis: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def responder(client: Any, pool: str) -> Responder:
+def responder(client: Any, pool: str, monkeypatch: pytest.MonkeyPatch) -> Responder:
+    monkeypatch.setattr(responder_module, "AWAKE_S", 30.0)  # this machine may be slow
     return Responder(pool, client, BatchHandler(respond), b"wakeup", Busy())
 
 

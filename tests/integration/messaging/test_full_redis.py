@@ -19,7 +19,8 @@ from tests.support.servers import Server, redis_server
 
 TIMEOUT_S = 40.0
 CONSUMER = """
-from messaging.broker import RUN_JOB, celery_app, consume
+from messaging.broker import celery_app, consume
+from messaging.celery_transport import RUN_JOB
 from messaging.settings import BrokerSettings
 
 def run(job):

@@ -321,3 +321,14 @@ async def test_other_headers_may_be_repeated(gateway: Gateway, key: bytes) -> No
     request = PREDICT + key + b"Accept: a\r\nAccept: b\r\nContent-Length: 5\r\n\r\nimage"
 
     assert (await gateway.exchange(request)).status == 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(1, 400), (15, 400), (16, 200)])
+async def test_a_body_of_very_small_chunks_is_refused(gateway: Gateway, key: bytes, size: int, status: int) -> None:
+    chunk = b"%x\r\n%s\r\n" % (size, b"x" * size)
+    body = chunk * (connection.MANY_PIECES + 100) + b"0\r\n\r\n"
+
+    reply = await gateway.exchange(PREDICT + key + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+
+    assert reply.status == status
+    assert reply.headers.get("connection") == (None if status == 200 else "close")
