@@ -264,12 +264,12 @@ def test_another_job_that_has_read_the_image_publishes_nothing(
     with pytest.raises(Conflict, match="start it again"):
         stores.leases.finish(lease, outcome)
 
-    # then it has published nothing, and a retry may
+    # then it has published nothing, and the same job may, when it is submitted again
     assert erasures.manifest() == before
     stores.leases.fail(lease, Conflict("an image was erased"))
     store = stores.of(DEFAULT_PROJECT).jobs
     assert store.get(job.id).state == JobState.FAILED
-    copy: Job = store.retry(job.id)
+    copy: Job = store.create(request)
     assert stores.leases.finish(claimed(stores.leases, request.kind).lease, outcome).id == copy.id
 
 
