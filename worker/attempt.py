@@ -7,9 +7,10 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import structlog
 from prometheus_client import Metric
@@ -37,7 +38,7 @@ from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
 from services.storage.stores import Stores
 from worker.attempt_metrics import snapshot
-from worker.metrics import CHECKPOINT_BYTES, CHECKPOINT_SECONDS, ENDED, PROGRESS, SUCCEEDED
+from worker.metrics import CHECKPOINT_BYTES, CHECKPOINT_SECONDS, PROGRESS, SUCCEEDED
 from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
 from worker.task import Handler
@@ -55,6 +56,18 @@ warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)
 
 class StopEarly:
     """The message by which the worker process asks an attempt to end early, with the best result so far."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last message of an attempt: how it ended, `succeeded` or an error's code, and its metrics."""
+
+    outcome: str
+    metrics: tuple[Metric, ...]
+
+
+Message: TypeAlias = "Progress | Ended | FinishedSpan | tuple[Metric, ...]"
+"""What an attempt sends to its worker process; metrics are also the heartbeat."""
 
 
 class Attempt:
@@ -111,8 +124,8 @@ class Attempt:
         except ObjectsUnavailable:
             log.info("previous checkpoint not deleted, the object store does not answer")
 
-    def send(self, message: "Progress | FinishedSpan | tuple[Metric, ...]") -> None:
-        """Send progress, a span or metrics to the worker process; metrics are also the heartbeat."""
+    def send(self, message: Message) -> None:
+        """Send a message to the worker process."""
         try:
             with self._lock:
                 self._pipe.send(message)
@@ -172,8 +185,7 @@ def run_attempt(handler: Handler, claim: Claim, role: str, pipe: Connection, ori
         log.info("attempt started", kind=claim.job.kind)
         with relayed(origin.span, attempt.send):
             outcome = _run(handler, attempt, stores, claim.lease)
-        ENDED.labels(claim.job.kind, outcome).inc()
-        attempt.send(snapshot())
+        attempt.send(Ended(outcome, snapshot()))
 
 
 def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> str:

@@ -15,12 +15,13 @@ from contract.jobs import Progress
 from messaging.tracing import tracing
 from services.storage.jobs.rows import LEASE, Lease
 from services.storage.stores import Stores
-from worker.attempt import StopEarly, settle
+from worker.attempt import Ended, StopEarly, settle
 
 RENEW_S = 5.0  # a cancel or a lost lease is noticed within this time
 PUBLISH_S = 0.5  # progress is written at most this often
 SILENT_S = 30.0  # without a heartbeat: the process is stopped or hung
 GRACE_S = 5.0  # from a cancel to the kill
+LAST_MESSAGE_S = 1.0  # for an attempt that has just given its lease back to say so
 DRAIN_GRACE_S = 25.0  # from a drain to the kill; a worker gets 30 s to stop
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ class Watch:
     on_metrics: Callable[[tuple[Metric, ...]], None] = lambda metrics: None
     lease_lost: bool = False
     _progress: Progress | None = None  # not yet written to the job's row
+    _outcome: str | None = None
     _stop_reason: Interrupted | None = None
     _stops_early: bool = False
     _kill_at: float = float("inf")
@@ -62,8 +64,11 @@ class Watch:
                     renewed = now
                     self._request_stop(error, GRACE_S)
                 except LeaseLost:
-                    log.warning("lease lost, stopping the attempt")
                     self.lease_lost = True
+                    if self._has_ended():
+                        self.process.join(GRACE_S)  # it removes its files
+                    else:
+                        log.warning("lease lost, stopping the attempt")
                     self._kill()
                     self._receive()  # its last spans: it may have ended the job itself just before
                     return
@@ -81,9 +86,16 @@ class Watch:
         self._settle()
 
     @property
-    def cause(self) -> str:
-        """The code of what ended an attempt that did not end by itself."""
-        return WorkerLost.code if self._stop_reason is None else self._stop_reason.code
+    def outcome(self) -> str:
+        """How the attempt ended; if it did not say so, by the request to stop, or by its death."""
+        return self._outcome or (self._stop_reason or WorkerLost).code
+
+    def _has_ended(self) -> bool:
+        """Return whether the attempt has ended its lease itself, once its last message is there or overdue."""
+        until = time.monotonic() + LAST_MESSAGE_S
+        while self._outcome is None and self.process.is_alive() and time.monotonic() < until:
+            self._receive()
+        return self._outcome is not None
 
     def _receive(self) -> bool:
         """Read the attempt's messages, waiting at most 0.1 s for the first; True if there was any."""
@@ -93,6 +105,9 @@ class Watch:
                 match self.pipe.recv():
                     case Progress() as progress:
                         self._progress = progress
+                    case Ended() as end:
+                        self._outcome = end.outcome
+                        self.on_metrics(end.metrics)
                     case tuple() as metrics:
                         self.on_metrics(metrics)
                     case span:

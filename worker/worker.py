@@ -125,8 +125,7 @@ class Worker:
                 self.metrics.end()
                 if span is not None:
                     span.end("" if process.exitcode == 0 or watch.lease_lost else WorkerLost.code)
-            if process.exitcode:
-                ENDED.labels(kind, watch.cause).inc()
+            ENDED.labels(kind, watch.outcome).inc()
 
 
 def _main_module() -> set[str]:

@@ -24,7 +24,7 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST, PROGRESS, TRAIN_REQUEST
 from worker import watch
-from worker.attempt import StopEarly
+from worker.attempt import Ended, StopEarly
 from worker.watch import Watch
 
 FORK = multiprocessing.get_context("fork")
@@ -60,7 +60,7 @@ def dying(pipe: Connection) -> None:
 
 def measured(pipe: Connection) -> None:
     """Send metrics, and end at once."""
-    pipe.send((Metric("tidepool_tested", "A metric.", "counter"),))
+    pipe.send(Ended("bad_dataset", (Metric("tidepool_tested", "A metric.", "counter"),)))
     os._exit(0)
 
 
@@ -113,8 +113,8 @@ def watched(stores: Stores, claim: Claim, drain: Event) -> Iterator[Watched]:
     assert [process for process in started if process.is_alive()] == []
 
 
-def test_the_cause_of_a_killed_attempt_is_the_request_to_stop(stores: Stores, claim: Claim, drain: Event) -> None:
-    causes = []
+def test_the_outcome_of_a_killed_attempt_is_the_request_to_stop(stores: Stores, claim: Claim, drain: Event) -> None:
+    outcomes = []
     for behaviour, drains in ((dying, False), (disobedient, True)):
         ours, theirs = FORK.Pipe()
         process = FORK.Process(target=behaviour, args=[theirs], daemon=True)
@@ -124,9 +124,9 @@ def test_the_cause_of_a_killed_attempt_is_the_request_to_stop(stores: Stores, cl
             drain.set()
         watch_of_it = Watch(process, ours, stores, claim.lease, drain)
         watch_of_it.run()
-        causes.append(watch_of_it.cause)
+        outcomes.append(watch_of_it.outcome)
 
-    assert causes == [WorkerLost.code, Draining.code]
+    assert outcomes == [WorkerLost.code, Draining.code]
 
 
 def test_the_last_metrics_of_an_attempt_arrive(stores: Stores, claim: Claim, drain: Event) -> None:
@@ -137,8 +137,10 @@ def test_the_last_metrics_of_an_attempt_arrive(stores: Stores, claim: Claim, dra
     theirs.close()
     process.join()
 
-    Watch(process, ours, stores, claim.lease, drain, received.append).run()
+    watch_of_it = Watch(process, ours, stores, claim.lease, drain, received.append)
+    watch_of_it.run()
 
+    assert watch_of_it.outcome == "bad_dataset"
     assert [[metric.name for metric in metrics] for metrics in received] == [["tidepool_tested"]]
 
 
