@@ -185,7 +185,7 @@ async def test_a_prediction_is_one_trace_through_redis_and_the_replica(
     assert "x-trace-id" not in untraced.headers
 
 
-@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{free_port()}"], ids=["unreachable"])  # all processes collect alike
+@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{free_port()}"], ids=["unreachable"])
 async def test_without_its_collector_everything_works(gateway: httpx.AsyncClient, harness: Harness) -> None:
     with capture_logs() as lines:
         assert run(harness, await submit(gateway, harness, "good", **TRACED)) == JobState.SUCCEEDED
