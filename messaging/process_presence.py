@@ -52,4 +52,6 @@ class ProcessPresence:
                 self.beat()
             except redis.RedisError:
                 log.debug("no report sent, the broker does not answer")
+            except Exception:  # without reports the process would count as lost
+                log.exception("no report sent")
             time.sleep(BEAT_S)

@@ -13,7 +13,7 @@ _SECRETS = [
     for pattern in (
         r"()\btp_[0-9a-f]{8}_[A-Za-z0-9_-]{8,}",  # an API key
         r"(\b(?:Bearer|Basic) )[^\s\"'\\,]+",
-        r"(://)[^\s/@\"'\\]*:[^\s/@\"'\\]+(?=@)",  # user and password of a URL
+        r"(://)[^\s/@:\"'\\]*+:[^\s/@\"'\\]++(?=@)",  # user and password of a URL; possessive, or it is quadratic
         # signatures and credentials of presigned URLs, and the tokens of links that work once
         r"([?&\s\"'](?:x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid|signature|sig|token)=)"
         r"[^&\s\"'\\]+",

@@ -88,7 +88,7 @@ class Watch:
     @property
     def outcome(self) -> str:
         """How the attempt ended; if it did not say so, by the request to stop, or by its death."""
-        return self._outcome or (self._stop_reason or WorkerLost).code
+        return self._outcome or (self._stop_reason or (LeaseLost if self.lease_lost else WorkerLost)).code
 
     def _has_ended(self) -> bool:
         """Return whether the attempt has ended its lease itself, once its last message is there or overdue."""

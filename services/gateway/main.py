@@ -56,7 +56,7 @@ def main() -> None:
     certificate = backends.certificate
     sockets = listeners(settings.host, settings.port, shared=settings.gateways > 1)
     if settings.probe_port:
-        sockets += listeners("127.0.0.1", settings.probe_port, shared=False)
+        sockets += listeners("127.0.0.1", settings.probe_port, shared=False, settings="TIDEPOOL_PROBE_PORT")
     app, protocol = create_app(backends), create_protocol(backends)
     gc.freeze()  # otherwise each full collection scans the whole application, for 80 ms
     config = uvicorn.Config(

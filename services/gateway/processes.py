@@ -18,6 +18,8 @@ import structlog
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.gateway import main as gateway
+from services.gateway.edge.certificate import BadCertificate
+from services.gateway.edge.listening import PortInUse
 from services.gateway.settings import GatewaySettings
 
 POLL_S = 0.25
@@ -121,4 +123,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (BadCertificate, PortInUse) as error:
+        sys.exit(str(error))

@@ -95,10 +95,10 @@ async def put_part(number: PartPath, request: Request, parts: PartsDep) -> None:
     """Send a part through the gateway: `part_size` bytes of the file, the last one the rest; again if it broke off."""
     length = request.headers.get("content-length", "")
     parts.require_size(number, int(length) if length.isdecimal() else parts.size_of(number))
-    data = bytearray()  # at most what BodyLimit permits
-    async for chunk in request.stream():
-        data += chunk
-    await run_in_threadpool(parts.put, number, bytes(data))
+    chunks = [chunk async for chunk in request.stream()]  # at most what BodyLimit permits
+    data = b"".join(chunks)
+    chunks.clear()  # while the part is stored, it is in memory once
+    await run_in_threadpool(parts.put, number, data)
 
 
 @router.post("/{upload_id}/parts/{number}/url", dependencies=MAY_WRITE, responses=documented(404, 409))

@@ -18,6 +18,7 @@ EVERY = timedelta(minutes=10)  # the end of the day is rounded to it, so that a 
 STARTUP_S = 3.0
 DEADLINE_S = 10.0  # the default X-Request-Timeout
 TIMEOUT_S = 20.0
+WAIT_S = 3.0  # for another forecast: each that waits holds one of the threads that answer requests
 
 _one_at_a_time = threading.Lock()
 
@@ -54,13 +55,16 @@ def _computed(request: str) -> str:
     """Compute in another process, because this one has requests to answer."""
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "scaling.forecast"]
-    with _one_at_a_time:
-        try:
-            run = subprocess.run(
-                command, input=request, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, check=True
-            )
-        except (subprocess.SubprocessError, OSError) as error:
-            raise Unavailable("the forecast could not be computed now; try again soon") from error
+    if not _one_at_a_time.acquire(timeout=WAIT_S):
+        raise Unavailable("other forecasts are being computed; try again soon")
+    try:
+        run = subprocess.run(
+            command, input=request, capture_output=True, text=True, timeout=TIMEOUT_S, env=environment, check=True
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise Unavailable("the forecast could not be computed now; try again soon") from error
+    finally:
+        _one_at_a_time.release()
     return run.stdout
 
 

@@ -17,8 +17,10 @@ class PortInUse(Exception):
     """The address cannot be listened on; the message says what to change."""
 
 
-def listeners(host: str, port: int, *, shared: bool) -> list[socket.socket]:
-    """Return a socket for each address of a host, bound and not yet listening; raises PortInUse.
+def listeners(
+    host: str, port: int, *, shared: bool, settings: str = "TIDEPOOL_HOST or TIDEPOOL_PORT"
+) -> list[socket.socket]:
+    """Return a socket for each address of a host, bound and not yet listening; raises PortInUse, naming `settings`.
 
     With `shared`, every process of this user that does the same gets a share of the connections (SO_REUSEPORT).
     """
@@ -37,8 +39,8 @@ def listeners(host: str, port: int, *, shared: bool) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         raise PortInUse(
-            f"The gateway cannot listen on {host}, port {port}: {error.strerror}. Change TIDEPOOL_HOST or "
-            "TIDEPOOL_PORT, or stop the program that uses the port."
+            f"The gateway cannot listen on {host}, port {port}: {error.strerror}. Change "
+            f"{settings}, or stop the program that uses the port."
         ) from error
     return sockets
 

@@ -65,9 +65,14 @@ def answer(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) 
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None) -> JSONResponse:
-    _counter(problem.code).inc()
+    count_problem(problem.code)
     content = problem.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, problem.status, headers=headers, media_type="application/problem+json")
+
+
+def count_problem(code: str) -> None:
+    """Count a refusal or an error in the metrics."""
+    _counter(code).inc()
 
 
 @cache

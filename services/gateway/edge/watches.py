@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from contract.errors import TidepoolError, TooManyRequests
 from contract.jobs import Job, JobEvent
+from contract.tracing import active
 from services.storage.stores import ProjectStores
 
 log = structlog.get_logger()
@@ -63,7 +64,8 @@ class Watches:
         try:
             await watched.loaded()
             if stores.project not in self._pollers:
-                self._pollers[stores.project] = asyncio.create_task(self._poll(stores))
+                with active(None):  # it outlives the request, and is not part of its trace
+                    self._pollers[stores.project] = asyncio.create_task(self._poll(stores))
             yield watched
         finally:
             watched.followers -= 1

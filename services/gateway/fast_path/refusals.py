@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from contract.errors import Overloaded
+from services.gateway.edge.problems import count_problem
 from services.gateway.edge.request_id import named
 from services.gateway.fast_path.shortcut import Call, Rendered
 
@@ -24,7 +25,9 @@ def refusal_of(call: Call, error: Overloaded, request_id: str) -> Rendered:
     if template is None:
         if len(_kept) >= MAX_KEPT:
             _kept.clear()
-        template = _kept[key] = _template(call, error)
+        template = _kept[key] = _template(call, error)  # also counts the problem
+    else:
+        count_problem(error.code)
     body = request_id.encode().join(template.pieces)
     return Rendered([*template.headers, (b"content-length", b"%d" % len(body))], body)
 

@@ -14,7 +14,7 @@ from prometheus_client import Metric
 from sqlalchemy import Connection as DatabaseConnection
 
 from contract.access import DEFAULT_PROJECT
-from contract.errors import DatabaseUnavailable, Draining, WorkerLost
+from contract.errors import DatabaseUnavailable, Draining, LeaseLost, WorkerLost
 from contract.jobs import Job, JobKind, JobState, Progress
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
@@ -127,6 +127,22 @@ def test_the_outcome_of_a_killed_attempt_is_the_request_to_stop(stores: Stores, 
         outcomes.append(watch_of_it.outcome)
 
     assert outcomes == [WorkerLost.code, Draining.code]
+
+
+def test_the_outcome_of_an_attempt_without_its_lease_is_the_lost_lease(
+    stores: Stores, claim: Claim, drain: Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = FORK.Pipe()
+    process = FORK.Process(target=disobedient, args=[theirs], daemon=True)
+    process.start()
+    theirs.close()
+    monkeypatch.setattr(watch, "LAST_MESSAGE_S", 0.1)
+    stores.of(DEFAULT_PROJECT).jobs.cancel(claim.job.id)
+    Leases(stores.database).fail(claim.lease, WorkerLost("another worker has it"))
+    watch_of_it = Watch(process, ours, stores, claim.lease, drain)
+    watch_of_it.run()
+
+    assert watch_of_it.outcome == LeaseLost.code
 
 
 def test_the_last_metrics_of_an_attempt_arrive(stores: Stores, claim: Claim, drain: Event) -> None:

@@ -14,7 +14,7 @@ export class Sending {
   // `upload` is { name, archive, filename, spec, key, version }, with idempotency keys of the upload and of the version;
   // `report` has progress(sent, total) and status(text).
   constructor(upload, report) {
-    this.upload = upload;
+    this.upload = { ...upload, version: upload.version ?? upload.key }; // an older page kept no version
     this.report = report;
   }
 

@@ -19,7 +19,7 @@ from services.gateway.serving.batching.lane import Bounds, Lane
 from services.gateway.serving.batching.metrics import show_lanes
 from services.gateway.serving.batching.request import BatchedAnswer, Request, Then
 
-NO_MODEL = Target("", 0, Artifact("", "", 0, ""))  # of batches without questions
+NO_MODEL = Target("none", 1, Artifact("", "", 0, ""))  # of batches without questions
 MAX_LANES = 256  # idle lanes are kept up to here, because creating one costs more than a request
 
 Leave = Callable[[], None]

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import REGISTRY
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contract.access import Scope
@@ -49,12 +50,14 @@ async def test_a_submit_over_the_limit_gets_the_same_refusal(
 
 async def test_each_refusal_has_the_id_of_its_request(backends: Backends, headers: dict[str, str]) -> None:
     backends.submits.taken = backends.submits.limit
+    before = REGISTRY.get_sample_value("tidepool_http_problems_total", {"code": "overloaded"}) or 0
 
     async with serving(no_app, create_protocol(backends)) as client:
         answers = [await submit(client, headers | {"X-Request-ID": name}) for name in ("trace-8", "a-longer-trace-9")]
 
     assert [answer.headers["x-request-id"] for answer in answers] == ["trace-8", "a-longer-trace-9"]
     assert [answer.json()["request_id"] for answer in answers] == ["trace-8", "a-longer-trace-9"]
+    assert REGISTRY.get_sample_value("tidepool_http_problems_total", {"code": "overloaded"}) == before + 2
 
 
 async def test_a_submit_is_passed_on_if_there_is_room(

@@ -2,11 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from contract import __version__
 from contract.errors import BadImage, BrokerUnavailable, DeadlineExceeded, Unavailable
-from contract.inference import EncodedImage, Failure, Reply, Scores
+from contract.inference import Batch, EncodedImage, Failure, Reply, Scores
 from contract.reports import GatewayReport
 from services.gateway.edge.request_id import named
 from tests.unit.gateway.serving.batching.pool import PATIENCE_S, TARGET, Pool, echo, settled
@@ -79,6 +80,7 @@ async def test_a_ping_is_an_empty_batch_that_a_replica_answers() -> None:
 
     (batch,) = pool.channel.sent
     assert (batch.questions, batch.reply_to) == ((), pool.channel.address)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=Batch) == batch  # a replica would not drop it
 
 
 async def test_a_ping_without_an_answer_is_withdrawn() -> None:
