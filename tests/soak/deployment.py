@@ -22,6 +22,7 @@ from tidepool.stack.credentials import admin_key
 from tidepool.stack.home import Home
 from tidepool.stack.stack import Stack
 
+TOO_MANY = 429
 START_S = 180.0
 MAX_STREAMS = 20
 SETTINGS = {
@@ -136,7 +137,11 @@ def publish(http: httpx.Client, model: str, file: bytes, headers: dict[str, str]
 def _succeeded(http: httpx.Client, job: dict[str, Any], headers: dict[str, str] | None) -> dict[str, Any]:
     deadline = time.monotonic() + START_S
     while job["state"] not in ENDED and time.monotonic() < deadline:
-        job = _ok(http.get(f"/v1/jobs/{job['id']}", params={"wait": 10}, headers=headers, timeout=30))
+        response = http.get(f"/v1/jobs/{job['id']}", params={"wait": 10}, headers=headers, timeout=30)
+        if response.status_code == TOO_MANY:  # other threads with this key wait for jobs, too
+            time.sleep(1)
+        else:
+            job = _ok(response)
     if job["state"] != "succeeded":
         raise RuntimeError(f"a job did not succeed: {job}")
     return job

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from tests.soak.recorder import Series
 
 PANELS = {
-    "unique memory, MiB": " uss",
+    "private memory, MiB": " private",
     "threads": " threads",
     "open files": " files",
     "processes": " processes",

@@ -24,7 +24,7 @@ Series = dict[str, list[Point]]
 
 
 class Recorder:
-    """Samples in a thread from `begin` to `end`; `series` has the points by name, such as `gateway uss`."""
+    """Samples in a thread from `begin` to `end`; `series` has the points by name, such as `gateway private`."""
 
     def __init__(self, deployment: Deployment, tally: Tally) -> None:
         self.series: Series = {}
@@ -99,11 +99,13 @@ class Recorder:
 
     def _show(self, at: float, values: dict[str, float]) -> None:
         memory = " ".join(
-            f"{name.removesuffix(' uss')} {value:.0f}" for name, value in values.items() if name.endswith(" uss")
+            f"{name.removesuffix(' private')} {value:.0f}"
+            for name, value in values.items()
+            if name.endswith(" private")
         )
         classes = " ".join(f"{name} {count}" for name, count in sorted(self._tally.by_class().items()))
         print(
-            f"{at:6.0f} s  cpu {values['machine cpu']:.0f} %  USS MiB: {memory}",
+            f"{at:6.0f} s  cpu {values['machine cpu']:.0f} %  private MiB: {memory}",
             f"jobs {values['jobs ended']:.0f} ended, {values['jobs live']:.0f} live",
             f"p50 {values['neighbour p50']:.1f} p99 {values['neighbour p99']:.1f} ms",
             f"{classes}  |  problems {self._tally.problem_count}",
@@ -118,12 +120,11 @@ def measure(process: psutil.Process) -> dict[str, float]:
     Empty if it has just ended.
     """
     try:
-        memory = process.memory_full_info()
         links = [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
         family = process.children(recursive=True)
         return {
-            "rss": memory.rss / MIB,
-            "uss": memory.uss / MIB,
+            "rss": process.memory_info().rss / MIB,
+            "private": private_memory(process.pid),
             "threads": process.num_threads(),
             "files": len(links),
             "sockets": sum(link.startswith("socket:") for link in links),
@@ -131,6 +132,15 @@ def measure(process: psutil.Process) -> dict[str, float]:
         }
     except (psutil.Error, OSError):
         return {}
+
+
+def private_memory(pid: int) -> float:
+    """Return the MiB that a process has written and shares with no other.
+
+    Unlike psutil's `uss`, without pages of files, which count as unique once other programs that map them have ended.
+    """
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return sum(int(fields[name].split()[0]) for name in ("Private_Dirty", "Swap")) / 1024
 
 
 def size_of(folder: Path) -> float:

@@ -12,9 +12,9 @@ from tests.soak.tally import Tally
 # By the end of a series' name, the first that fits; memory and disk in MiB. What jobs and large tensors take while they
 # run comes and goes.
 TOLERANCES = {
-    "redis uss": Tolerance(share=0.15, absolute=96),
+    "redis private": Tolerance(share=0.15, absolute=96),
     "redis rss": Tolerance(share=0.15, absolute=96),
-    " uss": Tolerance(share=0.15, absolute=24),
+    " private": Tolerance(share=0.15, absolute=24),
     " rss": Tolerance(share=0.15, absolute=32),
     " threads": Tolerance(share=0.1, absolute=6),
     " files": Tolerance(share=0.1, absolute=16),
