@@ -79,7 +79,10 @@ class _Writer:
         return manifest
 
     def _add_objects(self, database: Path) -> frozenset[str]:
-        """Copy the database and its objects; return those that two copies in a row refer to and that do not exist."""
+        """Copy the database and its objects; return those that are missing from two copies in a row.
+
+        Raises BackupFailed if none of the objects exists: they are elsewhere, not lost.
+        """
         lost: frozenset[str] = frozenset()
         for _ in range(ROUNDS):
             copy_database(self._home.path / DATABASE, database)
@@ -87,6 +90,11 @@ class _Writer:
             self._require_room(paths, database)
             gone = frozenset(path for path in sorted(paths) if not self._add(self._home.path / path, path))
             if gone <= lost:
+                if gone and not self._files:
+                    raise BackupFailed(
+                        f"None of the {len(gone)} objects is in {self._home.data / 's3'}. Set "
+                        "TIDEPOOL_S3_BUCKET_PREFIX as for `tidepool up`, and mount the disk of the objects."
+                    )
                 return gone
             lost = gone
         raise BackupFailed("Objects are deleted faster than they can be copied. Try again when the stack does less.")

@@ -68,6 +68,22 @@ def test_an_object_that_was_lost_before_is_listed(home: Home, tmp_path: Path) ->
     assert write_backup(home, tmp_path / "backup.tar").missing == (object_path("jobs", MODEL),)
 
 
+def test_a_backup_without_any_object_is_refused(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "other-")
+
+    with pytest.raises(BackupFailed, match=r"None of the 2 objects .* Set TIDEPOOL_S3_BUCKET_PREFIX"):
+        write_backup(home, tmp_path / "backup.tar")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_stack_without_objects_is_backed_up(home: Home, tmp_path: Path) -> None:
+    for key in (SHARD, MODEL):
+        forget(home, key)
+
+    assert len(write_backup(home, tmp_path / "backup.tar").files) == 3
+
+
 def test_writes_that_are_not_checkpointed_are_in_the_backup(home: Home, other: Home, tmp_path: Path) -> None:
     with closing(sqlite3.connect(home.data / "tidepool.db", isolation_level=None)) as writer:
         writer.execute("PRAGMA wal_autocheckpoint=0")
