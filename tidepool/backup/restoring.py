@@ -36,6 +36,7 @@ def restore_backup(home: Home, source: Path, on_bytes: OnBytes = lambda restored
         with tarfile.open(source, "r:") as tar:
             manifest, members = _contents(tar, source)
             draft.mkdir(mode=0o700, parents=True)
+            (draft / "data").mkdir(mode=0o700)  # as a parent of a file it would get the default mode
             _extract(tar, manifest, members, draft, on_bytes)
         os.sync()
         draft.rename(home.path)

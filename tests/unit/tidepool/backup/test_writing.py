@@ -42,7 +42,8 @@ def test_a_restored_backup_has_the_database_its_objects_and_the_secrets(
     assert objects(other) == {SHARD: b"s" * 3_000_000, MODEL: b"model"}
     assert references(other) == {SHARD, MODEL}
     assert (other.key_file.read_text(), other.secrets_file.read_text()) == ("tp_key\n", "{}")
-    assert {path.stat().st_mode & 0o077 for path in (other.path, other.key_file, tmp_path / "backup.tar")} == {0}
+    private = (other.path, other.data, other.key_file, tmp_path / "backup.tar")
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}
     assert shown[-1] == (written.size, written.size)
     assert list(tmp_path.glob(".*")) == []
 
@@ -60,6 +61,17 @@ def test_what_is_deleted_and_published_meanwhile_leaves_a_consistent_backup(
     assert references(other) == {SHARD, "4/attempts/1/new.onnx"}
     assert objects(other).keys() >= references(other)
     assert manifest.missing == ()
+
+
+def test_only_the_owner_can_read_the_drafts_of_a_backup(home: Home, tmp_path: Path) -> None:
+    modes: set[int] = set()
+
+    def look() -> None:
+        modes.update(path.stat().st_mode & 0o777 for path in tmp_path.glob(".backup.tar.*"))
+
+    write_backup(home, tmp_path / "backup.tar", once(look))
+
+    assert modes == {0o600}
 
 
 def test_an_object_that_was_lost_before_is_listed(home: Home, tmp_path: Path) -> None:
