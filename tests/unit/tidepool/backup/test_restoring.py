@@ -1,5 +1,6 @@
 import io
 import json
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +129,39 @@ def test_the_commands_say_what_they_did(
     assert (refused.code, refused.out) == (1, "")
     assert "is not empty" in refused.err
     assert MODEL in {str(path.relative_to(other.data / "s3/tidepool-jobs")) for path in other.data.rglob("model.onnx")}
+
+
+def test_the_command_to_restore_is_quoted(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+
+    assert f"tidepool restore '{tmp_path / 'my backup.tar'}'" in run("backup", tmp_path / "my backup.tar").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_nothing(
+    backup: Path, home: Home, other: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: signal.raise_signal(number))  # while it copies
+
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+    assert run("backup", backup.with_name("second.tar")).code != 0
+    monkeypatch.setenv("TIDEPOOL_HOME", str(other.path))
+    assert run("restore", backup).code != 0
+
+    assert sorted(path.name for path in backup.parent.iterdir()) == ["backup.tar", "home", "others"]
+    assert list(other.path.parent.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+def test_a_command_that_ignores_the_end_of_its_terminal_goes_on(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+    sizes = iter([signal.SIGHUP])
+    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: [signal.raise_signal(number) for number in sizes])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert run("backup", tmp_path / "backup.tar").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
