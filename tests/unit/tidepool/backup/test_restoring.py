@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import re
 import signal
 import tarfile
 from collections.abc import Callable
@@ -86,7 +88,7 @@ def test_a_missing_member_is_noticed(backup: Path, other: Home) -> None:
 def test_another_file_is_refused(other: Home, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     require_refusal(other, tmp_path / "photo.jpg", "damaged")
-    require_refusal(other, tmp_path / "none.tar", "is no file")
+    require_refusal(other, tmp_path / "none.tar", "is not a file")
 
 
 def test_a_folder_that_is_not_empty_is_kept(backup: Path, home: Home) -> None:
@@ -99,6 +101,25 @@ def test_an_empty_folder_is_filled(backup: Path, other: Home) -> None:
     other.path.mkdir(parents=True)
     restore_backup(other, backup)
     assert other.key_file.exists()
+
+
+def test_a_mount_point_is_refused_before_anything_is_copied(
+    backup: Path, other: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.path.mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == other.path)
+
+    with pytest.raises(BackupFailed, match=f"TIDEPOOL_HOME={other.path}/tidepool"):
+        restore_backup(other, backup, lambda *_: pytest.fail("it was copied"))
+
+
+def test_an_error_names_the_file_that_it_is_about(backup: Path, other: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("tidepool.backup.restoring.tarfile.open", refuse)
+
+    require_refusal(other, backup, re.escape(f"{backup} cannot be restored: Permission denied ({backup})"))
 
 
 def test_an_interrupted_restore_leaves_nothing(backup: Path, other: Home) -> None:

@@ -1,6 +1,8 @@
+import errno
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,30 @@ def test_a_disk_without_room_is_refused_before_it_is_full(
         write_backup(home, tmp_path / "backup.tar")
 
     assert list(tmp_path.glob("*.tar")) == []
+
+
+def test_an_object_that_cannot_be_read_is_named(home: Home, tmp_path: Path) -> None:
+    path = home.path / object_path("jobs", MODEL)
+    path.unlink()
+    path.mkdir()
+
+    with pytest.raises(BackupFailed, match=f"^{path} cannot be read: Is a directory"):
+        write_backup(home, tmp_path / "backup.tar")
+
+
+def test_an_object_whose_disk_fails_is_named(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(BytesIO):
+        def fileno(self) -> int:
+            return 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
+    monkeypatch.setattr(writing.os, "fstat", lambda _: home.key_file.stat())
+
+    with pytest.raises(BackupFailed, match=rf"^{home.path}/.* cannot be read: Input/output error"):
+        write_backup(home, tmp_path / "backup.tar")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 1000])
