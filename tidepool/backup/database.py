@@ -1,5 +1,6 @@
 """A consistent copy of the SQLite database, while services write to it."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,8 +15,12 @@ SELECT DISTINCT bucket, key FROM object_references WHERE NOT (
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy with SQLite's online backup: what one transaction sees, and no writer waits; raises BackupFailed."""
+    """Copy with SQLite's online backup: what one transaction sees, and no writer waits; raises BackupFailed.
+
+    The copy is a new file of mode 600.
+    """
     target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite would let others read it
     with _explained(source), closing(_opened(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # so that the copy is one file

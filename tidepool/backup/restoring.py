@@ -28,21 +28,27 @@ OnBytes = Callable[[int, int], None]  # the bytes that are restored, and those o
 def restore_backup(home: Home, source: Path, on_bytes: OnBytes = lambda restored, size: None) -> Manifest:
     """Check every file of a backup and put them into the home, which must be empty; raises BackupFailed."""
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
-        raise BackupFailed(f"{home.path} is not empty. Name a folder that does not exist in TIDEPOOL_HOME.")
+        raise BackupFailed(f"{home.path} is not empty. Set TIDEPOOL_HOME to a folder that does not exist yet.")
+    if home.path.is_mount():
+        raise BackupFailed(
+            f"{home.path} is a mount point. Name a new folder in it: TIDEPOOL_HOME={home.path}/tidepool."
+        )
     if not source.is_file():
-        raise BackupFailed(f"{source} is no file. Name a file that `tidepool backup` has made.")
+        raise BackupFailed(f"{source} is not a file. Name a file that `tidepool backup` has made.")
     draft = home.path.with_name(f".{home.path.name}.{os.getpid()}.restoring")
     try:
         with tarfile.open(source, "r:") as tar:
             manifest, members = _contents(tar, source)
             draft.mkdir(mode=0o700, parents=True)
+            (draft / "data").mkdir(mode=0o700)  # as a parent of a file it would get the default mode
             _extract(tar, manifest, members, draft, on_bytes)
         os.sync()
         draft.rename(home.path)
     except (tarfile.TarError, EOFError) as error:
         raise BackupFailed(_damaged(source)) from error
     except OSError as error:
-        raise BackupFailed(f"{home.path} cannot be written: {error.strerror or error}.") from error
+        place = error.filename or home.path
+        raise BackupFailed(f"{source} cannot be restored: {error.strerror or error} ({place}).") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest
@@ -104,4 +110,4 @@ def _is_expected(path: str) -> bool:
 
 
 def _damaged(source: Path) -> str:
-    return f"{source} is no backup, or is damaged. Use another one."
+    return f"{source} is not a backup, or is damaged. Use another one."

@@ -31,7 +31,7 @@ OnBytes = Callable[[int, int], None]  # the bytes that are copied, and those kno
 def write_backup(home: Home, target: Path, on_bytes: OnBytes = lambda copied, known: None) -> Manifest:
     """Write `target`, which appears when it is whole, and return its manifest; raises BackupFailed."""
     if not (home.path / DATABASE).exists():
-        raise BackupFailed(f"There is no stack in {home.path} to back up. Name its folder in TIDEPOOL_HOME.")
+        raise BackupFailed(f"There is no stack in {home.path} to back up. Set TIDEPOOL_HOME to its folder.")
     if target.exists():
         raise BackupFailed(f"{target} exists already. Name another file.")
     draft = target.with_name(f".{target.name}.{os.getpid()}.partial")
@@ -79,7 +79,10 @@ class _Writer:
         return manifest
 
     def _add_objects(self, database: Path) -> frozenset[str]:
-        """Copy the database and its objects; return those that two copies in a row refer to and that do not exist."""
+        """Copy the database and its objects; return those that are missing from two copies in a row.
+
+        Raises BackupFailed if none of the objects exists: they are elsewhere, not lost.
+        """
         lost: frozenset[str] = frozenset()
         for _ in range(ROUNDS):
             copy_database(self._home.path / DATABASE, database)
@@ -87,6 +90,11 @@ class _Writer:
             self._require_room(paths, database)
             gone = frozenset(path for path in sorted(paths) if not self._add(self._home.path / path, path))
             if gone <= lost:
+                if gone and not self._files:
+                    raise BackupFailed(
+                        f"None of the {len(gone)} objects is in {self._home.data / 's3'}. Set "
+                        "TIDEPOOL_S3_BUCKET_PREFIX as for `tidepool up`, and mount the disk of the objects."
+                    )
                 return gone
             lost = gone
         raise BackupFailed("Objects are deleted faster than they can be copied. Try again when the stack does less.")
@@ -106,9 +114,11 @@ class _Writer:
             file = source.open("rb")
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise _unreadable(source, error) from error
         with file:
             stat = os.fstat(file.fileno())
-            reader = _HashingReader(file, self._on_read)
+            reader = _HashingReader(source, file, self._on_read)
             self._tar.addfile(_member(name, stat.st_size, stat.st_mtime), reader)  # type: ignore[arg-type]
             self._tar.members = []  # type: ignore[attr-defined]  # which addfile collects
         self._files[name] = StoredFile(path=name, size=stat.st_size, sha256=reader.digest.hexdigest())
@@ -122,13 +132,17 @@ class _Writer:
 class _HashingReader:
     """A file whose bytes are hashed as they are read."""
 
-    def __init__(self, file: BinaryIO, on_read: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, file: BinaryIO, on_read: Callable[[int], None]) -> None:
         self.digest = hashlib.sha256()
+        self._path = path
         self._file = file
         self._on_read = on_read
 
     def read(self, size: int) -> bytes:
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except OSError as error:  # which must not pass for one of writing
+            raise _unreadable(self._path, error) from error
         self.digest.update(data)
         self._on_read(len(data))
         return data
@@ -141,7 +155,14 @@ def _member(name: str, size: int, modified_at: float) -> tarfile.TarInfo:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading the file tells why
+
+
+def _unreadable(path: Path, error: OSError) -> BackupFailed:
+    return BackupFailed(f"{path} cannot be read: {error.strerror or error}.")
 
 
 def _sync(folder: Path) -> None:

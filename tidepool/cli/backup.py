@@ -1,7 +1,12 @@
 """`tidepool backup` and `tidepool restore`: the stack on this machine as one file."""
 
+import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -14,6 +19,7 @@ from tidepool.stack.home import Home
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
 LISTED = 3  # objects that are missing
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @command("backup", "tidepool backup before-update.tar", "tidepool backup /backups/")
@@ -40,7 +46,7 @@ def backup(
         target /= f"tidepool-{datetime.now():%Y-%m-%d-%H%M%S}.tar"
     elif not target.parent.is_dir():
         raise WrongUsage(f"The folder {target.parent} does not exist. Create it, or name another one.")
-    with progress() as display, display.step("Backing up") as update:
+    with _ended_as_by_ctrl_c(), progress() as display, display.step("Backing up") as update:
 
         def on_bytes(copied: int, known: int) -> None:
             update(copied / max(1, known), f"{file_size(copied)} of {file_size(known)}")
@@ -52,7 +58,7 @@ def backup(
     say(
         f"Wrote {target} with {len(manifest.files)} files, {file_size(manifest.size)}.",
         "It contains the keys of the stack. To restore it, into a folder that does not exist yet:",
-        f"  TIDEPOOL_HOME=./restored tidepool restore {target}",
+        f"  TIDEPOOL_HOME=./restored tidepool restore {shlex.quote(str(target))}",
     )
 
 
@@ -69,7 +75,7 @@ def restore(
     from tidepool.cli.following import progress
 
     home = Home.from_environment()
-    with progress() as display, display.step("Restoring") as update:
+    with _ended_as_by_ctrl_c(), progress() as display, display.step("Restoring") as update:
 
         def on_bytes(restored: int, size: int) -> None:
             update(restored / max(1, size), f"{file_size(restored)} of {file_size(size)}")
@@ -82,3 +88,23 @@ def restore(
         "Start it:",
         "  tidepool up",
     )
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP interrupt the block, so that drafts are removed; what `nohup` ignores stays ignored."""
+    before = {number: signal.getsignal(number) for number in ENDINGS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    for number in ENDINGS:  # a terminal that closes may send SIGHUP twice
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -10,7 +10,7 @@ UNLIMITED = 1 << 60  # version 1 writes a number near 2**63 for no limit
 
 @dataclass(frozen=True)
 class Limits:
-    """None without a limit; `used_bytes` is the memory that counts towards the limit."""
+    """None without a limit; `used_bytes` counts towards it, without the page cache that the kernel can reclaim."""
 
     cores: float | None = None
     memory_bytes: int | None = None
@@ -25,13 +25,13 @@ def limits(root: Path = ROOT, groups: Path = GROUPS) -> Limits:
         quota, _, period = _read(folder / "cpu.max").partition(" ")
         if quota.isdecimal() and period.isdecimal():
             cores.append(int(quota) / int(period))
-        memories += _memory(folder / "memory.max", folder / "memory.current")
+        memories += _memory(folder, "memory.max", "memory.current", "inactive_file")
     for folder in _folders(root, groups, "cpu"):  # version 1
         number, period = (_read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
         if number.isdecimal() and period.isdecimal():
             cores.append(int(number) / int(period))
     for folder in _folders(root, groups, "memory"):
-        memories += _memory(folder / "memory.limit_in_bytes", folder / "memory.usage_in_bytes")
+        memories += _memory(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
     tightest = min(memories, default=(None, None))
     return Limits(min(cores, default=None), *tightest)
 
@@ -48,9 +48,13 @@ def _folders(root: Path, groups: Path, controller: str) -> list[Path]:
     return []
 
 
-def _memory(limit: Path, usage: Path) -> list[tuple[int, int]]:
-    most, used = _read(limit), _read(usage)
-    return [(int(most), int(used))] if most.isdecimal() and used.isdecimal() and int(most) < UNLIMITED else []
+def _memory(folder: Path, limit: str, usage: str, cache: str) -> list[tuple[int, int]]:
+    """Return the limit and the use without the cache, which is a line of memory.stat; empty without a limit."""
+    most, used = _read(folder / limit), _read(folder / usage)
+    if not (most.isdecimal() and used.isdecimal() and int(most) < UNLIMITED):
+        return []
+    stat = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines())
+    return [(int(most), max(0, int(used) - int(stat.get(cache, 0))))]
 
 
 def _read(path: Path) -> str:

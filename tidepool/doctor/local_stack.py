@@ -4,6 +4,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from contract.health import Check, passed, problem, warning
 from contract.supervision import State
@@ -18,19 +19,23 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 MIB = 2**20
 
 
-def readable(home: Home) -> bool:
-    return os.access(home.path, os.R_OK | os.X_OK)
+def closed(home: Home) -> Path | None:
+    """Return the first of the stack's folders that this user may not look into, or its plan, or None."""
+    folders = (home.path, home.run, home.data, _redis(home))
+    rights = dict.fromkeys(folders, os.R_OK | os.X_OK) | {home.plan_file: os.R_OK}
+    return next((path for path, right in rights.items() if _exists(path) and not os.access(path, right)), None)
 
 
 def file_checks(home: Home) -> Iterator[Check]:
     """Yield the checks of what only the owner may read; nothing if no stack has run in this home."""
-    if not home.path.exists():
+    if not _exists(home.path):
         return
-    if not readable(home):
-        advice = "Set TIDEPOOL_HOME to a folder of yours, or run tidepool as the folder's owner."
-        yield problem(FILES, "owner", f"{home.path} belongs to another user, and you may not look into it", advice)
+    locked = closed(home)
+    if locked is not None:
+        advice = "Set TIDEPOOL_HOME to a folder that you own, or run tidepool as the owner of this one."
+        yield problem(FILES, "owner", f"{locked} belongs to another user, and you may not look into it", advice)
         return
-    redis = home.data / "redis"
+    redis = _redis(home)
     secret = (home.key_file, home.secrets_file, home.plan_file, redis / "redis.conf", redis / "users.acl")
     checked = [path for path in (home.path, home.data, *secret) if path.exists()]
     others = [path for path in checked if path.stat().st_uid != os.geteuid()]
@@ -41,7 +46,7 @@ def file_checks(home: Home) -> Iterator[Check]:
     exposed = [path for path in checked if path not in others and path.stat().st_mode & OTHERS]
     if exposed:
         names = " ".join(map(str, exposed))
-        advice = f"Take the right away: chmod go= {names}. If others have used this machine, make new keys as well."
+        advice = f"Make them private: chmod go= {names}. If others have used this machine, make new keys as well."
         yield problem(FILES, "secrets", f"other users of this machine may read {names}", advice)
     if not others and not exposed:
         yield passed(FILES, "secrets", f"only you can read the keys and passwords in {home.path}")
@@ -49,7 +54,7 @@ def file_checks(home: Home) -> Iterator[Check]:
 
 def process_checks(home: Home) -> Iterator[Check]:
     """Yield a check of each process that should run, with the time in which it answers its probe."""
-    if not readable(home):
+    if not _exists(home.path) or closed(home) is not None:
         return
     status = status_of(home)
     if not status.components:
@@ -64,6 +69,15 @@ def process_checks(home: Home) -> Iterator[Check]:
         if row.name != SUPERVISOR and row.state != State.STOPPED:
             yield _process_check(row, probes.get(row.name))
     yield from _stopped(status)
+
+
+def _redis(home: Home) -> Path:
+    return home.data / "redis"
+
+
+def _exists(path: Path) -> bool:
+    """Whether a path is known to exist; unlike Path.exists, this never raises PermissionError."""
+    return os.access(path, os.F_OK)
 
 
 def _process_check(row: StatusRow, probe: str | None) -> Check:

@@ -63,11 +63,14 @@ def memory_check(memory: Any, bounds: Limits) -> Check:
 
 
 def disk_check(folder: Path) -> Check:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(
+        path for path in (folder, *folder.parents) if os.access(path, os.F_OK)
+    )  # exists() may raise PermissionError
     free = shutil.disk_usage(existing).free
     message = f"{free / GIB:.1f} GiB free for {folder}"
     if not os.access(existing, os.W_OK):
-        return problem("machine", "disk", f"{existing} cannot be written", "Set TIDEPOOL_HOME to a folder of yours.")
+        advice = "Set TIDEPOOL_HOME to a folder that you own."
+        return problem("machine", "disk", f"{existing} cannot be written", advice)
     advice = "Free some, delete data sets or models that are not needed, or set TIDEPOOL_HOME to a larger disk."
     return _graded("disk", message, free, LITTLE_DISK, TOO_LITTLE_DISK, advice)
 

@@ -36,7 +36,7 @@ def draw_plan(
 
     `replicas` sets the number of workers by role. Other roles keep the number from the last run, or get one. `pin`
     gives each inference replica so many cores of its own, and each gateway one. Raises StackFailed if the port is in
-    use, a role cannot have that many replicas, or there are too few cores.
+    use, a role cannot have that many replicas, or cores cannot be pinned or are too few.
     """
     scale = dict(replicas or {})
     if not (scale.keys() <= WORKERS.keys() and all(0 <= count <= MOST_REPLICAS for count in scale.values())):
@@ -45,7 +45,7 @@ def draw_plan(
     last = {role: len(indices) for role, indices in load_desired(home.replicas_file).items()}
     most = max(most_replicas(max(last.values(), default=0)), *scale.values(), 0)
     counts: dict[str, int] = {role: scale.get(role, min(last.get(role, 1), most)) for role in WORKERS}
-    cores = own_cores(gateways, counts["inference"], pin, os.sched_getaffinity(0)) if pin else None
+    cores = own_cores(gateways, counts["inference"], pin, _usable_cores()) if pin else None
     save_desired(home.replicas_file, counts)
     credentials = Credentials.of(home)
     redis_port, s3_port, *ports = free_ports(4 + 2 * gateways + most * len(WORKERS), exclude=port)
@@ -98,6 +98,13 @@ def configured_gateways() -> int:
 def configured_pin() -> int:
     """Return TIDEPOOL_PIN_CORES, or 0; raises StackFailed if it is invalid."""
     return _number(PIN_VARIABLE, range(MOST_CORES + 1)) or 0
+
+
+def _usable_cores() -> set[int]:
+    """Return the cores that this process may use; raises StackFailed where cores cannot be chosen, as on macOS."""
+    if not hasattr(os, "sched_getaffinity"):
+        raise StackFailed("This system cannot give processes cores of their own. Leave out --pin.")
+    return os.sched_getaffinity(0)
 
 
 def _number(variable: str, allowed: range) -> int | None:

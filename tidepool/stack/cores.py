@@ -16,8 +16,8 @@ def own_cores(gateways: int, replicas: int, each: int, cores: Collection[int]) -
     needed = gateways + replicas * each + 1
     if needed > len(cores):
         raise StackFailed(
-            f"Cores of their own need {needed} cores: 1 for each of {gateways} gateways, {each} for each of {replicas} "
-            f"inference replicas, and 1 for the rest. This machine has {len(cores)}. Start fewer, or leave out --pin."
+            f"--pin needs {needed} cores: one for each gateway ({gateways}), {each} for each inference replica "
+            f"({replicas}), and one for the rest. This machine has {len(cores)}. Start fewer, or leave out --pin."
         )
     ordered = sorted(cores)
     places = (len(cores) - gateways - 1) // each

@@ -1,5 +1,8 @@
+import errno
 import io
 import json
+import re
+import signal
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +88,7 @@ def test_a_missing_member_is_noticed(backup: Path, other: Home) -> None:
 def test_another_file_is_refused(other: Home, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "photo.jpg").write_bytes(content)
     require_refusal(other, tmp_path / "photo.jpg", "damaged")
-    require_refusal(other, tmp_path / "none.tar", "is no file")
+    require_refusal(other, tmp_path / "none.tar", "is not a file")
 
 
 def test_a_folder_that_is_not_empty_is_kept(backup: Path, home: Home) -> None:
@@ -98,6 +101,25 @@ def test_an_empty_folder_is_filled(backup: Path, other: Home) -> None:
     other.path.mkdir(parents=True)
     restore_backup(other, backup)
     assert other.key_file.exists()
+
+
+def test_a_mount_point_is_refused_before_anything_is_copied(
+    backup: Path, other: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other.path.mkdir(parents=True)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == other.path)
+
+    with pytest.raises(BackupFailed, match=f"TIDEPOOL_HOME={other.path}/tidepool"):
+        restore_backup(other, backup, lambda *_: pytest.fail("it was copied"))
+
+
+def test_an_error_names_the_file_that_it_is_about(backup: Path, other: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("tidepool.backup.restoring.tarfile.open", refuse)
+
+    require_refusal(other, backup, re.escape(f"{backup} cannot be restored: Permission denied ({backup})"))
 
 
 def test_an_interrupted_restore_leaves_nothing(backup: Path, other: Home) -> None:
@@ -128,3 +150,39 @@ def test_the_commands_say_what_they_did(
     assert (refused.code, refused.out) == (1, "")
     assert "is not empty" in refused.err
     assert MODEL in {str(path.relative_to(other.data / "s3/tidepool-jobs")) for path in other.data.rglob("model.onnx")}
+
+
+def test_the_command_to_restore_is_quoted(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+
+    assert f"tidepool restore '{tmp_path / 'my backup.tar'}'" in run("backup", tmp_path / "my backup.tar").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_leaves_nothing(
+    backup: Path, home: Home, other: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: signal.raise_signal(number))  # while it copies
+
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+    assert run("backup", backup.with_name("second.tar")).code != 0
+    monkeypatch.setenv("TIDEPOOL_HOME", str(other.path))
+    assert run("restore", backup).code != 0
+
+    assert sorted(path.name for path in backup.parent.iterdir()) == ["backup.tar", "home", "others"]
+    assert list(other.path.parent.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+def test_a_command_that_ignores_the_end_of_its_terminal_goes_on(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
+    sizes = iter([signal.SIGHUP])
+    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: [signal.raise_signal(number) for number in sizes])
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert run("backup", tmp_path / "backup.tar").code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

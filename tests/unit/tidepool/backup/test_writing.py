@@ -1,6 +1,8 @@
+import errno
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,8 @@ def test_a_restored_backup_has_the_database_its_objects_and_the_secrets(
     assert objects(other) == {SHARD: b"s" * 3_000_000, MODEL: b"model"}
     assert references(other) == {SHARD, MODEL}
     assert (other.key_file.read_text(), other.secrets_file.read_text()) == ("tp_key\n", "{}")
-    assert {path.stat().st_mode & 0o077 for path in (other.path, other.key_file, tmp_path / "backup.tar")} == {0}
+    private = (other.path, other.data, other.key_file, tmp_path / "backup.tar")
+    assert {path.stat().st_mode & 0o077 for path in private} == {0}
     assert shown[-1] == (written.size, written.size)
     assert list(tmp_path.glob(".*")) == []
 
@@ -62,10 +65,37 @@ def test_what_is_deleted_and_published_meanwhile_leaves_a_consistent_backup(
     assert manifest.missing == ()
 
 
+def test_only_the_owner_can_read_the_drafts_of_a_backup(home: Home, tmp_path: Path) -> None:
+    modes: set[int] = set()
+
+    def look() -> None:
+        modes.update(path.stat().st_mode & 0o777 for path in tmp_path.glob(".backup.tar.*"))
+
+    write_backup(home, tmp_path / "backup.tar", once(look))
+
+    assert modes == {0o600}
+
+
 def test_an_object_that_was_lost_before_is_listed(home: Home, tmp_path: Path) -> None:
     (home.path / object_path("jobs", MODEL)).unlink()
 
     assert write_backup(home, tmp_path / "backup.tar").missing == (object_path("jobs", MODEL),)
+
+
+def test_a_backup_without_any_object_is_refused(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEPOOL_S3_BUCKET_PREFIX", "other-")
+
+    with pytest.raises(BackupFailed, match=r"None of the 2 objects .* Set TIDEPOOL_S3_BUCKET_PREFIX"):
+        write_backup(home, tmp_path / "backup.tar")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_stack_without_objects_is_backed_up(home: Home, tmp_path: Path) -> None:
+    for key in (SHARD, MODEL):
+        forget(home, key)
+
+    assert len(write_backup(home, tmp_path / "backup.tar").files) == 3
 
 
 def test_writes_that_are_not_checkpointed_are_in_the_backup(home: Home, other: Home, tmp_path: Path) -> None:
@@ -113,6 +143,30 @@ def test_a_disk_without_room_is_refused_before_it_is_full(
         write_backup(home, tmp_path / "backup.tar")
 
     assert list(tmp_path.glob("*.tar")) == []
+
+
+def test_an_object_that_cannot_be_read_is_named(home: Home, tmp_path: Path) -> None:
+    path = home.path / object_path("jobs", MODEL)
+    path.unlink()
+    path.mkdir()
+
+    with pytest.raises(BackupFailed, match=f"^{path} cannot be read: Is a directory"):
+        write_backup(home, tmp_path / "backup.tar")
+
+
+def test_an_object_whose_disk_fails_is_named(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(BytesIO):
+        def fileno(self) -> int:
+            return 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
+    monkeypatch.setattr(writing.os, "fstat", lambda _: home.key_file.stat())
+
+    with pytest.raises(BackupFailed, match=rf"^{home.path}/.* cannot be read: Input/output error"):
+        write_backup(home, tmp_path / "backup.tar")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 1000])

@@ -39,10 +39,19 @@ def test_a_container_sees_its_own_group_as_the_root(tmp_path: Path, groups: Path
     assert limits(tmp_path, groups) == Limits(0.5)
 
 
+def test_the_page_cache_that_can_be_reclaimed_is_not_in_use(tmp_path: Path, groups: Path) -> None:
+    groups.write_text("0::/\n")
+    stat = f"anon {90 * MIB}\nfile {300 * MIB}\ninactive_file {200 * MIB}"
+    write(tmp_path, memory__max=str(512 * MIB), memory__current=str(400 * MIB), memory__stat=stat)
+
+    assert limits(tmp_path, groups) == Limits(None, 512 * MIB, 200 * MIB)
+
+
 def test_version_1(tmp_path: Path, groups: Path) -> None:
     groups.write_text("3:cpu,cpuacct:/docker/1\n2:memory:/docker/1\n0::/\n")
     write(tmp_path / "cpu" / "docker" / "1", cpu__cfs_quota_us="200000", cpu__cfs_period_us="100000")
     write(tmp_path / "memory" / "docker" / "1", memory__limit_in_bytes=str(MIB), memory__usage_in_bytes="9")
+    write(tmp_path / "memory" / "docker" / "1", memory__stat="inactive_file 1\ntotal_inactive_file 4")
     write(tmp_path / "memory", memory__limit_in_bytes="9223372036854771712", memory__usage_in_bytes="9")
 
-    assert limits(tmp_path, groups) == Limits(2.0, MIB, 9)
+    assert limits(tmp_path, groups) == Limits(2.0, MIB, 5)

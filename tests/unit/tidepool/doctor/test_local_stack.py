@@ -66,12 +66,18 @@ def test_files_of_another_user_are_a_problem(home: Home, monkeypatch: pytest.Mon
     assert (check.name, check.level) == ("owner", Level.PROBLEM)
 
 
-def test_a_folder_that_may_not_be_read_is_a_problem(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_stack.os, "access", lambda *_: False)
+@pytest.mark.parametrize("path", [".", "run", "data", "data/redis", "run/plan.json"])
+def test_what_another_user_keeps_to_themselves_is_a_problem(
+    home: Home, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    locked = home.path / path
+    (home.data / "redis").mkdir()
+    monkeypatch.setattr(local_stack.os, "access", lambda path, right: path != locked or right == os.F_OK)
 
     (check,) = [*file_checks(home), *process_checks(home)]
 
     assert (check.name, check.level) == ("owner", Level.PROBLEM)
+    assert f"{locked} belongs to another user" in check.message
     assert "TIDEPOOL_HOME" in (check.advice or "")
 
 

@@ -1,5 +1,6 @@
 """The checks of the machine"""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_a_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.os, "access", lambda *_: False)
+    monkeypatch.setattr(machine.os, "access", lambda _, right: right == os.F_OK)
     assert "TIDEPOOL_HOME" in (disk_check(tmp_path).advice or "")
 
 

@@ -124,8 +124,16 @@ def test_the_plan_pins_replicas_if_there_are_enough_cores(
 
     assert (cores["gateway"], cores["inference"], cores["inference-2"]) == ((0,), (1, 2), (3, 4))
     assert cores["inference-3"] == cores["trainer"] == cores["redis"] == (5,)
-    with pytest.raises(StackFailed, match="need 8 cores"):
+    with pytest.raises(StackFailed, match="needs 8 cores"):
         draw_plan(home, port, {"inference": 3}, pin=2)
+
+
+def test_cores_cannot_be_pinned_on_every_system(home: Home, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("tidepool.stack.blueprint.os.sched_getaffinity")  # as on macOS
+
+    assert draw_plan(home, port).components
+    with pytest.raises(StackFailed, match="Leave out --pin"):
+        draw_plan(home, port, pin=1)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_replicas_that_start_later_get_cores_while_one_is_left_for_the_rest() ->
 
 
 def test_too_few_cores_are_refused() -> None:
-    with pytest.raises(StackFailed, match=r"need 4 cores.*This machine has 3"):
+    with pytest.raises(StackFailed, match=r"needs 4 cores.*This machine has 3"):
         own_cores(gateways=1, replicas=2, each=1, cores=range(3))
 
 
