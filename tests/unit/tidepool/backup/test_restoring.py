@@ -4,8 +4,9 @@ import json
 import re
 import signal
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -158,12 +159,23 @@ def test_the_command_to_restore_is_quoted(home: Home, tmp_path: Path, monkeypatc
     assert f"tidepool restore '{tmp_path / 'my backup.tar'}'" in run("backup", tmp_path / "my backup.tar").out
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=[signal.SIGTERM, signal.SIGHUP])
+def ending(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal whose default must not end the tests."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, unhandled)
+    yield number
+    assert signal.signal(number, before) is unhandled
+
+
+def unhandled(number: int, _frame: FrameType | None) -> None:
+    """Take a signal that the command does not."""
+
+
 def test_a_command_that_is_ended_leaves_nothing(
-    backup: Path, home: Home, other: Home, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    backup: Path, home: Home, other: Home, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
-    before = signal.getsignal(number)
-    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: signal.raise_signal(number))  # while it copies
+    monkeypatch.setattr("tidepool.cli.backup.file_size", lambda _: signal.raise_signal(ending))  # while it copies
 
     monkeypatch.setenv("TIDEPOOL_HOME", str(home.path))
     assert run("backup", backup.with_name("second.tar")).code != 0
@@ -172,7 +184,6 @@ def test_a_command_that_is_ended_leaves_nothing(
 
     assert sorted(path.name for path in backup.parent.iterdir()) == ["backup.tar", "home", "others"]
     assert list(other.path.parent.iterdir()) == []
-    assert signal.getsignal(number) is before
 
 
 def test_a_command_that_ignores_the_end_of_its_terminal_goes_on(
