@@ -85,7 +85,7 @@ class Presence:
         self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._cordon_names)))
 
     def _run(self) -> None:
-        while True:
+        while not self._departed:
             try:
                 self.beat()
             except redis.RedisError:

@@ -97,7 +97,7 @@ def test_a_backup_of_a_busy_stack_serves_and_trains(running: Running, client: Cl
         require_same(predicted(again), answers)
 
         # and the training goes on from its checkpoint
-        goes_on = _running(again, job.id)
+        goes_on = _running_again(again, job.id)
         assert goes_on.attempt == 2
         epochs = [event.data["epoch"] for event in _events_until_epoch(again, job.id, 2 * EPOCHS)]
         assert epochs == sorted(set(epochs))
@@ -107,9 +107,10 @@ def test_a_backup_of_a_busy_stack_serves_and_trains(running: Running, client: Cl
         assert again.predict(result.model, IMAGES[0]).version == 2
 
 
-def _running(client: Client, job_id: str) -> Job:
-    deadline = time.monotonic() + 120
-    while (job := client.jobs.get(job_id)).state is not JobState.RUNNING:
+def _running_again(client: Client, job_id: str) -> Job:
+    """Wait for the job's second attempt: in the backup, the first one still has its lease."""
+    deadline = time.monotonic() + 180
+    while (job := client.jobs.get(job_id)).state is not JobState.RUNNING or job.attempt < 2:  # noqa: PLR2004
         assert not job.state.terminal
         assert time.monotonic() < deadline
         time.sleep(0.2)

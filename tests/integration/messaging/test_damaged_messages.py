@@ -313,7 +313,8 @@ def test_a_replica_beats_on_if_it_cannot_tell_whether_it_is_cordoned(
     monkeypatch.setattr(presence, "BEAT_S", 0.02)
     client.set(redis_keys.cordoned(pool), "text")
 
-    Presence(pool, "replica", client, Busy(), Busy()).start()
+    replica = Presence(pool, "replica", client, Busy(), Busy())
+    replica.start()
 
     for _ in range(2):
         client.delete(redis_keys.replicas(pool))
@@ -321,3 +322,4 @@ def test_a_replica_beats_on_if_it_cannot_tell_whether_it_is_cordoned(
         while not client.exists(redis_keys.replicas(pool)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
+    replica.leave(b"wakeup")
