@@ -110,7 +110,7 @@ def test_a_backup_of_a_busy_stack_serves_and_trains(running: Running, client: Cl
 def _running_again(client: Client, job_id: str) -> Job:
     """Wait for the job's second attempt: in the backup, the first one still has its lease."""
     deadline = time.monotonic() + 180
-    while (job := client.jobs.get(job_id)).state is not JobState.RUNNING or job.attempt < 2:  # noqa: PLR2004
+    while (job := client.jobs.get(job_id)).state is not JobState.RUNNING or job.attempt < 2:
         assert not job.state.terminal
         assert time.monotonic() < deadline
         time.sleep(0.2)
