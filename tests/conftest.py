@@ -1,6 +1,5 @@
 """Spreads the tests over the processes of pytest-xdist: the slowest come first, so that all processes end together."""
 
-import os
 from typing import Any
 
 import hypothesis
@@ -13,12 +12,6 @@ SLOWEST = (FAULTS, "tests/e2e/", "tests/console/", "tests/unit/trainer/", "tests
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Start one process more than there are cores, because many tests wait for servers."""
-    return (os.cpu_count() or 1) + 1
 
 
 class Scheduling(LoadFileScheduling):
