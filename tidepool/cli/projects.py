@@ -95,10 +95,13 @@ def change(
     requests_at_once: Annotated[str | None, _quota("Requests in progress, in each gateway")] = None,
     upload_bytes: Annotated[str | None, _quota("Bytes of one upload", "SIZE")] = None,
     jobs_days: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Delete jobs that ended so long ago, or none.")
+        str | None, typer.Option(metavar="DAYS", help="Delete jobs this many days after they ended; 'none' keeps them.")
     ] = None,
     uploads_days: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Delete uploads without a version after so long, or none.")
+        str | None,
+        typer.Option(
+            metavar="DAYS", help="Delete uploads that became no version after this many days; 'none' keeps them."
+        ),
     ] = None,
     versions_days: Annotated[
         str | None, typer.Option(metavar="DAYS", help="Delete versions that are so old, or none.")

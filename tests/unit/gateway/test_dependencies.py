@@ -189,8 +189,10 @@ async def test_a_revoked_key_is_refused_at_once(client: httpx.AsyncClient, store
     (key,) = stores.keys.list()
 
     stores.keys.delete(key.id)
+    response = await client.get("/v1/me")
 
-    problem(await client.get("/v1/me"), 401, "unauthenticated")
+    assert response.status_code == 401
+    problem(response, 401, "unauthenticated")
 
 
 @pytest.mark.parametrize("path", ["/v1/datasets/pets/versions", "/v1/models/pet-cnn/predict"])

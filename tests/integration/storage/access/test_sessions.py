@@ -202,7 +202,7 @@ def test_an_admin_works_in_the_project_that_was_chosen(sessions: Sessions, proje
 def test_a_purge_ends_the_sessions_of_the_projects_keys_and_leaves_others(
     sessions: Sessions, projects: Projects, key_id: str, database: Database, clock: FakeClock
 ) -> None:
-    # given sessions of a project's key, and of an admin's who has chosen the project
+    # given a session of the project's own key, and one of an instance admin who works in the project
     projects.create(NewProjectRequest(name="lab"))
     own = Keys(database, "lab").create("ann", Role.MEMBER).id
     tokens = [sessions.create(own), sessions.create_link(own)]
