@@ -90,6 +90,7 @@ class Attempt:
         self._stop_reason: Interrupted | None = None
         self._lease = claim.lease
         self._leases = stores.leases
+        self._seats = stores.seats
         self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
@@ -103,6 +104,20 @@ class Attempt:
 
     def log(self, message: str) -> None:
         retry_outages(lambda: self._leases.log(self._lease, message), self.check_stop)
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        run_id = f"{self._lease.job_id}:{self._lease.fence}:{generation}"
+        retry_outages(lambda: self._seats.offer(self._lease, endpoint, run_id, count), self.check_stop)
+        return run_id
+
+    def ready_seats(self) -> frozenset[str]:
+        return retry_outages(lambda: self._seats.ready_workers(self._lease), self.check_stop)
+
+    def withdraw_seats(self) -> None:
+        try:
+            self._seats.withdraw(self._lease)
+        except DatabaseUnavailable:
+            log.info("seats not withdrawn, they end with the lease")
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()

@@ -35,6 +35,25 @@ InitReference = Annotated[ReferenceText | None, RefersTo("start", built_in=BACKB
 _GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
 
 
+class Replicas(Frozen):
+    """How many replicas of the trainer share a training: it starts with `min`, and free ones join up to `max`.
+
+    Every batch is cut into `shards`, which the replicas share, so that their number does not change what is learned.
+    """
+
+    min: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    max: Annotated[int, Field(strict=True, ge=1, le=64)]
+    shards: Annotated[int, Field(strict=True, ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Replicas":
+        if self.min > self.max:
+            raise ValueError("min is larger than max; lower min, or raise max")
+        if self.max > self.shards:
+            raise ValueError(f"{self.max} replicas need as many shards; set shards to {self.max} or more, or lower max")
+        return self
+
+
 class TrainSpec(JobSpec):
     """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
 
@@ -42,6 +61,7 @@ class TrainSpec(JobSpec):
     network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained
     here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
     omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
+    With `replicas`, several replicas share a training by gradient descent.
     `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
     the time is over.
     """
@@ -61,6 +81,7 @@ class TrainSpec(JobSpec):
     budget: Budget | None = None
     patience: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    replicas: Replicas | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ import torch
 
 from contract.jobs import JobKind
 from services.trainer.backbones.bring import bring_backbone
+from services.trainer.elastic.seat import take_part
 from services.trainer.worker import train
 from worker.replica import serve
 
@@ -16,4 +17,5 @@ if __name__ == "__main__":
     # spinning, small batches take twice as long; with the default, training on shared cores takes eight times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     handlers = {JobKind.TRAIN: train, JobKind.BACKBONE: bring_backbone}
-    serve("trainer", handlers, gpu=lambda: 0 if torch.cuda.is_available() else None, preload=EXPORTER)
+    seats = {JobKind.TRAIN: take_part}
+    serve("trainer", handlers, gpu=lambda: 0 if torch.cuda.is_available() else None, preload=EXPORTER, seats=seats)

@@ -1,6 +1,6 @@
 """Settings of the trainer."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,3 +10,20 @@ class BackboneSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BACKBONE_")
 
     file_bytes: PositiveInt = Field(default=2**30, lt=2**31, description="Largest uploaded file of a backbone.")
+
+
+class ElasticSettings(BaseSettings):
+    """Training on several replicas; every variable starts with TIDEPOOL_TRAINERS_."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_TRAINERS_")
+
+    address: str = Field(
+        default="127.0.0.1",
+        description="Address under which the other trainers reach this one, in a network that only trainers share. "
+        "The default is for trainers on one machine.",
+    )
+    timeout_s: PositiveFloat = Field(
+        default=10.0,
+        description="Time after which a trainer that does not answer is lost to a training on several replicas; or "
+        "ten times the slowest step, if that is longer.",
+    )
