@@ -23,7 +23,7 @@ from tests.support.training_data import separable
 TRAINER = ("services.trainer.main",)
 TRAINERS = tuple(Replica(f"trainer-{number}", TRAINER) for number in (1, 2))
 SETTINGS = {"TIDEPOOL_TRAINERS_TIMEOUT_S": "3"}
-EPOCHS = 8
+EPOCHS = 25
 NETWORK = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
 WITHIN_S = 120.0
 

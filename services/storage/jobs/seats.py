@@ -66,6 +66,10 @@ class Seats:
             row = connection.execute(free).mappings().one_or_none()
             if row is None:
                 return None
+            # Count again, now that the lock keeps other replicas from taking a seat.
+            taken = connection.execute(select(_taken(now)).where(leads.c.job_id == row["id"])).scalar_one()
+            if taken >= row["seats"]:
+                return None
             gone = seats.c.job_id == row["id"], (seats.c.fence < row["fence"]) | (seats.c.lease_until < now)
             connection.execute(delete(seats).where(*gone))
             seat = Seat(str(uuid_utils.uuid7()), job_of(row), row["endpoint"], row["fence"])
@@ -127,7 +131,7 @@ def count_seats(connection: Connection, now: datetime) -> dict[str, SeatCount]:
         select(jobs.c.kind, func.sum(leads.c.seats), func.sum(_taken(now))).where(_offered(now)).group_by(jobs.c.kind)
     )
     rows = connection.execute(query.select_from(leads.join(jobs, jobs.c.id == leads.c.job_id))).all()
-    return {JobKind(kind).pool: SeatCount(max(most - taken, 0), taken) for kind, most, taken in rows}
+    return {JobKind(kind).pool: SeatCount(max(int(most) - int(taken), 0), int(taken)) for kind, most, taken in rows}
 
 
 def _offered(now: datetime) -> ColumnElement[bool]:
@@ -142,6 +146,6 @@ def _taken(now: datetime) -> ColumnElement[int]:
 
 
 def _free(now: datetime, kinds: Collection[str]) -> "Select[tuple[object, ...]]":
-    columns = (jobs, leads.c.endpoint)
+    columns = (jobs, leads.c.endpoint, leads.c.seats)
     query = select(*columns).join_from(leads, jobs, jobs.c.id == leads.c.job_id)
     return query.where(jobs.c.kind.in_(kinds), _offered(now), _taken(now) < leads.c.seats)
