@@ -1,6 +1,8 @@
 """Settings of the trainer."""
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from ipaddress import IPv4Network
+
+from pydantic import Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,10 +19,10 @@ class ElasticSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_TRAINERS_")
 
-    address: str = Field(
-        default="127.0.0.1",
-        description="Address under which the other trainers reach this one, in a network that only trainers share. "
-        "The default is for trainers on one machine.",
+    network: IPvAnyNetwork = Field(
+        default=IPv4Network("127.0.0.1/32"),
+        description="Network that only trainers share, such as `10.0.7.0/24`; each uses its own address in it. The "
+        "default is for trainers on one machine.",
     )
     timeout_s: PositiveFloat = Field(
         default=10.0,

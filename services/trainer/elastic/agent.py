@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec, WorkerState
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.rendezvous.api import RendezvousError
 from torch.distributed.elastic.rendezvous.c10d_rendezvous_backend import C10dRendezvousBackend
 from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler, RendezvousTimeout
 
@@ -24,6 +26,8 @@ JOIN = timedelta(seconds=10)  # a rendezvous that takes longer begins anew, so t
 LAST_CALL = timedelta(seconds=1.5)  # for others to join, once the least number of replicas is there
 KEEP_ALIVE_S, LOST_AFTER = 1, 3  # a replica whose agent misses three beats is lost to the rendezvous
 KILL_S = 3
+NO_ROUND = (RendezvousError, dist.DistError)
+"""What is raised when a round cannot be formed, because the rendezvous is closed or a replica was lost meanwhile."""
 MONITOR_S = 0.1
 RESTARTS = 1_000_000  # the leader bounds restarts by the epochs between them
 GATE, ROUND = "tidepool/gate", "tidepool/round"
@@ -46,7 +50,9 @@ class Gate:
 
 
 def preload() -> None:
-    """Let the fork server of the rounds' processes import what they need, once."""
+    """Let the fork server of the rounds' processes import what they need, once; call it before the first rendezvous."""
+    # torch 2.13 writes the address of a store to share in the first round only, and those that join later wait for it.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     multiprocessing.set_forkserver_preload([run_rank.__module__])
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
-from torch.distributed.elastic.rendezvous.api import RendezvousError
 
 from contract.errors import WorkerLost
 from contract.kinds.train import Replicas
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.elastic.agent import Agent, Gate, connect, end, preload, rendezvous
+from services.trainer.elastic.addresses import own_address
+from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
 from services.trainer.elastic.channel import Began, Failed, Message, Progressed, Reply, Saved, Server
 from services.trainer.elastic.plan import Plan
 from services.trainer.elastic.rank import Place
@@ -63,11 +63,11 @@ class Lead:
     def run(self) -> Checkpoint:
         """Train, and return the last checkpoint; raises what ends the attempt."""
         preload()
-        address = self._settings.address
-        self._store = connect(address, 0, leads=True)
+        own = own_address(self._settings.network)
+        self._store = connect(own.address, 0, leads=True)
         self._store.set(TERMS, self._plan.terms.model_dump_json())
         self._server = Server(self._answer)
-        place = Place(address, self._store.port, address, self._task.folder, self._server.address, self._path)
+        place = Place(own.address, self._store.port, own, self._task.folder, self._server.address, self._path)
         try:
             generation = 0
             while not self._run(place, generation):
@@ -85,12 +85,12 @@ class Lead:
         run_id = self._task.offer_seats(f"{place.host}:{place.port}", generation, self._replicas.max - 1)
         self._show(Gate(run_id))
         try:
-            handler = rendezvous(self._store, run_id, self._replicas, place.address, leads=True)
+            handler = rendezvous(self._store, run_id, self._replicas, place.own.address, leads=True)
             try:
                 result = Agent(place, handler, self._check, self._form).run()
             finally:
                 end(handler)
-        except RendezvousError as error:
+        except NO_ROUND as error:
             log.info("the rendezvous failed, beginning another", run_id=run_id, exc_info=error)
             result = None
         self._raise_error()

@@ -18,6 +18,7 @@ from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.device import use_all_cores
+from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.channel import Address, Began, Caller, Failed, Progressed, Saved
 from services.trainer.elastic.group import BEAT_S, FIRST_STEP_S, Group
 from services.trainer.elastic.passes import SharedPasses
@@ -33,7 +34,7 @@ class Place:
 
     host: str
     port: int
-    address: str
+    own: Own
     folder: Path
     attempt: Address | None = None
     plan: Path | None = None
@@ -129,7 +130,7 @@ class Pending:
 def _connect(place: Place, name: str, rank: int, size: int) -> None:
     """Join the process group of the round."""
     limit = timedelta(seconds=FIRST_STEP_S)
-    os.environ["GLOO_SOCKET_IFNAME"] = interface_of(place.address)
+    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = place.own.interface
     store = PrefixStore(name, TCPStore(place.host, place.port, is_master=False, timeout=limit))
     store.set(f"gpu-{rank}", _gpu())
     gpus = [store.get(f"gpu-{number}") for number in range(size)]
@@ -141,14 +142,6 @@ def _connect(place: Place, name: str, rank: int, size: int) -> None:
 
 def _gpu() -> str:
     return str(torch.cuda.get_device_properties(0).uuid) if torch.cuda.is_available() else ""
-
-
-def interface_of(address: str) -> str:
-    """Return the name of the network interface that has an IPv4 address; raises JobFailed if none has."""
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(known.address == address for known in addresses):
-            return name
-    raise JobFailed(f"no network interface has the address {address}; correct TIDEPOOL_TRAINERS_ADDRESS")
 
 
 def _end_with(parent: int) -> None:

@@ -4,10 +4,10 @@ import time
 
 import structlog
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
-from torch.distributed.elastic.rendezvous.api import RendezvousError
 
 from contract.references import Reference
-from services.trainer.elastic.agent import Agent, Gate, connect, end, preload, rendezvous
+from services.trainer.elastic.addresses import own_address
+from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
 from services.trainer.elastic.lead import TERMS
 from services.trainer.elastic.plan import Terms, digest, open_data
 from services.trainer.elastic.rank import Place
@@ -34,7 +34,7 @@ def take_part(task: SeatTask) -> None:
         fetch(task, dataset)
         open_data(task.folder, terms)  # shrinks the images, if need be
         task.ready()
-        _rounds(task, store, Place(host, int(port), ElasticSettings().address, task.folder), terms)
+        _rounds(task, store, Place(host, int(port), own_address(ElasticSettings().network), task.folder), terms)
     except RuntimeError as error:  # of the store
         log.info("the leader of the training is gone", exc_info=error)
 
@@ -58,11 +58,13 @@ def _rounds(task: SeatTask, store: TCPStore, place: Place, terms: Terms) -> None
                 if handler is not None:
                     end(handler)
                 run_id = gate.run_id
-                handler = rendezvous(store, run_id, terms.replicas, place.address, leads=False)
+                handler = rendezvous(store, run_id, terms.replicas, place.own.address, leads=False)
             try:
                 result = Agent(place, handler, check).run()
-            except RendezvousError as error:
+            except NO_ROUND as error:
                 log.info("the rendezvous failed", run_id=run_id, exc_info=error)
+                end(handler)
+                handler = None
             else:
                 if result is not None and not result.is_failed():
                     return
