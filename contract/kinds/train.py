@@ -32,7 +32,16 @@ from contract.training import (
 
 # Marked as a whole: pydantic keeps no marks of the members of a union.
 InitReference = Annotated[ReferenceText | None, RefersTo("start", built_in=BACKBONE_NAMES)]
-_GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
+_GRADIENT_FIELDS = (
+    "epochs",
+    "optimizer",
+    "schedule",
+    "batch_size",
+    "augment",
+    "label_smoothing",
+    "patience",
+    "replicas",
+)
 
 
 class Replicas(Frozen):

@@ -25,7 +25,7 @@ TRAINERS = tuple(Replica(f"trainer-{number}", TRAINER) for number in (1, 2))
 SETTINGS = {"TIDEPOOL_TRAINERS_TIMEOUT_S": "3"}
 EPOCHS = 25
 NETWORK = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
-WITHIN_S = 120.0
+WITHIN_S = 600.0
 
 
 @dataclass(frozen=True)
