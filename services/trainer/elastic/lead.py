@@ -22,6 +22,7 @@ from worker.task import Task
 TERMS = "tidepool/terms"
 SILENT_S = 30.0  # of rank 0, which then hangs
 PAUSE_S = 5.0  # for a new round to begin after an epoch, before the old one goes on
+ASK_AGAIN_S = 60.0  # the lease of a seat whose replica was lost may last as long
 ROUNDS = 20  # without an epoch in between, after which the attempt has failed
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Lead:
         self._size, self._rate = 0, 0.0
         self._rounds = 0
         self._gate = Gate()
+        self._asked, self._ask_again = frozenset[str](), 0.0
         self._write_gate = show or self._write_to_store
         self._paused_until = float("inf")
 
@@ -160,7 +162,7 @@ class Lead:
             self._plan = replace(self._plan, checkpoint=saved.checkpoint)
             self._write(self._plan)
         self._rounds, self._rate = 0, saved.images_per_second
-        if saved.size >= min(len(self._task.ready_seats()) + 1, self._replicas.max):
+        if not self._expects(self._task.ready_seats(), saved.size):
             return Reply(self._task.stop_early)
         self._paused_until = time.monotonic() + PAUSE_S
         self._show(replace(self._gate, open=True))
@@ -169,6 +171,14 @@ class Lead:
     def _speed(self) -> str:
         replicas = "1 replica" if self._size == 1 else f"{self._size} replicas"
         return f"{replicas}, {self._rate:,.0f} images a second" if self._rate else replicas
+
+    def _expects(self, ready: frozenset[str], size: int) -> bool:
+        """Return whether seats are ready that are not in the round; those that did not come are asked once a minute."""
+        now = time.monotonic()
+        if size >= min(len(ready) + 1, self._replicas.max) or (ready <= self._asked and now < self._ask_again):
+            return False
+        self._asked, self._ask_again = ready, now + ASK_AGAIN_S
+        return True
 
     def _note_size(self, size: int) -> None:
         """Log that replicas joined or left, once for each change."""

@@ -79,6 +79,16 @@ def test_a_ready_seat_may_join_after_an_epoch(led: Led) -> None:
     assert led.lead.answer(saved(3, 2)) == Reply()
 
 
+def test_a_seat_that_did_not_come_is_not_waited_for_after_every_epoch(led: Led) -> None:
+    led.task.ready = frozenset({"host:2"})
+    assert led.lead.answer(saved(1, 1)).pause_s
+
+    assert not led.lead.answer(saved(2, 1)).pause_s
+
+    led.task.ready = frozenset({"host:3"})
+    assert led.lead.answer(saved(3, 1)).pause_s
+
+
 def test_each_join_and_leave_is_logged_once(led: Led) -> None:
     for size in (1, 2, 2, 1):
         led.lead.answer(Began(size))
