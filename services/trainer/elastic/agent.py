@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -128,9 +129,18 @@ def rendezvous(store: TCPStore, run_id: str, replicas: Replicas, address: str, l
     return handler
 
 
-def connect(host: str, port: int, leads: bool) -> TCPStore:
-    """Host the store, or connect to it; raises RuntimeError or ValueError if that fails."""
-    return TCPStore(host, port, is_master=leads, wait_for_workers=False, timeout=JOIN, multi_tenant=leads)
+def host(address: str) -> TCPStore:
+    """Host a store that listens on an address, and on no other as torch would by itself."""
+    listener = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    port = listener.getsockname()[1]
+    return TCPStore(
+        address, port, is_master=True, wait_for_workers=False, timeout=JOIN, master_listen_fd=listener.detach()
+    )
+
+
+def connect(address: str, port: int) -> TCPStore:
+    """Connect to a leader's store; raises RuntimeError if that fails."""
+    return TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=JOIN)
 
 
 def end(handler: DynamicRendezvousHandler) -> None:

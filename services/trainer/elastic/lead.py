@@ -12,7 +12,7 @@ from contract.errors import WorkerLost
 from contract.kinds.train import Replicas
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.elastic.addresses import own_address
-from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
+from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, end, host, preload, rendezvous
 from services.trainer.elastic.channel import Began, Failed, Message, Progressed, Reply, Saved, Server
 from services.trainer.elastic.plan import Plan
 from services.trainer.elastic.rank import Place
@@ -69,7 +69,7 @@ class Lead:
         """Train, and return the last checkpoint; raises what ends the attempt."""
         preload()
         own = own_address(self._settings.network)
-        self._store = connect(own.address, 0, leads=True)
+        self._store = host(own.address)
         self._store.set(TERMS, self._plan.terms.model_dump_json())
         self._server = Server(self.answer)
         place = Place(own.address, self._store.port, own, self._task.folder, self._server.address, self._path)

@@ -25,7 +25,7 @@ def take_part(task: SeatTask) -> None:
     preload()
     host, _, port = task.endpoint.rpartition(":")
     try:
-        store = connect(host, int(port), leads=False)
+        store = connect(host, int(port))
         terms = Terms.model_validate_json(store.get(TERMS))
         _, dataset = task.datasets.manifest(Reference.parse(terms.dataset))
         if digest(dataset) != terms.data:

@@ -15,4 +15,4 @@ def test_a_trainer_uses_its_address_in_the_network(network: str) -> None:
 
 def test_a_network_without_an_address_of_this_machine_is_refused() -> None:
     with pytest.raises(JobFailed, match="TIDEPOOL_TRAINERS_NETWORK"):
-        own_address(ip_network("192.0.2.0/24"))
+        own_address(ip_network("203.0.113.0/24"))
