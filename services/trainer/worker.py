@@ -2,8 +2,6 @@
 
 import time
 from functools import cache
-from pathlib import Path
-from typing import Protocol
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import BadModel
@@ -14,14 +12,12 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.tracing import traced
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
-from services.storage.objects import Artifacts
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
-from services.trainer.elastic.plan import digest
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
 from services.trainer.features import with_head
@@ -69,7 +65,7 @@ def train(task: Task) -> ModelManifest:
         return brought(task, name, data.shape) or state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
-    version = str(reference), digest(dataset)
+    version = str(reference), dataset
     session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started, version)
     best = best_candidate(session)
     return publish(task, dataset, files, best, str(reference), spec)
@@ -159,17 +155,8 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     return IndexedImages(path)
 
 
-class Fetching(Protocol):
-    """What `fetch` needs of a task."""
-
-    folder: Path
-    objects: Artifacts
-
-    def report(self, fraction: float, message: str) -> None: ...
-
-
 @traced("fetch shards")
-def fetch(task: Fetching, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
+def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
     """Download the dataset's shards into the task's folder."""
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
     for split, shards in dataset.shards.items():

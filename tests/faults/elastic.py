@@ -15,14 +15,19 @@ from services.storage.stores import Stores
 from services.storage.tables import seats
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults.cluster import Cluster, Replica
+from tests.faults.cut import possible
 from tests.faults.driver import Driver
 from tests.faults.process import RestartedProcess
 from tests.support.prediction_data import stored_shards
 from tests.support.publication import publish
 from tests.support.training_data import separable
 
-TRAINER = ("services.trainer.main",)
-TRAINERS = tuple(Replica(f"trainer-{number}", TRAINER) for number in (1, 2))
+TRAINER = "services.trainer.main"
+CAN_CUT = possible()
+TRAINERS = (
+    Replica("trainer-1", (TRAINER,)),
+    Replica("trainer-2", ("tests.faults.cut", TRAINER) if CAN_CUT else (TRAINER,)),
+)
 SETTINGS = {"TIDEPOOL_TRAINERS_TIMEOUT_S": "3"}
 EPOCHS = 25
 NETWORK = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}

@@ -9,8 +9,10 @@ from sqlalchemy import update
 from contract.access import DEFAULT_PROJECT
 from contract.jobs import Job, JobState
 from services.storage.tables import jobs
+from tests.faults.cut import cut_off
 from tests.faults.driver import Driver, ended
 from tests.faults.elastic import (
+    CAN_CUT,
     EPOCHS,
     SETTINGS,
     TRAINERS,
@@ -85,6 +87,21 @@ def test_a_replica_that_is_killed_or_frozen_is_left_behind(driver: Driver, alone
         assert any("a replica left" in line for line in told(driver, job).lines)
         driver.cluster.heal()
         driver.wait(helper.running)
+
+
+@pytest.mark.skipif(not CAN_CUT, reason="cutting a connection needs root and iptables")
+def test_replicas_go_on_when_the_network_between_them_is_cut(driver: Driver, alone: Curve) -> None:
+    # given
+    job = both_train(driver, "cut")
+    servers = [driver.cluster.proxies[name].port for name in ("redis", "s3")]
+
+    # when neither reaches the other, though both reach the servers
+    with cut_off(servers):
+        done = finish(driver, job, alone)
+
+    # then the one with the lease has gone on alone
+    assert done.attempt == 1
+    assert told(driver, job).replicas[-1] == 1
 
 
 def test_another_replica_leads_when_the_leader_has_died(driver: Driver, alone: Curve) -> None:

@@ -33,9 +33,10 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Saved:
-    """An epoch has ended: its checkpoint, the number of processes, and the images that they computed each second."""
+    """An epoch has ended: how many have, the number of processes, and the images that they computed each second."""
 
     checkpoint: bytes
+    epochs: int
     size: int
     images_per_second: float
 

@@ -20,7 +20,7 @@ from services.trainer.settings import ElasticSettings
 from worker.task import Task
 
 TERMS = "tidepool/terms"
-SILENT_S = 30.0  # of rank 0, which then hangs
+SILENT_S = 60.0  # of rank 0, which then hangs; its first start imports torch
 PAUSE_S = 5.0  # for a new round to begin after an epoch, before the old one goes on
 ASK_AGAIN_S = 60.0  # the lease of a seat whose replica was lost may last as long
 ROUNDS = 20  # without an epoch in between, after which the attempt has failed
@@ -59,6 +59,7 @@ class Lead:
         self._lock = threading.Lock()  # of the task, which is not for several threads
         self._error: BaseException | None = None
         self._size, self._rate = 0, 0.0
+        self._epochs = len(plan.last.epochs) if plan.last else 0
         self._rounds = 0
         self._gate = Gate()
         self._asked, self._ask_again = frozenset[str](), 0.0
@@ -104,16 +105,22 @@ class Lead:
     def _form(self, forming: bool) -> None:
         """A round begins to form, or has: while it does, seats may join."""
         if forming:
+            self._prepare_round()
+        else:
             self._rounds += 1
-            if self._rounds > ROUNDS:
-                raise WorkerLost(f"{ROUNDS} rounds of the training ended before an epoch was over")
-            # Each round without an epoch doubles the patience with replicas that may only be slow.
-            with self._lock:  # an epoch of the last round may just be saved
-                terms = self._plan.terms
-                patient = terms.model_copy(update={"timeout_s": terms.timeout_s * 2 ** min(self._rounds - 1, 5)})
-                self._write(replace(self._plan, terms=patient))
         self._show(replace(self._gate, open=forming))
         self._server.heard()
+
+    def _prepare_round(self) -> None:
+        if self._rounds >= ROUNDS:
+            raise WorkerLost(f"{ROUNDS} rounds of the training ended before an epoch was over")
+        with self._lock:  # an epoch of the last round may just be saved
+            # Each round without an epoch doubles the patience with replicas that may only be slow.
+            terms = self._plan.terms
+            patient = terms.model_copy(update={"timeout_s": terms.timeout_s * 2 ** min(self._rounds, 5)})
+            self._write(replace(self._plan, terms=patient))
+            if self._size < self._replicas.min > 1:
+                self._on_step(0.0, f"waiting for {self._replicas.min} replicas of the trainer")
 
     def check(self) -> bool:
         """Raise what must end the attempt; return False if rank 0 hangs."""
@@ -155,11 +162,9 @@ class Lead:
 
     def _save(self, saved: Saved) -> Reply:
         """Save an epoch, and let seats join that are ready."""
-        checkpoint = Checkpoint.from_bytes(saved.checkpoint)
-        last = self._plan.last
-        if last is None or len(checkpoint.epochs) > len(last.epochs):  # or a round that was ended has just sent it, too
-            self._on_epoch(checkpoint, Spread(saved.size, saved.images_per_second))
-            self._plan = replace(self._plan, checkpoint=saved.checkpoint)
+        if saved.epochs > self._epochs:  # otherwise a round that was ended has sent the same just before
+            self._on_epoch(Checkpoint.from_bytes(saved.checkpoint), Spread(saved.size, saved.images_per_second))
+            self._plan, self._epochs = replace(self._plan, checkpoint=saved.checkpoint), saved.epochs
             self._write(self._plan)
         self._rounds, self._rate = 0, saved.images_per_second
         if not self._expects(self._task.ready_seats(), saved.size):

@@ -10,11 +10,12 @@ from torch.nn.functional import cross_entropy
 
 from contract.tracing import traced
 from contract.training import Epoch
-from services.trainer.data import Indices, ShardedImages, TrainingData, batches
+from services.trainer.data import Indices, ShardedImages, TrainingData
 from services.trainer.elastic.group import Group
-from services.trainer.elastic.shards import Sharing, Subtree, cut, total
+from services.trainer.elastic.images import epoch_order
+from services.trainer.elastic.plan import Terms
+from services.trainer.elastic.shards import Sharing, Subtree, total
 from services.trainer.learner import Learner
-from services.trainer.metrics import DESCENT
 from services.trainer.schedule import Clock
 from services.trainer.train import OnBatch, class_weights, require_converging
 
@@ -22,9 +23,9 @@ from services.trainer.train import OnBatch, class_weights, require_converging
 class SharedPasses:
     """Computes this process's virtual shards; every process ends each step with the same weights."""
 
-    def __init__(self, group: Group, shards: int) -> None:
+    def __init__(self, group: Group, terms: Terms) -> None:
         self._group = group
-        self._shards = shards
+        self._terms = terms
 
     def over(self, clock: Clock, epochs: tuple[Epoch, ...]) -> bool:
         """Return whether the training ends with these epochs; the first process decides."""
@@ -35,22 +36,22 @@ class SharedPasses:
         self, learner: Learner, data: TrainingData, number: int, clock: Clock, on_batch: OnBatch
     ) -> tuple[Tensor, int]:
         """As `train_epoch`; the statistics of batch normalization are those of each shard."""
-        recipe, images, group = learner.recipe, data.train, self._group
-        random = np.random.default_rng((recipe.seed, number))
-        order = batches(random.permutation(len(images)), recipe.batch_size)
-        weights = class_weights(images.labels, data.classes) if recipe.class_weights == "balanced" else None
+        recipe, group = learner.recipe, self._group
+        steps = epoch_order(data, self._terms, number)
+        order = [np.concatenate(shards) for shards in steps]
+        weights = class_weights(data.train.labels, data.classes) if recipe.class_weights == "balanced" else None
         step = Step(learner, data, self._group, None if weights is None else weights.to(learner.device.torch_device))
         seen, losses = 0, list[Tensor]()
         learner.train_mode()
-        for index, batch in enumerate(order):
+        for index, shards in enumerate(steps):
             progress, stops = group.agree([clock.progress(number, index / len(order)), clock.stops()])
             if stops and index:
                 break
             started = time.monotonic()
             learner.advance(progress)
-            losses.append(step.take((recipe.seed, number, index), cut(batch, self._shards)))
+            losses.append(step.take((recipe.seed, number, index), shards))
             group.measured(time.monotonic() - started)
-            seen += len(batch)
+            seen += len(order[index])
             on_batch(clock.progress(number, (index + 1) / len(order)))
         require_converging(learner.recipe, data, number, losses, order)
         computed = group.merge(torch.cat(step.image_losses) if step.image_losses else torch.zeros(0))
@@ -69,11 +70,14 @@ class SharedPasses:
         learner.model.eval()
         order = np.array_split(np.arange(len(images)), -(-len(images) // batch_size))
         sums = torch.zeros((len(order), 2), dtype=torch.float64, device=learner.device.torch_device)
-        for number in range(self._group.rank, len(order), self._group.size):
-            pixels, labels = learner.move(*images.take(order[number]))
-            logits = learner.model(learner.inputs(pixels))
-            sums[number, 0] = cross_entropy(logits, labels, reduction="sum")
-            sums[number, 1] = (logits.argmax(1) == labels).sum()
+        for first in range(0, len(order), self._group.size):
+            number = first + self._group.rank
+            if number < len(order):
+                pixels, labels = learner.move(*images.take(order[number]))
+                logits = learner.model(learner.inputs(pixels))
+                sums[number, 0] = cross_entropy(logits, labels, reduction="sum")
+                sums[number, 1] = (logits.argmax(1) == labels).sum()
+            self._group.agree([0.0])  # no process gets far ahead, so a lost one is noticed here, too
             on_batch()
         loss, accuracy = (self._group.merge(sums).cumsum(0)[-1] / len(images)).tolist()
         return loss, accuracy
@@ -112,7 +116,6 @@ class Step:
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()
         self.image_losses.append(torch.cat(losses))
-        DESCENT.inc(sum(len(shards[number]) for number in sharing.of(group.rank)))
         return whole[-1].clone()
 
     def _shard(self, seed: tuple[int, int, int], number: int, shard: Indices, images: int) -> tuple[Tensor, Tensor]:

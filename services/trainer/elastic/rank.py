@@ -21,8 +21,9 @@ from services.trainer.device import use_all_cores
 from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.channel import Address, Began, Caller, Failed, Progressed, Saved
 from services.trainer.elastic.group import BEAT_S, FIRST_STEP_S, Group
+from services.trainer.elastic.images import open_images
 from services.trainer.elastic.passes import SharedPasses
-from services.trainer.elastic.plan import Plan, open_data
+from services.trainer.elastic.plan import Plan
 from services.trainer.train import train
 
 ORPHAN_S = 1.0
@@ -46,9 +47,9 @@ def run_rank(place: Place, parent: int, name: str) -> None:
     start_telemetry("trainer", TelemetrySettings(metrics_port=0))
     use_all_cores()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    caller = Caller(place.attempt) if place.attempt else None
     if size > 1:
         _connect(place, name, rank, size)
-    caller = Caller(place.attempt) if place.attempt else None
     try:
         _train(place, rank, size, caller)
     except TidepoolError as error:
@@ -69,7 +70,7 @@ def _train(place: Place, rank: int, size: int, caller: Caller | None) -> None:
     plan = Plan.from_bytes(group.share(place.plan.read_bytes() if place.plan else None))
     group.timeout_s = plan.terms.timeout_s
     stop_early, started = False, time.monotonic()
-    data = open_data(place.folder, plan.terms)
+    data = open_images(place.folder, plan.terms)
     if caller is not None:
         caller.ask(Began(size))
 
@@ -95,7 +96,7 @@ def _train(place: Place, rank: int, size: int, caller: Caller | None) -> None:
         network=plan.network,
         start=plan.last,
         stop_early=lambda: stop_early,
-        passes=SharedPasses(group, plan.terms.shards),
+        passes=SharedPasses(group, plan.terms),
     )
 
 
@@ -106,7 +107,7 @@ class Pending:
         self.stop_early = False
         self._until: float | None = None
         if caller is not None:
-            message = Saved(checkpoint.to_bytes(), size, rate)
+            message = Saved(checkpoint.to_bytes(), len(checkpoint.epochs), size, rate)
             self._thread = threading.Thread(target=self._ask, args=[caller, message], daemon=True)
             self._thread.start()
 

@@ -8,11 +8,11 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from contract.references import Reference
 from services.trainer.elastic.addresses import own_address
 from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
+from services.trainer.elastic.images import digest, fetch_images, open_images
 from services.trainer.elastic.lead import TERMS
-from services.trainer.elastic.plan import Terms, digest, open_data
+from services.trainer.elastic.plan import Terms
 from services.trainer.elastic.rank import Place
 from services.trainer.settings import ElasticSettings
-from services.trainer.worker import fetch
 from worker.seats import SeatTask
 
 POLL_S = 0.2
@@ -31,8 +31,8 @@ def take_part(task: SeatTask) -> None:
         if digest(dataset) != terms.data:
             log.info("an image was erased since the training began, so this replica has other data")
             return
-        fetch(task, dataset)
-        open_data(task.folder, terms)  # shrinks the images, if need be
+        fetch_images(task, dataset)
+        open_images(task.folder, terms)  # shrinks the images, if need be
         task.ready()
         _rounds(task, store, Place(host, int(port), own_address(ElasticSettings().network), task.folder), terms)
     except RuntimeError as error:  # of the store

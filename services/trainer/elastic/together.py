@@ -5,10 +5,12 @@ from collections.abc import Callable
 from contract.errors import Invalid
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import TrainingData
+from services.trainer.elastic.images import digest, fetch_images, open_images
 from services.trainer.elastic.lead import Lead, Spread
-from services.trainer.elastic.plan import Plan, Terms, open_data
+from services.trainer.elastic.plan import Plan, Terms
 from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
+from services.trainer.metrics import DESCENT, show_epoch
 from services.trainer.network import Blueprint, Network
 from services.trainer.recipe import Recipe
 from services.trainer.session import Session
@@ -37,7 +39,7 @@ def train_together(
         raise Invalid("the training split has fewer than two images")
     if start and (changes := recipe.changes(start.recipe)):
         raise Invalid(f"the training cannot resume, because its recipe has changed: {changes}; submit it again")
-    dataset, digest = session.dataset
+    reference, manifest = session.dataset
     terms = Terms(
         recipe=recipe,
         shape=session.data.shape,
@@ -46,14 +48,21 @@ def train_together(
         std=data.std,
         shards=replicas.shards,
         timeout_s=ElasticSettings().timeout_s,
-        dataset=dataset,
-        data=digest,
+        dataset=reference,
+        data=digest(manifest),
         replicas=replicas,
         blueprint=blueprint if network else None,
     )
-    open_data(session.task.folder, terms)  # shrinks the images, if need be
+    fetch_images(session.task, manifest)
+    open_images(session.task.folder, terms)  # shrinks the images, if need be
+
+    def record(checkpoint: Checkpoint, spread: Spread) -> None:
+        DESCENT.inc(len(data.train))
+        show_epoch(checkpoint.epochs[-1])
+        on_epoch(checkpoint, spread)
+
     plan = Plan(terms, network.state_dict() if network else None, start.to_bytes() if start else None)
-    last = Lead(session.task, replicas, plan, on_step, on_epoch).run()
+    last = Lead(session.task, replicas, plan, on_step, record).run()
     learner = Learner(recipe, data, network)
     model = learner.model.cpu()
     model.load_state_dict(last.best)

@@ -12,8 +12,8 @@ from services.trainer.checkpoint import Checkpoint
 from services.trainer.elastic.agent import Gate
 from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
 from services.trainer.elastic.lead import PAUSE_S, Lead, Spread
-from services.trainer.elastic.plan import Plan, Terms
-from tests.support.training_data import recipe
+from services.trainer.elastic.plan import Plan
+from tests.support.training_data import recipe, terms
 from tests.support.training_task import MemoryTask
 
 
@@ -28,20 +28,7 @@ class Led:
         self.lead = Lead(
             self.task,
             Replicas(max=2),
-            Plan(
-                Terms(
-                    recipe=recipe(),
-                    shape=(3, 8, 8),
-                    classes=3,
-                    mean=(0.5,) * 3,
-                    std=(0.5,) * 3,
-                    shards=4,
-                    timeout_s=10.0,
-                    dataset="bugs@1",
-                    data="hash",
-                    replicas=Replicas(max=2),
-                )
-            ),
+            Plan(terms(recipe())),
             on_step=lambda progress, message: self.steps.append((progress, message)),
             on_epoch=lambda checkpoint, spread: self.epochs.append((len(checkpoint.epochs), spread)),
             show=self.gates.append,
@@ -54,7 +41,7 @@ def saved(epochs: int, size: int) -> Saved:
         Epoch(epoch=n, train_loss=1.0, val_loss=1.0, val_accuracy=0.5, seconds=1.0) for n in range(1, epochs + 1)
     )
     weights = {"weight": torch.zeros(1)}
-    return Saved(Checkpoint(weights, {}, {}, weights, all_epochs, recipe()).to_bytes(), size, 250.0)
+    return Saved(Checkpoint(weights, {}, {}, weights, all_epochs, recipe()).to_bytes(), epochs, size, 250.0)
 
 
 @pytest.fixture

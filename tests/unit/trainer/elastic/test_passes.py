@@ -14,9 +14,8 @@ from services.trainer.data import TrainingData
 from services.trainer.elastic.group import Group
 from services.trainer.elastic.passes import SharedPasses
 from services.trainer.train import Trained, train
-from tests.support.training_data import recipe, training_data
+from tests.support.training_data import recipe, terms, training_data
 
-SHARDS = 4
 AUGMENT = {"flip": True, "colour": 0.2, "mix": 0.3}
 NORMALIZED = {"layers": [{"flatten": {}}, {"dense": 16}, {"batchnorm": {}}, {"relu": {}}, {"dropout": 0.2}]}
 
@@ -36,13 +35,9 @@ def run(rank: int, size: int, folder: Path, data: TrainingData, changes: dict[st
 
 
 def shared(group: Group, data: TrainingData, changes: dict[str, Any]) -> Trained:
-    return train(
-        recipe(**{"epochs": 2} | changes),
-        data,
-        on_step=lambda *_: None,
-        on_epoch=lambda _: None,
-        passes=SharedPasses(group, SHARDS),
-    )
+    spec = recipe(**{"epochs": 2} | changes)
+    passes = SharedPasses(group, terms(spec))
+    return train(spec, data, on_step=lambda *_: None, on_epoch=lambda _: None, passes=passes)
 
 
 @pytest.fixture
