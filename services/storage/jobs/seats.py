@@ -42,10 +42,10 @@ class Seats:
         values = {"job_id": lease.job_id, "fence": lease.fence, "endpoint": endpoint, "run_id": run_id, "seats": count}
         with self._database.write() as connection:
             row = change(connection, held(lease).values(worker=jobs.c.worker))
-            new = not connection.execute(select(leads.c.fence).where(leads.c.job_id == lease.job_id)).scalar()
+            earlier = connection.execute(select(leads.c.fence).where(leads.c.job_id == lease.job_id)).scalar()
             connection.execute(delete(leads).where(leads.c.job_id == lease.job_id))
             connection.execute(insert(leads).values(values))
-            if new and count:
+            if earlier != lease.fence and count:
                 connection.execute(insert(outbox), [{"job_id": lease.job_id, "kind": row["kind"]}] * count)
 
     def withdraw(self, lease: Lease) -> None:
