@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 
@@ -59,13 +58,11 @@ class FaultyDatabase(Database):
     """An in-memory SQLite database whose transactions are counted as calls."""
 
     injector: Injector
-    _compiled: ClassVar[dict[Any, Any]] = {}  # shared, because compiling the statements takes half of the time
 
     @classmethod
     def faulty(cls, injector: Injector, clock: Clock) -> "FaultyDatabase":
         database = cls.in_memory(clock)
         database.injector = injector
-        database.engine = database.engine.execution_options(compiled_cache=cls._compiled)
         return database
 
     @contextmanager

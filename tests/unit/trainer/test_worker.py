@@ -134,6 +134,7 @@ def test_a_job_resumes_as_it_began_if_a_newer_release_decides_otherwise(
     assert train(task).artifact.sha256 == uninterrupted.artifact.sha256
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_without_a_validation_split_there_are_no_validation_metrics(tmp_path: Path) -> None:
     manifest = train(MemoryTask(tmp_path, val=0, epochs=2))
 
