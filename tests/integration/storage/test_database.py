@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from contract.errors import Conflict, DatabaseUnavailable, NotFound, TidepoolError
 from services.storage.database import Database
@@ -105,8 +105,13 @@ def test_times_are_read_with_a_time_zone(database: Database) -> None:
     assert (created_at, created_at.tzinfo is not None) == (WHEN, True)
 
 
-def test_a_ping_of_a_running_database_succeeds(database: Database) -> None:
+def test_a_ping_asks_a_running_database(database: Database) -> None:
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+
     database.ping()
+
+    assert statements == ["SELECT 1"]
 
 
 @pytest.mark.parametrize(
