@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import redis
 import structlog
 from celery import Celery, signals
 
@@ -18,6 +17,7 @@ from messaging.busy import Busy
 from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
 from messaging.presence import Presence
+from messaging.redis_address import redis_client
 from messaging.responder import BatchHandler, Responder
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
@@ -53,7 +53,7 @@ def serve(
     settings = BrokerSettings()
     app = celery_app(settings)
     stores, device = Stores.from_environment(), gpu()
-    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
+    client = redis_client(settings.url.get_secret_value(), timeout_s=5, connect_timeout_s=3)
     tasks: dict[str, Callable[..., None]] = {}
     private = redis_keys.private_queue(pool, f"{socket.gethostname()}.{os.getpid()}")
     queues = [pool, private]

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from contract.errors import Conflict, DatabaseUnavailable, Invalid, TidepoolError
 from contract.tracing import Span, current, span
 from services.storage import tables
+from services.storage.database_url import connect_options, database_url, follow_primary
 from services.storage.metrics import DATABASE_FAILURES, READ_SECONDS, WRITE_SECONDS
 
 Clock = Callable[[], datetime]
@@ -43,11 +44,13 @@ class Database:
 
     @classmethod
     def connect(cls, url: str, clock: Clock = utc_now) -> Self:
-        """Create the engine for `url`; it connects at the first transaction."""
+        """Create the engine for `url` (see `database_url`); it connects at the first transaction."""
         if url.startswith("sqlite"):
             return cls(create_engine(url, pool_size=8, max_overflow=24), clock)
-        options: dict[str, Any] = {"connect_timeout": 3, "options": "-c statement_timeout=15000"}
-        return cls(create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=options), clock)
+        address = database_url(url)
+        engine = create_engine(address, pool_pre_ping=True, pool_timeout=5, connect_args=connect_options(address))
+        follow_primary(engine)
+        return cls(engine, clock)
 
     @classmethod
     def in_memory(cls, clock: Clock = utc_now) -> Self:

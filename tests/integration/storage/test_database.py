@@ -13,7 +13,7 @@ from services.storage.migrate import migrate
 from services.storage.tables import datasets
 from tests.examples import WHEN
 from tests.integration.storage.steps import together
-from tests.support.servers import free_port, postgres_server
+from tests.support.servers import Server, free_port, postgres_server
 
 PETS = {"name": "pets", "last_version": 0, "created_at": WHEN}
 
@@ -143,3 +143,19 @@ def test_a_stopped_database_is_unavailable(server_folder: Path) -> None:
         for transaction in (database.read, database.write):
             with pytest.raises(DatabaseUnavailable), transaction() as connection:
                 connection.execute(select(datasets))
+
+
+def test_a_connection_to_a_server_that_became_a_standby_is_not_used_again(postgres: Server) -> None:
+    database = Database.connect(postgres.url.replace("@127.0.0.1", f"@127.0.0.1:{free_port()},127.0.0.1"))
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS public.written (name text)"))
+        # given a connection that refuses to write, as those of a standby do
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+
+    with pytest.raises(DatabaseUnavailable), database.write() as connection:
+        connection.execute(text("INSERT INTO public.written VALUES ('cat')"))
+
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO public.written VALUES ('cat')"))
+        connection.execute(text("DROP TABLE public.written"))
+    database.engine.dispose()
