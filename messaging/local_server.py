@@ -202,22 +202,32 @@ class LocalServer:
 
 @contextmanager
 def answering_locally(pool: str, name: str, handler: BatchHandler, busy: Busy) -> Iterator[None]:
-    """Answer gateways of this machine until the worker shuts down; do nothing without TIDEPOOL_LOCAL_SOCKETS.
+    """Answer gateways of this machine while the Celery worker of this process runs.
 
-    At the end, wait until every batch that was sent is answered.
+    Begin when it is ready, and thus handles SIGTERM; at the end, wait until every batch that was sent is answered. Do
+    nothing without TIDEPOOL_LOCAL_SOCKETS.
     """
-    folder, server = LocalSettings().local_sockets, None
-    try:
-        server = None if folder is None else LocalServer(pool, folder, name, handler, busy)
-    except OSError:
-        log.warning("no socket in TIDEPOOL_LOCAL_SOCKETS; all batches come by the broker", exc_info=True)
-    if server is None:
-        yield
-        return
-    signals.worker_shutting_down.connect(lambda **_: server.leave(), weak=False)
-    server.start()
+    folder, servers = LocalSettings().local_sockets, list[LocalServer]()
+
+    def start(**_: object) -> None:  # called again after an outage of the broker
+        if folder is None or servers:
+            return
+        try:
+            servers.append(LocalServer(pool, folder, name, handler, busy))
+        except OSError:
+            log.warning("no socket in TIDEPOOL_LOCAL_SOCKETS; all batches come by the broker", exc_info=True)
+        else:
+            servers[0].start()
+
+    def leave(**_: object) -> None:
+        for server in servers:
+            server.leave()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutting_down.connect(leave, weak=False)
     try:
         yield
     finally:
-        server.leave()
-        server.join()
+        leave()
+        for server in servers:
+            server.join()
