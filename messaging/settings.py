@@ -1,5 +1,6 @@
 """Settings of the broker, of telemetry and of tracing, read from the environment."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
@@ -25,6 +26,18 @@ class BrokerSettings(BaseSettings):
     def _complete(cls, url: SecretStr) -> SecretStr:
         check_url(url.get_secret_value())
         return url
+
+
+class LocalSettings(BaseSettings):
+    """TIDEPOOL_LOCAL_SOCKETS; the embedded stack sets it."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    local_sockets: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
+        default=None,
+        description="Folder of Unix sockets, on which replicas of predictions take batches from gateways of their "
+        "machine past Redis; both must have it, and run as the same user. Off by default.",
+    )
 
 
 class TelemetrySettings(BaseSettings):

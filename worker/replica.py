@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import structlog
@@ -12,13 +13,15 @@ from celery import Celery, signals
 
 from contract.jobs import JobKind
 from messaging import redis_keys
+from messaging.answering import BatchHandler
 from messaging.broker import Broker, celery_app, consume
 from messaging.busy import Busy
 from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
+from messaging.local_server import answering_locally
 from messaging.presence import Presence
 from messaging.redis_address import redis_client
-from messaging.responder import BatchHandler, Responder
+from messaging.responder import Responder
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
@@ -57,12 +60,14 @@ def serve(
     tasks: dict[str, Callable[..., None]] = {}
     private = redis_keys.private_queue(pool, f"{socket.gethostname()}.{os.getpid()}")
     queues = [pool, private]
-    online, jobs = Busy(), Busy()
+    online, jobs, running = Busy(), Busy(), ExitStack()
     wakeups = redis_keys.wakeups(pool)
     wakeup = Broker(app).wakeup_message(wakeups)
     if setup is not None:
-        tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
+        handler = setup(stores)
+        tasks[ANSWER_BATCHES] = Responder(pool, client, handler, wakeup, online).run
         queues.append(wakeups)
+        running.enter_context(answering_locally(pool, private, handler, online))
     worker = Worker(handlers or {}, stores, jobs, preload)
     SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))
     SCRAPE.merge_with(worker.metrics.merged_with)
@@ -84,6 +89,7 @@ def serve(
         else:
             _run_jobs(worker, app, queues, tasks)
     finally:
+        running.close()
         usage_writer.write()
         stop_tracing()
         if not isinstance(sys.exception(), Exception):  # after an error, a batch may be unanswered
