@@ -26,7 +26,7 @@ class Bounds:
     Requests that wait have at most `waiting_bytes` per model version, and all batches in flight `flight_bytes`.
     """
 
-    waiting: int = 512
+    waiting: int = 256
     batch: int = 32
     flights: int = 2
     waiting_bytes: int = 256 << 20
