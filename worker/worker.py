@@ -150,6 +150,6 @@ def _attributes(claim: Claim) -> Attributes:
 
 
 def _use(claim: Claim) -> Use:
-    """Return the use that the attempt's seconds are counted under: the root job, and the model that it is about."""
+    """Return what the attempt's seconds are counted under: the root job, of a child its parent, and the model."""
     model = claim.job.parsed_spec().subject.model
-    return Use(Purpose.JOB, model or "", claim.lease.root, claim.job.project)
+    return Use(Purpose.JOB, model or "", claim.job.parent or claim.lease.root, claim.job.project)

@@ -64,8 +64,12 @@ jobs = Table(
     Column("parts_left", Integer),
     Column("traceparent", String(55)),  # W3C trace context of the request, or of what divided the job into parts
     Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
+    Column("child_of", String(36)),  # the job that has created this one
+    Column("number", Integer),  # of a child, among those of its parent
+    Column("children", Integer),  # set in the row of a job that has created children: how many
     Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
+    Index(None, "child_of", "number"),
     Index(None, "project", "id"),
     Index(None, "project", "state", "id"),
     Index(None, "project", "model", "id"),
