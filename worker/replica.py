@@ -29,6 +29,7 @@ from messaging.tracing import start_tracing, stop_tracing
 from services.storage.stores import Stores
 from worker.gpu import Gpu
 from worker.metrics import busy_reader
+from worker.seats import TakePart
 from worker.settings import WorkerSettings
 from worker.task import Handler
 from worker.usage_writer import UsageWriter
@@ -45,11 +46,13 @@ def serve(
     setup: Setup | None = None,
     gpu: Callable[[], int | None] = lambda: None,
     preload: Sequence[str] = (),
+    seats: Mapping[JobKind, TakePart] | None = None,
 ) -> None:
     """Run jobs with `handlers`, answer batches with the handler that `setup` returns, or both, until SIGTERM.
 
     `gpu` returns the number, among the GPUs visible to CUDA, of the one in use, or None. The process that attempts are
-    forked from imports the modules `preload` as soon as it starts.
+    forked from imports the modules `preload` as soon as it starts. An idle replica takes part in jobs that others lead,
+    by the functions `seats`.
     """
     start_telemetry(pool, TelemetrySettings())
     start_tracing(pool, TracingSettings())
@@ -68,7 +71,7 @@ def serve(
         tasks[ANSWER_BATCHES] = Responder(pool, client, handler, wakeup, online).run
         queues.append(wakeups)
         running.enter_context(answering_locally(pool, private, handler, online))
-    worker = Worker(handlers or {}, stores, jobs, preload)
+    worker = Worker(handlers or {}, stores, jobs, preload, seats)
     SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))
     SCRAPE.merge_with(worker.metrics.merged_with)
     watch_disk("scratch", WorkerSettings().scratch)

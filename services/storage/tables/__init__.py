@@ -4,7 +4,17 @@ from services.storage.tables.access import api_keys, audit, projects, sessions
 from services.storage.tables.columns import UtcDateTime, metadata
 from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
 from services.storage.tables.objects import object_references, storage_usage
-from services.storage.tables.queue import claim_turns, idempotency, job_age, job_events, job_order, jobs, outbox
+from services.storage.tables.queue import (
+    claim_turns,
+    idempotency,
+    job_age,
+    job_events,
+    job_order,
+    jobs,
+    leads,
+    outbox,
+    seats,
+)
 from services.storage.tables.registry import (
     alias_weights,
     aliases,
@@ -32,6 +42,7 @@ __all__ = [
     "job_events",
     "job_order",
     "jobs",
+    "leads",
     "metadata",
     "model_versions",
     "models",
@@ -41,6 +52,7 @@ __all__ = [
     "pool_limits",
     "pools",
     "projects",
+    "seats",
     "sessions",
     "storage_usage",
     "traffic",

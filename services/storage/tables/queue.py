@@ -107,6 +107,28 @@ job_events = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 
+leads = Table(  # trainings on several replicas, while an attempt leads them
+    "leads",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("fence", Integer, nullable=False),  # the leader's
+    Column("endpoint", String(255), nullable=False),  # `host:port` of the leader's store
+    Column("run_id", String(96), nullable=False),
+    Column("seats", Integer, nullable=False),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("fence", Integer, nullable=False),  # of the leader whose seat it is
+    Column("worker", String(128), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("ready", Boolean, nullable=False),  # has the data
+    Index(None, "job_id", "fence"),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,
