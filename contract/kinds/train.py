@@ -115,7 +115,7 @@ class TrainSpec(JobSpec):
     def _trainings_are_shared_or_many(self) -> "TrainSpec":
         if self.replicas is not None and (self.search is not None or self.folds is not None):
             many = "folds" if self.search is None else "search"
-            raise ValueError(f"{many} and replicas do not go together: free replicas run other trainings; leave one out")
+            raise ValueError(f"{many} and replicas do not go together: choose one")
         return self
 
     @model_validator(mode="after")
