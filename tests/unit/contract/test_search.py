@@ -97,12 +97,16 @@ def test_an_unfit_search_is_refused_with_what_to_change(over: Any, message: str)
         ({"folds": 5}, {}, "search and folds do not go together: choose one"),
         ({"replicas": {"max": 2}}, {}, "search and replicas do not go together: choose one"),
         ({"budget": {"minutes": 5}}, {}, "search and budget do not go together: search.minutes bounds all trials"),
-        ({"method": "probe"}, {}, "search.over.optimizer.lr has 0.0001, which does not fit: a probe is fitted without"),
+        (
+            {"method": "probe"},
+            {"over": {"epochs": [5]}},
+            "over.epochs has 5, which does not fit: a probe is fitted without",
+        ),
     ],
 )
 def test_what_does_not_fit_a_search_is_refused(fields: dict[str, Any], search: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        spec(fields=fields, **search)
+        spec(**{"fields": fields} | search)
 
 
 def test_a_search_needs_validation_images() -> None:
@@ -116,7 +120,9 @@ def test_a_search_needs_validation_images() -> None:
 @pytest.mark.parametrize("wish", [{"search": {"over": {"augment.flip": [True, False]}}}, {"folds": 3}])
 def test_an_onnx_backbone_is_neither_searched_nor_folded(wish: dict[str, Any]) -> None:
     backbone = BACKBONE_MANIFEST.model_copy(update={"format": "onnx"})
-    manifests = Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": backbone})
+    counts = DATASET_MANIFEST.counts.model_copy(update={"val": 1})
+    dataset = DATASET_MANIFEST.model_copy(update={"counts": counts})
+    manifests = Manifests({"pets@1": dataset}, {}, {"mine@1": backbone})
 
     with pytest.raises(Invalid, match="search and folds cannot train; leave them out"):
         TrainSpec.model_validate({"dataset": "pets@1", "model": "net", "init_from": "mine@1"} | wish).check(manifests)

@@ -26,6 +26,7 @@ from tests.support.training_task import MemoryTask
 from worker.task import Task
 
 OVER = {"optimizer.lr": {"low": 0.01, "high": 0.3, "log": True}, "augment.flip": [True, False]}
+LOSS = {"trials": 3, "parallel": 2, "over": OVER, "objective": "val.loss", "early_stop": "none"}
 
 
 @pytest.fixture
@@ -35,13 +36,10 @@ def trainers(tmp_path: Path) -> Trainers:
 
 def test_a_search_publishes_its_best_trial_with_the_study(trainers: Trainers) -> None:
     # given a search of three trials, of which two may be open, and one replica
-    job = trainers.submit(search={"trials": 3, "parallel": 2, "over": OVER, "objective": "val.loss"}, epochs=2)
+    job = trainers.submit(search=LOSS, epochs=2)
 
-    # when the replica works, and the attempt that would publish the model is lost
-    kinds = [
-        claim.job.kind for claim in iter(lambda: trainers.step() if len(trainers.children(job)) < 3 else None, None)
-    ]
-    trainers.run_all()
+    # when the replica works
+    kinds = [claim.job.kind for claim in iter(trainers.step, None)]
 
     # then the model of the best trial is published once, with all trials
     job = trainers.get(job)
@@ -95,6 +93,19 @@ def test_a_trial_that_is_lost_continues_from_its_last_epoch(
     (child,) = trainers.children(job)
     assert child.job.state == JobState.SUCCEEDED
     assert [epoch["epoch"] for epoch in child.metrics] == [1, 2, 3]
+
+
+def test_a_trial_ends_early_if_others_are_better(trainers: Trainers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.trainer.search.trial.prunes", lambda *arguments: arguments[-1] == 3)
+    job = trainers.submit(search={"trials": 1, "over": OVER})
+    trainers.step()
+
+    trainers.step()
+
+    (child,) = trainers.children(job)
+    assert child.job.result is not None
+    assert (child.job.result["pruned"], len(child.job.result["epochs"])) == (True, 1)
+    assert child.job.result["value"] == child.job.result["scores"]["accuracy"]
 
 
 def _then(action: Any) -> Any:
@@ -180,7 +191,7 @@ def test_a_search_ends_when_its_first_trials_fail(trainers: Trainers) -> None:
 
 def test_a_trial_that_begins_too_late_is_cancelled(trainers: Trainers) -> None:
     task = Waited(trainers, trials=1, minutes=10)
-    task.job = task.job.model_copy(update={"started_at": datetime.now(UTC) - timedelta(minutes=9.9999)})
+    task.job = task.job.model_copy(update={"started_at": datetime.now(UTC) - timedelta(minutes=9)})
     task.decide()
     (child,) = task.children()
     late = child.job.spec | {"ends_at": datetime.now(UTC).isoformat()}
