@@ -106,7 +106,7 @@ class TrainSpec(JobSpec):
             raise ValueError(
                 "method scratch starts from random weights; leave out init_from, or use fine_tune or probe"
             )
-        needless = [name for name in GRADIENT_FIELDS if getattr(self, name) is not None]
+        needless = [name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None]
         if self.method == "probe" and needless:
             raise ValueError(f"a probe is fitted without {needless[0]}; leave it out, or use method fine_tune")
         return self
@@ -203,7 +203,7 @@ class TrainSpec(JobSpec):
                 f"{self.init_from} is an ONNX file, which cannot be fine-tuned; use method probe, or bring the weights "
                 "as safetensors"
             )
-        needless = next((name for name in GRADIENT_FIELDS if getattr(self, name) is not None), None)
+        needless = next((name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None), None)
         if needless is not None:
             raise Invalid(
                 f"{self.init_from} is an ONNX file, which only a probe can use, and a probe is fitted without "

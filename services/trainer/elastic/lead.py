@@ -22,6 +22,7 @@ from worker.task import Task
 TERMS = "tidepool/terms"
 SILENT_S = 30.0  # of rank 0, which then hangs
 PAUSE_S = 5.0  # for a new round to begin after an epoch, before the old one goes on
+ASK_AGAIN_S = 60.0  # the lease of a seat whose replica was lost may last as long
 ROUNDS = 20  # without an epoch in between, after which the attempt has failed
 
 log = structlog.get_logger()
@@ -45,7 +46,9 @@ class Lead:
         plan: Plan,
         on_step: Callable[[float, str], None],
         on_epoch: Callable[[Checkpoint, Spread], None],
+        show: Callable[[Gate], None] | None = None,
     ) -> None:
+        """`show` writes the gate; the default writes it to the store."""
         self._task = task
         self._replicas = replicas
         self._plan = plan
@@ -55,9 +58,11 @@ class Lead:
         self._path: Path = task.folder / "plan.pt"
         self._lock = threading.Lock()  # of the task, which is not for several threads
         self._error: BaseException | None = None
-        self._size = 0
+        self._size, self._rate = 0, 0.0
         self._rounds = 0
         self._gate = Gate()
+        self._asked, self._ask_again = frozenset[str](), 0.0
+        self._write_gate = show or self._write_to_store
         self._paused_until = float("inf")
 
     def run(self) -> Checkpoint:
@@ -66,7 +71,7 @@ class Lead:
         own = own_address(self._settings.network)
         self._store = connect(own.address, 0, leads=True)
         self._store.set(TERMS, self._plan.terms.model_dump_json())
-        self._server = Server(self._answer)
+        self._server = Server(self.answer)
         place = Place(own.address, self._store.port, own, self._task.folder, self._server.address, self._path)
         try:
             generation = 0
@@ -87,7 +92,7 @@ class Lead:
         try:
             handler = rendezvous(self._store, run_id, self._replicas, place.own.address, leads=True)
             try:
-                result = Agent(place, handler, self._check, self._form).run()
+                result = Agent(place, handler, self.check, self._form).run()
             finally:
                 end(handler)
         except NO_ROUND as error:
@@ -110,7 +115,7 @@ class Lead:
         self._show(replace(self._gate, open=forming))
         self._server.heard()
 
-    def _check(self) -> bool:
+    def check(self) -> bool:
         """Raise what must end the attempt; return False if rank 0 hangs."""
         self._raise_error()
         if self._lock.acquire(blocking=False):
@@ -127,7 +132,7 @@ class Lead:
         if self._error is not None:
             raise self._error
 
-    def _answer(self, message: Message) -> Reply:
+    def answer(self, message: Message) -> Reply:
         """Answer rank 0, in a thread; what this raises ends the attempt."""
         try:
             with self._lock:
@@ -141,8 +146,7 @@ class Lead:
             case Began(size):
                 self._note_size(size)
             case Progressed(fraction, text):
-                shared = f"{text} · {self._size} replicas" if self._size > 1 else text
-                self._on_step(fraction, shared)
+                self._on_step(fraction, f"{text} · {self._speed()}")
             case Saved():
                 return self._save(message)
             case Failed(error):
@@ -157,12 +161,24 @@ class Lead:
             self._on_epoch(checkpoint, Spread(saved.size, saved.images_per_second))
             self._plan = replace(self._plan, checkpoint=saved.checkpoint)
             self._write(self._plan)
-        self._rounds = 0
-        if saved.size >= min(len(self._task.ready_seats()) + 1, self._replicas.max):
+        self._rounds, self._rate = 0, saved.images_per_second
+        if not self._expects(self._task.ready_seats(), saved.size):
             return Reply(self._task.stop_early)
         self._paused_until = time.monotonic() + PAUSE_S
         self._show(replace(self._gate, open=True))
         return Reply(self._task.stop_early, PAUSE_S)
+
+    def _speed(self) -> str:
+        replicas = "1 replica" if self._size == 1 else f"{self._size} replicas"
+        return f"{replicas}, {self._rate:,.0f} images a second" if self._rate else replicas
+
+    def _expects(self, ready: frozenset[str], size: int) -> bool:
+        """Return whether seats are ready that are not in the round; those that did not come are asked once a minute."""
+        now = time.monotonic()
+        if size >= min(len(ready) + 1, self._replicas.max) or (ready <= self._asked and now < self._ask_again):
+            return False
+        self._asked, self._ask_again = ready, now + ASK_AGAIN_S
+        return True
 
     def _note_size(self, size: int) -> None:
         """Log that replicas joined or left, once for each change."""
@@ -171,7 +187,8 @@ class Lead:
         if not before or not change:
             return
         who = "a replica" if change == 1 else f"{change} replicas"
-        self._task.log(f"{who} {'joined' if size > before else 'left'}: {size} now train together")
+        remaining = f"{size} now train together" if size > 1 else "1 now trains alone"
+        self._task.log(f"{who} {'joined' if size > before else 'left'}: {remaining}")
 
     def _write(self, plan: Plan) -> None:
         written = self._path.with_suffix(".part")
@@ -180,4 +197,7 @@ class Lead:
 
     def _show(self, gate: Gate) -> None:
         self._gate = gate
+        self._write_gate(gate)
+
+    def _write_to_store(self, gate: Gate) -> None:
         gate.write(self._store)
