@@ -31,7 +31,8 @@ test-fast: $(READY) ## Run the unit and contract tests in parallel, without serv
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/unit tests/contract --numprocesses logical --maxprocesses 8 \
 		--dist worksteal --ignore tests/unit/gateway/oip/test_onnx_nodes.py --ignore tests/unit/storage/jobs/test_job_machine.py
 
-e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engine
+e2e: $(READY) wrk ## Run the slow tests, then build the images and test `docker compose up` on a Docker engine
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow tests/e2e tests/faults --numprocesses logical --maxprocesses 4 --dist loadfile
 	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpPfE --showlocals tests/e2e/compose
 
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run

@@ -5,20 +5,23 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-import redis
 import structlog
 from celery import Celery, signals
 
 from contract.jobs import JobKind
 from messaging import redis_keys
+from messaging.answering import BatchHandler
 from messaging.broker import Broker, celery_app, consume
 from messaging.busy import Busy
 from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
+from messaging.local_server import answering_locally
 from messaging.presence import Presence
-from messaging.responder import BatchHandler, Responder
+from messaging.redis_address import redis_client
+from messaging.responder import Responder
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
@@ -56,16 +59,18 @@ def serve(
     settings = BrokerSettings()
     app = celery_app(settings)
     stores, device = Stores.from_environment(), gpu()
-    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
+    client = redis_client(settings.url.get_secret_value(), timeout_s=5, connect_timeout_s=3)
     tasks: dict[str, Callable[..., None]] = {}
     private = redis_keys.private_queue(pool, f"{socket.gethostname()}.{os.getpid()}")
     queues = [pool, private]
-    online, jobs = Busy(), Busy()
+    online, jobs, running = Busy(), Busy(), ExitStack()
     wakeups = redis_keys.wakeups(pool)
     wakeup = Broker(app).wakeup_message(wakeups)
     if setup is not None:
-        tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
+        handler = setup(stores)
+        tasks[ANSWER_BATCHES] = Responder(pool, client, handler, wakeup, online).run
         queues.append(wakeups)
+        running.enter_context(answering_locally(pool, private, handler, online))
     worker = Worker(handlers or {}, stores, jobs, preload, seats)
     SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))
     SCRAPE.merge_with(worker.metrics.merged_with)
@@ -87,6 +92,7 @@ def serve(
         else:
             _run_jobs(worker, app, queues, tasks)
     finally:
+        running.close()
         usage_writer.write()
         stop_tracing()
         if not isinstance(sys.exception(), Exception):  # after an error, a batch may be unanswered

@@ -11,6 +11,7 @@ from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
+from services.storage.jobs.children import ChildJob
 from services.storage.objects import Artifacts
 
 
@@ -57,6 +58,9 @@ class Task(Protocol):
     def log(self, message: str) -> None:
         """Append a line to the job's events."""
 
+    def children(self, parent: str | None = None) -> tuple[ChildJob, ...]:
+        """Return the children of this job in the order of their numbers, or those of `parent`, for a child."""
+
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         """Store an artifact under this attempt's prefix; it becomes visible when the job succeeds."""
 
@@ -68,7 +72,8 @@ class Handler(Protocol):
     """The work of a job kind. The worker publishes what it returns, once, under the fence.
 
     For a job that is divided, the handler is called without `part` and returns a Division, then once for each `part`
-    and returns a PartDone, and finally with the results in `parts` and returns what is published.
+    and returns a PartDone, and finally with the results in `parts` and returns what is published. One that returns
+    Waiting is called again whenever a child of the job ends; it learns of them from `task.children()`.
     """
 
     __module__: str

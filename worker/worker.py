@@ -94,7 +94,7 @@ class Worker:
         while not self._drain.is_set():
             try:
                 while (work := self._claim() or self._take_seat()) is not None:
-                    use = _use(work.job)
+                    use = _use(work.job, work.lease.root if isinstance(work, Claim) else work.job.id)
                     self._busy.begin(use)
                     try:
                         if isinstance(work, Claim):
@@ -188,7 +188,9 @@ def _attributes(claim: Claim) -> Attributes:
     return {**ids, "tidepool.job.part": claim.lease.job_id} if claim.part is not None else ids
 
 
-def _use(job: Job) -> Use:
-    """Return the use that an attempt's seconds are counted under: the root job, and the model that it is about."""
+def _use(job: Job, root: str) -> Use:
+    """Return what the seconds of an attempt or a seat are counted under: the root job, of a child its parent, and the
+    model.
+    """
     model = job.parsed_spec().subject.model
-    return Use(Purpose.JOB, model or "", job.id, job.project)
+    return Use(Purpose.JOB, model or "", job.parent or root, job.project)

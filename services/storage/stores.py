@@ -19,6 +19,7 @@ from services.storage.catalog.models import Models
 from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
+from services.storage.jobs.children import Children
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
@@ -136,6 +137,10 @@ class Stores:
     @property
     def parts(self) -> Parts:
         return Parts(self.database)
+
+    @property
+    def children(self) -> Children:
+        return Children(self.database)
 
     @property
     def seats(self) -> Seats:

@@ -1,6 +1,7 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
+from dataclasses import dataclass
 from functools import cache
 
 from contract.datasets import DatasetManifest, Split
@@ -41,8 +42,26 @@ def train(task: Task) -> ModelManifest:
     Raises BadModel, Invalid and JobFailed.
     """
     started = time.monotonic()
-    use_all_cores()
     spec = TrainSpec.model_validate(task.job.spec)
+    loaded = load(task, spec)
+    best = best_candidate(session_of(task, spec, loaded, started))
+    return publish(task, loaded.dataset, loaded.files, best, loaded.reference, spec)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dataset version in the folder of a task."""
+
+    reference: str
+    dataset: DatasetManifest
+    files: dict[Split, list[ShardFiles]]
+    index: IndexedImages | None
+    data: TrainingData
+
+
+def load(task: Task, spec: TrainSpec) -> Loaded:
+    """Download the dataset of a training; raises BadModel if its images do not fit the layers."""
+    use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
     files = fetch(task, dataset)
@@ -56,6 +75,12 @@ def train(task: Task) -> ModelManifest:
         std=dataset.std,
         describe=index.describe if index else numbers,
     )
+    return Loaded(str(reference), dataset, files, index, data)
+
+
+def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> Session:
+    """Begin an attempt at a training; raises BadModel."""
+    data, dataset = loaded.data, loaded.dataset
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
 
     @cache
@@ -65,10 +90,8 @@ def train(task: Task) -> ModelManifest:
         return brought(task, name, data.shape) or state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
-    version = str(reference), dataset
-    session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started, version)
-    best = best_candidate(session)
-    return publish(task, dataset, files, best, str(reference), spec)
+    version = loaded.reference, dataset
+    return Session(task, spec, data, dataset.classes, preprocessing, state, origin, loaded.index, started, version)
 
 
 def publish(

@@ -94,7 +94,8 @@ class JobScreens:
 
     def page(self, where: JobQuery, limit: int, cursor: str | None = None) -> tuple[tuple[JobRow, ...], str | None]:
         """Return at most `limit` jobs, newest first, and the cursor of the next page."""
-        query = self._rows().order_by(by_state_first() if where.state == "live" else jobs.c.id.desc()).limit(limit + 1)
+        own = self._rows().where(jobs.c.child_of.is_(None))
+        query = own.order_by(by_state_first() if where.state == "live" else jobs.c.id.desc()).limit(limit + 1)
         if where.kind is not None:
             query = query.where(jobs.c.kind == where.kind)
         if where.state is not None:
@@ -116,7 +117,10 @@ class JobScreens:
         """
         since = self._database.now() - age
         own = self._rows().where(
-            jobs.c.retried_as.is_(None), jobs.c.finished_at > since, jobs.c.id > _id_at(since - age)
+            jobs.c.child_of.is_(None),
+            jobs.c.retried_as.is_(None),
+            jobs.c.finished_at > since,
+            jobs.c.id > _id_at(since - age),
         )
         newest = own.order_by(jobs.c.id.desc()).limit(limit)
         with self._database.read() as connection:

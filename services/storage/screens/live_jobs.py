@@ -33,7 +33,10 @@ class LiveJobs:
         """Return the newest MOST live jobs, newest first; raises DatabaseUnavailable."""
         columns = (jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.progress, jobs.c.progress_message)
         query = select(*columns, jobs.c.last_event.label("event")).where(
-            jobs.c.project == self._project, jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None)
+            jobs.c.project == self._project,
+            jobs.c.state.in_(LIVE),
+            jobs.c.parent_id.is_(None),
+            jobs.c.child_of.is_(None),
         )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(by_state_first()).limit(MOST)).mappings()

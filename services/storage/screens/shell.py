@@ -31,7 +31,7 @@ class ShellReader:
             select(func.count(table.c.name.distinct())).where(table.c.project == self._project).scalar_subquery()
             for table in (dataset_versions, model_versions)
         ]
-        own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None)
+        own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None) & jobs.c.child_of.is_(None)
         live = [
             select(func.count()).where(own, jobs.c.state == state).scalar_subquery()
             for state in (JobState.RUNNING, JobState.QUEUED)

@@ -97,7 +97,7 @@ def _cancel(connection: Connection, now: datetime) -> list[RowMapping]:
     overdue = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
     abandoned = and_(_abandoned(now), jobs.c.cancel_requested)
     over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
-    orphaned = and_(jobs.c.state.in_(LIVE), jobs.c.parent_id.in_(over))
+    orphaned = and_(jobs.c.state.in_(LIVE), or_(jobs.c.parent_id.in_(over), jobs.c.child_of.in_(over)))
     values = ended(JobState.CANCELLED, now) | {"fence": jobs.c.fence + 1}
     rows = _update(connection, or_(overdue, abandoned), values, now)
     return rows + _update(connection, orphaned, values, now)
