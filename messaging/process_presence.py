@@ -14,6 +14,7 @@ from contract import __version__
 from contract.reports import ProcessReport
 from messaging import redis_keys
 from messaging.presence import BEAT_S
+from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 TIMEOUT_S = 2.0
@@ -32,7 +33,7 @@ class ProcessPresence:
         self._keys = (presence, redis_keys.reports(presence))
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         url = settings.url.get_secret_value()
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._client: Any = redis_client(url, TIMEOUT_S)
         self._passed_at = time.monotonic()
 
     def start(self) -> None:

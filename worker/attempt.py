@@ -92,6 +92,7 @@ class Attempt:
         self._lease = claim.lease
         self._leases = stores.leases
         self._children = stores.children
+        self._seats = stores.seats
         self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
@@ -108,6 +109,20 @@ class Attempt:
 
     def children(self, parent: str | None = None) -> tuple[ChildJob, ...]:
         return retry_outages(lambda: self._children.of(parent or self.job.id), self.check_stop)
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        run_id = f"{self._lease.job_id}:{self._lease.fence}:{generation}"
+        retry_outages(lambda: self._seats.offer(self._lease, endpoint, run_id, count), self.check_stop)
+        return run_id
+
+    def ready_seats(self) -> frozenset[str]:
+        return retry_outages(lambda: self._seats.ready_workers(self._lease), self.check_stop)
+
+    def withdraw_seats(self) -> None:
+        try:
+            self._seats.withdraw(self._lease)
+        except DatabaseUnavailable:
+            log.info("seats not withdrawn, they end with the lease")
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()

@@ -40,6 +40,21 @@ class Task(Protocol):
     def report(self, fraction: float, message: str) -> None:
         """Report progress (0..1); raises Cancelled or Draining when the attempt must stop."""
 
+    def check_stop(self) -> None:
+        """Raise Cancelled or Draining if the attempt must stop; `report` does the same."""
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        """Offer seats in this job to free replicas, at `host:port`; return the id of the rendezvous.
+
+        Replaces an earlier offer. The id is made of the job, the fence and the generation, a number to choose.
+        """
+
+    def ready_seats(self) -> frozenset[str]:
+        """Return the names of the replicas that have taken a seat and may join."""
+
+    def withdraw_seats(self) -> None:
+        """Offer no more seats, and end those taken."""
+
     def log(self, message: str) -> None:
         """Append a line to the job's events."""
 

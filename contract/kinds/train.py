@@ -35,6 +35,25 @@ from contract.training import (
 InitReference = Annotated[ReferenceText | None, RefersTo("start", built_in=BACKBONE_NAMES)]
 
 
+class Replicas(Frozen):
+    """How many replicas of the trainer share a training: it starts with `min`, and free ones join up to `max`.
+
+    Every batch is cut into `shards`, which the replicas share, so that their number does not change what is learned.
+    """
+
+    min: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    max: Annotated[int, Field(strict=True, ge=1, le=64)]
+    shards: Annotated[int, Field(strict=True, ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Replicas":
+        if self.min > self.max:
+            raise ValueError("min is larger than max; lower min, or raise max")
+        if self.max > self.shards:
+            raise ValueError(f"{self.max} replicas need as many shards; set shards to {self.max} or more, or lower max")
+        return self
+
+
 class TrainSpec(JobSpec):
     """A training job. Omitted fields are decided from the data; each decision is in the result, with its reason.
 
@@ -42,6 +61,7 @@ class TrainSpec(JobSpec):
     network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained
     here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
     omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
+    With `replicas`, several replicas share a training by gradient descent.
     `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
     the time is over. A `search` trains several times with different settings. With `folds`, so many more trainings each
     leave out another part of the training images, to measure how good such a training is.
@@ -66,6 +86,7 @@ class TrainSpec(JobSpec):
     folds: Annotated[int, Field(strict=True, ge=2, le=20)] | None = Field(
         default=None, exclude_if=lambda folds: folds is None
     )
+    replicas: Replicas | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -85,9 +106,16 @@ class TrainSpec(JobSpec):
             raise ValueError(
                 "method scratch starts from random weights; leave out init_from, or use fine_tune or probe"
             )
-        needless = [name for name in GRADIENT_FIELDS if getattr(self, name) is not None]
+        needless = [name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None]
         if self.method == "probe" and needless:
             raise ValueError(f"a probe is fitted without {needless[0]}; leave it out, or use method fine_tune")
+        return self
+
+    @model_validator(mode="after")
+    def _trainings_are_shared_or_many(self) -> "TrainSpec":
+        if self.replicas is not None and (self.search is not None or self.folds is not None):
+            many = "folds" if self.search is None else "search"
+            raise ValueError(f"{many} and replicas do not go together: choose one")
         return self
 
     @model_validator(mode="after")
@@ -175,7 +203,7 @@ class TrainSpec(JobSpec):
                 f"{self.init_from} is an ONNX file, which cannot be fine-tuned; use method probe, or bring the weights "
                 "as safetensors"
             )
-        needless = next((name for name in GRADIENT_FIELDS if getattr(self, name) is not None), None)
+        needless = next((name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None), None)
         if needless is not None:
             raise Invalid(
                 f"{self.init_from} is an ONNX file, which only a probe can use, and a probe is fitted without "

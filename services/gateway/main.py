@@ -14,7 +14,7 @@ from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.reports import RedisReports
 from messaging.scrape import SCRAPE, watch_disk
-from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
+from messaging.settings import BrokerSettings, LocalSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
 from messaging.tracing import start_tracing
 from services.gateway.app import create_app, create_protocol
@@ -47,7 +47,8 @@ def main() -> None:
         waiting_bytes=settings.max_waiting_bytes,
         flight_bytes=settings.own_batch_bytes,
     )
-    batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
+    channel = RedisChannel("inference", broker, Broker(celery_app(broker)), LocalSettings().local_sockets)
+    batcher = Batcher(channel, bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)
     SCRAPE.before(batcher.show_load)

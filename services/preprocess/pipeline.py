@@ -18,9 +18,10 @@ from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
 from services.preprocess.blocks import OnStep, decoded_blocks
+from services.preprocess.image_files import SPLITS
 from services.preprocess.metrics import IMAGES
 from services.preprocess.parts import Files, PreparedPart, Store
-from services.preprocess.plan import SPLITS, PlanHead
+from services.preprocess.plan import PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments

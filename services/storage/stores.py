@@ -24,6 +24,7 @@ from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
@@ -140,6 +141,10 @@ class Stores:
     @property
     def children(self) -> Children:
         return Children(self.database)
+
+    @property
+    def seats(self) -> Seats:
+        return Seats(self.database)
 
     @property
     def leases(self) -> Leases:

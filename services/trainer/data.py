@@ -130,9 +130,12 @@ class TrainingData:
 
     def shrunk(self, factor: int) -> Self:
         """Return the data with squares of `factor` pixels a side averaged."""
+        return replace(self, train=shrunk(self.train, factor), val=shrunk(self.val, factor)).reshaped(factor)
+
+    def reshaped(self, factor: int) -> Self:
+        """Return the data with the shape of images that are shrunk already."""
         channels, height, width = self.shape
-        shape = (channels, height // factor, width // factor)
-        return replace(self, train=shrunk(self.train, factor), val=shrunk(self.val, factor), shape=shape)
+        return replace(self, shape=(channels, height // factor, width // factor))
 
 
 def batches(order: Indices, size: int) -> list[Indices]:

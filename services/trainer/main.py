@@ -6,6 +6,7 @@ import torch
 
 from contract.jobs import JobKind
 from services.trainer.backbones.bring import bring_backbone
+from services.trainer.elastic.seat import take_part
 from services.trainer.search.handler import train
 from services.trainer.search.trial import run_trial
 from worker.replica import serve
@@ -17,4 +18,5 @@ if __name__ == "__main__":
     # spinning, small batches take twice as long; with the default, training on shared cores takes eight times as long.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     handlers = {JobKind.TRAIN: train, JobKind.TRIAL: run_trial, JobKind.BACKBONE: bring_backbone}
-    serve("trainer", handlers, gpu=lambda: 0 if torch.cuda.is_available() else None, preload=EXPORTER)
+    seats = {JobKind.TRAIN: take_part}
+    serve("trainer", handlers, gpu=lambda: 0 if torch.cuda.is_available() else None, preload=EXPORTER, seats=seats)

@@ -37,6 +37,7 @@ class Session:
     origin: Callable[[str], State | Graph]
     index: IndexedImages | None
     started: float
+    dataset: tuple[str, str]  # its reference, and the digest of its images
     training_images: TrainingImages | None = None  # what the training has noticed about them so far
 
     @cached_property

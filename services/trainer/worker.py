@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Protocol
 
 from contract.datasets import DatasetManifest, Split
 from contract.errors import BadModel
@@ -13,12 +15,14 @@ from contract.models import ModelCard
 from contract.references import Reference
 from contract.tracing import traced
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
+from services.storage.objects import Artifacts
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
+from services.trainer.elastic.plan import digest
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
 from services.trainer.features import with_head
@@ -90,7 +94,8 @@ def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> S
         return brought(task, name, data.shape) or state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
-    return Session(task, spec, data, dataset.classes, preprocessing, state, origin, loaded.index, started)
+    version = loaded.reference, digest(dataset)
+    return Session(task, spec, data, dataset.classes, preprocessing, state, origin, loaded.index, started, version)
 
 
 def publish(
@@ -177,8 +182,17 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     return IndexedImages(path)
 
 
+class Fetching(Protocol):
+    """What `fetch` needs of a task."""
+
+    folder: Path
+    objects: Artifacts
+
+    def report(self, fraction: float, message: str) -> None: ...
+
+
 @traced("fetch shards")
-def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
+def fetch(task: Fetching, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
     """Download the dataset's shards into the task's folder."""
     files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
     for split, shards in dataset.shards.items():

@@ -30,7 +30,7 @@ TABLES: Mapping[Service, TableRights] = {
     "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
     "inference": TableRights(_WORKERS, reads=_WEIGHTS),
-    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs"})),
+    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "leads", "seats"})),
 }
 
 _READ = ("s3:GetObject",)

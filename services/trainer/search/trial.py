@@ -96,6 +96,18 @@ class WatchedTask:
     def report(self, fraction: float, message: str) -> None:
         self._task.report(fraction, message)
 
+    def check_stop(self) -> None:
+        self._task.check_stop()
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        return self._task.offer_seats(endpoint, generation, count)
+
+    def ready_seats(self) -> frozenset[str]:
+        return self._task.ready_seats()
+
+    def withdraw_seats(self) -> None:
+        self._task.withdraw_seats()
+
     def log(self, message: str) -> None:
         self._task.log(message)
 

@@ -95,6 +95,7 @@ def test_an_unfit_search_is_refused_with_what_to_change(over: Any, message: str)
         ({}, {"objective": "test.accuracy"}, "val.accuracy"),
         ({}, {"try": 3}, "Extra inputs are not permitted"),
         ({"folds": 5}, {}, "search and folds do not go together: choose one"),
+        ({"replicas": {"max": 2}}, {}, "search and replicas do not go together: choose one"),
         ({"budget": {"minutes": 5}}, {}, "search and budget do not go together: search.minutes bounds all trials"),
         (
             {"method": "probe"},

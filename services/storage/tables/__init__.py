@@ -1,0 +1,62 @@
+"""The tables of the database, by noun; `metadata` has all of them."""
+
+from services.storage.tables.access import api_keys, audit, projects, sessions
+from services.storage.tables.columns import UtcDateTime, metadata
+from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
+from services.storage.tables.objects import object_references, storage_usage
+from services.storage.tables.queue import (
+    claim_turns,
+    idempotency,
+    job_age,
+    job_events,
+    job_order,
+    jobs,
+    leads,
+    outbox,
+    seats,
+)
+from services.storage.tables.registry import (
+    alias_weights,
+    aliases,
+    backbone_versions,
+    backbones,
+    model_versions,
+    models,
+)
+from services.storage.tables.replicas import pool_changes, pool_limits, pools, traffic, usage
+
+__all__ = [
+    "UtcDateTime",
+    "alias_weights",
+    "aliases",
+    "api_keys",
+    "audit",
+    "backbone_versions",
+    "backbones",
+    "claim_turns",
+    "dataset_versions",
+    "datasets",
+    "features",
+    "idempotency",
+    "job_age",
+    "job_events",
+    "job_order",
+    "jobs",
+    "leads",
+    "metadata",
+    "model_versions",
+    "models",
+    "object_references",
+    "outbox",
+    "pool_changes",
+    "pool_limits",
+    "pools",
+    "projects",
+    "seats",
+    "sessions",
+    "storage_usage",
+    "traffic",
+    "upload_uses",
+    "uploads",
+    "usage",
+]

@@ -1,0 +1,149 @@
+"""Jobs, their events, and what belongs to their acceptance and claims."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    false,
+    func,
+)
+
+from services.storage.tables.columns import UtcDateTime, metadata, owning_project_column, project_column
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    owning_project_column(),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("dataset", String(63)),  # the job's subject, for filters
+    Column("model", String(63)),
+    Column("request_id", String(64)),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    Column("worker", String(128)),
+    Column("lease_until", UtcDateTime),
+    Column("run_at", UtcDateTime, nullable=False),
+    Column("rung_at", UtcDateTime, key="woken_at", nullable=False),  # when the last wake-up message was queued
+    Column("deadline_at", UtcDateTime),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("cancel_requested_at", UtcDateTime),
+    Column("keep_best", Boolean, nullable=False, server_default=false()),  # end early, with the best model so far
+    Column("retried_as", String(36)),  # the copy that a retry has made
+    Column("progress", Float, nullable=False),
+    Column("progress_message", Text, nullable=False),
+    Column("checkpoint", JSON(none_as_null=True)),
+    Column("result", JSON(none_as_null=True)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    Column("output", JSON(none_as_null=True)),  # the object that a batch prediction wrote
+    Column("last_event", Integer, nullable=False, server_default="0"),
+    Column("parent_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE")),  # set in the row of a part
+    Column("part", Integer),
+    Column("parts_total", Integer),  # set in the row of a job that has divided
+    Column("parts_left", Integer),
+    Column("traceparent", String(55)),  # W3C trace context of the request, or of what divided the job into parts
+    Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
+    Column("child_of", String(36)),  # the job that has created this one
+    Column("number", Integer),  # of a child, among those of its parent
+    Column("children", Integer),  # set in the row of a job that has created children: how many
+    Index(None, "state", "lease_until"),
+    Index(None, "parent_id", "part"),
+    Index(None, "child_of", "number"),
+    Index(None, "project", "id"),
+    Index(None, "project", "state", "id"),
+    Index(None, "project", "model", "id"),
+    Index(None, "project", "dataset", "id"),
+)
+
+
+def job_age(table: FromClause) -> ColumnElement[str]:
+    """Return what sorts jobs by age; a part has the age of its job."""
+    return func.coalesce(table.c.parent_id, table.c.id)
+
+
+def job_order(table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """Return the order in which the due jobs of a project are claimed."""
+    return table.c.priority.desc(), job_age(table), table.c.part, table.c.id
+
+
+Index("ix_jobs_claims", jobs.c.project, jobs.c.state, jobs.c.kind, *job_order(jobs))
+
+claim_turns = Table(
+    "claim_turns",
+    metadata,
+    Column("pool", String(16), primary_key=True),
+    project_column(key=True),
+    Column("turn", BigInteger, nullable=False),  # the virtual time of the project's last claim
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+leads = Table(  # trainings on several replicas, while an attempt leads them
+    "leads",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("fence", Integer, nullable=False),  # the leader's
+    Column("endpoint", String(255), nullable=False),  # `host:port` of the leader's store
+    Column("run_id", String(96), nullable=False),
+    Column("seats", Integer, nullable=False),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("fence", Integer, nullable=False),  # of the leader whose seat it is
+    Column("worker", String(128), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("ready", Boolean, nullable=False),  # has the data
+    Index(None, "job_id", "fence"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    project_column(key=True),  # an instance's admin may use a key in several
+    Column("owner", String(8), primary_key=True),  # the API key's id; clients do not share idempotency keys
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+)
