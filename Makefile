@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-elastic bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -60,6 +60,9 @@ bench-preprocess: $(READY) ## Prepare small images and photos, and compare with 
 
 bench-training: $(READY) ## Train many kinds of data sets, and compare with Keras and bare PyTorch; OPTIONS="--only small"
 	@.venv/bin/python -m benchmarks.training $(OPTIONS)
+
+bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
+	@.venv/bin/python -m benchmarks.search $(OPTIONS)
 
 bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 512"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.elastic $(OPTIONS)

@@ -1,6 +1,8 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -43,9 +45,9 @@ def train(task: Task) -> ModelManifest:
     """
     started = time.monotonic()
     spec = TrainSpec.model_validate(task.job.spec)
-    loaded = load(task, spec)
-    best = best_candidate(session_of(task, spec, loaded, started))
-    return publish(task, loaded.dataset, loaded.files, best, loaded.reference, spec)
+    with load(task, spec) as loaded:
+        best = best_candidate(session_of(task, spec, loaded, started))
+        return publish(task, loaded.dataset, loaded.files, best, loaded.reference, spec)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Loaded:
     data: TrainingData
 
 
-def load(task: Task, spec: TrainSpec) -> Loaded:
-    """Download the dataset of a training; raises BadModel if its images do not fit the layers."""
+@contextmanager
+def load(task: Task, spec: TrainSpec) -> Iterator[Loaded]:
+    """Yield the dataset of a training; raises BadModel if its images do not fit the layers."""
     use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
@@ -75,7 +78,7 @@ def load(task: Task, spec: TrainSpec) -> Loaded:
         std=dataset.std,
         describe=index.describe if index else numbers,
     )
-    return Loaded(str(reference), dataset, files, index, data)
+    yield Loaded(str(reference), dataset, files, index, data)
 
 
 def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> Session:

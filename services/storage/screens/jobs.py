@@ -75,7 +75,7 @@ class JobQuery:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job, its spec and result, its events, and the replica-seconds that it has used."""
+    """A job, its spec and result, its events, the replica-seconds that it has used, and the job that has created it."""
 
     row: JobRow
     spec: dict[str, Any]
@@ -83,6 +83,7 @@ class JobDetails:
     metrics: tuple[dict[str, Any], ...]
     logs: tuple[JobEvent, ...]
     used_s: float
+    parent: str | None = None
 
 
 class JobScreens:
@@ -134,7 +135,7 @@ class JobScreens:
     def details(self, job_id: str) -> JobDetails:
         """Return everything about one job; raises NotFound."""
         with self._database.read() as connection:
-            query = self._rows(jobs.c.spec, jobs.c.result).where(jobs.c.id == job_id)
+            query = self._rows(jobs.c.spec, jobs.c.result, jobs.c.child_of).where(jobs.c.id == job_id)
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 raise NotFound("there is no such job")
@@ -150,7 +151,7 @@ class JobScreens:
             )
             seconds = float(connection.execute(used).scalar_one())
         logs = tuple(JobEvent.model_validate({f: line[f] for f in JobEvent.model_fields}) for line in reversed(lines))
-        return JobDetails(_job(row), row["spec"], row["result"], points, logs, seconds)
+        return JobDetails(_job(row), row["spec"], row["result"], points, logs, seconds, row["child_of"])
 
     def _rows(self, *more: Any) -> Select[Any]:
         columns = (jobs.c[name] for name in _COLUMNS)

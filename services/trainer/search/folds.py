@@ -121,11 +121,11 @@ def _finished(task: Task, spec: TrainSpec, children: Sequence[ChildJob], count: 
     if last is None:
         raise Cancelled("the training on all images was asked to stop before its first epoch had ended")
     training = spec.model_copy(update={"folds": None})
-    loaded = load(task, training)
-    manifest = published(task, loaded, training, last)
-    if len(outcomes) < count:  # a person did not want to wait for them
-        return manifest
-    judged = _judged(task, loaded, outcomes)
+    with load(task, training) as loaded:
+        manifest = published(task, loaded, training, last)
+        if len(outcomes) < count:  # a person did not want to wait for them
+            return manifest
+        judged = _judged(task, loaded, outcomes)
     if last.training_images is not None:
         judged = judged.model_copy(update={"slowest": last.training_images.slowest})
     return manifest.model_copy(update={"training_images": judged, "folds": report(outcomes)})

@@ -85,7 +85,8 @@ def _finished(
     measured = sum(trial.value is not None for trial in trials)
     because = f"the best of {measured} trials by {settings.objective}, {best.value:.4g}"
     choices = tuple(Choice(what=name, value=value, because=because) for name, value in best.parameters.items())
-    manifest = published(task, load(task, training), training, outcome, choices)
+    with load(task, training) as loaded:
+        manifest = published(task, loaded, training, outcome, choices)
     study = Study(
         objective=settings.objective,
         maximize=maximizes(settings.objective),

@@ -108,9 +108,9 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
     for trial in trials:
         study.enqueue_trial(dict(trial.parameters))
         running[trial.number] = study.ask(fixed_distributions=space)
-    answer = False
+    answer, epoch_now = False, next(len(trial.values) for trial in trials if trial.number == number)
     for trial in sorted(trials, key=lambda trial: trial.number == number):  # this one last
-        for epoch, value in enumerate(trial.values, 1):
+        for epoch, value in enumerate(trial.values[:epoch_now], 1):
             running[trial.number].report(value, epoch)
             answer = running[trial.number].should_prune()
         if trial.number != number and trial.state != "open":

@@ -29,7 +29,7 @@ from services.trainer.search.folds import without_fold
 from services.trainer.search.study import Trial, prunes
 from services.trainer.session import TRAINED
 from services.trainer.transforms import Normalize
-from services.trainer.worker import load, session_of
+from services.trainer.worker import Loaded, load, session_of
 from worker.task import Task
 
 BATCH = 64
@@ -42,7 +42,11 @@ def run_trial(task: Task) -> TrialOutcome:
     watched = WatchedTask(task, spec)
     if watched.late() and task.checkpoint is None:
         raise Cancelled("the time of the search was over before this trial began")
-    loaded = load(task, spec.training)
+    with load(task, spec.training) as loaded:
+        return _outcome(task, watched, spec, loaded, started)
+
+
+def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded, started: float) -> TrialOutcome:
     images = loaded.data.val
     if spec.fold is not None:
         loaded, images = without_fold(loaded, spec.fold)

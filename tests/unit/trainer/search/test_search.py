@@ -232,17 +232,17 @@ def test_a_cross_validation_measures_every_training_image_and_publishes_a_traini
 
 def test_a_fold_leaves_out_its_images_only(tmp_path: Path) -> None:
     task: Task = MemoryTask(tmp_path, auto=True)  # type: ignore[assignment]
-    loaded = load(task, TrainSpec.model_validate(task.job.spec))
-    everything = loaded.data.train
+    with load(task, TrainSpec.model_validate(task.job.spec)) as loaded:
+        everything = loaded.data.train
 
-    kept, left_out = without_fold(loaded, Fold(number=1, of=3))
+        kept, left_out = without_fold(loaded, Fold(number=1, of=3))
 
-    assert len(kept.data.train) + len(left_out) == len(everything) == 60
-    assert np.bincount(left_out.labels).max() - np.bincount(left_out.labels).min() <= 1
-    images, labels = kept.data.train.take(np.arange(len(kept.data.train)))
-    assert labels.tolist() == kept.data.train.labels.tolist()
-    assert kept.index is not None
-    assert loaded.index is not None
-    names = kept.index.names(np.arange(len(images)))
-    assert set(names) < set(loaded.index.names(np.arange(60)))
-    assert [name[0] for name in names] == [digest.hex() for digest in kept.index.hashes(Split.TRAIN)]
+        assert len(kept.data.train) + len(left_out) == len(everything) == 60
+        assert np.bincount(left_out.labels).max() - np.bincount(left_out.labels).min() <= 1
+        images, labels = kept.data.train.take(np.arange(len(kept.data.train)))
+        assert labels.tolist() == kept.data.train.labels.tolist()
+        assert kept.index is not None
+        assert loaded.index is not None
+        names = kept.index.names(np.arange(len(images)))
+        assert set(names) < set(loaded.index.names(np.arange(60)))
+        assert [name[0] for name in names] == [digest.hex() for digest in kept.index.hashes(Split.TRAIN)]
