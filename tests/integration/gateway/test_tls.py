@@ -225,23 +225,6 @@ def test_the_probe_of_the_containers_uses_https(gateway: Gateway) -> None:
     assert not answers("/v1/me")
 
 
-def test_a_connection_without_a_handshake_is_closed(idle: socket.socket) -> None:
-    assert idle.recv(1) == b""
-
-
-def test_connections_without_a_handshake_are_bounded_and_hold_up_nobody(gateway: Gateway) -> None:
-    process = psutil.Process(gateway.pid)
-    files = process.num_fds()
-    with ExitStack() as stack:
-        # given a client that connects again and again, and never begins a handshake
-        for _ in range(HANDSHAKES + 200):
-            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.http_port), timeout=10))
-
-        # then others are answered, and most of its connections are closed
-        assert curl("--cacert", gateway.ca, f"{gateway.url}/livez").returncode == 0
-        assert process.num_fds() <= files + HANDSHAKES + 20
-
-
 def test_a_renewed_certificate_is_served_without_a_restart(gateway: Gateway, model: str) -> None:
     issued = gateway.authority.issue()
     expected = ssl.PEM_cert_to_DER_cert(issued.cert.read_text().partition("-----END")[0] + "-----END CERTIFICATE-----")
@@ -257,6 +240,23 @@ def test_a_renewed_certificate_is_served_without_a_restart(gateway: Gateway, mod
     credentials = grpc.ssl_channel_credentials(gateway.authority.ca.read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{gateway.grpc_port}", credentials) as channel:
         grpc.channel_ready_future(channel).result(10)
+
+
+def test_a_connection_without_a_handshake_is_closed(idle: socket.socket) -> None:
+    assert idle.recv(1) == b""
+
+
+def test_connections_without_a_handshake_are_bounded_and_hold_up_nobody(gateway: Gateway) -> None:
+    process = psutil.Process(gateway.pid)
+    files = process.num_fds()
+    with ExitStack() as stack:
+        # given a client that connects again and again, and never begins a handshake
+        for _ in range(HANDSHAKES + 200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.http_port), timeout=10))
+
+        # then others are answered, and most of its connections are closed
+        assert curl("--cacert", gateway.ca, f"{gateway.url}/livez").returncode == 0
+        assert process.num_fds() <= files + HANDSHAKES + 20
 
 
 @pytest.mark.parametrize(
