@@ -1,6 +1,7 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from contract.datasets import DatasetManifest, Split
@@ -10,13 +11,12 @@ from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.tracing import traced
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
-from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
+from services.trainer.data import IndexedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
@@ -25,6 +25,7 @@ from services.trainer.lineage import lineage_of
 from services.trainer.methods import best_candidate
 from services.trainer.parity import parity
 from services.trainer.session import TRAINED, Session
+from services.trainer.shards import Shards, opened_shards
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
@@ -32,7 +33,6 @@ from worker.task import Task
 
 EXPORTED = 0.95  # the job's progress (0..1) after the export
 EVALUATED = 0.97
-WORDS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 
 
 def train(task: Task) -> ModelManifest:
@@ -45,11 +45,17 @@ def train(task: Task) -> ModelManifest:
     spec = TrainSpec.model_validate(task.job.spec)
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
-    files = fetch(task, dataset)
+    with opened_shards(task, dataset) as shards:
+        return _trained(task, spec, str(reference), dataset, shards, started)
+
+
+def _trained(
+    task: Task, spec: TrainSpec, reference: str, dataset: DatasetManifest, shards: Shards, started: float
+) -> ModelManifest:
     index = fetched_index(task, dataset)
     data = TrainingData(
-        train=ShardedImages(files[Split.TRAIN]),
-        val=ShardedImages(files[Split.VAL]),
+        train=shards.images[Split.TRAIN],
+        val=shards.images[Split.VAL],
         shape=dataset.image.shape,
         classes=len(dataset.classes),
         mean=dataset.mean,
@@ -67,13 +73,13 @@ def train(task: Task) -> ModelManifest:
     state = origin(spec.init_from) if spec.init_from else None
     session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
     best = best_candidate(session)
-    return publish(task, dataset, files, best, str(reference), spec)
+    return publish(task, dataset, shards.files, best, reference, spec)
 
 
 def publish(
     task: Task,
     dataset: DatasetManifest,
-    files: dict[Split, list[ShardFiles]],
+    files: Mapping[Split, Sequence[ShardFiles]],
     best: Candidate,
     reference: str,
     spec: TrainSpec,
@@ -152,18 +158,3 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     path = task.folder / "index.parquet"
     task.objects.fetch(dataset.index, path)
     return IndexedImages(path)
-
-
-@traced("fetch shards")
-def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
-    """Download the dataset's shards into the task's folder."""
-    files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
-    for split, shards in dataset.shards.items():
-        for number, shard in enumerate(shards):
-            task.report(0.0, f"loading the {WORDS[split]} images")
-            images = task.folder / f"{split}-{number}-images.npy"
-            labels = task.folder / f"{split}-{number}-labels.npy"
-            task.objects.fetch(shard.images, images)
-            task.objects.fetch(shard.labels, labels)
-            files[split].append((images, labels))
-    return files

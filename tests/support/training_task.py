@@ -83,6 +83,7 @@ class MemoryTask:
         self.cached: dict[str, FeatureFile] = {}
         self.reports: list[tuple[float, str]] = []
         self.reported: list[Any] = []
+        self.logged: list[str] = []
         self.counts = Counts(train=60, val=val, test=12)
         self._manifest = DatasetManifest(
             classes=CLASSES,
@@ -145,6 +146,9 @@ class MemoryTask:
 
     def report(self, fraction: float, message: str) -> None:
         self.reports.append((fraction, message))
+
+    def log(self, message: str) -> None:
+        self.logged.append(message)
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         return self.objects.put(Bucket.JOBS, name, source)
