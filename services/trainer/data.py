@@ -1,7 +1,7 @@
 """Training data: images in shards, and their order in batches."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -35,7 +35,8 @@ class ShardedImages:
     """The uint8 images (n, C, H, W) and int64 labels (n,) of a split.
 
     `take` reads only the requested images of the files, which are memory-mapped if they are small. `ends` has the
-    number after the last image of each shard. A training shuffles within windows of `window` shards, or all images if that is None.
+    number after the last image of each shard. A training shuffles within windows of `window` shards, or all images if
+    that is None.
     """
 
     window: int | None = None
@@ -69,7 +70,7 @@ class ShardedImages:
         """
         if window is None and shards is None:
             return random.permutation(len(self))
-        return np.concatenate(windows(random, self.ends, window, shards))
+        return joined(windows(random, self.ends, window, shards))
 
     def shrunk(self, factor: int) -> "ShardedImages":
         """Return the images with squares of `factor` pixels a side averaged, in memory or in a file.
@@ -107,8 +108,13 @@ def _size(files: Sequence[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+def joined(parts: Iterable[Indices]) -> Indices:
+    """Join arrays of numbers, or none."""
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
 def joined_labels(files: Sequence[Path]) -> NDArray[np.int64]:
-    return np.concatenate([*map(np.load, files), np.empty(0, np.int64)])
+    return joined(map(np.load, files))
 
 
 def windows(

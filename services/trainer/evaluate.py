@@ -62,7 +62,11 @@ class Runtime:
         if self._process is None:
             self._start()
         self._answer(f"{images}\n")
-        return np.asarray(np.load(images.with_suffix(".logits.npy")))
+        logits = images.with_suffix(".logits.npy")
+        try:
+            return np.asarray(np.load(logits))
+        finally:
+            logits.unlink(missing_ok=True)
 
     def signature(self) -> Signature:
         """Return the model's inputs and outputs; raises JobFailed if the runtime does not load the model."""

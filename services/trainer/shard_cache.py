@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -50,19 +49,17 @@ class _Entry:
 
 
 class ShardCache:
-    """The files of some shards in `folder`, of at most `budget` bytes; a context manager that deletes them.
+    """The files of some shards in `folder`, of at most `budget` bytes, which `close` deletes.
 
-    The thread that uses the cache is the only one that calls `get` and `prefetch`.
+    Only one thread may call its methods; `fetch` is also called in threads of the cache.
     """
 
     def __init__(self, folder: Path, budget: int, fetch: Fetch) -> None:
         self.budget = budget
-        self.fetched = 0
         self._folder = folder
         self._fetch = fetch
         self._entries: OrderedDict[Item, _Entry] = OrderedDict()
         self._made = 0
-        self._lock = Lock()
         self._pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="shards")
 
     def close(self) -> None:
@@ -124,11 +121,10 @@ class ShardCache:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        with self._lock:
-            self.fetched += item.images.size
         return FileRows.of(path)
 
     def _new_path(self) -> Path:
+        """Return a name that is used once: what `fetch` leaves behind must not be taken for another shard."""
         self._made += 1
         return self._folder / f"shard-{self._made}.npy"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from contract.artifacts import ObjectRef
 from contract.errors import JobFailed
-from services.trainer.data import Indices, ShardedImages, ShardFiles, taken, windows
+from services.trainer.data import Indices, ShardedImages, ShardFiles, joined, taken, windows
 from services.trainer.file_rows import FileRows
 from services.trainer.shard_cache import Item, ShardCache
 
@@ -78,7 +78,7 @@ class StreamedImages(ShardedImages):
             )
         parts = windows(random, self.ends, window, shards)
         self._windows = [np.unique(np.searchsorted(self.ends, part, side="right")).tolist() for part in parts]
-        return np.concatenate(parts)
+        return joined(parts)
 
     def shrunk(self, factor: int) -> ShardedImages:
         """Return the images with squares of `factor` pixels a side averaged, which is done when a shard is fetched."""

@@ -166,6 +166,7 @@ def test_windows_shuffle_all_images_within_a_few_shards(tmp_path: Path, count: i
     assert sorted(order.tolist()) == list(range(50))
     assert len({index // 10 for index in order[: 10 * count].tolist()}) == count
     assert sorted(own.tolist()) == [*range(10, 20), *range(40, 50)]
+    assert images.order(np.random.default_rng(0), count, shards=[]).tolist() == []
 
 
 @pytest.mark.usefixtures("tiny")
