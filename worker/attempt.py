@@ -1,5 +1,6 @@
 """One attempt at a job, in a child process: run the handler, then finish, fail or release the job under its fence."""
 
+import errno
 import gc
 import os
 import tempfile
@@ -220,10 +221,15 @@ def _run(handler: Handler, attempt: Attempt, stores: Stores, lease: Lease) -> st
         return error.code
     except Exception as error:
         log.exception("attempt failed", code=JobFailed.code)
-        reason = "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
-        settle(stores, lease, JobFailed(f"{reason}; see the worker's log for details"))
+        settle(stores, lease, JobFailed(f"{_reason(error)}; see the worker's log for details"))
         return JobFailed.code
     return SUCCEEDED
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk of the worker is full; free space in the folder TIDEPOOL_SCRATCH, or send less data"
+    return "the worker ran out of memory" if isinstance(error, MemoryError) else "an internal error"
 
 
 def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:

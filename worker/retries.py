@@ -1,5 +1,6 @@
 """Retries of database and object store calls during an outage, interrupted by a request to stop."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,27 +33,34 @@ def retry_outages(act: Callable[[], T], check_stop: Callable[[], None] = lambda:
 
 
 class RetryingObjects:
-    """An object store whose calls are retried during outages."""
+    """An object store whose calls are retried during outages.
+
+    Calls in other threads than the one that made it are not: they would take the request to stop from it.
+    """
 
     def __init__(self, objects: Objects, check_stop: Callable[[], None]) -> None:
         self._objects = objects
         self._check_stop = check_stop
+        self._thread = threading.get_ident()
+
+    def _retried(self, act: Callable[[], T]) -> T:
+        return retry_outages(act, self._check_stop) if threading.get_ident() == self._thread else act()
 
     def put(self, bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
-        return retry_outages(lambda: self._objects.put(bucket, key, source), self._check_stop)
+        return self._retried(lambda: self._objects.put(bucket, key, source))
 
     def put_stream(self, bucket: Bucket, key: str, stream: BinaryIO) -> ObjectRef:
         def put() -> ObjectRef:
             stream.seek(0)
             return self._objects.put_stream(bucket, key, stream)
 
-        return retry_outages(put, self._check_stop)
+        return self._retried(put)
 
     def read(self, ref: ObjectRef) -> bytes:
-        return retry_outages(lambda: self._objects.read(ref), self._check_stop)
+        return self._retried(lambda: self._objects.read(ref))
 
     def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
-        return retry_outages(lambda: self._objects.read_range(ref, span), self._check_stop)
+        return self._retried(lambda: self._objects.read_range(ref, span))
 
     def fetch(self, ref: ObjectRef, path: Path) -> None:
-        retry_outages(lambda: self._objects.fetch(ref, path), self._check_stop)
+        self._retried(lambda: self._objects.fetch(ref, path))

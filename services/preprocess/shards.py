@@ -1,4 +1,4 @@
-"""Write a split's images to files that the trainer can memory-map."""
+"""Write a split's images to files whose rows the trainer can read one by one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -62,7 +62,11 @@ class Runtime:
         if self._process is None:
             self._start()
         self._answer(f"{images}\n")
-        return np.asarray(np.load(images.with_suffix(".logits.npy")))
+        logits = images.with_suffix(".logits.npy")
+        try:
+            return np.asarray(np.load(logits))
+        finally:
+            logits.unlink(missing_ok=True)
 
     def signature(self) -> Signature:
         """Return the model's inputs and outputs; raises JobFailed if the runtime does not load the model."""
@@ -94,7 +98,7 @@ class Runtime:
 
 @traced("evaluate")
 def evaluate(
-    runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
+    runtime: Runtime, shards: Sequence[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Metrics | None:
     """Return the metrics of an ONNX file over a split, or None if the split is empty.
 
@@ -104,11 +108,12 @@ def evaluate(
 
 
 def run_split(
-    runtime: Runtime, shards: list[ShardFiles], on_shard: Callable[[], None]
+    runtime: Runtime, shards: Sequence[ShardFiles], on_shard: Callable[[], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the logits (n, classes) of an ONNX file and the labels (n,) of at least one shard; see `evaluate`."""
-    logits = []
-    for images, _ in shards:
+    logits, labels = [], []
+    for images, file in shards:
         on_shard()
         logits.append(runtime.run(images))
-    return np.concatenate(logits), np.concatenate([np.load(labels) for _, labels in shards])
+        labels.append(np.load(file))
+    return np.concatenate(logits), np.concatenate(labels)

@@ -46,8 +46,7 @@ class FeatureSource:
                 if not len(indices):
                     matrix = np.zeros((0, 1), np.float32)
                 elif cache is not None and self.index is not None:
-                    hashes = self.index.hashes(split)
-                    matrix = cache.complete([hashes[index] for index in indices.tolist()], compute)
+                    matrix = cache.complete(self.index.hashes(split, indices), compute)
                 else:
                     matrix = compute(np.arange(len(indices))).astype(np.float16).astype(np.float32)
                 features[split] = (matrix, splits[split].labels[indices])

@@ -16,7 +16,7 @@ class Recipe(Frozen):
     the first part of the training, the share `halved` of it. `start` names the network whose weights it starts from.
     `body_rate` is the learning rate of the body as a share of the head's; 0 freezes it. `batch_statistics` is false to
     keep the running statistics of batch normalization. With `seconds`, the schedule follows the clock instead of the
-    steps, and training ends when the time is over.
+    steps, and training ends when the time is over. Images are shuffled within `window` shards, or all of them.
     """
 
     architecture: Architecture = Cnn()
@@ -35,6 +35,7 @@ class Recipe(Frozen):
     class_weights: Literal["none", "balanced"] = "none"
     patience: int | None = None
     seed: int = 0
+    window: int | None = None
 
     @classmethod
     def of(cls, spec: TrainSpec, **defaults: object) -> "Recipe":

@@ -29,3 +29,15 @@ class ElasticSettings(BaseSettings):
         description="Time after which a trainer that does not answer is lost to a training on several replicas; or "
         "ten times the slowest step, if that is longer.",
     )
+
+
+class TrainingSettings(BaseSettings):
+    """What a training may use of its machine; every variable starts with TIDEPOOL_TRAINING_."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_TRAINING_")
+
+    scratch_bytes: PositiveInt | None = Field(
+        default=None,
+        description="Images of a dataset that a training keeps in its scratch folder; a larger dataset is streamed. "
+        "Half of the free disk if it is not set.",
+    )

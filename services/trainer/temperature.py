@@ -1,6 +1,6 @@
 """Calibration of an exported model on the validation split: a temperature in the graph, a threshold for "unknown"."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Calibration(NamedTuple):
 
 @traced("calibrate")
 def calibrate(
-    runtime: Runtime, shards: list[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
+    runtime: Runtime, shards: Sequence[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
 ) -> Calibration:
     """Measure an ONNX file on the validation split, and scale its logits there if that makes its confidence honest.
 

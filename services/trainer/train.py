@@ -68,6 +68,8 @@ def train(
     if len(data.train) < 2:
         raise Invalid("the training split has fewer than two images")
     passes = passes or OwnPasses()
+    if start is None:
+        recipe = recipe.model_copy(update={"window": data.train.window})
     learner = Learner(recipe, data, network)
     epochs, best = (start.epochs, start.best) if start else ((), learner.weights())
     if start:
@@ -114,7 +116,7 @@ def train_epoch(
     recipe, images = learner.recipe, data.train
     random = np.random.default_rng((recipe.seed, number))  # seeded in every epoch, so that training can resume at any
     torch.manual_seed(int(random.integers(2**63)))
-    order = batches(random.permutation(len(images)), recipe.batch_size)
+    order = batches(images.order(random, recipe.window), recipe.batch_size)
     weights = class_weights(images.labels, data.classes) if recipe.class_weights == "balanced" else None
     class_weight = None if weights is None else weights.to(learner.device.torch_device)
     seen, losses, loss_sum = 0, list[Tensor](), torch.zeros((), device=learner.device.torch_device)

@@ -1,7 +1,7 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -13,13 +13,12 @@ from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.references import Reference
-from contract.tracing import traced
 from contract.training import BACKBONE_NAMES, ModelManifest, OnnxInfo
 from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
-from services.trainer.data import IndexedImages, ShardedImages, ShardFiles, TrainingData, numbers
+from services.trainer.data import IndexedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
@@ -28,6 +27,7 @@ from services.trainer.lineage import lineage_of
 from services.trainer.methods import best_candidate
 from services.trainer.parity import parity
 from services.trainer.session import TRAINED, Session
+from services.trainer.shards import opened_shards
 from services.trainer.state import State
 from services.trainer.temperature import calibrate
 from services.trainer.variants import make_variants
@@ -35,7 +35,6 @@ from worker.task import Task
 
 EXPORTED = 0.95  # the job's progress (0..1) after the export
 EVALUATED = 0.97
-WORDS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 
 
 def train(task: Task) -> ModelManifest:
@@ -56,29 +55,29 @@ class Loaded:
 
     reference: str
     dataset: DatasetManifest
-    files: dict[Split, list[ShardFiles]]
+    files: Mapping[Split, Sequence[ShardFiles]]
     index: IndexedImages | None
     data: TrainingData
 
 
 @contextmanager
 def load(task: Task, spec: TrainSpec) -> Iterator[Loaded]:
-    """Yield the dataset of a training; raises BadModel if its images do not fit the layers."""
+    """Open the dataset of a training during the block; raises BadModel if its images do not fit the layers."""
     use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
-    files = fetch(task, dataset)
-    index = fetched_index(task, dataset)
-    data = TrainingData(
-        train=ShardedImages(files[Split.TRAIN]),
-        val=ShardedImages(files[Split.VAL]),
-        shape=dataset.image.shape,
-        classes=len(dataset.classes),
-        mean=dataset.mean,
-        std=dataset.std,
-        describe=index.describe if index else numbers,
-    )
-    yield Loaded(str(reference), dataset, files, index, data)
+    with opened_shards(task, dataset) as shards:
+        index = fetched_index(task, dataset)
+        data = TrainingData(
+            train=shards.images[Split.TRAIN],
+            val=shards.images[Split.VAL],
+            shape=dataset.image.shape,
+            classes=len(dataset.classes),
+            mean=dataset.mean,
+            std=dataset.std,
+            describe=index.describe if index else numbers,
+        )
+        yield Loaded(str(reference), dataset, shards.files, index, data)
 
 
 def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> Session:
@@ -100,7 +99,7 @@ def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> S
 def publish(
     task: Task,
     dataset: DatasetManifest,
-    files: dict[Split, list[ShardFiles]],
+    files: Mapping[Split, Sequence[ShardFiles]],
     best: Candidate,
     reference: str,
     spec: TrainSpec,
@@ -179,18 +178,3 @@ def fetched_index(task: Task, dataset: DatasetManifest) -> IndexedImages | None:
     path = task.folder / "index.parquet"
     task.objects.fetch(dataset.index, path)
     return IndexedImages(path)
-
-
-@traced("fetch shards")
-def fetch(task: Task, dataset: DatasetManifest) -> dict[Split, list[ShardFiles]]:
-    """Download the dataset's shards into the task's folder."""
-    files: dict[Split, list[ShardFiles]] = {split: [] for split in Split}
-    for split, shards in dataset.shards.items():
-        for number, shard in enumerate(shards):
-            task.report(0.0, f"loading the {WORDS[split]} images")
-            images = task.folder / f"{split}-{number}-images.npy"
-            labels = task.folder / f"{split}-{number}-labels.npy"
-            task.objects.fetch(shard.images, images)
-            task.objects.fetch(shard.labels, labels)
-            files[split].append((images, labels))
-    return files

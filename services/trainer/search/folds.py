@@ -82,6 +82,8 @@ class SomeImages(ShardedImages):
     def __init__(self, images: ShardedImages, rows: Indices) -> None:
         self._all, self._rows = images, rows
         self.labels = images.labels[rows]
+        self.folder, self.window = images.folder, images.window
+        self.ends = np.searchsorted(rows, images.ends)
 
     def take(self, indices: Indices) -> tuple[Tensor, Tensor]:
         return self._all.take(self._rows[indices])
@@ -93,9 +95,8 @@ class KeptIndex(IndexedImages):
     def __init__(self, index: IndexedImages, rows: Indices) -> None:
         self._all, self._rows = index, rows
 
-    def hashes(self, split: Split) -> list[bytes]:
-        hashes = self._all.hashes(split)
-        return [hashes[number] for number in self._rows.tolist()] if split is Split.TRAIN else hashes
+    def hashes(self, split: Split, indices: Indices) -> list[bytes]:
+        return self._all.hashes(split, self._rows[indices] if split is Split.TRAIN else indices)
 
     def names(self, indices: Indices) -> list[tuple[str | None, str | None]]:
         return self._all.names(self._rows[indices])

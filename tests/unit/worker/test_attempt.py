@@ -1,5 +1,6 @@
 """An attempt reads the requests of its worker process."""
 
+import errno
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.division import Outcome
 from contract.errors import Draining
 from contract.jobs import JobKind
 from services.storage.database import Database
@@ -14,7 +16,8 @@ from services.storage.jobs.claims import Claim
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import TRAIN_REQUEST
-from worker.attempt import Attempt, StopEarly
+from worker.attempt import Attempt, StopEarly, _run
+from worker.task import Task
 
 
 @pytest.fixture
@@ -66,3 +69,15 @@ def test_a_later_attempt_stops_early_from_its_start(
     kept = Claim(claim.job, claim.lease, keep_best=True)
 
     assert Attempt(kept, stores, tmp_path, pipe[1]).stop_early
+
+
+def test_a_full_disk_fails_the_job_with_what_to_do(stores: Stores, claim: Claim, attempt: Attempt) -> None:
+    def handler(_: Task) -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device", "/scratch/secret")
+
+    assert _run(handler, attempt, stores, claim.lease) == "job_failed"
+
+    error = stores.of(DEFAULT_PROJECT).jobs.get(claim.job.id).error
+    assert error is not None
+    assert error.message.startswith("the disk of the worker is full; free space in the folder TIDEPOOL_SCRATCH")
+    assert "secret" not in error.message

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -148,3 +149,16 @@ def test_a_request_to_stop_ends_the_retries_of_object_store_calls(tmp_path: Path
             use()
         assert flaky.outages == 1
     assert list(flaky.content) == [(Bucket.JOBS, "x")]
+
+
+def test_calls_in_other_threads_are_not_retried_and_leave_the_request_to_stop() -> None:
+    flaky = FlakyObjects()
+    ref = flaky.put(Bucket.JOBS, "key", b"data")
+    retrying = RetryingObjects(flaky, lambda: pytest.fail("asked for a stop"))
+
+    flaky.outages = 1
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(retrying.read, ref).exception()
+
+    assert isinstance(error, ObjectsUnavailable)
+    assert retrying.read(ref) == b"data"
