@@ -1,8 +1,10 @@
 """Computes the reply to a batch, whichever way the batch came to the replica."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +19,7 @@ from messaging.busy import Busy
 from messaging.tracing import tracing
 
 log = structlog.get_logger()
+_level = logging.getLogger(__name__)
 
 ANSWERS = Counter("tidepool_replica_answers_total", "Predictions that a replica answered.", ["pool", "outcome"])
 
@@ -53,21 +56,24 @@ class Answerer:
     def reply(self, batch: Batch) -> Reply:
         """Compute a batch; an error of the handler fails its questions."""
         now = time.time()
-        live = tuple(question for question in batch.questions if question.deadline > now)
+        live = tuple([question for question in batch.questions if question.deadline > now])
         result = self._result(batch.target, live) if live else _without_model([])
         answers = _bounded(result.answers)
         if len(live) < len(batch.questions):
             late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
             computed = iter(answers)
             answers = [next(computed) if question.deadline > now else late for question in batch.questions]
-        failed = sum(isinstance(answer, Failure) for answer in answers)
-        self._failed.inc(failed)
+        if failed := sum([isinstance(answer, Failure) for answer in answers]):
+            self._failed.inc(failed)
         self._ok.inc(len(answers) - failed)
-        log.debug("batch", model=batch.target.label, version=batch.target.version, request_ids=_ids(batch.questions))
+        if _level.isEnabledFor(logging.DEBUG):  # or the ids would be collected for each batch
+            log.debug(
+                "batch", model=batch.target.label, version=batch.target.version, request_ids=_ids(batch.questions)
+            )
         return Reply(batch.id, tuple(answers), result.inference_ms, result.provider, result.max_batch)
 
     def _result(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        use = Use(Purpose.ONLINE, target.model, project=target.project)
+        use = _use(target.project, target.model)
         self._busy.begin(use)
         try:
             return self._respond(target, questions)
@@ -82,6 +88,11 @@ class Answerer:
         if (batch_span := current()) is not None:
             batch_span.set({"error.type": failure.code})
         return _without_model([failure] * len(questions))
+
+
+@lru_cache(maxsize=1024)
+def _use(project: str, model: str) -> Use:
+    return Use(Purpose.ONLINE, model, project=project)
 
 
 def _bounded(answers: list[Answer]) -> list[Answer]:

@@ -24,6 +24,7 @@ class _Connection(asyncio.Protocol):
         self.name = name
         self.pending: dict[str, Target] = {}
         self.leaving = False
+        self.closed = False
         self._owner = owner
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
@@ -58,6 +59,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
         self._owner.ended(self)
 
 
@@ -106,8 +108,9 @@ class LocalReplicas:
                 connection = _Connection(name, self)
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_connection(lambda made=connection: made, sock=client)  # type: ignore[misc]
-                self._connections[name] = connection
-                self._order.append(connection)
+                if not (connection.closed or connection.leaving):
+                    self._connections[name] = connection
+                    self._order.append(connection)
 
     def received(self, connection: _Connection, reply: Reply) -> None:
         """Pass a reply on."""

@@ -2,13 +2,11 @@
 
 import os
 import select
-import socket
-import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -20,83 +18,15 @@ from contract.tracing import span
 from messaging.answering import Answerer, BatchHandler, traced
 from messaging.busy import Busy
 from messaging.dropped import decoded
-from messaging.local_socket import LEAVING, RECEIVE, Frames, framed, listen, remove
+from messaging.local_connection import LocalConnection
+from messaging.local_socket import framed, listen, remove
 from messaging.settings import LocalSettings
 
 log = structlog.get_logger()
 
-SEND_S = 5.0  # for a gateway to receive what fills its socket
-LEAVE_S = 10.0  # to answer what gateways had sent before they knew that the replica leaves
+LEAVE_S = 20.0  # to answer what gateways had sent before they knew that the replica leaves
 
 _decode = msgspec.msgpack.Decoder(Batch).decode
-_SEND_TIMEOUT = struct.pack("ll", int(SEND_S), 0)
-
-
-class _Connection:
-    """The connection of one gateway. It is closed when it has ended and all of its batches are answered."""
-
-    def __init__(self, client: socket.socket) -> None:
-        # a timeout of Python's would cost a system call more for each message
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
-        self.frames = Frames()
-        self._client = client
-        self._unanswered = 0
-        self._ended = False
-        self._lock = threading.Lock()
-
-    def receive(self) -> list[memoryview]:
-        """Return the messages that have arrived; raises EOFError at the end, and OSError."""
-        data = self._client.recv(RECEIVE)
-        if not data:
-            raise EOFError
-        messages = self.frames.feed(data)
-        with self._lock:
-            self._unanswered += len(messages)
-        return messages
-
-    def reply(self, frame: bytes | bytearray) -> None:
-        """Send the reply to a batch; if the gateway does not receive it, end the connection."""
-        with self._lock:
-            self._unanswered -= 1
-            self._send(frame)
-            self._close_if_done()
-
-    def drop(self) -> None:
-        """End the connection after a damaged batch; the gateway sends its batches again."""
-        with self._lock:
-            self._unanswered -= 1
-            self._shut_down()
-            self._close_if_done()
-
-    def leave(self) -> None:
-        """Tell the gateway to send no more."""
-        with self._lock:
-            self._send(LEAVING)
-
-    def end(self) -> None:
-        """Close the connection when its batches are answered: the gateway sends no more."""
-        with self._lock:
-            self._ended = True
-            self._close_if_done()
-
-    def close(self) -> None:
-        """Close the connection now."""
-        with self._lock:
-            self._shut_down()
-
-    def _send(self, frame: bytes | bytearray) -> None:
-        try:
-            self._client.sendall(frame)
-        except OSError:  # the gateway is gone or stuck; it sends its batches again
-            self._shut_down()
-
-    def _shut_down(self) -> None:
-        with suppress(OSError):
-            self._client.shutdown(socket.SHUT_RDWR)  # `receive` then raises EOFError
-
-    def _close_if_done(self) -> None:
-        if self._ended and not self._unanswered:
-            self._client.close()
 
 
 class LocalServer:
@@ -109,11 +39,12 @@ class LocalServer:
         self._listener = listen(folder, name)
         self._wake = os.eventfd(0)
         self._leaving = False
+        self._left_at = 0.0
         self._poll = select.epoll()
         for source in (self._listener, self._wake):
             self._poll.register(source, select.EPOLLIN)
-        self._connections: dict[int, _Connection] = {}
-        self._messages: deque[tuple[_Connection, memoryview]] = deque()
+        self._connections: dict[int, LocalConnection] = {}
+        self._messages: deque[tuple[LocalConnection, memoryview]] = deque()
         self._turn = threading.Lock()
         names = (f"local-{number}" for number in range(handler.at_once))
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
@@ -126,17 +57,16 @@ class LocalServer:
         """Let gateways send no more batches, and answer those that they have sent. May be called by a signal."""
         if self._leaving:
             return
-        self._leaving = True
+        self._leaving, self._left_at = True, time.monotonic()
         remove(*self._place)
         for connection in list(self._connections.values()):
             connection.leave()
         os.eventfd_write(self._wake, 1)
 
     def join(self) -> None:
-        """Wait until all batches are answered, for at most LEAVE_S; call `leave` before."""
-        deadline = time.monotonic() + LEAVE_S
+        """Wait until all batches are answered, for at most LEAVE_S since `leave`, which is called before."""
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, self._left_at + LEAVE_S - time.monotonic()))
         self._close_all()
 
     def _run(self) -> None:
@@ -163,7 +93,7 @@ class LocalServer:
                 with span("reply", {"tidepool.reply.bytes": len(frame)}):
                     connection.reply(frame)
 
-    def _next(self) -> tuple[_Connection, memoryview] | None:
+    def _next(self) -> tuple[LocalConnection, memoryview] | None:
         """Return the next message with its connection; None if the replica leaves and there are no more."""
         with self._turn:
             while not self._messages:
@@ -194,7 +124,7 @@ class LocalServer:
             client, _ = self._listener.accept()
         except OSError:
             return
-        connection = self._connections[client.fileno()] = _Connection(client)
+        connection = self._connections[client.fileno()] = LocalConnection(client)
         self._poll.register(client, select.EPOLLIN)
         if self._leaving:
             connection.leave()

@@ -12,7 +12,7 @@ from prometheus_client import Gauge
 
 from messaging.allocator import return_large_blocks
 from messaging.broker import Broker, celery_app
-from messaging.channel import RedisChannel
+from messaging.redis_channel import RedisChannel
 from messaging.reports import RedisReports
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, LocalSettings, TelemetrySettings, TracingSettings

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from messaging.broker import Broker, celery_app
-from messaging.channel import RedisChannel
+from messaging.redis_channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds

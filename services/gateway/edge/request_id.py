@@ -14,12 +14,13 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from messaging.tallied import TalliedHistogram
 from services.gateway.edge.traced_requests import TRACE_ID, answered, traced_request
 
 log = structlog.get_logger()
 
 REQUESTS = Counter("tidepool_http_requests_total", "Requests answered.", ["method", "route", "status"])
-SECONDS = Histogram(
+SECONDS = TalliedHistogram(
     "tidepool_http_request_seconds",
     "Time from the first byte to the last.",
     ["method", "route"],

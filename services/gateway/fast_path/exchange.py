@@ -77,12 +77,13 @@ class Exchange:
             self._begin()
 
     def _begin(self) -> None:
+        body, self.body = bytes(self.body), b""  # else an idle connection would hold the body of its last request
         try:
             if self._span is None:
-                self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
+                self._leave = self._call.begin(body, self.request_id, self._settle)
             else:
                 with active(self._span):
-                    self._leave = self._call.begin(bytes(self.body), self.request_id, self._settle)
+                    self._leave = self._call.begin(body, self.request_id, self._settle)
         except Exception as error:  # noqa: BLE001  like LastResort
             self._refuse(error)
 

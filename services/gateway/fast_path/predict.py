@@ -1,6 +1,7 @@
 """The fast path of POST /v1/models/{name}/predict: one image and a plain query."""
 
 import re
+from dataclasses import fields
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,7 +21,7 @@ from services.gateway.fast_path.limited import limited
 from services.gateway.fast_path.shortcut import Call, Headers, Opener, Rendered
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
-from services.gateway.serving.predictor import Chosen, timing, top_classes
+from services.gateway.serving.predictor import Chosen, TimingMs, top_classes
 
 _PATH = re.compile(rf"/v1/models/({NAME_PATTERN[1:-1]})/predict")
 _JSON = (b"content-type", b"application/json")
@@ -32,6 +33,7 @@ def _struct_of(model: type[BaseModel]) -> type[msgspec.Struct]:
 
 
 _Answer, _Prediction = _struct_of(SinglePrediction), _struct_of(Prediction)
+_Timing = msgspec.defstruct("TimingMs", [(field.name, float) for field in fields(TimingMs)])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -82,7 +84,9 @@ class PredictCall:
     def render(self, answer: BatchedAnswer) -> Rendered:
         target = self._chosen.target
         predictions = [_Prediction(label, score) for label, score in top_classes(answer)]
-        body = _encode(_Answer(target.model, target.version, target.variant, predictions, timing([answer])))
+        queue, inference = answer.queue_ms, answer.inference_ms
+        timing = _Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
+        body = _encode(_Answer(target.model, target.version, target.variant, predictions, timing))
         return Rendered([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:

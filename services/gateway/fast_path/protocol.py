@@ -1,5 +1,6 @@
 """The HTTP protocol that answers plain requests in the connection, before the framework; see docs/adr/0020."""
 
+import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -73,6 +74,8 @@ class FastPathProtocol(BoundedProtocol):
         self._shortcuts = shortcuts
         self._answer_headers = answer_headers
         self._last: Matched | None = None
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -92,6 +95,39 @@ class FastPathProtocol(BoundedProtocol):
         self.in_body = True
         exchange = Exchange(self, call, request_id, length, matched.common, self._budget, matched.traceparent)
         self.cycle = cast(RequestResponseCycle, exchange)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, with one timer for as long as the connection is in use.
+
+        uvicorn starts and cancels one for each request.
+        """
+        if self.lingering or self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
+        self.timeout_keep_alive_task = self._idle_timer
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        super().connection_lost(exc)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self.timeout_keep_alive_task = None
+
+    def _close_if_idle(self) -> None:
+        self._idle_timer = None
+        if self.timeout_keep_alive_task is None:  # a request is in progress
+            return
+        remaining = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if remaining <= 0:
+            self.timeout_keep_alive_handler()
+        else:
+            self._idle_timer = self.timeout_keep_alive_task = self.loop.call_later(remaining, self._close_if_idle)
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

@@ -1,8 +1,7 @@
 """The interface of shortcuts: kinds of requests that are answered without the framework."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.responses import Response
 
@@ -12,8 +11,7 @@ from services.gateway.serving.batching.request import BatchedAnswer, Then
 Headers = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(NamedTuple):
     """The body of an answer, and its headers except for the request id."""
 
     headers: list[tuple[bytes, bytes]]

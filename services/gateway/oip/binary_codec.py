@@ -1,7 +1,7 @@
 """The body of an infer request and its answer: JSON, followed by the raw tensors of the binary extension."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,8 +25,7 @@ _encode = msgspec.json.Encoder().encode
 _PATH = re.compile(r"`\$\.?(?P<path>[^`]*)`$")
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(msgspec.Struct, frozen=True):
     """A parsed request; `binary` maps an output's name to whether it is sent raw, and None to the default.
 
     `classes` maps an output's name to the number of its best classes, if it is requested as a classification.
@@ -39,8 +38,7 @@ class ParsedRequest:
     classes: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """An answer's headers, in ASGI's form, and its body."""
 
     headers: list[tuple[bytes, bytes]]

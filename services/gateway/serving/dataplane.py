@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 
 from contract.catalog import Model
@@ -22,8 +23,7 @@ READY = "READY"
 PAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Inferred:
+class Inferred(Struct, frozen=True):
     """A model's outputs, and the version that computed them; if it is `batched`, their first axis is a batch."""
 
     model: str

@@ -20,7 +20,7 @@ MAX_CONCURRENT_IMAGES = 64  # of one request; more would leave other requests no
 
 
 @dataclass(slots=True)
-class TimingMs:  # a dataclass: the endpoint and the fast path both encode it, and the latter creates one per request
+class TimingMs:
     queue: float
     inference: float
     total: float
@@ -37,8 +37,7 @@ class ModelQuery(NamedTuple):
     alias: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The version that answers, and the shadow that gets a copy of the request."""
 
     target: Target
@@ -117,10 +116,6 @@ def top_classes(answer: BatchedAnswer) -> tuple[tuple[str, float], ...]:
 
 def timing(answers: list[BatchedAnswer]) -> TimingMs:
     """Return the longest times in the queue and in the model, for answers that were awaited together."""
-    if len(answers) == 1:  # a request with one image, of which there are most
-        (answer,) = answers
-        queue_ms, inference_ms = answer.queue_ms, answer.inference_ms
-        return TimingMs(round(queue_ms, 3), round(inference_ms, 3), round(queue_ms + inference_ms, 3))
     queue = max((answer.queue_ms for answer in answers), default=0.0)
     inference = max((answer.inference_ms for answer in answers), default=0.0)
     return TimingMs(round(queue, 3), round(inference, 3), round(queue + inference, 3))

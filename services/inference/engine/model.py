@@ -15,6 +15,7 @@ from services.inference.engine.normalization import InputBuffer
 from services.inference.engine.onnx_runtime import ort
 from services.inference.engine.providers import on_gpu
 from services.inference.engine.session import Session
+from services.inference.engine.tensors import TensorRunner
 from services.inference.engine.watchdog import RUN_ERRORS
 
 RUN_SHARE = 0.25  # of the longest run, for the largest batch; the rest is for a busy machine
@@ -40,6 +41,7 @@ class LoadedModel:
         self._run_s = run_s
         self._buffer: InputBuffer | None = None
         self._lock = threading.Lock()
+        self._runners: dict[bool, TensorRunner] = {}
         self.has_one_score = False  # for two labels; known after `warm_up`
         if card is None:
             return
@@ -73,6 +75,13 @@ class LoadedModel:
     @property
     def buffer_bytes(self) -> int:
         return 0 if self._buffer is None else self._buffer.nbytes
+
+    def tensor_runner(self, batched: bool) -> TensorRunner:
+        """Return what runs tensors on this model; raises BadModel for types that the protocol cannot represent."""
+        runner = self._runners.get(batched)
+        if runner is None:
+            runner = self._runners[batched] = TensorRunner(self.session, batched, self.batch)
+        return runner
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return logits float32 (n, classes) for images uint8 (n, channels, height, width), any n.

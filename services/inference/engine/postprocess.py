@@ -12,6 +12,8 @@ from contract.jobs import JobError
 from contract.models import Output
 from contract.predictions import ImageResult, Prediction
 
+_BROKEN = Failure(BadModel.code, "the model's output for this image is not a number")
+
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """`exp(x) / sum(exp(x))` over the last axis, shifted by the maximum so that no finite logit overflows.
@@ -39,12 +41,16 @@ def top_scores(
     logits: NDArray[np.float32], labels: Sequence[str], counts: Iterable[int], output: Output = "logits"
 ) -> list[Scores | Failure]:
     """Return the best `counts[i]` classes of row i of logits (n, classes), or a Failure for a row with NaN scores."""
-    scores = probabilities(logits, output)
+    scores, counts = probabilities(logits, output), list(counts)
+    if max(counts, default=1) == 1:  # most requests; a call of numpy for each row would cost more than all else
+        best, values = scores.argmax(axis=-1).tolist(), scores.max(axis=-1).tolist()  # both of NaN if there is one
+        return [
+            Scores(((labels[index], value),)) if value == value else _BROKEN  # noqa: PLR0124  NaN
+            for index, value in zip(best, values, strict=True)
+        ]
     broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
     return [
-        Failure(BadModel.code, "the model's output for this image is not a number")
-        if is_broken
-        else Scores(top(row, labels, count))
+        _BROKEN if is_broken else Scores(top(row, labels, count))
         for row, is_broken, count in zip(scores, broken, counts, strict=True)
     ]
 

@@ -18,7 +18,6 @@ from messaging.answering import BatchAnswers
 from messaging.version_labels import version_labels
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import top_scores
-from services.inference.engine.tensors import TensorRunner
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.online.cache import ModelCache
 
@@ -46,9 +45,7 @@ class OnlinePredictor:
         started = time.perf_counter()
         with span("run", {"tidepool.provider": model.provider}):
             image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
-            tensor_answers = iter(
-                TensorRunner(model.session, target.batched, model.batch).answer(tensors) if tensors else ()
-            )
+            tensor_answers = iter(model.tensor_runner(target.batched).answer(tensors) if tensors else ())
         seconds = time.perf_counter() - started
         durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)

@@ -26,11 +26,12 @@ class Version(NamedTuple):
     """A version of a model in a project."""
 
     project: str
-    reference: Reference
+    model: str
+    number: int
 
-    @classmethod
-    def of(cls, target: Target) -> "Version":
-        return cls(target.project, Reference(name=target.model, version=target.version))
+    @property
+    def reference(self) -> Reference:
+        return Reference(name=self.model, version=self.number)
 
 
 class Quarantine:
@@ -60,7 +61,7 @@ class Quarantine:
         """Return `respond` for versions that are not quarantined; for others it raises Conflict."""
 
         def guarded(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-            version = Version.of(target)
+            version = Version(target.project, target.model, target.version)
             self._check(version)
             thread = threading.get_ident()
             self._running[thread] = version
@@ -110,7 +111,7 @@ class Quarantine:
             return self._reason if version in self._stops else None
 
     def _stopped(self, version: Version, label: str) -> None:
-        STOPPED.labels(*version_labels.of(label, version.reference.version or 0)).inc()
+        STOPPED.labels(*version_labels.of(label, version.number)).inc()
         count = self._stops[version] = self._stops.get(version, 0) + 1
         log.warning("a run was stopped", project=version.project, version=str(version.reference), in_a_row=count)
         if count >= STOPS:

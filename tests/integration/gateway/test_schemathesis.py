@@ -14,8 +14,8 @@ from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, upload_key
 from contract.kinds.train import TrainSpec
 from messaging.broker import Broker, celery_app
-from messaging.channel import RedisChannel
 from messaging.in_memory import MemoryChannel
+from messaging.redis_channel import RedisChannel
 from messaging.reports import RedisReports
 from messaging.settings import BrokerSettings
 from services.gateway.app import create_app, create_protocol

@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-import redis as redis_py
 
 from contract.inference import Artifact, EncodedImage, Target
-from messaging import redis_keys
-from messaging.channel import RedisChannel
+from messaging import redis_channel, redis_keys
+from messaging.redis_channel import RedisChannel
 from services.gateway.serving.batching.batcher import Batcher
 from tests.integration.messaging.test_channel import busy_pid, wait_for_replicas
 from tests.integration.worker.echo_client import TIMEOUT_S, ask, replica
@@ -100,7 +99,9 @@ async def test_a_batch_of_a_frozen_replica_is_answered_by_another(client: Batche
             await connected(client, 2)
 
 
-async def test_replicas_that_leave_answer_their_batches_and_none_is_sent_again(client: Batcher, tmp_path: Path) -> None:
+async def test_a_replica_that_leaves_answers_its_batches_and_none_is_sent_again(
+    client: Batcher, tmp_path: Path
+) -> None:
     sockets, url = tmp_path / "sockets", url_of(client)
     with replica(url, tmp_path / "1", sockets) as first, replica(url, tmp_path / "2", sockets) as second:
         await connected(client, 2)
@@ -120,33 +121,26 @@ async def test_replicas_that_leave_answer_their_batches_and_none_is_sent_again(c
         assert other.poll() is None
 
 
-async def test_replicas_of_this_machine_answer_while_redis_is_frozen(tmp_path: Path) -> None:
+async def test_a_batch_of_another_version_goes_through_redis_and_others_do_not_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_channel, "SILENCE_S", 1.5)
     sockets = tmp_path / "sockets"
     with redis_server(tmp_path) as server, replica(server.url, tmp_path / "log", sockets):
         async with batcher("echo", server.url, sockets) as client:
             await connected(client, 1)
+            held = asyncio.create_task(ask(client, f"until {tmp_path}/released"))
+            await asyncio.to_thread(busy_pid, tmp_path)
+            answer = await client.ask(OTHER, EncodedImage(b"hello"), TIMEOUT_S)
+            assert not held.done()
+            assert "olleh" in str(answer.answer)
+            (tmp_path / "released").touch()
+            await held
+
             server.process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(5)  # longer than the gateway waits for Redis
+            await asyncio.sleep(2)  # longer than the gateway waits for Redis
 
             assert await ask(client, "hello") == "olleh"
 
             server.process.send_signal(signal.SIGCONT)
             assert await ask(client, "hello") == "olleh"
-
-
-async def test_a_batch_of_another_version_goes_through_redis_while_replicas_are_busy(
-    client: Batcher, tmp_path: Path
-) -> None:
-    sockets, url = tmp_path / "sockets", url_of(client)
-    with replica(url, tmp_path / "1", sockets):
-        await connected(client, 1)
-        held = asyncio.create_task(ask(client, f"until {tmp_path}/released"))
-        await asyncio.to_thread(busy_pid, tmp_path)
-
-        answer = await client.ask(OTHER, EncodedImage(b"hello"), TIMEOUT_S)
-
-        assert not held.done()
-        assert "olleh" in str(answer.answer)
-        (tmp_path / "released").touch()
-        await held
-    assert redis_py.Redis.from_url(url).llen(redis_keys.batches("echo")) == 0

@@ -13,7 +13,7 @@ import redis as redis_py
 
 from contract.errors import BrokerUnavailable
 from messaging.broker import Broker, celery_app
-from messaging.channel import RedisChannel
+from messaging.redis_channel import RedisChannel
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds

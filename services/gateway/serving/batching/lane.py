@@ -11,6 +11,7 @@ from contract.inference import Batch, Failure, Reply, Target
 from messaging.channel import Channel, MayBeLost
 from messaging.dropped import drop
 from messaging.tracing import tracing
+from services.gateway.serving.batching.deadlines import Deadlines
 from services.gateway.serving.batching.flight_bytes import FlightBytes
 from services.gateway.serving.batching.metrics import LaneMetrics
 from services.gateway.serving.batching.request import BatchedAnswer, Flight, Request
@@ -52,6 +53,7 @@ class Lane:
         self._largest = bounds.batch if target.batched else 1
         self._waiting = Waiting(bounds.waiting, bounds.waiting_bytes, flight_bytes.largest)
         self._flights: dict[str, Flight] = {}
+        self._deadlines = Deadlines(self.release)
         self._in_flight = 0  # requests
         self._scheduled = False
         self._metrics = LaneMetrics.of(target)
@@ -78,7 +80,7 @@ class Lane:
         except Overloaded:
             self._metrics.refused.inc()
             raise
-        request.expire_in(within_s, self.release)
+        self._deadlines.add(request, within_s)
         if not self._scheduled and len(self._flights) < self._room():
             # deferred, so that requests already received by the event loop share the batch
             self._scheduled = True
@@ -192,6 +194,8 @@ class Lane:
 
     def _end(self, flight: Flight) -> None:
         flight.over = True
+        for request in flight.requests:
+            request.flight = None  # or their memory would wait for a garbage collection
         self._in_flight -= len(flight.requests)
         self._flight_bytes.give(flight.size)
         del self._flights[flight.batch.id]

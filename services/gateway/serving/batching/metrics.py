@@ -13,16 +13,17 @@ from prometheus_client.samples import Sample
 
 from contract.access import DEFAULT_PROJECT
 from contract.inference import Reply, Target
+from messaging.tallied import TalliedHistogram
 from messaging.version_labels import OTHER, version_labels
 from services.gateway.serving.batching.request import Request
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LABELS = ["model", "version"]
 
-QUEUE = Histogram(
+QUEUE = TalliedHistogram(
     "tidepool_prediction_queue_seconds", "Time that a request waited for its batch to run.", _LABELS, buckets=_SECONDS
 )
-TOTAL = Histogram("tidepool_prediction_seconds", "Time from a request to its answer.", _LABELS, buckets=_SECONDS)
+TOTAL = TalliedHistogram("tidepool_prediction_seconds", "Time from a request to its answer.", _LABELS, buckets=_SECONDS)
 INFERENCE = Histogram(
     "tidepool_prediction_inference_seconds", "Time that the model took for a batch.", _LABELS, buckets=_SECONDS
 )

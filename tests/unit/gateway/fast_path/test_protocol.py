@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 from structlog.typing import EventDict
+from uvicorn.server import ServerState
 
 from contract.access import DEFAULT_PROJECT
 from contract.access import Scope as KeyScope
@@ -17,7 +19,7 @@ from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
-from tests.unit.gateway.fast_path.serving import serving, warm
+from tests.unit.gateway.fast_path.serving import no_app, serving, warm
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
@@ -177,3 +179,53 @@ async def test_the_batch_of_a_client_that_disconnects_is_withdrawn(
     # then its batch is withdrawn
     assert channel.withdrawn == channel.sent
     assert counted(499) == before + 1
+
+
+async def test_each_request_of_a_connection_is_taken_by_its_own_headers(
+    fast: httpx.AsyncClient, passed_on: list[Scope], headers: dict[str, str]
+) -> None:
+    requests: list[tuple[str, bytes, dict[str, str], int]] = [
+        (PREDICT, b"image", {}, 200),
+        (PREDICT, b"a longer image", {}, 200),
+        (PREDICT, b"image", {"Authorization": "Bearer wrong"}, 204),
+        (PREDICT, b"image", {}, 200),
+        (f"{PREDICT}?top_k=0", b"image", {}, 204),
+        (PREDICT, b"x" * 8001, {}, 204),
+        (PREDICT, b"bad", {}, 422),
+        (PREDICT, b"image", {"X-Request-ID": "trace-7"}, 200),
+        (PREDICT, b"image", {"X-Request-ID": "trace-8"}, 200),
+    ]
+
+    responses = [await fast.post(path, content=image, headers=headers | more) for path, image, more, _ in requests]
+
+    assert [response.status_code for response in responses] == [status for *_, status in requests]
+    assert [response.headers["x-request-id"] for response in responses[-2:]] == ["trace-7", "trace-8"]
+    assert len(passed_on) == 3
+
+
+async def test_a_connection_ends_when_it_is_idle_and_not_while_it_is_used(backends: Backends, secret: str) -> None:
+    # given a server whose connections end after 0.4 s
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+    config, state = uvicorn.Config(no_app, lifespan="off", log_config=None), ServerState()
+    config.timeout_keep_alive = 0.4  # type: ignore[assignment]
+    protocol = create_protocol(backends)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nAuthorization: Bearer {secret}\r\n"
+
+        # when it is used for longer
+        for _ in range(6):
+            writer.write(f"{head}Content-Length: 5\r\n\r\nimage".encode())
+            response = await reader.readuntil(b"\r\n\r\n")
+            length = int(response.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            assert response.startswith(b"HTTP/1.1 200")
+            await reader.readexactly(length)
+            await asyncio.sleep(0.1)
+
+        # then it ends once it is not
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from services.inference.engine.postprocess import probabilities, softmax, top
+from contract.inference import Failure, Scores
+from contract.models import Output
+from services.inference.engine.postprocess import probabilities, softmax, top, top_scores
 
 LABELS = ("cat", "dog", "owl", "fox")
 FINITE = st.floats(-(2.0**126), 2.0**126, width=32)
@@ -68,3 +70,17 @@ def test_a_bad_logit_makes_only_its_own_row_nan(bad_logit: float) -> None:
 
     assert np.isnan(scores[0]).all()
     np.testing.assert_allclose(scores[1], 0.5)
+
+
+@pytest.mark.parametrize("output", ["logits", "probabilities"])
+def test_the_best_class_of_each_row_is_the_first_of_all_classes(output: Output) -> None:
+    logits = np.array([[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, np.nan, 0.0, 0.0]], np.float32)
+
+    best, ranked = (top_scores(logits, LABELS, [count] * 3, output) for count in (1, 4))
+
+    assert best[2] == ranked[2]
+    assert isinstance(best[2], Failure)
+    for one, all_ in zip(best[:2], ranked[:2], strict=True):
+        assert isinstance(one, Scores)
+        assert isinstance(all_, Scores)
+        assert one.best == all_.best[:1]
