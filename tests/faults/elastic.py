@@ -24,9 +24,9 @@ from tests.support.training_data import separable
 
 TRAINER = "services.trainer.main"
 CAN_CUT = possible()
-TRAINERS = (
-    Replica("trainer-1", (TRAINER,)),
-    Replica("trainer-2", ("tests.faults.cut", TRAINER) if CAN_CUT else (TRAINER,)),
+GROUPS = {"trainer-1": 54321, "trainer-2": 54322}
+TRAINERS = tuple(
+    Replica(name, ("tests.faults.cut", str(GROUPS[name]), TRAINER) if CAN_CUT else (TRAINER,)) for name in GROUPS
 )
 SETTINGS = {"TIDEPOOL_TRAINERS_TIMEOUT_S": "3"}
 EPOCHS = 25

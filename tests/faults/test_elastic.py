@@ -14,6 +14,7 @@ from tests.faults.driver import Driver, ended
 from tests.faults.elastic import (
     CAN_CUT,
     EPOCHS,
+    GROUPS,
     SETTINGS,
     TRAINERS,
     WITHIN_S,
@@ -94,9 +95,10 @@ def test_replicas_go_on_when_the_network_between_them_is_cut(driver: Driver, alo
     # given
     job = both_train(driver, "cut")
     servers = [driver.cluster.proxies[name].port for name in ("redis", "s3")]
+    (helper,) = helpers(driver.cluster)
 
     # when neither reaches the other, though both reach the servers
-    with cut_off(servers):
+    with cut_off(GROUPS[helper.name], servers):
         done = finish(driver, job, alone)
 
     # then the one with the lease has gone on alone
