@@ -11,7 +11,10 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+# The program with which `make chaos-ha` starts a storage cluster.
+CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
+
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -38,6 +41,10 @@ e2e: $(READY) wrk ## Run the slow tests, then build the images and test `docker 
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
 	@.venv/bin/python -m pytest -m chaos tests/faults
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
+
+# As root. TIDEPOOL_CEPH names a program with the commands start, kill, revive and stop; without one, S3 is one server.
+chaos-ha: $(READY) postgresql haproxy ## Kill, cut off and bring back machines for MINUTES=10, and check the guarantees
+	@TIDEPOOL_CEPH=$(CEPH) .venv/bin/python -m tests.faults.ha --minutes $(or $(MINUTES),10) $(addprefix --seed=,$(SEED))
 
 soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),120) $(addprefix --rate=,$(RATE))
@@ -142,6 +149,10 @@ $(DOCS): docs/requirements.lock
 .PHONY: postgresql
 postgresql:
 	@[ -n "$(wildcard /usr/lib/postgresql/*/bin/initdb)" ] || $(call apt,postgresql)
+
+.PHONY: haproxy
+haproxy:
+	@[ -x /usr/sbin/haproxy ] || $(call apt,haproxy)
 
 .PHONY: wrk
 wrk:

@@ -1,10 +1,12 @@
 """The Redis users: one for each service, which may run only the commands and use only the keys that its code uses.
 
 `python -m messaging.redis_users` prints the ACL file, with `{gateway}` and the like in place of SHA-256 hashes of
-passwords. See docs/adr/0030. `tests/integration/messaging/test_redis_users.py` runs the services as these users.
+passwords; with the argument `servers`, the lines of the users of replicas and Sentinels. See docs/adr/0030.
+`tests/integration/messaging/test_redis_users.py` runs the services as these users.
 """
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
@@ -115,6 +117,20 @@ RIGHTS: Mapping[RedisUser, RedisRights] = {
 }
 
 
+SERVERS: Mapping[str, str] = {
+    "replica": "+ping +psync +replconf",
+    # as in Sentinel's documentation, but on its own channel only
+    "sentinel": "&__sentinel__:hello +client|kill +client|setname +config|rewrite +exec +info +multi +ping +publish "
+    "+role +script|kill +slaveof +subscribe",
+}
+"""The rights of the servers of a redundant Redis towards each other."""
+
+
+def server_lines(hashes: Mapping[str, str]) -> str:
+    """Return the lines that the ACL file of a redundant Redis has besides; `hashes` as in `acl_file`."""
+    return "".join(f"user {user} {_NOTHING} on #{hashes[user]} {rights}\n" for user, rights in SERVERS.items())
+
+
 def acl_file(hashes: Mapping[RedisUser, str], release: Release = LATEST) -> str:
     """Return the content of an ACL file for a release of Redis; `hashes` are the hex SHA-256 of the passwords.
 
@@ -137,4 +153,7 @@ def _line(user: RedisUser, password_hash: str, release: Release) -> str:
 
 
 if __name__ == "__main__":
-    print(acl_file({user: f"{{{user}}}" for user in REDIS_USERS}), end="")
+    if sys.argv[1:] == ["servers"]:
+        print(server_lines({user: f"{{{user}}}" for user in SERVERS}), end="")
+    else:
+        print(acl_file({user: f"{{{user}}}" for user in REDIS_USERS}), end="")

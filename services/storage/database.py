@@ -98,6 +98,16 @@ class Database:
         attributes = {"db.system.name": self.engine.dialect.name, "db.operation.name": operation}
         return span(f"SQL {operation}", attributes)
 
+    def confirm_primary(self) -> None:
+        """Commit a write, so that a server that others have replaced, but that does not know it yet, does not answer.
+
+        With synchronous replication, such a primary waits for a standby that is no longer its own. A transaction that
+        only reads would not notice. Raises DatabaseUnavailable.
+        """
+        if self.engine.dialect.name == "postgresql":
+            with self.write() as connection:
+                connection.execute(text("SELECT pg_logical_emit_message(true, 'tidepool', '')"))
+
     def ping(self) -> None:
         """Raise DatabaseUnavailable unless the database answers."""
         with self.read() as connection:

@@ -21,9 +21,9 @@ Body = dict[str, Any]
 class Calls:
     """The calls of one client, each recorded as an event."""
 
-    def __init__(self, cluster: Cluster, recorder: Recorder, name: str) -> None:
+    def __init__(self, cluster: Cluster, recorder: Recorder, name: str, timeout: float = 10) -> None:
         self._http = httpx.Client(
-            base_url=cluster.url, headers={"Authorization": f"Bearer {cluster.key}"}, timeout=10, trust_env=False
+            base_url=cluster.url, headers={"Authorization": f"Bearer {cluster.key}"}, timeout=timeout, trust_env=False
         )
         self._recorder = recorder
         self._name = name

@@ -36,6 +36,8 @@ class RestartedProcess:
 
     def family(self) -> list[psutil.Process]:
         """Return the process and its descendants that are alive."""
+        if not self.running():  # its number may be another process's by now
+            return []
         try:
             parent = psutil.Process(self.pid)
             return [parent, *parent.children(recursive=True)]
@@ -68,6 +70,10 @@ class RestartedProcess:
         self._enabled.clear()
         self._process.kill()
         self._process.wait()
+
+    def disable(self) -> None:
+        """Do not restart it until `resume`."""
+        self._enabled.clear()
 
     def resume(self) -> None:
         self._enabled.set()

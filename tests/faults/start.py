@@ -51,7 +51,7 @@ def cluster(
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         disk = stack.enter_context(Disk.plain(folder / "disk") if durable else Disk.mounted(folder / "disk"))
-        stack.callback(_end_all, str(folder))
+        stack.callback(end_all, str(folder))
         yield _Start(folder, dialect, disk, durable, stack).cluster(replicas, settings or {})
 
 
@@ -98,7 +98,7 @@ class _Start:
         objects = S3Objects(ObjectsSettings.model_validate(s3))
         stores = Stores(Database.connect(direct), objects)
         self._stack.callback(stores.database.engine.dispose)
-        _prepare(stores, objects, token)
+        prepare(stores, objects, token)
         for name, module in services.items():
             user = name.partition("-")[0]
             broker = {"TIDEPOOL_BROKER_URL": f"redis://{user}:{passwords[user]}@127.0.0.1:{redis_proxy}/0"}
@@ -148,7 +148,7 @@ class _Start:
         return process
 
 
-def _prepare(stores: Stores, objects: S3Objects, token: str) -> None:
+def prepare(stores: Stores, objects: S3Objects, token: str) -> None:
     """Initialize the stores as `storage init` does, when the servers are ready."""
     migrate(stores.database)
     stores.keys.ensure_admin(token)
@@ -164,7 +164,7 @@ def _prepare(stores: Stores, objects: S3Objects, token: str) -> None:
             return
 
 
-def _end_all(folder: str) -> None:
+def end_all(folder: str) -> None:
     """Kill remaining processes of a cluster, such as attempts of killed workers and frozen processes."""
     for process in psutil.process_iter():
         try:

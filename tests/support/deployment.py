@@ -32,7 +32,7 @@ class Workload:
 
 def compose(name: str = "docker-compose.yml") -> Document:
     """Load a Compose file with the defaults of its variables."""
-    text = (ROOT / name).read_text()
+    text = (ROOT / name).read_text().replace("!reset ", "")  # removes what another file has set
     return dict(yaml.safe_load(re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda match: match[2] or "", text)))
 
 
@@ -82,11 +82,11 @@ def script(name: str, *arguments: str, **environment: str | Path) -> subprocess.
     return subprocess.run([BIN / name, *arguments], env=variables, capture_output=True, text=True, check=False)
 
 
-def secrets_made(folder: Path) -> Path:
-    """Run make-secrets, with a subfolder for each volume."""
-    for part in ("init", "redis", "postgres", "s3", "autoscaler", *SERVICES):
+def secrets_made(folder: Path, *more: str, **environment: str) -> Path:
+    """Run make-secrets, with a subfolder for each volume, and for `more`."""
+    for part in ("init", "redis", "postgres", "s3", "autoscaler", *SERVICES, *more):
         (folder / part).mkdir(exist_ok=True)
-    done = script("make-secrets", TIDEPOOL_SECRETS=folder)
+    done = script("make-secrets", TIDEPOOL_SECRETS=folder, **environment)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -61,5 +61,27 @@ def object_policy(service: Service, bucket_prefix: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def bucket_policies(bucket_prefix: str) -> dict[str, dict[str, Any]]:
+    """Return the same rights as a policy for each bucket, for servers whose users have none, such as Ceph.
+
+    The users are named `tidepool-gateway` and so on, without a tenant.
+    """
+    return {
+        f"{bucket_prefix}{bucket}": {
+            "Version": "2012-10-17",
+            "Statement": [
+                statement | {"Principal": {"AWS": [f"arn:aws:iam:::user/tidepool-{service}"]}}
+                for service, buckets in OBJECTS.items()
+                if bucket in buckets
+                for statement in (
+                    _allow(_LIST, f"arn:aws:s3:::{bucket_prefix}{bucket}"),
+                    _allow(buckets[bucket], f"arn:aws:s3:::{bucket_prefix}{bucket}/*"),
+                )
+            ],
+        }
+        for bucket in Bucket
+    }
+
+
 def _allow(actions: tuple[str, ...], resource: str) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": [resource]}

@@ -34,6 +34,7 @@ class AbandonedUploads:
         # what no row names: objects of these rows and of deleted uploads, archives that an erasure has replaced, and
         # those of gateways that ended before they wrote the row, a moment after the object
         entries = self._objects.entries(Bucket.UPLOADS)
+        self._database.confirm_primary()  # as in `Collector`
         old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
         count = sum(self._delete_objects(old[start : start + BATCH]) for start in range(0, len(old), BATCH))
         return count + sum(self._abort_multipart(bucket, latest) for bucket in Bucket)

@@ -1,6 +1,6 @@
 """The storage process: `init` prepares a deployment and ends; `sweep` runs until SIGTERM.
 
-`policies` prints what each service may do in the object store.
+`policies` prints what each service may do in the object store, `bucket-policies` the same by bucket.
 """
 
 import json
@@ -13,7 +13,7 @@ from types import FrameType
 from messaging.scrape import watch_disk
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
-from services.storage.access.rights import OBJECTS, object_policy
+from services.storage.access.rights import OBJECTS, bucket_policies, object_policy
 from services.storage.settings import DatabaseSettings, ObjectsSettings
 from services.storage.sweep.loops import collect, purge, sweep
 from services.storage.sweep.preparation import init
@@ -25,6 +25,11 @@ def print_policies() -> None:
     print(json.dumps({service: object_policy(service, prefix) for service in OBJECTS}, indent=2))
 
 
+def print_bucket_policies() -> None:
+    """Print the policy of each bucket, for object stores such as Ceph, whose users have no policies."""
+    print(json.dumps(bucket_policies(ObjectsSettings.model_fields["bucket_prefix"].default), indent=2))
+
+
 def sqlite_folder(url: str) -> Path | None:
     """Return the folder of an SQLite database, None for other databases."""
     scheme, _, path = url.partition(":///")
@@ -34,6 +39,9 @@ def sqlite_folder(url: str) -> Path | None:
 def main(command: str) -> None:
     if command == "policies":
         print_policies()
+        return
+    if command == "bucket-policies":
+        print_bucket_policies()
         return
     start_telemetry("storage", TelemetrySettings())
     if command == "init":
@@ -56,6 +64,6 @@ def main(command: str) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in (["init"], ["sweep"], ["policies"]):
-        sys.exit("usage: python -m services.storage.sweep.main init|sweep|policies")
+    if sys.argv[1:] not in (["init"], ["sweep"], ["policies"], ["bucket-policies"]):
+        sys.exit("usage: python -m services.storage.sweep.main init|sweep|policies|bucket-policies")
     main(sys.argv[1])

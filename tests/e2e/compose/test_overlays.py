@@ -6,7 +6,13 @@ import pytest
 
 from tests.e2e.compose.engine import run
 
-OVERLAYS = ("compose.gpu.yml", "compose.presigned.yml", "compose.tls.yml", "compose.observability.yml")
+OVERLAYS = (
+    "compose.gpu.yml",
+    "compose.presigned.yml",
+    "compose.tls.yml",
+    "compose.observability.yml",
+    "compose.ha.yml",
+)
 
 
 @pytest.mark.compose

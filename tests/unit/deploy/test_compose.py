@@ -139,6 +139,59 @@ def test_the_tls_overlay_and_the_caddyfile_name_the_same_ports_and_limits() -> N
     assert f"{{$TIDEPOOL_MAX_UPLOAD_BYTES:{limit}}}" in caddyfile
 
 
+REDUNDANT = compose("compose.ha.yml")["services"]
+
+
+def test_the_redundant_overlay_has_three_of_each_server_and_two_of_each_service() -> None:
+    added = REDUNDANT.keys() - ALL.keys()
+
+    assert added == {*(f"sentinel-{n}" for n in (1, 2, 3)), "redis-2", "redis-3", "postgres-2", "postgres-3", "haproxy"}
+    assert {name: str(service["scale"]) for name, service in REDUNDANT.items() if "scale" in service} == dict.fromkeys(
+        {*SERVICES} - {"init"}, "2"
+    )
+    for name in added:
+        service = REDUNDANT[name]
+        assert service["read_only"] is True
+        assert (service["cap_drop"], "cap_add" in service) == (["ALL"], False)
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+        assert "healthcheck" in service
+        own = {volume.split(":")[0] for volume in service["volumes"] if volume.startswith("secrets-")}
+        assert own == ({f"secrets-{name.partition('-')[0]}"} if name != "haproxy" else set())
+
+
+def test_every_server_knows_the_others() -> None:
+    secrets = REDUNDANT["secrets"]["environment"]
+    servers = [service["environment"] for name, service in REDUNDANT.items() if name.startswith("postgres")]
+
+    assert {server["SERVERS"] for server in servers} == {secrets["TIDEPOOL_POSTGRES"]}
+    assert [server["SELF"] for server in servers] == secrets["TIDEPOOL_POSTGRES"].split(",")
+    assert secrets["TIDEPOOL_SENTINELS"].split(",") == [name for name in REDUNDANT if name.startswith("sentinel")]
+
+
+def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
+    configuration = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
+    published = {name: service["ports"] for name, service in REDUNDANT.items() if service.get("ports")}
+
+    assert published == {"haproxy": ["127.0.0.1:8080:8080"]}
+    assert REDUNDANT["gateway"]["ports"] == []
+    assert f" gateway:{ALL['gateway']['environment']['TIDEPOOL_PORT']} check " in configuration
+    assert re.fullmatch(r"haproxy:\d+\.\d+", REDUNDANT["haproxy"]["image"])
+
+
+def test_redundant_redis_is_started_anew_when_the_users_of_its_servers_change() -> None:
+    users = (ROOT / "deploy" / "redis" / "ha.acl").read_bytes()
+
+    assert REDUNDANT["redis"]["labels"] == {"tidepool.servers": hashlib.sha256(users).hexdigest()[:12]}
+
+
+def test_files_that_the_redundant_overlay_mounts_exist() -> None:
+    for service in REDUNDANT.values():
+        for volume in service.get("volumes", ()):
+            source, *_ = volume.split(":")
+            assert not source.startswith(".") or ((ROOT / source).exists() and volume.endswith(":ro")), volume
+
+
 WATCHERS = compose("compose.observability.yml")
 ADDED = {name: service for name, service in WATCHERS["services"].items() if "image" in service}
 

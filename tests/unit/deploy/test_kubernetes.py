@@ -10,7 +10,7 @@ from tests.support.deployment import Document
 from tests.support.kustomize import by_kubectl, by_reading, containers
 from worker.watch import DRAIN_GRACE_S
 
-OVERLAYS = ("base", "cpu", "gpu", "keda")
+OVERLAYS = ("base", "cpu", "gpu", "keda", "ha")
 RENDERERS = (by_reading, by_kubectl) if shutil.which("kubectl") else (by_reading,)
 
 
@@ -56,6 +56,25 @@ def test_every_deployment_is_probed_and_disrupted_one_by_one(rendered: list[Docu
         assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
         assert budgets[name]["spec"]["selector"]["matchLabels"].items() <= labels.items()
         assert budgets[name]["spec"]["maxUnavailable"] == 1
+
+
+def test_pods_of_a_service_spread_over_nodes_and_zones(rendered: list[Document]) -> None:
+    for deployment in of_kind(rendered, "Deployment").values():
+        template = deployment["spec"]["template"]
+        spread = template["spec"]["topologySpreadConstraints"]
+        assert [rule["topologyKey"] for rule in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+        for rule in spread:
+            assert rule["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+            assert rule["whenUnsatisfiable"] == "ScheduleAnyway"  # a cluster of one node runs everything, too
+
+
+def test_no_node_has_the_only_pods_of_a_service(render: Callable[[str], list[Document]]) -> None:
+    for deployment in of_kind(render("ha"), "Deployment").values():
+        template = deployment["spec"]["template"]
+        (rule,) = template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert deployment["spec"]["replicas"] >= 2
+        assert rule["topologyKey"] == "kubernetes.io/hostname"
+        assert rule["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
 
 
 def test_everything_is_in_one_namespace(rendered: list[Document]) -> None:

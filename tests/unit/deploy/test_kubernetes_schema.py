@@ -10,7 +10,7 @@ OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-@pytest.mark.parametrize("overlay", ["base", "cpu", "gpu", "keda"])
+@pytest.mark.parametrize("overlay", ["base", "cpu", "gpu", "keda", "ha"])
 def test_every_document_is_valid(overlay: str, version: str) -> None:
     for document in by_reading(overlay) + documents("secrets.example.yaml"):
         if not document["apiVersion"].startswith("keda.sh/"):

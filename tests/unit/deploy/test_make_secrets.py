@@ -1,5 +1,6 @@
 """The secrets of a Compose deployment: random, made once, each where it is needed."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 
 from contract.access import DEFAULT_PROJECT
-from messaging.redis_users import PROBE, REDIS_USERS, acl_file, password_hashes
+from messaging.redis_address import SentinelUrl
+from messaging.redis_users import PROBE, REDIS_USERS, SERVERS, acl_file, password_hashes, server_lines
 from services.storage.access.keys import Keys
 from services.storage.access.rights import Service
 from services.storage.database import Database
-from tests.support.deployment import ROOT, script, secrets_made
+from services.storage.database_url import database_url
+from tests.support.deployment import ROOT, compose, script, secrets_made
 
 NEEDED = {
     "init": {
@@ -94,6 +97,36 @@ def test_a_deployment_with_one_password_for_redis_gets_users(tmp_path: Path) -> 
     assert "shared" not in "".join(after.values())
 
 
+def test_a_deployment_moves_to_redundant_servers_and_back(tmp_path: Path) -> None:
+    before = contents(secrets_made(tmp_path, "sentinel"))
+
+    overlay = compose("compose.ha.yml")["services"]["secrets"]["environment"]
+    during = contents(secrets_made(tmp_path, "sentinel", **overlay))
+    after = contents(secrets_made(tmp_path, "sentinel"))
+
+    for service in get_args(Service):
+        url = SentinelUrl.parse(during[f"{service}/TIDEPOOL_BROKER_URL"])
+        assert url.login["password"] == urlsplit(before[f"{service}/TIDEPOOL_BROKER_URL"]).password
+        assert url.hosts == (("sentinel-1", 26379), ("sentinel-2", 26379), ("sentinel-3", 26379))
+        database = database_url(during[f"{service}/TIDEPOOL_DATABASE_URL"])
+        assert database.query["host"] == ("postgres:5432", "postgres-2:5432", "postgres-3:5432")
+        assert database.password == make_url(before[f"{service}/TIDEPOOL_DATABASE_URL"]).password
+    urls = json.loads(during["init/TIDEPOOL_SERVICES_DATABASE_URLS"])
+    assert urls == {service: during[f"{service}/TIDEPOOL_DATABASE_URL"] for service in get_args(Service)}
+    assert after == before
+
+
+def test_replicas_and_sentinels_have_users_where_they_have_a_volume(tmp_path: Path) -> None:
+    alone = contents(secrets_made(tmp_path))
+
+    made = contents(secrets_made(tmp_path, "sentinel"))
+
+    passwords = {"replica": made["redis/replica"], "sentinel": made["sentinel/password"]}
+    hashes = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in passwords.items()}
+    assert made["redis/users.acl"] == alone["redis/users.acl"] + server_lines(hashes)
+    assert made["redis/redis.conf"].endswith(f"masteruser replica\nmasterauth {passwords['replica']}\n")
+
+
 def test_another_redis_that_somebody_has_set_stays(tmp_path: Path) -> None:
     secrets_made(tmp_path)
     _write(tmp_path / "gateway" / "TIDEPOOL_BROKER_URL", "redis://:password@elsewhere:6379/0")
@@ -106,6 +139,7 @@ def test_the_users_of_redis_in_the_image_are_those_of_the_code() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
     assert (ROOT / "deploy" / "redis" / "users.acl").read_text() == printed
+    assert (ROOT / "deploy" / "redis" / "ha.acl").read_text() == server_lines({user: f"{{{user}}}" for user in SERVERS})
 
 
 def test_two_deployments_share_nothing(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from contract.pools import POOL_NAMES, AutoPool, Measured, PoolMode
 from contract.projects import NewProjectRequest
 from services.storage.access.keys import Keys, new_token
 from services.storage.access.projects import Projects
-from services.storage.access.rights import OBJECTS, object_policy
+from services.storage.access.rights import OBJECTS, bucket_policies, object_policy
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
@@ -240,3 +240,17 @@ def test_the_policies_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
     printed = json.loads(capsys.readouterr().out)
     assert printed == {service: object_policy(service, "tidepool-") for service in OBJECTS}
+
+
+def test_the_policies_of_buckets_say_the_same_as_those_of_services(capsys: pytest.CaptureFixture[str]) -> None:
+    main("bucket-policies")
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == bucket_policies("tidepool-")
+    for service in OBJECTS:
+        principal = {"Principal": {"AWS": [f"arn:aws:iam:::user/tidepool-{service}"]}}
+        own = [statement | principal for statement in object_policy(service, "tidepool-")["Statement"]]
+        statements = [statement for policy in printed.values() for statement in policy["Statement"]]
+        assert sorted(map(str, own)) == sorted(
+            str(one) for one in statements if one["Principal"] == principal["Principal"]
+        )

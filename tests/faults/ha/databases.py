@@ -1,0 +1,157 @@
+"""PostgreSQL on three machines: a primary and two standbys, of which one must confirm each commit."""
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from tests.faults.ha.machines import Machine, Network
+from tests.faults.process import signal_all
+from tests.support.servers import postgres_binaries
+
+PORT = 5432
+NAME = "postgres"  # of the process on each machine
+USER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+READY_S = 120.0
+
+
+class Databases:
+    """The three servers, and what an operator or Patroni does with them."""
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        self._network = network
+        self._folder = folder
+        self._hosts = ",".join(machine.address for machine in network.machines)
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"{machine.address}:{PORT}" for machine in self._network.machines)
+        return f"postgresql+psycopg://tidepool@{hosts}/postgres"
+
+    def start(self) -> None:
+        """Make the primary on the first machine and the standbys on the others."""
+        first, *others = self._network.machines
+        self._owned(self._folder)
+        self._run(first, "initdb", "-D", self._data(first), "-U", "tidepool", "-A", "trust", "-N")
+        with (self._data(first) / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all 10.0.0.0/8 trust\nhost replication all 10.0.0.0/8 trust\n")
+        self._serve(first)
+        self._until(lambda: self.primary() is first)
+        for machine in others:
+            self._copy(machine)
+            self._serve(machine)
+        self._until(self.redundant)
+
+    def primary(self) -> Machine | None:
+        """Return the machine whose server accepts writes; None if none does or can be asked."""
+        return next((machine for machine in self._network.machines if self._ask(machine, _PRIMARY)), None)
+
+    def redundant(self) -> bool:
+        """Return whether both standbys receive what the primary writes."""
+        primary = self.primary()
+        return primary is not None and self._ask(primary, _STREAMING) == len(self._network.machines) - 1
+
+    def fence(self, machine: Machine) -> None:
+        """Make sure that a server accepts no more writes, by a way that does not need the network."""
+        process = machine.processes[NAME]
+        family = process.family()
+        process.disable()
+        signal_all(family, signal.SIGKILL)
+
+    def stop(self, machine: Machine) -> None:
+        """Stop a server in order, as before a planned switch."""
+        machine.processes[NAME].disable()
+        self._run(machine, "pg_ctl", "stop", "-D", self._data(machine), "-m", "fast", "-t", "20")
+
+    def promote(self) -> Machine:
+        """Promote the standby that has received most; fence the old primary before."""
+        self._until(lambda: len(self._received()) == len(self._network.machines) - 1)
+        received = self._received()
+        chosen = self._network[max(received, key=lambda name: received[name])]
+        self._run(chosen, "pg_ctl", "promote", "-D", self._data(chosen), "-t", "30")
+        return chosen
+
+    def _received(self) -> dict[str, int]:
+        """Return how much of the log each standby has, by machine."""
+        asked = {machine.name: self._ask(machine, _RECEIVED) for machine in self._network.machines}
+        return {name: position for name, position in asked.items() if position is not None}
+
+    def rejoin(self, machine: Machine) -> None:
+        """Bring a fenced server back as a standby of the present primary, with a new copy of its data."""
+        self.fence(machine)
+        shutil.rmtree(self._data(machine), ignore_errors=True)
+        self._copy(machine)
+        machine.processes[NAME].resume()
+
+    def _copy(self, machine: Machine) -> None:
+        self._until(lambda: self.primary() is not None)
+        source = f"host={self._hosts} port={PORT} user=tidepool target_session_attrs=read-write connect_timeout=2"
+        backup = (
+            "pg_basebackup",
+            "-D",
+            self._data(machine),
+            "-d",
+            source,
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+        )
+        self._run(machine, *backup)
+        with (self._data(machine) / "postgresql.auto.conf").open("a") as file:
+            file.write(f"primary_conninfo = '{source} application_name={machine.name}'\n")
+
+    def _serve(self, machine: Machine) -> None:
+        names = ", ".join(other.name for other in self._network.machines)
+        settings = {
+            "fsync": "off",  # machines lose their processes here, not their disks
+            "synchronous_commit": "on",
+            "synchronous_standby_names": f"ANY 1 ({names})",
+            "wal_keep_size": "256MB",
+            "wal_sender_timeout": "5s",
+            "wal_receiver_timeout": "5s",
+            "wal_retrieve_retry_interval": "500ms",
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+        }
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+        binary = str(postgres_binaries() / "postgres")
+        where = ["-D", str(self._data(machine)), "-h", machine.address, "-p", str(PORT), "-k", ""]
+        machine.run(NAME, [*USER, binary, *where, *options])
+
+    def _data(self, machine: Machine) -> Path:
+        return self._folder / f"postgres-{machine.name}"
+
+    def _run(self, machine: Machine, program: str, *arguments: str | Path) -> None:
+        command = ["ip", "netns", "exec", machine.namespace, *USER, str(postgres_binaries() / program), *arguments]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{program} on {machine.name}: {done.stderr}")
+
+    def _ask(self, machine: Machine, query: str) -> int | None:
+        try:
+            with psycopg.connect(
+                f"host={machine.address} port={PORT} user=tidepool dbname=postgres connect_timeout=1"
+            ) as server:
+                row = server.execute(query).fetchone()
+        except psycopg.Error:
+            return None
+        return None if row is None or row[0] is None else int(row[0])
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the databases are not ready")
+            time.sleep(0.2)
+
+    def _owned(self, folder: Path) -> None:
+        folder.mkdir()
+        shutil.chown(folder, "postgres")
+
+
+_PRIMARY = "SELECT 1 WHERE NOT pg_is_in_recovery()"
+_STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+_RECEIVED = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') WHERE pg_is_in_recovery()"
