@@ -1,36 +1,66 @@
 """The jobs that wait for each pool, and the workers that run one."""
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal, select, union_all
 
 from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, PoolName, Queue
 from services.storage.database import Database
-from services.storage.tables import jobs
+from services.storage.jobs.counts import queued_by_kind
+from services.storage.tables import in_state, jobs
 
 
 def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     """Return for each pool the number of due rows, of running rows, and the longest wait of a due row.
 
-    Parts count like jobs; a job that waits for its parts counts neither as waiting nor as running.
+    Parts count like jobs; a job that waits for its parts counts neither as waiting nor as running. Reads the counters,
+    the rows that run, and of the queued ones those that are not due yet.
     """
-    waits = and_(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.cancel_requested.is_(False))
-    runs = and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until.is_not(None))
-    counts = select(jobs.c.kind, jobs.c.state, func.count(), func.min(jobs.c.run_at)).where(or_(waits, runs))
-    rows = connection.execute(counts.group_by(jobs.c.kind, jobs.c.state)).all()
+    queued, later, running = queued_by_kind(connection), _counted(connection, _later(now)), _counted(connection, _HELD)
+    since = oldest_due(connection, tuple(queued), now)
 
-    def total(pool: PoolName, state: JobState) -> int:
-        return sum(count for kind, its_state, count, _ in rows if (JobKind(kind).pool, its_state) == (pool, state))
+    def total(pool: PoolName, counts: dict[str, int]) -> int:
+        return sum(number for kind, number in counts.items() if JobKind(kind).pool == pool)
 
     def oldest(pool: PoolName) -> float:
-        since = [at for kind, state, _, at in rows if JobKind(kind).pool == pool and state == JobState.QUEUED]
-        return (now - min(since)).total_seconds() if since else 0.0
+        times = [at for kind, at in since.items() if JobKind(kind).pool == pool]
+        return (now - min(times)).total_seconds() if times else 0.0
 
     return {
-        pool: Queue(waiting=total(pool, JobState.QUEUED), running=total(pool, JobState.RUNNING), oldest_s=oldest(pool))
+        pool: Queue(
+            waiting=max(0, total(pool, queued) - total(pool, later)),
+            running=total(pool, running),
+            oldest_s=oldest(pool),
+        )
         for pool in POOL_NAMES
     }
+
+
+def oldest_due(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, datetime]:
+    """Return since when the oldest due row of each of these kinds has been due; kinds without any are left out."""
+    if not kinds:
+        return {}
+    due = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at <= now)
+    # one query for each kind: with GROUP BY, all queued rows would be read
+    firsts = [
+        select(literal(kind), select(func.min(jobs.c.run_at)).where(due, jobs.c.kind == kind).scalar_subquery())
+        for kind in kinds
+    ]
+    return {kind: at for kind, at in connection.execute(union_all(*firsts)) if at is not None}
+
+
+_HELD = and_(in_state(jobs, JobState.RUNNING), jobs.c.lease_until.is_not(None))
+
+
+def _later(now: datetime) -> ColumnElement[bool]:
+    return and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at > now)
+
+
+def _counted(connection: Connection, where: ColumnElement[bool]) -> dict[str, int]:
+    counts = select(jobs.c.kind, func.count()).where(where).group_by(jobs.c.kind)
+    return {kind: int(number) for kind, number in connection.execute(counts)}
 
 
 class JobHolders:
@@ -41,6 +71,5 @@ class JobHolders:
 
     def names(self) -> frozenset[str]:
         """Return `host:pid` of each worker with a lease, which may have died; raises DatabaseUnavailable."""
-        held = (jobs.c.state == JobState.RUNNING) & jobs.c.lease_until.is_not(None)
         with self._database.read() as connection:
-            return frozenset(name for name in connection.execute(select(jobs.c.worker).where(held)).scalars() if name)
+            return frozenset(name for name in connection.execute(select(jobs.c.worker).where(_HELD)).scalars() if name)

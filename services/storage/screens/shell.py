@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from contract.jobs import JobState
 from services.storage.database import Database
+from services.storage.jobs.counts import queued_jobs
 from services.storage.tables import dataset_versions, jobs, model_versions
 
 
@@ -26,15 +27,14 @@ class ShellReader:
         self._project = project
 
     def counts(self) -> ShellCounts:
-        """Return the counts, in one query; raises DatabaseUnavailable."""
+        """Return the counts; raises DatabaseUnavailable."""
         names = [
             select(func.count(table.c.name.distinct())).where(table.c.project == self._project).scalar_subquery()
             for table in (dataset_versions, model_versions)
         ]
         own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None)
-        live = [
-            select(func.count()).where(own, jobs.c.state == state).scalar_subquery()
-            for state in (JobState.RUNNING, JobState.QUEUED)
-        ]
+        running = select(func.count()).where(own, jobs.c.state == JobState.RUNNING).scalar_subquery()
         with self._database.read() as connection:
-            return ShellCounts(*connection.execute(select(*names, *live)).one())
+            row = connection.execute(select(*names, running)).one()
+            datasets, models, live = (int(count) for count in row)
+            return ShellCounts(datasets, models, live, queued_jobs(connection, self._project))

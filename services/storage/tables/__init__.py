@@ -2,9 +2,20 @@
 
 from services.storage.tables.access import api_keys, audit, projects, sessions
 from services.storage.tables.columns import UtcDateTime, metadata
+from services.storage.tables.counting import install as install_counting
 from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
 from services.storage.tables.objects import object_references, storage_usage
-from services.storage.tables.queue import claim_turns, idempotency, job_age, job_events, job_order, jobs, outbox
+from services.storage.tables.queue import (
+    claim_turns,
+    idempotency,
+    in_state,
+    job_age,
+    job_counts,
+    job_events,
+    job_order,
+    jobs,
+    outbox,
+)
 from services.storage.tables.registry import (
     alias_weights,
     aliases,
@@ -28,7 +39,10 @@ __all__ = [
     "datasets",
     "features",
     "idempotency",
+    "in_state",
+    "install_counting",
     "job_age",
+    "job_counts",
     "job_events",
     "job_order",
     "jobs",
