@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-storage bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -58,6 +58,9 @@ bench-preprocess: $(READY) ## Prepare small images and photos, and compare with 
 
 bench-training: $(READY) ## Train many kinds of data sets, and compare with Keras and bare PyTorch; OPTIONS="--only small"
 	@.venv/bin/python -m benchmarks.training $(OPTIONS)
+
+bench-storage: $(READY) postgresql ## Measure claims, counts and lists with many jobs; OPTIONS="--rows 1000000 --workers 200"
+	@.venv/bin/python -m benchmarks.storage $(OPTIONS)
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)
