@@ -38,7 +38,7 @@ MODULES = (
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
 _simulate = group("simulate", "Estimate what a pool or a whole deployment would do.", GroupWithDefault)
-command("pool", "tidepool simulate diurnal --peak 200 --min 0 --max 8", group=_simulate)(simulate)
+command("pool", "tidepool simulate pool diurnal --peak 200 --min 0 --max 8", group=_simulate)(simulate)
 command("cluster", "tidepool simulate cluster --replicas 5000 --job-s 30", group=_simulate)(cluster)
 
 
