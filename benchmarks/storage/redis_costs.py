@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import redis
@@ -18,6 +19,7 @@ from messaging.settings import BrokerSettings
 from tests.support.servers import redis_server
 
 TIMES = 2000
+BATCH_BYTES, REPLY_BYTES = 3_500, 500
 OTHERS = 500  # replicas that are present, too
 
 
@@ -33,12 +35,25 @@ def redis_costs() -> dict[str, float]:
         beat_ms = _cpu_ms(process, lambda number: present[number % OTHERS].beat())
         keys = (redis_keys.replicas("trainer"), redis_keys.reports(redis_keys.replicas("trainer")))
         read_ms = _cpu_ms(process, lambda _: client.eval(redis_keys.READ_REPORTS, len(keys), *keys))
+        batch_ms = _cpu_ms(process, lambda _: _pass_a_batch(client))
     return {
+        "batch_ms": batch_ms,
         "relay_ms": round(relay_ms, 3),
         "wake_ms": wake_ms,
         "beat_ms": beat_ms,
         "report_ms": round(read_ms / OTHERS, 5),
     }
+
+
+def _pass_a_batch(client: Any) -> None:
+    """Send a batch of one small image to a replica and its reply back, with the commands of both."""
+    batches, wakeups, replies = redis_keys.batches("x"), redis_keys.wakeups("x"), redis_keys.replies("gateway")
+    client.eval(redis_keys.PUSH, 2, batches, wakeups, b"wake", bytes(BATCH_BYTES))
+    client.blpop(batches, 1)
+    client.delete(wakeups)
+    with client.pipeline(transaction=False) as pipeline:
+        pipeline.rpush(replies, bytes(REPLY_BYTES)).expire(replies, redis_keys.BATCH_TTL_S).execute()
+    client.blpop(replies, 1)
 
 
 def _cpu_ms(process: psutil.Process, action: Callable[[int], object]) -> float:

@@ -174,9 +174,9 @@ class Jobs:
                 query = query.where(jobs.c[column] == value)
         if cursor is not None:
             query = query.where(jobs.c.id < cursor)
-        of_kind = where.kind is not None and where.state is None  # its jobs are indexed by state
+        by_state = where.state is None and where != JobFilter()  # the indexes of the other filters have the state first
         with self._database.read() as connection:
-            items = [job_of(row) for row in newest(connection, query, limit + 1, tuple(JobState) if of_kind else ())]
+            items = [job_of(row) for row in newest(connection, query, limit + 1, tuple(JobState) if by_state else ())]
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
     def cancel(self, job_id: str, keep_best: bool = False) -> Job:

@@ -1,9 +1,10 @@
 """The jobs that wait for each pool, and the workers that run one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, literal, select, union_all
+from sqlalchemy import Connection, Select, and_, func, select
 
 from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, PoolName, Queue
@@ -18,8 +19,8 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     Parts count like jobs; a job that waits for its parts counts neither as waiting nor as running. Reads the counters,
     the rows that run, and of the queued ones those that are not due yet.
     """
-    queued, later, running = queued_by_kind(connection), _counted(connection, _later(now)), _counted(connection, _HELD)
-    since = oldest_due(connection, tuple(queued), now)
+    queued, running = queued_by_kind(connection), _running(connection)
+    since, later = oldest_due(connection, tuple(queued), now), _later(connection, tuple(queued), now)
 
     def total(pool: PoolName, counts: dict[str, int]) -> int:
         return sum(number for kind, number in counts.items() if JobKind(kind).pool == pool)
@@ -40,26 +41,29 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
 
 def oldest_due(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, datetime]:
     """Return since when the oldest due row of each of these kinds has been due; kinds without any are left out."""
-    if not kinds:
-        return {}
     due = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at <= now)
-    # one query for each kind: with GROUP BY, all queued rows would be read
-    firsts = [
-        select(literal(kind), select(func.min(jobs.c.run_at)).where(due, jobs.c.kind == kind).scalar_subquery())
-        for kind in kinds
-    ]
-    return {kind: at for kind, at in connection.execute(union_all(*firsts)) if at is not None}
+    return {kind: at for kind, at in _by_kind(connection, select(func.min(jobs.c.run_at)).where(due), kinds) if at}
+
+
+def _later(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, int]:
+    """Return how many queued rows of these kinds are not due yet."""
+    later = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at > now)
+    return dict(_by_kind(connection, select(func.count()).where(later), kinds))
+
+
+def _by_kind(connection: Connection, query: "Select[Any]", kinds: Collection[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the value of a query for each kind; with GROUP BY, all queued rows would be read."""
+    if kinds:
+        values = (query.where(jobs.c.kind == kind).scalar_subquery() for kind in kinds)
+        row = connection.execute(select(*values)).one()
+        yield from zip(kinds, row, strict=True)
 
 
 _HELD = and_(in_state(jobs, JobState.RUNNING), jobs.c.lease_until.is_not(None))
 
 
-def _later(now: datetime) -> ColumnElement[bool]:
-    return and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at > now)
-
-
-def _counted(connection: Connection, where: ColumnElement[bool]) -> dict[str, int]:
-    counts = select(jobs.c.kind, func.count()).where(where).group_by(jobs.c.kind)
+def _running(connection: Connection) -> dict[str, int]:
+    counts = select(jobs.c.kind, func.count()).where(_HELD).group_by(jobs.c.kind)
     return {kind: int(number) for kind, number in connection.execute(counts)}
 
 

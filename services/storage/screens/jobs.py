@@ -156,7 +156,7 @@ def _states(where: JobQuery) -> tuple[str, ...]:
     """Return the states to read one by one; none if an index has the jobs of all states in their order."""
     if where.state is not None:
         return LIVE if where.state == "live" else (where.state,)
-    return tuple(JobState) if where.kind is not None and where.name is None else ()
+    return tuple(JobState) if where != JobQuery() else ()
 
 
 def _job(row: RowMapping) -> JobRow:

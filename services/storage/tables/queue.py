@@ -112,8 +112,8 @@ _partial("live_names", f"{LIVE} AND {WHOLE}", row.project, row.model, row.kind)
 _partial("list", WHOLE, row.project, row.id)
 _partial("list_state", WHOLE, row.project, row.state, row.id)
 _partial("list_kind", WHOLE, row.project, row.kind, row.state, row.id)
-_partial("list_model", WHOLE, row.project, row.model, row.id)
-_partial("list_dataset", WHOLE, row.project, row.dataset, row.id)
+_partial("list_model", WHOLE, row.project, row.model, row.state, row.id)
+_partial("list_dataset", WHOLE, row.project, row.dataset, row.state, row.id)
 _partial("finished_at", f"{WHOLE} AND finished_at IS NOT NULL", row.project, row.finished_at)
 
 job_counts = Table(

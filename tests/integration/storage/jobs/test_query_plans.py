@@ -72,6 +72,7 @@ def test_a_claim_reads_the_first_due_job_of_each_project(database: Database, lea
         (JobFilter(state=JobState.FAILED), "ix_jobs_list_state"),
         (JobFilter(kind=JobKind("train"), state=JobState.FAILED), "ix_jobs_list_kind"),
         (JobFilter(model="cnn"), "ix_jobs_list_model"),
+        (JobFilter(model="cnn", state=JobState.FAILED), "ix_jobs_list_model"),
         (JobFilter(dataset="pets"), "ix_jobs_list_dataset"),
     ],
 )

@@ -40,7 +40,7 @@ def test_measured_costs_are_read(tmp_path: Path) -> None:
         {"database": "PostgreSQL", "rows": 1000, "timings": timings},
         {"database": "SQLite", "rows": 9999, "timings": few},
     ]
-    redis = {"relay_ms": 2.0, "wake_ms": 0.1, "beat_ms": 0.1, "report_ms": 0.001}
+    redis = {"relay_ms": 2.0, "wake_ms": 0.1, "beat_ms": 0.1, "report_ms": 0.001, "batch_ms": 0.2}
     file = tmp_path / "storage.json"
     file.write_text(json.dumps({"measured": measured, "redis": redis}))
 
