@@ -11,7 +11,7 @@ PIP := .venv/bin/python $(INSTALL)
 # The program with which `make e2e` starts a Docker engine if none is running.
 ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 
-.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-storage bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -31,10 +31,12 @@ test-fast: $(READY) ## Run the unit and contract tests in parallel, without serv
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/unit tests/contract --numprocesses logical --maxprocesses 8 \
 		--dist worksteal --ignore tests/unit/gateway/oip/test_onnx_nodes.py --ignore tests/unit/storage/jobs/test_job_machine.py
 
-e2e: $(READY) ## Build the images and test `docker compose up` on a Docker engine
+e2e: $(READY) wrk ## Run the slow tests, then build the images and test `docker compose up` on a Docker engine
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow tests/e2e tests/faults --numprocesses logical --maxprocesses 4 --dist loadfile
 	@TIDEPOOL_ENGINE=$(ENGINE) .venv/bin/python -m pytest -m compose -rpPfE --showlocals tests/e2e/compose
 
 chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarantees; SEED=1 repeats a run
+	@.venv/bin/python -m pytest -m chaos tests/faults
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
 soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
@@ -61,6 +63,12 @@ bench-training: $(READY) ## Train many kinds of data sets, and compare with Kera
 
 bench-storage: $(READY) postgresql ## Measure claims, counts and lists with many jobs; OPTIONS="--rows 1000000 --workers 200"
 	@.venv/bin/python -m benchmarks.storage $(OPTIONS)
+
+bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
+	@.venv/bin/python -m benchmarks.search $(OPTIONS)
+
+bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 512"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.elastic $(OPTIONS)
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)

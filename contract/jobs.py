@@ -77,7 +77,7 @@ class _RequestByKind:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         # inside of `definitions`, or the handler would inline a model that has no definitions of its own
-        requests = (kind.request.__pydantic_core_schema__ for kind in all_kinds() if not kind.internal)
+        requests = (kind.request.__pydantic_core_schema__ for kind in all_kinds() if kind.submitted)
         schemas = (core_schema.definitions_schema(request, []) for request in requests)
         return {"oneOf": [handler(request) for request in schemas]}
 
@@ -87,8 +87,8 @@ def _parse_request(value: Any) -> KindRequest:
         return value
     name = value.get("kind") if isinstance(value, dict) else None
     kind = find_kind(name) if isinstance(name, str) else None
-    if kind is None or kind.internal:
-        names = ", ".join(kind.name for kind in all_kinds() if not kind.internal)
+    if kind is None or not kind.submitted:
+        names = ", ".join(kind.name for kind in all_kinds() if kind.submitted)
         raise PydanticCustomError("unknown_kind", f"kind must be one of {names}")
     return kind.request.model_validate(value)
 
@@ -137,7 +137,7 @@ class JobError(Frozen):
 
 
 class Job(Frozen):
-    """The public view of a job."""
+    """The public view of a job; `parent` is the id of the job that has created it, None if a client has."""
 
     id: str
     project: str = DEFAULT_PROJECT
@@ -154,6 +154,7 @@ class Job(Frozen):
     started_at: datetime | None
     finished_at: datetime | None
     deadline_at: datetime | None
+    parent: str | None = None
 
     def parsed_spec(self) -> JobSpec:
         return self.kind.definition.spec.model_validate(self.spec)

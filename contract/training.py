@@ -17,6 +17,7 @@ from contract.layers import Layer, Width
 from contract.lineage import Lineage
 from contract.models import ModelCard, ModelWarning, Output
 from contract.references import ReferenceText
+from contract.search import FoldReport, Study
 from contract.variants import Variant, VariantName
 
 
@@ -201,6 +202,7 @@ class ModelManifest(Outcome):
     images. `state` has the weights of a model trained here, to train it further. `features` are kept with the dataset
     when the job ends, not with the model. `quarantined` is the reason for which the version no longer serves.
     `trained_on_erased` images that the weights, or those they started from, were trained with were erased since.
+    `study` is that of the search whose best model this is, and `folds` what the trainings on parts of the images say.
     """
 
     artifact: ObjectRef
@@ -229,6 +231,8 @@ class ModelManifest(Outcome):
     features: FeatureFile | None = None
     quarantined: str | None = None
     trained_on_erased: Whole = 0
+    study: Study | None = Field(default=None, exclude_if=lambda study: study is None)
+    folds: FoldReport | None = Field(default=None, exclude_if=lambda folds: folds is None)
 
     @property
     def card(self) -> ModelCard:

@@ -18,6 +18,7 @@ from contract.errors import BrokerUnavailable
 from contract.jobs import JobKind
 from messaging import redis_keys
 from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB, use_checked_transport
+from messaging.redis_address import KEEPALIVE, celery_broker
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -29,7 +30,8 @@ PRIVATE_QUEUE_TTL_S = 120  # Redis then deletes the private queue of a worker th
 def celery_app(settings: BrokerSettings) -> Celery:
     """Return a Celery application on Redis. Its messages may be lost: they hold no state."""
     use_checked_transport()
-    app = Celery("tidepool", broker=settings.url.get_secret_value())
+    broker = celery_broker(settings.url.get_secret_value())
+    app = Celery("tidepool", broker=broker.url)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -45,15 +47,18 @@ def celery_app(settings: BrokerSettings) -> Celery:
         broker_channel_error_retry=True,  # see PatientConsumer
         worker_consumer="messaging.broker:PatientConsumer",
         broker_connection_timeout=3,
+        broker_use_ssl=broker.tls,
         broker_transport_options={
             "ack_emulation": False,  # queues are consumed with no_ack
             "priority_steps": [0],  # one Redis list a queue
             "socket_timeout": 5,  # without it a frozen Redis blocks a publish indefinitely
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE,
             "health_check_interval": 10,
             "max_retries": 1,  # of a publish's connection; callers retry
             "interval_start": 0,
+            **broker.options,
         },
     )
     return app

@@ -15,6 +15,7 @@ import structlog
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
+from messaging import redis_address
 from messaging.dropped import drop
 
 RUN_JOB = "tidepool.run_job"
@@ -88,12 +89,12 @@ def check(message: object) -> None:
     _ARGUMENTS[checked.headers.task](b64decode(checked.body, validate=True))
 
 
-class CheckedChannel(kombu_redis.Channel):
+class _DropsDamaged:
     """Reads messages from queues, and drops those that are not JSON."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+            return super()._brpop_read(**options)  # type: ignore[misc]
         except (Empty, OSError, redis.RedisError):  # no message, or no connection: Celery handles these
             raise
         except Exception as error:  # whatever a message does, the next one is read
@@ -103,10 +104,22 @@ class CheckedChannel(kombu_redis.Channel):
             return True
 
 
-class CheckedTransport(kombu_redis.Transport):
-    """Passes messages to Celery if the services could have sent them."""
+class CheckedChannel(_DropsDamaged, kombu_redis.Channel):
+    """A channel of one Redis."""
 
-    Channel = CheckedChannel
+    connection_class = redis_address.ServerConnection
+    connection_class_ssl = redis_address.SecureServerConnection
+
+
+class CheckedSentinelChannel(_DropsDamaged, kombu_redis.SentinelChannel):
+    """A channel of the master that Sentinels name."""
+
+    connection_class = redis_address.MasterConnection
+    connection_class_ssl = redis_address.SecureMasterConnection  # type: ignore[assignment]  # not kombu's own
+
+
+class _ChecksMessages:
+    """Passes messages to Celery if the services could have sent them."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         try:
@@ -114,9 +127,22 @@ class CheckedTransport(kombu_redis.Transport):
         except (ValueError, RecursionError) as error:
             drop(KIND, 0, error)
         else:
-            super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+            super()._deliver(message, queue)  # type: ignore[misc]
+
+
+class CheckedTransport(_ChecksMessages, kombu_redis.Transport):
+    """The transport of `redis://` and `rediss://`."""
+
+    Channel = CheckedChannel
+
+
+class CheckedSentinelTransport(_ChecksMessages, kombu_redis.SentinelTransport):
+    """The transport of `sentinel://`."""
+
+    Channel = CheckedSentinelChannel
 
 
 def use_checked_transport() -> None:
-    """Let every connection to `redis://` and `rediss://` in this process use the transport."""
+    """Let every connection to Redis in this process use these transports."""
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{CheckedTransport.__name__}"))
+    TRANSPORT_ALIASES["sentinel"] = f"{__name__}:{CheckedSentinelTransport.__name__}"

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import hiredis
@@ -16,6 +18,7 @@ from messaging import redis_keys
 from messaging.batch_list import BatchList
 from messaging.broker import Broker
 from messaging.dropped import decoded, text
+from messaging.local_replicas import LocalReplicas
 from messaging.pipe import CommandRefused, Pipe
 from messaging.settings import BrokerSettings
 
@@ -28,6 +31,10 @@ RECONNECT_S = 0.3
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
 
+MayBeLost = Callable[[str], bool]
+"""Returns whether the batch with an id, or its reply, may be lost."""
+
+
 class Listener(Protocol):
     """The sender of batches on a channel."""
 
@@ -37,8 +44,8 @@ class Listener(Protocol):
     def refused(self, batch_id: str, error: Unavailable) -> None:
         """Handle a batch that the broker did not accept."""
 
-    def lost(self) -> None:
-        """Handle the loss of a replica or of the connection; batches and replies may be lost with it."""
+    def lost(self, may_be_lost: MayBeLost) -> None:
+        """Handle the loss of a replica or of the connection, and with it of batches or replies."""
 
     def report(self) -> GatewayReport:
         """Return the report that the channel publishes every second, for the measurement of the pool."""
@@ -75,16 +82,23 @@ class Channel(Protocol):
 
 
 class RedisChannel:
-    """Pushes batches to a Redis list; a Celery message wakes a replica that takes them. See docs/adr/0012."""
+    """Pushes batches to a Redis list; a Celery message wakes a replica that takes them. See docs/adr/0012.
+
+    Replicas of this machine that are idle get theirs over a Unix socket (docs/adr/0042).
+    """
 
     listener: Listener
 
-    def __init__(self, pool: str, settings: BrokerSettings, broker: Broker) -> None:
+    def __init__(self, pool: str, settings: BrokerSettings, broker: Broker, sockets: Path | None = None) -> None:
+        """`sockets` is the folder of the sockets of replicas on this machine; without, all batches go through Redis."""
         self.address = redis_keys.replies(uuid.uuid4().hex)
         self.replicas: frozenset[str] = frozenset()
         self._pool = pool
         self._url = settings.url.get_secret_value()
         self._batches = BatchList(pool, broker.wakeup_message(redis_keys.wakeups(pool)), self._refused)
+        self._local = None if sockets is None else LocalReplicas(sockets, self._replied, self._local_lost)
+        self._lost_at: dict[str, float] = {}
+        """When the connections of replicas of this machine ended."""
         self._out: Pipe | None = None
         self._task: asyncio.Task[None] | None = None
         self._last_reply_at = 0.0
@@ -95,10 +109,12 @@ class RedisChannel:
         self._task = asyncio.create_task(self._stay_connected())
 
     def send(self, batch: Batch) -> None:
-        self._batches.push(self._pipe(), batch)
+        if self._local is None or not self._local.send(batch):
+            self._batches.push(self._pipe(), batch)
 
     def withdraw(self, batch: Batch) -> None:
-        self._batches.remove(self._out, batch)
+        if self._may_be_lost(batch.id):  # not at a replica of this machine, which drops it after its deadline
+            self._batches.remove(self._out, batch)
 
     def announce(self) -> None:
         presence, report = redis_keys.gateways(self._pool), msgspec.json.encode(self.listener.report())
@@ -116,6 +132,20 @@ class RedisChannel:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        if self._local is not None:
+            self._local.close()
+
+    def _replied(self, reply: Reply) -> None:
+        self.listener.replied(reply)
+
+    def _may_be_lost(self, batch_id: str) -> bool:
+        return self._local is None or not self._local.has(batch_id)
+
+    def _local_lost(self, name: str) -> None:
+        """Handle a replica of this machine that has ended; it may have taken batches from Redis as well."""
+        log.warning("replicas lost", pool=self._pool, replicas=[name])
+        self._lost_at[name] = asyncio.get_running_loop().time()
+        self.listener.lost(self._may_be_lost)
 
     def _refused(self, batch_id: str, error: Unavailable) -> None:
         self.listener.refused(batch_id, error)
@@ -130,7 +160,7 @@ class RedisChannel:
             try:
                 if self._out is None:
                     await self._connect()
-                    self.listener.lost()
+                    self.listener.lost(self._may_be_lost)
                 await self._watch()
             except (BrokerUnavailable, TimeoutError):
                 log.warning("no connection to the broker", pool=self._pool)
@@ -184,12 +214,20 @@ class RedisChannel:
                 present = await self._present(self._pipe())
                 gone, self.replicas = self.replicas - present, present
                 lost = gone and gone - await self._departed(self._pipe())
-            if lost:
+            if self._local is not None:
+                await self._local.update(present)
+            if lost := lost - self._known_lost():
                 log.warning("replicas lost", pool=self._pool, replicas=sorted(lost))
-                self.listener.lost()
+                self.listener.lost(self._may_be_lost)
             broken, _ = await asyncio.wait({self._pipe().broken, self._in.broken}, timeout=WATCH_S)
             if broken:
                 return
+
+    def _known_lost(self) -> set[str]:
+        """Return the replicas whose connections have ended lately, so that their loss was handled."""
+        since = asyncio.get_running_loop().time() - 2 * SILENCE_S
+        self._lost_at = {name: at for name, at in self._lost_at.items() if at > since}
+        return set(self._lost_at)
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
         presence = redis_keys.replicas(self._pool)

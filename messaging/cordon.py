@@ -8,6 +8,7 @@ import structlog
 
 from contract.pools import POOL_NAMES, PoolName
 from messaging import redis_keys
+from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ class RedisCordon:
     def __init__(self, settings: BrokerSettings) -> None:
         url = settings.url.get_secret_value()
         # untyped: redis-py types sync and async clients alike
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._client: Any = redis_client(url, TIMEOUT_S)
 
     def publish(self, workers: Mapping[PoolName, Collection[str]]) -> None:
         try:

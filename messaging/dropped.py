@@ -21,10 +21,10 @@ def drop(kind: str, size: int, error: Exception) -> None:
     log.warning("damaged message dropped", kind=kind, size=size, error=type(error).__name__)
 
 
-def decoded(kind: str, decode: Callable[[bytes], Message], message: bytes) -> Message | None:
+def decoded(kind: str, decode: Callable[[bytes], Message], message: bytes | memoryview) -> Message | None:
     """Decode a message with msgspec; drop it and return None if it is damaged."""
     try:
-        return decode(message)
+        return decode(message)  # type: ignore[arg-type]  # msgspec takes both, typeshed's Buffer
     except (ValueError, RecursionError) as error:  # ValueError: msgspec's errors, and text that is not UTF-8
         drop(kind, len(message), error)
         return None

@@ -8,8 +8,8 @@ from contract.errors import BrokerUnavailable
 from contract.inference import Batch, Failure, Reply
 from contract.pools import PoolName
 from contract.reports import BrokerFacts, PoolReports, ProcessReport
+from messaging.answering import Respond
 from messaging.channel import Listener
-from messaging.responder import Respond
 
 
 class MemoryChannel:

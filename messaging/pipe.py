@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+import redis
 import structlog
-from redis.connection import parse_url
 
 from contract.errors import BrokerUnavailable
+from messaging.redis_address import TLS_SCHEMES, is_demoted, locate
 
 log = structlog.get_logger()
 
@@ -41,14 +42,14 @@ class Pipe(asyncio.Protocol):
     @classmethod
     async def open(cls, url: str) -> "Pipe":
         """Connect and authenticate; raises BrokerUnavailable."""
-        options = parse_url(url)  # type: ignore[no-untyped-call]
-        secure = True if url.startswith("rediss:") else None
+        secure = True if url.startswith(TLS_SCHEMES) else None
         try:
             async with asyncio.timeout(CONNECT_S):
+                options = await locate(url)
                 host, port = str(options.get("host", "localhost")), int(options.get("port", 6379))
                 _, pipe = await asyncio.get_running_loop().create_connection(cls, host, port, ssl=secure)
                 await pipe._authenticate(options)
-        except OSError as error:
+        except (OSError, redis.RedisError) as error:
             raise BrokerUnavailable("the broker does not answer; try again soon") from error
         return pipe
 
@@ -94,6 +95,10 @@ class Pipe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
+            if isinstance(reply, hiredis.ReplyError) and is_demoted(reply):
+                log.info("the broker is no longer the master")
+                self.close()  # the next connection asks for the master; replies may be lost, as in any outage
+                return
             callback = self._callbacks.popleft()
             try:
                 callback(reply)

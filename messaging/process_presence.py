@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import msgspec
-import redis
 
 from contract import __version__
 from contract.reports import ProcessReport
 from messaging import redis_keys
 from messaging.presence import Reporter
+from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 TIMEOUT_S = 2.0
@@ -28,7 +28,7 @@ class ProcessPresence(Reporter):
         self._keys = (presence, redis_keys.reports(presence))
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         url = settings.url.get_secret_value()
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._client: Any = redis_client(url, TIMEOUT_S)
         self._passed_at = time.monotonic()
 
     def passed(self) -> None:

@@ -4,6 +4,7 @@ import redis
 import structlog
 from prometheus_client import Gauge
 
+from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -18,8 +19,7 @@ class RedisMemory:
     """Reads the memory of Redis into metrics."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        url = settings.url.get_secret_value()
-        self._client = redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3)
+        self._client = redis_client(settings.url.get_secret_value(), timeout_s=3)
 
     def read(self) -> None:
         """Set the metrics; an outage is one of them."""

@@ -13,6 +13,7 @@ from contract.pools import POOL_NAMES
 from contract.reports import PROCESSES, BrokerFacts, GatewayReport, PoolReports, ProcessReport, ReplicaReport
 from messaging import redis_keys
 from messaging.dropped import decoded, text
+from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class RedisReports:
     def __init__(self, settings: BrokerSettings) -> None:
         url = settings.url.get_secret_value()
         # untyped: redis-py types sync and async clients alike
-        self._client: Any = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+        self._client: Any = redis_client(url, TIMEOUT_S)
 
     def read(self) -> Mapping[str, PoolReports] | None:
         """Return the reports by pool, or None during an outage."""

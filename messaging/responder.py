@@ -1,24 +1,19 @@
 """The replica's side of online predictions: a wake-up message starts it, and it answers batches until none waits."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import redis
 import structlog
-from prometheus_client import Counter
 
-from contract.errors import DeadlineExceeded, Overloaded, TidepoolError
-from contract.inference import LARGEST_ANSWER, Answer, Batch, Failure, Outputs, Question, Reply, Target
-from contract.tracing import Attributes, Span, TraceContext, current, ended, span
-from contract.usage import Purpose, Use
+from contract.inference import Batch
+from contract.tracing import span
 from messaging import redis_keys
+from messaging.answering import Answerer, BatchHandler, traced
 from messaging.busy import Busy
 from messaging.dropped import decoded, drop
-from messaging.tracing import tracing
 
 log = structlog.get_logger()
 
@@ -26,32 +21,10 @@ LINGER_S = 0.2  # idle time before a replica sleeps again
 FULL_S = 5.0  # how long a reply is tried while Redis's memory is full
 AWAKE_S = 0.5  # longest run, so that Celery handles heartbeats and SIGTERM in between
 
-ANSWERS = Counter("tidepool_replica_answers_total", "Predictions that a replica answered.", ["pool", "outcome"])
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Batch).decode
-_UNTRACED = nullcontext()
-
-
-class BatchAnswers(msgspec.Struct, frozen=True):
-    """The answers to the questions of a batch, in order; the other fields as in Reply."""
-
-    answers: list[Answer]
-    inference_ms: float
-    provider: str
-    max_batch: int
-
 
 Command = tuple[Any, ...]
-
-Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
-
-
-class BatchHandler(NamedTuple):
-    """Answers questions, `at_once` batches in parallel, so that one is decoded while another runs."""
-
-    respond: Respond
-    at_once: int = 1
 
 
 class Responder:
@@ -60,12 +33,10 @@ class Responder:
     def __init__(self, pool: str, client: "redis.Redis", handler: BatchHandler, wakeup: bytes, busy: Busy) -> None:
         self._pool = pool
         self._client = client
-        self._respond = handler.respond
+        self._answerer = Answerer(pool, handler.respond, busy)
         self._extra_threads = handler.at_once - 1
         self._threads = ThreadPoolExecutor(max(1, self._extra_threads), thread_name_prefix="responder")
         self._wakeup = wakeup
-        self._ok, self._failed = (ANSWERS.labels(pool, outcome) for outcome in ("ok", "failed"))
-        self._busy = busy
 
     def run(self) -> None:
         """Answer batches until none arrives for LINGER_S, at most for AWAKE_S; raises redis.RedisError in an outage."""
@@ -84,7 +55,7 @@ class Responder:
             connection.send_command(*pop)
             while (response := connection.read_response()) is not None:
                 batch = decoded("batch", _decode, response[1])
-                with _traced(batch):
+                with traced(batch):
                     commands = self._answer(batch)
                     awake = time.monotonic() < deadline
                     with span("reply", {"tidepool.reply.bytes": len(commands[0][-1]) if commands else 0}):
@@ -109,7 +80,7 @@ class Responder:
         """Compute a batch; return the commands that send the reply, none for a damaged batch."""
         if batch is None:
             return []
-        reply = _encode(self._reply(batch))
+        reply = _encode(self._answerer.reply(batch))
         return [("RPUSH", batch.reply_to, reply), ("EXPIRE", batch.reply_to, redis_keys.BATCH_TTL_S)]
 
     def _finish(self, connection: Any, commands: list[Command]) -> None:
@@ -136,52 +107,6 @@ class Responder:
         connection.send_command("LPUSH", redis_keys.wakeups(self._pool), self._wakeup)
         connection.read_response()
 
-    def _reply(self, batch: Batch) -> Reply:
-        now = time.time()
-        live = tuple(question for question in batch.questions if question.deadline > now)
-        result = self._result(batch.target, live) if live else _without_model([])
-        answers = _bounded(result.answers)
-        if len(live) < len(batch.questions):
-            late = Failure(DeadlineExceeded.code, "the deadline passed before a replica was free")
-            computed = iter(answers)
-            answers = [next(computed) if question.deadline > now else late for question in batch.questions]
-        failed = sum(isinstance(answer, Failure) for answer in answers)
-        self._failed.inc(failed)
-        self._ok.inc(len(answers) - failed)
-        log.debug("batch", model=batch.target.label, version=batch.target.version, request_ids=_ids(batch.questions))
-        return Reply(batch.id, tuple(answers), result.inference_ms, result.provider, result.max_batch)
-
-    def _result(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        use = Use(Purpose.ONLINE, target.model, project=target.project)
-        self._busy.begin(use)
-        try:
-            return self._respond(target, questions)
-        except TidepoolError as error:
-            log.warning("batch failed", code=error.code, exc_info=True, **_log_ids(target, questions))
-            failure = Failure(error.code, error.message)
-        except Exception:
-            log.exception("batch failed", code=TidepoolError.code, **_log_ids(target, questions))
-            failure = Failure(TidepoolError.code, "an internal error")
-        finally:
-            self._busy.end(use)
-        if (batch_span := current()) is not None:
-            batch_span.set({"error.type": failure.code})
-        return _without_model([failure] * len(questions))
-
-
-def _bounded(answers: list[Answer]) -> list[Answer]:
-    """Replace answers by failures from where their outputs would have more than LARGEST_ANSWER bytes together."""
-    total, bounded = 0, list[Answer]()
-    for answer in answers:
-        size = sum(len(tensor.data) for tensor in answer.tensors) if isinstance(answer, Outputs) else 0
-        if total + size > LARGEST_ANSWER:
-            message = "the outputs of the requests that shared a batch are too large together; try again"
-            bounded.append(Failure(Overloaded.code, message))
-        else:
-            total += size
-            bounded.append(answer)
-    return bounded
-
 
 def _refusal(connection: Any) -> redis.ResponseError | None:
     """Read the answer to a command; return the error if Redis refused it."""
@@ -190,33 +115,3 @@ def _refusal(connection: Any) -> redis.ResponseError | None:
     except redis.ResponseError as error:
         return error
     return None
-
-
-def _traced(batch: Batch | None) -> AbstractContextManager[Span | None]:
-    """Record the block as the answer to a batch, if any of its requests is traced."""
-    if batch is None or (traces := tracing()) is None:
-        return _UNTRACED
-    headers = (question.traceparent for question in batch.questions if question.traceparent)
-    contexts = list(filter(None, map(TraceContext.parse, headers)))
-    if not contexts:
-        return _UNTRACED
-    attributes: Attributes = {
-        "tidepool.batch.id": batch.id,
-        "tidepool.batch.size": len(batch.questions),
-        "tidepool.model": batch.target.label,
-        "tidepool.model.version": batch.target.version,
-    }
-    return ended(traces.batch(contexts, attributes))
-
-
-def _without_model(answers: list[Answer]) -> BatchAnswers:
-    """Wrap answers that were made without running a model."""
-    return BatchAnswers(answers, 0.0, "", 0)
-
-
-def _log_ids(target: Target, questions: tuple[Question, ...]) -> dict[str, Any]:
-    return {"request_ids": _ids(questions), "project": target.project}
-
-
-def _ids(questions: tuple[Question, ...]) -> list[str]:
-    return [question.request_id for question in questions]

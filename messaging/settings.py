@@ -1,17 +1,43 @@
 """Settings of the broker, of telemetry and of tracing, read from the environment."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from messaging.redis_address import check_url
 
 
 class BrokerSettings(BaseSettings):
-    """TIDEPOOL_BROKER_URL: `redis://user:password@host:port/0`, with the service's own user of `redis_users`."""
+    """TIDEPOOL_BROKER_URL, with the service's own user of `redis_users`; see `redis_address` for its forms."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_")
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BROKER_", hide_input_in_errors=True)  # no password
 
-    url: SecretStr = Field(min_length=1, description="Redis: `redis://user:password@host:port/0`.")
+    url: SecretStr = Field(
+        min_length=1,
+        description="Redis: `redis://user:password@host:port/0`, or `sentinel://user:password@host1:26379,host2:26379/"
+        "MASTER?db=0`; with TLS, `rediss` and `sentinels`. `&sentinel_username=…&sentinel_password=…` log in to the "
+        "Sentinels.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _complete(cls, url: SecretStr) -> SecretStr:
+        check_url(url.get_secret_value())
+        return url
+
+
+class LocalSettings(BaseSettings):
+    """TIDEPOOL_LOCAL_SOCKETS; the embedded stack sets it."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
+
+    local_sockets: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
+        default=None,
+        description="Folder of Unix sockets, on which replicas of predictions take batches from gateways of their "
+        "machine past Redis; both must have it, and run as the same user. Off by default.",
+    )
 
 
 class TelemetrySettings(BaseSettings):

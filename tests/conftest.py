@@ -7,7 +7,19 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 FAULTS = "tests/faults/"
-SLOWEST = (FAULTS, "tests/e2e/", "tests/console/", "tests/unit/trainer/", "tests/integration/", "tests/unit/storage/")
+SHARED_STACK = tuple(f"tests/e2e/test_{name}.py" for name in ("command_line", "notebook", "workflow"))
+SLOWEST = (
+    FAULTS,
+    "tests/e2e/",
+    "tests/console/",
+    "tests/unit/trainer/",
+    "tests/integration/",
+    "tests/fuzz/",
+    "tests/unit/storage/",
+    "tests/unit/gateway/oip/",
+    "tests/unit/tidepool/simulate/",
+    "tests/unit/inference/",
+)
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -15,10 +27,11 @@ hypothesis.settings.load_profile("tests")
 
 
 class Scheduling(LoadFileScheduling):
-    """Gives a process the next file; all tests of faults are one unit, because they share a cluster."""
+    """Gives a process the next file; files that share a cluster or a stack are one unit."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return FAULTS if nodeid.startswith(FAULTS) else super()._split_scope(nodeid)
+        shared = (prefixes for prefixes in ((FAULTS,), SHARED_STACK) if nodeid.startswith(prefixes))
+        return next(shared, (super()._split_scope(nodeid),))[0]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import Metric
 
 from contract.artifacts import Bucket, ObjectRef, attempt_prefix
-from contract.division import Division, Outcome, PartDone
+from contract.division import Division, Outcome, PartDone, Waiting
 from contract.errors import (
     Cancelled,
     DatabaseUnavailable,
@@ -33,6 +33,7 @@ from contract.tracing import TraceContext, span
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from messaging.tracing import relayed
+from services.storage.jobs.children import ChildJob
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Artifacts
@@ -90,6 +91,8 @@ class Attempt:
         self._stop_reason: Interrupted | None = None
         self._lease = claim.lease
         self._leases = stores.leases
+        self._children = stores.children
+        self._seats = stores.seats
         self._store = stores.objects
         self._pipe = pipe
         self._lock = threading.Lock()
@@ -103,6 +106,23 @@ class Attempt:
 
     def log(self, message: str) -> None:
         retry_outages(lambda: self._leases.log(self._lease, message), self.check_stop)
+
+    def children(self, parent: str | None = None) -> tuple[ChildJob, ...]:
+        return retry_outages(lambda: self._children.of(parent or self.job.id), self.check_stop)
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        run_id = f"{self._lease.job_id}:{self._lease.fence}:{generation}"
+        retry_outages(lambda: self._seats.offer(self._lease, endpoint, run_id, count), self.check_stop)
+        return run_id
+
+    def ready_seats(self) -> frozenset[str]:
+        return retry_outages(lambda: self._seats.ready_workers(self._lease), self.check_stop)
+
+    def withdraw_seats(self) -> None:
+        try:
+            self._seats.withdraw(self._lease)
+        except DatabaseUnavailable:
+            log.info("seats not withdrawn, they end with the lease")
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()
@@ -211,6 +231,8 @@ def conclude(stores: Stores, lease: Lease, outcome: Outcome) -> None:
     match outcome:
         case Division():
             retry_outages(lambda: stores.parts.divide(lease, outcome))
+        case Waiting():
+            retry_outages(lambda: stores.children.wait(lease, outcome))
         case PartDone():
             retry_outages(lambda: stores.parts.finish(lease, outcome))
         case _:

@@ -42,11 +42,12 @@ def nowhere(archive: Path) -> Place:
 
 def with_places(rows: pa.Table, places: Sequence[Place] | NDArray[np.int64]) -> pa.Table:
     """Return the rows with where their members lie, in the order of the archive; `places` may be their fields."""
-    columns = np.array(places, np.int64).reshape(-1, len(PLACE))
-    # A method of two bytes in a field of 16 bits with a sign; no method so large is supported.
-    columns[:, 2] = columns[:, 2].clip(max=np.iinfo(np.int16).max)
+    columns = np.asarray(places, np.int64).reshape(-1, len(PLACE))
     for number, field in enumerate(PLACE):
-        rows = rows.append_column(field, pa.array(columns[:, number]).cast(field.type))
+        values = columns[:, number]
+        if field.type == pa.int16():  # a method of two bytes without a sign; no method so large is supported
+            values = values.clip(max=np.iinfo(np.int16).max)
+        rows = rows.append_column(field, pa.array(values.astype(field.type.to_pandas_dtype())))
     order = np.argsort(columns[:, 0], kind="stable")
     return rows if (order == np.arange(len(order))).all() else rows.take(pa.array(order))
 

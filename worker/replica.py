@@ -5,20 +5,23 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-import redis
 import structlog
 from celery import Celery, signals
 
 from contract.jobs import JobKind
 from messaging import redis_keys
+from messaging.answering import BatchHandler
 from messaging.broker import Broker, celery_app, consume
 from messaging.busy import Busy
 from messaging.celery_transport import ANSWER_BATCHES, HEAR_BEAT, RUN_JOB
 from messaging.heartbeat import Heartbeat
+from messaging.local_server import answering_locally
 from messaging.presence import Presence
-from messaging.responder import BatchHandler, Responder
+from messaging.redis_address import redis_client
+from messaging.responder import Responder
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
@@ -26,6 +29,7 @@ from messaging.tracing import start_tracing, stop_tracing
 from services.storage.stores import Stores
 from worker.gpu import Gpu
 from worker.metrics import busy_reader
+from worker.seats import TakePart
 from worker.settings import WorkerSettings
 from worker.task import Handler
 from worker.usage_writer import UsageWriter
@@ -42,28 +46,32 @@ def serve(
     setup: Setup | None = None,
     gpu: Callable[[], int | None] = lambda: None,
     preload: Sequence[str] = (),
+    seats: Mapping[JobKind, TakePart] | None = None,
 ) -> None:
     """Run jobs with `handlers`, answer batches with the handler that `setup` returns, or both, until SIGTERM.
 
     `gpu` returns the number, among the GPUs visible to CUDA, of the one in use, or None. The process that attempts are
-    forked from imports the modules `preload` as soon as it starts.
+    forked from imports the modules `preload` as soon as it starts. An idle replica takes part in jobs that others lead,
+    by the functions `seats`.
     """
     start_telemetry(pool, TelemetrySettings())
     start_tracing(pool, TracingSettings())
     settings = BrokerSettings()
     app = celery_app(settings)
     stores, device = Stores.from_environment(), gpu()
-    client = redis.Redis.from_url(settings.url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
+    client = redis_client(settings.url.get_secret_value(), timeout_s=5, connect_timeout_s=3)
     tasks: dict[str, Callable[..., None]] = {}
     private = redis_keys.private_queue(pool, f"{socket.gethostname()}.{os.getpid()}")
     queues = [pool, private]
-    online, jobs = Busy(), Busy()
+    online, jobs, running = Busy(), Busy(), ExitStack()
     wakeups = redis_keys.wakeups(pool)
     wakeup = Broker(app).wakeup_message(wakeups)
     if setup is not None:
-        tasks[ANSWER_BATCHES] = Responder(pool, client, setup(stores), wakeup, online).run
+        handler = setup(stores)
+        tasks[ANSWER_BATCHES] = Responder(pool, client, handler, wakeup, online).run
         queues.append(wakeups)
-    worker = Worker(handlers or {}, stores, jobs, preload)
+        running.enter_context(answering_locally(pool, private, handler, online))
+    worker = Worker(handlers or {}, stores, jobs, preload, seats)
     SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))
     SCRAPE.merge_with(worker.metrics.merged_with)
     watch_disk("scratch", WorkerSettings().scratch)
@@ -84,6 +92,7 @@ def serve(
         else:
             _run_jobs(worker, app, queues, tasks)
     finally:
+        running.close()
         usage_writer.write()
         stop_tracing()
         if not isinstance(sys.exception(), Exception):  # after an error, a batch may be unanswered

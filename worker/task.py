@@ -11,6 +11,7 @@ from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.holdings import Holdings
 from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
+from services.storage.jobs.children import ChildJob
 from services.storage.objects import Artifacts
 
 
@@ -39,8 +40,26 @@ class Task(Protocol):
     def report(self, fraction: float, message: str) -> None:
         """Report progress (0..1); raises Cancelled or Draining when the attempt must stop."""
 
+    def check_stop(self) -> None:
+        """Raise Cancelled or Draining if the attempt must stop; `report` does the same."""
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        """Offer seats in this job to free replicas, at `host:port`; return the id of the rendezvous.
+
+        Replaces an earlier offer. The id is made of the job, the fence and the generation, a number to choose.
+        """
+
+    def ready_seats(self) -> frozenset[str]:
+        """Return the names of the replicas that have taken a seat and may join."""
+
+    def withdraw_seats(self) -> None:
+        """Offer no more seats, and end those taken."""
+
     def log(self, message: str) -> None:
         """Append a line to the job's events."""
+
+    def children(self, parent: str | None = None) -> tuple[ChildJob, ...]:
+        """Return the children of this job in the order of their numbers, or those of `parent`, for a child."""
 
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         """Store an artifact under this attempt's prefix; it becomes visible when the job succeeds."""
@@ -53,7 +72,8 @@ class Handler(Protocol):
     """The work of a job kind. The worker publishes what it returns, once, under the fence.
 
     For a job that is divided, the handler is called without `part` and returns a Division, then once for each `part`
-    and returns a PartDone, and finally with the results in `parts` and returns what is published.
+    and returns a PartDone, and finally with the results in `parts` and returns what is published. One that returns
+    Waiting is called again whenever a child of the job ends; it learns of them from `task.children()`.
     """
 
     __module__: str

@@ -10,7 +10,7 @@ from threading import Event
 import structlog
 from prometheus_client import Metric
 
-from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, WorkerLost
+from contract.errors import Cancelled, DatabaseUnavailable, Draining, Interrupted, LeaseLost, TidepoolError, WorkerLost
 from contract.jobs import Progress
 from messaging.tracing import tracing
 from services.storage.jobs.rows import LEASE, Lease
@@ -56,7 +56,7 @@ class Watch:
             now = time.monotonic()
             if now - renewed >= (PUBLISH_S if self._progress else RENEW_S):
                 try:
-                    stop_early = self.stores.leases.renew(self.lease, self._progress)
+                    stop_early = self._renew(self._progress)
                     renewed, self._progress = now, None
                     if stop_early:
                         self._request_early_stop()
@@ -89,6 +89,14 @@ class Watch:
     def outcome(self) -> str:
         """How the attempt ended; if it did not say so, by the request to stop, or by its death."""
         return self._outcome or (self._stop_reason or (LeaseLost if self.lease_lost else WorkerLost)).code
+
+    def _renew(self, progress: Progress | None) -> bool:
+        """Renew the lease; return whether the attempt should end early. Raises Cancelled, LeaseLost."""
+        return self.stores.leases.renew(self.lease, progress)
+
+    def _end(self, reason: TidepoolError) -> None:
+        """Record why an attempt ended that could not do so itself."""
+        settle(self.stores, self.lease, reason)
 
     def _has_ended(self) -> bool:
         """Return whether the attempt has ended its lease itself, once its last message is there or overdue."""
@@ -146,4 +154,4 @@ class Watch:
             return
         log.warning("attempt died", exit_code=self.process.exitcode, stop_reason=repr(self._stop_reason))
         died = WorkerLost("the process that ran the job died; it may have run out of memory")
-        settle(self.stores, self.lease, self._stop_reason or died)
+        self._end(self._stop_reason or died)

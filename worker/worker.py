@@ -11,16 +11,18 @@ from multiprocessing import forkserver
 import structlog
 
 from contract.errors import DatabaseUnavailable, WorkerLost
-from contract.jobs import JobKind
+from contract.jobs import Job, JobKind
 from contract.tracing import Attributes
 from contract.usage import Purpose, Use
 from messaging.busy import Busy
 from messaging.tracing import SDK, tracing
 from services.storage.jobs.claims import Claim
+from services.storage.jobs.seats import Seat
 from services.storage.stores import Stores
 from worker.attempt import Origin, log_ids, run_attempt
 from worker.attempt_metrics import AttemptMetrics
 from worker.metrics import ATTEMPT_SECONDS, ATTEMPTS, ENDED, expect
+from worker.seats import SeatWatch, TakePart, lease_of, leave, run_seat
 from worker.task import Handler
 from worker.watch import Watch
 
@@ -33,10 +35,19 @@ class Worker:
     """Runs the jobs of the kinds it has handlers for, one at a time, from a thread."""
 
     def __init__(
-        self, handlers: Mapping[JobKind, Handler], stores: Stores, busy: Busy, preload: Sequence[str] = ()
+        self,
+        handlers: Mapping[JobKind, Handler],
+        stores: Stores,
+        busy: Busy,
+        preload: Sequence[str] = (),
+        seats: Mapping[JobKind, TakePart] | None = None,
     ) -> None:
-        """`preload` names modules that the handlers import only when they need them."""
+        """`preload` names modules that the handlers import only when they need them.
+
+        `seats` are the functions by which an idle replica takes part in another's job.
+        """
         self._handlers = handlers
+        self._seats = seats or {}
         self._stores = stores
         self._busy = busy
         self.metrics = AttemptMetrics()
@@ -48,7 +59,8 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._processes = multiprocessing.get_context("forkserver")
         # Imported once by the fork server, so that an attempt starts in milliseconds.
-        modules = {run_attempt.__module__, *(handler.__module__ for handler in handlers.values()), *preload}
+        functions = (run_attempt, *handlers.values(), *self._seats.values())
+        modules = {*(function.__module__ for function in functions), *preload}
         if tracing() is not None:
             modules.add(SDK)
         self._processes.set_forkserver_preload(sorted(modules | _main_module()))
@@ -81,11 +93,14 @@ class Worker:
     def _work(self) -> None:
         while not self._drain.is_set():
             try:
-                while (claim := self._claim()) is not None:
-                    use = _use(claim)
+                while (work := self._claim() or self._take_seat()) is not None:
+                    use = _use(work.job, work.lease.root if isinstance(work, Claim) else work.job.id)
                     self._busy.begin(use)
                     try:
-                        self._run(claim)
+                        if isinstance(work, Claim):
+                            self._run(work)
+                        else:
+                            self._run_seat(work)
                     finally:
                         self._busy.end(use)
             except Exception:
@@ -101,6 +116,30 @@ class Worker:
         except DatabaseUnavailable:
             log.warning("no job claimed, the database does not answer")
             return None
+
+    def _take_seat(self) -> Seat | None:
+        if not self._seats or self._drain.is_set() or self._cordoned:
+            return None
+        try:
+            return self._stores.seats.take(self._seats.keys(), self._name)
+        except DatabaseUnavailable:
+            return None
+
+    def _run_seat(self, seat: Seat) -> None:
+        """Take part in another replica's job until it ends, loses its leader, or this worker drains."""
+        kind = seat.job.kind
+        with structlog.contextvars.bound_contextvars(job_id=seat.job.id, seat=seat.id, replica=self._name):
+            worker_end, seat_end = self._processes.Pipe()
+            arguments = (self._seats[kind], seat, kind.pool, seat_end, self._name)
+            process = self._processes.Process(target=run_seat, args=arguments)
+            process.start()
+            seat_end.close()
+            try:
+                SeatWatch(process, worker_end, self._stores, lease_of(seat), self._drain, self.metrics.report).run()
+            finally:
+                worker_end.close()
+                self.metrics.end()
+                leave(self._stores, seat)
 
     def _run(self, claim: Claim) -> None:
         kind = claim.job.kind
@@ -149,7 +188,9 @@ def _attributes(claim: Claim) -> Attributes:
     return {**ids, "tidepool.job.part": claim.lease.job_id} if claim.part is not None else ids
 
 
-def _use(claim: Claim) -> Use:
-    """Return the use that the attempt's seconds are counted under: the root job, and the model that it is about."""
-    model = claim.job.parsed_spec().subject.model
-    return Use(Purpose.JOB, model or "", claim.lease.root, claim.job.project)
+def _use(job: Job, root: str) -> Use:
+    """Return what the seconds of an attempt or a seat are counted under: the root job, of a child its parent, and the
+    model.
+    """
+    model = job.parsed_spec().subject.model
+    return Use(Purpose.JOB, model or "", job.parent or root, job.project)

@@ -23,6 +23,11 @@ def installed(peer: str, packages: Sequence[str] = ()) -> bool:
     return done.exists() and done.read_text() == _requirements(peer, packages)
 
 
+def ready(peer: str) -> bool:
+    """Return whether the peer can be started; brings an environment up to date that has older requirements."""
+    return installed(peer) or (python_of(peer).exists() and install(peer))
+
+
 def install(peer: str, packages: Sequence[str] = ()) -> bool:
     """Create the peer's environment unless it exists; returns False if that fails."""
     if installed(peer, packages):

@@ -1,4 +1,4 @@
-"""The upper limit: ONNX Runtime and the decoder on all cores, without a server."""
+"""The upper limit: ONNX Runtime and the decoder on all cores, without a server; photos at a reduced scale."""
 
 import multiprocessing
 import statistics
@@ -20,7 +20,7 @@ _classifiers: list[Classifier] = []  # at most one, in a process of the pool
 
 @contextmanager
 def _open(case: Case, folder: Path) -> Iterator[Drive]:
-    serving = Serving(str(case.subject.file), case.payload == "jpeg", port=0, batch=max(BATCHES), workers=1)
+    serving = Serving(str(case.subject.file), case.payload, port=0, batch=max(BATCHES), workers=1, reduced=True)
     body = case.raw.content
     with multiprocessing.get_context("spawn").Pool(CORES, _load, [serving]) as pool:
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.inference.contender import CORES, Contender, Drive
-from benchmarks.inference.install import installed, python_of
+from benchmarks.inference.install import python_of, ready
 from benchmarks.inference.limit import LIMIT
 from benchmarks.inference.payloads import Body, Case
 from benchmarks.inference.server import ServerFailed, driven, running
@@ -34,7 +34,7 @@ class Peer:
 
     @contextmanager
     def _open(self, batch: int, case: Case, folder: Path) -> Iterator[Drive]:
-        if not installed(self.name):
+        if not ready(self.name):
             raise ServerFailed("not installed")
         (port,) = free_ports(1)
         environment = {

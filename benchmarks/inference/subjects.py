@@ -49,6 +49,12 @@ class Subject:
     side: int
 
     @property
+    def payloads(self) -> tuple[str, ...]:
+        """The payloads of its requests; photos are for models of images that people send."""
+        small = ("jpeg", "tensor")
+        return (*small, "photo", "photo-png") if self.side > 64 else small
+
+    @property
     def time_factor(self) -> int:
         """The factor of the measuring time: larger models answer tens of requests per second, tiny ones thousands."""
         return 3 if self.side > 64 else 1

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.inference.load import MAX_CONNECTIONS
-from benchmarks.inference.overload import MAX_SLOWDOWN, MIN_GOODPUT, TIMES, Overload
+from benchmarks.inference.overload import MAX_CONNECTIONS, MAX_SLOWDOWN, MIN_GOODPUT, TIMES, Overload
 from benchmarks.inference.results import Point, Results
 from benchmarks.inference.targets import TARGETS
 from benchmarks.inference.wrk import Measured

@@ -6,6 +6,8 @@ from typing import Literal
 from benchmarks.inference.results import Results
 
 SMALL_CNN, TINY_MLP = "cnn, jpeg", "mlp, jpeg"
+PHOTOS = ("resnet18, photo", "resnet18, photo-png")
+_PEERS = ("mosec", "triton", "litserve", "mlserver", "bentoml", "ray")
 ALL_POINTS = (1, 8, 32, 128)
 
 
@@ -49,6 +51,7 @@ TARGETS = (
     Target(SMALL_CNN, "limit", 128, 0.85),
     *(Target(TINY_MLP, "mosec", point, 0.75) for point in (32, 128)),
     *(Target(TINY_MLP, server, point, 3) for server in ("triton", "litserve", "mlserver") for point in (32, 128)),
+    *(Target(case, server, 8, 1.5) for case in PHOTOS for server in _PEERS),
     Target(SMALL_CNN, "mosec", 1, 1.5, "p50", "no batches"),
     *(Target(SMALL_CNN, server, 1, 1, "p50") for server in ("triton", "litserve", "mlserver", "bentoml", "ray")),
 )

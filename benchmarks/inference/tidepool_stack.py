@@ -51,7 +51,7 @@ def _open(case: Case, folder: Path) -> Iterator[Drive]:
 
 def _request(case: Case, url: str, key: str) -> Request:
     name = case.subject.name
-    if case.payload == "jpeg":
+    if case.is_image:
         path, body = f"/v1/models/{name}/predict", case.raw
     else:
         path, body = f"/v2/models/{name}/infer", case.binary

@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: accepted requests per second, latencies of all responses, and the failed and refused requests."""
+    """One run: accepted requests per second and their latencies, and the failed and refused requests."""
 
     per_s: float
     p50_ms: float
@@ -32,8 +32,12 @@ class Measured:
     refused: int = 0
 
 
-def drive(request: Request, connections: int, seconds: int) -> Measured:
-    """Keep this many connections busy, each with one request at a time."""
+def drive(request: Request, connections: int, seconds: int, per_s: float | None = None) -> Measured:
+    """Keep this many connections busy, each with one request at a time.
+
+    With `per_s`, so many requests are due a second whether or not earlier ones were answered; one that is not sent,
+    because all connections are busy, counts as failed.
+    """
     with tempfile.NamedTemporaryFile() as body:
         Path(body.name).write_bytes(request.body.content)
         headers = "".join(f"{name}: {value}\n" for name, value in request.body.headers.items())
@@ -48,7 +52,7 @@ def drive(request: Request, connections: int, seconds: int) -> Measured:
         ]
         done = subprocess.run(
             ["wrk", *options, request.url],
-            env=os.environ | {"BODY": body.name, "HEADERS": headers},
+            env=os.environ | {"BODY": body.name, "HEADERS": headers, "RATE": "" if per_s is None else str(per_s)},
             capture_output=True,
             text=True,
             timeout=seconds + 3 * TIMEOUT_S,

@@ -1,10 +1,14 @@
 """Measure the CPU time of predictions, by process, for models and sizes of images."""
 
 import argparse
+import io
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from benchmarks.inference.facts import machine
 from benchmarks.inference.payloads import Body, Case
@@ -12,11 +16,11 @@ from benchmarks.inference.server import wait_for
 from benchmarks.inference.subjects import ARCHITECTURES, Subject, export_subjects
 from benchmarks.inference.tidepool_stack import Running, running
 from benchmarks.inference.wrk import Request, drive
-from benchmarks.sizing.images import SIZES, photo
 from benchmarks.sizing.processes import ROLES, cpu_seconds, memory_mib
 from benchmarks.sizing.report import Cell, write
 from tidepool_client import Client
 
+SIZES = {"32 × 32": (32, 32), "224 × 224": (224, 224), "1 megapixel": (1280, 800), "12 megapixels": (4000, 3000)}
 RESULTS = Path(__file__).parents[1] / "results"
 WARM_UP_S = 1
 SETTLE_S = 1.0  # until what wrk has sent and not waited for is computed
@@ -46,13 +50,24 @@ def _publish(stack: Running, subjects: list[Subject]) -> None:
 
 
 def _measured(stack: Running, subjects: list[Subject], seconds: int) -> Iterator[Cell]:
-    files = {name: photo(*size) for name, size in SIZES.items()}
+    files = {name: _photo(*size) for name, size in SIZES.items()}
     for subject in subjects:
         for name, file in files.items():
             print(f"{subject.name}, {name}", flush=True)
             headers = {"Content-Type": "image/jpeg", "Authorization": f"Bearer {stack.key}"}
             request = Request(f"{stack.url}/v1/models/{subject.name}/predict", Body(headers, file))
             yield _cell(stack, request, subject.name, name, seconds)
+
+
+def _photo(width: int, height: int) -> bytes:
+    """A synthetic image of blurred blobs and noise, whose file is about as large as a photograph's."""
+    random = np.random.default_rng(0)
+    blobs = Image.fromarray(random.integers(0, 256, (7, 7, 3), np.uint8))
+    image = np.asarray(blobs.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
+    grain = random.integers(-6, 7, (height, width, 1), np.int16)
+    file = io.BytesIO()
+    Image.fromarray(np.clip(image + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+    return file.getvalue()
 
 
 def _cell(stack: Running, request: Request, model: str, images: str, seconds: int) -> Cell:

@@ -69,7 +69,8 @@ class Kind:
     """A job kind.
 
     `name` has at most 16 characters and is the value in requests, rows and metrics. `outcome` is what the handler
-    returns at the end, `examples` are OpenAPI examples of the request: `summary` and `value`, by name.
+    returns at the end, `examples` are OpenAPI examples of the request: `summary` and `value`, by name. Jobs of a
+    `child` kind are created by a job, not by clients.
     """
 
     name: str
@@ -77,6 +78,12 @@ class Kind:
     request: type[KindRequest]
     outcome: type[Outcome]
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    child: bool = False
+
+    @property
+    def submitted(self) -> bool:
+        """Whether clients may submit such jobs."""
+        return not (self.internal or self.child)
 
     @property
     def internal(self) -> bool:

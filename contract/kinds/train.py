@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from contract.backbones import BackboneManifest
 from contract.base import Frozen, Name, Positive
@@ -14,6 +14,7 @@ from contract.kinds.kind import JobSpec, Kind, KindRequest, Manifests, Subject
 from contract.kinds.registry import register
 from contract.layers import shapes
 from contract.references import DatasetReference, Reference, ReferenceText, RefersTo
+from contract.search import GRADIENT_FIELDS, FoldReport, Scalar, Search, Study, with_parameters
 from contract.training import (
     BACKBONE_NAMES,
     RECIPES,
@@ -32,7 +33,25 @@ from contract.training import (
 
 # Marked as a whole: pydantic keeps no marks of the members of a union.
 InitReference = Annotated[ReferenceText | None, RefersTo("start", built_in=BACKBONE_NAMES)]
-_GRADIENT_FIELDS = ("epochs", "optimizer", "schedule", "batch_size", "augment", "label_smoothing", "patience")
+
+
+class Replicas(Frozen):
+    """How many replicas of the trainer share a training: it starts with `min`, and free ones join up to `max`.
+
+    Every batch is cut into `shards`, which the replicas share, so that their number does not change what is learned.
+    """
+
+    min: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    max: Annotated[int, Field(strict=True, ge=1, le=64)]
+    shards: Annotated[int, Field(strict=True, ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Replicas":
+        if self.min > self.max:
+            raise ValueError("min is larger than max; lower min, or raise max")
+        if self.max > self.shards:
+            raise ValueError(f"{self.max} replicas need as many shards; set shards to {self.max} or more, or lower max")
+        return self
 
 
 class TrainSpec(JobSpec):
@@ -42,8 +61,10 @@ class TrainSpec(JobSpec):
     network) or `scratch`. `init_from` is a backbone such as `lite0`, one that a person brought, or a model trained
     here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
     omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
+    With `replicas`, several replicas share a training by gradient descent.
     `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
-    the time is over.
+    the time is over. A `search` trains several times with different settings. With `folds`, so many more trainings each
+    leave out another part of the training images, to measure how good such a training is.
     """
 
     dataset: DatasetReference
@@ -61,6 +82,11 @@ class TrainSpec(JobSpec):
     budget: Budget | None = None
     patience: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    search: Search | None = Field(default=None, exclude_if=lambda search: search is None)
+    folds: Annotated[int, Field(strict=True, ge=2, le=20)] | None = Field(
+        default=None, exclude_if=lambda folds: folds is None
+    )
+    replicas: Replicas | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -80,10 +106,52 @@ class TrainSpec(JobSpec):
             raise ValueError(
                 "method scratch starts from random weights; leave out init_from, or use fine_tune or probe"
             )
-        needless = [name for name in _GRADIENT_FIELDS if getattr(self, name) is not None]
+        needless = [name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None]
         if self.method == "probe" and needless:
             raise ValueError(f"a probe is fitted without {needless[0]}; leave it out, or use method fine_tune")
         return self
+
+    @model_validator(mode="after")
+    def _trainings_are_shared_or_many(self) -> "TrainSpec":
+        if self.replicas is not None and (self.search is not None or self.folds is not None):
+            many = "folds" if self.search is None else "search"
+            raise ValueError(f"{many} and replicas do not go together: choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _search_fits(self) -> "TrainSpec":
+        if self.search is None:
+            return self
+        if self.folds is not None or self.budget is not None:
+            needless, why = ("folds", "choose one") if self.folds else ("budget", "search.minutes bounds all trials")
+            raise ValueError(f"search and {needless} do not go together: {why}")
+        samples = self.search.samples()
+        for name, values in samples.items():
+            for value in values:
+                first = {other: choices[0] for other, choices in samples.items() if other.endswith(".name")}
+                self._try(first | {name: value}, name, value)
+        return self
+
+    def _try(self, parameters: dict[str, Scalar], name: str, value: Scalar) -> None:
+        """Raise ValueError if a training cannot have these parameters, of which the named one is new."""
+        try:
+            spec = self.with_parameters(parameters)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"search.over.{name} has {value!r}, which does not fit: {reason}") from None
+        if name == "init_from" and spec.init_from not in (None, *BACKBONE_NAMES):
+            raise ValueError(f"search.over.init_from can have the backbones {', '.join(BACKBONE_NAMES)}, not {value!r}")
+
+    def with_parameters(self, parameters: dict[str, Scalar]) -> "TrainSpec":
+        """Return the training of a trial; raises ValidationError."""
+        fields = self.model_dump(mode="json", exclude={"search", "folds"})
+        default = "adam" if parameters.get("method", self.method) == "fine_tune" else self._optimizer_of(parameters)
+        return TrainSpec.model_validate(with_parameters(fields, parameters, default))
+
+    def _optimizer_of(self, parameters: dict[str, Scalar]) -> str:
+        architecture = parameters.get("architecture.name") or architecture_name(self.architecture) or "cnn"
+        name: str = RECIPES.get(str(architecture), RECIPES["cnn"])["optimizer"]["name"]
+        return name
 
     @property
     def subject(self) -> Subject:
@@ -93,6 +161,11 @@ class TrainSpec(JobSpec):
         self.check_shape(manifests.datasets[self.dataset].image.shape)
         if not manifests.datasets[self.dataset].counts.train:
             raise Invalid(f"the dataset {self.dataset} has no training images left; name another version")
+        if self.search is not None and not manifests.datasets[self.dataset].counts.val:
+            raise Invalid(
+                f"the dataset {self.dataset} has no validation images, on which the trials of a search are compared; "
+                "prepare it again with a validation split, or leave out search"
+            )
         origin = manifests.models.get(self.init_from or "")
         if origin is not None and origin.state is None:
             raise Invalid(
@@ -120,12 +193,17 @@ class TrainSpec(JobSpec):
         self._check_mode(backbone.images.mode, image)
         if backbone.format != "onnx":
             return
+        if self.search is not None or self.folds is not None:
+            raise Invalid(
+                f"{self.init_from} is an ONNX file, which search and folds cannot train; leave them out, or bring the "
+                "weights as safetensors"
+            )
         if self.method == "fine_tune":
             raise Invalid(
                 f"{self.init_from} is an ONNX file, which cannot be fine-tuned; use method probe, or bring the weights "
                 "as safetensors"
             )
-        needless = next((name for name in _GRADIENT_FIELDS if getattr(self, name) is not None), None)
+        needless = next((name for name in (*GRADIENT_FIELDS, "replicas") if getattr(self, name) is not None), None)
         if needless is not None:
             raise Invalid(
                 f"{self.init_from} is an ONNX file, which only a probe can use, and a probe is fitted without "
@@ -151,6 +229,8 @@ class TrainResult(Frozen):
     onnx: OnnxInfo
     decisions: tuple[Choice, ...] = ()
     training_images: TrainingImages | None = None
+    study: Study | None = None
+    folds: FoldReport | None = None
 
     @classmethod
     def of(cls, reference: Reference, manifest: ModelManifest) -> "TrainResult":
@@ -164,6 +244,8 @@ class TrainResult(Frozen):
             onnx=manifest.onnx,
             decisions=manifest.decisions,
             training_images=manifest.training_images,
+            study=manifest.study,
+            folds=manifest.folds,
         )
 
 
@@ -196,6 +278,26 @@ register(
                         },
                         "epochs": 5,
                         "optimizer": {"name": "adam", "lr": 0.001},
+                    },
+                },
+            },
+            "search": {
+                "summary": "Search for the best settings in twenty minutes",
+                "value": {
+                    "kind": "train",
+                    "spec": {
+                        "dataset": "cifar10",
+                        "model": "cifar-best",
+                        "search": {
+                            "trials": 16,
+                            "minutes": 20,
+                            "over": {
+                                "optimizer.lr": {"low": 0.001, "high": 1.0, "log": True},
+                                "architecture.name": ["cnn", "resnet18"],
+                                "augment.erase": [0.0, 0.25],
+                            },
+                            "objective": "val.macro_f1",
+                        },
                     },
                 },
             },

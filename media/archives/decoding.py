@@ -36,8 +36,8 @@ def decoded(
     """Yield each file's name with its image, or with the reason for its rejection.
 
     Files are read and inflated in the caller's thread, so that limits apply in a fixed order, and decoded in a few
-    others, where Pillow releases the GIL. `strict` rejects images that are cut off instead of repairing them. Raises
-    BadArchive if the whole archive is rejected.
+    others, where libjpeg-turbo and Pillow release the GIL. `strict` rejects images that are cut off instead of
+    repairing them. Raises BadArchive if the whole archive is rejected.
     """
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     pending: deque[Future[list[Decoded]]] = deque()

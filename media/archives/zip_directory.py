@@ -35,8 +35,9 @@ def opened(
         stops = _stops(entries, file.seek(0, io.SEEK_END))
         raw, flags = _raw_names(entries)
         names, detected = decoded_names(raw, encoding)
-        columns = (entries.starts, stops, entries.methods, entries.packed, entries.sizes, entries.crcs)
-        places = np.stack(columns, axis=1, dtype=np.int64, casting="safe")
+        places = _places(entries, stops)
+        del stops
+        entries = entries.without_places()
         return file, listed(_entries(entries, names, flags), places, detected, rejections)
     except BaseException:
         file.close()
@@ -48,8 +49,13 @@ def all_places(path: Path, limits: Limits) -> Iterator[Place]:
     with path.open("rb") as file:
         entries = read_entries(file, limits.members)
         stops = _stops(entries, file.seek(0, io.SEEK_END))
+    yield from map(Place._make, _places(entries, stops).tolist())
+
+
+def _places(entries: ZipEntries, stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the fields of the places of all entries, (count, 6)."""
     columns = (entries.starts, stops, entries.methods, entries.packed, entries.sizes, entries.crcs)
-    yield from map(Place._make, zip(*(column.tolist() for column in columns), strict=True))
+    return np.stack(columns, axis=1, dtype=np.int64, casting="safe")
 
 
 def _raw_names(entries: ZipEntries) -> tuple[list[str | bytes], list[int]]:

@@ -4,7 +4,7 @@ import io
 import os
 import struct
 from array import array
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,11 @@ class ZipEntries(NamedTuple):
     packed: NDArray[np.int64]
     sizes: NDArray[np.int64]
     starts: NDArray[np.int64]
+
+    def without_places(self) -> Self:
+        """Return the entries without the columns that say where they lie, to save memory."""
+        none = np.empty(0, np.int64)
+        return self._replace(packed=none, sizes=none, starts=none)
 
 
 def read_entries(file: io.BufferedReader, most: int) -> ZipEntries:
@@ -117,11 +122,11 @@ def _columns(
     return ZipEntries(
         names=names,
         extras=extras,
-        flags=headers["flags"],
-        systems=headers["system"],
-        methods=headers["method"],
-        attributes=headers["attributes"],
-        crcs=headers["crc"],
+        flags=headers["flags"].copy(),  # not views, which would keep the whole headers
+        systems=headers["system"].copy(),
+        methods=headers["method"].copy(),
+        attributes=headers["attributes"].copy(),
+        crcs=headers["crc"].copy(),
         packed=packed,
         sizes=sizes,
         starts=starts + shift,

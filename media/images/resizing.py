@@ -33,7 +33,9 @@ def _resizable(image: Image.Image, mode: Mode) -> Image.Image:
             table[transparent] = 0
         return Image.fromarray(table[np.asarray(image)])
     if image.has_transparency_data:
-        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        opaque = image.getchannel("A").getextrema() == (255, 255)
+        return image.convert("RGB" if opaque else "RGBa")
     return image if image.mode == mode else image.convert(mode)
 
 

@@ -63,7 +63,8 @@ class Autoscaler:
 
     def step(self) -> bool:
         """Scale every pool once; return whether an auto pool is at zero. Raises DatabaseUnavailable."""
-        settings, measured, busy_workers = self._pools.list(), self._demand.measure(), self._job_holders.names()
+        settings, measured = self._pools.list(), self._demand.measure()
+        busy_workers, helping_workers = self._job_holders.names(), self._job_holders.in_seats()
         for pool, at_pool in measured.items():
             show_measured(pool, at_pool)
         replicas = self._replicas()
@@ -74,7 +75,7 @@ class Autoscaler:
             )
         settings = tuple(self._decide(setting, measured[setting.name]) for setting in settings)
         if replicas:
-            self._drive(settings, replicas, busy_workers)
+            self._drive(settings, replicas, busy_workers, helping_workers)
         return any(setting.mode is PoolMode.AUTO and setting.desired == 0 for setting in settings)
 
     def _record_created(self, setting: PoolSetting, created: int, measured: Measured) -> PoolSetting:
@@ -112,26 +113,32 @@ class Autoscaler:
         settings: Sequence[PoolSetting],
         replicas: Mapping[PoolName, Sequence[Replica]],
         busy_workers: frozenset[str],
+        helping_workers: frozenset[str],
     ) -> None:
         try:
             cordoned: dict[PoolName, set[str]] = {}
             for setting in settings:
                 show_replicas(setting.name, setting.desired, replicas[setting.name])
-                cordoned_replicas = self._apply(setting, replicas[setting.name], busy_workers)
+                cordoned_replicas = self._apply(setting, replicas[setting.name], busy_workers, helping_workers)
                 cordoned[setting.name] = {replica.worker for replica in cordoned_replicas}
             self._cordon.publish(cordoned)
         except TidepoolError as error:
             log.warning("replicas not changed", code=error.code, reason=error.message)
 
     def _apply(
-        self, setting: PoolSetting, replicas: Sequence[Replica], busy_workers: frozenset[str]
+        self,
+        setting: PoolSetting,
+        replicas: Sequence[Replica],
+        busy_workers: frozenset[str],
+        helping_workers: frozenset[str],
     ) -> Sequence[Replica]:
         """Start and stop replicas of a pool; return those to cordon, which stop after their current job.
 
         Only a manual setting of zero interrupts jobs; they resume from their checkpoints on another replica.
         """
         manual_zero = setting.mode is PoolMode.MANUAL and setting.desired == 0
-        start, stop, cordon = changes(replicas, setting.desired, frozenset() if manual_zero else busy_workers)
+        busy = frozenset[str]() if manual_zero else busy_workers
+        start, stop, cordon = changes(replicas, setting.desired, busy, helping_workers)
         for replica in start:
             self._driver.start(replica)
         for replica in stop:

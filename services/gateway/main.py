@@ -8,21 +8,24 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+from prometheus_client import Gauge
 
 from messaging.allocator import return_large_blocks
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
 from messaging.reports import RedisReports
 from messaging.scrape import SCRAPE, watch_disk
-from messaging.settings import BrokerSettings, TelemetrySettings, TracingSettings
+from messaging.settings import BrokerSettings, LocalSettings, TelemetrySettings, TracingSettings
 from messaging.telemetry import start_telemetry
 from messaging.tracing import start_tracing
 from services.gateway.app import create_app, create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.edge.byte_budget import BodyBudgets
 from services.gateway.edge.certificate import BadCertificate
 from services.gateway.edge.connection import within_file_limit
 from services.gateway.edge.listening import GatewayServer, PortInUse, listeners
-from services.gateway.load import show_load
+from services.gateway.edge.submit_limit import Submits
+from services.gateway.edge.watches import Watches
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 from services.gateway.serving.predictor import Predictor
@@ -31,6 +34,13 @@ from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
 
 log = structlog.get_logger()
+
+HELD = Gauge(
+    "tidepool_held_bytes", "Bytes of request bodies that the gateway holds; beyond the limit, it refuses.", ["budget"]
+)
+HELD_LIMIT = Gauge("tidepool_held_limit_bytes", "Most bytes of request bodies that the gateway holds.", ["budget"])
+SUBMITS = Gauge("tidepool_submits_in_progress_requests", "Job submissions that the gateway processes or lets wait.")
+STREAMS = Gauge("tidepool_streams_requests", "Event streams and `?wait=` requests that follow a job.")
 
 
 def main() -> None:
@@ -47,11 +57,12 @@ def main() -> None:
         waiting_bytes=settings.max_waiting_bytes,
         flight_bytes=settings.own_batch_bytes,
     )
-    batcher = Batcher(RedisChannel("inference", broker, Broker(celery_app(broker))), bounds)
+    channel = RedisChannel("inference", broker, Broker(celery_app(broker)), LocalSettings().local_sockets)
+    batcher = Batcher(channel, bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)
     SCRAPE.before(batcher.show_load)
-    SCRAPE.before(partial(show_load, backends.bodies, backends.submits, backends.watches))
+    SCRAPE.before(partial(_show_load, backends.bodies, backends.submits, backends.watches))
     watch_disk("scratch", Path(tempfile.gettempdir()))  # where uploads wait for the object store
     certificate = backends.certificate
     sockets = listeners(settings.host, settings.port, shared=settings.gateways > 1)
@@ -72,6 +83,16 @@ def main() -> None:
     )
     log.info("gateway listens", host=settings.host, port=settings.port, processes=settings.gateways)
     GatewayServer(config, sockets).listen()
+
+
+def _show_load(bodies: BodyBudgets, submits: Submits, watches: Watches) -> None:
+    """Set the metrics of what the gateway holds; called at each scrape, from another thread."""
+    budgets = {"predictions": bodies.predictions, "uploads": bodies.uploads, "documents": bodies.documents}
+    for name, budget in budgets.items():
+        HELD.labels(name).set(budget.held)
+        HELD_LIMIT.labels(name).set(budget.limit)
+    SUBMITS.set(submits.taken)
+    STREAMS.set(watches.streams)
 
 
 if __name__ == "__main__":

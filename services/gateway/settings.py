@@ -80,7 +80,7 @@ class GatewaySettings(BaseSettings):
     max_submits: int = Field(default=256, ge=1, description="Job submissions processed or waiting; more get a 503.")
     max_queued_jobs: int = Field(default=10_000, ge=1, description="Accepted jobs that wait to run; more get a 503.")
     max_waiting: int = Field(
-        default=512, ge=1, description="Predictions waiting for one model version; more get a 503."
+        default=256, ge=1, description="Predictions waiting for one model version; more get a 503."
     )
     max_waiting_bytes: int = Field(
         default=256 << 20,

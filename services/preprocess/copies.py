@@ -1,6 +1,6 @@
 """Sees through folders that hold the dataset beside a copy of it, or beside what is no class."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from contract.errors import BadDataset
 from media.archives.rejections import shown
@@ -8,7 +8,7 @@ from services.preprocess.split_names import is_beside, is_container, is_data, is
 from services.preprocess.tree import Tree
 
 
-def without_strays(tree: Tree, wrapper: str) -> dict[str, str] | None:
+def without_strays(tree: Tree, wrapper: str) -> Mapping[str, str] | None:
     """Return the files without copies of the dataset, or those of the folder that holds it, or None if all are classes.
 
     A copy has the name of `wrapper`, the folder around the dataset, or holds it once more, as in `a/` and `b/a/`. The

@@ -59,7 +59,7 @@ def split_folders(tree: Tree) -> dict[str, SplitFolder]:
     }
 
 
-def unwrapped(tree: Tree) -> dict[str, str] | None:
+def unwrapped(tree: Tree) -> Mapping[str, str] | None:
     """Return the files of the folder that wraps the dataset, by their names in it, or None if no folder does.
 
     The top folders are no splits. A wrapper is the only top folder, or the only one that has split folders in it.

@@ -1,5 +1,7 @@
 """The class and split of every image, from the layout of the archive."""
 
+from collections.abc import Mapping
+
 from contract.errors import BadDataset
 from contract.kinds.preprocess import LayoutSpec
 from media.archives.limits import Limits
@@ -8,6 +10,7 @@ from services.preprocess import folders
 from services.preprocess.columns import ColumnNames
 from services.preprocess.copies import without_strays
 from services.preprocess.folders import SplitFolder
+from services.preprocess.image_files import ImageFiles
 from services.preprocess.layout_checks import (
     check_classes,
     check_columns,
@@ -18,9 +21,9 @@ from services.preprocess.layout_checks import (
 )
 from services.preprocess.manifest_search import Search, search, search_other_folders, search_split_folders
 from services.preprocess.manifests import Read, Reader
-from services.preprocess.placement import ImageFile, Root, by_folder, by_manifest
+from services.preprocess.placement import Root, by_folder, by_manifest
 from services.preprocess.tables import is_table
-from services.preprocess.tree import Tree
+from services.preprocess.tree import Subset, Tree
 from services.preprocess.warnings import Warnings, plural
 
 _SHOWN_HINTS = 3
@@ -39,7 +42,7 @@ def arrange(
     layout: LayoutSpec = _AUTO,
     group_by: str | int | None = None,
     warnings: Warnings | None = None,
-) -> tuple[ImageFile, ...]:
+) -> ImageFiles:
     """Return the files to decode, from an archive's clean names. Raise BadDataset if they do not form a dataset.
 
     With a manifest only its rows count. Otherwise a folder names the class: the first one, however deep a file lies
@@ -58,17 +61,17 @@ def arrange(
         raise BadDataset(f"{error.message}{first_paths(files)}") from error
     _reject_outside(root, files, rejections, warnings)
     level = group_by if isinstance(group_by, int) else None
-    images = by_manifest(root, level, rejections, warnings)
-    images += by_folder(root, layout.class_level, level, rejections, warnings)
-    classes = {image.label for image in images}
+    images = ImageFiles(by_manifest(root, level, rejections, warnings))
+    images.extend(by_folder(root, layout.class_level, level, rejections, warnings))
+    classes = images.labels
     check_classes(classes, root, layout, rejections, files)
     warn_of_parts(classes, root, warnings)
-    return tuple(images)
+    return images
 
 
 def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
     """Skip the folders around the dataset, down to the first manifest or the folders of splits or classes."""
-    inner = {name: name for name in files}
+    inner: Mapping[str, str] = Subset(files)
     tables = Search()
     for _ in range(folders.MOST_WRAPPERS):
         tables.add(search(inner, reader))
@@ -89,12 +92,12 @@ def _root(files: tuple[str, ...], reader: Reader, layout: LayoutSpec) -> Root:
     return _rooted(inner, tables)
 
 
-def _rooted(files: dict[str, str], tables: Search, splits: dict[str, SplitFolder] | None = None) -> Root:
+def _rooted(files: Mapping[str, str], tables: Search, splits: dict[str, SplitFolder] | None = None) -> Root:
     hints = () if tables.manifests else tuple(dict.fromkeys(tables.hints))
     return Root(files, tables.strays, tuple(tables.manifests), splits or {}, hints)
 
 
-def _reaches(files: dict[str, str], layout: LayoutSpec) -> bool:
+def _reaches(files: Mapping[str, str], layout: LayoutSpec) -> bool:
     """Return whether folders are as deep as the class level that was asked for, if it was, or a table is there."""
     level = layout.class_level
     if not isinstance(level, int) or level == 1:
@@ -103,9 +106,9 @@ def _reaches(files: dict[str, str], layout: LayoutSpec) -> bool:
 
 
 def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, warnings: Warnings) -> None:
-    inside = set(root.files.values())
+    inside = set(root.files.values()) if len(root.files) < len(files) else ()
     reason = folders.OUTSIDE if root.splits else folders.NOT_IN_CLASSES
-    for name in files:
+    for name in files if inside else ():
         if name not in inside and name not in root.strays:
             rejections.add(name, reason if "/" in name else folders.NO_CLASS)
             warnings.ignore(name)

@@ -1,5 +1,7 @@
 """Refuses what does not form a dataset, and says what was seen and how to say it."""
 
+from collections.abc import Mapping
+
 from contract.errors import BadDataset
 from contract.kinds.preprocess import LayoutSpec
 from media.archives.rejections import Rejections, shown
@@ -113,7 +115,7 @@ def _assumed(root: Root, layout: LayoutSpec) -> str:
     return f"; read {text}{within}{stray}{advice}"
 
 
-def wrapper_of(files: dict[str, str]) -> str:
+def wrapper_of(files: Mapping[str, str]) -> str:
     """Return the folder around files, which are named relative to it."""
     name, file = next(iter(files.items()), ("", ""))
     return file.removesuffix(name).rstrip("/")

@@ -10,6 +10,7 @@ import numpy.ma  # pyarrow imports it with its first array; imported by the fork
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
+from prometheus_client import Counter
 
 from contract.datasets import Shard, Split, Thumbnail
 from contract.tracing import traced
@@ -18,14 +19,16 @@ from media.hashes import perceptual_hashes
 from media.image_index import PLACE, SCHEMA, IndexWriter
 from media.images import DecodedImage
 from services.preprocess.blocks import OnStep, decoded_blocks
-from services.preprocess.metrics import IMAGES
+from services.preprocess.image_files import SPLITS
 from services.preprocess.parts import Files, PreparedPart, Store
-from services.preprocess.plan import SPLITS, PlanHead
+from services.preprocess.plan import PlanHead
 from services.preprocess.sampling import coloured
 from services.preprocess.shards import ShardFile, ShardWriter
 from services.preprocess.statistics import Moments
 from worker.members import Readable
 from worker.originals import Originals
+
+IMAGES = Counter("tidepool_preprocess_images_total", "Images that were decoded and measured, or rejected.", ["outcome"])
 
 MOST_THUMBNAILS = 20
 MAX_THUMBNAIL_SIDE = 64

@@ -1,9 +1,9 @@
 """Gives each file of a dataset its class, split and group: by a manifest or by the folders it lies in."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from contract.datasets import Split
 from contract.errors import BadDataset
@@ -12,21 +12,13 @@ from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
 from services.preprocess.columns import Row
 from services.preprocess.folders import SplitFolder
+from services.preprocess.image_files import ImageFile
 from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.levels import ClassLevel, Key, add_nested, key_at, labels_of
 from services.preprocess.manifests import Manifest
 from services.preprocess.split_names import is_unlabeled, split_named
 from services.preprocess.tree import Tree
 from services.preprocess.warnings import Warnings
-
-
-class ImageFile(NamedTuple):
-    """A file that may be an image, with its class, its split if the archive gives one, and its group if asked for."""
-
-    name: str
-    label: str
-    split: Split | None
-    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ class Root:
     `hints` say how they could be one.
     """
 
-    files: dict[str, str]
+    files: Mapping[str, str]
     strays: dict[str, str]
     manifests: tuple[Manifest, ...] = ()
     splits: dict[str, SplitFolder] = field(default_factory=dict)
@@ -56,10 +48,11 @@ class _Place:
 
 def by_folder(
     root: Root, level: ClassLevel, group_level: int | None, rejections: Rejections, warnings: Warnings
-) -> list[ImageFile]:
-    """Return the images that no manifest covers; reject the others."""
+) -> Iterator[ImageFile]:
+    """Yield the images that no manifest covers; reject the others, before the first is yielded or later."""
     covered = {file for manifest in root.manifests for file in manifest.paths.files} | root.strays.keys()
-    files: list[tuple[str, _Place]] = []
+    files: list[str] = []
+    numbers, known = array("i"), dict[int, tuple[int, _Place]]()  # of places, by their identity
     places: dict[str, _Place | str] = {}  # judged once for each folder, not for each file
     counts: Counter[str] = Counter()
     for name, file in root.files.items():
@@ -76,22 +69,19 @@ def by_folder(
             rejections.add(file, "not an image")
         else:
             counts[folder] += 1
-            files.append((file, place))
+            numbers.append(known.setdefault(id(place), (len(known), place))[0])
+            files.append(file)
     used = {folder: place for folder, place in places.items() if isinstance(place, _Place) and counts[folder]}
     _check_group_level(used, group_level)
     by_folders: Counter[Key] = Counter()
     for folder, place in used.items():
         by_folders[place.folders] += counts[folder]
     add_nested(by_folders, level, warnings)
-    return list(_labelled(files, labels_of(place.key for place in used.values()), rejections))
-
-
-def _labelled(
-    files: list[tuple[str, _Place]], labels: Mapping[Key, str], rejections: Rejections
-) -> Iterator[ImageFile]:
+    labels = labels_of(place.key for place in used.values())
+    labelled = [(labels[place.key], place) for _, place in known.values()]
     faults = {label: label_fault(label) for label in labels.values()}
-    for file, place in files:
-        label = labels[place.key]
+    for file, number in zip(files, numbers, strict=True):
+        label, place = labelled[number]
         if reason := faults[label]:
             rejections.add(file, reason)
         else:

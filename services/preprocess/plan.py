@@ -18,14 +18,12 @@ from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.preprocess.dataset_files import DatasetFiles
 from services.preprocess.decisions import decide
+from services.preprocess.image_files import SPLITS, ImageFiles
 from services.preprocess.layout import arrange
-from services.preprocess.placement import ImageFile
 from services.preprocess.sampling import sample_images
 from services.preprocess.split import assign_splits
 from services.preprocess.warnings import Warnings
 from worker.members import with_places
-
-SPLITS = tuple(Split)
 
 
 class PlanHead(Frozen):
@@ -83,7 +81,7 @@ def plan_files(archive: DatasetFiles, spec: PreprocessSpec, rejections: Rejectio
     images = arrange(
         archive.names, archive.read, archive.limits, rejections, spec.layout, spec.split.group_by, warnings
     )
-    classes = tuple(sorted({image.label for image in images}))
+    classes = tuple(sorted(images.labels))
     by_split = assign_splits(images, spec.split, warnings)
     del images  # makes room for the rows
     rows = _rows(archive, by_split, classes)
@@ -105,22 +103,21 @@ def plan_files(archive: DatasetFiles, spec: PreprocessSpec, rejections: Rejectio
     return Plan(head, rows)
 
 
-def _rows(archive: DatasetFiles, by_split: dict[Split, tuple[ImageFile, ...]], classes: tuple[str, ...]) -> pa.Table:
+def _rows(archive: DatasetFiles, by_split: dict[Split, ImageFiles], classes: tuple[str, ...]) -> pa.Table:
     """Return the rows, in the order of the archive; empties `by_split` to make room for them."""
-    numbers = {label: number for number, label in enumerate(classes)}
-    names = [image.name for split in SPLITS for image in by_split[split]]
-    labels = np.fromiter((numbers[image.label] for split in SPLITS for image in by_split[split]), np.int32, len(names))
-    splits = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(by_split[split]) for split in SPLITS])
-    by_split.clear()
-    places = archive.places(names)
-    order = np.argsort(places[:, 0], kind="stable")
-    names = [names[number] for number in order.tolist()]
-    members = [archive.member(name) for name in names]
+    files = [by_split.pop(split) for split in SPLITS]
+    names = [name for members in files for name in members.names]
+    labels = np.concatenate([members.label_numbers(classes) for members in files])
+    splits = np.repeat(np.arange(len(SPLITS), dtype=np.int8), [len(members) for members in files])
+    del files
+    order = np.argsort(archive.places(names)[:, 0], kind="stable")
+    names = [names[number] for number in order.data]  # not a list of numbers, which would take 36 bytes each
     path = pa.array(names, pa.string())
+    renamed = any(archive.member(name) is not name for name in names)
     columns = {
         "path": path,
-        "member": path if members == names else pa.array(members, pa.string()),
+        "member": pa.array([archive.member(name) for name in names], pa.string()) if renamed else path,
         "label": labels[order],
         "split": splits[order],
     }
-    return with_places(pa.table(columns), places[order])
+    return with_places(pa.table(columns), archive.places(names))

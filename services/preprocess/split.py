@@ -4,15 +4,18 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from contract.datasets import Split, SplitSpec
 from services.preprocess.groups import divide_groups
-from services.preprocess.placement import ImageFile
+from services.preprocess.image_files import NO_SPLIT, SPLITS, ImageFile, ImageFiles
 from services.preprocess.warnings import Warnings, plural
 
 
 def assign_splits(
     images: Iterable[ImageFile], spec: SplitSpec, warnings: Warnings | None = None
-) -> dict[Split, tuple[ImageFile, ...]]:
+) -> dict[Split, ImageFiles]:
     """Assign every image to one split and shuffle each split; deterministic for the same names, classes and seed.
 
     Images that the archive puts in a split stay there. The others are divided within each class by the shares of
@@ -21,31 +24,54 @@ def assign_splits(
     of train to val. Every class keeps a training image. The order is that of SHA-256 over seed and name, so the order
     of files in the zip does not matter.
     """
-    ordered = sorted(images, key=lambda image: _shuffled(image.name, spec.seed))
-    chosen = {image.name: image.split for image in ordered if image.split is not None}
+    images = images if isinstance(images, ImageFiles) else ImageFiles(images)
+    ordered = images.take(_order(images.names, spec.seed))
+    chosen = ordered.split_numbers.copy()
     if spec.group_by is not None:
-        chosen |= _beside_their_group(ordered)
+        _stay_beside_their_group(ordered, chosen)
         _warn_of_groups(ordered, warnings)
-    free = [image for image in ordered if image.name not in chosen]
-    chosen |= _divided(free, {Split.TRAIN: spec.train, Split.VAL: spec.val, Split.TEST: spec.test}, spec)
-    if Split.VAL not in chosen.values():
-        training = [image for image in ordered if chosen[image.name] is Split.TRAIN]
+    free = np.flatnonzero(chosen == NO_SPLIT)
+    _divide(ordered, free, {Split.TRAIN: spec.train, Split.VAL: spec.val, Split.TEST: spec.test}, spec, chosen)
+    if not (chosen == SPLITS.index(Split.VAL)).any():
+        training = np.flatnonzero(chosen == SPLITS.index(Split.TRAIN))
         both = spec.train + spec.val
-        chosen |= _divided(training, {Split.TRAIN: spec.train / both, Split.VAL: spec.val / both}, spec)
-    by_split: dict[Split, list[ImageFile]] = {split: [] for split in Split}
-    for image in ordered:
-        by_split[chosen[image.name]].append(image)
-    return {split: tuple(images) for split, images in by_split.items()}
+        _divide(ordered, training, {Split.TRAIN: spec.train / both, Split.VAL: spec.val / both}, spec, chosen)
+    return {split: ordered.take(np.flatnonzero(chosen == number)) for number, split in enumerate(SPLITS)}
 
 
-def _divided(images: Sequence[ImageFile], shares: dict[Split, float], spec: SplitSpec) -> dict[str, Split]:
-    return _stratified(images, shares) if spec.group_by is None else divide_groups(images, shares, spec.seed)
+def _order(names: Sequence[str], seed: int) -> NDArray[np.int64]:
+    """Return the order of SHA-256 over seed and name."""
+    digests = bytearray()
+    for name in names:
+        digests += _shuffled(name, seed)
+    return np.lexsort(np.frombuffer(digests, ">u8").reshape(-1, 4).T[::-1])
 
 
-def _beside_their_group(images: Sequence[ImageFile]) -> dict[str, Split]:
-    """Return the split of images without one whose group is in a split already."""
-    splits = {image.group: image.split for image in reversed(images) if image.group is not None and image.split}
-    return {image.name: splits[image.group] for image in images if image.split is None and image.group in splits}
+def _divide(
+    images: ImageFiles,
+    indices: NDArray[np.int64],
+    shares: dict[Split, float],
+    spec: SplitSpec,
+    chosen: NDArray[np.int8],
+) -> None:
+    """Choose the splits of the images at `indices`."""
+    if spec.group_by is None:
+        _stratify(images.label_numbers(sorted(images.labels))[indices], indices, shares, chosen)
+    elif len(indices):
+        members = images.take(indices)
+        splits = divide_groups(members, shares, spec.seed)
+        chosen[indices] = [SPLITS.index(splits[name]) for name in members.names]
+
+
+def _stay_beside_their_group(images: ImageFiles, chosen: NDArray[np.int8]) -> None:
+    """Choose the split of images without one whose group is in a split already."""
+    splits: dict[str, int] = {}
+    for image in images:
+        if image.group is not None and image.split:
+            splits.setdefault(image.group, SPLITS.index(image.split))
+    for number, image in enumerate(images):
+        if image.split is None and image.group in splits:
+            chosen[number] = splits[image.group]
 
 
 def _warn_of_groups(images: Sequence[ImageFile], warnings: Warnings | None) -> None:
@@ -84,17 +110,14 @@ def _shuffled(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
 
 
-def _stratified(images: Sequence[ImageFile], shares: dict[Split, float]) -> dict[str, Split]:
-    by_class: dict[str, list[ImageFile]] = defaultdict(list)
-    for image in images:
-        by_class[image.label].append(image)
-    chosen: dict[str, Split] = {}
-    for members in by_class.values():
-        sizes = _largest_remainder(len(members), list(shares.values()))
-        sizes = _with_first_nonzero(sizes)
-        splits = [split for split, size in zip(shares, sizes, strict=True) for _ in range(size)]
-        chosen |= {image.name: split for image, split in zip(members, splits, strict=True)}
-    return chosen
+def _stratify(
+    labels: NDArray[np.int32], indices: NDArray[np.int64], shares: dict[Split, float], chosen: NDArray[np.int8]
+) -> None:
+    """Choose the splits of the images at `indices`, which have these labels, within each class."""
+    for label in np.unique(labels):
+        members = indices[labels == label]
+        sizes = _with_first_nonzero(_largest_remainder(len(members), list(shares.values())))
+        chosen[members] = np.repeat([SPLITS.index(split) for split in shares], sizes)
 
 
 def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:

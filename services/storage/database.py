@@ -1,10 +1,12 @@
 """The database: one engine, short transactions, and SQLAlchemy's errors mapped to those of `contract.errors`."""
 
 import itertools
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, text
@@ -14,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from contract.errors import Conflict, DatabaseUnavailable, Invalid, TidepoolError
 from contract.tracing import Span, current, span
 from services.storage import tables
+from services.storage.database_url import connect_options, database_url, follow_primary
 from services.storage.metrics import DATABASE_FAILURES, READ_SECONDS, WRITE_SECONDS
 
 Clock = Callable[[], datetime]
@@ -41,19 +44,23 @@ class Database:
 
     @classmethod
     def connect(cls, url: str, clock: Clock = utc_now) -> Self:
-        """Create the engine for `url`; it connects at the first transaction."""
+        """Create the engine for `url` (see `database_url`); it connects at the first transaction."""
         if url.startswith("sqlite"):
             return cls(create_engine(url, pool_size=8, max_overflow=24), clock)
-        options: dict[str, Any] = {"connect_timeout": 3, "options": "-c statement_timeout=15000"}
-        return cls(create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=options), clock)
+        address = database_url(url)
+        engine = create_engine(address, pool_pre_ping=True, pool_timeout=5, connect_args=connect_options(address))
+        follow_primary(engine)
+        return cls(engine, clock)
 
     @classmethod
     def in_memory(cls, clock: Clock = utc_now) -> Self:
         """Create a private SQLite database in memory, for unit tests; it lives as long as this object."""
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        template, compiled = _in_memory_template()
+        engine = Engine(template.pool.recreate(), template.dialect, template.url)
         database = cls(engine, clock)
         database._read_lock = database._write_lock  # all threads share its one connection
-        tables.metadata.create_all(engine)
+        _driver(engine).deserialize(_empty_tables())
+        database.engine = engine.execution_options(compiled_cache=compiled)
         return database
 
     @contextmanager
@@ -95,6 +102,31 @@ class Database:
         """Raise DatabaseUnavailable unless the database answers."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+
+
+@cache
+def _in_memory_template() -> tuple[Engine, dict[Any, Any]]:
+    """Return what databases in memory share: an engine to copy, and compiled statements, which depend on its dialect.
+
+    Tests make thousands of databases, and would spend most of their time on tables and statements.
+    """
+    return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}), {}
+
+
+def _driver(engine: Engine) -> sqlite3.Connection:
+    """Return the one connection of an engine in memory."""
+    with closing(engine.raw_connection()) as connection:
+        driver = connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101
+    return driver
+
+
+@cache
+def _empty_tables() -> bytes:
+    """Return a database file with empty tables."""
+    engine, _ = _in_memory_template()
+    tables.metadata.create_all(engine)
+    return _driver(engine).serialize()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Owner(StrEnum):
     FEATURES = "features"  # the same with a dataset's name, a slash and the key of the features
     JOB_OUTPUT = "job_output"  # the job's id
     JOB_CHECKPOINT = "job_checkpoint"  # the id of a job or of a part, until it ends
-    JOB_PARTS = "job_parts"  # the id of the divided job, until it ends; its parts' specs and results
+    JOB_PARTS = "job_parts"  # the id of the divided job, until it ends; its parts' specs and results, or its children's
 
 
 def owned(project: str, name: object) -> str:

@@ -10,12 +10,14 @@ from services.storage.access.rights import Service
 
 
 class DatabaseSettings(BaseSettings):
-    """TIDEPOOL_DATABASE_URL: `sqlite:////path` or `postgresql+psycopg://user:password@host/name`."""
+    """TIDEPOOL_DATABASE_URL; see `database_url` for a list of hosts."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_DATABASE_")
 
     url: SecretStr = Field(
-        min_length=1, description="`sqlite:////path` or `postgresql+psycopg://user:password@host/name`."
+        min_length=1,
+        description="`sqlite:////path` or `postgresql+psycopg://user:password@host/name`; of several hosts, as in "
+        "`…@a:5432,b:5432/name`, the primary is used.",
     )
 
 

@@ -19,10 +19,12 @@ from services.storage.catalog.models import Models
 from services.storage.catalog.storage_usage import StorageUsages
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
+from services.storage.jobs.children import Children
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
+from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
@@ -135,6 +137,14 @@ class Stores:
     @property
     def parts(self) -> Parts:
         return Parts(self.database)
+
+    @property
+    def children(self) -> Children:
+        return Children(self.database)
+
+    @property
+    def seats(self) -> Seats:
+        return Seats(self.database)
 
     @property
     def leases(self) -> Leases:

@@ -1,6 +1,6 @@
 """The ways to a model by gradient descent: fine-tuning, training from scratch, and a short trial of the latter."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -15,6 +15,8 @@ from services.trainer.backbones.brought import Graph
 from services.trainer.candidates import Candidate
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import TrainingData
+from services.trainer.elastic.lead import Spread
+from services.trainer.elastic.together import train_together
 from services.trainer.feature_source import EXTRACTED
 from services.trainer.learner import Learner, blueprint_of
 from services.trainer.network import Blueprint, Network
@@ -67,7 +69,7 @@ def descend(session: Session, method: Method, start: str | None, head: Probe | N
         blueprint = state.blueprint.of_images(data.shape, data.classes)
         network = state.network(data.shape, session.labels)
         network = with_probe(network, head) if head else network
-    trained = _train(session, recipe, data, network, head)
+    trained = _train(session, recipe, data, network, head, blueprint)
     slowest = trained.image_losses.slowest(data.train.labels, session.labels, session.names)
     noticed = session.training_images or TrainingImages(not_judged="the training had no features to judge them by")
     session.training_images = noticed.model_copy(update={"slowest": slowest})
@@ -104,7 +106,12 @@ def _descended(
 
 
 def _train(
-    session: Session, recipe: Recipe, data: TrainingData, network: Network | None, head: Probe | None
+    session: Session,
+    recipe: Recipe,
+    data: TrainingData,
+    network: Network | None,
+    head: Probe | None,
+    blueprint: Blueprint,
 ) -> training.Trained:
     """Train, and save progress and checkpoints; raises JobFailed if the GPU runs out of memory."""
     begin = TRIED if head else 0.02
@@ -112,15 +119,18 @@ def _train(
     def on_step(progress: float, message: str) -> None:
         session.task.report(begin + (TRAINED - begin) * progress, message)
 
-    def on_epoch(checkpoint: Checkpoint) -> None:
+    def on_epoch(checkpoint: Checkpoint, spread: Spread | None = None) -> None:
         # One name per epoch: never overwrite the checkpoint that the job's row refers to.
         # Metrics are saved together with the checkpoint, so an epoch that has to be repeated was not yet reported.
         epoch = checkpoint.epochs[-1]
         noticed = session.training_images.model_dump_json() if session.training_images else None
         tensors = head.to_tensors() if head else None
         stored = replace(checkpoint, probe=tensors, training_images=noticed).to_bytes()
-        session.task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", stored, epoch.model_dump(mode="json"))
+        metrics = epoch.model_dump(mode="json") | (asdict(spread) if spread else {})
+        session.task.save_checkpoint(f"checkpoint-{epoch.epoch}.pt", stored, metrics)
 
+    if session.spec.replicas is not None:
+        return train_together(session, recipe, data, network, blueprint, on_step, on_epoch)
     try:
         return training.train(
             recipe,

@@ -36,8 +36,18 @@ def judged(
         return TrainingImages(not_judged=f"{count:,} images of {len(labels)} classes would take too long to judge")
     if sizes.max() < 2:
         return TrainingImages(not_judged="no class has two training images")
-    probabilities = out_of_fold(train, len(labels), penalty, balanced)
-    # The only image of its class is judged by a head that does not know the class.
+    return judged_by(out_of_fold(train, len(labels), penalty, balanced), classes, numbers, labels, names)
+
+
+def judged_by(
+    probabilities: Matrix, classes: Labels, numbers: NDArray[np.int64], labels: Sequence[Label], names: Names
+) -> TrainingImages:
+    """List the images whose label is probably wrong, given probabilities (n, classes) of models that did not see them.
+
+    The images have these `numbers` in the training split.
+    """
+    sizes = np.bincount(classes, minlength=len(labels))
+    # The only image of its class is judged by a model that does not know the class.
     suspects = [s for s in likely_label_errors(probabilities, classes) if sizes[classes[s.row]] > 1]
     listed = suspects[:LISTED]
     originals = names(numbers[[suspect.row for suspect in listed]])
@@ -57,7 +67,7 @@ def judged(
         )
 
     return TrainingImages(
-        judged=count,
+        judged=len(classes),
         accuracy=float((probabilities.argmax(axis=1) == classes).mean()),
         label_errors=tuple(map(error, listed, originals)),
         label_error_count=len(suspects),

@@ -8,6 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
+from contract.datasets import DatasetManifest
 from contract.evaluation import TrainingImages
 from contract.images import Preprocessing
 from contract.kinds.train import TrainSpec
@@ -37,6 +38,7 @@ class Session:
     origin: Callable[[str], State | Graph]
     index: IndexedImages | None
     started: float
+    dataset: tuple[str, DatasetManifest]  # with its reference
     training_images: TrainingImages | None = None  # what the training has noticed about them so far
 
     @cached_property

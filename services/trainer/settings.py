@@ -1,6 +1,8 @@
 """Settings of the trainer."""
 
-from pydantic import Field, PositiveInt
+from ipaddress import IPv4Network
+
+from pydantic import Field, IPvAnyNetwork, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,3 +12,20 @@ class BackboneSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_BACKBONE_")
 
     file_bytes: PositiveInt = Field(default=2**30, lt=2**31, description="Largest uploaded file of a backbone.")
+
+
+class ElasticSettings(BaseSettings):
+    """Training on several replicas; every variable starts with TIDEPOOL_TRAINERS_."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEPOOL_TRAINERS_")
+
+    network: IPvAnyNetwork = Field(
+        default=IPv4Network("127.0.0.1/32"),
+        description="Network that only trainers share, such as `10.0.7.0/24`; each uses its own address in it. The "
+        "default is for trainers on one machine.",
+    )
+    timeout_s: PositiveFloat = Field(
+        default=10.0,
+        description="Time after which a trainer that does not answer is lost to a training on several replicas; or "
+        "ten times the slowest step, if that is longer.",
+    )

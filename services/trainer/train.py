@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from contract.errors import Invalid
 from contract.tracing import traced
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import ShardedImages, TrainingData, batches
+from services.trainer.data import Indices, ShardedImages, TrainingData, batches
 from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
 from services.trainer.metrics import DESCENT, show_epoch
@@ -51,6 +52,7 @@ def train(
     network: Network | None = None,
     start: Checkpoint | None = None,
     stop_early: Callable[[], bool] = lambda: False,
+    passes: "Passes | None" = None,
 ) -> Trained:
     """Fit a network to the training split and keep the weights of the best epoch.
 
@@ -59,11 +61,13 @@ def train(
     seconds of the recipe, after `patience` epochs without a better one, or in the current epoch once `stop_early()`.
     On a CPU, the same seed and number of threads give the same weights, bit for bit, also when resumed from `start`,
     unless the recipe has `seconds`. Starts from the weights of `network`, if given. Reseeds torch's global generator.
+    `passes` are those of a training that several processes share.
     Raises BadModel, and Invalid if there are fewer than two training images, the loss is not finite or too large, or
     `start` is of another recipe.
     """
     if len(data.train) < 2:
         raise Invalid("the training split has fewer than two images")
+    passes = passes or OwnPasses()
     learner = Learner(recipe, data, network)
     epochs, best = (start.epochs, start.best) if start else ((), learner.weights())
     if start:
@@ -72,12 +76,12 @@ def train(
         learner.resume(start)
     clock = Clock(recipe, start.seconds if start else 0.0, stop_early)
     reporter = Reporter(None if recipe.seconds else recipe.epochs, on_step)
-    while not clock.over(epochs):
+    while not passes.over(clock, epochs):
         number, started = len(epochs) + 1, time.monotonic()
         report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
-        loss_sum, seen = train_epoch(learner, data, number, clock, on_batch=report)
+        loss_sum, seen = passes.train(learner, data, number, clock, on_batch=report)
         report_validation = partial(report, clock.progress(number, 0.0))
-        val_loss, val_accuracy = validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
+        val_loss, val_accuracy = passes.validate(learner, data.val, recipe.batch_size, on_batch=report_validation)
         # A network that was stopped after a few steps may have any finite loss on other images.
         if not (val_loss or 0.0) < (LARGEST_LOSS if seen == len(data.train) else math.inf):
             raise diverged(recipe, f"the loss on the validation split is {val_loss:g} after epoch {number}")
@@ -136,13 +140,20 @@ def train_epoch(
         on_batch(clock.progress(number, (step + 1) / len(order)))
         if clock.stops():
             break
-    bad = ~(torch.stack(losses) < LARGEST_LOSS)  # also NaN; found here, because a look at each would stall a GPU
+    require_converging(recipe, data, number, losses, order)
+    learner.image_losses.add(number, np.concatenate(order[: len(losses)]), image_losses)
+    return loss_sum, seen
+
+
+def require_converging(
+    recipe: Recipe, data: TrainingData, number: int, losses: Sequence[Tensor], order: Sequence[Indices]
+) -> None:
+    """Raise Invalid if the loss of a batch of epoch `number` is not finite or too large."""
+    bad = ~(torch.stack(list(losses)) < LARGEST_LOSS)  # also NaN; found here, because a look at each would stall a GPU
     if bad.any():
         step = int(bad.int().argmax())
         where = f"epoch {number}, batch {step + 1} of {len(order)}: images {data.describe(order[step])}"
         raise diverged(recipe, f"the loss became {losses[step].item():g} in {where}")
-    learner.image_losses.add(number, np.concatenate(order[: len(losses)]), image_losses)
-    return loss_sum, seen
 
 
 def diverged(recipe: Recipe, what: str) -> Invalid:
@@ -179,6 +190,33 @@ def validate(
         on_batch()
     loss, accuracy = (sums / len(images)).tolist()  # a CPU-GPU sync point
     return loss, accuracy
+
+
+class Passes(Protocol):
+    """How the epochs of a training are computed."""
+
+    def over(self, clock: Clock, epochs: tuple[Epoch, ...]) -> bool:
+        """Return whether the training ends with these epochs."""
+
+    def train(
+        self, learner: Learner, data: TrainingData, number: int, clock: Clock, on_batch: OnBatch
+    ) -> tuple[Tensor, int]:
+        """Train on every image once; see `train_epoch`."""
+
+    def validate(
+        self, learner: Learner, images: ShardedImages, batch_size: int, on_batch: Callable[[], None]
+    ) -> tuple[float, float] | tuple[None, None]:
+        """Return loss and accuracy; see `validate`."""
+
+
+class OwnPasses:
+    """The passes of a training in this process alone."""
+
+    def over(self, clock: Clock, epochs: tuple[Epoch, ...]) -> bool:
+        return clock.over(epochs)
+
+    train = staticmethod(train_epoch)
+    validate = staticmethod(validate)
 
 
 class Reporter:

@@ -1,6 +1,9 @@
 """The handler of training jobs: from a dataset version and a spec to an evaluated ONNX model."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 
 from contract.datasets import DatasetManifest, Split
@@ -41,8 +44,27 @@ def train(task: Task) -> ModelManifest:
     Raises BadModel, Invalid and JobFailed.
     """
     started = time.monotonic()
-    use_all_cores()
     spec = TrainSpec.model_validate(task.job.spec)
+    with load(task, spec) as loaded:
+        best = best_candidate(session_of(task, spec, loaded, started))
+        return publish(task, loaded.dataset, loaded.files, best, loaded.reference, spec)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dataset version in the folder of a task."""
+
+    reference: str
+    dataset: DatasetManifest
+    files: dict[Split, list[ShardFiles]]
+    index: IndexedImages | None
+    data: TrainingData
+
+
+@contextmanager
+def load(task: Task, spec: TrainSpec) -> Iterator[Loaded]:
+    """Yield the dataset of a training; raises BadModel if its images do not fit the layers."""
+    use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
     files = fetch(task, dataset)
@@ -56,6 +78,12 @@ def train(task: Task) -> ModelManifest:
         std=dataset.std,
         describe=index.describe if index else numbers,
     )
+    yield Loaded(str(reference), dataset, files, index, data)
+
+
+def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> Session:
+    """Begin an attempt at a training; raises BadModel."""
+    data, dataset = loaded.data, loaded.dataset
     preprocessing = Preprocessing(image=dataset.image, mean=dataset.mean, std=dataset.std)
 
     @cache
@@ -65,9 +93,8 @@ def train(task: Task) -> ModelManifest:
         return brought(task, name, data.shape) or state_of_model(task, name, data.shape)
 
     state = origin(spec.init_from) if spec.init_from else None
-    session = Session(task, spec, data, dataset.classes, preprocessing, state, origin, index, started)
-    best = best_candidate(session)
-    return publish(task, dataset, files, best, str(reference), spec)
+    version = loaded.reference, dataset
+    return Session(task, spec, data, dataset.classes, preprocessing, state, origin, loaded.index, started, version)
 
 
 def publish(

@@ -134,7 +134,7 @@ def trained(
         "decisions": DECISIONS,
         "unknown_below": 0.46,
         "parameters": 3_413_000,
-        "lineage": LINEAGE.model_copy(update={"parent": "lite0", "spec": {"method": "fine_tune", "epochs": 12}}),
+        "lineage": LINEAGE.model_copy(update={"parent": "lite0", "spec": {"epochs": 12}}),
         "training_images": TrainingImages(
             judged=300, accuracy=0.9, label_errors=suspects, label_error_count=len(suspects)
         ),

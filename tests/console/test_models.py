@@ -32,6 +32,7 @@ def site(filled_site: Site) -> Site:
 def test_a_version_is_found_from_the_list_and_says_how_good_it_is(page: Page) -> None:
     page.goto("/models?name=cloth")
     page.get_by_role("link", name="clothing", exact=True).click()
+    expect(page.get_by_role("row", name="Version 3")).to_contain_text("fine-tune")
     page.get_by_role("link", name="Version 3").click()
 
     expect(page.get_by_text("Test accuracy")).to_be_visible()

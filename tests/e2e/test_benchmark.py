@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_a_short_run_measures_and_reports(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.inference", "--smoke", "--output", str(tmp_path)]

@@ -5,14 +5,13 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.running import TIDEPOOL, Running, started
+from tests.e2e.running import TIDEPOOL, Running
 from tests.support.images import class_folders, png
 from tests.support.servers import free_port
 
@@ -20,10 +19,9 @@ QUICK, LONG = '{"epochs": 2}', '{"epochs": 1000}'
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with started(tmp_path_factory.mktemp("stack") / "home") as stack:
-        variables = {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")), "NO_COLOR": "1"}
-        yield replace(stack, environment=stack.environment | variables)
+def running(stack: Running, tmp_path_factory: pytest.TempPathFactory) -> Running:
+    variables = {"XDG_CONFIG_HOME": str(tmp_path_factory.mktemp("config")), "NO_COLOR": "1"}
+    return replace(stack, environment=stack.environment | variables)
 
 
 @pytest.fixture(scope="module")

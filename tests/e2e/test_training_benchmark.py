@@ -12,6 +12,8 @@ from benchmarks.training.log import Log
 from benchmarks.training.rows import Row
 from benchmarks.training.runner import Runner
 
+pytestmark = pytest.mark.slow
+
 SPEC: dict[str, Any] = {"architecture": {"name": "mlp"}, "epochs": 1, "batch_size": 8}
 
 

@@ -16,15 +16,14 @@ from contract.jobs import JobState
 from contract.kinds.evaluate import EvaluateResult
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
-from tests.e2e.running import TIDEPOOL, Running, started
+from tests.e2e.running import TIDEPOOL, Running
 from tests.support.images import class_folders, png, zipped
 from tidepool_client import ApiError, Client, JobUnsuccessful
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with started(tmp_path_factory.mktemp("stack") / "home") as stack:
-        yield stack
+def running(stack: Running) -> Running:
+    return stack
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +182,7 @@ def test_the_demo_succeeds_and_leaves_nothing_running(archive: Path, tmp_path: P
     assert _processes_of(tmp_path / "demo") == []
 
 
+@pytest.mark.slow
 def test_the_demo_reports_a_failure(tmp_path: Path) -> None:
     one_class = zipped(tmp_path / "one.zip", class_folders(("cat",), 4))
     command = [TIDEPOOL, "demo", "--dataset", one_class, "--home", tmp_path / "demo"]

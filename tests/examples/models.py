@@ -7,6 +7,7 @@ from contract.evaluation import (
     EvaluationMetrics,
     Metrics,
 )
+from contract.kinds.train import Replicas
 from contract.layers import (
     AvgPool,
     BatchNorm,
@@ -154,4 +155,5 @@ EXAMPLES: tuple[Frozen, ...] = (
     Augment(flip=False, colour=0.25),
     FeatureFile(key="0" * 32, file=IMAGES_FILE),
     Budget(minutes=10),
+    Replicas(min=2, max=6, shards=8),
 )

@@ -1,14 +1,16 @@
-"""A memory cgroup, version 1 or 2, for processes that are to run out of memory."""
+"""A memory cgroup, version 1 or 2, for processes that are to run out of memory; or a thread that does the same."""
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 ROOT = Path("/sys/fs/cgroup")
+POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,45 @@ class MemoryGroup:
         """The number of out-of-memory kills in this group."""
         counts = dict(line.split() for line in self.events.read_text().splitlines())
         return int(counts["oom_kill"])
+
+
+class WatchedProcesses:
+    """Processes that a thread kills at a limit, as the kernel does in a group; for machines where no group can be made.
+
+    Memory they already have is not counted.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.kills = 0
+        self._limit = limit
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    @classmethod
+    @contextmanager
+    def made(cls, limit: int) -> Iterator["WatchedProcesses"]:
+        watched = cls(limit)
+        try:
+            yield watched
+        finally:
+            watched._ended.set()
+            for thread in watched._threads:
+                thread.join()
+
+    def take(self, processes: list[psutil.Process]) -> None:
+        """Watch processes from now on."""
+        for process in processes:
+            thread = threading.Thread(target=self._watch, args=[process, process.memory_info().rss + self._limit])
+            thread.start()
+            self._threads.append(thread)
+
+    def _watch(self, process: psutil.Process, most: int) -> None:
+        with suppress(psutil.NoSuchProcess):
+            while not self._ended.wait(POLL_S):
+                if process.memory_info().rss > most:
+                    self.kills += 1
+                    process.kill()
+                    return
 
 
 def _writable(folder: Path) -> bool:

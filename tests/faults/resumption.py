@@ -39,7 +39,7 @@ class Comparison:
 
 def compare(driver: Driver) -> Comparison:
     """Prepare a dataset and train on it twice, on a cluster of the real services."""
-    uninterrupted = driver.until(_train(driver, "uninterrupted", _prepared(driver)), ended, TIMEOUT_S)
+    uninterrupted = driver.until(_train(driver, "uninterrupted", prepared(driver)), ended, TIMEOUT_S)
     killed = _train(driver, "killed", "pets@1")
     driver.wait(lambda: _reported(driver, killed), TIMEOUT_S)
     signal_all(driver.holder(killed).attempts(), SIGKILL)
@@ -54,7 +54,8 @@ def compare(driver: Driver) -> Comparison:
     )
 
 
-def _prepared(driver: Driver) -> str:
+def prepared(driver: Driver) -> str:
+    """Prepare a small dataset; return its reference."""
     with tempfile.TemporaryDirectory() as folder:
         archive = zipped(Path(folder) / "pets.zip", class_folders(count=100))
         files = {"archive": ("pets.zip", archive.read_bytes())}

@@ -11,7 +11,7 @@ from tests.faults.chaos import Plan, run
 from tests.faults.report import Report
 
 DIALECTS = ("sqlite", "postgresql")
-SECONDS = float(os.environ.get("TIDEPOOL_CHAOS_SECONDS", "40"))
+SECONDS = float(os.environ.get("TIDEPOOL_CHAOS_SECONDS", "24"))
 SEED = int(os.environ.get("TIDEPOOL_CHAOS_SEED") or random.SystemRandom().randrange(10**6))
 
 

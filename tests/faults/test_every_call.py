@@ -21,14 +21,14 @@ from services.inference.batch.predict import predict
 from services.preprocess.erasing import erase
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
-from services.trainer import worker
+from services.trainer import variants, worker
 from services.trainer.export import export
 from services.trainer.worker import train
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST
 from tests.faults import behaviours
 from tests.faults.injector import How
 from tests.faults.world import World
-from tests.support.exports import CachedExport
+from tests.support.exports import CachedExport, CachedRuntime, CachedVariants
 from tests.support.images import class_folders, zipped
 from tests.support.job_runs import uploaded
 from tests.support.onnx_models import random_images
@@ -82,9 +82,11 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _exports_are_cached() -> Iterator[None]:
+def _models_are_made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "export", CachedExport(export))
+        patch.setattr(worker, "Runtime", CachedRuntime)
+        patch.setattr(variants, "_run", CachedVariants(variants._run))
         yield
 
 

@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 from contract.jobs import JobState
 from tests.faults.driver import Driver, ended, stepping
 from tests.faults.nemesis import age_leases
@@ -11,6 +13,7 @@ from tests.faults.proxy import Mode
 DETECTED_S = 60.0
 
 
+@pytest.mark.slow
 def test_a_frozen_attempt_and_deaf_workers_are_detected_within_a_minute(driver: Driver) -> None:
     # given a stopped attempt, and stale connections to Redis
     frozen = driver.until(driver.submit("slow"), stepping)

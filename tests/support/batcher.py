@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from messaging.broker import Broker, celery_app
 from messaging.channel import RedisChannel
@@ -11,10 +12,10 @@ from services.gateway.serving.batching.lane import Bounds
 
 
 @asynccontextmanager
-async def batcher(pool: str, url: str) -> AsyncIterator[Batcher]:
-    """Open a batcher for a pool during the block."""
+async def batcher(pool: str, url: str, sockets: Path | None = None) -> AsyncIterator[Batcher]:
+    """Open a batcher for a pool during the block; `sockets` is the folder of those of replicas on this machine."""
     settings = BrokerSettings.model_validate({"url": url})
-    batcher = Batcher(RedisChannel(pool, settings, Broker(celery_app(settings))), Bounds())
+    batcher = Batcher(RedisChannel(pool, settings, Broker(celery_app(settings)), sockets), Bounds())
     await batcher.open()
     yield batcher
     await batcher.close()

@@ -63,7 +63,7 @@ def in_kubernetes(name: str) -> Workload:
     (settings,) = documents("base/settings.yaml")
     pod = workload["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    own = {variable["name"]: variable["value"] for variable in container.get("env", ())}
+    own = {variable["name"]: variable["value"] for variable in container.get("env", ()) if "value" in variable}
     limits = container["resources"]["limits"]
     return Workload(
         command=tuple(container["args"]),

@@ -38,11 +38,12 @@ def run_due(stores: Stores, kind: JobKind, handler: Handler, folder: Path) -> li
         claims.append(claim)
         scratch = folder / f"attempt-{len(claims)}"
         scratch.mkdir(parents=True)
-        _attempt(stores, claim, handler, scratch)
+        attempt(stores, claim, handler, scratch)
     return claims
 
 
-def _attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:
+def attempt(stores: Stores, claim: Claim, handler: Handler, folder: Path) -> None:
+    """Run an attempt and write its outcome."""
     worker_end, attempt_end = Pipe()
     with worker_end, attempt_end:
         try:

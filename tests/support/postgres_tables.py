@@ -12,6 +12,10 @@ SCHEMA = text(
     "UNION ALL SELECT version_num FROM alembic_version"
 )
 TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+SEQUENCES = text(
+    "SELECT setval(c.oid::regclass, 1, false) FROM pg_class c "
+    "WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+)
 DEFAULT = text("INSERT INTO projects (name, description, created_at) VALUES ('default', '', now())")
 
 
@@ -34,15 +38,22 @@ class MigratedTables:
         with database.write() as connection:
             intact = self._migrated != [] and self._migrated == _schema(connection)
             if intact:
-                names = ", ".join(connection.execute(TABLES).scalars())
-                connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-                connection.execute(DEFAULT)
+                _empty(connection)
         if not intact:
             wipe(database)
             migrate(database)
             with database.read() as connection:
                 self._migrated = _schema(connection)
         database.engine.dispose()
+
+
+def _empty(connection: Connection) -> None:
+    """Delete all rows but the default project; much faster than TRUNCATE, which makes new files."""
+    names = connection.execute(TABLES).scalars()
+    connection.execute(text("SET LOCAL session_replication_role = replica"))  # do not check foreign keys
+    connection.execute(text("; ".join(f"DELETE FROM {name}" for name in names)))
+    connection.execute(SEQUENCES)
+    connection.execute(DEFAULT)
 
 
 def _schema(connection: Connection) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.kinds.train import TrainSpec
+from contract.kinds.train import Replicas, TrainSpec
 from services.trainer.data import ShardedImages, ShardFiles, TrainingData
+from services.trainer.elastic.plan import Terms
 from services.trainer.recipe import Recipe
 
 MEAN = 0.5
@@ -66,3 +67,19 @@ def recipe(**changes: Any) -> Recipe:
 def spec_of(**fields: Any) -> TrainSpec:
     """Make a spec with these fields and no other."""
     return TrainSpec.model_validate({"dataset": "set@1", "model": "net"} | fields)
+
+
+def terms(spec: Recipe, shards: int = 4) -> Terms:
+    """Make the terms of a training of `training_data` on up to two replicas."""
+    return Terms(
+        recipe=spec,
+        shape=(3, 8, 8),
+        classes=3,
+        mean=(MEAN,) * 3,
+        std=(STD,) * 3,
+        shards=shards,
+        timeout_s=10.0,
+        dataset="bugs@1",
+        data="hash",
+        replicas=Replicas(max=2, shards=shards),
+    )

@@ -83,6 +83,9 @@ class MemoryTask:
         self.cached: dict[str, FeatureFile] = {}
         self.reports: list[tuple[float, str]] = []
         self.reported: list[Any] = []
+        self.offered: list[tuple[str, int, int]] = []
+        self.ready = frozenset[str]()
+        self.logs: list[str] = []
         self.counts = Counts(train=60, val=val, test=12)
         self._manifest = DatasetManifest(
             classes=CLASSES,
@@ -97,6 +100,22 @@ class MemoryTask:
             thumbnails=(),
             index=self._index() if auto else None,
         )
+
+    def check_stop(self) -> None:
+        """Nobody asks it to stop."""
+
+    def log(self, message: str) -> None:
+        self.logs.append(message)
+
+    def offer_seats(self, endpoint: str, generation: int, count: int) -> str:
+        self.offered.append((endpoint, generation, count))
+        return f"{self.job.id}:1:{generation}"
+
+    def ready_seats(self) -> frozenset[str]:
+        return self.ready
+
+    def withdraw_seats(self) -> None:
+        self.offered.clear()
 
     def _index(self) -> ObjectRef:
         """An index in which every image has a hash and a path of its own."""

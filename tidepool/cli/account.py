@@ -10,14 +10,13 @@ import typer
 
 from contract.access import ApiKey
 from tidepool.cli import connection
-from tidepool.cli.connection import URL, Project, connected, find_target
+from tidepool.cli.connection import URL, Project, connected, current_home, find_target
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.keys import access_of
 from tidepool.cli.output import Json, moment, note, print_json, print_table, say
 from tidepool.cli.root import command
 from tidepool.cli.servers import Server, is_loopback, load_servers, normalized, save_servers
 from tidepool.errors import UserFacingError
-from tidepool.stack.home import Home
 
 
 @command(
@@ -54,7 +53,7 @@ def login(
     say(f"Logged in to {url} as {key.name}: {access_of(key)} in the project {project or key.project}.")
     if url.startswith("http:") and not is_loopback(urlsplit(url).hostname):
         note("Warning: without https, others on the network can read the key and the images.")
-    target = find_target(Home.from_environment())
+    target = find_target(current_home())
     if target.url != url:
         note(f"In this folder, commands talk to {target.url} ({target.source}); {URL}={url} names this one.")
 
@@ -81,7 +80,7 @@ def logout(
 @command("whoami", "tidepool whoami")
 def whoami(project: Project = None, as_json: Json = False) -> None:
     """Show the server that commands talk to, and what your key may do."""
-    target = find_target(Home.from_environment())
+    target = find_target(current_home())
     if not as_json:
         say(f"{target.url}, from {target.source}")
     with connected(project) as client:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from tidepool.cli.connection import current_home
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.output import file_size, moment, note, say
 from tidepool.cli.root import command
@@ -51,7 +52,7 @@ def backup(
         def on_bytes(copied: int, known: int) -> None:
             update(copied / max(1, known), f"{file_size(copied)} of {file_size(known)}")
 
-        manifest = write_backup(Home.from_environment(), target.absolute(), on_bytes)
+        manifest = write_backup(current_home(), target.absolute(), on_bytes)
     if manifest.missing:
         count, examples = len(manifest.missing), ", ".join(manifest.missing[:LISTED])
         note(f"Not in the backup, because the stack has lost them: {count} objects ({examples}).")

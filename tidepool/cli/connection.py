@@ -12,7 +12,7 @@ import typer
 from tidepool.cli.servers import load_servers, normalized
 from tidepool.errors import UserFacingError
 from tidepool.stack.components import StackPlan
-from tidepool.stack.home import Home
+from tidepool.stack.home import VARIABLE, Home
 
 if TYPE_CHECKING:
     from tidepool_client import Client
@@ -37,6 +37,18 @@ class Target:
     project: str | None = None
     verify: SSLContext | bool = True
     is_stack: bool = False  # that of the home
+
+
+def current_home() -> Home:
+    """Return the home that commands act on.
+
+    It is the one in TIDEPOOL_HOME, else `.tidepool` in the current folder, else that of the stack started last.
+    """
+    home = Home.from_environment()
+    if VARIABLE in os.environ or home.path.exists():
+        return home
+    last = load_servers().stack
+    return home if last is None or not last.exists() else Home(last)
 
 
 def find_target(home: Home) -> Target:
@@ -105,7 +117,7 @@ def console_address(client: "Client") -> str:
 @contextmanager
 def connected(project: str | None) -> "Iterator[Client]":
     """Connect as `connect` does, for the duration of a command."""
-    with connect(Home.from_environment(), project) as client:
+    with connect(current_home(), project) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ import typer
 from contract import __version__
 from contract.health import Check, HealthReport, Level, warning, worst
 from tidepool.cli import connection
-from tidepool.cli.connection import Target, find_target
+from tidepool.cli.connection import Target, current_home, find_target
 from tidepool.cli.exits import ExitCode
 from tidepool.cli.output import Json, clean, print_json, stderr, stdout
 from tidepool.cli.root import command
@@ -40,7 +40,7 @@ def doctor(as_json: Json = False) -> None:
     Works as far as it can while the stack is down. For a remote deployment, the key must be one of the instance's
     admin; others see less. Exits with 0 if there is no problem, warnings aside.
     """
-    home = Home.from_environment()
+    home = current_home()
     with stderr().status("Checking"):
         sections = list(_sections(home))
     checks = tuple(check for section in sections for check in section.checks)

@@ -22,6 +22,7 @@ PAUSE_S = 1.0
 TITLES = {
     "preprocess": "Preparing the images",
     "train": "Training",
+    "trial": "Training a trial",
     "evaluate": "Evaluating",
     "predict": "Predicting",
     "vet": "Checking the model",

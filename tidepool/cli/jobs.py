@@ -14,6 +14,7 @@ from tidepool.cli.following import activity, follow
 from tidepool.cli.job_log import print_log, result_lines
 from tidepool.cli.output import Json, file_size, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
+from tidepool.cli.searching import print_children
 
 jobs = group("jobs", "List, show, follow, cancel, retry and delete jobs.")
 
@@ -28,13 +29,16 @@ def ls(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this model.")] = None,
     dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only jobs of this dataset.")] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="JOB", help="Only the trials or folds of this training.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="NUMBER", help="Number of jobs.", min=1)] = 20,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
     """List the jobs, newest first."""
     with connected(project) as client:
-        rows = list(client.jobs.list(kind=kind, state=state, model=model, dataset=dataset, limit=limit))
+        rows = list(client.jobs.list(kind=kind, state=state, model=model, dataset=dataset, parent=parent, limit=limit))
     if as_json:
         print_json(rows)
         return
@@ -52,9 +56,14 @@ def show(job_id: JobId, project: Project = None, as_json: Json = False) -> None:
     """Show a job: its state, its spec, and why it failed."""
     with connected(project) as client:
         job = client.jobs.get(job_id)
-    if as_json:
-        print_json(job)
-        return
+        if not as_json:
+            _print(job)
+            print_children(client, job)
+            return
+    print_json(job)
+
+
+def _print(job: Job) -> None:
     say(f"{job.kind} job {job.id} is {job.state}")
     if job.error:
         say(f"  because: {job.error.message} ({job.error.code})")
@@ -156,9 +165,10 @@ def _text(value: object) -> str:
 def _about(job: Job) -> str:
     """Return what a job works on, like `pets@1 → pets`."""
     source = job.spec.get("input")
-    dataset = job.spec.get("dataset") or (source.get("dataset") if isinstance(source, dict) else None)
-    names = [name for name in (dataset, job.spec.get("model"), job.spec.get("name")) if isinstance(name, str)]
-    return (" → " if job.kind == "train" else ", ").join(names)
+    spec = job.spec.get("training") or job.spec  # of a trial
+    dataset = spec.get("dataset") or (source.get("dataset") if isinstance(source, dict) else None)
+    names = [name for name in (dataset, spec.get("model"), spec.get("name")) if isinstance(name, str)]
+    return (" → " if job.kind in ("train", "trial") else ", ").join(names)
 
 
 def _progress(job: Job) -> str | None:

@@ -20,9 +20,13 @@ class Server(Frozen):
 
 
 class Servers(Frozen):
-    """Servers by URL; commands talk to `current` unless something else is named."""
+    """Servers by URL; commands talk to `current` unless something else is named.
+
+    `stack` is the home of the stack that was started last, if nobody logged in to a server since.
+    """
 
     current: str | None = None
+    stack: Path | None = None
     servers: dict[str, Server] = Field(default={})
 
     def with_server(self, url: str, server: Server) -> "Servers":
@@ -33,7 +37,11 @@ class Servers(Frozen):
         """Return a copy without this server; another one becomes the current one if it was."""
         others = {name: server for name, server in self.servers.items() if name != url}
         current = next(reversed(others), None) if self.current == url else self.current
-        return Servers(current=current, servers=others)
+        return Servers(current=current, stack=self.stack, servers=others)
+
+    def with_stack(self, home: Path) -> "Servers":
+        """Return a copy in which commands in any folder act on the stack of this home."""
+        return Servers(current=self.current, stack=home, servers=self.servers)
 
 
 def login_file() -> Path:

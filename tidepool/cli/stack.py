@@ -1,14 +1,17 @@
 """The commands for the stack on this machine: up, down, status, logs, key."""
 
 import os
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from tidepool.cli.connection import current_home
 from tidepool.cli.output import Json, print_json, say, stdout
 from tidepool.cli.root import command
+from tidepool.cli.servers import load_servers, save_servers
 from tidepool.errors import UserFacingError
-from tidepool.stack.home import Home
+from tidepool.stack.home import VARIABLE, Home
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
@@ -39,11 +42,16 @@ def up(
     """Start Tidepool on this machine.
 
     Waits until everything is ready. The data is in the folder .tidepool, or in the one that TIDEPOOL_HOME names; the
-    port is 8080, or TIDEPOOL_PORT.
+    port is 8080, or TIDEPOOL_PORT. From then on, commands in any folder find this stack.
     """
     from tidepool.cli.startup import start
 
-    start(stdout(), Home.from_environment(), scale or [], gateways, pin)
+    home = Home.from_environment()
+    start(stdout(), home, scale or [], gateways, pin)
+    if VARIABLE in os.environ:
+        return
+    with suppress(UserFacingError):  # a configuration folder that cannot be written
+        save_servers(load_servers().with_stack(home.path))
 
 
 @command("down", "tidepool down")
@@ -51,7 +59,7 @@ def down() -> None:
     """Stop the stack; its data stays."""
     from tidepool.stack.stack import Stack
 
-    home = Home.from_environment()
+    home = current_home()
     say(f"Stopped the stack in {home.path}." if Stack(home).down() else f"Nothing was running in {home.path}.")
 
 
@@ -60,7 +68,7 @@ def status(as_json: Json = False) -> None:
     """Show the processes of the stack."""
     from tidepool.stack.status import status_of
 
-    stack_status = status_of(Home.from_environment())
+    stack_status = status_of(current_home())
     if as_json:
         print_json(stack_status)
         return
@@ -86,7 +94,7 @@ def logs(
 
     What a job did is in `tidepool jobs logs`.
     """
-    home = Home.from_environment()
+    home = current_home()
     names = sorted(path.stem for path in home.logs.glob("*.log"))
     if role not in names:
         raise UserFacingError(f"There is no log of {role!r}. Available: {', '.join(names) or 'none yet'}")
@@ -96,7 +104,7 @@ def logs(
 @command("key", "tidepool key")
 def key() -> None:
     """Print the stack's admin API key."""
-    home = Home.from_environment()
+    home = current_home()
     if not home.key_file.exists():
         raise UserFacingError(f"There is no key in {home.path} yet; the first `tidepool up` creates it.")
     print(home.key_file.read_text().strip())

@@ -17,6 +17,7 @@ from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
 from tidepool.cli.output import Json, note, percent, print_json, say
 from tidepool.cli.root import command
+from tidepool.cli.searching import print_folds, print_study, search_of
 from tidepool.cli.upload import S3, ClassLevel, LabelColumn, PathColumn, layout_spec, prepare, print_prepared
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
 
 
-@command("train", "tidepool train ./my-photos", "tidepool train pets --follow --minutes 10")
+@command(
+    "train",
+    "tidepool train ./my-photos",
+    "tidepool train pets --follow --minutes 10",
+    "tidepool train pets --trials 16 --over optimizer.lr=1e-4..1e-1:log --over architecture.name=cnn,resnet18",
+    "tidepool train pets --folds 5",
+)
 def train(
     source: Annotated[
         str,
@@ -53,6 +60,25 @@ def train(
             metavar="JSON", help="""Other fields of the training as JSON, such as '{"init_from": "lite2"}'."""
         ),
     ] = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Search: train so many times with different settings.", min=1)
+    ] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=VALUES", help="What a search tries: LOW..HIGH, LOW..HIGH:log, or VALUE,VALUE."),
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What a search compares: val.accuracy, val.macro_f1 or val.loss.")
+    ] = None,
+    search: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A search as a JSON file; the options above change it.")
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER", help="Measure on so many parts of the images, by so many more trainings.", min=2
+        ),
+    ] = None,
     class_level: ClassLevel = None,
     label_column: LabelColumn = None,
     path_column: PathColumn = None,
@@ -64,7 +90,9 @@ def train(
     A folder is uploaded first, as by `tidepool upload`. What you do not set is decided from the images. Ctrl-C ends the
     following, and the training goes on.
     """
-    fields = _fields(spec, minutes)
+    searched = search_of(search, trials, over or [], objective, minutes)
+    fields = _fields(spec, minutes if searched is None else None)
+    fields |= {name: value for name, value in (("search", searched), ("folds", folds)) if value is not None}
     with connected(project) as client:
         local = _is_local(client, source)
         dataset = source
@@ -89,7 +117,11 @@ def train(
 def print_trained(result: TrainResult) -> None:
     """Print how good a model is, where it is weak, and what to type next."""
     name = result.model.partition("@")[0]
+    if result.study is not None:
+        print_study(result.study)
     say(f"Model {result.model} is ready.", *_judged(result))
+    if result.folds is not None:
+        print_folds(result.folds)
     next_steps = {
         f"tidepool predict {name} ./new/*.jpg": "classify other photos",
         f"tidepool models show {result.model}": "see how good it is, class by class",

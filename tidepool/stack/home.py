@@ -43,6 +43,11 @@ class Home:
         return self.path / "scratch"
 
     @property
+    def sockets(self) -> Path:
+        """The Unix sockets of replicas."""
+        return self.run / "sockets"
+
+    @property
     def key_file(self) -> Path:
         """The first admin key."""
         return self.path / "api-key"

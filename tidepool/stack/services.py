@@ -25,6 +25,7 @@ WORKER_GRACE_S = 35.0  # to finish short work and checkpoint long work
 DRIVER = Path("/proc/driver/nvidia/gpus")  # holds one folder per GPU if NVIDIA's driver is loaded
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 DEVICE = "TIDEPOOL_INFERENCE_DEVICE"
+LOCAL_SOCKETS = "TIDEPOOL_LOCAL_SOCKETS"
 CERTIFICATE = ("TIDEPOOL_TLS_CERT", "TIDEPOOL_TLS_KEY")
 
 
@@ -40,6 +41,7 @@ class Services:
             "TIDEPOOL_S3_ACCESS_KEY": credentials.s3_access_key,
             "TIDEPOOL_S3_SECRET_KEY": credentials.s3_secret_key,
             "TIDEPOOL_SCRATCH": str(home.scratch),
+            LOCAL_SOCKETS: os.environ.get(LOCAL_SOCKETS, str(home.sockets)),
         }
 
     def init(self, replicas: Mapping[str, int], *, stage: int) -> Component:

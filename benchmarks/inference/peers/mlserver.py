@@ -18,7 +18,7 @@ class Inference(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """MLServer has merged the requests of a batch into one."""
         data = payload.inputs[0].data.root
-        if not self._serving.jpeg:
+        if not self._serving.takes_images:
             logits = self._classifier.logits(np.asarray(data, np.float32).reshape(payload.inputs[0].shape))
             output = ResponseOutput(
                 name="logits", shape=list(logits.shape), datatype="FP32", data=logits.ravel().tolist()

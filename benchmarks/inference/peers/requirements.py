@@ -1,6 +1,6 @@
 """The packages of each peer, and those that all peers share."""
 
-SHARED = ("onnxruntime==1.32.0", "simplejpeg==1.9.0", "numpy")
+SHARED = ("onnxruntime==1.32.0", "simplejpeg==1.9.0", "pillow==13.0.0", "numpy")
 PACKAGES = {
     "mosec": ("mosec==0.9.8", "orjson"),
     "triton": ("nvidia-pytriton==0.7.0",),

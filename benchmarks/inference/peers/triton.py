@@ -12,7 +12,7 @@ from benchmarks.inference.peers.serving import Array, Classifier, Serving
 SERVING = Serving.from_environment()
 
 
-def classify_jpegs(classifier: Classifier) -> Callable[..., dict[str, Array]]:
+def classify_images(classifier: Classifier) -> Callable[..., dict[str, Array]]:
     @batch
     def infer(image: Array) -> dict[str, Array]:
         results = classifier.answer([classifier.read(body) for body in image[:, 0]])
@@ -39,10 +39,10 @@ if __name__ == "__main__":
     )
     batching = ModelConfig(max_batch_size=SERVING.batch, batcher=DynamicBatcher(max_queue_delay_microseconds=500))
     with Triton(config=addresses) as server:
-        if SERVING.jpeg:
+        if SERVING.takes_images:
             server.bind(
                 model_name="model",
-                infer_func=[classify_jpegs(copy) for copy in copies],
+                infer_func=[classify_images(copy) for copy in copies],
                 inputs=[Tensor(name="image", dtype=bytes, shape=(1,))],
                 outputs=[
                     Tensor(name="label", dtype=bytes, shape=(1,)),

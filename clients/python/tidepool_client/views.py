@@ -51,7 +51,21 @@ class TrainResult(train.TrainResult):
 
     def _repr_html_(self) -> str:
         choices = [f"{choice.what} = {choice.value}, because {choice.because}" for choice in self.decisions]
-        return facts({"model": self.model}) + self.metrics._repr_html_() + reasons("Decisions", choices)
+        shown = facts({"model": self.model}) + self.metrics._repr_html_() + reasons("Decisions", choices)
+        if self.folds is not None:
+            spread = self.folds.accuracy
+            shown += facts({f"accuracy in {self.folds.folds} folds": f"{spread.mean:.1%} ± {spread.deviation:.1%}"})
+        return shown + (self._trials() if self.study is not None else "")
+
+    def _trials(self) -> str:
+        if self.study is None:
+            return ""
+        names = list(self.study.trials[0].parameters)
+        rows = [
+            (trial.number, trial.state, *(trial.parameters.get(name) for name in names), trial.value, trial.epochs)
+            for trial in self.study.trials
+        ]
+        return table(("trial", "state", *names, self.study.objective, "epochs"), rows)
 
 
 class Dataset(catalog.Dataset):

@@ -68,11 +68,14 @@ def list_jobs(
     state: JobState | None = None,
     model: NameQuery = None,
     dataset: NameQuery = None,
+    parent: Annotated[
+        str | None, Query(max_length=64, description="The children of this job, in place of others.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JobPage:
-    """Jobs, newest first."""
-    where = JobFilter(kind=kind, state=state, model=model, dataset=dataset)
+    """Jobs, newest first; those that other jobs have created are listed by their `parent` only."""
+    where = JobFilter(kind=kind, state=state, model=model, dataset=dataset, parent=parent)
     return stores.jobs.list(where, limit, cursor)
 
 

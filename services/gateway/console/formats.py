@@ -1,6 +1,7 @@
 """How the console's pages write numbers, sizes, times and states."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ SETTINGS = {
     "serving": "Answers with",
 }
 VALUES = {"RGB": "colour", "L": "grey", "probe": "linear probe", "lite0": "EfficientNet-Lite0"}
+_CODE = re.compile("`([^`]+)`")
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -105,11 +107,15 @@ def short_id(identifier: str) -> str:
     return identifier[-8:]
 
 
-def sentence(text: str) -> str:
-    """A message as a sentence: with a capital, unless it begins with a file name, and a full stop."""
+def sentence(text: str) -> Markup:
+    """A message as a sentence: with a capital, unless it begins with a file name, a full stop, and `code` as code."""
     first = text.split(" ", 1)[0]
     capital = text if any(sign in first for sign in "._/@") else text[:1].upper() + text[1:]
-    return capital if capital[-1:] in {"", ".", "!", "?"} else f"{capital}."
+    ended = capital if capital[-1:] in {"", ".", "!", "?"} else f"{capital}."
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(part) if odd % 2 else escape(part) for odd, part in enumerate(_CODE.split(ended))
+    )
 
 
 def tojson_short(value: Any) -> str:

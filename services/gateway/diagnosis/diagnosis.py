@@ -1,6 +1,8 @@
 """The health report of the deployment: every check at the same time, each with a deadline."""
 
 import asyncio
+import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,7 +16,6 @@ from contract import __version__
 from contract.errors import TidepoolError
 from contract.health import Check, HealthReport, passed, problem, warning, worst
 from services.gateway.diagnosis import processes, servers
-from services.gateway.diagnosis.machine import disk_checks
 from services.gateway.serving.batching.batcher import InferenceClient
 from services.storage.diagnosis import database_facts, store_facts, try_object
 from services.storage.pools.demand import ONLINE, Demand
@@ -23,6 +24,8 @@ from services.storage.stores import Stores
 DEADLINE_S = 5.0  # of each check
 PING_S = 3.0  # of the answer of a replica
 SLOW_PING_S = 1.0
+LOW_BYTES, VERY_LOW_BYTES = 5 << 30, 500 << 20  # free for uploads while they arrive, and for indexes of images
+DISK_ADVICE = "Free some, or give the gateway a larger volume for temporary files: uploads pass through it."
 THREADS = 8  # a server that hangs keeps the threads of one report, and later reports say that they got none
 
 STARTED = time.monotonic()  # of the process, whose imports end with this one
@@ -64,7 +67,7 @@ class Diagnosis:
     async def _gateway(self) -> Sequence[Check]:
         up = processes.span(time.monotonic() - STARTED)
         version = passed("gateway", "version", f"Tidepool {__version__}, which has run for {up}")
-        return (version, *await self._in_thread(disk_checks))
+        return (version, *await self._in_thread(_disk_checks))
 
     def _database(self) -> Sequence[Check]:
         return servers.database_checks(database_facts(self._stores.database), datetime.now(UTC))
@@ -147,3 +150,14 @@ ADVICE = {
     "processes": "The state of the processes comes from the database and Redis; repair those first.",
     ONLINE: "Are the inference replicas stuck or overloaded? See their logs, and the pool's queue.",
 }
+
+
+def _disk_checks() -> Sequence[Check]:
+    """Check the disk on which the gateway keeps uploads while they arrive, and indexes of images."""
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    message = f"{free / 2**30:.1f} GiB free for temporary files"
+    if free < VERY_LOW_BYTES:
+        return (problem("gateway", "disk", message, DISK_ADVICE),)
+    if free < LOW_BYTES:
+        return (warning("gateway", "disk", message, DISK_ADVICE),)
+    return (passed("gateway", "disk", message),)

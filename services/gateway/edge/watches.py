@@ -147,19 +147,22 @@ class Watched:
         if latest is None:
             self.ended = True
         elif latest > self.last:
+            last = await self._keep_after(self.last)
             job = await self._watches.read(self._stores.jobs.get, self._job_id)
-            last = self.last
-            while page := await self._watches.read(self._stores.events.after, self._job_id, last, PAGE):
-                self._keep(page)
-                last = page[-1].id
-                if len(page) < PAGE:
-                    break
+            if job.state.terminal:  # its last events may be later than those read
+                last = await self._keep_after(last)
             self.job, self.last, self.ended = job, max(latest, last), job.state.terminal
 
-    def _keep(self, events: tuple[JobEvent, ...]) -> None:
-        self._recent.extend(events)
-        while len(self._recent) > KEPT:
-            self._since = self._recent.popleft().id
+    async def _keep_after(self, last: int) -> int:
+        """Read the events after a number; return the number of the last one."""
+        while page := await self._watches.read(self._stores.events.after, self._job_id, last, PAGE):
+            self._recent.extend(page)
+            while len(self._recent) > KEPT:
+                self._since = self._recent.popleft().id
+            last = page[-1].id
+            if len(page) < PAGE:
+                break
+        return last
 
     async def _load(self) -> None:
         read, job_id = self._watches.read, self._job_id

@@ -1,6 +1,7 @@
 """The fast path of POST /v2/models/{model}/infer."""
 
 import re
+from functools import partial
 
 from starlette.responses import Response
 
@@ -9,7 +10,7 @@ from contract.references import REFERENCE_PATTERN
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
 from services.gateway.fast_path.limited import limited
-from services.gateway.fast_path.shortcut import Call, Headers, Rendered
+from services.gateway.fast_path.shortcut import Call, Headers, Opener, Rendered
 from services.gateway.oip.binary_codec import ParsedRequest, decode, encode
 from services.gateway.oip.infer import LARGE, UNUSUAL, json_size_of
 from services.gateway.oip.refusals import refusal_of
@@ -32,20 +33,28 @@ class InferShortcut:
         self._plane = backends.plane
         self._quotas = backends.quotas
 
-    def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
+    def match(self, path: str, query: bytes, headers: Headers) -> Opener | None:
         match = _PATH.fullmatch(path)
         if match is None or query or not UNUSUAL.isdisjoint(headers):
             return None
-        size = headers.get(b"inference-header-content-length", headers[b"content-length"])
-        if not size.isdigit() or len(size) > MAX_DIGITS or int(size) > LARGE:
+        size = headers.get(b"inference-header-content-length", b"")
+        if size and (not size.isdigit() or len(size) > MAX_DIGITS):
             return None
-        caller = self._access.peek(headers.get(b"authorization"), Scope.PREDICT, headers.get(b"origin"))
+        model, key = (match[1], match[3] or ""), (headers.get(b"authorization"), headers.get(b"origin"))
+        return partial(self._open, model, key, json_size_of(size))
+
+    def _open(
+        self, model: tuple[str, str], key: tuple[bytes | None, bytes | None], json_size: int | None, length: int
+    ) -> Call | None:
+        if (length if json_size is None else json_size) > LARGE:
+            return None
+        authorization, origin = key
+        caller = self._access.peek(authorization, Scope.PREDICT, origin)
         if caller is None:
             return None
-        routing = self._plane.peek(caller.project, match[1], match[3] or "")
+        routing = self._plane.peek(caller.project, *model)
         if routing is None:
             return None
-        json_size = json_size_of(headers.get(b"inference-header-content-length", b""))
         call = InferCall(self._plane, routing, json_size)
         return call if caller.quotas is None else limited(call, caller, self._quotas)
 

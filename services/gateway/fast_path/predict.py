@@ -1,7 +1,7 @@
 """The fast path of POST /v1/models/{name}/predict: one image and a plain query."""
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,7 @@ from services.gateway.api.predict import PredictQuery, SinglePrediction, may_be_
 from services.gateway.dependencies import Backends
 from services.gateway.edge.problems import problem_of
 from services.gateway.fast_path.limited import limited
-from services.gateway.fast_path.shortcut import Call, Headers, Rendered
+from services.gateway.fast_path.shortcut import Call, Headers, Opener, Rendered
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.predictor import Chosen, timing, top_classes
@@ -41,20 +41,25 @@ class PredictShortcut:
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
 
-    def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
+    def match(self, path: str, query: bytes, headers: Headers) -> Opener | None:
         match = _PATH.fullmatch(path)
         if match is None or b"x-request-timeout" in headers or not _may_be_image(headers.get(b"content-type", b"")):
             return None
         parameters = plain_query(query)
         if parameters is None:
             return None
-        caller = self._backends.access.peek(headers.get(b"authorization"), Scope.PREDICT, headers.get(b"origin"))
+        return partial(self._open, match[1], parameters, headers.get(b"authorization"), headers.get(b"origin"))
+
+    def _open(
+        self, name: str, query: PredictQuery, authorization: bytes | None, origin: bytes | None, _: int
+    ) -> Call | None:
+        caller = self._backends.access.peek(authorization, Scope.PREDICT, origin)
         if caller is None:
             return None
-        chosen = self._backends.predictor.peek(parameters.model_query(caller.project, match[1]))
+        chosen = self._backends.predictor.peek(query.model_query(caller.project, name))
         if chosen is None:
             return None
-        call = PredictCall(self._backends, chosen, parameters.top_k)
+        call = PredictCall(self._backends, chosen, query.top_k)
         return call if caller.quotas is None else limited(call, caller, self._backends.quotas)
 
 

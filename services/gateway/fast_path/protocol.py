@@ -10,10 +10,46 @@ from services.gateway.edge.connection import BoundedProtocol
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
-from services.gateway.fast_path.shortcut import Call, Headers, Shortcut
+from services.gateway.fast_path.shortcut import Opener, Shortcut
 from services.gateway.settings import GatewaySettings
 
 PROJECT_HEADER = access.PROJECT_HEADER.lower().encode()
+LENGTH = b"content-length"
+
+
+class Matched:
+    """A request that a shortcut takes. Clients mostly send further ones that differ in their body and its size only."""
+
+    __slots__ = ("_at", "_headers", "_url", "common", "opener", "request_id", "traceparent")
+
+    def __init__(self, url: bytes, headers: list[tuple[bytes, bytes]], opener: Opener, common: bytes) -> None:
+        """`common` are the encoded headers of the answers."""
+        values = dict(headers)
+        self._url = url
+        self._headers = headers
+        self._at = list(values).index(LENGTH)
+        self.opener = opener
+        self.common = common
+        self.request_id = values.get(b"x-request-id")
+        self.traceparent = values.get(b"traceparent")
+
+    def fits(self, url: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Return whether another request has the same URL and headers, except for the length of its body."""
+        known, at = self._headers, self._at
+        if headers == known:
+            return url == self._url
+        return (
+            len(headers) == len(known)
+            and headers[at][0] == LENGTH
+            and headers[at][1].isdigit()
+            and headers[:at] == known[:at]
+            and headers[at + 1 :] == known[at + 1 :]
+            and url == self._url
+        )
+
+    def length(self, headers: list[tuple[bytes, bytes]]) -> int:
+        """Return the length of a body that fits."""
+        return int(headers[self._at][1])
 
 
 class FastPathProtocol(BoundedProtocol):
@@ -36,6 +72,7 @@ class FastPathProtocol(BoundedProtocol):
         self._max_body = settings.max_predict_bytes
         self._shortcuts = shortcuts
         self._answer_headers = answer_headers
+        self._last: Matched | None = None
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -43,16 +80,17 @@ class FastPathProtocol(BoundedProtocol):
         self.expect_100_continue = False
 
     def begin_request(self) -> None:
-        headers = dict(self.headers)
-        call = self._match(headers) if self._plain(headers) else None
-        length = int(headers[b"content-length"]) if call is not None else 0
-        if call is None or (length > FREE and not self._budget.take(length)):
+        matched = self._last
+        if matched is None or not matched.fits(self.url, self.headers):
+            matched = self._last = self._match()
+        length = 0 if matched is None else matched.length(self.headers)
+        call = None if matched is None or not self._plain(length) else matched.opener(length)
+        if call is None or matched is None or (length > FREE and not self._budget.take(length)):
             self._pass_on()
             return
-        request_id = request_id_of(headers.get(b"x-request-id"))
+        request_id = request_id_of(matched.request_id)
         self.in_body = True
-        common = self._answer_headers.of(headers.get(b"origin"))
-        exchange = Exchange(self, call, request_id, length, common, self._budget, headers.get(b"traceparent"))
+        exchange = Exchange(self, call, request_id, length, matched.common, self._budget, matched.traceparent)
         self.cycle = cast(RequestResponseCycle, exchange)
 
     def _pass_on(self) -> None:
@@ -62,23 +100,25 @@ class FastPathProtocol(BoundedProtocol):
         self.headers += headers
         super().begin_request()
 
-    def _plain(self, headers: Headers) -> bool:
-        """Return whether it is a POST that is not pipelined, with a body of a known and acceptable size."""
-        length = headers.get(b"content-length", b"")
+    def _plain(self, length: int) -> bool:
+        """Return whether it is a POST that is not pipelined, with a body of an acceptable size."""
         return (
             self.parser.get_method() == b"POST"
-            and len(headers) == len(self.headers)  # else one is repeated, and the last would count here
-            and length.isdigit()
-            and 0 < int(length) <= self._max_body
-            and PROJECT_HEADER not in headers
+            and 0 < length <= self._max_body
             and (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_http_version() == "1.1"
             and not (self.expect_100_continue or self.parser.should_upgrade() or self.flow.write_paused)
         )
 
-    def _match(self, headers: Headers) -> Call | None:
+    def _match(self) -> Matched | None:
+        """Return the shortcut that takes the request, as far as its URL and headers decide."""
+        headers = dict(self.headers)
+        if len(headers) < len(self.headers):  # one is repeated, and the last would count here
+            return None
+        if not headers.get(LENGTH, b"").isdigit() or PROJECT_HEADER in headers:
+            return None
         path, _, query = self.url.partition(b"?")
         for shortcut in self._shortcuts:
-            if (call := shortcut.match(path.decode("latin-1"), query, headers)) is not None:
-                return call
+            if (opener := shortcut.match(path.decode("latin-1"), query, headers)) is not None:
+                return Matched(self.url, self.headers, opener, self._answer_headers.of(headers.get(b"origin")))
         return None

@@ -1,6 +1,6 @@
 """The interface of shortcuts: kinds of requests that are answered without the framework."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,11 +36,15 @@ class Call(Protocol):
         """Return the error as the endpoint would."""
 
 
+Opener = Callable[[int], Call | None]
+"""Gets the size of a body and returns the call; None if its key or its model is not cached and needs the database."""
+
+
 class Shortcut(Protocol):
     """One kind of request."""
 
-    def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
-        """Return the call, or None for a request that the framework has to handle.
+    def match(self, path: str, query: bytes, headers: Headers) -> Opener | None:
+        """Return what opens the call, or None for a request that the framework has to handle, as it is unusual.
 
-        These are other paths, unusual requests, and requests whose key or model is not cached and needs the database.
+        The result counts for further requests that differ in their body and its size only.
         """

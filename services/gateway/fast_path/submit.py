@@ -5,7 +5,7 @@ from starlette.responses import Response
 from contract.errors import Overloaded
 from services.gateway.edge.problems import problem_of
 from services.gateway.edge.submit_limit import Submits
-from services.gateway.fast_path.shortcut import Call, Headers, Rendered
+from services.gateway.fast_path.shortcut import Call, Headers, Opener, Rendered
 from services.gateway.serving.batching.batcher import Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 
@@ -18,10 +18,11 @@ class SubmitShortcut:
         self._submits = submits
         self._max_body = max_body
 
-    def match(self, path: str, query: bytes, headers: Headers) -> Call | None:
-        if path != RefusedSubmit.route or (refusal := self._submits.refusal) is None:
-            return None
-        if int(headers[b"content-length"]) > self._max_body:
+    def match(self, path: str, query: bytes, headers: Headers) -> Opener | None:
+        return self._open if path == RefusedSubmit.route else None
+
+    def _open(self, length: int) -> Call | None:
+        if (refusal := self._submits.refusal) is None or length > self._max_body:
             return None
         return RefusedSubmit(refusal)
 

@@ -117,6 +117,10 @@ def top_classes(answer: BatchedAnswer) -> tuple[tuple[str, float], ...]:
 
 def timing(answers: list[BatchedAnswer]) -> TimingMs:
     """Return the longest times in the queue and in the model, for answers that were awaited together."""
+    if len(answers) == 1:  # a request with one image, of which there are most
+        (answer,) = answers
+        queue_ms, inference_ms = answer.queue_ms, answer.inference_ms
+        return TimingMs(round(queue_ms, 3), round(inference_ms, 3), round(queue_ms + inference_ms, 3))
     queue = max((answer.queue_ms for answer in answers), default=0.0)
     inference = max((answer.inference_ms for answer in answers), default=0.0)
     return TimingMs(round(queue, 3), round(inference, 3), round(queue + inference, 3))

@@ -14,7 +14,7 @@ from contract.images import ImageSpec
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
 from contract.tracing import span
 from media import images
-from messaging.responder import BatchAnswers
+from messaging.answering import BatchAnswers
 from messaging.version_labels import version_labels
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import top_scores

@@ -10,7 +10,7 @@ import structlog
 from contract.errors import DatabaseUnavailable, DeadlineExceeded, NotFound
 from contract.inference import Failure, Question, Target
 from contract.references import Reference
-from messaging.responder import BatchAnswers, Respond
+from messaging.answering import BatchAnswers, Respond
 from messaging.version_labels import version_labels
 from services.inference.metrics import QUARANTINED, STOPPED
 from services.storage.catalog.models import Models

@@ -6,7 +6,7 @@ import structlog
 
 from contract.errors import DatabaseUnavailable
 from contract.inference import Question, Target
-from messaging.responder import BatchAnswers, BatchHandler
+from messaging.answering import BatchAnswers, BatchHandler
 from messaging.scrape import SCRAPE
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.onnx_runtime import ort

@@ -19,6 +19,7 @@ from services.storage.tables import (
     backbone_versions,
     dataset_versions,
     features,
+    in_state,
     jobs,
     model_versions,
     projects,
@@ -53,7 +54,7 @@ def check_job(connection: Connection, project: str, quotas: Quotas, now: datetim
     """Like `admit_job`, without the lock."""
     if quotas.live_jobs is not None:
         room = quotas.live_jobs - queued_jobs(connection, project)
-        running = select(jobs.c.id).where(jobs.c.project == project, jobs.c.state == JobState.RUNNING)
+        running = select(jobs.c.id).where(jobs.c.project == project, in_state(jobs, JobState.RUNNING))
         whole = running.where(jobs.c.parent_id.is_(None))
         if room <= 0 or connection.execute(whole.limit(1).offset(room - 1)).first() is not None:
             raise QuotaExceeded(

@@ -31,7 +31,7 @@ TABLES: Mapping[Service, TableRights] = {
     "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
     "inference": TableRights(_WORKERS, reads=_WEIGHTS),
-    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts"})),
+    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
 }
 
 _READ = ("s3:GetObject",)

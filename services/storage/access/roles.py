@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from psycopg import sql
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from services.storage.access.rights import TABLES, Service, TableRights
 from services.storage.database import Database
+from services.storage.database_url import database_url
 
 _EXISTS = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 
@@ -17,7 +18,7 @@ def ensure_roles(database: Database, urls: Mapping[Service, str]) -> None:
     `database` must be connected as the owner of the tables, who may create roles. Raises DatabaseUnavailable.
     """
     for service, url in urls.items():
-        target = make_url(url)
+        target = database_url(url)
         with database.write() as connection:
             exists = connection.execute(_EXISTS, {"role": target.username}).first()
             driver = connection.connection.driver_connection

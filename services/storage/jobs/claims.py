@@ -99,7 +99,7 @@ def _note_turn(connection: Connection, pool: str, choice: Choice) -> None:
 
 
 def _claim(connection: Connection, row: RowMapping) -> Claim:
-    lease = Lease(row["id"], row["fence"], row["parent_id"])
+    lease = Lease(row["id"], row["fence"], row["parent_id"], row["child_of"])
     checkpoint = ObjectRef.model_validate(row["checkpoint"]) if row["checkpoint"] else None
     origin: dict[str, Any] = {"request_id": row["request_id"], "cause": TraceContext.parse(row["traceparent"])}
     if row["parent_id"] is not None:

@@ -132,7 +132,8 @@ def _claim(due: Callable[[FromClause], ColumnElement[bool]]) -> Any:
             lease_until=bindparam("until", type_=UtcDateTime),
             started_at=func.coalesce(jobs.c.started_at, NOW),
             progress_message="started",
-            last_event=jobs.c.last_event + case((jobs.c.parent_id.is_(None), 1), else_=0),
+            last_event=jobs.c.last_event
+            + case((and_(jobs.c.parent_id.is_(None), jobs.c.children.is_(None)), 1), else_=0),
         )
         .returning(jobs)
     )

@@ -9,7 +9,7 @@ from contract.jobs import LIVE, Job, JobKind, JobState
 from contract.references import Noun, references_in
 from services.storage.tables import jobs
 
-ERASES, TRAINS = "erase", "train"  # a training keeps going: its model is marked
+ERASES, TRAINS = "erase", ("train", "trial")  # a training keeps going: its model is marked
 
 
 def erased_during(connection: Connection, job: Job) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def note_erasure(
         if not _has_read(row):
             continue
         spec = JobKind(row["kind"]).definition.spec.model_validate(row["spec"])
-        used = learned if row["kind"] == TRAINS else changed
+        used = learned if row["kind"] in TRAINS else changed
         if any(reference in used for reference in references_in(spec)):
             noted = [*(row["erased"] or ()), sha256]
             connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(erased=noted))
@@ -57,4 +57,5 @@ def note_erasure(
 
 def _has_read(row: RowMapping) -> bool:
     """Return whether a job has read something that it will use: it runs, or continues an earlier attempt."""
-    return row["state"] == JobState.RUNNING or row["checkpoint"] is not None or row["parts_total"] is not None
+    read = ("checkpoint", "parts_total", "children")
+    return row["state"] == JobState.RUNNING or any(row[name] is not None for name in read)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from contract.jobs import EventDraft, EventKind, JobEvent, JobState
+from contract.jobs import LIVE, EventDraft, EventKind, JobEvent, JobState
 from services.storage.database import Database
+from services.storage.jobs.rows import ended, wake_parent
 from services.storage.references import Owner, drop_references
 from services.storage.tables import job_events, jobs
 
@@ -38,13 +39,19 @@ def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]
 def record_state(connection: Connection, row: RowMapping, now: datetime) -> None:
     """Write the event of the row's new state; if the job has ended, drop its references to checkpoints and parts.
 
-    A part has no events.
+    The end of a child wakes its parent, and that of a parent stops its children. A part has no
+    events, and a job with children none until its end.
     """
     if JobState(row["state"]).terminal:
         drop_references(connection, Owner.JOB_CHECKPOINT, row["id"])
-        if row["parts_total"] is not None:
+        if row["parts_total"] is not None or row["children"] is not None:
             drop_references(connection, Owner.JOB_PARTS, row["id"])
-    if row["parent_id"] is not None:
+        if row["child_of"] is not None:
+            wake_parent(connection, row["child_of"], now)
+        if row["children"] is not None:
+            stop_children(connection, row["id"], now)
+    waits = row["children"] is not None and row["state"] in LIVE  # it will run again and again
+    if row["parent_id"] is not None or waits:
         return
     add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=_state(row))], now)
 
@@ -52,9 +59,10 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
 def record_numbered_state(connection: Connection, row: RowMapping, now: datetime) -> None:
     """Write the event of a live job's state with the number `last_event`, which the row's statement has set.
 
-    One statement less than `record_state`, and one version less of the row. A part has no events.
+    One statement less than `record_state`, and one version less of the row. Like there, a part and a job with children
+    have no such events.
     """
-    if row["parent_id"] is None:
+    if row["parent_id"] is None and row["children"] is None:
         number, data = row["last_event"], _state(row)
         event = {"job_id": row["id"], "id": number, "kind": EventKind.STATE, "data": data, "at": now}
         connection.execute(_INSERT, event)
@@ -65,6 +73,16 @@ def _state(row: RowMapping) -> dict[str, Any]:
     if row["error_code"]:
         data["error"] = {"code": row["error_code"], "message": row["error_message"]}
     return data
+
+
+def stop_children(connection: Connection, job_id: str, now: datetime) -> None:
+    """Cancel the children of a job: those that no worker runs at once, the others at their next renewal."""
+    live = (jobs.c.child_of == job_id) & jobs.c.state.in_(LIVE)
+    at_once = update(jobs).where(live, jobs.c.lease_until.is_(None)).values(ended(JobState.CANCELLED, now))
+    for row in connection.execute(at_once.returning(jobs)).mappings().all():
+        record_state(connection, row, now)
+    request = {"cancel_requested": True, "cancel_requested_at": func.coalesce(jobs.c.cancel_requested_at, now)}
+    connection.execute(update(jobs).where(live).values(request))
 
 
 class Events:

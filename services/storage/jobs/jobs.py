@@ -31,7 +31,7 @@ from services.storage.tables import jobs, outbox
 MAX_ATTEMPTS = 3
 MAX_INTERNAL_ATTEMPTS = 1000
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED)
-KEEPS_BEST = "train"  # the kind of jobs that can end early with a result
+KEEPS_BEST = ("train", "trial")  # the kinds of jobs that can end early with a result
 
 
 _INSERT, _INSERT_WAKE = insert(jobs).returning(jobs), insert(outbox)  # building statements takes time
@@ -39,12 +39,13 @@ _INSERT, _INSERT_WAKE = insert(jobs).returning(jobs), insert(outbox)  # building
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Selects the jobs to list; None matches any."""
+    """Selects the jobs to list; None matches any, except that without `parent` children are left out."""
 
     kind: JobKind | None = None
     state: JobState | None = None
     model: str | None = None
     dataset: str | None = None
+    parent: str | None = None
 
 
 class JobPage(Frozen):
@@ -117,6 +118,8 @@ class Jobs:
                 return Job.model_validate(earlier)
             row = _row(connection, self._project, job_id, lock=True)
             _require_public(row)
+            if (parent := row["child_of"]) is not None:
+                raise Conflict(f"the job belongs to job {parent}; retry that one if it did not succeed")
             if row["state"] not in RETRYABLE:
                 raise Conflict(f"the job is {row['state']}; only one that has ended without success can be retried")
             if (copy := row["retried_as"]) is not None:
@@ -153,6 +156,8 @@ class Jobs:
             row = _row(connection, self._project, job_id, lock=True)
             if not JobState(row["state"]).terminal:
                 raise Conflict(f"the job is {row['state']}; cancel it first")
+            if (parent := row["child_of"]) is not None:
+                raise Conflict(f"the job belongs to job {parent}; delete that one, and this one goes with it")
             if (version := version_of(connection, job_id)) is not None:
                 raise Conflict(f"the job made the {version}; delete that version first")
             now = self._database.now()
@@ -169,12 +174,15 @@ class Jobs:
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         """Return a page of at most `limit` jobs after `cursor`, newest first."""
         query = select(jobs).where(jobs.c.project == self._project, jobs.c.parent_id.is_(None))
-        for column, value in vars(where).items():
+        filters = {jobs.c[name]: value for name, value in vars(where).items() if name != "parent"}
+        for column, value in filters.items():
             if value is not None:
-                query = query.where(jobs.c[column] == value)
+                query = query.where(column == value)
+        query = query.where(jobs.c.child_of.is_(None) if where.parent is None else jobs.c.child_of == where.parent)
         if cursor is not None:
             query = query.where(jobs.c.id < cursor)
-        by_state = where.state is None and where != JobFilter()  # the indexes of the other filters have the state first
+        # the indexes of the other filters have the state first
+        by_state = where.state is None and where.parent is None and where != JobFilter()
         with self._database.read() as connection:
             items = [job_of(row) for row in newest(connection, query, limit + 1, tuple(JobState) if by_state else ())]
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
@@ -192,7 +200,7 @@ class Jobs:
             # lock, or both updates would miss a job released in between
             row = _row(connection, self._project, job_id, lock=True)
             _require_public(row)
-            if keep_best and row["kind"] != KEEPS_BEST:
+            if keep_best and row["kind"] not in KEEPS_BEST:
                 raise Invalid(f"keep_best applies to training jobs, and this is a {row['kind']} job; leave it out")
             if keep_best and _can_keep(row):
                 return job_of(_keep_best(connection, row, now))
@@ -255,12 +263,13 @@ def _row(connection: Connection, project: str, job_id: str, lock: bool = False) 
 
 
 def forget_job(connection: Connection, job_id: str) -> None:
-    """Delete the row of a job, its parts and events, and their references to objects."""
-    parts = connection.execute(select(jobs.c.id).where(jobs.c.parent_id == job_id)).scalars().all()
-    drop_references(connection, Owner.JOB_CHECKPOINT, job_id, *parts)
-    for owner in (Owner.JOB_OUTPUT, Owner.JOB_PARTS):
-        drop_references(connection, owner, job_id)
-    connection.execute(delete(jobs).where(jobs.c.id == job_id))
+    """Delete the row of a job, its parts, children and events, and their references to objects."""
+    own = (jobs.c.parent_id == job_id) | (jobs.c.child_of == job_id)
+    rows = connection.execute(select(jobs.c.id).where(own)).scalars().all()
+    drop_references(connection, Owner.JOB_CHECKPOINT, job_id, *rows)
+    drop_references(connection, Owner.JOB_OUTPUT, job_id, *rows)
+    drop_references(connection, Owner.JOB_PARTS, job_id)
+    connection.execute(delete(jobs).where((jobs.c.id == job_id) | (jobs.c.child_of == job_id)))
 
 
 def _output(row: RowMapping) -> Any:
@@ -276,17 +285,17 @@ def _output(row: RowMapping) -> Any:
 
 
 def _can_keep(row: RowMapping) -> bool:
-    """Return whether a job may have a model: it runs, or waits to resume from a checkpoint."""
+    """Return whether a job may have a model: it runs, or waits to resume from a checkpoint or for its children."""
     if JobState(row["state"]).terminal or row["cancel_requested"]:
         return False
-    return row["lease_until"] is not None or row["checkpoint"] is not None
+    return any(row[name] is not None for name in ("lease_until", "checkpoint", "children"))
 
 
 def _keep_best(connection: Connection, row: RowMapping, now: datetime) -> RowMapping:
     """Request that the job ends with its best model; one that waits runs once more to do that, at once."""
     values = {"keep_best": True, "progress_message": "stopping, the best model so far is kept"}
-    if row["state"] == JobState.QUEUED:
-        values |= {"run_at": now, "woken_at": now}
+    if row["lease_until"] is None:
+        values |= {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
         connection.execute(insert(outbox).values(job_id=row["id"], kind=row["kind"]))
     query = update(jobs).where(jobs.c.id == row["id"]).values(values)
     return connection.execute(query.returning(jobs)).mappings().one()

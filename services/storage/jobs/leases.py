@@ -15,7 +15,7 @@ from services.storage.jobs.claims import Claim, take
 from services.storage.jobs.events import add_events, record_state
 from services.storage.jobs.parts import fail_parent
 from services.storage.jobs.publication import publish, reject
-from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_root
+from services.storage.jobs.rows import LEASE, Lease, change, ended, held, job_of, lock_parent, lock_root
 from services.storage.references import Owner, add_references, drop_references
 from services.storage.tables import jobs
 
@@ -82,11 +82,14 @@ class Leases:
         """Publish the attempt's result and end the job as succeeded in one transaction; raises LeaseLost, Cancelled."""
         now = self._database.now()
         with self._database.write() as connection:
+            lock_parent(connection, lease)
             row = change(connection, held(lease).values(ended(JobState.SUCCEEDED, now)))
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             published = publish(connection, job_of(row), outcome, now)
             add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
+            if lease.child_of is not None:
+                add_references(connection, Owner.JOB_PARTS, lease.child_of, published)
             values = published | {"progress": 1.0, "progress_message": "done"}
             values |= {"error_code": None, "error_message": None}  # of an earlier attempt
             row = change(connection, update(jobs).where(jobs.c.id == lease.job_id).values(values))
@@ -98,6 +101,7 @@ class Leases:
         now = self._database.now()
         with self._database.write() as connection:
             lock_root(connection, lease)
+            lock_parent(connection, lease)
             row = change(connection, held(lease).values(failures=jobs.c.failures + 1))
             row = change(connection, held(lease).values(self._after_failure(row, error)))
             if row["state"] == JobState.FAILED and (rejected := reject(connection, job_of(row), error, now)):
@@ -117,6 +121,7 @@ class Leases:
             "progress_message": "moving to another replica",
         }
         with self._database.write() as connection:
+            lock_parent(connection, lease)
             row = change(connection, held(lease).values(lease_until=None))
             outcome = ended(JobState.CANCELLED, now) if row["cancel_requested"] else waiting
             record_state(connection, change(connection, held(lease).values(outcome)), now)
@@ -125,6 +130,7 @@ class Leases:
         """End the job as cancelled after its attempt has stopped; raises LeaseLost."""
         now = self._database.now()
         with self._database.write() as connection:
+            lock_parent(connection, lease)
             row = change(connection, held(lease).values(ended(JobState.CANCELLED, now)))
             record_state(connection, row, now)
 

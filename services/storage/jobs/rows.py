@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, RowMapping, Select, Update, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, insert, select, update
 
 from contract.errors import LeaseLost
 from contract.jobs import Job, JobError, JobState, Progress
-from services.storage.tables import jobs
+from services.storage.tables import jobs, outbox
 
 LEASE = timedelta(seconds=60)
 
@@ -34,6 +34,7 @@ def job_of(row: RowMapping) -> Job:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         deadline_at=row["deadline_at"],
+        parent=row["child_of"],
     )
 
 
@@ -56,11 +57,15 @@ def fresh(now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to change one row until it is claimed under a higher fence; `parent_id` is set for a part."""
+    """The right to change one row until it is claimed under a higher fence.
+
+    `parent_id` is set for a part, `child_of` for a child.
+    """
 
     job_id: str
     fence: int
     parent_id: str | None = None
+    child_of: str | None = None
 
     @property
     def root(self) -> str:
@@ -106,3 +111,18 @@ def ended(state: JobState, now: datetime) -> dict[str, Any]:
 def lock_root(connection: Connection, lease: Lease) -> None:
     """Lock the parent's row before the part's; the common order prevents deadlocks."""
     connection.execute(select(jobs.c.id).where(jobs.c.id == lease.root).with_for_update())
+
+
+def lock_parent(connection: Connection, lease: Lease) -> None:
+    """Lock the row of a child's parent before that of the child, which is about to end; the order is the same."""
+    if lease.child_of is not None:
+        connection.execute(select(jobs.c.id).where(jobs.c.id == lease.child_of).with_for_update())
+
+
+def wake_parent(connection: Connection, job_id: str, now: datetime) -> None:
+    """Make a job that waits for its children due; does nothing if it runs, is due already, or has ended."""
+    waits = (jobs.c.state == JobState.RUNNING) & jobs.c.lease_until.is_(None) & jobs.c.children.is_not(None)
+    due = {"state": JobState.QUEUED, "run_at": now, "woken_at": now}
+    query = update(jobs).where(jobs.c.id == job_id, waits).values(due).returning(jobs.c.kind)
+    if (kind := connection.execute(query).scalar_one_or_none()) is not None:
+        connection.execute(insert(outbox).values(job_id=job_id, kind=kind))

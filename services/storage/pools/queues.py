@@ -10,17 +10,21 @@ from contract.jobs import JobKind, JobState
 from contract.pools import POOL_NAMES, PoolName, Queue
 from services.storage.database import Database
 from services.storage.jobs.counts import queued_by_kind
+from services.storage.jobs.seats import SeatCount, Seats, count_seats
 from services.storage.tables import in_state, jobs
 
 
 def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     """Return for each pool the number of due rows, of running rows, and the longest wait of a due row.
 
-    Parts count like jobs; a job that waits for its parts counts neither as waiting nor as running. Reads the counters,
-    the rows that run, and of the queued ones those that are not due yet.
+    A free seat of a training on several replicas counts as waiting, one that is taken as running; so replicas are
+    started for it. Parts count like jobs; a job that waits for its parts counts neither as waiting nor as running.
+    Reads the counters, the rows that run, and of the queued ones those that are not due yet.
     """
     queued, running = queued_by_kind(connection), _running(connection)
     since, later = oldest_due(connection, tuple(queued), now), _later(connection, tuple(queued), now)
+
+    offered = count_seats(connection, now)
 
     def total(pool: PoolName, counts: dict[str, int]) -> int:
         return sum(number for kind, number in counts.items() if JobKind(kind).pool == pool)
@@ -29,14 +33,11 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
         times = [at for kind, at in since.items() if JobKind(kind).pool == pool]
         return (now - min(times)).total_seconds() if times else 0.0
 
-    return {
-        pool: Queue(
-            waiting=max(0, total(pool, queued) - total(pool, later)),
-            running=total(pool, running),
-            oldest_s=oldest(pool),
-        )
-        for pool in POOL_NAMES
-    }
+    def queue(pool: PoolName) -> Queue:
+        seats, due = offered.get(pool, SeatCount()), max(0, total(pool, queued) - total(pool, later))
+        return Queue(waiting=due + seats.free, running=total(pool, running) + seats.taken, oldest_s=oldest(pool))
+
+    return {pool: queue(pool) for pool in POOL_NAMES}
 
 
 def oldest_due(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, datetime]:
@@ -72,6 +73,10 @@ class JobHolders:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def in_seats(self) -> frozenset[str]:
+        """Return `host:pid` of each worker in a seat of another's job; raises DatabaseUnavailable."""
+        return Seats(self._database).workers()
 
     def names(self) -> frozenset[str]:
         """Return `host:pid` of each worker with a lease, which may have died; raises DatabaseUnavailable."""

@@ -76,7 +76,7 @@ class JobQuery:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job, its spec and result, its events, and the replica-seconds that it has used."""
+    """A job, its spec and result, its events, the replica-seconds that it has used, and the job that has created it."""
 
     row: JobRow
     spec: dict[str, Any]
@@ -84,6 +84,7 @@ class JobDetails:
     metrics: tuple[dict[str, Any], ...]
     logs: tuple[JobEvent, ...]
     used_s: float
+    parent: str | None = None
 
 
 class JobScreens:
@@ -95,7 +96,7 @@ class JobScreens:
 
     def page(self, where: JobQuery, limit: int, cursor: str | None = None) -> tuple[tuple[JobRow, ...], str | None]:
         """Return at most `limit` jobs, newest first, and the cursor of the next page."""
-        query, states = self._rows(), _states(where)
+        query, states = self._rows().where(jobs.c.child_of.is_(None)), _states(where)
         if where.kind is not None:
             query = query.where(jobs.c.kind == where.kind)
         if cursor:
@@ -115,7 +116,10 @@ class JobScreens:
         """
         since = self._database.now() - age
         own = self._rows().where(
-            jobs.c.retried_as.is_(None), jobs.c.finished_at > since, jobs.c.id > id_at(since - age)
+            jobs.c.child_of.is_(None),
+            jobs.c.retried_as.is_(None),
+            jobs.c.finished_at > since,
+            jobs.c.id > id_at(since - age),
         )
         newest = own.order_by(jobs.c.id.desc()).limit(limit)
         with self._database.read() as connection:
@@ -129,7 +133,7 @@ class JobScreens:
     def details(self, job_id: str) -> JobDetails:
         """Return everything about one job; raises NotFound."""
         with self._database.read() as connection:
-            query = self._rows(jobs.c.spec, jobs.c.result).where(jobs.c.id == job_id)
+            query = self._rows(jobs.c.spec, jobs.c.result, jobs.c.child_of).where(jobs.c.id == job_id)
             row = connection.execute(query).mappings().one_or_none()
             if row is None:
                 raise NotFound("there is no such job")
@@ -145,7 +149,7 @@ class JobScreens:
             )
             seconds = float(connection.execute(used).scalar_one())
         logs = tuple(JobEvent.model_validate({f: line[f] for f in JobEvent.model_fields}) for line in reversed(lines))
-        return JobDetails(_job(row), row["spec"], row["result"], points, logs, seconds)
+        return JobDetails(_job(row), row["spec"], row["result"], points, logs, seconds, row["child_of"])
 
     def _rows(self, *more: Any) -> Select[Any]:
         columns = (jobs.c[name] for name in _COLUMNS)

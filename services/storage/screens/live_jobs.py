@@ -33,7 +33,7 @@ class LiveJobs:
         """Return the newest MOST live jobs, newest first; raises DatabaseUnavailable."""
         columns = (jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.progress, jobs.c.progress_message)
         query = select(*columns, jobs.c.last_event.label("event")).where(
-            jobs.c.project == self._project, jobs.c.parent_id.is_(None)
+            jobs.c.project == self._project, jobs.c.parent_id.is_(None), jobs.c.child_of.is_(None)
         )
         with self._database.read() as connection:
             return tuple(LiveJob.model_validate(dict(row)) for row in newest(connection, query, MOST, LIVE))

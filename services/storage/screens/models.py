@@ -132,7 +132,8 @@ def _lines(*more: Any) -> Select[Any]:
         ):
             columns.append(manifest[("metrics", split, *path)].as_float().label(f"{split}_{field}"))
     columns.append(manifest["quarantined"].as_string().label("quarantined"))
-    columns.append(manifest[("lineage", "spec", "method")].as_string().label("method"))
+    columns.append(manifest[("lineage", "spec", "method")].as_string().label("requested_method"))
+    columns.append(manifest["decisions"].label("decisions"))
     serving = func.coalesce(_TABLE.serving, manifest["serving"].as_string(), "fp32")
     return select(*columns, serving.label("serving"))
 
@@ -141,4 +142,6 @@ def _line(row: RowMapping) -> VersionLine:
     split = "val" if row["test_accuracy"] is None else "test"
     numbers = {field: row[f"{split}_{field}"] for field in ("accuracy", "low", "high", "macro_f1")}
     own = {field: row[field] for field in VersionLine.model_fields if field in row}
-    return VersionLine.model_validate(own | numbers)
+    decided = {choice["what"]: choice["value"] for choice in row["decisions"] or ()}
+    method = decided.get("method", row["requested_method"])
+    return VersionLine.model_validate(own | numbers | {"method": method})

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from contract.jobs import JobState
+from contract.jobs import LIVE, JobState
 from services.storage.database import Database
 from services.storage.jobs.counts import queued_jobs
-from services.storage.tables import dataset_versions, jobs, model_versions
+from services.storage.tables import dataset_versions, in_state, jobs, model_versions
 
 
 class ShellCounts(NamedTuple):
@@ -32,9 +32,16 @@ class ShellReader:
             select(func.count(table.c.name.distinct())).where(table.c.project == self._project).scalar_subquery()
             for table in (dataset_versions, model_versions)
         ]
-        own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None)
+        own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None) & jobs.c.child_of.is_(None)
         running = select(func.count()).where(own, jobs.c.state == JobState.RUNNING).scalar_subquery()
+        children = select(func.count()).where(
+            jobs.c.project == self._project,
+            in_state(jobs, *LIVE),
+            jobs.c.child_of.is_not(None),
+            jobs.c.state == JobState.QUEUED,
+        )
         with self._database.read() as connection:
-            row = connection.execute(select(*names, running)).one()
-            datasets, models, live = (int(count) for count in row)
-            return ShellCounts(datasets, models, live, queued_jobs(connection, self._project))
+            row = connection.execute(select(*names, running, children.scalar_subquery())).one()
+            datasets, models, live, waiting_children = (int(count) for count in row)
+            queued = max(0, queued_jobs(connection, self._project) - waiting_children)
+            return ShellCounts(datasets, models, live, queued)

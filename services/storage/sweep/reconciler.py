@@ -112,8 +112,9 @@ def _cancel(connection: Connection, now: datetime) -> list[RowMapping]:
     abandoned = and_(_abandoned(now), jobs.c.cancel_requested)
     values = ended(JobState.CANCELLED, now) | {"fence": jobs.c.fence + 1}
     rows = _update(connection, or_(overdue, abandoned), values, now)
-    if orphans := connection.execute(_ORPHANED).scalars().all():
-        rows += _update(connection, and_(in_state(jobs, *LIVE), jobs.c.parent_id.in_(orphans)), values, now)
+    for name, orphaned in _ORPHANED.items():
+        if parents := connection.execute(orphaned).scalars().all():
+            rows += _update(connection, and_(in_state(jobs, *LIVE), jobs.c[name].in_(parents)), values, now)
     return rows
 
 
@@ -173,17 +174,18 @@ def _silent() -> Select[str, str]:
     return silent.order_by(jobs.c.woken_at).limit(BATCH)
 
 
-def _orphaned() -> Select[str]:
-    """Select the jobs that have ended and have live parts.
+def _orphaned(name: str) -> Select[str]:
+    """Select the jobs that have ended and have live parts, or live children; `name` is that of the column with them.
 
     The parents of live parts are read one after the other from an index, so that neither all parts nor all jobs are.
     """
     part = jobs.alias("part")
-    live = and_(in_state(part, *LIVE), part.c.parent_id.is_not(None))
-    parents = select(select(func.min(part.c.parent_id)).where(live).scalar_subquery().label("id")).cte(recursive=True)
-    following = select(func.min(part.c.parent_id)).where(live, part.c.parent_id > parents.c.id).scalar_subquery()
+    parent = part.c[name]
+    live = and_(in_state(part, *LIVE), parent.is_not(None))
+    parents = select(select(func.min(parent)).where(live).scalar_subquery().label("id")).cte(recursive=True)
+    following = select(func.min(parent)).where(live, parent > parents.c.id).scalar_subquery()
     parents = parents.union_all(select(following).where(parents.c.id.is_not(None)))
     return select(jobs.c.id).join(parents, parents.c.id == jobs.c.id).where(jobs.c.state.not_in(LIVE))
 
 
-_SILENT, _ORPHANED = _silent(), _orphaned()
+_SILENT, _ORPHANED = _silent(), {name: _orphaned(name) for name in ("parent_id", "child_of")}

@@ -95,6 +95,7 @@ def _unneeded_uploads(project: str, before: datetime) -> Select[str]:
 def _old_jobs(project: str, before: datetime) -> Select[str]:
     """Select the jobs that ended before a moment and whose version, if they made one, is gone."""
     ended = select(jobs.c.id).where(jobs.c.project == project, jobs.c.parent_id.is_(None), jobs.c.state.not_in(LIVE))
+    ended = ended.where(jobs.c.child_of.is_(None))  # children go with their parent
     return ended.where(jobs.c.finished_at < before, ~made_version()).order_by(jobs.c.finished_at)
 
 

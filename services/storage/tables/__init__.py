@@ -14,7 +14,9 @@ from services.storage.tables.queue import (
     job_events,
     job_order,
     jobs,
+    leads,
     outbox,
+    seats,
 )
 from services.storage.tables.registry import (
     alias_weights,
@@ -46,6 +48,7 @@ __all__ = [
     "job_events",
     "job_order",
     "jobs",
+    "leads",
     "metadata",
     "model_versions",
     "models",
@@ -55,6 +58,7 @@ __all__ = [
     "pool_limits",
     "pools",
     "projects",
+    "seats",
     "sessions",
     "storage_usage",
     "traffic",

@@ -68,7 +68,11 @@ jobs = Table(
     Column("parts_left", Integer),
     Column("traceparent", String(55)),  # W3C trace context of the request, or of what divided the job into parts
     Column("erased", JSON(none_as_null=True)),  # SHA-256 of the images that were erased while the job used them
+    Column("child_of", String(36)),  # the job that has created this one
+    Column("number", Integer),  # of a child, among those of its parent
+    Column("children", Integer),  # set in the row of a job that has created children: how many
     Index(None, "parent_id", "part"),
+    Index(None, "child_of", "number"),
 )
 
 
@@ -99,6 +103,7 @@ def _partial(name: str, condition: str, *columns: Any) -> Index:
 
 QUEUED, RUNNING, LIVE = "state = 'queued'", "state = 'running'", "state IN ('queued', 'running')"
 WHOLE = "parent_id IS NULL"
+LISTED = f"{WHOLE} AND child_of IS NULL"
 
 # Only rows that a query needs are in its index, so ended jobs and parts cost claims and lists nothing.
 row = jobs.c
@@ -108,12 +113,13 @@ _partial("woken_at", QUEUED, row.kind, row.woken_at)
 _partial("lease_until", RUNNING, row.lease_until)
 _partial("deadline_at", f"{LIVE} AND deadline_at IS NOT NULL", row.deadline_at)
 _partial("live_parts", f"{LIVE} AND parent_id IS NOT NULL", row.parent_id)
+_partial("live_children", f"{LIVE} AND child_of IS NOT NULL", row.child_of)
 _partial("live_names", f"{LIVE} AND {WHOLE}", row.project, row.model, row.kind)
-_partial("list", WHOLE, row.project, row.id)
-_partial("list_state", WHOLE, row.project, row.state, row.id)
-_partial("list_kind", WHOLE, row.project, row.kind, row.state, row.id)
-_partial("list_model", WHOLE, row.project, row.model, row.state, row.id)
-_partial("list_dataset", WHOLE, row.project, row.dataset, row.state, row.id)
+_partial("list", LISTED, row.project, row.id)
+_partial("list_state", LISTED, row.project, row.state, row.id)
+_partial("list_kind", LISTED, row.project, row.kind, row.state, row.id)
+_partial("list_model", LISTED, row.project, row.model, row.state, row.id)
+_partial("list_dataset", LISTED, row.project, row.dataset, row.state, row.id)
 _partial("finished_at", f"{WHOLE} AND finished_at IS NOT NULL", row.project, row.finished_at)
 
 job_counts = Table(
@@ -142,6 +148,28 @@ job_events = Table(
     Column("kind", String(16), nullable=False),
     Column("data", JSON, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+)
+
+leads = Table(  # trainings on several replicas, while an attempt leads them
+    "leads",
+    metadata,
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("fence", Integer, nullable=False),  # the leader's
+    Column("endpoint", String(255), nullable=False),  # `host:port` of the leader's store
+    Column("run_id", String(96), nullable=False),
+    Column("seats", Integer, nullable=False),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("fence", Integer, nullable=False),  # of the leader whose seat it is
+    Column("worker", String(128), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("ready", Boolean, nullable=False),  # has the data
+    Index(None, "job_id", "fence"),
 )
 
 idempotency = Table(

@@ -13,9 +13,10 @@ import redis as redis_py
 from contract.errors import DeadlineExceeded, Overloaded
 from contract.inference import Artifact, EncodedImage, Target
 from messaging import redis_keys
+from messaging.answering import BatchHandler
 from messaging.batch_list import LARGE
 from messaging.busy import Busy
-from messaging.responder import BatchHandler, Responder
+from messaging.responder import Responder
 from services.gateway.serving.batching.batcher import Batcher
 from tests.integration.worker.echo_client import TIMEOUT_S, ask
 from tests.integration.worker.echo_worker import respond

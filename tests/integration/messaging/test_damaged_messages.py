@@ -17,10 +17,11 @@ from contract.inference import Batch, EncodedImage, Failure, Question, Reply, Sc
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from messaging import presence, redis_keys, reports
 from messaging import responder as responder_module
+from messaging.answering import BatchHandler
 from messaging.busy import Busy
 from messaging.presence import Presence
 from messaging.reports import RedisReports
-from messaging.responder import BatchHandler, Responder
+from messaging.responder import Responder
 from messaging.settings import BrokerSettings
 from services.gateway.serving.batching.batcher import Batcher
 from services.storage.database import Database

@@ -2,39 +2,19 @@
 
 import bz2
 import json
-import os
 import subprocess
-import sys
-import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis as redis_py
 
 from contract.jobs import JobKind
 from messaging.broker import Broker, celery_app
 from messaging.celery_transport import HEAR_BEAT, RUN_JOB, check
 from messaging.settings import BrokerSettings
-from tests.support.servers import Server, redis_server
-
-TIMEOUT_S = 40.0
-QUEUES = ("trainer", "trainer.private")
-CONSUMER = f"""
-from messaging.broker import celery_app, consume
-from messaging.celery_transport import HEAR_BEAT, RUN_JOB
-from messaging.settings import BrokerSettings
-
-def run(job):
-    print("received " + job)
-
-def hear():
-    pass
-
-consume(celery_app(BrokerSettings()), {QUEUES!r}, {{RUN_JOB: run, HEAR_BEAT: hear}})
-"""
+from tests.integration.messaging.conftest import QUEUES, until
+from tests.support.servers import Server
 
 
 def broker_of(url: str) -> Broker:
@@ -77,36 +57,6 @@ NOT_JSON = (
     *(b"", b"garbage", b"\xff\xfe", b"{", b"[" * 200_000, b"1" * 10_000, b"NaN", b'{"a":' * 100_000),
     *(b'{"__type__": "datetime", "__value__": "x"}', b'{"__type__": "decimal", "__value__": "x"}', b" " * (1 << 20)),
 )
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with redis_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Any]:
-    with redis_py.Redis.from_url(server.url) as client:
-        yield client
-
-
-@pytest.fixture
-def worker(server: Server, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker, which writes to `worker.log`."""
-    environment = os.environ | {"TIDEPOOL_BROKER_URL": server.url, "PYTHONUNBUFFERED": "1"}
-    with (tmp_path / "worker.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", CONSUMER], env=environment, stdout=log, stderr=log)
-    yield process
-    process.kill()
-    process.wait()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("message", DAMAGED, ids=range(len(DAMAGED)))

@@ -20,6 +20,7 @@ from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.pools import POOL_NAMES, PoolName
 from contract.references import Reference, UploadSource
 from messaging import redis_keys, responder
+from messaging.answering import BatchAnswers, BatchHandler
 from messaging.broker import Broker, celery_app
 from messaging.busy import Busy
 from messaging.channel import WATCH_S
@@ -29,7 +30,7 @@ from messaging.process_presence import ProcessPresence
 from messaging.redis_memory import RedisMemory
 from messaging.redis_users import PROBE, REDIS_USERS, RIGHTS, RedisUser
 from messaging.reports import RedisReports
-from messaging.responder import BatchAnswers, BatchHandler, Responder
+from messaging.responder import Responder
 from services.storage.access.rights import Service
 from services.storage.database import Database
 from services.storage.objects import S3Objects

@@ -197,6 +197,7 @@ async def test_a_gateway_reports_its_first_waiting_request_at_once(
         waiting = asyncio.create_task(ask(client, "hello", TIMEOUT_S))
 
         await _until(redis.url, pool, lambda report: report.waiting == 1)
+        assert not waiting.done()
         waiting.cancel()
 
 

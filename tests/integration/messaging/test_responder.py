@@ -25,9 +25,10 @@ from contract.inference import (
     Target,
     Tensor,
 )
-from messaging import redis_keys, responder
+from messaging import answering, redis_keys, responder
+from messaging.answering import BatchAnswers, BatchHandler
 from messaging.busy import Busy
-from messaging.responder import BatchAnswers, BatchHandler, Responder
+from messaging.responder import Responder
 from tests.support.servers import Server
 
 TARGET = Target("pet-cnn", 1, Artifact("jobs", "none", 1, "0" * 64))
@@ -200,7 +201,7 @@ def test_a_broken_connection_loses_one_batch_and_mixes_up_no_replies(replica: Re
 
 
 def test_answers_that_are_too_large_together_fail(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responder, "LARGEST_ANSWER", 25)
+    monkeypatch.setattr(answering, "LARGEST_ANSWER", 25)
     answers: list[Answer] = [Outputs((Tensor("y", "UINT8", (10,), bytes(10)),)) for _ in range(3)]
     handler = BatchHandler(lambda target, questions: BatchAnswers(answers, 1.0, "", 8))
     replica.responder = Responder(replica.pool, replica.client, handler, WAKEUP, replica.busy)

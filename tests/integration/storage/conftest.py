@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from services.storage.access.keys import Keys
 from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
+from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import Jobs
@@ -27,6 +29,16 @@ def database(migrated_url: str, clock: FakeClock) -> Iterator[Database]:
     database = Database.connect(migrated_url, clock)
     yield database
     database.engine.dispose()
+
+
+@pytest.fixture
+def keys(database: Database) -> Keys:
+    return Keys(database, DEFAULT_PROJECT)
+
+
+@pytest.fixture
+def uploads(database: Database) -> Uploads:
+    return Uploads(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 from contract.errors import Conflict, DatabaseUnavailable, NotFound, TidepoolError
 from services.storage.database import Database
@@ -13,7 +13,7 @@ from services.storage.migrate import migrate
 from services.storage.tables import datasets
 from tests.examples import WHEN
 from tests.integration.storage.steps import together
-from tests.support.servers import free_port, postgres_server
+from tests.support.servers import Server, free_port, postgres_server
 
 PETS = {"name": "pets", "last_version": 0, "created_at": WHEN}
 
@@ -105,8 +105,13 @@ def test_times_are_read_with_a_time_zone(database: Database) -> None:
     assert (created_at, created_at.tzinfo is not None) == (WHEN, True)
 
 
-def test_a_ping_of_a_running_database_succeeds(database: Database) -> None:
+def test_a_ping_asks_a_running_database(database: Database) -> None:
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+
     database.ping()
+
+    assert statements == ["SELECT 1"]
 
 
 @pytest.mark.parametrize(
@@ -138,3 +143,19 @@ def test_a_stopped_database_is_unavailable(server_folder: Path) -> None:
         for transaction in (database.read, database.write):
             with pytest.raises(DatabaseUnavailable), transaction() as connection:
                 connection.execute(select(datasets))
+
+
+def test_a_connection_to_a_server_that_became_a_standby_is_not_used_again(postgres: Server) -> None:
+    database = Database.connect(postgres.url.replace("@127.0.0.1", f"@127.0.0.1:{free_port()},127.0.0.1"))
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE IF NOT EXISTS public.written (name text)"))
+        # given a connection that refuses to write, as those of a standby do
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+
+    with pytest.raises(DatabaseUnavailable), database.write() as connection:
+        connection.execute(text("INSERT INTO public.written VALUES ('cat')"))
+
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO public.written VALUES ('cat')"))
+        connection.execute(text("DROP TABLE public.written"))
+    database.engine.dispose()

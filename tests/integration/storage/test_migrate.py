@@ -94,6 +94,8 @@ ROWS_WITH_REFERENCES: list[tuple[str, dict[str, object]]] = [
 ]
 
 
+# An index on expressions cannot be compared; tests of claims see that it is used.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
 def test_the_migrations_create_the_declared_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
@@ -220,7 +222,7 @@ def test_a_migration_that_was_interrupted_while_it_built_indexes_can_be_repeated
     # given an index of the next migration that was not finished, and its table
     database = Database.connect(database_url)
     with database.engine.connect() as connection:
-        command.upgrade(config(connection), "0022")
+        command.upgrade(config(connection), "0023")
         connection.execute(text("CREATE INDEX ix_jobs_due ON jobs (kind)"))
         tables.job_counts.create(connection)
         connection.commit()

@@ -39,6 +39,7 @@ def test_the_log_of_a_running_component_is_bounded(stack: Stack, monkeypatch: py
         # then its log is emptied again and again
         sizes: list[int] = []
         eventually(lambda: bool(state_of(child)) and not sizes.append(log.stat().st_size) and shrunk(sizes) >= 3)
+        assert child.state is not State.RESTARTING
     kill_marked(stack.home, "worker")
 
 

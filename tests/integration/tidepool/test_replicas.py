@@ -143,6 +143,7 @@ def test_a_crashing_replica_stops_when_it_is_not_desired(stack: Stack) -> None:
     set_desired(stack, worker=(1,))
 
     eventually(lambda: states(stack)["worker-2"] == "stopped")
+    assert pid_of(stack, "worker-2") is None
 
 
 def test_a_killed_replica_that_is_desired_is_restarted(stack: Stack) -> None:
@@ -151,6 +152,7 @@ def test_a_killed_replica_that_is_desired_is_restarted(stack: Stack) -> None:
     assert worker
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: pid_of(stack, "worker-2") not in {None, worker})
+    assert not psutil.pid_exists(worker)
 
 
 def test_stopped_replicas_are_shown_as_stopped_without_a_supervisor(stack: Stack) -> None:

@@ -71,6 +71,7 @@ def test_an_unwritable_disk_does_not_stop_the_supervisor(stack: Stack) -> None:
     eventually(lambda: pid_of(stack, "worker") not in {None, first})
     stack.home.state_file.rmdir()
     eventually(lambda: stack.home.state_file.exists() and status_of(stack.home).components[1].restarts == 1)
+    assert status_of(stack.home).supervised
 
 
 def test_a_lost_or_damaged_report_file_is_rewritten(stack: Stack) -> None:
@@ -84,7 +85,8 @@ def test_a_lost_or_damaged_report_file_is_rewritten(stack: Stack) -> None:
     stack.home.state_file.unlink()
 
     # then
-    eventually(lambda: load_reports(stack.home.state_file) == reports)
+    eventually(stack.home.state_file.exists)
+    assert load_reports(stack.home.state_file) == reports
 
 
 def test_the_children_of_a_killed_component_are_killed(stack: Stack, tmp_path: Path) -> None:
@@ -94,6 +96,7 @@ def test_the_children_of_a_killed_component_are_killed(stack: Stack, tmp_path: P
     assert worker
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+    assert pid_of(stack, "worker") != worker
 
 
 def test_a_crashing_component_fails_the_start_with_its_log(stack: Stack) -> None:

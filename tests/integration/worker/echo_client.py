@@ -17,8 +17,8 @@ TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
 @contextmanager
-def replica(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an echo replica during the block."""
+def replica(url: str, log: Path, sockets: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an echo replica during the block; with `sockets`, it listens there for gateways of this machine."""
     environment = os.environ | {
         "TIDEPOOL_BROKER_URL": url,
         "TIDEPOOL_DATABASE_URL": f"sqlite:///{log}.db",
@@ -26,6 +26,7 @@ def replica(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         "TIDEPOOL_S3_ACCESS_KEY": "unused",
         "TIDEPOOL_S3_SECRET_KEY": "unused",
         "TIDEPOOL_LOG_LEVEL": "DEBUG",
+        "TIDEPOOL_LOCAL_SOCKETS": "" if sockets is None else str(sockets),
     }
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tests.integration.worker.echo_worker"]

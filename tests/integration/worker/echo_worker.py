@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contract.errors import BadImage
 from contract.inference import Answer, EncodedImage, Failure, Question, Scores, Target
-from messaging.responder import BatchAnswers, BatchHandler
+from messaging.answering import BatchAnswers, BatchHandler
 from services.storage.stores import Stores
 from worker.replica import serve
 

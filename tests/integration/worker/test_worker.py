@@ -37,6 +37,8 @@ from tests.support.batcher import batcher
 from tests.support.servers import S3Server, Server, free_port, service_environment
 
 TIMEOUT_S = 40.0
+# The tests of what does not depend on the database run on one of the two.
+ANY_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 TARGET = Target("echo", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
@@ -133,6 +135,7 @@ def test_jobs_succeed_or_fail_and_an_internal_error_stays_in_the_log(harness: Ha
         time.sleep(0.1)
 
 
+@ANY_DATABASE
 def test_an_attempt_that_is_killed_counts_as_failed_and_is_retried(harness: Harness) -> None:
     job = harness.submit("dying")
 
@@ -154,6 +157,7 @@ def test_a_running_job_is_cancelled(harness: Harness) -> None:
     assert harness.stores.of(DEFAULT_PROJECT).datasets.list(10).items == ()
 
 
+@ANY_DATABASE
 def test_a_worker_reports_its_work_and_writes_its_usage(harness: Harness) -> None:
     # given a running job
     job = harness.until(harness.submit("slow"), started)
@@ -178,6 +182,7 @@ def test_a_worker_reports_its_work_and_writes_its_usage(harness: Harness) -> Non
     assert 0 < line.jobs_s == pool.jobs_s < (pool.ready_s or 0)
 
 
+@ANY_DATABASE
 def test_a_cordoned_worker_finishes_its_job_and_claims_no_other(harness: Harness, redis: Server) -> None:
     # given a worker that runs a job while it is cordoned
     running = harness.until(harness.submit("slow"), started)
@@ -225,6 +230,7 @@ def test_a_job_is_divided_and_its_parts_are_combined(harness: Harness) -> None:
     assert sorted(lines) == [f"part {number} started" for number in range(4)]
 
 
+@ANY_DATABASE
 def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 
@@ -233,6 +239,7 @@ def test_questions_are_answered_while_a_job_runs(harness: Harness) -> None:
     assert harness.stores.of(DEFAULT_PROJECT).jobs.get(job.id).state == JobState.RUNNING
 
 
+@ANY_DATABASE
 def test_an_idle_worker_finds_a_job_without_a_wake_up_message(harness: Harness) -> None:
     harness.until(harness.submit("good"), ended)
     spec = PreprocessSpec(dataset="good", source=UploadSource(upload="none"))
@@ -264,6 +271,7 @@ def test_sigterm_releases_the_job_and_another_replica_resumes_it(harness: Harnes
     ]
 
 
+@ANY_DATABASE
 def test_the_attempt_of_a_killed_worker_exits(harness: Harness) -> None:
     job = harness.until(harness.submit("slow"), started)
 

@@ -70,3 +70,10 @@ def test_no_replica_is_cordoned_if_enough_are_idle() -> None:
 )
 def test_a_replica_is_matched_by_its_workers_name(worker: str, name: str, same: bool) -> None:
     assert Replica("trainer", 1, R, worker).is_one_of({name, "other:1"}) is same
+
+
+def test_replicas_in_a_seat_are_stopped_after_idle_ones_and_before_leaders() -> None:
+    helping = {"host:2", "host:3"}
+
+    assert numbers(changes(pool(R, R, R, R), 3, {"host:1"}, helping)) == ([], [4])
+    assert numbers(changes(pool(R, R, R, R), 1, {"host:1"}, helping)) == ([], [4, 3, 2])

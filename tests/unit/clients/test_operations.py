@@ -32,7 +32,7 @@ ARGUMENTS: dict[str, Any] = {
     **{"name": "pets", "reference": "pets@3", "model": "pets", "dataset": "pets", "pool": "inference", "alias": "blue"},
     **{"job_id": "j1", "key_id": "k1", "upload_id": "u1", "sha256": "a" * 64, "label": "cat", "split": "test"},
     **{"image": b"image", "images": [b"image"], "kind": "train", "spec": {}, "state": "failed", "version": 3},
-    **{"number": 1, "data": b"bytes"},
+    **{"number": 1, "data": b"bytes", "parent": "j1"},
     **{"replicas": 2, "variant": "int8", "filename": "pets.zip", "size": 5, "role": "viewer", "top_k": 3, "limit": 7},
     **{
         "wait_s": 5,

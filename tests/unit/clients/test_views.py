@@ -9,9 +9,11 @@ from contract.catalog import Alias
 from tests.examples import (
     ALIAS,
     EVALUATION_REPORT,
+    FOLD_REPORT,
     JOB,
     METRICS,
     PREPROCESS_RESULT,
+    STUDY,
     TRAIN_RESULT,
     WHEN,
 )
@@ -30,6 +32,7 @@ from tidepool_client.views import (
 )
 
 DEMO = demo_result()
+SEARCHED_RESULT = TRAIN_RESULT.model_copy(update={"study": STUDY, "folds": FOLD_REPORT})
 
 
 def shown(kind: type, value: Frozen) -> str:
@@ -44,6 +47,7 @@ def shown(kind: type, value: Frozen) -> str:
         (EvaluationReport, EVALUATION_REPORT, [EVALUATION_REPORT.summary[0], "50.0 %"]),
         (PreprocessResult, PREPROCESS_RESULT, ["pets@1", "cat, dog", "train"]),
         (TrainResult, TRAIN_RESULT, ["pet-cnn@1", "because"]),
+        (TrainResult, SEARCHED_RESULT, ["optimizer.lr", "0.01", "accuracy in 2 folds", "75.0% ± 5.0%"]),
         (DatasetVersion, DEMO.dataset, [DEMO.dataset.name, "class", *DEMO.dataset.classes]),
         (ModelVersion, DEMO.model, [DEMO.model.name, "ready"]),
         (Job, JOB, [JOB.id, "train", "succeeded"]),

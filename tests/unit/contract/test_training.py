@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contract.errors import BadModel
-from contract.kinds.train import TrainSpec
+from contract.kinds.train import Replicas, TrainSpec
 from contract.training import Adam, Layers, ResNet18, Sgd
 
 MINIMAL: dict[str, Any] = {"dataset": "pets", "model": "mine"}
@@ -112,3 +112,22 @@ def test_any_json_is_either_a_valid_spec_or_rejected(fields: dict[str, Any]) -> 
     with suppress(ValidationError):  # any other exception is a bug
         spec = TrainSpec.model_validate(MINIMAL | fields)
         assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("replicas", "message"),
+    [
+        ({"min": 3, "max": 2}, "min is larger than max"),
+        ({"max": 5}, "set shards to 5 or more"),
+        ({"max": 0}, "greater than or equal to 1"),
+        ({"min": 1}, "Field required"),
+    ],
+)
+def test_replicas_that_cannot_share_a_training_are_refused(replicas: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Replicas.model_validate(replicas)
+
+
+def test_a_batch_has_a_shard_for_each_replica() -> None:
+    assert Replicas(max=4) == Replicas(min=1, max=4, shards=4)
+    assert Replicas(max=8, shards=8).max == 8

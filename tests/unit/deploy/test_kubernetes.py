@@ -70,9 +70,18 @@ def test_only_the_gateway_is_open(rendered: list[Document]) -> None:
     assert policies["default"]["spec"]["podSelector"] == {}
     assert set(policies["default"]["spec"]["policyTypes"]) == {"Ingress", "Egress"}
     assert [rule["ports"] for rule in policies["default"]["spec"]["ingress"]] == [[{"port": 9100}]]
-    assert policies.keys() == {"default", "gateway"}
+    assert policies.keys() == {"default", "gateway", "trainer"}
     assert policies["gateway"]["spec"]["ingress"] == [{"ports": [{"port": 8080}]}]
-    assert of_kind(rendered, "Service").keys() == {"gateway"}
+    assert of_kind(rendered, "Service").keys() == {"gateway", "trainer"}
+
+
+def test_trainers_reach_only_each_other(rendered: list[Document]) -> None:
+    policy = of_kind(rendered, "NetworkPolicy")["trainer"]["spec"]
+    trainers = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trainer"}}}]
+
+    assert policy["podSelector"] == trainers[0]["podSelector"]
+    assert (policy["ingress"], policy["egress"]) == ([{"from": trainers}], [{"to": trainers}])
+    assert of_kind(rendered, "Service")["trainer"]["spec"]["clusterIP"] == "None"
 
 
 def test_gpus_go_to_training_and_serving(render: Callable[[str], list[Document]]) -> None:

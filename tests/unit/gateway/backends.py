@@ -9,9 +9,9 @@ from contract.inference import Answer, EncodedImage, Failure, Question, Scores, 
 from contract.jobs import JobError
 from contract.predictions import ImageResult
 from contract.reports import Reports
+from messaging.answering import BatchAnswers
 from messaging.channel import Channel
 from messaging.in_memory import MemoryReports
-from messaging.responder import BatchAnswers
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.batcher import Batcher, InferenceClient

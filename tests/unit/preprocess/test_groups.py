@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import Split, SplitSpec
-from services.preprocess.placement import ImageFile
+from services.preprocess.image_files import ImageFile
 from services.preprocess.split import assign_splits
 from services.preprocess.warnings import Warnings
 

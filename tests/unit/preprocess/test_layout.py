@@ -8,9 +8,9 @@ from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
+from services.preprocess.image_files import ImageFile
 from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.layout import arrange
-from services.preprocess.placement import ImageFile
 
 
 def arranged(names: Iterable[str], csv: str = "") -> tuple[set[ImageFile], dict[str, str]]:

@@ -11,8 +11,8 @@ from contract.errors import BadDataset
 from contract.kinds.preprocess import LayoutSpec
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
+from services.preprocess.image_files import ImageFile
 from services.preprocess.layout import arrange
-from services.preprocess.placement import ImageFile
 from services.preprocess.split import assign_splits
 from services.preprocess.warnings import Warnings
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import tracemalloc
 import zipfile
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from media.images import decode
 from services.preprocess import sampling
 from services.preprocess.pipeline import data_uri
 from services.preprocess.plan import plan_dataset
-from tests.support.images import Files, class_folders, encoded, noise, png, png_header
+from tests.support.images import Files, class_folders, encoded, noise, png, png_header, zipped
 from tests.support.preparation import DEFAULT, SPEC, Load, Prepare, Workshop
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "cifar10-sample.zip"
@@ -328,3 +329,24 @@ def test_the_thumbnail_of_a_large_image_has_at_most_64_pixels_a_side() -> None:
     header = base64.b64decode(uri.split(",")[1])[16:24]
     assert (int.from_bytes(header[:4]), int.from_bytes(header[4:])) == (32, 64)
     assert np.array_equal(thumbnail_pixels(uri, ImageSpec(size=(64, 32))), np.full((3, 64, 32), 90))
+
+
+def test_a_plan_takes_few_bytes_for_each_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given archives of which one has four times as many images, in folders around the classes
+    monkeypatch.setattr(sampling, "MOST_SAMPLED", 10)
+    image = png()
+    counts = (1_250, 5_000)
+    peaks = []
+    for count in counts:
+        files = {f"photos/animals/class-{number % 10}/{number:07d}.png": image for number in range(count)}
+        path = zipped(tmp_path / f"{count}.zip", files, zipfile.ZIP_STORED)
+
+        # when they are planned
+        tracemalloc.start()
+        plan = plan_dataset(path, SPEC, DEFAULT)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(plan.rows) == count
+
+    # then an image takes its name, its place and little else
+    assert np.diff(peaks)[0] / np.diff(counts)[0] < 320

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.datasets import Split, SplitSpec
-from services.preprocess.placement import ImageFile
+from services.preprocess.image_files import ImageFile, ImageFiles
 from services.preprocess.split import assign_splits
 
 
@@ -22,7 +22,7 @@ def image_files(counts: dict[str, int], split: Split | None = None) -> list[Imag
     ]
 
 
-def sizes(splits: dict[Split, tuple[ImageFile, ...]]) -> dict[Split, Counter[str]]:
+def sizes(splits: dict[Split, ImageFiles]) -> dict[Split, Counter[str]]:
     return {split: Counter(image.label for image in members) for split, members in splits.items()}
 
 

@@ -3,12 +3,13 @@
 import io
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.artifacts import Bucket, ByteRange, ObjectRef
 from contract.datasets import DatasetManifest, Split
 from contract.division import Outcome
 from contract.errors import BadArchive
@@ -17,13 +18,40 @@ from contract.kinds.preprocess import PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
 from media.image_index import read_index
 from services.preprocess.worker import preprocess
+from services.storage.database import Database
 from services.storage.jobs.claims import Claim
+from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.support.images import Files, class_folders, zipped
+from tests.support.images import Files, class_folders, png, zipped
 from tests.support.job_runs import memory_stores, run, uploaded
 from worker.task import Handler, Task
 
 FILES = class_folders() | {"cat/bad.png": b"text"}
+
+
+class CountingObjects(MemoryObjects):
+    """Counts the bytes that are read of uploads: of whole objects, and of ranges."""
+
+    read_whole = 0
+    read_by_range = 0
+
+    def read(self, ref: ObjectRef) -> bytes:
+        self.read_whole += ref.size if ref.bucket is Bucket.UPLOADS else 0
+        return super().read(ref)
+
+    def read_range(self, ref: ObjectRef, span: ByteRange) -> bytes:
+        self.read_by_range += span.stop - span.start if ref.bucket is Bucket.UPLOADS else 0
+        return super().read_range(ref, span)
+
+
+def tarred(path: Path, files: dict[str, bytes], mode: Literal["w", "w:gz"] = "w") -> Path:
+    """Write a tar of the files, in order."""
+    with tarfile.open(path, mode) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
 
 
 @pytest.fixture
@@ -97,12 +125,7 @@ def test_a_large_compressed_tar_is_unpacked_once_and_divided(
 ) -> None:
     # given the files of a dataset in a tar.gz
     monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
-    with tarfile.open(tmp_path / "pets.tar.gz", "w:gz") as archive:
-        for name, data in FILES.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    source = UploadSource(upload=uploaded(stores, tmp_path / "pets.tar.gz"))
+    source = UploadSource(upload=uploaded(stores, tarred(tmp_path / "pets.tar.gz", FILES, "w:gz")))
     request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PreprocessSpec(dataset="pets", source=source))
 
     # when it is prepared, and the same files as a zip
@@ -117,6 +140,28 @@ def test_a_large_compressed_tar_is_unpacked_once_and_divided(
     assert published(stores).model_dump(exclude=differing) == published(zip_stores).model_dump(exclude=differing)
     assert {row["start"] for row in rows(stores)} == {None}
     assert None not in {row["start"] for row in rows(zip_stores)}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_parts_together_read_the_archive_about_once(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given an archive that is divided into eight parts, with files between the images that no part needs
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", "8")
+    files = {name: png(seed, 24, 24) for seed, name in enumerate(class_folders(count=32))}
+    for number, name in enumerate(list(files)):
+        files[f"{name}.txt"] = b"text " * number
+    stores = Stores(Database.in_memory(), objects := CountingObjects())
+    archive = zipped(tmp_path / "pets.zip", files) if kind == "zip" else tarred(tmp_path / "pets.tar", files)
+    source = UploadSource(upload=uploaded(stores, archive))
+
+    # when it is prepared
+    request = PreprocessRequest(kind=JobKind.PREPROCESS, spec=PreprocessSpec(dataset="pets", source=source))
+    job, attempts = run(stores, request, preprocess, tmp_path)
+
+    # then the first attempt reads the archive to plan, and the parts read it once between them
+    assert (job.state, len([attempt for attempt in attempts if attempt.part])) == (JobState.SUCCEEDED, 8)
+    size = archive.stat().st_size
+    assert objects.read_whole == size
+    assert 0.5 * size < objects.read_by_range <= 1.2 * size
 
 
 def test_an_empty_archive_fails_the_job_with_bad_archive(stores: Stores, tmp_path: Path) -> None:

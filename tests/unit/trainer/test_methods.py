@@ -12,12 +12,11 @@ import torch
 
 from contract.errors import BadModel, Draining
 from contract.training import ModelManifest
-from services.trainer import decisions, features, methods, state, worker
+from services.trainer import decisions, features, methods, state
 from services.trainer.candidates import Candidate
 from services.trainer.descent import descend
 from services.trainer.features import export_body
 from services.trainer.state import State
-from services.trainer.variants import Variants
 from services.trainer.worker import train
 from tests.support.exports import CachedExport
 from tests.support.training_task import CLASSES, MemoryTask
@@ -44,12 +43,6 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return task, train(task)
 
 
-@pytest.fixture
-def _no_variants(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the variants, which the probe has and which take ten seconds."""
-    monkeypatch.setattr(worker, "make_variants", lambda *_: Variants())
-
-
 def values(manifest: ModelManifest) -> dict[str, object]:
     return {choice.what: choice.value for choice in manifest.decisions}
 
@@ -72,7 +65,7 @@ def test_a_probe_is_a_whole_model(probed: Finished) -> None:
     assert manifest.training_images.accuracy > 0.9
 
 
-@pytest.mark.usefixtures("_no_variants")
+@pytest.mark.usefixtures("no_variants")
 def test_features_are_computed_once(probed: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, manifest = probed
     second = started(tmp_path, method="probe")
@@ -101,7 +94,7 @@ def test_a_model_is_trained_further_with_one_class_more(probed: Finished, tmp_pa
     assert not network.head.weight[3].any()
 
 
-@pytest.mark.usefixtures("_no_variants")
+@pytest.mark.usefixtures("no_variants")
 def test_fine_tuning_starts_from_the_model(probed: Finished, tmp_path: Path) -> None:
     first, manifest = probed
     # Brightness tells the classes apart, so it must not be changed.
@@ -125,7 +118,7 @@ def test_a_model_without_weights_is_no_start(probed: Finished, tmp_path: Path) -
         train(task)
 
 
-@pytest.mark.usefixtures("_no_variants")
+@pytest.mark.usefixtures("no_variants")
 def test_the_trial_decides_and_a_drained_job_keeps_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "FEWEST_STEPS", 8)
     monkeypatch.setattr(decisions, "EPOCHS", 4)
@@ -148,7 +141,7 @@ def test_the_trial_decides_and_a_drained_job_keeps_the_probe(tmp_path: Path, mon
     assert manifest.training_images.slowest[0].path.startswith("train/")
 
 
-@pytest.mark.usefixtures("_no_variants")
+@pytest.mark.usefixtures("no_variants")
 def test_a_trial_that_is_far_behind_ends_halfway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "EPOCHS", 16)
     monkeypatch.setattr(decisions, "hopeless", lambda *_: True)
@@ -172,7 +165,7 @@ def test_with_head_keeps_the_labels_of_the_card(probed: Finished) -> None:
     assert np.prod(graph.initializer[-1].dims) == len(CLASSES)
 
 
-@pytest.mark.usefixtures("_no_variants")
+@pytest.mark.usefixtures("no_variants")
 def test_a_probe_that_is_better_than_the_fine_tuning_of_the_request_is_a_decision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

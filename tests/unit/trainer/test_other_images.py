@@ -5,22 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.trainer import worker
 from services.trainer.state import State
-from services.trainer.variants import Variants
 from services.trainer.worker import train
 from tests.support.training_task import MemoryTask
 
 
+@pytest.mark.usefixtures("no_variants")
 @pytest.mark.parametrize(
     ("architecture", "shape", "method"),
     [("mlp", (3, 20, 12), "fine_tune"), ("cnn", (1, 8, 8), "fine_tune"), ("mlp", (1, 6, 6), "probe")],
     ids=["larger", "grey", "smaller and grey"],
 )
 def test_images_are_fitted_to_the_network(
-    architecture: str, shape: tuple[int, int, int], method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    architecture: str, shape: tuple[int, int, int], method: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker, "make_variants", lambda *_: Variants())
     folders = tmp_path / "first", tmp_path / "second"
     for folder in folders:
         folder.mkdir()

@@ -3,21 +3,36 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from contract.training import ModelManifest
+from services.trainer import worker
 from services.trainer.state import State
+from services.trainer.variants import Variants
 from services.trainer.worker import train
 from tests.support.training_task import MemoryTask
 
+pytestmark = pytest.mark.usefixtures("no_variants")
 
-def tuned(tmp_path: Path, rate: float) -> tuple[State, State, dict[str, object]]:
-    """Train a small CNN, then train it further at this rate; return both states and the decisions of the second."""
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-    first = MemoryTask(tmp_path / "first", auto=True, architecture={"name": "cnn"}, epochs=8, augment=False)
-    start = train(first)
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryTask, ModelManifest]:
+    """A small CNN, and the task that trained it."""
+    folder = tmp_path_factory.mktemp("first")
+    task = MemoryTask(folder, auto=True, architecture={"name": "cnn"}, epochs=8, augment=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "make_variants", lambda *_: Variants())
+        return task, train(task)
+
+
+def tuned(
+    trained: tuple[MemoryTask, ModelManifest], tmp_path: Path, rate: float
+) -> tuple[State, State, dict[str, object]]:
+    """Train the CNN further at this rate; return both states and the decisions of the second training."""
+    first, start = trained
     second = MemoryTask(
-        tmp_path / "second",
+        tmp_path,
         auto=True,
         init_from="net",
         epochs=1,
@@ -37,15 +52,17 @@ def tuned(tmp_path: Path, rate: float) -> tuple[State, State, dict[str, object]]
     return *states, {choice.what: choice.value for choice in end.decisions}
 
 
-def test_the_weights_of_the_start_are_kept_if_no_epoch_is_better(tmp_path: Path) -> None:
-    start, end, decided = tuned(tmp_path, rate=0.5)
+def test_the_weights_of_the_start_are_kept_if_no_epoch_is_better(
+    trained: tuple[MemoryTask, ModelManifest], tmp_path: Path
+) -> None:
+    start, end, decided = tuned(trained, tmp_path, rate=0.5)
 
     assert decided["weights"] == "net@1"
     assert all(torch.equal(value, end.weights[name]) for name, value in start.weights.items())
 
 
-def test_a_better_epoch_replaces_the_start(tmp_path: Path) -> None:
-    start, end, decided = tuned(tmp_path, rate=1e-4)
+def test_a_better_epoch_replaces_the_start(trained: tuple[MemoryTask, ModelManifest], tmp_path: Path) -> None:
+    start, end, decided = tuned(trained, tmp_path, rate=1e-4)
 
     assert "weights" not in decided
     assert not np.array_equal(start.weights["head.bias"], end.weights["head.bias"])

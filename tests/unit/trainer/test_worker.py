@@ -99,6 +99,7 @@ def test_checkpoints_never_overwrite_each_other(finished: tuple[MemoryTask, Mode
     assert kept == {"checkpoint-1.pt", "checkpoint-2.pt", "checkpoint-3.pt"}
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_a_drained_job_resumes_and_produces_the_same_file(
     finished: tuple[MemoryTask, ModelManifest], tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_drained_job_resumes_and_produces_the_same_file(
     assert [metrics["epoch"] for metrics in task.reported] == [epoch.epoch for epoch in resumed.epochs]
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_a_job_resumes_as_it_began_if_a_newer_release_decides_otherwise(
     finished: tuple[MemoryTask, ModelManifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +134,7 @@ def test_a_job_resumes_as_it_began_if_a_newer_release_decides_otherwise(
     assert train(task).artifact.sha256 == uninterrupted.artifact.sha256
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_without_a_validation_split_there_are_no_validation_metrics(tmp_path: Path) -> None:
     manifest = train(MemoryTask(tmp_path, val=0, epochs=2))
 

@@ -119,7 +119,8 @@ class AsyncClient:
     async def train(self, dataset: str, model: str | None = None, **spec: Any) -> AsyncJob:
         """Start a training; the model is named after the dataset unless named.
 
-        Fields of the spec that are left out are decided from the data, such as `method`, `init_from`, `budget`.
+        Fields of the spec that are left out are decided from the data, such as `method`, `init_from`, `budget`. With
+        `search`, several trainings find the best settings; `folds` measures how good such a training is.
 
         >>> job = await client.train("pets", "pet-cnn", method="probe")
         >>> job.kind, job.state

@@ -99,14 +99,17 @@ class AsyncJobs:
         state: JobState | str | None = None,
         model: str | None = None,
         dataset: str | None = None,
+        parent: str | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[AsyncJob]:
         """Yield jobs, newest first; `model` and `dataset` are names without a version.
 
+        Jobs that another job has created, such as the trials of a search, are listed by its id as `parent` only.
+
         >>> [job.state.value async for job in client.jobs.list(kind="train", limit=2)]
         ['cancelled', 'succeeded']
         """
-        params = given(kind=kind, state=state, model=model, dataset=dataset)
+        params = given(kind=kind, state=state, model=model, dataset=dataset, parent=parent)
         async for job in self._http.pages(AsyncJob, path("jobs"), limit, params):
             yield job.bound_to(self)
 

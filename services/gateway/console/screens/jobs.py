@@ -11,9 +11,11 @@ from contract.jobs import JobKind, JobState
 from contract.references import Reference
 from services.gateway.api.jobs import JobId
 from services.gateway.console.pages import page, redirect
+from services.gateway.console.trials import trials_of
 from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerDep
 from services.gateway.edge.request_id import current_request_id
 from services.storage.screens.jobs import JobQuery, JobScreens
+from services.storage.screens.trials import TrialScreens
 
 router = APIRouter(include_in_schema=False)
 
@@ -54,6 +56,7 @@ def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
     """One job."""
     details = JobScreens(viewer.stores.database, viewer.caller.project).details(job_id)
     result = details.result or {}
+    children = TrialScreens(viewer.stores.database, viewer.caller.project).of(job_id)
     return page(
         request,
         viewer,
@@ -61,6 +64,7 @@ def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
         screen="jobs",
         job=details.row,
         details=details,
+        trials=trials_of(details.spec, result, children),
         decisions=result.get("decisions") or (),
         dataset=_dataset(viewer, result) if details.row.kind == "preprocess" else None,
         points=json.dumps(details.metrics).replace("<", "\\u003c"),

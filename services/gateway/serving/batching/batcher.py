@@ -11,7 +11,7 @@ from contract import __version__
 from contract.errors import DeadlineExceeded, Unavailable
 from contract.inference import Artifact, Batch, Payload, Reply, Target
 from contract.reports import GatewayReport
-from messaging.channel import Channel
+from messaging.channel import Channel, MayBeLost
 from messaging.rate import Rate
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.serving.batching.flight_bytes import FlightBytes
@@ -116,10 +116,10 @@ class Batcher:
         elif (ping := self._pings.get(batch_id)) and not ping.done():
             ping.set_exception(error)
 
-    def lost(self) -> None:
+    def lost(self, may_be_lost: MayBeLost = lambda batch_id: True) -> None:
         """Resend every batch that may be lost; fail batches that were sent twice already."""
         for lane in set(self._lane_of.values()):
-            lane.send_again()
+            lane.send_again(may_be_lost)
 
     def show_load(self) -> None:
         """Set the metrics of the lanes; may be called from another thread."""

@@ -8,7 +8,7 @@ from functools import partial
 
 from contract.errors import BrokerUnavailable, Overloaded, Unavailable, error_of
 from contract.inference import Batch, Failure, Reply, Target
-from messaging.channel import Channel
+from messaging.channel import Channel, MayBeLost
 from messaging.dropped import drop
 from messaging.tracing import tracing
 from services.gateway.serving.batching.flight_bytes import FlightBytes
@@ -26,7 +26,7 @@ class Bounds:
     Requests that wait have at most `waiting_bytes` per model version, and all batches in flight `flight_bytes`.
     """
 
-    waiting: int = 512
+    waiting: int = 256
     batch: int = 32
     flights: int = 2
     waiting_bytes: int = 256 << 20
@@ -123,9 +123,11 @@ class Lane:
         for request in flight.requests:
             request.settle(error)
 
-    def send_again(self) -> None:
-        """Send every batch once more; fail the requests of batches that were already sent twice."""
+    def send_again(self, may_be_lost: MayBeLost) -> None:
+        """Send every batch that may be lost once more; fail the requests of batches that were already sent twice."""
         for flight in list(self._flights.values()):
+            if not may_be_lost(flight.batch.id):
+                continue
             if flight.again:
                 self._end(flight)
                 for request in flight.requests:

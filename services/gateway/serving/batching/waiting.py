@@ -18,6 +18,7 @@ class Waiting:
         self._most = most
         self._budget = ByteBudget(most_bytes)
         self._largest = min(largest, self._budget.largest) - OVERHEAD
+        self._any_done = False  # of the requests that wait; otherwise a refusal need not look at each of them
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -27,8 +28,8 @@ class Waiting:
 
     def add(self, request: Request) -> None:
         """Append a request; raises Overloaded, and TooLarge if there can never be room for it."""
-        if len(self._requests) >= self._most:
-            # some may have expired, or their clients may have left
+        if len(self._requests) >= self._most and self._any_done:
+            self._any_done = False
             self._requests = deque(request for request in self._requests if not request.done)
         if len(self._requests) >= self._most:
             raise Overloaded(f"{len(self._requests)} requests already wait for this model; try again soon")
@@ -41,7 +42,11 @@ class Waiting:
         self._requests.append(request)
 
     def free(self, request: Request) -> None:
-        """Stop counting the bytes of a request, which is done or in a batch."""
+        """Stop counting the bytes of a waiting request that is done: it has expired, or its client has left."""
+        self._any_done = True
+        self._uncount(request)
+
+    def _uncount(self, request: Request) -> None:
         if request.counted:
             request.counted = False
             self._budget.give(request.size)
@@ -66,5 +71,5 @@ class Waiting:
             self._requests.extendleft(reversed(requests))
             return [], 0
         for request in requests:
-            self.free(request)
+            self._uncount(request)
         return requests, size

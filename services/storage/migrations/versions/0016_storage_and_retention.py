@@ -1,5 +1,6 @@
 """Storage and retention"""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +89,9 @@ def _keeping_indexes(table: str) -> Iterator[None]:
         return
     query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :table AND sql <> ''")
     before = {row.name: row.sql for row in op.get_bind().execute(query, {"table": table})}
-    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection", sa.exc.SAWarning)
+        yield
     after = {row.name: row.sql for row in op.get_bind().execute(query, {"table": table})}
     for name in before.keys() - after.keys():
         op.execute(before[name])

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0024"
-down_revision = "0022"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
 QUEUED, RUNNING, LIVE = "state = 'queued'", "state = 'running'", "state IN ('queued', 'running')"
 WHOLE = "parent_id IS NULL"
+LISTED = f"{WHOLE} AND child_of IS NULL"
 # By name, the table, its columns, and the condition of a partial index.
 NEW: Mapping[str, tuple[str, str, str | None]] = {
     "ix_jobs_due": (
@@ -29,12 +30,13 @@ NEW: Mapping[str, tuple[str, str, str | None]] = {
     "ix_jobs_lease_until": ("jobs", "lease_until", RUNNING),
     "ix_jobs_deadline_at": ("jobs", "deadline_at", f"{LIVE} AND deadline_at IS NOT NULL"),
     "ix_jobs_live_parts": ("jobs", "parent_id", f"{LIVE} AND parent_id IS NOT NULL"),
+    "ix_jobs_live_children": ("jobs", "child_of", f"{LIVE} AND child_of IS NOT NULL"),
     "ix_jobs_live_names": ("jobs", "project, model, kind", f"{LIVE} AND {WHOLE}"),
-    "ix_jobs_list": ("jobs", "project, id", WHOLE),
-    "ix_jobs_list_state": ("jobs", "project, state, id", WHOLE),
-    "ix_jobs_list_kind": ("jobs", "project, kind, state, id", WHOLE),
-    "ix_jobs_list_model": ("jobs", "project, model, state, id", WHOLE),
-    "ix_jobs_list_dataset": ("jobs", "project, dataset, state, id", WHOLE),
+    "ix_jobs_list": ("jobs", "project, id", LISTED),
+    "ix_jobs_list_state": ("jobs", "project, state, id", LISTED),
+    "ix_jobs_list_kind": ("jobs", "project, kind, state, id", LISTED),
+    "ix_jobs_list_model": ("jobs", "project, model, state, id", LISTED),
+    "ix_jobs_list_dataset": ("jobs", "project, dataset, state, id", LISTED),
     "ix_jobs_finished_at": ("jobs", "project, finished_at", f"{WHOLE} AND finished_at IS NOT NULL"),
     "ix_idempotency_created_at": ("idempotency", "created_at", None),
     "ix_outbox_job_id": ("outbox", "job_id", None),

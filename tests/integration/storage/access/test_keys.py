@@ -32,11 +32,6 @@ NO_TOKENS = [
 ]
 
 
-@pytest.fixture
-def keys(database: Database) -> Keys:
-    return Keys(database, DEFAULT_PROJECT)
-
-
 def test_a_key_is_authenticated_by_its_secret(keys: Keys) -> None:
     made = keys.create("laptop", frozenset({Scope.READ, Scope.PREDICT}))
 

@@ -135,6 +135,7 @@ def test_the_autoscaler_measures_and_decides(connected_as: As) -> None:
 
     Demand(pools, MemoryReports()).measure()
     JobHolders(database).names()
+    JobHolders(database).in_seats()
     (seen, *_) = pools.list()
     pools.decide(seen, Decision(replicas=1, reason="one"), UNSEEN)
 

@@ -28,11 +28,6 @@ def sessions(database: Database) -> Sessions:
 
 
 @pytest.fixture
-def keys(database: Database) -> Keys:
-    return Keys(database, DEFAULT_PROJECT)
-
-
-@pytest.fixture
 def projects(database: Database) -> Projects:
     return Projects(database)
 

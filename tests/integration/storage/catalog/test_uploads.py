@@ -2,19 +2,12 @@
 
 import pytest
 
-from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Conflict, Invalid, NotFound
 from services.storage.catalog.uploads import Uploads, new_upload_id
-from services.storage.database import Database
 from tests.examples import WHEN
 
 SHA256 = "a" * 64
-
-
-@pytest.fixture
-def uploads(database: Database) -> Uploads:
-    return Uploads(database, DEFAULT_PROJECT)
 
 
 def stored(upload_id: str, size: int = 4096, sha256: str = SHA256) -> ObjectRef:

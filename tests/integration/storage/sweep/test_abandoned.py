@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, upload_key
 from contract.errors import NotFound
 from services.storage.catalog.uploads import Uploads, new_upload_id
@@ -22,11 +21,6 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def objects(clock: FakeClock) -> MemoryObjects:
     return MemoryObjects(clock)
-
-
-@pytest.fixture
-def uploads(database: Database) -> Uploads:
-    return Uploads(database, DEFAULT_PROJECT)
 
 
 @pytest.fixture

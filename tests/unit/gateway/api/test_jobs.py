@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
+from contract.division import NewChild, Waiting
 from contract.errors import BadArchive
 from contract.jobs import Job, JobKind
 from services.storage import tables
@@ -17,7 +18,7 @@ from services.storage.database import Database
 from services.storage.jobs.jobs import JobFilter
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
-from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
+from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST, TRIAL_SPEC
 from tests.examples.base import UPLOAD_ID
 from tests.support.problems import problem
 from tests.support.publication import add_upload
@@ -233,6 +234,33 @@ async def test_jobs_are_filtered_by_kind_state_model_and_data_set(
     for query, ids in expected.items():
         page = (await client.get(f"/v1/jobs?{query}")).json()
         assert {job["id"] for job in page["items"]} == ids, query
+
+
+async def test_the_children_of_a_job_are_listed_by_their_parent(client: httpx.AsyncClient, stores: Stores) -> None:
+    parent = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST)
+    claim = stores.leases.claim("train", "worker")
+    assert claim is not None
+    child = NewChild(number=0, spec=TRIAL_SPEC.model_dump(mode="json"))
+    stores.children.wait(claim.lease, Waiting(kind="trial", children=(child,), seen=0, fraction=0, message="trying"))
+
+    listed = (await client.get(f"/v1/jobs?parent={parent.id}")).json()["items"]
+
+    assert [(job["kind"], job["parent"]) for job in listed] == [("trial", parent.id)]
+    assert [job["id"] for job in (await client.get("/v1/jobs")).json()["items"]] == [parent.id]
+    assert (await client.get(f"/v1/jobs/{listed[0]['id']}")).json() == listed[0]
+    refused = await client.post(f"/v1/jobs/{listed[0]['id']}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+
+
+async def test_a_trial_cannot_be_submitted_and_an_unfit_search_says_what_to_change(client: httpx.AsyncClient) -> None:
+    spec = {"dataset": "pets", "model": "net", "search": {"over": {"optimizer.lr": {"low": 1, "high": 0.1}}}}
+
+    trial = await client.post("/v1/jobs", json={"kind": "trial", "spec": TRIAL_SPEC.model_dump(mode="json")})
+    search = await client.post("/v1/jobs", json={"kind": "train", "spec": spec})
+
+    assert (trial.status_code, search.status_code) == (422, 422)
+    assert "kind must be one of" in trial.text
+    assert "low must be less than high" in search.text
 
 
 async def test_waiting_for_a_finished_job_returns_at_once(client: httpx.AsyncClient, dataset: Job) -> None:

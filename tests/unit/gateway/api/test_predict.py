@@ -5,8 +5,8 @@ import pytest
 
 from contract.access import DEFAULT_PROJECT
 from contract.errors import BrokerUnavailable, TidepoolError
+from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
-from messaging.responder import BatchAnswers
 from services.gateway.serving import predictor
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST

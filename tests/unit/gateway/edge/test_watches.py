@@ -87,6 +87,42 @@ async def test_all_who_wait_for_a_job_share_its_reads(
     assert not backends.watches._watched
 
 
+@pytest.mark.parametrize(("owner", "name"), [(Jobs, "get"), (Events, "after")])
+@pytest.mark.parametrize("path", ["?wait=20", "/events"])
+async def test_a_job_that_ends_between_two_reads_is_seen_to_end(
+    client: httpx.AsyncClient,
+    backends: Backends,
+    stores: Stores,
+    job: Job,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    name: str,
+    path: str,
+) -> None:
+    # given a request that follows a job
+    waiting = asyncio.create_task(client.get(f"/v1/jobs/{job.id}{path}"))
+    await following(backends, 1)
+    await asyncio.sleep(2 * watches.TICK_S)
+
+    # when the job starts, and ends right after one of the two reads that follow
+    original, jobs = getattr(owner, name), stores.of(DEFAULT_PROJECT).jobs
+
+    def read_before_the_end(*arguments: Any) -> Any:
+        result = original(*arguments)
+        monkeypatch.setattr(owner, name, original)
+        jobs.cancel(job.id)
+        stores.leases.cancelled(claim.lease)
+        return result
+
+    monkeypatch.setattr(owner, name, read_before_the_end)
+    claim = await asyncio.to_thread(stores.leases.claim, [job.kind], "worker")
+    assert claim is not None
+
+    # then the request is answered
+    response = await asyncio.wait_for(waiting, 10)
+    assert "cancelled" in response.text
+
+
 async def test_jobs_of_a_project_share_the_read_of_a_tick(
     client: httpx.AsyncClient, backends: Backends, stores: Stores, reads: Counter[str]
 ) -> None:

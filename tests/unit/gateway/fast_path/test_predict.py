@@ -9,8 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.errors import BrokerUnavailable, DeadlineExceeded
+from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
-from messaging.responder import BatchAnswers
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.predictor import ModelQuery

@@ -60,14 +60,14 @@ async def test_an_invalid_or_too_large_body_is_refused(
 
 
 async def test_what_bodies_decompress_to_is_bounded_over_all_requests(hold: Hold) -> None:
-    bomb, budget = gzip.compress(bytes(5 << 20), mtime=0), ByteBudget(16 << 20)
+    bomb, budget = gzip.compress(bytes(5 << 14), mtime=0), ByteBudget(16 << 14)
     assert len(bomb) < 10_000
 
     holds = [Hold(budget) for _ in range(3)]
     for one in holds[:2]:
-        await inflate(bomb, "gzip", 8 << 20, one)
+        await inflate(bomb, "gzip", 8 << 14, one)
     with pytest.raises(Overloaded):
-        await inflate(bomb, "gzip", 8 << 20, holds[2])
+        await inflate(bomb, "gzip", 8 << 14, holds[2])
 
     holds[0].release()
-    assert len(await inflate(bomb, "gzip", 8 << 20, holds[2])) == 5 << 20
+    assert len(await inflate(bomb, "gzip", 8 << 14, holds[2])) == 5 << 14

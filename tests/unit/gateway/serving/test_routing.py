@@ -9,8 +9,8 @@ import pytest
 from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.inference import Target
+from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
-from messaging.responder import BatchAnswers
 from services.storage.stores import Stores
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish

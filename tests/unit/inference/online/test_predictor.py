@@ -12,7 +12,7 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadModel, Corrupt
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Scores, Target
 from contract.models import ModelCard, Output
-from messaging.responder import BatchAnswers
+from messaging.answering import BatchAnswers
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.postprocess import softmax
 from services.inference.online.cache import ModelCache

@@ -14,7 +14,7 @@ from contract.access import DEFAULT_PROJECT
 from contract.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, Unavailable
 from contract.inference import Answer, Artifact, Failure, Outputs, Question, Target, Tensor, Tensors
 from contract.references import Reference
-from messaging.responder import BatchAnswers, Respond
+from messaging.answering import BatchAnswers, Respond
 from services.inference.online import setup
 from services.inference.online.quarantine import STOPS, STUCK_STATUS, Quarantine
 from services.storage.catalog.models import Models

@@ -8,7 +8,7 @@ from PIL import Image
 from contract.artifacts import Bucket
 from contract.errors import DatabaseUnavailable
 from contract.inference import Artifact, EncodedImage, Failure, Question, Scores, Target
-from messaging.responder import Respond
+from messaging.answering import Respond
 from services.inference.online import setup
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects

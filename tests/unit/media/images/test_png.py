@@ -2,14 +2,16 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from contract.errors import BadImage
-from contract.images import ImageSpec
+from contract.images import ImageSpec, Mode
 from media.images import decode
+from media.images import png as png_files
 from tests.support.images import encoded, noise
 
 SPEC = ImageSpec(size=(20, 20))
@@ -92,3 +94,52 @@ def test_a_png_of_endless_chunks_is_rejected() -> None:
 def test_a_png_of_ios_apps_is_named() -> None:
     with pytest.raises(BadImage, match="Apple's own variant"):
         decode(PNG[:8] + chunk(b"CgBI", b"\0\0\0\0") + PNG[8:], SPEC)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("interesting", [noise, lambda *shape: np.cumsum(noise(*shape), axis=1, dtype=np.uint8)])
+def test_a_plain_png_has_the_pixels_that_pillow_decodes(
+    mode: Mode, channels: int, interesting: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, spec = encoded(interesting(60, 70, channels)), ImageSpec(size=(24, 20), mode=mode)
+
+    fast = decode(data, spec)
+    monkeypatch.setattr(png_files, "_decoded", lambda *_: None)
+
+    assert np.array_equal(fast, decode(data, spec))
+
+
+def test_an_opaque_png_has_the_pixels_of_one_without_transparency() -> None:
+    image = Image.fromarray(noise(60, 70))
+    opaque = image.copy()
+    opaque.putalpha(255)
+
+    assert np.array_equal(decode(encoded(opaque), SPEC), decode(encoded(image), SPEC))
+
+
+def test_orientation_after_the_pixels_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = PNG[:-12] + chunk(b"eXIf", exif.tobytes()[6:]) + PNG[-12:]
+
+    assert np.array_equal(decode(data, SPEC), PIXELS[:, ::-1, ::-1])
+
+
+def test_only_the_image_of_an_animation_that_others_show_is_decoded() -> None:
+    frames = [Image.fromarray(noise(20, 20, seed=seed)) for seed in (0, 1)]
+    data = encoded(frames[0], save_all=True, append_images=frames[1:])
+
+    assert np.array_equal(decode(data, SPEC), PIXELS)
+
+
+def test_a_panic_of_the_fast_decoder_leaves_the_file_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panic(*_: object) -> None:
+        raise PanicException
+
+    monkeypatch.setattr(png_files, "decode_image_png_u8", panic)
+
+    assert np.array_equal(decode(PNG, SPEC), PIXELS)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Authority
-from tidepool.cli.connection import Target, connect, find_target
-from tidepool.cli.servers import Server, Servers, save_servers
+from tidepool.cli.connection import Target, connect, current_home, find_target
+from tidepool.cli.servers import Server, Servers, load_servers, save_servers
 from tidepool.errors import UserFacingError
 from tidepool.stack.components import StackPlan
 from tidepool.stack.home import Home
@@ -46,6 +46,35 @@ def test_a_login_is_used_where_no_stack_runs(home: Home) -> None:
     log_in("https://pool.example.com", "lab")
 
     assert find_target(home) == Target("https://pool.example.com", "tp_login", "your login", "lab")
+
+
+def test_commands_in_another_folder_find_the_stack_that_was_started_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, started = tmp_path / "photos", Home.at(tmp_path / "clone" / ".tidepool")
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("TIDEPOOL_HOME")
+    start(started)
+    log_in("https://pool.example.com")
+
+    save_servers(load_servers().with_stack(started.path))
+    assert find_target(current_home()).source == f"the stack in {started.path}"
+
+    log_in("https://pool.example.com")
+    assert find_target(current_home()).source == "your login"
+
+
+def test_the_stack_of_the_folder_goes_before_the_one_that_was_started_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TIDEPOOL_HOME")
+    (tmp_path / ".tidepool").mkdir()
+    (tmp_path / "other").mkdir()
+    save_servers(Servers().with_stack(tmp_path / "other"))
+
+    assert current_home() == Home.at(tmp_path / ".tidepool")
 
 
 def test_a_stack_with_a_certificate_is_reached_by_https(home: Home, tmp_path: Path) -> None:

@@ -56,7 +56,25 @@ def test_show_says_why_a_job_failed_and_what_to_do(deployment: Deployment) -> No
     assert text.startswith("train job j1 is failed\n  because: the loss is not finite (job_failed)\n")
     assert "  dataset: pets@1\n  model: net\n" in text
     assert text.endswith("Run it again: tidepool jobs retry j1\n")
-    assert run("jobs", "show", "j1", "--json").json == FAILED | {"project": "default"}
+    assert run("jobs", "show", "j1", "--json").json == FAILED | {"project": "default", "parent": None}
+
+
+def test_show_lists_the_trials_of_a_search(deployment: Deployment) -> None:
+    trial = {"number": 1, "parameters": {"optimizer.lr": 0.01}, "fold": None, "training": SPEC}
+    fold = {"number": 0, "parameters": {}, "fold": {"number": 0, "of": 5}, "training": SPEC}
+    deployment.on("GET", "/v1/jobs/j1", DONE | {"spec": SPEC | {"search": {"trials": 4}}})
+    ended = job(JobState.SUCCEEDED, spec=trial, kind="trial", parent="j1", result={"value": 0.75})
+    running = job(JobState.RUNNING, spec=fold, kind="trial", parent="j1")
+    deployment.on("GET", "/v1/jobs", {"items": [ended, running], "next": None})
+
+    lines = run("jobs", "show", "j1").out.splitlines()
+
+    assert dict(deployment.requests[-1].url.params)["parent"] == "j1"
+    assert "fold 1 of 5" in lines[-2]
+    assert lines[-1].split()[0] == "1"
+    assert lines[-1].endswith("optimizer.lr=0.01  0.75")
+    run("jobs", "ls", "--parent", "j1")
+    assert dict(deployment.requests[-1].url.params)["parent"] == "j1"
 
 
 def test_a_job_that_was_refused_for_its_data_is_not_worth_a_retry(deployment: Deployment) -> None:

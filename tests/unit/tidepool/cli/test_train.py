@@ -10,6 +10,7 @@ from contract.catalog import Dataset
 from contract.jobs import JobState
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
+from contract.search import FoldReport, Study
 from tests.unit.clients.test_client import job
 from tests.unit.tidepool.cli.conftest import Deployment, example, run
 from tidepool.cli import following
@@ -184,3 +185,64 @@ def test_a_model_without_test_images_is_judged_on_validation_or_not_at_all(deplo
 def sent(deployment: Deployment) -> Any:
     """The body of the training's request."""
     return deployment.bodies_of("POST /v1/jobs")[0]
+
+
+def test_a_search_is_sent_as_the_options_say(deployment: Deployment, environment: Path) -> None:
+    (environment / "search.json").write_text('{"trials": 4, "over": {"epochs": [5, 9]}, "early_stop": "median"}')
+    over = ["--over", "optimizer.lr=1e-4..1e-1:log", "--over", "architecture.name=cnn,resnet18"]
+    more = ["--over", "augment.flip=true,false", "--over", "label_smoothing=0..0.2"]
+
+    assert run("train", "pets", "--trials", "16", "--minutes", "20", "--objective", "val.loss", *over, *more).code == 0
+    assert run("train", "pets", "--search", "search.json", "--trials", "8").code == 0
+
+    first, second = (body["spec"] for body in deployment.bodies("POST"))
+    assert first["search"] == {
+        "trials": 16,
+        "minutes": 20.0,
+        "objective": "val.loss",
+        "over": {
+            "optimizer.lr": {"low": 0.0001, "high": 0.1, "log": True},
+            "architecture.name": ["cnn", "resnet18"],
+            "augment.flip": [True, False],
+            "label_smoothing": {"low": 0, "high": 0.2},
+        },
+    }
+    assert "budget" not in first
+    assert second["search"] == {"trials": 8, "over": {"epochs": [5, 9]}, "early_stop": "median"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trials", "4"], "Say what to try, such as --over optimizer.lr=0.001..0.1:log."),
+        (["--over", "epochs"], "--over epochs: write a field and what to try"),
+        (["--over", "epochs=few..many"], "both ends of a range are numbers"),
+        (["--search", "none.json"], "none.json cannot be read."),
+        (["--folds", "1"], "--folds"),
+    ],
+)
+def test_a_search_that_cannot_be_read_trains_nothing(deployment: Deployment, words: list[str], message: str) -> None:
+    result = run("train", "pets", *words)
+
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert "POST /v1/jobs" not in deployment.paths
+
+
+def test_the_trials_of_a_search_are_printed_at_its_end(deployment: Deployment) -> None:
+    deployment.jobs("/v1/jobs", "train", RESULT | {"study": example(Study)})
+
+    lines = run("train", "pets", "--follow", "--over", "optimizer.lr=0.001,0.01").out.splitlines()
+
+    assert lines[0].split() == ["trial", "optimizer.lr", "val.accuracy", "epochs", "state"]
+    assert lines[1].split() == ["3", "*", "0.01", "0.75", "1", "ended"]
+    assert lines[2:4] == ["What decides: optimizer.lr 100.0 %", "Model my-pets@1 is ready."]
+
+
+def test_the_folds_are_summed_up(deployment: Deployment) -> None:
+    deployment.jobs("/v1/jobs", "train", RESULT | {"folds": example(FoldReport)})
+
+    result = run("train", "pets", "--follow", "--folds", "2")
+
+    assert sent(deployment)["spec"]["folds"] == 2
+    assert "  in 2 folds: right on 75.0 % ± 5.0 % of the images left out, macro F1 0.750 ± 0.050" in result.out

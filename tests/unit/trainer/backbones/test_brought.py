@@ -70,6 +70,7 @@ def test_a_probe_of_a_graph_is_a_whole_model(tmp_path: Path) -> None:
     assert "fp32" in {variant.name for variant in manifest.variants}
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_a_graph_is_never_fine_tuned(tmp_path: Path) -> None:
     task = MemoryTask(tmp_path, auto=True, init_from="mine@1", budget={"minutes": 0.1})
     kept(task, graph(tmp_path).read_bytes(), NAMES)
@@ -77,6 +78,7 @@ def test_a_graph_is_never_fine_tuned(tmp_path: Path) -> None:
     assert values(train(task))["method"] == "probe"
 
 
+@pytest.mark.usefixtures("no_variants")
 @pytest.mark.parametrize(("fields", "epochs"), [({}, 0), ({"method": "fine_tune", "epochs": 1}, 1)])
 def test_weights_are_probed_or_fine_tuned(tmp_path: Path, fields: dict[str, object], epochs: int) -> None:
     task = MemoryTask(tmp_path, auto=True, init_from="mine@1", **fields)
@@ -126,6 +128,7 @@ def test_grey_images_are_repeated_and_scaled_for_a_graph(tmp_path: Path) -> None
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("no_variants")
 def test_names_in_the_graph_may_be_those_of_tidepool(tmp_path: Path) -> None:
     task = MemoryTask(tmp_path, auto=True, init_from="mine@1")
     model = onnx.load(graph(tmp_path))

@@ -5,8 +5,8 @@ from typing import Any
 
 from contract.errors import BrokerUnavailable
 from contract.inference import Artifact, Batch, EncodedImage, Failure, Question, Scores, Target
+from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
-from messaging.responder import BatchAnswers
 from services.gateway.serving.batching.batcher import Batcher
 from services.gateway.serving.batching.lane import Bounds
 

@@ -1,9 +1,11 @@
-"""The bytes that wait for one model version are bounded."""
+"""The requests that wait for one model version, and their bytes, are bounded."""
 
 import pytest
 
 from contract.errors import DeadlineExceeded, Overloaded, TooLarge
-from contract.inference import Target
+from contract.inference import EncodedImage, Target
+from services.gateway.serving.batching.request import Request
+from services.gateway.serving.batching.waiting import Waiting
 from tests.unit.gateway.serving.batching.pool import ARTIFACT, Pool, settled
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +70,23 @@ async def test_an_image_that_can_never_wait_is_too_large() -> None:
         await Pool(waiting_bytes=1_000_000).ask("x" * 750_000)
     with pytest.raises(TooLarge, match="at most 749488 bytes"):
         await Pool(flight_bytes=1_000_000).ask("x" * 750_000)
+
+
+async def test_a_full_queue_has_room_again_when_a_request_in_it_is_done() -> None:
+    # given
+    waiting = Waiting(most=2, most_bytes=1_000_000, largest=1_000_000)
+    requests = [Request.of(EncodedImage(b"image", 1), 1.0, "id", lambda _: None) for _ in range(4)]
+    for request in requests[:2]:
+        waiting.add(request)
+    with pytest.raises(Overloaded, match="2 requests already wait"):
+        waiting.add(requests[2])
+
+    # when
+    requests[0].leave()
+    waiting.free(requests[0])
+
+    # then one more may wait
+    waiting.add(requests[2])
+    with pytest.raises(Overloaded):
+        waiting.add(requests[3])
+    assert waiting.next(2, 1_000, lambda _: True)[0] == requests[1:3]

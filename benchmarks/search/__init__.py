@@ -1,0 +1,1 @@
+"""How a search scales over replicas, and what it gains."""

@@ -1,0 +1,149 @@
+"""Measure searches on an embedded stack: two replicas against one, and their gain over the default at equal time.
+
+Writes search.md and search.json. Run it on an idle machine; the two parts take about an hour on two cores.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inference.facts import machine
+from benchmarks.page import table
+from benchmarks.preprocess.stack import embedded
+from benchmarks.training.datasets import DATA_SETS
+from contract.kinds.train import TrainResult
+from tidepool_client import Client
+
+DATA = Path("../shared/data")
+RESULTS = Path(__file__).parents[1] / "results"
+GOAL = 0.55  # of the time of one replica
+GAINS = {"clothing": 20.0, "cifar-sample": 20.0}  # minutes
+SPREAD = {
+    "architecture": {"name": "cnn"},
+    "epochs": 6,
+    "search": {"trials": 8, "parallel": 4, "early_stop": "none", "sampler": "random"},
+}
+RATES = {"low": 0.02, "high": 1.0, "log": True}
+OVER = {
+    "clothing": {
+        "method": ["probe", "fine_tune"],
+        "init_from": ["lite0", "lite1", "lite2"],
+        "epochs": {"low": 3, "high": 12},
+        "optimizer.lr": {"low": 1e-4, "high": 3e-3, "log": True},
+        "augment.crop": {"low": 0.1, "high": 0.6},
+        "augment.mix": [0.0, 0.2],
+    },
+    "cifar-sample": {
+        "architecture.width": [1, 2],
+        "epochs": {"low": 20, "high": 80},
+        "optimizer.lr": RATES,
+        "augment.erase": [0.0, 0.25],
+        "augment.mix": [0.0, 0.2],
+        "label_smoothing": [0.0, 0.1],
+    },
+}
+
+
+def main() -> None:
+    options = _options()
+    lines: dict[str, Any] = {"machine": machine()}
+    if not options.no_spread:
+        os.environ["OMP_NUM_THREADS"] = "1"  # one thread a replica
+        with _stack(options.data, ["cifar-sample"]) as client:
+            lines["spread"] = [_spread(client, count) for _ in range(options.rounds) for count in (1, 2)]
+        del os.environ["OMP_NUM_THREADS"]
+    if options.gain:
+        with _stack(options.data, options.gain) as client:
+            lines["gain"] = [row for name in options.gain for row in _gain(client, name, GAINS[name])]
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "search.json").write_text(json.dumps(lines, indent=2) + "\n")
+    (options.output / "search.md").write_text("\n".join(_page(lines)))
+    print(f"wrote search.md and search.json to {options.output}")
+
+
+@contextmanager
+def _stack(data: Path, names: list[str]) -> Iterator[Client]:
+    """Run a stack with these data sets."""
+    scales = {"preprocess": 1, "trainer": 1, "inference": 0}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, embedded(Path(folder), scales) as client:
+        for name in names:
+            archive = DATA_SETS[name].write(Path(folder) / f"{name}.zip", data)
+            client.jobs.wait(client.datasets.upload(name, archive).id)
+        yield client
+
+
+def _spread(client: Client, replicas: int) -> dict[str, float]:
+    """Return the seconds of the same eight trials with so many replicas of one thread each."""
+    client.pools.scale("trainer", replicas)
+    while next(pool for pool in client.pools.list() if pool.name == "trainer").replicas.ready != replicas:
+        time.sleep(0.2)
+    spec = SPREAD | {"search": SPREAD["search"] | {"over": {"optimizer.lr": RATES}}}  # type: ignore[operator]
+    job = client.jobs.wait(client.train("cifar-sample", "spread", **spec).id)
+    if job.finished_at is None:
+        raise RuntimeError("a job that has succeeded has no end")
+    return {"replicas": replicas, "seconds": (job.finished_at - job.created_at).total_seconds()}
+
+
+def _gain(client: Client, name: str, minutes: float) -> list[dict[str, Any]]:
+    """Train a data set by default with a budget, and by a search of the same time."""
+    client.pools.scale("trainer", 1)
+    ways = {"default": {"budget": {"minutes": minutes}}, "search": {"search": _search(name, minutes)}}
+    rows = []
+    for way, spec in ways.items():
+        started = time.monotonic()
+        job = client.jobs.wait(client.train(name, f"{name}-{way}", **spec).id)
+        seconds = time.monotonic() - started
+        result = TrainResult.model_validate(job.result)
+        accuracies = {split: values.accuracy for split, values in result.metrics if values is not None}
+        trials = len(result.study.trials) if result.study else 1
+        rows.append({"dataset": name, "way": way, "seconds": seconds, "trials": trials, **accuracies})
+    return rows
+
+
+def _search(name: str, minutes: float) -> dict[str, Any]:
+    return {"trials": 100, "minutes": minutes, "parallel": 1, "over": OVER[name], "objective": "val.accuracy"}
+
+
+def _page(lines: dict[str, Any]) -> list[str]:
+    page = ["# Search", "", "Made by `make bench-search`.", ""]
+    page += [f"* {name}: {value}" for name, value in lines["machine"].items()] + [""]
+    if spread := lines.get("spread"):
+        seconds = {n: statistics.median(row["seconds"] for row in spread if row["replicas"] == n) for n in (1, 2)}
+        share = seconds[2] / seconds[1]
+        page += [f"Eight trials of CIFAR-10's sample: two replicas take {share:.2f} × the time of one (goal {GOAL})."]
+        page += ["", *table(("replicas", "> seconds"), ((str(n), f"{value:.1f}") for n, value in seconds.items()))]
+    if gain := lines.get("gain"):
+        columns = ("data set", "way", "> trials", "> minutes", "> val %", "> test %")
+        cells = (
+            (
+                row["dataset"],
+                row["way"],
+                str(row["trials"]),
+                f"{row['seconds'] / 60:.1f}",
+                *(f"{100 * row[split]:.1f}" if split in row else "–" for split in ("val", "test")),
+            )
+            for row in gain
+        )
+        page += table(columns, cells)
+    return page
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the zips of the real data sets")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each number of replicas (3)")
+    parser.add_argument("--gain", nargs="*", choices=GAINS, default=list(GAINS), help="data sets to search (all)")
+    parser.add_argument("--no-spread", action="store_true", help="leave out the comparison of replicas")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="output folder")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

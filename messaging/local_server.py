@@ -1,0 +1,233 @@
+"""The replica's side of its Unix socket: answers the batches that gateways of its machine send it directly."""
+
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import structlog
+from celery import signals
+
+from contract.inference import Batch
+from contract.tracing import span
+from messaging.answering import Answerer, BatchHandler, traced
+from messaging.busy import Busy
+from messaging.dropped import decoded
+from messaging.local_socket import LEAVING, RECEIVE, Frames, framed, listen, remove
+from messaging.settings import LocalSettings
+
+log = structlog.get_logger()
+
+SEND_S = 5.0  # for a gateway to receive what fills its socket
+LEAVE_S = 10.0  # to answer what gateways had sent before they knew that the replica leaves
+
+_decode = msgspec.msgpack.Decoder(Batch).decode
+_SEND_TIMEOUT = struct.pack("ll", int(SEND_S), 0)
+
+
+class _Connection:
+    """The connection of one gateway. It is closed when it has ended and all of its batches are answered."""
+
+    def __init__(self, client: socket.socket) -> None:
+        # a timeout of Python's would cost a system call more for each message
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
+        self.frames = Frames()
+        self._client = client
+        self._unanswered = 0
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def receive(self) -> list[memoryview]:
+        """Return the messages that have arrived; raises EOFError at the end, and OSError."""
+        data = self._client.recv(RECEIVE)
+        if not data:
+            raise EOFError
+        messages = self.frames.feed(data)
+        with self._lock:
+            self._unanswered += len(messages)
+        return messages
+
+    def reply(self, frame: bytes | bytearray) -> None:
+        """Send the reply to a batch; if the gateway does not receive it, end the connection."""
+        with self._lock:
+            self._unanswered -= 1
+            self._send(frame)
+            self._close_if_done()
+
+    def drop(self) -> None:
+        """End the connection after a damaged batch; the gateway sends its batches again."""
+        with self._lock:
+            self._unanswered -= 1
+            self._shut_down()
+            self._close_if_done()
+
+    def leave(self) -> None:
+        """Tell the gateway to send no more."""
+        with self._lock:
+            self._send(LEAVING)
+
+    def end(self) -> None:
+        """Close the connection when its batches are answered: the gateway sends no more."""
+        with self._lock:
+            self._ended = True
+            self._close_if_done()
+
+    def close(self) -> None:
+        """Close the connection now."""
+        with self._lock:
+            self._shut_down()
+
+    def _send(self, frame: bytes | bytearray) -> None:
+        try:
+            self._client.sendall(frame)
+        except OSError:  # the gateway is gone or stuck; it sends its batches again
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            self._client.shutdown(socket.SHUT_RDWR)  # `receive` then raises EOFError
+
+    def _close_if_done(self) -> None:
+        if self._ended and not self._unanswered:
+            self._client.close()
+
+
+class LocalServer:
+    """Answers batches in `at_once` threads; one of them waits for messages at a time, the others compute."""
+
+    def __init__(self, pool: str, folder: Path, name: str, handler: BatchHandler, busy: Busy) -> None:
+        """Listen for gateways; raises OSError."""
+        self._answerer = Answerer(pool, handler.respond, busy)
+        self._place = (folder, name)
+        self._listener = listen(folder, name)
+        self._wake = os.eventfd(0)
+        self._leaving = False
+        self._poll = select.epoll()
+        for source in (self._listener, self._wake):
+            self._poll.register(source, select.EPOLLIN)
+        self._connections: dict[int, _Connection] = {}
+        self._messages: deque[tuple[_Connection, memoryview]] = deque()
+        self._turn = threading.Lock()
+        names = (f"local-{number}" for number in range(handler.at_once))
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for name in names]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def leave(self) -> None:
+        """Let gateways send no more batches, and answer those that they have sent. May be called by a signal."""
+        if self._leaving:
+            return
+        self._leaving = True
+        remove(*self._place)
+        for connection in list(self._connections.values()):
+            connection.leave()
+        os.eventfd_write(self._wake, 1)
+
+    def join(self) -> None:
+        """Wait until all batches are answered, for at most LEAVE_S; call `leave` before."""
+        deadline = time.monotonic() + LEAVE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._close_all()
+
+    def _run(self) -> None:
+        try:
+            self._answer_all()
+        except Exception:
+            log.exception("batches of gateways on this machine cannot be answered; they come by the broker")
+            remove(*self._place)
+            self._close_all()
+
+    def _close_all(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.close()  # the gateway sends what is unanswered to another replica
+
+    def _answer_all(self) -> None:
+        while (received := self._next()) is not None:
+            connection, message = received
+            batch = decoded("batch", _decode, message)
+            if batch is None:
+                connection.drop()
+                continue
+            with traced(batch):
+                frame = framed(self._answerer.reply(batch))
+                with span("reply", {"tidepool.reply.bytes": len(frame)}):
+                    connection.reply(frame)
+
+    def _next(self) -> tuple[_Connection, memoryview] | None:
+        """Return the next message with its connection; None if the replica leaves and there are no more."""
+        with self._turn:
+            while not self._messages:
+                if self._leaving and not self._connections:
+                    return None
+                for descriptor, _ in self._poll.poll():
+                    self._handle(descriptor)
+            return self._messages.popleft()
+
+    def _handle(self, descriptor: int) -> None:
+        connection = self._connections.get(descriptor)
+        if connection is not None:
+            try:
+                self._messages.extend((connection, message) for message in connection.receive())
+            except (OSError, EOFError):
+                self._poll.unregister(descriptor)
+                del self._connections[descriptor]
+                connection.end()
+        elif descriptor == self._wake:
+            os.eventfd_read(self._wake)
+            self._poll.unregister(self._listener)
+            self._listener.close()
+        else:
+            self._accept()
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        connection = self._connections[client.fileno()] = _Connection(client)
+        self._poll.register(client, select.EPOLLIN)
+        if self._leaving:
+            connection.leave()
+
+
+@contextmanager
+def answering_locally(pool: str, name: str, handler: BatchHandler, busy: Busy) -> Iterator[None]:
+    """Answer gateways of this machine while the Celery worker of this process runs.
+
+    Begin when it is ready, and thus handles SIGTERM; at the end, wait until every batch that was sent is answered. Do
+    nothing without TIDEPOOL_LOCAL_SOCKETS.
+    """
+    folder, servers = LocalSettings().local_sockets, list[LocalServer]()
+
+    def start(**_: object) -> None:  # called again after an outage of the broker
+        if folder is None or servers:
+            return
+        try:
+            servers.append(LocalServer(pool, folder, name, handler, busy))
+        except OSError:
+            log.warning("no socket in TIDEPOOL_LOCAL_SOCKETS; all batches come by the broker", exc_info=True)
+        else:
+            servers[0].start()
+
+    def leave(**_: object) -> None:
+        for server in servers:
+            server.leave()
+
+    signals.worker_ready.connect(start, weak=False)
+    signals.worker_shutting_down.connect(leave, weak=False)
+    try:
+        yield
+    finally:
+        leave()
+        for server in servers:
+            server.join()

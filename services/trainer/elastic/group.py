@@ -1,0 +1,90 @@
+"""The processes that train together: what they exchange, over gloo, or NCCL if each has a GPU of its own."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import _set_pg_timeout
+
+from services.trainer.elastic.shards import Sharing, Subtree
+
+FIRST_STEP_S = 60.0  # limit of the first step, whose time nobody knows
+STEPS = 10  # how many times the slowest step so far a process may wait for another
+BEAT_S = 0.5  # how often the processes that wait for the first one hear that it is alive
+
+
+class Group:
+    """The processes of one round; the first one, of rank 0, is the leader's.
+
+    A process that is lost makes the next exchange fail, at the latest after `timeout_s` or ten times the slowest step.
+    """
+
+    def __init__(self, rank: int, size: int, timeout_s: float = FIRST_STEP_S) -> None:
+        self.rank = rank
+        self.size = size
+        self.timeout_s = timeout_s
+        self._slowest_s = 0.0
+        self._limit_s = FIRST_STEP_S
+        self._on_gpu = size > 1 and "nccl" in str(dist.get_backend_config())
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def sum_of_trees(self, sharing: Sharing, sums: dict[Subtree, Tensor], like: Tensor) -> dict[Subtree, Tensor]:
+        """Return the sums of all processes' subtrees; `like` is a vector of their length."""
+        if self.size == 1:
+            return sums
+        device = like.device if self._on_gpu else torch.device("cpu")
+        sent = torch.zeros((sharing.slots, len(like)), device=device, dtype=like.dtype)
+        for slot, vector in zip(sent, sums.values(), strict=False):
+            slot.copy_(vector)
+        received = [torch.empty_like(sent) for _ in range(self.size)]
+        dist.all_gather(received, sent)
+        return {
+            subtree: slot.to(like.device)
+            for process, slots in enumerate(received)
+            for subtree, slot in zip(sharing.subtrees(process), slots, strict=False)
+        }
+
+    def merge(self, values: Tensor) -> Tensor:
+        """Return the values of all processes; each has zeros where the value is another's, so the sum is exact."""
+        if self.size > 1:
+            device = values.device
+            values = values if self._on_gpu else values.cpu()
+            dist.all_reduce(values)
+            values = values.to(device)
+        return values
+
+    def agree(self, values: Sequence[float]) -> list[float]:
+        """Return the first process's values."""
+        if self.size == 1:
+            return list(values)
+        shared = torch.tensor(values, dtype=torch.float64)
+        dist.broadcast(shared, 0)
+        return shared.tolist()
+
+    def share(self, stored: bytes | None) -> bytes:
+        """Return the first process's bytes; the others pass None."""
+        if self.size == 1:
+            return stored or b""
+        (length,) = self.agree([len(stored or b"")])
+        data = torch.frombuffer(bytearray(stored), dtype=torch.uint8) if stored else None
+        data = torch.empty(int(length), dtype=torch.uint8) if data is None else data
+        dist.broadcast(data, 0)
+        return data.numpy().tobytes()
+
+    def wait_for_first(self, over: Callable[[], bool]) -> None:
+        """Wait until `over()`, which only the first process calls; each call takes BEAT_S at most."""
+        while not self.agree([over() if self.leads else False])[0]:
+            pass
+
+    def measured(self, seconds: float) -> None:
+        """Adapt the time that an exchange may take to that of a step."""
+        self._slowest_s = max(self._slowest_s, seconds)
+        limit = max(self.timeout_s, STEPS * self._slowest_s)
+        if self.size > 1 and limit != self._limit_s:
+            self._limit_s = limit
+            _set_pg_timeout(timedelta(seconds=limit))

@@ -1,0 +1,111 @@
+"""The handler of a search: it creates trials, waits for them, and publishes the best one with the study of all."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from contract.choices import Choice
+from contract.division import NewChild, Waiting
+from contract.errors import Cancelled, Invalid
+from contract.kinds.train import TrainSpec
+from contract.kinds.trial import TrialOutcome, TrialSpec
+from contract.search import Search, Study
+from contract.training import ModelManifest
+from services.storage.jobs.children import ChildJob
+from services.trainer.search.publishing import published
+from services.trainer.search.study import Trial, best_trial, importance, maximizes, propose, study_trial
+from services.trainer.worker import load
+from worker.task import Task
+
+SHARE = 0.9  # of the job's progress, for the trials
+HOPELESS = 4  # trials that fail before one succeeds end the search
+
+
+def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelManifest:
+    """Create the next trials, wait for one to end, or publish the best.
+
+    Raises Invalid if all trials have failed, and Cancelled if a person wants the best model and there is none yet.
+    """
+    children = task.children()
+    trials = [Trial.of(child, settings.objective) for child in children]
+    begins = task.job.started_at or datetime.now(UTC)
+    ends = None if settings.minutes is None else begins + timedelta(minutes=settings.minutes)
+    late = ends is not None and datetime.now(UTC) >= ends
+    stopping = task.stop_early or late
+    _require_hope(children, trials)
+    opened = sum(trial.state == "open" for trial in trials)
+    room = 0 if stopping else min(settings.parallel - opened, settings.trials - len(trials))
+    if room <= 0 and not opened:
+        why = "the time was over" if late else "a person asked for the best model" if stopping else "all have ended"
+        return _finished(task, spec, settings, children, trials, why)
+    new = propose(settings, task.job.id, spec.seed, trials, room) if room > 0 else []
+    return Waiting(
+        kind="trial",
+        children=tuple(
+            NewChild(
+                number=number,
+                spec=TrialSpec(
+                    training=spec.with_parameters(parameters),
+                    study=task.job.id,
+                    number=number,
+                    parameters=parameters,
+                    search=settings,
+                    ends_at=ends,
+                ).model_dump(mode="json"),
+            )
+            for number, parameters in enumerate(new, len(trials))
+        ),
+        seen=len(trials) - opened,
+        fraction=SHARE * _progress(settings, len(trials) - opened, begins, ends),
+        message=_message(settings, trials, len(trials) - opened),
+        stopping=stopping,
+    )
+
+
+def _require_hope(children: Sequence[ChildJob], trials: Sequence[Trial]) -> None:
+    """Raise Invalid if the first trials have all failed, since others would probably fail, too."""
+    if any(trial.value is not None for trial in trials):
+        return
+    failed = [child for child, trial in zip(children, trials, strict=True) if trial.state == "failed"]
+    if len(failed) >= HOPELESS or (failed and all(child.ended for child in children)):
+        error = failed[-1].job.error
+        reason = error.message if error else "its job has ended"
+        raise Invalid(f"{len(failed)} trials have failed and none has succeeded; trial {failed[-1].number}: {reason}")
+
+
+def _finished(
+    task: Task, spec: TrainSpec, settings: Search, children: Sequence[ChildJob], trials: Sequence[Trial], why: str
+) -> ModelManifest:
+    best = best_trial(trials, settings.objective)
+    if best is None and task.stop_early:
+        raise Cancelled("the search was asked to stop before a trial had ended")
+    if best is None:
+        raise Invalid(f"no trial has ended with a model: {why}; give the search more minutes, or a trial fewer epochs")
+    training = TrialSpec.model_validate(children[best.number].job.spec).training
+    outcome = TrialOutcome.model_validate(children[best.number].job.result)
+    measured = sum(trial.value is not None for trial in trials)
+    because = f"the best of {measured} trials by {settings.objective}, {best.value:.4g}"
+    choices = tuple(Choice(what=name, value=value, because=because) for name, value in best.parameters.items())
+    with load(task, training) as loaded:
+        manifest = published(task, loaded, training, outcome, choices)
+    study = Study(
+        objective=settings.objective,
+        maximize=maximizes(settings.objective),
+        best=best.number,
+        parameters=best.parameters,
+        trials=tuple(study_trial(child, trial) for child, trial in zip(children, trials, strict=True)),
+        importance=importance(settings, task.job.id, trials),
+        ended=why,
+    )
+    return manifest.model_copy(update={"study": study})
+
+
+def _progress(settings: Search, over: int, begins: datetime, ends: datetime | None) -> float:
+    """Return the share of the trials that have ended, or that of the time if it is more."""
+    time = 0.0 if ends is None else (datetime.now(UTC) - begins) / (ends - begins)
+    return min(max(over / settings.trials, time), 1.0)
+
+
+def _message(settings: Search, trials: Sequence[Trial], over: int) -> str:
+    best = best_trial(trials, settings.objective)
+    record = "" if best is None else f" · best {settings.objective} {best.value:.4g}, of trial {best.number}"
+    return f"{over} of {settings.trials} trials have ended{record}"

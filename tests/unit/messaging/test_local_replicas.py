@@ -1,0 +1,275 @@
+"""A gateway and replicas that share a folder of Unix sockets, in this process and without Redis."""
+
+import asyncio
+import os
+import stat
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from contract.inference import Artifact, Batch, EncodedImage, Failure, Question, Reply, Scores, Target
+from messaging import local_socket
+from messaging.answering import BatchAnswers, BatchHandler
+from messaging.busy import Busy
+from messaging.local_replicas import LocalReplicas
+from messaging.local_server import LocalServer
+from messaging.local_socket import Frames, framed
+
+pytestmark = pytest.mark.anyio
+
+CAT, DOG = (Target(name, 1, Artifact("jobs", "none", 1, "0" * 64)) for name in ("cat", "dog"))
+LARGE = 3_000_000  # bytes, more than a socket's buffer
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Machine:
+    """A folder of sockets, with replicas that compute when they may."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.may_compute = threading.Event()
+        self.may_compute.set()
+        self.computed_by: list[str] = []
+        self.servers: dict[str, LocalServer] = {}
+        self.replies: dict[str, Reply] = {}
+        self.lost: list[str] = []
+        self.gateway = LocalReplicas(folder, self._replied, self.lost.append)
+        self._sent = 0
+
+    async def start(self, *names: str, at_once: int = 1) -> None:
+        for name in names:
+
+            def respond(_: Target, questions: tuple[Question, ...], name: str = name) -> BatchAnswers:
+                self.computed_by.append(name)
+                self.may_compute.wait(20)
+                return BatchAnswers([Scores(((question.request_id, 1.0),)) for question in questions], 1.0, "", 8)
+
+            server = self.servers[name] = LocalServer("pool", self.folder, name, BatchHandler(respond, at_once), Busy())
+            server.start()
+        await self.gateway.update(list(self.servers))
+
+    def send(self, target: Target = CAT, file: bytes = b"", deadline: float = 60.0) -> str | None:
+        """Send a batch; return its id, None if no replica had room."""
+        self._sent += 1
+        name = f"batch-{self._sent}"
+        question = Question(EncodedImage(file), time.time() + deadline, f"answer to {name}")
+        return name if self.gateway.send(Batch(name, "", target, (question,))) else None
+
+    async def reply_to(self, batch_id: str | None) -> Reply:
+        assert batch_id is not None
+        await until(lambda: batch_id in self.replies)
+        return self.replies[batch_id]
+
+    async def answered(self, batch_id: str | None) -> None:
+        assert (await self.reply_to(batch_id)).answers == (Scores(((f"answer to {batch_id}", 1.0),)),)
+
+    async def stop(self) -> None:
+        self.may_compute.set()
+        self.gateway.close()
+        for server in self.servers.values():
+            server.leave()
+        for server in self.servers.values():
+            await asyncio.to_thread(server.join)
+
+    def _replied(self, reply: Reply) -> None:
+        self.replies[reply.id] = reply
+
+
+@pytest.fixture
+async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
+    machine = Machine(tmp_path / ("a long name of a folder " * 8) / "sockets")
+    yield machine
+    await machine.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("size", [0, 100, LARGE])
+async def test_batches_of_any_size_are_answered_one_after_the_other(machine: Machine, size: int) -> None:
+    await machine.start("a")
+
+    for _ in range(5):
+        await machine.answered(machine.send(file=bytes(size)))
+
+
+async def test_only_this_user_can_open_a_socket(machine: Machine) -> None:
+    await machine.start("a")
+
+    (file,) = machine.folder.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(machine.folder.stat().st_mode) == 0o700
+
+
+async def test_the_replica_that_answered_last_is_asked_first(machine: Machine) -> None:
+    await machine.start("a", "b")
+
+    for _ in range(6):
+        await machine.answered(machine.send())
+
+    assert len(set(machine.computed_by)) == 1
+
+
+async def test_idle_replicas_come_first_and_each_takes_one_batch_more_of_the_same_version(machine: Machine) -> None:
+    await machine.start("a", "b")
+    machine.may_compute.clear()
+
+    sent = [machine.send() for _ in range(4)]
+
+    assert None not in sent
+    assert (machine.send(), machine.send(DOG)) == (None, None)
+    await until(lambda: sorted(machine.computed_by) == ["a", "b"])
+    machine.may_compute.set()
+    for batch_id in sent:
+        await machine.answered(batch_id)
+
+
+async def test_a_batch_of_another_version_does_not_wait_behind_a_busy_replica(machine: Machine) -> None:
+    await machine.start("a")
+    machine.may_compute.clear()
+    held = machine.send(CAT)
+
+    assert machine.send(DOG) is None
+
+    machine.may_compute.set()
+    await machine.answered(held)
+    await machine.answered(machine.send(DOG))
+
+
+async def test_two_batches_are_computed_in_parallel_if_the_handler_takes_two(machine: Machine) -> None:
+    await machine.start("a", at_once=2)
+    machine.may_compute.clear()
+    sent = [machine.send(), machine.send()]
+
+    await until(lambda: len(machine.computed_by) == 2)
+
+    machine.may_compute.set()
+    for batch_id in sent:
+        await machine.answered(batch_id)
+
+
+async def test_a_replica_that_leaves_answers_what_was_sent_and_gets_no_more(machine: Machine) -> None:
+    await machine.start("a")
+    machine.may_compute.clear()
+    sent = [machine.send(), machine.send()]
+
+    machine.servers["a"].leave()
+    await until(lambda: not list(machine.folder.iterdir()))
+    machine.may_compute.set()
+
+    for batch_id in sent:
+        await machine.answered(batch_id)
+    await asyncio.to_thread(machine.servers["a"].join)
+    await until(lambda: not machine.gateway._connections)
+    assert machine.send() is None
+    assert machine.lost == []
+
+
+async def test_the_end_of_a_connection_is_a_lost_replica(machine: Machine) -> None:
+    await machine.start("a")
+    machine.may_compute.clear()
+    held = machine.send()
+    assert held is not None
+    assert machine.gateway.has(held)
+    await until(lambda: machine.computed_by == ["a"])
+
+    machine.servers["a"]._close_all()
+
+    await until(lambda: machine.lost == ["a"])
+    assert not machine.gateway.has(held)
+
+
+async def test_a_replica_that_is_no_longer_present_is_lost_with_its_batches(machine: Machine) -> None:
+    await machine.start("a", "b")
+    machine.may_compute.clear()
+    held = machine.send()
+    assert held is not None
+
+    await machine.gateway.update([])
+
+    assert sorted(machine.lost) == ["a", "b"]
+    assert not machine.gateway.has(held)
+    await machine.gateway.update(["a", "b"])  # they were only frozen
+    assert machine.send() is not None
+
+
+async def test_replicas_of_other_machines_are_left_to_redis(machine: Machine) -> None:
+    await machine.gateway.update(["of another machine"])
+
+    assert machine.send() is None
+
+
+async def test_a_gateway_that_is_gone_leaves_no_connection(machine: Machine) -> None:
+    await machine.start("a")
+    server = machine.servers["a"]
+    await until(lambda: len(server._connections) == 1)
+    machine.may_compute.clear()
+    machine.send()
+    await until(lambda: machine.computed_by == ["a"])
+
+    machine.gateway.close()
+    machine.may_compute.set()
+
+    await until(lambda: not server._connections)
+
+
+async def test_a_damaged_message_ends_its_connection_only(machine: Machine) -> None:
+    await machine.start("a")
+    stranger = local_socket.connect(machine.folder, "a")
+    assert stranger is not None
+    stranger.setblocking(True)
+
+    stranger.sendall(framed({"not": "a batch"}))
+
+    assert await asyncio.to_thread(stranger.recv, 1) == b""
+    stranger.close()
+    await machine.answered(machine.send())
+
+
+async def test_a_question_past_its_deadline_is_not_computed(machine: Machine) -> None:
+    await machine.start("a")
+
+    reply = await machine.reply_to(machine.send(deadline=-1.0))
+
+    (answer,) = reply.answers
+    assert isinstance(answer, Failure)
+    assert answer.code == "deadline_exceeded"
+    assert machine.computed_by == []
+
+
+async def test_sockets_of_killed_replicas_are_deleted_and_others_stay(machine: Machine) -> None:
+    await machine.start("a")
+    machine.folder.joinpath("killed").touch()
+    unused = local_socket.listen(machine.folder, "killed")
+    unused.close()
+    assert len(list(machine.folder.glob("*.sock"))) == 2
+
+    await machine.start("b")
+
+    assert len(list(machine.folder.glob("*.sock"))) == 2
+    await machine.answered(machine.send())
+    assert local_socket.connect(machine.folder, "killed") is None
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 1000])
+def test_messages_are_complete_however_they_are_cut(step: int) -> None:
+    messages = [os.urandom(size) for size in (0, 1, 5, 300, 0, 40)]
+    stream = b"".join(bytes(framed(message)) for message in messages)
+    frames = Frames()
+
+    received = [
+        bytes(message) for start in range(0, len(stream), step) for message in frames.feed(stream[start : start + step])
+    ]
+
+    assert received == [bytes(framed(message)[4:]) for message in messages]

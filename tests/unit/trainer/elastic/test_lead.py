@@ -1,0 +1,108 @@
+"""What the leader of a training does with what rank 0 tells it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from contract.errors import Invalid
+from contract.kinds.train import Replicas
+from contract.training import Epoch
+from services.trainer.checkpoint import Checkpoint
+from services.trainer.elastic.agent import Gate
+from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
+from services.trainer.elastic.lead import PAUSE_S, Lead, Spread
+from services.trainer.elastic.plan import Plan
+from tests.support.training_data import recipe, terms
+from tests.support.training_task import MemoryTask
+
+
+class Led:
+    """A leader whose store and processes are not started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.task = MemoryTask(folder)
+        self.steps: list[tuple[float, str]] = []
+        self.epochs: list[tuple[int, Spread]] = []
+        self.gates: list[Gate] = []
+        self.lead = Lead(
+            self.task,
+            Replicas(max=2),
+            Plan(terms(recipe())),
+            on_step=lambda progress, message: self.steps.append((progress, message)),
+            on_epoch=lambda checkpoint, spread: self.epochs.append((len(checkpoint.epochs), spread)),
+            show=self.gates.append,
+        )
+
+
+def saved(epochs: int, size: int) -> Saved:
+    """The message after an epoch."""
+    all_epochs = tuple(
+        Epoch(epoch=n, train_loss=1.0, val_loss=1.0, val_accuracy=0.5, seconds=1.0) for n in range(1, epochs + 1)
+    )
+    weights = {"weight": torch.zeros(1)}
+    return Saved(Checkpoint(weights, {}, {}, weights, all_epochs, recipe()).to_bytes(), epochs, size, 250.0)
+
+
+@pytest.fixture
+def led(tmp_path: Path) -> Led:
+    return Led(tmp_path)
+
+
+def test_an_epoch_that_two_rounds_have_sent_is_reported_once(led: Led) -> None:
+    for epochs in (1, 1, 2):
+        led.lead.answer(saved(epochs, 1))
+
+    assert led.epochs == [(1, Spread(1, 250.0)), (2, Spread(1, 250.0))]
+
+
+def test_a_ready_seat_may_join_after_an_epoch(led: Led) -> None:
+    assert led.lead.answer(saved(1, 1)) == Reply()
+
+    led.task.ready = frozenset({"host:2"})
+
+    assert led.lead.answer(saved(2, 1)) == Reply(pause_s=PAUSE_S)
+    assert [gate.open for gate in led.gates] == [True]
+    assert led.lead.answer(saved(3, 2)) == Reply()
+
+
+def test_a_seat_that_did_not_come_is_not_waited_for_after_every_epoch(led: Led) -> None:
+    led.task.ready = frozenset({"host:2"})
+    assert led.lead.answer(saved(1, 1)).pause_s
+
+    assert not led.lead.answer(saved(2, 1)).pause_s
+
+    led.task.ready = frozenset({"host:3"})
+    assert led.lead.answer(saved(3, 1)).pause_s
+
+
+def test_each_join_and_leave_is_logged_once(led: Led) -> None:
+    for size in (1, 2, 2, 1):
+        led.lead.answer(Began(size))
+
+    assert led.task.logs == ["a replica joined: 2 now train together", "a replica left: 1 now trains alone"]
+
+
+def test_the_progress_says_how_many_replicas_train_and_how_fast(led: Led) -> None:
+    led.lead.answer(Began(2))
+    led.lead.answer(Progressed(0.1, "learning"))
+    led.lead.answer(saved(1, 2))
+    led.lead.answer(Progressed(0.2, "learning"))
+
+    assert led.steps == [(0.1, "learning · 2 replicas"), (0.2, "learning · 2 replicas, 250 images a second")]
+
+
+def test_an_error_of_rank_0_ends_the_attempt(led: Led) -> None:
+    with pytest.raises(Invalid, match="diverged"):
+        led.lead.answer(Failed(Invalid("diverged")))
+
+    with pytest.raises(Invalid, match="diverged"):
+        led.lead.check()
+
+
+def test_rank_0_is_answered_over_a_socket() -> None:
+    server = Server(lambda message: Reply(stop_early=message == Began(3)))
+
+    assert Caller(server.address).ask(Began(3)).stop_early
+    assert not Caller(server.address).ask(Began(1)).stop_early
+    server.close()

@@ -1,0 +1,96 @@
+"""What is tried next, which trials end early, and which parameters matter."""
+
+from contract.search import Range, Search
+from services.trainer.search.study import Trial, best_trial, importance, propose, prunes
+
+RATE = Range(low=0.001, high=1, log=True)
+SEARCH = Search(trials=30, over={"optimizer.lr": RATE, "augment.flip": (True, False), "epochs": Range(low=2, high=9)})
+NAME = "study"
+
+
+def tried(number: int, value: float, rate: float = 0.1, epochs: int = 9) -> Trial:
+    """A trial that has had its value after each epoch."""
+    parameters = {"optimizer.lr": rate, "augment.flip": number % 2 == 0, "epochs": 5}
+    return Trial(number, parameters, "complete", (value,) * epochs, value)
+
+
+def test_proposals_lie_in_the_ranges_and_depend_on_the_trials_only() -> None:
+    trials = [tried(number, 0.5 + number / 100) for number in range(5)]
+
+    first, second = (propose(SEARCH, NAME, 7, trials, 3) for _ in range(2))
+
+    assert first == second
+    assert first != propose(SEARCH, NAME, 8, trials, 3)
+    assert len({str(parameters) for parameters in first}) == 3
+    for parameters in first:
+        assert 0.001 <= parameters["optimizer.lr"] <= 1
+        assert parameters["augment.flip"] in (True, False)
+        assert parameters["epochs"] in range(2, 10)
+
+
+def test_tpe_proposes_near_what_was_good() -> None:
+    # given that a rate of about 0.1 is good, and others are bad
+    rates = [0.001, 0.003, 0.01, 0.03, 0.09, 0.1, 0.11, 0.3, 0.6, 1.0] * 2
+    trials = [
+        tried(number, 0.9 if 0.08 < rate < 0.12 else 0.2 + number / 1000, rate) for number, rate in enumerate(rates)
+    ]
+
+    proposed = [parameters["optimizer.lr"] for parameters in propose(SEARCH, NAME, 0, trials, 8)]
+
+    assert sum(0.02 < float(rate) < 0.5 for rate in proposed) >= 6
+
+
+def test_trials_that_are_open_or_have_failed_count_for_nothing() -> None:
+    failed = [Trial(0, tried(0, 0).parameters, "failed"), Trial(1, tried(1, 0).parameters, "open", (0.5,))]
+
+    assert len(propose(SEARCH, NAME, 0, failed, 2)) == 2
+    assert best_trial(failed, "val.accuracy") is None
+
+
+def ended_after(search: Search, number: int, value: float) -> int | None:
+    """Return the epoch of nine after which a trial with this value ends early, None if it does not."""
+    others = [tried(other, 0.8 + other / 1000) for other in range(number)]
+    for epoch in range(1, 5):
+        trial = Trial(number, others[0].parameters, "open", (value,) * epoch)
+        if prunes(search, NAME, [*others, trial], number, 9):
+            return epoch
+    return None
+
+
+def test_a_poor_trial_ends_early_and_a_good_one_does_not() -> None:
+    hyperband, median, never = (SEARCH.model_copy(update={"early_stop": e}) for e in ("hyperband", "median", "none"))
+
+    numbers = range(12, 15)  # Hyperband has brackets of trials that it gives different time
+
+    assert {ended_after(hyperband, number, 0.1) for number in numbers} & {1, 3}
+    assert {ended_after(hyperband, number, 0.95) for number in numbers} == {None}
+    assert ended_after(median, 12, 0.1) == 2
+    assert ended_after(median, 12, 0.95) is None
+    assert ended_after(never, 12, 0.1) is None
+
+
+def test_the_lowest_loss_is_the_best_and_the_lowest_accuracy_the_worst() -> None:
+    trials = [tried(0, 0.5), tried(1, 0.9), tried(2, 0.9), tried(3, 0.1)]
+
+    best, lowest = best_trial(trials, "val.macro_f1"), best_trial(trials, "val.loss")
+
+    assert best is not None
+    assert lowest is not None
+    assert (best.number, lowest.number) == (1, 3)
+
+
+def test_a_pruned_trial_is_the_best_only_if_none_is_complete() -> None:
+    pruned = Trial(0, {}, "pruned", (0.9,), 0.9)
+
+    assert best_trial([pruned, tried(1, 0.5)], "val.accuracy") == tried(1, 0.5)
+    assert best_trial([pruned], "val.accuracy") == pruned
+
+
+def test_the_parameter_that_decides_is_the_important_one() -> None:
+    rates = [0.001 * 1.4**number for number in range(20)]
+    trials = [tried(number, rate, rate) for number, rate in enumerate(rates)]
+
+    shares = importance(SEARCH, NAME, trials)
+
+    assert max(shares, key=lambda name: shares[name]) == "optimizer.lr"
+    assert importance(SEARCH, NAME, trials[:1]) == {}
