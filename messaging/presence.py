@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +23,31 @@ log = structlog.get_logger()
 BEAT_S = 1.0
 
 
-class Presence:
-    """Sends a heartbeat with a report every second, from a daemon thread.
+class Reporter(ABC):
+    """Calls `beat` every second from a daemon thread, until it has departed; a broker that is away only delays it."""
+
+    _departed = False
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="presence", daemon=True).start()
+
+    @abstractmethod
+    def beat(self) -> None:
+        """Send a report; raises redis.RedisError."""
+
+    def _run(self) -> None:
+        while not self._departed:
+            try:
+                self.beat()
+            except redis.RedisError:
+                log.debug("no heartbeat sent, the broker does not answer")
+            except Exception:  # without heartbeats the process would count as lost
+                log.exception("no heartbeat sent")
+            time.sleep(BEAT_S)
+
+
+class Presence(Reporter):
+    """Sends the heartbeats of a replica.
 
     The reported utilization is that of the GPU if `gpu_busy` returns one, else the share of time spent on `online` and
     `jobs`. `on_cordon` is called at every heartbeat with whether this replica is cordoned.
@@ -50,11 +74,7 @@ class Presence:
         self._on_cordon = on_cordon
         self._gpu_busy = gpu_busy
         self._cordon_names = (f"{socket.gethostname()}:{os.getpid()}", socket.gethostname())
-        self._departed = False
         self._lock = threading.Lock()
-
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="presence", daemon=True).start()
 
     def drain(self) -> None:
         """Report from the next heartbeat on that this replica is draining."""
@@ -81,15 +101,5 @@ class Presence:
         gpu_share = self._gpu_busy()
         busy = share if gpu_share is None else gpu_share
         report = ReplicaReport(self._jobs.working, busy, self._draining, __version__)
-        self._client.eval(redis_keys.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
+        self._client.eval(redis_keys.RECORD, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
         self._on_cordon(any(self._client.smismember(redis_keys.cordoned(self._pool), self._cordon_names)))
-
-    def _run(self) -> None:
-        while not self._departed:
-            try:
-                self.beat()
-            except redis.RedisError:
-                log.debug("no heartbeat sent, the broker does not answer")
-            except Exception:  # without heartbeats the replica would count as lost
-                log.exception("no heartbeat sent")
-            time.sleep(BEAT_S)

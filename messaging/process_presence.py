@@ -2,28 +2,23 @@
 
 import os
 import socket
-import threading
 import time
 from typing import Any
 
 import msgspec
-import redis
-import structlog
 
 from contract import __version__
 from contract.reports import ProcessReport
 from messaging import redis_keys
-from messaging.presence import BEAT_S
+from messaging.presence import Reporter
 from messaging.redis_address import redis_client
 from messaging.settings import BrokerSettings
 
 TIMEOUT_S = 2.0
 
-log = structlog.get_logger()
 
-
-class ProcessPresence:
-    """Sends a report every second, from a daemon thread; `passed` records that the process's loop finished a pass.
+class ProcessPresence(Reporter):
+    """Sends a report every second; `passed` records that the process's loop finished a pass.
 
     A broker that is away, or whose user is of an older release, only delays the reports.
     """
@@ -36,23 +31,10 @@ class ProcessPresence:
         self._client: Any = redis_client(url, TIMEOUT_S)
         self._passed_at = time.monotonic()
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name="presence", daemon=True).start()
-
     def passed(self) -> None:
         self._passed_at = time.monotonic()
 
     def beat(self) -> None:
         """Send a report; raises redis.RedisError."""
         report = ProcessReport(__version__, time.monotonic() - self._passed_at)
-        self._client.eval(redis_keys.BEAT, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self.beat()
-            except redis.RedisError:
-                log.debug("no report sent, the broker does not answer")
-            except Exception:  # without reports the process would count as lost
-                log.exception("no report sent")
-            time.sleep(BEAT_S)
+        self._client.eval(redis_keys.RECORD, len(self._keys), *self._keys, self._name, msgspec.json.encode(report))

@@ -25,12 +25,17 @@ for _, lost in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - {PRESEN
 end
 """
 
-# Record the heartbeat of a member, if given, and return the names of the members present. ARGV: name, report.
-BEAT = f"""{_EXPIRE}
+# Record the heartbeat of a member, if given. ARGV: name, report. It returns nothing: with the names of all members, a
+# thousand replicas would make Redis send a million names a second.
+RECORD = f"""{_EXPIRE}
 if ARGV[1] then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end
+"""
+
+# The same, and return the names of the members present.
+BEAT = f"""{RECORD}
 return redis.call('ZRANGE', KEYS[1], -{MOST_MEMBERS}, -1)
 """
 

@@ -7,6 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from services.storage.database import Database, mapped_errors
+from services.storage.tables import install_counting
 
 
 def config(connection: Connection) -> Config:
@@ -24,5 +25,6 @@ def migrate(database: Database) -> None:
             # SQLite alters a table by copying and dropping it; with foreign keys on, that would delete dependent rows
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
         command.upgrade(config(connection), "head")
+        install_counting(connection)
         connection.commit()
         connection.invalidate()  # its foreign keys are still off

@@ -27,6 +27,7 @@ class SweepSettings(BaseSettings):
     TIDEPOOL_COLLECT_GRACE_S: seconds for which an object stays after it was written, even if nothing refers to it.
     TIDEPOOL_AUDIT_DAYS: days for which entries of the audit trail are kept.
     TIDEPOOL_COLLECT_UPLOADS_S: seconds after which an upload that was not completed is deleted.
+    TIDEPOOL_KEEP_JOBS_DAYS: days for which ended jobs are kept in projects whose retention has no `jobs_days`.
     TIDEPOOL_UNPUBLISHED_UPLOADS_DAYS: days for which an upload stays that jobs have used, and no version came from.
     """
 
@@ -38,6 +39,13 @@ class SweepSettings(BaseSettings):
     )
     audit_days: float = Field(
         default=365.0, gt=0, le=36500, description="Days for which entries of the audit trail are kept."
+    )
+    keep_jobs_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36500,
+        description="Days for which ended jobs are kept, with events and outputs, in projects whose `retention` has no "
+        "`jobs_days`; jobs that made an existing version stay. Without it, all are kept.",
     )
     collect_uploads_s: float = Field(
         default=86_400.0, ge=0, description="How long an upload stays that was announced or begun, and not completed."

@@ -92,10 +92,10 @@ def s3_environment(access: str, secret: str) -> dict[str, str]:
 
 
 @contextmanager
-def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
+def postgres_server(folder: Path, durable: bool = False, settings: Sequence[str] = ()) -> Iterator[Server]:
     """Run a new PostgreSQL cluster, as user `postgres` if this process is root, which PostgreSQL rejects.
 
-    With `durable`, commits are synced to disk.
+    With `durable`, commits are synced to disk. `settings` are more of its settings, as `name=value`.
     """
     binaries = postgres_binaries()
     data, port = folder / "cluster", free_port()
@@ -110,6 +110,7 @@ def postgres_server(folder: Path, durable: bool = False) -> Iterator[Server]:
         cwd=folder,
     )
     options = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", f"fsync={'on' if durable else 'off'}"]
+    options += [part for setting in settings for part in ("-c", setting)]
     process = _start([*user, binaries / "postgres", *options], folder / "postgres.log")
     url = f"tidepool@127.0.0.1:{port}/postgres"
     with _stopped_after(process):

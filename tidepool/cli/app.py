@@ -25,7 +25,8 @@ from tidepool.cli import (
     usage,
 )
 from tidepool.cli.exits import WrongUsage
-from tidepool.cli.root import app, command
+from tidepool.cli.root import GroupWithDefault, app, command, group
+from tidepool.simulate.cluster_command import cluster
 from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
@@ -36,7 +37,9 @@ MODULES = (
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
 
-command("simulate", "tidepool simulate diurnal --peak 200 --min 0 --max 8")(simulate)
+_simulate = group("simulate", "Estimate what a pool or a whole deployment would do.", GroupWithDefault)
+command("pool", "tidepool simulate pool diurnal --peak 200 --min 0 --max 8", group=_simulate)(simulate)
+command("cluster", "tidepool simulate cluster --replicas 5000 --job-s 30", group=_simulate)(cluster)
 
 
 @command("demo", "tidepool demo", "tidepool demo --dataset photos.zip --keep")

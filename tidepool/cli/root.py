@@ -102,8 +102,17 @@ def command(name: str, *examples: str, group: typer.Typer = app) -> Callable[[Fu
     return add
 
 
-def group(name: str, text: str) -> typer.Typer:
+class GroupWithDefault(CommandGroup):
+    """Runs its first command if the first argument names none of its commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = [next(iter(self.commands)), *args]
+        return list(super().parse_args(ctx, args))
+
+
+def group(name: str, text: str, cls: type[CommandGroup] = CommandGroup) -> typer.Typer:
     """Add a group of commands to the root."""
-    commands = typer.Typer(cls=CommandGroup, help=text, no_args_is_help=True, rich_markup_mode=None)
+    commands = typer.Typer(cls=cls, help=text, no_args_is_help=True, rich_markup_mode=None)
     app.add_typer(commands, name=name, rich_help_panel=PANEL_OF[name])
     return commands

@@ -11,13 +11,15 @@ from sqlalchemy import Connection, func, select, true
 
 from contract.artifacts import Bucket
 from contract.errors import QuotaExceeded
-from contract.jobs import LIVE
+from contract.jobs import LIVE, JobState
 from contract.projects import Quotas
+from services.storage.jobs.counts import queued_jobs
 from services.storage.pools.usage import month_of, seconds_used
 from services.storage.tables import (
     backbone_versions,
     dataset_versions,
     features,
+    in_state,
     jobs,
     model_versions,
     projects,
@@ -51,8 +53,10 @@ def admit_job(connection: Connection, project: str, kind: str, quotas: Quotas | 
 def check_job(connection: Connection, project: str, quotas: Quotas, now: datetime) -> None:
     """Like `admit_job`, without the lock."""
     if quotas.live_jobs is not None:
-        live = select(jobs.c.id).where(jobs.c.project == project, jobs.c.state.in_(LIVE), jobs.c.parent_id.is_(None))
-        if connection.execute(live.limit(1).offset(quotas.live_jobs - 1)).first() is not None:
+        room = quotas.live_jobs - queued_jobs(connection, project)
+        running = select(jobs.c.id).where(jobs.c.project == project, in_state(jobs, JobState.RUNNING))
+        whole = running.where(jobs.c.parent_id.is_(None))
+        if room <= 0 or connection.execute(whole.limit(1).offset(room - 1)).first() is not None:
             raise QuotaExceeded(
                 f"the project's quota live_jobs is {quotas.live_jobs}, and as many are queued or running; try again "
                 "when one has ended, or cancel one",

@@ -13,7 +13,8 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
-_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic"}
+# Triggers write `job_counts` as the owner of the tables.
+_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
 _WEIGHTS = frozenset({"projects"})  # claims go by the projects' weights
 
 
@@ -30,7 +31,7 @@ TABLES: Mapping[Service, TableRights] = {
     "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
     "inference": TableRights(_WORKERS, reads=_WEIGHTS),
-    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "leads", "seats"})),
+    "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
 }
 
 _READ = ("s3:GetObject",)

@@ -8,7 +8,7 @@ from contract.backbones import BUILT_IN
 from contract.errors import Conflict
 from contract.jobs import LIVE
 from services.storage.catalog.versions import BACKBONES, MODELS, Family
-from services.storage.tables import jobs
+from services.storage.tables import in_state, jobs
 
 PUBLISHES: Mapping[str, Family] = {"train": MODELS, "vet": MODELS, "backbone": BACKBONES}
 
@@ -26,10 +26,8 @@ def require_own_name(connection: Connection, project: str, kind: str, name: str 
         raise Conflict(f"{name} is a backbone that comes with Tidepool; choose another name")
     other = BACKBONES if family is MODELS else MODELS
     kinds = [kind for kind, published in PUBLISHES.items() if published is other]
-    # `+ ""` keeps databases from the index over models: SQLite read every job of this model in it, ended ones too.
-    same_name = jobs.c.model + "" == name
-    live = select(jobs.c.id).where(jobs.c.project == project, jobs.c.state.in_(LIVE), jobs.c.kind.in_(kinds))
-    named = live.where(same_name).limit(1)
+    live = select(jobs.c.id).where(in_state(jobs, *LIVE), jobs.c.parent_id.is_(None))
+    named = live.where(jobs.c.project == project, jobs.c.model == name, jobs.c.kind.in_(kinds)).limit(1)
     if _published(connection, project, other, name) or connection.execute(named).first():
         raise Conflict(f"{name} is a {other.noun}, and init_from takes either; choose another name")
 

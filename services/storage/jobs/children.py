@@ -18,7 +18,7 @@ from contract.jobs import LIVE, EventDraft, EventKind, Job, JobKind, JobState, P
 from contract.projects import Quotas
 from contract.tracing import current_traceparent
 from services.storage.database import Database
-from services.storage.jobs.events import add_events, record_first_state, record_state
+from services.storage.jobs.events import add_events, record_numbered_state, record_state
 from services.storage.jobs.rows import Lease, change, ended, fresh, held, job_of, wake_parent
 from services.storage.tables import job_events, jobs, outbox, projects
 
@@ -122,7 +122,7 @@ def _create(
     rows = [_row(parent, waiting.kind, child, now) for child in missing[: _room(connection, parent, open_children)]]
     for row in rows:
         created = connection.execute(insert(jobs).values(row).returning(jobs)).mappings().one()
-        record_first_state(connection, created, now)
+        record_numbered_state(connection, created, now)
         connection.execute(insert(outbox).values(job_id=created["id"], kind=created["kind"]))
     return len(rows)
 

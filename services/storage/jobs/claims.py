@@ -15,11 +15,11 @@ from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
 from contract.tracing import TraceContext
 from services.storage.jobs.due import CLAIM, FirstJob, first_jobs
-from services.storage.jobs.events import record_state
+from services.storage.jobs.events import record_numbered_state
 from services.storage.jobs.fairness import Choice, Standing, choose
 from services.storage.jobs.rows import LEASE, Lease, job_of
 from services.storage.metrics import TAKEN_OVER
-from services.storage.tables import claim_turns, jobs
+from services.storage.tables import claim_turns, in_state, jobs
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def take(connection: Connection, kinds: Collection[str], worker: str, now: datet
     while candidates:
         choice = _choose(connection, names, candidates, now)
         first = min((job for job in candidates if job.project == choice.project), key=lambda job: job.rank)
-        values = {"of_project": first.project, "of_kind": first.kind, "in_state": first.state}
-        values_of_claim = {"claimant": worker, "now": now, "until": now + LEASE}
-        row = connection.execute(CLAIM, values | values_of_claim).mappings().one_or_none()
+        values: dict[str, Any] = {"of_project": first.project, "of_kind": first.kind}
+        values |= {"claimant": worker, "now": now, "until": now + LEASE}
+        row = connection.execute(CLAIM[JobState(first.state)], values).mappings().one_or_none()
         if row is not None:
-            record_state(connection, row, now)
+            record_numbered_state(connection, row, now)
             if first.state == JobState.RUNNING:
                 TAKEN_OVER.labels(first.kind).inc()
             if choice.turn is not None:
@@ -79,7 +79,7 @@ def _choose(connection: Connection, kinds: tuple[str, ...], candidates: set[Firs
     if connection.dialect.name == "postgresql":
         # one after the other, as on SQLite; workers that claim at the same time would all choose the same project
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"claims of {pool}"))))
-    held = (jobs.c.state == JobState.RUNNING) & (jobs.c.lease_until >= now) & jobs.c.kind.in_(kinds)
+    held = in_state(jobs, JobState.RUNNING) & (jobs.c.lease_until >= now) & jobs.c.kind.in_(kinds)
     counts = select(jobs.c.project, func.count().label("leases")).where(held).group_by(jobs.c.project)
     running = {row.project: row.leases for row in connection.execute(counts)}
     query = select(claim_turns.c.project, claim_turns.c.turn).where(claim_turns.c.pool == pool)

@@ -3,6 +3,8 @@
 They are made once, since building a statement takes longer than running it.
 """
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,11 +22,31 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from contract.jobs import JobState
-from services.storage.tables import UtcDateTime, job_age, job_order, jobs, projects
+from services.storage.tables import UtcDateTime, in_state, job_age, job_order, jobs, projects
 
 NOW = bindparam("now", type_=UtcDateTime)
+
+
+class _Filter(FunctionElement[datetime]):
+    """A column by which SQLite only filters: it would search the jobs by it, and sort all that are due."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(_Filter)
+def _column(element: _Filter, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_Filter, "sqlite")
+def _column_without_index(element: _Filter, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
 
 
 class FirstJob(NamedTuple):
@@ -44,18 +66,19 @@ class FirstJob(NamedTuple):
         return -self.priority, self.age, self.part or 0
 
 
-def _due(table: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a job may be claimed: it is queued, or running with an expired lease."""
-    columns = table.c
-    abandoned = and_(columns.state == JobState.RUNNING, columns.lease_until < NOW)
-    return and_(
-        columns.cancel_requested.is_(False),
-        or_(columns.deadline_at.is_(None), columns.deadline_at > NOW),
-        or_(
-            and_(columns.state == JobState.QUEUED, columns.run_at <= NOW),
-            and_(abandoned, columns.failures + 1 < columns.max_attempts),
-        ),
-    )
+def _queued(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a job is queued and may be claimed."""
+    return and_(in_state(table, JobState.QUEUED), _Filter(table.c.run_at) <= NOW, _wanted(table))
+
+
+def _abandoned(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a job runs with an expired lease and may be claimed again."""
+    expired = table.c.lease_until < NOW
+    return and_(in_state(table, JobState.RUNNING), expired, table.c.failures + 1 < table.c.max_attempts, _wanted(table))
+
+
+def _wanted(table: FromClause) -> ColumnElement[bool]:
+    return and_(table.c.cancel_requested.is_(False), or_(table.c.deadline_at.is_(None), table.c.deadline_at > NOW))
 
 
 @lru_cache
@@ -63,7 +86,7 @@ def first_jobs(kinds: tuple[str, ...]) -> "CompoundSelect[Any]":
     """Return the query of the first queued job of each kind for each project, and of all abandoned jobs.
 
     Each row has the columns of FirstJob. Its time grows with the number of projects, not with that of jobs, because
-    the index `ix_jobs_claims` has the jobs in this order.
+    the index `ix_jobs_due` has the queued jobs in this order.
     """
     columns = (
         projects.c.name,
@@ -75,24 +98,23 @@ def first_jobs(kinds: tuple[str, ...]) -> "CompoundSelect[Any]":
         jobs.c.part,
     )
     queries = [select(*columns).select_from(projects).join(jobs, jobs.c.id == _first_queued(kind)) for kind in kinds]
-    same_project, running = jobs.c.project == projects.c.name, jobs.c.state == JobState.RUNNING
-    abandoned = select(*columns).select_from(projects).join(jobs, same_project)
-    return union_all(*queries, abandoned.where(running, jobs.c.lease_until < NOW, jobs.c.kind.in_(kinds), _due(jobs)))
+    abandoned = select(*columns).select_from(projects).join(jobs, jobs.c.project == projects.c.name)
+    return union_all(*queries, abandoned.where(jobs.c.kind.in_(kinds), _abandoned(jobs)))
 
 
 def _first_queued(kind: str) -> ColumnElement[str]:
     job = jobs.alias("candidate")
-    same = (job.c.project == projects.c.name, job.c.state == JobState.QUEUED, job.c.kind == kind)
-    query = select(job.c.id).where(*same, _due(job)).order_by(*job_order(job)).limit(1)
+    same = (job.c.project == projects.c.name, job.c.kind == kind)
+    query = select(job.c.id).where(*same, _queued(job)).order_by(*job_order(job)).limit(1)
     return query.correlate(projects).scalar_subquery()
 
 
-def _claim() -> Any:
+def _claim(due: Callable[[FromClause], ColumnElement[bool]]) -> Any:
     job = jobs.alias("candidate")
-    of_project, of_kind, in_state = (bindparam(name, type_=String) for name in ("of_project", "of_kind", "in_state"))
+    of_project, of_kind = (bindparam(name, type_=String) for name in ("of_project", "of_kind"))
     first = (
         select(job.c.id)
-        .where(job.c.project == of_project, job.c.state == in_state, job.c.kind == of_kind, _due(job))
+        .where(job.c.project == of_project, job.c.kind == of_kind, due(job))
         .order_by(*job_order(job))
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -100,7 +122,7 @@ def _claim() -> Any:
     failures = case((jobs.c.state == JobState.RUNNING, jobs.c.failures + 1), else_=jobs.c.failures)
     return (
         update(jobs)
-        .where(jobs.c.id == first.scalar_subquery(), _due(jobs))
+        .where(jobs.c.id == first.scalar_subquery(), due(jobs))
         .values(
             state=JobState.RUNNING,
             fence=jobs.c.fence + 1,
@@ -110,13 +132,15 @@ def _claim() -> Any:
             lease_until=bindparam("until", type_=UtcDateTime),
             started_at=func.coalesce(jobs.c.started_at, NOW),
             progress_message="started",
+            last_event=jobs.c.last_event
+            + case((and_(jobs.c.parent_id.is_(None), jobs.c.children.is_(None)), 1), else_=0),
         )
         .returning(jobs)
     )
 
 
-CLAIM = _claim()
-"""Claims the first due job of a project, kind and state.
+CLAIM = {JobState.QUEUED: _claim(_queued), JobState.RUNNING: _claim(_abandoned)}
+"""Claims the first due job of a project and kind in a state, and numbers the event of it.
 
-Its parameters are `of_project`, `of_kind`, `in_state`, `now`, `claimant` and `until`, the end of the lease.
+The parameters are `of_project`, `of_kind`, `now`, `claimant` and `until`, the end of the lease.
 """

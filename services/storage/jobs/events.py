@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
@@ -32,7 +33,7 @@ def add_events(connection: Connection, job_id: str, drafts: Sequence[EventDraft]
         {"job_id": job_id, "id": number, "kind": draft.kind, "data": draft.data, "at": now}
         for number, draft in enumerate(drafts, first)
     ]
-    connection.execute(insert(job_events), rows)
+    connection.execute(_INSERT, rows)
 
 
 def record_state(connection: Connection, row: RowMapping, now: datetime) -> None:
@@ -52,10 +53,26 @@ def record_state(connection: Connection, row: RowMapping, now: datetime) -> None
     waits = row["children"] is not None and row["state"] in LIVE  # it will run again and again
     if row["parent_id"] is not None or waits:
         return
+    add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=_state(row))], now)
+
+
+def record_numbered_state(connection: Connection, row: RowMapping, now: datetime) -> None:
+    """Write the event of a live job's state with the number `last_event`, which the row's statement has set.
+
+    One statement less than `record_state`, and one version less of the row. Like there, a part and a job with children
+    have no such events.
+    """
+    if row["parent_id"] is None and row["children"] is None:
+        number, data = row["last_event"], _state(row)
+        event = {"job_id": row["id"], "id": number, "kind": EventKind.STATE, "data": data, "at": now}
+        connection.execute(_INSERT, event)
+
+
+def _state(row: RowMapping) -> dict[str, Any]:
     data = {"state": row["state"], "attempt": row["attempt"]}
     if row["error_code"]:
         data["error"] = {"code": row["error_code"], "message": row["error_message"]}
-    add_events(connection, row["id"], [EventDraft(kind=EventKind.STATE, data=data)], now)
+    return data
 
 
 def stop_children(connection: Connection, job_id: str, now: datetime) -> None:
@@ -66,13 +83,6 @@ def stop_children(connection: Connection, job_id: str, now: datetime) -> None:
         record_state(connection, row, now)
     request = {"cancel_requested": True, "cancel_requested_at": func.coalesce(jobs.c.cancel_requested_at, now)}
     connection.execute(update(jobs).where(live).values(request))
-
-
-def record_first_state(connection: Connection, row: RowMapping, now: datetime) -> None:
-    """Write the event of a new job, which was inserted with `last_event` 1; one statement less than `record_state`."""
-    data = {"state": row["state"], "attempt": row["attempt"]}
-    event = {"job_id": row["id"], "id": 1, "kind": EventKind.STATE, "data": data, "at": now}
-    connection.execute(_INSERT, event)
 
 
 class Events:

@@ -20,10 +20,11 @@ from services.storage.catalog.names import require_own_name
 from services.storage.catalog.needed import require_needed
 from services.storage.catalog.upload_uses import register_uses, release_uploads, version_of
 from services.storage.database import Database
-from services.storage.jobs.events import record_first_state, record_state
+from services.storage.jobs.counts import queued_jobs
+from services.storage.jobs.events import record_numbered_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
-from services.storage.jobs.rows import ended, fresh, job_of
+from services.storage.jobs.rows import ended, fresh, job_of, newest
 from services.storage.references import Owner, drop_references
 from services.storage.tables import jobs, outbox
 
@@ -173,7 +174,6 @@ class Jobs:
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         """Return a page of at most `limit` jobs after `cursor`, newest first."""
         query = select(jobs).where(jobs.c.project == self._project, jobs.c.parent_id.is_(None))
-        query = query.order_by(jobs.c.id.desc()).limit(limit + 1)
         filters = {jobs.c[name]: value for name, value in vars(where).items() if name != "parent"}
         for column, value in filters.items():
             if value is not None:
@@ -181,8 +181,10 @@ class Jobs:
         query = query.where(jobs.c.child_of.is_(None) if where.parent is None else jobs.c.child_of == where.parent)
         if cursor is not None:
             query = query.where(jobs.c.id < cursor)
+        # the indexes of the other filters have the state first
+        by_state = where.state is None and where.parent is None and where != JobFilter()
         with self._database.read() as connection:
-            items = [job_of(row) for row in connection.execute(query).mappings()]
+            items = [job_of(row) for row in newest(connection, query, limit + 1, tuple(JobState) if by_state else ())]
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
     def cancel(self, job_id: str, keep_best: bool = False) -> Job:
@@ -226,7 +228,7 @@ class Jobs:
         row = connection.execute(_INSERT, new).mappings().one()
         if not JobKind(row["kind"]).definition.internal:
             connection.execute(_INSERT_WAKE, {"job_id": row["id"], "kind": row["kind"]})
-        record_first_state(connection, row, now)
+        record_numbered_state(connection, row, now)
         detail = " ".join(filter(None, (row["kind"], row["model"] or row["dataset"])))
         record(connection, self._actor, AuditAction.CREATE, f"jobs/{row['id']}", now, detail)
         return job_of(row)
@@ -304,8 +306,5 @@ def _require_room(connection: Connection, most: int) -> None:
 
     On PostgreSQL simultaneous transactions do not see each other's jobs, so the limit may be exceeded by a few.
     """
-    queued = select(jobs.c.state).where(jobs.c.state == JobState.QUEUED)
-    whole = queued.where(jobs.c.parent_id.is_(None))
-    # The first query needs only an index, but counts parts too; the second runs only if the first reaches the limit.
-    if all(connection.execute(query.limit(1).offset(most - 1)).first() for query in (queued, whole)):
+    if queued_jobs(connection) >= most:
         raise Overloaded(f"{most} jobs are waiting to run, and no more can wait; try again when some of them have run")

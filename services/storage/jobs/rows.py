@@ -1,11 +1,12 @@
 """Rows of the jobs table: the public view, the columns of a new row, and UPDATEs guarded by the lease."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, RowMapping, Update, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, Update, insert, select, update
 
 from contract.errors import LeaseLost
 from contract.jobs import Job, JobError, JobState, Progress
@@ -83,6 +84,23 @@ def change(connection: Connection, statement: Update) -> RowMapping:
     if row is None:
         raise LeaseLost("the job belongs to another attempt now")
     return row
+
+
+def id_at(moment: datetime) -> str:
+    """Return a text between the ids of the jobs created before and after a moment; ids are UUIDs of version 7."""
+    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
+
+
+def newest(connection: Connection, query: "Select[Any]", limit: int, states: Collection[str] = ()) -> list[RowMapping]:
+    """Return the newest rows of a query, newest first; with `states`, only jobs in one of these.
+
+    Each state is read by itself, in the order of an index. Reading several at once, databases sort all of their jobs.
+    """
+    ordered = query.order_by(jobs.c.id.desc()).limit(limit)
+    queries = [ordered.where(jobs.c.state == state) for state in states] or [ordered]
+    rows = [row for each_state in queries for row in connection.execute(each_state).mappings()]
+    return sorted(rows, key=lambda row: str(row["id"]), reverse=True)[:limit]
 
 
 def ended(state: JobState, now: datetime) -> dict[str, Any]:

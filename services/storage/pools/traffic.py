@@ -10,6 +10,7 @@ from contract.kinds.registry import all_kinds
 from contract.pools import PoolName
 from contract.usage import Purpose
 from services.storage.database import Database
+from services.storage.jobs.rows import id_at
 from services.storage.tables import jobs, traffic, usage
 
 KEPT = timedelta(days=8)
@@ -64,7 +65,11 @@ class Traffic:
         kinds = [kind for kind in (JobKind(definition.name) for definition in all_kinds()) if kind.pool == pool]
         row = jobs.c
         query = select(row.created_at, row.started_at, row.finished_at).where(
-            row.kind.in_(kinds), row.created_at >= since, row.created_at < until, row.parts_total.is_(None)
+            row.kind.in_(kinds),
+            row.created_at >= since,
+            row.created_at < until,
+            row.parts_total.is_(None),
+            row.id >= id_at(since),  # by the primary key; ids are made a moment after `created_at` is read
         )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(row.created_at.desc()).limit(MOST_JOBS)).all()

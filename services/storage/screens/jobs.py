@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select
+from sqlalchemy import RowMapping, Select, func, select
 
 from contract.base import Frozen
 from contract.errors import NotFound
 from contract.jobs import LIVE, EventKind, JobEvent, JobState
 from services.storage.database import Database
+from services.storage.jobs.rows import id_at, newest
 from services.storage.tables import job_events, jobs, usage
 
 MOST_LOGS = 500  # of one job, the newest
@@ -95,19 +96,16 @@ class JobScreens:
 
     def page(self, where: JobQuery, limit: int, cursor: str | None = None) -> tuple[tuple[JobRow, ...], str | None]:
         """Return at most `limit` jobs, newest first, and the cursor of the next page."""
-        own = self._rows().where(jobs.c.child_of.is_(None))
-        query = own.order_by(by_state_first() if where.state == "live" else jobs.c.id.desc()).limit(limit + 1)
+        query, states = self._rows().where(jobs.c.child_of.is_(None)), _states(where)
         if where.kind is not None:
             query = query.where(jobs.c.kind == where.kind)
-        if where.state is not None:
-            query = query.where(jobs.c.state.in_(LIVE) if where.state == "live" else jobs.c.state == where.state)
         if cursor:
             query = query.where(jobs.c.id < cursor)
         queries = [query]
         if where.name is not None:  # each has an index; with OR, all jobs of the name would be read and sorted
             queries = [query.where(column == where.name) for column in (jobs.c.model, jobs.c.dataset)]
         with self._database.read() as connection:
-            found = {row["id"]: row for each in queries for row in connection.execute(each).mappings()}
+            found = {row["id"]: row for each in queries for row in newest(connection, each, limit + 1, states)}
         rows = [_job(found[job_id]) for job_id in sorted(found, reverse=True)[: limit + 1]]
         return tuple(rows[:limit]), rows[limit - 1].id if len(rows) > limit else None
 
@@ -121,7 +119,7 @@ class JobScreens:
             jobs.c.child_of.is_(None),
             jobs.c.retried_as.is_(None),
             jobs.c.finished_at > since,
-            jobs.c.id > _id_at(since - age),
+            jobs.c.id > id_at(since - age),
         )
         newest = own.order_by(jobs.c.id.desc()).limit(limit)
         with self._database.read() as connection:
@@ -158,18 +156,11 @@ class JobScreens:
         return select(*columns, *more).where(jobs.c.project == self._project, jobs.c.parent_id.is_(None))
 
 
-def _id_at(moment: datetime) -> str:
-    """Return a text between the ids of the jobs created before and after a moment; ids are UUIDs of version 7."""
-    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
-    return f"{milliseconds[:8]}-{milliseconds[8:]}"
-
-
-def by_state_first() -> ColumnElement[str]:
-    """Return the order of ids, newest first, in a form for which SQLite searches by states and sorts what it finds.
-
-    It would follow the order of ids otherwise, and read most of the jobs to find the few in rare states.
-    """
-    return func.lower(jobs.c.id).desc()
+def _states(where: JobQuery) -> tuple[str, ...]:
+    """Return the states to read one by one; none if an index has the jobs of all states in their order."""
+    if where.state is not None:
+        return LIVE if where.state == "live" else (where.state,)
+    return tuple(JobState) if where != JobQuery() else ()
 
 
 def _job(row: RowMapping) -> JobRow:

@@ -5,7 +5,7 @@ from sqlalchemy import select
 from contract.base import Frozen
 from contract.jobs import LIVE
 from services.storage.database import Database
-from services.storage.screens.jobs import by_state_first
+from services.storage.jobs.rows import newest
 from services.storage.tables import jobs
 
 MOST = 50  # jobs in one message; of more, the newest
@@ -33,11 +33,7 @@ class LiveJobs:
         """Return the newest MOST live jobs, newest first; raises DatabaseUnavailable."""
         columns = (jobs.c.id, jobs.c.kind, jobs.c.state, jobs.c.progress, jobs.c.progress_message)
         query = select(*columns, jobs.c.last_event.label("event")).where(
-            jobs.c.project == self._project,
-            jobs.c.state.in_(LIVE),
-            jobs.c.parent_id.is_(None),
-            jobs.c.child_of.is_(None),
+            jobs.c.project == self._project, jobs.c.parent_id.is_(None), jobs.c.child_of.is_(None)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(by_state_first()).limit(MOST)).mappings()
-            return tuple(LiveJob.model_validate(dict(row)) for row in rows)
+            return tuple(LiveJob.model_validate(dict(row)) for row in newest(connection, query, MOST, LIVE))

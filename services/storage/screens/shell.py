@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from contract.jobs import JobState
+from contract.jobs import LIVE, JobState
 from services.storage.database import Database
-from services.storage.tables import dataset_versions, jobs, model_versions
+from services.storage.jobs.counts import queued_jobs
+from services.storage.tables import dataset_versions, in_state, jobs, model_versions
 
 
 class ShellCounts(NamedTuple):
@@ -26,15 +27,21 @@ class ShellReader:
         self._project = project
 
     def counts(self) -> ShellCounts:
-        """Return the counts, in one query; raises DatabaseUnavailable."""
+        """Return the counts; raises DatabaseUnavailable."""
         names = [
             select(func.count(table.c.name.distinct())).where(table.c.project == self._project).scalar_subquery()
             for table in (dataset_versions, model_versions)
         ]
         own = (jobs.c.project == self._project) & jobs.c.parent_id.is_(None) & jobs.c.child_of.is_(None)
-        live = [
-            select(func.count()).where(own, jobs.c.state == state).scalar_subquery()
-            for state in (JobState.RUNNING, JobState.QUEUED)
-        ]
+        running = select(func.count()).where(own, jobs.c.state == JobState.RUNNING).scalar_subquery()
+        children = select(func.count()).where(
+            jobs.c.project == self._project,
+            in_state(jobs, *LIVE),
+            jobs.c.child_of.is_not(None),
+            jobs.c.state == JobState.QUEUED,
+        )
         with self._database.read() as connection:
-            return ShellCounts(*connection.execute(select(*names, *live)).one())
+            row = connection.execute(select(*names, running, children.scalar_subquery())).one()
+            datasets, models, live, waiting_children = (int(count) for count in row)
+            queued = max(0, queued_jobs(connection, self._project) - waiting_children)
+            return ShellCounts(datasets, models, live, queued)

@@ -23,7 +23,7 @@ from services.storage.sweep.collector import Collector
 from services.storage.sweep.meter import StorageMeter
 from services.storage.sweep.metrics import COLLECTED, DELAYED, RELAYED, count_repairs, show_queues
 from services.storage.sweep.purge import Purger
-from services.storage.sweep.reconciler import Reconciler
+from services.storage.sweep.reconciler import BATCH, Reconciler
 from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
@@ -44,7 +44,7 @@ def sweep(stop: threading.Event) -> None:
     repair_at = 0.0
     while not stop.wait(RELAY_S):
         try:
-            RELAYED.inc(reconciler.relay(broker.wake))
+            _relay(reconciler, broker, stop)
             if time.monotonic() >= repair_at:
                 repair_at = time.monotonic() + REPAIR_S
                 count_repairs(reconciler.repair())
@@ -63,6 +63,15 @@ def sweep(stop: threading.Event) -> None:
             stop.wait(1.0)
 
 
+def _relay(reconciler: Reconciler, broker: Broker, stop: threading.Event) -> None:
+    """Send wake-up messages until the outbox is empty or the broker is away, but not so long that repairs wait."""
+    until = time.monotonic() + REPAIR_S
+    sent = BATCH
+    while sent == BATCH and time.monotonic() < until and not stop.is_set():
+        sent = reconciler.relay(broker.wake)
+        RELAYED.inc(sent)
+
+
 def collect(stop: threading.Event) -> None:
     """Collect unreferenced objects at intervals until `stop` is set.
 
@@ -73,7 +82,8 @@ def collect(stop: threading.Event) -> None:
     grace = timedelta(seconds=settings.collect_grace_s)
     of_jobs = Collector(database, objects, grace)
     of_uploads = AbandonedUploads(database, objects, timedelta(seconds=settings.collect_uploads_s), grace)
-    retention = RetentionSweep(database, timedelta(days=settings.unpublished_uploads_days))
+    keep_jobs = timedelta(days=settings.keep_jobs_days) if settings.keep_jobs_days else None
+    retention = RetentionSweep(database, timedelta(days=settings.unpublished_uploads_days), keep_jobs)
     meter = StorageMeter(database, objects)
     while not stop.wait(settings.collect_s):
         _attempt("deleted by retention", retention.apply)

@@ -5,16 +5,34 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from contract.errors import BrokerUnavailable, WorkerLost
 from contract.jobs import LIVE, JobKind, JobState
 from services.storage.database import Database
+from services.storage.jobs.counts import fold
 from services.storage.jobs.events import record_state
 from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended
-from services.storage.tables import idempotency, jobs, outbox
+from services.storage.pools.queues import oldest_due
+from services.storage.tables import UtcDateTime, idempotency, in_state, jobs, outbox
 
 WAKE_AGAIN = timedelta(seconds=30)
 CANCEL_WITHIN = timedelta(seconds=12)
@@ -64,13 +82,8 @@ class Reconciler:
     def oldest_queued_seconds(self) -> dict[JobKind, float]:
         """Return how many seconds the oldest due job of each kind has waited; 0 if none waits."""
         now = self._database.now()
-        waiting = (
-            select(jobs.c.kind, func.min(jobs.c.run_at))
-            .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now)
-            .group_by(jobs.c.kind)
-        )
         with self._database.read() as connection:
-            since = {JobKind(kind): oldest for kind, oldest in connection.execute(waiting)}
+            since = oldest_due(connection, tuple(JobKind), now)
         return {kind: (now - since[kind]).total_seconds() if kind in since else 0.0 for kind in JobKind}
 
     def repair(self) -> Repairs:
@@ -85,6 +98,7 @@ class Reconciler:
             for row in cancelled + expired + failed:
                 cancel_parts(connection, row["id"], now)
             woken = _wake_again(connection, now)
+            fold(connection)
             connection.execute(delete(idempotency).where(idempotency.c.created_at < now - IDEMPOTENT_FOR))
         return Repairs(len(requeued), len(failed), len(cancelled), len(expired), woken)
 
@@ -94,17 +108,18 @@ def _cancel(connection: Connection, now: datetime) -> list[RowMapping]:
 
     Incrementing the fence takes the job from a worker that still runs it.
     """
-    overdue = and_(jobs.c.state == JobState.RUNNING, jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
+    overdue = and_(in_state(jobs, JobState.RUNNING), jobs.c.cancel_requested_at < now - CANCEL_WITHIN)
     abandoned = and_(_abandoned(now), jobs.c.cancel_requested)
-    over = select(jobs.c.id).where(jobs.c.state.not_in(LIVE)).scalar_subquery()
-    orphaned = and_(jobs.c.state.in_(LIVE), or_(jobs.c.parent_id.in_(over), jobs.c.child_of.in_(over)))
     values = ended(JobState.CANCELLED, now) | {"fence": jobs.c.fence + 1}
     rows = _update(connection, or_(overdue, abandoned), values, now)
-    return rows + _update(connection, orphaned, values, now)
+    for name, orphaned in _ORPHANED.items():
+        if parents := connection.execute(orphaned).scalars().all():
+            rows += _update(connection, and_(in_state(jobs, *LIVE), jobs.c[name].in_(parents)), values, now)
+    return rows
 
 
 def _expire(connection: Connection, now: datetime) -> list[RowMapping]:
-    late = and_(jobs.c.state.in_(LIVE), jobs.c.deadline_at < now)
+    late = and_(in_state(jobs, *LIVE), jobs.c.deadline_at < now)
     reason = {"error_code": JobState.EXPIRED, "error_message": "the job's deadline passed"}
     return _update(connection, late, ended(JobState.EXPIRED, now) | {"fence": jobs.c.fence + 1} | reason, now)
 
@@ -121,7 +136,7 @@ def _recover(connection: Connection, now: datetime) -> tuple[list[RowMapping], l
 
 
 def _abandoned(now: datetime) -> ColumnElement[bool]:
-    return and_(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < now)
+    return and_(in_state(jobs, JobState.RUNNING), jobs.c.lease_until < now)
 
 
 def _update(
@@ -134,16 +149,43 @@ def _update(
 
 
 def _wake_again(connection: Connection, now: datetime) -> int:
-    """Queue a wake-up message for each due job that no worker took since the last one; return how many."""
-    silent = (
-        select(jobs.c.id, jobs.c.kind)
-        .where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now, jobs.c.woken_at <= now - WAKE_AGAIN)
-        .where(jobs.c.id.not_in(select(outbox.c.job_id)))  # in a long outage, one message a job is enough
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(BATCH)
-    )
-    rows = connection.execute(silent).all()
+    """Queue a wake-up message for due jobs that no worker took since the last one; return how many.
+
+    At most BATCH of each kind, those with the oldest message first; none of a kind for which as many are in the outbox
+    already. A wake-up message makes a worker claim the best job of its kinds, whichever job the message is about.
+    """
+    rows: list[Row[str, str]] = []
+    for kind in JobKind:
+        unsent = select(outbox.c.id).where(outbox.c.kind == kind).limit(1).offset(BATCH - 1)
+        if connection.execute(unsent).first() is None:
+            values = {"kind": kind, "now": now, "last": now - WAKE_AGAIN}
+            rows += connection.execute(_SILENT, values).all()
     if rows:
         connection.execute(insert(outbox), [{"job_id": row.id, "kind": row.kind} for row in rows])
         connection.execute(update(jobs).where(jobs.c.id.in_([row.id for row in rows])).values(woken_at=now))
     return len(rows)
+
+
+def _silent() -> Select[str, str]:
+    now, last = (bindparam(name, type_=UtcDateTime) for name in ("now", "last"))
+    due = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at <= now, jobs.c.woken_at <= last)
+    waits = exists().where(outbox.c.job_id == jobs.c.id)  # in a long outage, one message a job is enough
+    silent = select(jobs.c.id, jobs.c.kind).where(due, jobs.c.kind == bindparam("kind"), ~waits)
+    return silent.order_by(jobs.c.woken_at).limit(BATCH)
+
+
+def _orphaned(name: str) -> Select[str]:
+    """Select the jobs that have ended and have live parts, or live children; `name` is that of the column with them.
+
+    The parents of live parts are read one after the other from an index, so that neither all parts nor all jobs are.
+    """
+    part = jobs.alias("part")
+    parent = part.c[name]
+    live = and_(in_state(part, *LIVE), parent.is_not(None))
+    parents = select(select(func.min(parent)).where(live).scalar_subquery().label("id")).cte(recursive=True)
+    following = select(func.min(parent)).where(live, parent > parents.c.id).scalar_subquery()
+    parents = parents.union_all(select(following).where(parents.c.id.is_not(None)))
+    return select(jobs.c.id).join(parents, parents.c.id == jobs.c.id).where(jobs.c.state.not_in(LIVE))
+
+
+_SILENT, _ORPHANED = _silent(), {name: _orphaned(name) for name in ("parent_id", "child_of")}

@@ -36,13 +36,15 @@ ACTOR = "retention"
 class RetentionSweep:
     """Applies the retention of each project, and deletes uploads of which nothing came.
 
+    `keep_jobs` is how long ended jobs are kept in projects whose retention has no `jobs_days`; None means always.
     An upload that jobs have used and no version came from goes `unpublished` after the last of these jobs has ended,
     whatever the project's retention is. Each deletion is a transaction that checks again what needs the object, so any
     number of these may run at once.
     """
 
-    def __init__(self, database: Database, unpublished: timedelta) -> None:
+    def __init__(self, database: Database, unpublished: timedelta, keep_jobs: timedelta | None = None) -> None:
         self._database = database
+        self._keep_jobs = keep_jobs
         self._unpublished = unpublished
 
     def apply(self) -> int:
@@ -60,8 +62,9 @@ class RetentionSweep:
         if (rule := retention.versions) is not None:  # models first: they may be all that keeps a dataset version
             for old, store in ((_old_models, models), (_old_datasets, datasets)):
                 count += self._delete(old(project, rule, now), partial(_delete_version, store))
-        if retention.jobs_days is not None:
-            count += self._delete(_old_jobs(project, now - timedelta(days=retention.jobs_days)), ended.delete)
+        keep_jobs = self._keep_jobs if retention.jobs_days is None else timedelta(days=retention.jobs_days)
+        if keep_jobs is not None:
+            count += self._delete(_old_jobs(project, now - keep_jobs), ended.delete)
         if retention.uploads_days is not None:
             before = now - timedelta(days=retention.uploads_days)
             count += self._delete(_unneeded_uploads(project, before), sent.delete)
@@ -93,7 +96,7 @@ def _old_jobs(project: str, before: datetime) -> Select[str]:
     """Select the jobs that ended before a moment and whose version, if they made one, is gone."""
     ended = select(jobs.c.id).where(jobs.c.project == project, jobs.c.parent_id.is_(None), jobs.c.state.not_in(LIVE))
     ended = ended.where(jobs.c.child_of.is_(None))  # children go with their parent
-    return ended.where(jobs.c.finished_at < before, ~made_version()).order_by(jobs.c.id)
+    return ended.where(jobs.c.finished_at < before, ~made_version()).order_by(jobs.c.finished_at)
 
 
 def _old_models(project: str, rule: VersionRetention, now: datetime) -> Select[str]:

@@ -2,12 +2,15 @@
 
 from services.storage.tables.access import api_keys, audit, projects, sessions
 from services.storage.tables.columns import UtcDateTime, metadata
+from services.storage.tables.counting import install as install_counting
 from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
 from services.storage.tables.objects import object_references, storage_usage
 from services.storage.tables.queue import (
     claim_turns,
     idempotency,
+    in_state,
     job_age,
+    job_counts,
     job_events,
     job_order,
     jobs,
@@ -38,7 +41,10 @@ __all__ = [
     "datasets",
     "features",
     "idempotency",
+    "in_state",
+    "install_counting",
     "job_age",
+    "job_counts",
     "job_events",
     "job_order",
     "jobs",

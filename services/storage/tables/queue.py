@@ -16,10 +16,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     false,
     func,
+    literal,
+    text,
 )
 
+from contract.jobs import JobState
 from services.storage.tables.columns import UtcDateTime, metadata, owning_project_column, project_column
 
 jobs = Table(
@@ -67,13 +71,8 @@ jobs = Table(
     Column("child_of", String(36)),  # the job that has created this one
     Column("number", Integer),  # of a child, among those of its parent
     Column("children", Integer),  # set in the row of a job that has created children: how many
-    Index(None, "state", "lease_until"),
     Index(None, "parent_id", "part"),
     Index(None, "child_of", "number"),
-    Index(None, "project", "id"),
-    Index(None, "project", "state", "id"),
-    Index(None, "project", "model", "id"),
-    Index(None, "project", "dataset", "id"),
 )
 
 
@@ -87,7 +86,51 @@ def job_order(table: FromClause) -> tuple[ColumnElement[Any], ...]:
     return table.c.priority.desc(), job_age(table), table.c.part, table.c.id
 
 
-Index("ix_jobs_claims", jobs.c.project, jobs.c.state, jobs.c.kind, *job_order(jobs))
+def in_state(table: FromClause, *states: JobState) -> ColumnElement[bool]:
+    """Return the condition that a job is in one of these states, with the states in the text of the statement.
+
+    Databases use a partial index only if the statement's text implies the index's condition.
+    """
+    if len(states) == 1:
+        return table.c.state == literal(states[0].value, String, literal_execute=True)
+    values = [state.value for state in states]
+    return table.c.state.in_(bindparam("states", values, String, expanding=True, literal_execute=True, unique=True))
+
+
+def _partial(name: str, condition: str, *columns: Any) -> Index:
+    return Index(f"ix_jobs_{name}", *columns, postgresql_where=text(condition), sqlite_where=text(condition))
+
+
+QUEUED, RUNNING, LIVE = "state = 'queued'", "state = 'running'", "state IN ('queued', 'running')"
+WHOLE = "parent_id IS NULL"
+LISTED = f"{WHOLE} AND child_of IS NULL"
+
+# Only rows that a query needs are in its index, so ended jobs and parts cost claims and lists nothing.
+row = jobs.c
+_partial("due", QUEUED, row.project, row.kind, *job_order(jobs), row.run_at)
+_partial("run_at", QUEUED, row.kind, row.run_at)
+_partial("woken_at", QUEUED, row.kind, row.woken_at)
+_partial("lease_until", RUNNING, row.lease_until)
+_partial("deadline_at", f"{LIVE} AND deadline_at IS NOT NULL", row.deadline_at)
+_partial("live_parts", f"{LIVE} AND parent_id IS NOT NULL", row.parent_id)
+_partial("live_children", f"{LIVE} AND child_of IS NOT NULL", row.child_of)
+_partial("live_names", f"{LIVE} AND {WHOLE}", row.project, row.model, row.kind)
+_partial("list", LISTED, row.project, row.id)
+_partial("list_state", LISTED, row.project, row.state, row.id)
+_partial("list_kind", LISTED, row.project, row.kind, row.state, row.id)
+_partial("list_model", LISTED, row.project, row.model, row.state, row.id)
+_partial("list_dataset", LISTED, row.project, row.dataset, row.state, row.id)
+_partial("finished_at", f"{WHOLE} AND finished_at IS NOT NULL", row.project, row.finished_at)
+
+job_counts = Table(
+    "job_counts",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    project_column(),
+    Column("kind", String(16), nullable=False),
+    Column("part", Boolean, nullable=False),
+    Column("number", Integer, nullable=False),  # of queued rows; changes and sums, whose total is the count
+)
 
 claim_turns = Table(
     "claim_turns",
@@ -138,6 +181,7 @@ idempotency = Table(
     Column("digest", String(64), nullable=False),
     Column("answer", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "created_at"),
 )
 
 outbox = Table(
@@ -146,4 +190,6 @@ outbox = Table(
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("job_id", String(36), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(16), nullable=False),
+    Index(None, "job_id"),
+    Index(None, "kind"),
 )

@@ -17,6 +17,7 @@ from services.storage.catalog.datasets import Datasets
 from services.storage.catalog.models import Models
 from services.storage.catalog.routes import Route, Share
 from services.storage.database import Database
+from services.storage.jobs.counts import queued_jobs
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
@@ -215,6 +216,23 @@ def test_a_migration_registers_the_uploads_that_jobs_use_and_repairs_orphans(dat
         assert set(connection.execute(select(tables.projects.c.name)).scalars()) == {DEFAULT_PROJECT, "gone"}
         assert connection.execute(select(tables.api_keys.c.id)).scalars().all() == ["kept0000"]
     assert names_of_indexes(database, "jobs") >= {index.name for index in tables.jobs.indexes}
+
+
+def test_a_migration_that_was_interrupted_while_it_built_indexes_can_be_repeated(database_url: str) -> None:
+    # given an index of the next migration that was not finished, and its table
+    database = Database.connect(database_url)
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), "0023")
+        connection.execute(text("CREATE INDEX ix_jobs_due ON jobs (kind)"))
+        tables.job_counts.create(connection)
+        connection.commit()
+
+    migrate(database)
+
+    assert names_of_indexes(database, "jobs") >= {index.name for index in tables.jobs.indexes}
+    Jobs(database, DEFAULT_PROJECT).create(VET_REQUEST)
+    with database.read() as connection:
+        assert queued_jobs(connection) == 1
 
 
 def test_a_downgrade_keeps_what_the_older_schema_can_express(database: Database) -> None:

@@ -20,7 +20,7 @@ from tests.examples import (
     VET_REQUEST,
     VETTED_MANIFEST,
 )
-from tests.integration.storage.steps import claimed, sqlite_plans
+from tests.integration.storage.steps import claimed, query_plans
 
 FIRST, SECOND = Reference(name="pet-body", version=1), Reference(name="pet-body", version=2)
 
@@ -135,10 +135,10 @@ def test_a_model_and_a_backbone_cannot_share_a_name(database: Database) -> None:
 # PostgreSQL reads small tables without their indexes.
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_submit_does_not_read_the_other_jobs_of_its_model(database: Database) -> None:
-    plans = sqlite_plans(database, lambda: Jobs(database, DEFAULT_PROJECT).create(TRAIN_REQUEST))
+    plans = query_plans(database, lambda: Jobs(database, DEFAULT_PROJECT).create(TRAIN_REQUEST))
 
     (plan,) = [plan for statement, plan in plans.items() if "jobs.kind IN" in statement]
-    assert "ix_jobs_claims (project=? AND state=? AND kind=?)" in plan
+    assert "ix_jobs_live_names (project=? AND model=? AND kind=?)" in plan
 
 
 def test_a_name_that_becomes_a_model_first_is_not_published_twice(

@@ -17,7 +17,7 @@ from services.storage.jobs.parts import Parts
 from services.storage.jobs.rows import LEASE, fresh
 from services.storage.tables import claim_turns, jobs
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
-from tests.integration.storage.steps import claimed, sqlite_plans, together
+from tests.integration.storage.steps import claimed, together
 from tests.support.clock import FakeClock
 
 BOTH = (JobKind.PREPROCESS, JobKind.INDEX)
@@ -167,18 +167,3 @@ def test_workers_that_claim_at_the_same_time_share_by_project_too(database: Data
     assert len({claim.lease.job_id for claim in claims}) == len(claims) == 8
     assert {claim.lease.fence for claim in claims} == {1}
     assert Counter(claim.job.project for claim in claims) == {"lab": 4, "shop": 4}
-
-
-# PostgreSQL reads small tables without their indexes.
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.usefixtures("projects")
-def test_the_first_jobs_are_found_by_an_index(database: Database, leases: Leases) -> None:
-    backlog(database, "lab", 3)
-    backlog(database, "shop", 3)
-    plans = sqlite_plans(database, lambda: served(leases, 1))
-
-    queries = [plan for statement, plan in plans.items() if "candidate" in statement]
-    assert len(queries) == 2  # the first jobs, and the claim
-    for plan in queries:
-        assert "USING INDEX ix_jobs_claims" in plan
-        assert "ORDER BY" not in plan  # no sorting

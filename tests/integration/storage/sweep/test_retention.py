@@ -123,6 +123,22 @@ def test_ended_jobs_go_after_some_days(
     assert (entry.action, entry.subject, entry.actor_name) == (AuditAction.DELETE, f"jobs/{predicted.id}", "retention")
 
 
+def test_the_instance_may_limit_how_long_ended_jobs_are_kept(
+    database: Database, stores: Stores, lab: ProjectStores, clock: FakeClock
+) -> None:
+    # given a project with a rule of its own, and one without
+    sweep = RetentionSweep(database, timedelta(days=10_000), keep_jobs=timedelta(days=30))
+    keep(stores, jobs_days=90)
+    for project in ("lab", DEFAULT_PROJECT):
+        publish(stores, PREDICT_REQUEST, OUTPUT, project)
+    clock.tick(30 * DAY_S + 1)
+
+    assert sweep.apply() == 1
+
+    assert len(lab.jobs.list(JobFilter(), 10).items) == 1
+    assert stores.of(DEFAULT_PROJECT).jobs.list(JobFilter(), 10).items == ()
+
+
 def test_an_upload_of_which_nothing_came_goes_some_days_after_its_last_job(
     stores: Stores, lab: ProjectStores, sweep: RetentionSweep, clock: FakeClock
 ) -> None:
