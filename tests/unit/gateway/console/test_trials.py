@@ -91,8 +91,8 @@ async def test_the_page_of_a_search_shows_its_trials_and_that_of_a_trial_its_sea
     app: FastAPI, stores: Stores
 ) -> None:
     job = training(stores, 4, search=SEARCH)
-    end(stores, 0.5, None, 0.75)
     folded = training(stores, 3, folds=2)
+    end(stores, 0.5, None, 0.75)
     claim = stores.leases.claim(JobKind.TRIAL, "replica")
     assert claim is not None
     secret = stores.keys.create("ada", Role.INSTANCE_ADMIN).secret

@@ -71,8 +71,7 @@ def test_show_lists_the_trials_of_a_search(deployment: Deployment) -> None:
 
     assert dict(deployment.requests[-1].url.params)["parent"] == "j1"
     assert "fold 1 of 5" in lines[-2]
-    assert lines[-1].split()[0] == "1"
-    assert lines[-1].endswith("optimizer.lr=0.01  0.75")
+    assert lines[-1].split() == ["1", "j1", "succeeded", "50%", "optimizer.lr=0.01", "0.75"]
     run("jobs", "ls", "--parent", "j1")
     assert dict(deployment.requests[-1].url.params)["parent"] == "j1"
 
