@@ -5,9 +5,9 @@ from typing import Literal
 
 from benchmarks.inference.results import Results
 
-SMALL_CNN, TINY_MLP = "cnn, jpeg", "mlp, jpeg"
+SMALL_CNN = "cnn, jpeg"
 PHOTOS = ("resnet18, photo", "resnet18, photo-png")
-_PEERS = ("mosec", "triton", "litserve", "mlserver", "bentoml", "ray")
+_OTHERS = ("triton", "litserve", "mlserver", "bentoml", "ray")
 ALL_POINTS = (1, 8, 32, 128)
 
 
@@ -42,16 +42,14 @@ class Target:
 
 
 TARGETS = (
-    *(Target(SMALL_CNN, "mosec", point, 0.9) for point in ALL_POINTS),
-    *(
-        Target(SMALL_CNN, server, point, 1.5)
-        for server in ("triton", "litserve", "mlserver", "bentoml", "ray")
-        for point in ALL_POINTS
-    ),
+    *(Target(SMALL_CNN, "mosec", point, 1) for point in ALL_POINTS),
+    *(Target(SMALL_CNN, server, point, 1.5) for server in _OTHERS for point in ALL_POINTS),
     Target(SMALL_CNN, "limit", 128, 0.85),
-    *(Target(TINY_MLP, "mosec", point, 0.75) for point in (32, 128)),
-    *(Target(TINY_MLP, server, point, 3) for server in ("triton", "litserve", "mlserver") for point in (32, 128)),
-    *(Target(case, server, 8, 1.5) for case in PHOTOS for server in _PEERS),
-    Target(SMALL_CNN, "mosec", 1, 1.5, "p50", "no batches"),
-    *(Target(SMALL_CNN, server, 1, 1, "p50") for server in ("triton", "litserve", "mlserver", "bentoml", "ray")),
+    *(Target("mlp, jpeg", "mosec", point, 0.8) for point in ALL_POINTS),
+    *(Target("mlp, jpeg", server, point, 3) for server in ("triton", "litserve", "mlserver") for point in (32, 128)),
+    *(Target(case, "mosec", point, 0.95) for case in ("cnn, tensor", "resnet18, tensor") for point in ALL_POINTS),
+    *(Target("mlp, tensor", "mosec", point, 0.6) for point in ALL_POINTS),
+    *(Target(case, server, 8, 1.5) for case in PHOTOS for server in ("mosec", *_OTHERS)),
+    Target(SMALL_CNN, "mosec", 1, 1.1, "p50", "no batches"),
+    *(Target(SMALL_CNN, server, 1, 1, "p50") for server in _OTHERS),
 )
