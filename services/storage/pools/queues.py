@@ -1,6 +1,6 @@
 """The jobs that wait for each pool, and the workers that run one."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     Reads the counters, the rows that run, and of the queued ones those that are not due yet.
     """
     queued, running = queued_by_kind(connection), _running(connection)
-    since, later = oldest_due(connection, tuple(queued), now), _later(connection, tuple(queued), now)
+    since, later = oldest_due(connection, now), _later(connection, now)
 
     offered = count_seats(connection, now)
 
@@ -40,24 +40,23 @@ def queues(connection: Connection, now: datetime) -> dict[PoolName, Queue]:
     return {pool: queue(pool) for pool in POOL_NAMES}
 
 
-def oldest_due(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, datetime]:
-    """Return since when the oldest due row of each of these kinds has been due; kinds without any are left out."""
+def oldest_due(connection: Connection, now: datetime) -> dict[str, datetime]:
+    """Return since when the oldest due row of each kind has been due; kinds without any are left out."""
     due = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at <= now)
-    return {kind: at for kind, at in _by_kind(connection, select(func.min(jobs.c.run_at)).where(due), kinds) if at}
+    return {kind: at for kind, at in _by_kind(connection, select(func.min(jobs.c.run_at)).where(due)) if at}
 
 
-def _later(connection: Connection, kinds: Collection[str], now: datetime) -> dict[str, int]:
-    """Return how many queued rows of these kinds are not due yet."""
+def _later(connection: Connection, now: datetime) -> dict[str, int]:
+    """Return how many queued rows of each kind are not due yet."""
     later = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at > now)
-    return dict(_by_kind(connection, select(func.count()).where(later), kinds))
+    return dict(_by_kind(connection, select(func.count()).where(later)))
 
 
-def _by_kind(connection: Connection, query: "Select[Any]", kinds: Collection[str]) -> Iterator[tuple[str, Any]]:
+def _by_kind(connection: Connection, query: "Select[Any]") -> Iterator[tuple[str, Any]]:
     """Yield the value of a query for each kind; with GROUP BY, all queued rows would be read."""
-    if kinds:
-        values = (query.where(jobs.c.kind == kind).scalar_subquery() for kind in kinds)
-        row = connection.execute(select(*values)).one()
-        yield from zip(kinds, row, strict=True)
+    values = (query.where(jobs.c.kind == kind).scalar_subquery() for kind in JobKind)
+    row = connection.execute(select(*values)).one()
+    yield from zip(JobKind, row, strict=True)
 
 
 _HELD = and_(in_state(jobs, JobState.RUNNING), jobs.c.lease_until.is_not(None))

@@ -83,7 +83,7 @@ class Reconciler:
         """Return how many seconds the oldest due job of each kind has waited; 0 if none waits."""
         now = self._database.now()
         with self._database.read() as connection:
-            since = oldest_due(connection, tuple(JobKind), now)
+            since = oldest_due(connection, now)
         return {kind: (now - since[kind]).total_seconds() if kind in since else 0.0 for kind in JobKind}
 
     def repair(self) -> Repairs:

@@ -23,10 +23,10 @@ from messaging import redis_keys, responder
 from messaging.answering import BatchAnswers, BatchHandler
 from messaging.broker import Broker, celery_app
 from messaging.busy import Busy
-from messaging.channel import WATCH_S
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
 from messaging.process_presence import ProcessPresence
+from messaging.redis_channel import WATCH_S
 from messaging.redis_memory import RedisMemory
 from messaging.redis_users import PROBE, REDIS_USERS, RIGHTS, RedisUser
 from messaging.reports import RedisReports

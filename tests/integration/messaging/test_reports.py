@@ -14,7 +14,7 @@ from contract import __version__
 from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from contract.usage import Purpose, Use
-from messaging import channel, cordon, redis_keys, reports
+from messaging import cordon, redis_channel, redis_keys, reports
 from messaging.busy import Busy
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
@@ -190,7 +190,7 @@ async def test_a_gateway_reports_its_first_waiting_request_at_once(
     redis: Server, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given a gateway that has sent its first heartbeat, and no second one is due
-    monkeypatch.setattr(channel, "WATCH_S", 3600.0)
+    monkeypatch.setattr(redis_channel, "WATCH_S", 3600.0)
     async with batcher(pool, redis.url) as client:
         await _until(redis.url, pool, lambda report: report.waiting == 0)
 

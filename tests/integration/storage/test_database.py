@@ -111,7 +111,7 @@ def test_a_ping_asks_a_running_database(database: Database) -> None:
 
     database.ping()
 
-    assert statements == ["SELECT 1"]
+    assert statements[-1] == "SELECT 1"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tidepool_client import Client, _sync
 
 README = Path(tidepool_client.__file__).parents[1] / "README.md"
 PAGES = [README, README.parents[2] / "docs" / "client.md"]
-NEEDS_SERVERS = ("asyncio", "uploads.send")  # only compiled
+NEEDS_SERVERS = ("asyncio", "uploads.send", "search=")  # only compiled
 
 
 def examples() -> Iterator[doctest.DocTest]:

@@ -70,7 +70,7 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
     [
         (
             "post /v1/jobs",
-            {"train", "layers", "evaluate", "predict", "preprocess", "vet", "index", "erase", "backbone"},
+            {"train", "layers", "search", "evaluate", "predict", "preprocess", "vet", "index", "erase", "backbone"},
         ),
         ("patch /v1/pools/{pool}", {"manual", "auto"}),
     ],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
         ),
         ("POST", "/v1/models/pet-cnn/predict?top_k=1&Top-K=3", "Top-K", "did you mean top_k?"),
         ("POST", "/v1/models/pet-cnn/predict?versoin=3", "versoin", "did you mean version?"),
-        ("GET", "/v1/jobs?created_after=", "created_after", "has cursor, dataset, kind, limit, model, state"),
+        ("GET", "/v1/jobs?created_after=", "created_after", "has cursor, dataset, kind, limit, model, parent, state"),
         ("GET", "/v1/jobs?limit=2&status=failed", "status", "did you mean state?"),
         ("GET", "/v1/jobs/none?timeout=3", "timeout", "this path has wait"),
         ("POST", "/v1/jobs?priority=1", "priority", "this path has no query parameters"),
