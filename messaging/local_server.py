@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from messaging.settings import LocalSettings
 log = structlog.get_logger()
 
 LEAVE_S = 20.0  # to answer what gateways had sent before they knew that the replica leaves
+ACCEPT_RETRY_S = 1.0  # after an error such as no free file descriptors
 
 _decode = msgspec.msgpack.Decoder(Batch).decode
 
@@ -43,6 +44,8 @@ class LocalServer:
         self._poll = select.epoll()
         for source in (self._listener, self._wake):
             self._poll.register(source, select.EPOLLIN)
+        self._accept_at: float | None = None
+        """When to accept gateways again, after an error."""
         self._connections: dict[int, LocalConnection] = {}
         self._messages: deque[tuple[LocalConnection, memoryview]] = deque()
         self._turn = threading.Lock()
@@ -99,9 +102,20 @@ class LocalServer:
             while not self._messages:
                 if self._leaving and not self._connections:
                     return None
-                for descriptor, _ in self._poll.poll():
+                for descriptor, _ in self._poll.poll(self._until_accept()):
                     self._handle(descriptor)
             return self._messages.popleft()
+
+    def _until_accept(self) -> float | None:
+        """Return the seconds until gateways are accepted again; None if they are."""
+        if self._accept_at is None:
+            return None
+        seconds = self._accept_at - time.monotonic()
+        if seconds > 0:
+            return seconds
+        self._accept_at = None
+        self._poll.register(self._listener, select.EPOLLIN)
+        return None
 
     def _handle(self, descriptor: int) -> None:
         connection = self._connections.get(descriptor)
@@ -114,7 +128,9 @@ class LocalServer:
                 connection.end()
         elif descriptor == self._wake:
             os.eventfd_read(self._wake)
-            self._poll.unregister(self._listener)
+            self._accept_at = None
+            with suppress(OSError):  # not registered after an error
+                self._poll.unregister(self._listener)
             self._listener.close()
         else:
             self._accept()
@@ -122,7 +138,11 @@ class LocalServer:
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
-        except OSError:
+        except OSError as error:
+            if self._listener.fileno() != -1:  # it stays readable, and polling would not wait
+                log.warning("a gateway on this machine cannot be accepted; trying again", error=str(error))
+                self._poll.unregister(self._listener)
+                self._accept_at = time.monotonic() + ACCEPT_RETRY_S
             return
         connection = self._connections[client.fileno()] = LocalConnection(client)
         self._poll.register(client, select.EPOLLIN)

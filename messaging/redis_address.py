@@ -136,14 +136,16 @@ def check_url(url: str) -> str:
 def redis_client(url: str, timeout_s: float, connect_timeout_s: float | None = None) -> "redis.Redis":
     """Return a blocking client, which connects when it is used and finds a new master by itself.
 
+    Timeouts in the URL of a server (`?socket_timeout=3`) replace those of the arguments.
     A command during a failover raises redis.RedisError.
     """
     timeouts: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": connect_timeout_s or timeout_s}
     if not _by_sentinels(url):
-        options: dict[str, Any] = {"connection_class": ServerConnection, **parse_url(url)}  # type: ignore[no-untyped-call]
+        from_url: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
+        options = {"connection_class": ServerConnection, **timeouts, **from_url}
         if options["connection_class"] is SSLConnection:
             options["connection_class"] = SecureServerConnection
-        return redis.Redis(connection_pool=redis.ConnectionPool(**options, **timeouts))
+        return redis.Redis(connection_pool=redis.ConnectionPool(**options))
     parsed = SentinelUrl.parse(url)
     connection = SecureMasterConnection if parsed.secure else MasterConnection
     client: redis.Redis = parsed.sentinel().master_for(  # type: ignore[no-untyped-call]

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 WATCH_S = 1.0
 SILENCE_S = 4.0  # a connection is lost after this time; BLPOP replies every second
 RECONNECT_S = 0.3
+OUTAGE_S = 2.0  # between two checks of the replicas; heartbeats may have been missed meanwhile
+RETURN_S = redis_keys.PRESENCE_TTL_S + 2.0  # for replicas to be present again after an outage of Redis
 
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
@@ -48,6 +50,10 @@ class RedisChannel:
         self._local = None if sockets is None else LocalReplicas(sockets, self._replied, self._local_lost)
         self._lost_at: dict[str, float] = {}
         """When the connections of replicas of this machine ended."""
+        self._checked_at = 0.0
+        self._returning: frozenset[str] = frozenset()
+        """Replicas whose heartbeats an outage may have kept from Redis; they may be well."""
+        self._return_until = 0.0
         self._out: Pipe | None = None
         self._task: asyncio.Task[None] | None = None
         self._last_reply_at = 0.0
@@ -130,7 +136,8 @@ class RedisChannel:
             unless_done.callback(into.close)
             async with asyncio.timeout(SILENCE_S):
                 await self._batches.open(out)
-                self.replicas = await self._present(out)
+                self._checked_at = 0.0
+                self.replicas = await self._check(out)
             unless_done.pop_all()
         self._out, self._in = out, into
         self._last_reply_at = asyncio.get_running_loop().time()
@@ -160,11 +167,11 @@ class RedisChannel:
         while loop.time() - self._last_reply_at < SILENCE_S:
             self.announce()
             async with asyncio.timeout(SILENCE_S):
-                present = await self._present(self._pipe())
+                present = await self._check(self._pipe())
                 gone, self.replicas = self.replicas - present, present
                 lost = gone and gone - await self._departed(self._pipe())
             if self._local is not None:
-                await self._local.update(present)
+                await self._local.update(present | self._returning)
             if lost := lost - self._known_lost():
                 log.warning("replicas lost", pool=self._pool, replicas=sorted(lost))
                 self.listener.lost(self._may_be_lost)
@@ -177,6 +184,17 @@ class RedisChannel:
         since = asyncio.get_running_loop().time() - 2 * SILENCE_S
         self._lost_at = {name: at for name, at in self._lost_at.items() if at > since}
         return set(self._lost_at)
+
+    async def _check(self, pipe: Pipe) -> frozenset[str]:
+        """Return the replicas present; after an outage, also note those that are to return within RETURN_S."""
+        present, now = await self._present(pipe), asyncio.get_running_loop().time()
+        if now - self._checked_at > OUTAGE_S:
+            self._returning, self._return_until = self._returning | self.replicas, now + RETURN_S
+        elif now > self._return_until:
+            self._returning = frozenset()
+        self._returning -= present
+        self._checked_at = now
+        return present
 
     async def _present(self, pipe: Pipe) -> frozenset[str]:
         presence = redis_keys.replicas(self._pool)

@@ -21,16 +21,15 @@ LENGTH = b"content-length"
 class Matched:
     """A request that a shortcut takes. Clients mostly send further ones that differ in their body and its size only."""
 
-    __slots__ = ("_at", "_headers", "_url", "common", "opener", "request_id", "traceparent")
+    __slots__ = ("_at", "_headers", "_url", "opener", "origin", "request_id", "traceparent")
 
-    def __init__(self, url: bytes, headers: list[tuple[bytes, bytes]], opener: Opener, common: bytes) -> None:
-        """`common` are the encoded headers of the answers."""
+    def __init__(self, url: bytes, headers: list[tuple[bytes, bytes]], opener: Opener) -> None:
         values = dict(headers)
         self._url = url
         self._headers = headers
         self._at = list(values).index(LENGTH)
         self.opener = opener
-        self.common = common
+        self.origin = values.get(b"origin")
         self.request_id = values.get(b"x-request-id")
         self.traceparent = values.get(b"traceparent")
 
@@ -93,7 +92,8 @@ class FastPathProtocol(BoundedProtocol):
             return
         request_id = request_id_of(matched.request_id)
         self.in_body = True
-        exchange = Exchange(self, call, request_id, length, matched.common, self._budget, matched.traceparent)
+        common = self._answer_headers.of(matched.origin)  # for each request: origins of keys come and go
+        exchange = Exchange(self, call, request_id, length, common, self._budget, matched.traceparent)
         self.cycle = cast(RequestResponseCycle, exchange)
 
     def on_response_complete(self) -> None:
@@ -156,5 +156,5 @@ class FastPathProtocol(BoundedProtocol):
         path, _, query = self.url.partition(b"?")
         for shortcut in self._shortcuts:
             if (opener := shortcut.match(path.decode("latin-1"), query, headers)) is not None:
-                return Matched(self.url, self.headers, opener, self._answer_headers.of(headers.get(b"origin")))
+                return Matched(self.url, self.headers, opener)
         return None

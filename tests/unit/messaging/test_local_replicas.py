@@ -1,17 +1,20 @@
 """A gateway and replicas that share a folder of Unix sockets, in this process and without Redis."""
 
 import asyncio
+import errno
 import os
+import socket
 import stat
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contract.inference import Artifact, Batch, EncodedImage, Failure, Question, Reply, Scores, Target
-from messaging import local_socket
+from messaging import local_server, local_socket
 from messaging.answering import BatchAnswers, BatchHandler
 from messaging.busy import Busy
 from messaging.local_replicas import LocalReplicas
@@ -235,6 +238,67 @@ async def test_a_damaged_message_ends_its_connection_only(machine: Machine) -> N
     assert await asyncio.to_thread(stranger.recv, 1) == b""
     stranger.close()
     await machine.answered(machine.send())
+
+
+class Exhausted:
+    """A listener whose process has no free file descriptors until `freed`."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.freed = False
+        self.attempts = 0
+        self._listener = listener
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.attempts += 1
+        if not self.freed:
+            raise OSError(errno.EMFILE, "too many open files")
+        return self._listener.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+
+@pytest.fixture
+def exhausted(monkeypatch: pytest.MonkeyPatch) -> list[Exhausted]:
+    """The listeners of servers, which cannot accept connections."""
+    listeners: list[Exhausted] = []
+
+    def listen(folder: Path, name: str) -> Exhausted:
+        listeners.append(Exhausted(local_socket.listen(folder, name)))
+        return listeners[-1]
+
+    monkeypatch.setattr(local_server, "listen", listen)
+    return listeners
+
+
+async def test_without_file_descriptors_gateways_are_accepted_later_and_no_loop_spins(
+    machine: Machine, exhausted: list[Exhausted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_server, "ACCEPT_RETRY_S", 0.2)
+    began = time.monotonic()
+    await machine.start("a")
+    held = machine.send()
+    (listener,) = exhausted
+
+    await until(lambda: listener.attempts >= 3)
+    assert time.monotonic() - began >= 0.4
+
+    listener.freed = True
+    await machine.answered(held)
+
+
+async def test_a_replica_can_leave_while_it_accepts_no_gateways(
+    machine: Machine, exhausted: list[Exhausted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_server, "ACCEPT_RETRY_S", 60.0)
+    await machine.start("a")
+    await until(lambda: exhausted[0].attempts == 1)
+
+    machine.servers["a"].leave()
+
+    await asyncio.to_thread(machine.servers["a"].join)
+    assert exhausted[0].fileno() == -1
+    assert exhausted[0].attempts == 1
 
 
 async def test_a_question_past_its_deadline_is_not_computed(machine: Machine) -> None:

@@ -80,6 +80,13 @@ def test_each_scheme_has_its_connection_and_the_same_login(url: str, connection:
     assert (options["socket_timeout"], options["socket_connect_timeout"]) == (2.0, 1.0)
 
 
+def test_timeouts_in_the_url_replace_those_of_the_caller() -> None:
+    client: Any = redis_client("redis://a:1/2?socket_timeout=3", 2.0, 1.0)
+    options = client.connection_pool.connection_kwargs
+
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (3.0, 1.0)
+
+
 def test_tls_goes_to_the_sentinels_and_to_redis() -> None:
     broker = celery_broker("sentinels://a/tide")
 

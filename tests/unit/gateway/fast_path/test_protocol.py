@@ -203,6 +203,22 @@ async def test_each_request_of_a_connection_is_taken_by_its_own_headers(
     assert len(passed_on) == 3
 
 
+async def test_an_origin_that_a_new_key_names_may_read_the_next_answer_of_an_open_connection(
+    fast: httpx.AsyncClient, backends: Backends, stores: Stores, headers: dict[str, str]
+) -> None:
+    origin = "https://app.example.com"
+    before = await fast.post(PREDICT, content=b"image", headers=headers | {"Origin": origin})
+    stores.keys.create("page", frozenset({KeyScope.PREDICT}), origins=(origin,))
+    backends.origins.forget()
+    await backends.origins.refresh(origin)
+
+    after = await fast.post(PREDICT, content=b"image", headers=headers | {"Origin": origin})
+
+    assert (before.status_code, after.status_code) == (200, 200)
+    assert "access-control-allow-origin" not in before.headers
+    assert after.headers["access-control-allow-origin"] == origin
+
+
 async def test_a_connection_ends_when_it_is_idle_and_not_while_it_is_used(backends: Backends, secret: str) -> None:
     # given a server whose connections end after 0.4 s
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
