@@ -252,10 +252,27 @@ def test_what_a_child_has_made_is_kept_until_its_parent_ends(
     state = ObjectRef(bucket=Bucket.JOBS, key="trial/state", size=1, sha256="0" * 64)
     leases.finish(lease, TRIAL_OUTCOME.model_copy(update={"state": state}))
     assert owned(database, Owner.JOB_PARTS) == {parent.id: {"state"}}
+    assert owned(database, Owner.JOB_OUTPUT) == {}
 
     leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST)
 
     assert owned(database, Owner.JOB_PARTS) == {}
+
+
+def test_clients_do_not_see_where_the_weights_of_a_child_are_stored(
+    jobs: Jobs, leases: Leases, children: Children, parent: Job
+) -> None:
+    (lease,) = started(leases, children, parent, 1)
+    leases.finish(lease, TRIAL_OUTCOME)
+
+    (child,) = children.of(parent.id)
+    (listed,) = jobs.list(JobFilter(parent=parent.id), 10).items
+
+    assert child.job.result is not None
+    assert listed.result is not None
+    assert child.job.result["state"] == TRIAL_OUTCOME.state.model_dump(mode="json")
+    assert child.job.result.keys() - listed.result.keys() == {"state"}
+    assert jobs.get(child.job.id) == listed
 
 
 def test_a_child_is_deleted_and_retried_with_its_parent(
