@@ -197,7 +197,9 @@ class Jobs:
         with self._database.write() as connection:
             detail = "keep the best model" if keep_best else ""
             record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
-            # lock, or both updates would miss a job released in between
+            # lock, or both updates would miss a job released in between; the parent first, as when a child ends
+            parent = select(jobs.c.child_of).where(jobs.c.id == job_id).scalar_subquery()
+            connection.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
             row = _row(connection, self._project, job_id, lock=True)
             _require_public(row)
             if keep_best and row["kind"] not in KEEPS_BEST:

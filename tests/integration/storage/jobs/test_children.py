@@ -1,7 +1,9 @@
 """Child jobs: created once, claimed like others, and their parent is woken when one ends."""
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
@@ -11,6 +13,7 @@ from contract.jobs import Job, JobKind, JobState
 from contract.kinds.trial import TrialSpec
 from services.storage import tables
 from services.storage.database import Database
+from services.storage.jobs import children as children_module
 from services.storage.jobs.children import Children, child_id
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import JobFilter, Jobs
@@ -197,6 +200,47 @@ def test_a_child_that_fails_for_good_wakes_its_parent_by_the_reconciler(
         clock.tick(300)
 
     assert numbered(children, parent) == [(0, JobState.FAILED)]
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
+def test_a_parent_whose_children_have_ended_unnoticed_is_woken_by_the_reconciler(
+    database: Database, leases: Leases, children: Children, parent: Job, reconciler: Reconciler
+) -> None:
+    (lease,) = started(leases, children, parent, 1)
+    reconciler.repair()
+    assert leases.claim(TRAINER, "worker") is None
+    with database.write() as connection:  # as by a transaction that has seen the parent with a lease
+        over = update(tables.jobs).where(tables.jobs.c.id == lease.job_id)
+        connection.execute(over.values(state=JobState.CANCELLED, lease_until=None))
+
+    reconciler.repair()
+
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
+def test_a_child_that_is_cancelled_while_its_parent_begins_to_wait_wakes_it(
+    jobs: Jobs, leases: Leases, children: Children, parent: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a parent with a queued child, whose attempt waits again
+    children.wait(claimed(leases, JobKind.TRAIN).lease, waiting(parent, 0, 1))
+    leases.finish(claimed(leases, JobKind.TRIAL).lease, TRIAL_OUTCOME)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    counts, cancelled = children_module._states, ThreadPoolExecutor(1)
+
+    def meanwhile(connection: Connection, job_id: str) -> dict[int, JobState]:
+        states = counts(connection, job_id)
+        futures.append(cancelled.submit(jobs.cancel, child_id(parent.id, 1)))
+        wait(futures, timeout=0.3)  # it must not end before the parent's transaction
+        return states
+
+    # when a person cancels the child after the attempt has read its state
+    futures: list[Future[Job]] = []
+    monkeypatch.setattr(children_module, "_states", meanwhile)
+    children.wait(lease, waiting(parent, seen=1))
+    assert futures[0].result(10).state == JobState.CANCELLED
+    cancelled.shutdown()
+
+    # then the parent is due
     assert claimed(leases, JobKind.TRAIN).job.id == parent.id
 
 
