@@ -16,6 +16,7 @@ from contract.kinds.trial import TrialOutcome
 from contract.references import Reference
 from contract.search import Fold
 from services.trainer.search import folds
+from services.trainer.search import search as search_module
 from services.trainer.search.folds import without_fold
 from services.trainer.search.search import search
 from services.trainer.search.trial import WatchedTask
@@ -187,6 +188,13 @@ def test_a_search_ends_when_its_first_trials_fail(trainers: Trainers) -> None:
 
     with pytest.raises(Invalid, match=r"4 trials have failed and none has succeeded; trial \d: the training diverged"):
         task.decide()
+
+
+def test_parameters_that_do_not_fit_together_fail_the_search_with_what_to_change() -> None:
+    spec = TrainSpec(dataset="pets@1", model="net", init_from="lite0")
+
+    with pytest.raises(Invalid, match=r"cannot have architecture.name 'cnn': architecture is for .*change search.over"):
+        search_module._training(spec, {"architecture.name": "cnn"})
 
 
 def test_a_trial_that_begins_too_late_is_cancelled(trainers: Trainers) -> None:
