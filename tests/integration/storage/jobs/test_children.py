@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.division import NewChild, Waiting
-from contract.errors import Cancelled, Conflict, Invalid, LeaseLost
+from contract.errors import Cancelled, Conflict, Invalid, LeaseLost, ObjectsUnavailable
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.trial import TrialSpec
 from services.storage import tables
@@ -241,6 +241,20 @@ def test_a_child_that_is_cancelled_while_its_parent_begins_to_wait_wakes_it(
     cancelled.shutdown()
 
     # then the parent is due
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
+def test_the_failures_of_a_parent_count_until_it_waits_again(
+    leases: Leases, children: Children, parent: Job, clock: FakeClock
+) -> None:
+    # when the object store is away once before each wait of a parent
+    for number in range(parent.max_attempts + 1):
+        leases.fail(claimed(leases, JobKind.TRAIN).lease, ObjectsUnavailable("the object store is away"))
+        clock.tick(BACKOFF_S)
+        children.wait(claimed(leases, JobKind.TRAIN).lease, waiting(parent, number, seen=number))
+        leases.finish(claimed(leases, JobKind.TRIAL).lease, TRIAL_OUTCOME)
+
+    # then it still runs
     assert claimed(leases, JobKind.TRAIN).job.id == parent.id
 
 
