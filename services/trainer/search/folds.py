@@ -154,6 +154,8 @@ def _spread(scores: Sequence[Scores], name: str) -> Spread:
 def _judged(task: Task, loaded: Loaded, outcomes: dict[int, TrialOutcome]) -> TrainingImages:
     """List the likely label errors of all training images, each judged by the training that has left it out."""
     labels = loaded.data.train.labels
+    if any(outcome.images != len(labels) for outcome in outcomes.values()):  # rows of the answers are those of others
+        return TrainingImages(not_judged="an image was erased while the folds were trained")
     probabilities = np.zeros((len(labels), loaded.data.classes), np.float32)
     for number, outcome in outcomes.items():
         if outcome.out_of_fold is not None:

@@ -1,5 +1,8 @@
 """A search from its first trial to its model, on real rows and tiny images."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,10 @@ from contract.references import Reference
 from contract.search import Fold
 from services.trainer.search import folds
 from services.trainer.search import search as search_module
-from services.trainer.search.folds import without_fold
+from services.trainer.search.folds import SomeImages, without_fold
 from services.trainer.search.search import search
 from services.trainer.search.trial import WatchedTask
-from services.trainer.worker import load
+from services.trainer.worker import Loaded, load
 from tests.examples import MODEL_MANIFEST
 from tests.support.searching import Trainers
 from tests.support.training_task import MemoryTask
@@ -236,6 +239,38 @@ def test_a_cross_validation_measures_every_training_image_and_publishes_a_traini
     ]
     assert [outcome.out_of_fold for outcome in exported] == [None]
     assert trainers.project.models.named("net").versions == (1,)
+
+
+def test_an_image_that_is_erased_during_a_cross_validation_leaves_the_folds_without_label_errors(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given folds whose trainings have ended
+    monkeypatch.setattr(folds, "published", lambda *_: MODEL_MANIFEST)
+    job = trainers.submit(folds=2, epochs=1)
+    for _ in range(4):
+        trainers.step()
+
+    # when the dataset has an image less
+    def erased(*arguments: Any) -> Any:
+        return without_last(load(*arguments))
+
+    monkeypatch.setattr(folds, "load", erased)
+    trainers.run_all()
+
+    # then the model is published with the report of the folds
+    job = trainers.get(job)
+    assert job.state == JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["folds"]["folds"] == 2
+    assert job.result["training_images"]["not_judged"] == "an image was erased while the folds were trained"
+
+
+@contextmanager
+def without_last(opened: AbstractContextManager[Loaded]) -> Iterator[Loaded]:
+    """Open a dataset without its last training image."""
+    with opened as loaded:
+        rest = SomeImages(loaded.data.train, np.arange(len(loaded.data.train) - 1))
+        yield replace(loaded, data=replace(loaded.data, train=rest))
 
 
 def test_a_fold_leaves_out_its_images_only(tmp_path: Path) -> None:
