@@ -85,6 +85,9 @@ class SomeImages(ShardedImages):
         self.folder, self.window = images.folder, images.window
         self.ends = np.searchsorted(rows, images.ends)
 
+    def shrunk(self, factor: int) -> "SomeImages":
+        return SomeImages(self._all.shrunk(factor), self._rows)
+
     def take(self, indices: Indices) -> tuple[Tensor, Tensor]:
         return self._all.take(self._rows[indices])
 
