@@ -32,6 +32,7 @@ from services.trainer.worker import Loaded, load
 from worker.task import Task
 
 SHARE = 0.9  # of the job's progress, for the trainings
+MOST_ANSWERS = 25_000_000  # images × classes, of 4 bytes each, whose labels are judged
 
 
 def cross_validate(task: Task, spec: TrainSpec) -> Waiting | ModelManifest:
@@ -159,6 +160,10 @@ def _judged(task: Task, loaded: Loaded, outcomes: dict[int, TrialOutcome]) -> Tr
     labels = loaded.data.train.labels
     if any(outcome.images != len(labels) for outcome in outcomes.values()):  # rows of the answers are those of others
         return TrainingImages(not_judged="an image was erased while the folds were trained")
+    if len(labels) * loaded.data.classes > MOST_ANSWERS:
+        return TrainingImages(
+            not_judged=f"{len(labels):,} images of {loaded.data.classes:,} classes would take too much memory to judge"
+        )
     probabilities = np.zeros((len(labels), loaded.data.classes), np.float32)
     for number, outcome in outcomes.items():
         if outcome.out_of_fold is not None:

@@ -265,6 +265,21 @@ def test_an_image_that_is_erased_during_a_cross_validation_leaves_the_folds_with
     assert job.result["training_images"]["not_judged"] == "an image was erased while the folds were trained"
 
 
+def test_folds_with_too_many_answers_are_published_without_label_errors(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "published", lambda *_: MODEL_MANIFEST)
+    monkeypatch.setattr(folds, "MOST_ANSWERS", 60 * 3 - 1)
+    job = trainers.submit(folds=2, epochs=1)
+
+    trainers.run_all()
+
+    result = trainers.get(job).result
+    assert result is not None
+    assert result["training_images"]["not_judged"] == "60 images of 3 classes would take too much memory to judge"
+    assert result["folds"]["folds"] == 2
+
+
 @contextmanager
 def without_last(opened: AbstractContextManager[Loaded]) -> Iterator[Loaded]:
     """Open a dataset without its last training image."""
