@@ -1,5 +1,6 @@
 """Train: fit a network to a dataset and publish it as the next version of a model."""
 
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -127,10 +128,28 @@ class TrainSpec(JobSpec):
             raise ValueError(f"search and {needless} do not go together: {why}")
         samples = self.search.samples()
         for name, values in samples.items():
+            chosen = f"{name.partition('.')[0]}.name"
+            first = {chosen: samples[chosen][0]} if chosen in samples else {}
             for value in values:
-                first = {other: choices[0] for other, choices in samples.items() if other.endswith(".name")}
                 self._try(first | {name: value}, name, value)
+        self._try_together(samples)
         return self
+
+    def _try_together(self, samples: dict[str, tuple[Scalar, ...]]) -> None:
+        """Raise ValueError if values that are valid by themselves do not fit together.
+
+        `method` and the names decide which settings a trial has, and so each combination of them is tried.
+        """
+        choosing = [name for name in samples if name == "method" or name.endswith(".name")]
+        first = {name: values[0] for name, values in samples.items()}
+        for chosen in product(*(samples[name] for name in choosing)):
+            parameters = first | dict(zip(choosing, chosen, strict=True))
+            for name, values in samples.items():
+                if name.startswith(("architecture.", "optimizer.")) and name not in choosing:
+                    for value in values:
+                        self._try(parameters | {name: value}, name, value)
+            last = choosing[-1] if choosing else next(iter(samples))
+            self._try(parameters, last, parameters[last])
 
     def _try(self, parameters: dict[str, Scalar], name: str, value: Scalar) -> None:
         """Raise ValueError if a training cannot have these parameters, of which the named one is new."""

@@ -54,6 +54,7 @@ class Children:
         now = self._database.now()
         # Increment the fence, since a late renewal would give the waiting job a lease, which would then expire.
         values: dict[str, Any] = {"lease_until": None, "worker": None, "fence": jobs.c.fence + 1}
+        values["failures"] = 0  # of earlier attempts; a job with hundreds of children runs as often
         values |= {"progress": waiting.fraction, "progress_message": waiting.message}
         progress = Progress(fraction=waiting.fraction, message=waiting.message)
         with self._database.write() as connection:

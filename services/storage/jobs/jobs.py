@@ -24,7 +24,7 @@ from services.storage.jobs.counts import queued_jobs
 from services.storage.jobs.events import record_numbered_state, record_state
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.parts import cancel_parts
-from services.storage.jobs.rows import ended, fresh, job_of, newest
+from services.storage.jobs.rows import ended, fresh, job_of, newest, shown
 from services.storage.references import Owner, drop_references
 from services.storage.tables import jobs, outbox
 
@@ -169,7 +169,7 @@ class Jobs:
     def get(self, job_id: str) -> Job:
         """Return a job; raises NotFound."""
         with self._database.read() as connection:
-            return job_of(_row(connection, self._project, job_id))
+            return shown(_row(connection, self._project, job_id))
 
     def list(self, where: JobFilter, limit: int, cursor: str | None = None) -> JobPage:
         """Return a page of at most `limit` jobs after `cursor`, newest first."""
@@ -184,7 +184,7 @@ class Jobs:
         # the indexes of the other filters have the state first
         by_state = where.state is None and where.parent is None and where != JobFilter()
         with self._database.read() as connection:
-            items = [job_of(row) for row in newest(connection, query, limit + 1, tuple(JobState) if by_state else ())]
+            items = [shown(row) for row in newest(connection, query, limit + 1, tuple(JobState) if by_state else ())]
         return JobPage(items=tuple(items[:limit]), next=items[limit - 1].id if len(items) > limit else None)
 
     def cancel(self, job_id: str, keep_best: bool = False) -> Job:
@@ -197,7 +197,9 @@ class Jobs:
         with self._database.write() as connection:
             detail = "keep the best model" if keep_best else ""
             record(connection, self._actor, AuditAction.CANCEL, f"jobs/{job_id}", now, detail)  # undone by an error
-            # lock, or both updates would miss a job released in between
+            # lock, or both updates would miss a job released in between; the parent first, as when a child ends
+            parent = select(jobs.c.child_of).where(jobs.c.id == job_id).scalar_subquery()
+            connection.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
             row = _row(connection, self._project, job_id, lock=True)
             _require_public(row)
             if keep_best and row["kind"] not in KEEPS_BEST:

@@ -87,8 +87,9 @@ class Leases:
             if row["cancel_requested"]:
                 raise Cancelled("the job was cancelled")  # rolls the transaction back
             published = publish(connection, job_of(row), outcome, now)
-            add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
-            if lease.child_of is not None:
+            if lease.child_of is None:
+                add_references(connection, Owner.JOB_OUTPUT, lease.job_id, published)
+            else:  # only the parent needs it, until it ends
                 add_references(connection, Owner.JOB_PARTS, lease.child_of, published)
             values = published | {"progress": 1.0, "progress_message": "done"}
             values |= {"error_code": None, "error_message": None}  # of an earlier attempt

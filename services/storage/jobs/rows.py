@@ -38,6 +38,18 @@ def job_of(row: RowMapping) -> Job:
     )
 
 
+def shown(row: RowMapping) -> Job:
+    """Return the view of a row for clients: the result of a child without references to objects, which its parent uses.
+
+    The objects are deleted when the parent has ended.
+    """
+    job = job_of(row)
+    if job.parent is None or job.result is None:
+        return job
+    result = {name: value for name, value in job.result.items() if not (isinstance(value, dict) and "bucket" in value)}
+    return job.model_copy(update={"result": result})
+
+
 def fresh(now: datetime) -> dict[str, Any]:
     """Return the columns that are the same in every new row."""
     return {

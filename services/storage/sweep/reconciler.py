@@ -30,7 +30,7 @@ from services.storage.jobs.counts import fold
 from services.storage.jobs.events import record_state
 from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
-from services.storage.jobs.rows import ended
+from services.storage.jobs.rows import ended, wake_parent
 from services.storage.pools.queues import oldest_due
 from services.storage.tables import UtcDateTime, idempotency, in_state, jobs, outbox
 
@@ -97,6 +97,8 @@ class Reconciler:
                     fail_parent(connection, row)
             for row in cancelled + expired + failed:
                 cancel_parts(connection, row["id"], now)
+            for parent in connection.execute(_FORGOTTEN).scalars().all():
+                wake_parent(connection, parent, now)
             woken = _wake_again(connection, now)
             fold(connection)
             connection.execute(delete(idempotency).where(idempotency.c.created_at < now - IDEMPOTENT_FOR))
@@ -188,4 +190,16 @@ def _orphaned(name: str) -> Select[str]:
     return select(jobs.c.id).join(parents, parents.c.id == jobs.c.id).where(jobs.c.state.not_in(LIVE))
 
 
+def _forgotten() -> Select[str]:
+    """Select the jobs that wait for children, although all have ended.
+
+    A child that ends while its parent's attempt begins to wait may see the parent as running, and not wake it.
+    """
+    child = jobs.alias("child")
+    open_child = exists().where(child.c.child_of == jobs.c.id, in_state(child, *LIVE))
+    waits = and_(in_state(jobs, JobState.RUNNING), jobs.c.lease_until.is_(None), jobs.c.children.is_not(None))
+    return select(jobs.c.id).where(waits, ~open_child)
+
+
+_FORGOTTEN = _forgotten()
 _SILENT, _ORPHANED = _silent(), {name: _orphaned(name) for name in ("parent_id", "child_of")}

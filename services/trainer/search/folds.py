@@ -32,6 +32,7 @@ from services.trainer.worker import Loaded, load
 from worker.task import Task
 
 SHARE = 0.9  # of the job's progress, for the trainings
+MOST_ANSWERS = 25_000_000  # images × classes, of 4 bytes each, whose labels are judged
 
 
 def cross_validate(task: Task, spec: TrainSpec) -> Waiting | ModelManifest:
@@ -84,6 +85,9 @@ class SomeImages(ShardedImages):
         self.labels = images.labels[rows]
         self.folder, self.window = images.folder, images.window
         self.ends = np.searchsorted(rows, images.ends)
+
+    def shrunk(self, factor: int) -> "SomeImages":
+        return SomeImages(self._all.shrunk(factor), self._rows)
 
     def take(self, indices: Indices) -> tuple[Tensor, Tensor]:
         return self._all.take(self._rows[indices])
@@ -154,6 +158,12 @@ def _spread(scores: Sequence[Scores], name: str) -> Spread:
 def _judged(task: Task, loaded: Loaded, outcomes: dict[int, TrialOutcome]) -> TrainingImages:
     """List the likely label errors of all training images, each judged by the training that has left it out."""
     labels = loaded.data.train.labels
+    if any(outcome.images != len(labels) for outcome in outcomes.values()):  # rows of the answers are those of others
+        return TrainingImages(not_judged="an image was erased while the folds were trained")
+    if len(labels) * loaded.data.classes > MOST_ANSWERS:
+        return TrainingImages(
+            not_judged=f"{len(labels):,} images of {loaded.data.classes:,} classes would take too much memory to judge"
+        )
     probabilities = np.zeros((len(labels), loaded.data.classes), np.float32)
     for number, outcome in outcomes.items():
         if outcome.out_of_fold is not None:

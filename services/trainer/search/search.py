@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from pydantic import ValidationError
+
 from contract.choices import Choice
 from contract.division import NewChild, Waiting
 from contract.errors import Cancelled, Invalid
 from contract.kinds.train import TrainSpec
 from contract.kinds.trial import TrialOutcome, TrialSpec
-from contract.search import Search, Study
+from contract.search import Scalar, Search, Study
 from contract.training import ModelManifest
 from services.storage.jobs.children import ChildJob
 from services.trainer.search.publishing import published
@@ -44,7 +46,7 @@ def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelMani
             NewChild(
                 number=number,
                 spec=TrialSpec(
-                    training=spec.with_parameters(parameters),
+                    training=_training(spec, parameters),
                     study=task.job.id,
                     number=number,
                     parameters=parameters,
@@ -59,6 +61,16 @@ def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelMani
         message=_message(settings, trials, len(trials) - opened),
         stopping=stopping,
     )
+
+
+def _training(spec: TrainSpec, parameters: dict[str, Scalar]) -> TrainSpec:
+    """Return the training of a trial; raises Invalid if the parameters do not fit together."""
+    try:
+        return spec.with_parameters(parameters)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        tried = ", ".join(f"{name} {value!r}" for name, value in parameters.items())
+        raise Invalid(f"a trial cannot have {tried}: {reason}; change search.over") from None
 
 
 def _require_hope(children: Sequence[ChildJob], trials: Sequence[Trial]) -> None:

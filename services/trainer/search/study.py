@@ -108,14 +108,18 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
     for trial in trials:
         study.enqueue_trial(dict(trial.parameters))
         running[trial.number] = study.ask(fixed_distributions=space)
-    answer, epoch_now = False, next(len(trial.values) for trial in trials if trial.number == number)
+    epoch_now = next(len(trial.values) for trial in trials if trial.number == number)
+    # Other epochs of the others change no answer: Hyperband keeps what each trial had at its rungs, when it is asked.
+    rungs = {shortest * ETA**rung for rung in range(epochs.bit_length())} if search.early_stop == "hyperband" else set()
     for trial in sorted(trials, key=lambda trial: trial.number == number):  # this one last
         for epoch, value in enumerate(trial.values[:epoch_now], 1):
-            running[trial.number].report(value, epoch)
-            answer = running[trial.number].should_prune()
+            if trial.number == number or epoch == epoch_now or epoch in rungs:
+                running[trial.number].report(value, epoch)
+            if epoch in rungs and (trial.number, epoch) != (number, epoch_now):  # an answer counts once
+                running[trial.number].should_prune()
         if trial.number != number and trial.state != "open":
             _tell(study, running[trial.number], trial)
-    return answer
+    return running[number].should_prune()
 
 
 def importance(search: Search, name: str, trials: Sequence[Trial]) -> dict[str, float]:

@@ -47,7 +47,7 @@ def run_trial(task: Task) -> TrialOutcome:
 
 
 def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded, started: float) -> TrialOutcome:
-    images = loaded.data.val
+    images, count = loaded.data.val, len(loaded.data.train)
     if spec.fold is not None:
         loaded, images = without_fold(loaded, spec.fold)
     best = best_candidate(session_of(watched, spec.training, loaded, started))
@@ -73,6 +73,7 @@ def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded
         training_images=best.training_images,
         features=best.features,
         out_of_fold=task.put("out-of-fold.npy", _npy(task.folder, logits)) if spec.fold else None,
+        images=count,
     )
 
 

@@ -79,6 +79,22 @@ def test_a_plain_training_is_stored_as_by_earlier_releases() -> None:
         ({"architecture.name": ["cnn", "vgg"]}, "has 'vgg', which does not fit: .*name mlp, cnn or resnet18"),
         ({"architecture.width": [1, 3]}, "has 3, which does not fit: Input should be 1, 2 or 4"),
         ({"init_from": ["lite0", "pets"]}, "can have the backbones lite0, lite1, lite2, not 'pets'"),
+        (
+            {"architecture.width": [1, 2], "init_from": ["lite0", "lite1"]},
+            "architecture is for training from scratch; leave out method and init_from, or architecture",
+        ),
+        (
+            {"architecture.name": ["resnet18", "cnn"], "architecture.width": [3]},
+            "search.over.architecture.width has 3, which does not fit: Input should be 1, 2 or 4",
+        ),
+        (
+            {"optimizer.name": ["adam", "sgd"], "optimizer.momentum": [0.9, 5.0]},
+            "search.over.optimizer.momentum has 5.0, which does not fit: .*less than",
+        ),
+        (
+            {"method": ["probe", "scratch"], "architecture.name": ["mlp", "cnn"], "architecture.width": [1, 3]},
+            "search.over.architecture.width has 3",
+        ),
     ],
 )
 def test_an_unfit_search_is_refused_with_what_to_change(over: Any, message: str) -> None:
@@ -107,6 +123,22 @@ def test_an_unfit_search_is_refused_with_what_to_change(over: Any, message: str)
 def test_what_does_not_fit_a_search_is_refused(fields: dict[str, Any], search: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         spec(**{"fields": fields} | search)
+
+
+def test_values_that_fit_together_whatever_the_method_are_accepted() -> None:
+    over = {
+        "method": ["probe", "fine_tune", "scratch"],
+        "init_from": ["lite0", "lite1"],
+        "architecture.name": ["resnet18", "cnn"],
+        "architecture.width": [1, 2],
+        "optimizer.name": ["adam", "sgd"],
+        "optimizer.momentum": {"low": 0.5, "high": 0.9},
+        "epochs": [5, 9],
+    }
+
+    with pytest.raises(ValidationError, match="architecture is for training from scratch"):
+        spec({name: values for name, values in over.items() if name != "method"})
+    assert spec(over).search is not None
 
 
 def test_a_search_needs_validation_images() -> None:

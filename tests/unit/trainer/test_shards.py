@@ -17,7 +17,8 @@ from contract.errors import Corrupt, JobFailed, ObjectsUnavailable
 from contract.references import Reference
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.data import ShardedImages, TrainingData
+from services.trainer.data import ShardedImages, TrainingData, averaged
+from services.trainer.search.folds import SomeImages
 from services.trainer.shard_cache import Item, ShardCache
 from services.trainer.shards import Shards, opened_shards
 from services.trainer.streaming import StreamedImages, window_of
@@ -102,6 +103,23 @@ def weights(result: Trained) -> Iterator[torch.Tensor]:
 
 def equal(one: Trained, other: Trained) -> bool:
     return all(map(torch.equal, weights(one), weights(other)))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_fold_of_a_streamed_dataset_is_shrunk_while_it_is_read(task: MemoryTask, disk: SmallDisk) -> None:
+    with opened_shards(task, manifest(task)) as shards:
+        images = shards.images[Split.TRAIN]
+        rows = np.arange(0, len(images), 2)
+        before = disk.reads
+
+        fold = SomeImages(images, rows).shrunk(2)
+
+        assert disk.reads == before
+        pixels, labels = fold.take(np.arange(3))
+        expected = averaged(images.take(rows[:3])[0], 2)
+        np.testing.assert_array_equal(pixels.numpy(), expected)
+        assert labels.tolist() == images.labels[rows[:3]].tolist()
+        assert len(fold) == len(rows)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

@@ -1,16 +1,19 @@
 """Child jobs: created once, claimed like others, and their parent is woken when one ends."""
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.division import NewChild, Waiting
-from contract.errors import Cancelled, Conflict, Invalid, LeaseLost
+from contract.errors import Cancelled, Conflict, Invalid, LeaseLost, ObjectsUnavailable
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.trial import TrialSpec
 from services.storage import tables
 from services.storage.database import Database
+from services.storage.jobs import children as children_module
 from services.storage.jobs.children import Children, child_id
 from services.storage.jobs.events import Events
 from services.storage.jobs.jobs import JobFilter, Jobs
@@ -200,6 +203,61 @@ def test_a_child_that_fails_for_good_wakes_its_parent_by_the_reconciler(
     assert claimed(leases, JobKind.TRAIN).job.id == parent.id
 
 
+def test_a_parent_whose_children_have_ended_unnoticed_is_woken_by_the_reconciler(
+    database: Database, leases: Leases, children: Children, parent: Job, reconciler: Reconciler
+) -> None:
+    (lease,) = started(leases, children, parent, 1)
+    reconciler.repair()
+    assert leases.claim(TRAINER, "worker") is None
+    with database.write() as connection:  # as by a transaction that has seen the parent with a lease
+        over = update(tables.jobs).where(tables.jobs.c.id == lease.job_id)
+        connection.execute(over.values(state=JobState.CANCELLED, lease_until=None))
+
+    reconciler.repair()
+
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
+def test_a_child_that_is_cancelled_while_its_parent_begins_to_wait_wakes_it(
+    jobs: Jobs, leases: Leases, children: Children, parent: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a parent with a queued child, whose attempt waits again
+    children.wait(claimed(leases, JobKind.TRAIN).lease, waiting(parent, 0, 1))
+    leases.finish(claimed(leases, JobKind.TRIAL).lease, TRIAL_OUTCOME)
+    lease = claimed(leases, JobKind.TRAIN).lease
+    counts, cancelled = children_module._states, ThreadPoolExecutor(1)
+
+    def meanwhile(connection: Connection, job_id: str) -> dict[int, JobState]:
+        states = counts(connection, job_id)
+        futures.append(cancelled.submit(jobs.cancel, child_id(parent.id, 1)))
+        wait(futures, timeout=0.3)  # it must not end before the parent's transaction
+        return states
+
+    # when a person cancels the child after the attempt has read its state
+    futures: list[Future[Job]] = []
+    monkeypatch.setattr(children_module, "_states", meanwhile)
+    children.wait(lease, waiting(parent, seen=1))
+    assert futures[0].result(10).state == JobState.CANCELLED
+    cancelled.shutdown()
+
+    # then the parent is due
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
+def test_the_failures_of_a_parent_count_until_it_waits_again(
+    leases: Leases, children: Children, parent: Job, clock: FakeClock
+) -> None:
+    # when the object store is away once before each wait of a parent
+    for number in range(parent.max_attempts + 1):
+        leases.fail(claimed(leases, JobKind.TRAIN).lease, ObjectsUnavailable("the object store is away"))
+        clock.tick(BACKOFF_S)
+        children.wait(claimed(leases, JobKind.TRAIN).lease, waiting(parent, number, seen=number))
+        leases.finish(claimed(leases, JobKind.TRIAL).lease, TRIAL_OUTCOME)
+
+    # then it still runs
+    assert claimed(leases, JobKind.TRAIN).job.id == parent.id
+
+
 def test_keep_best_wakes_a_parent_which_lets_its_children_end_early(
     jobs: Jobs, leases: Leases, children: Children, parent: Job
 ) -> None:
@@ -252,10 +310,27 @@ def test_what_a_child_has_made_is_kept_until_its_parent_ends(
     state = ObjectRef(bucket=Bucket.JOBS, key="trial/state", size=1, sha256="0" * 64)
     leases.finish(lease, TRIAL_OUTCOME.model_copy(update={"state": state}))
     assert owned(database, Owner.JOB_PARTS) == {parent.id: {"state"}}
+    assert owned(database, Owner.JOB_OUTPUT) == {}
 
     leases.finish(claimed(leases, JobKind.TRAIN).lease, MODEL_MANIFEST)
 
     assert owned(database, Owner.JOB_PARTS) == {}
+
+
+def test_clients_do_not_see_where_the_weights_of_a_child_are_stored(
+    jobs: Jobs, leases: Leases, children: Children, parent: Job
+) -> None:
+    (lease,) = started(leases, children, parent, 1)
+    leases.finish(lease, TRIAL_OUTCOME)
+
+    (child,) = children.of(parent.id)
+    (listed,) = jobs.list(JobFilter(parent=parent.id), 10).items
+
+    assert child.job.result is not None
+    assert listed.result is not None
+    assert child.job.result["state"] == TRIAL_OUTCOME.state.model_dump(mode="json")
+    assert child.job.result.keys() - listed.result.keys() == {"state"}
+    assert jobs.get(child.job.id) == listed
 
 
 def test_a_child_is_deleted_and_retried_with_its_parent(

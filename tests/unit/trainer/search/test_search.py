@@ -1,5 +1,8 @@
 """A search from its first trial to its model, on real rows and tiny images."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,11 @@ from contract.kinds.trial import TrialOutcome
 from contract.references import Reference
 from contract.search import Fold
 from services.trainer.search import folds
-from services.trainer.search.folds import without_fold
+from services.trainer.search import search as search_module
+from services.trainer.search.folds import SomeImages, without_fold
 from services.trainer.search.search import search
 from services.trainer.search.trial import WatchedTask
-from services.trainer.worker import load
+from services.trainer.worker import Loaded, load
 from tests.examples import MODEL_MANIFEST
 from tests.support.searching import Trainers
 from tests.support.training_task import MemoryTask
@@ -189,6 +193,13 @@ def test_a_search_ends_when_its_first_trials_fail(trainers: Trainers) -> None:
         task.decide()
 
 
+def test_parameters_that_do_not_fit_together_fail_the_search_with_what_to_change() -> None:
+    spec = TrainSpec(dataset="pets@1", model="net", init_from="lite0")
+
+    with pytest.raises(Invalid, match=r"cannot have architecture.name 'cnn': architecture is for .*change search.over"):
+        search_module._training(spec, {"architecture.name": "cnn"})
+
+
 def test_a_trial_that_begins_too_late_is_cancelled(trainers: Trainers) -> None:
     task = Waited(trainers, trials=1, minutes=10)
     task.job = task.job.model_copy(update={"started_at": datetime.now(UTC) - timedelta(minutes=9)})
@@ -228,6 +239,53 @@ def test_a_cross_validation_measures_every_training_image_and_publishes_a_traini
     ]
     assert [outcome.out_of_fold for outcome in exported] == [None]
     assert trainers.project.models.named("net").versions == (1,)
+
+
+def test_an_image_that_is_erased_during_a_cross_validation_leaves_the_folds_without_label_errors(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given folds whose trainings have ended
+    monkeypatch.setattr(folds, "published", lambda *_: MODEL_MANIFEST)
+    job = trainers.submit(folds=2, epochs=1)
+    for _ in range(4):
+        trainers.step()
+
+    # when the dataset has an image less
+    def erased(*arguments: Any) -> Any:
+        return without_last(load(*arguments))
+
+    monkeypatch.setattr(folds, "load", erased)
+    trainers.run_all()
+
+    # then the model is published with the report of the folds
+    job = trainers.get(job)
+    assert job.state == JobState.SUCCEEDED, job.error
+    assert job.result is not None
+    assert job.result["folds"]["folds"] == 2
+    assert job.result["training_images"]["not_judged"] == "an image was erased while the folds were trained"
+
+
+def test_folds_with_too_many_answers_are_published_without_label_errors(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "published", lambda *_: MODEL_MANIFEST)
+    monkeypatch.setattr(folds, "MOST_ANSWERS", 60 * 3 - 1)
+    job = trainers.submit(folds=2, epochs=1)
+
+    trainers.run_all()
+
+    result = trainers.get(job).result
+    assert result is not None
+    assert result["training_images"]["not_judged"] == "60 images of 3 classes would take too much memory to judge"
+    assert result["folds"]["folds"] == 2
+
+
+@contextmanager
+def without_last(opened: AbstractContextManager[Loaded]) -> Iterator[Loaded]:
+    """Open a dataset without its last training image."""
+    with opened as loaded:
+        rest = SomeImages(loaded.data.train, np.arange(len(loaded.data.train) - 1))
+        yield replace(loaded, data=replace(loaded.data, train=rest))
 
 
 def test_a_fold_leaves_out_its_images_only(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 """What is tried next, which trials end early, and which parameters matter."""
 
+from collections import Counter
+
+import optuna
+import pytest
+
 from contract.search import Range, Search
 from services.trainer.search.study import Trial, best_trial, importance, propose, prunes
 
@@ -67,6 +72,25 @@ def test_a_poor_trial_ends_early_and_a_good_one_does_not() -> None:
     assert ended_after(median, 12, 0.1) == 2
     assert ended_after(median, 12, 0.95) is None
     assert ended_after(never, 12, 0.1) is None
+
+
+@pytest.mark.parametrize(("early_stop", "most"), [("hyperband", 5), ("median", 1)])
+def test_early_stopping_asks_about_few_epochs_of_other_trials(
+    early_stop: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given forty trials of 81 epochs, of which Hyperband compares them after 4, 12 and 36
+    search = SEARCH.model_copy(update={"early_stop": early_stop})
+    trials = [tried(number, number / 40, epochs=81) for number in range(40)]
+    calls: list[int] = []
+    asks, reports = optuna.trial.Trial.should_prune, optuna.trial.Trial.report
+    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda trial: calls.append(trial.number) or asks(trial))
+    monkeypatch.setattr(
+        optuna.trial.Trial, "report", lambda trial, *value: calls.append(trial.number) or reports(trial, *value)
+    )
+
+    prunes(search, NAME, [*trials, Trial(40, trials[0].parameters, "open", (0.5,) * 80)], 40, 81)
+
+    assert max(Counter(number for number in calls if number != 40).values()) <= 2 * most
 
 
 def test_the_lowest_loss_is_the_best_and_the_lowest_accuracy_the_worst() -> None:
