@@ -128,7 +128,8 @@ class Attempt:
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()
         prefix = attempt_prefix(self._lease.job_id, self._lease.fence, self.job.project)
-        return self.objects.put(Bucket.JOBS, prefix + name, source)
+        # Not through `objects`, which does not retry the calls of a thread: rank 0 of a training is answered in one.
+        return retry_outages(lambda: self._store.put(Bucket.JOBS, prefix + name, source), self.check_stop)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         with CHECKPOINT_SECONDS.labels(self.job.kind).time():
