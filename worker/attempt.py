@@ -27,6 +27,7 @@ from contract.errors import (
     LeaseLost,
     ObjectsUnavailable,
     Overtaken,
+    Postponed,
     TidepoolError,
 )
 from contract.jobs import Progress
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from messaging.spans import FinishedSpan
 
 BEAT_S = 5.0
+POSTPONED_S = 60.0  # until a job that was postponed is due
 
 log = structlog.get_logger()
 
@@ -118,6 +120,9 @@ class Attempt:
 
     def ready_seats(self) -> frozenset[str]:
         return retry_outages(lambda: self._seats.ready_workers(self._lease), self.check_stop)
+
+    def contended(self) -> bool:
+        return retry_outages(lambda: self._seats.contended(self._lease), self.check_stop)
 
     def withdraw_seats(self) -> None:
         try:
@@ -253,6 +258,7 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
         Cancelled: lambda: stores.leases.cancelled(lease),
         Draining: lambda: stores.leases.release(lease),
         Overtaken: lambda: stores.leases.release(lease),
+        Postponed: lambda: stores.leases.release(lease, POSTPONED_S),
         LeaseLost: lambda: None,
     }
     log.warning("attempt stopped", code=error.code, exc_info=error)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, 
 from contract.errors import Cancelled, LeaseLost
 from contract.jobs import Job, JobKind, JobState
 from services.storage.database import Database
+from services.storage.jobs.due import first_jobs
 from services.storage.jobs.rows import LEASE, Lease, change, held, job_of
 from services.storage.tables import jobs, leads, outbox, seats
 
@@ -99,6 +100,19 @@ class Seats:
         query = select(seats.c.worker).where(*of_lease, seats.c.ready, seats.c.lease_until >= self._database.now())
         with self._database.read() as connection:
             return frozenset(connection.execute(query).scalars())
+
+    def contended(self, lease: Lease) -> bool:
+        """Return whether the replica that holds a lease has other work: a due job, or a free seat of an older job.
+
+        Of two jobs that wait for each other's replica, only the newer one has other work.
+        """
+        now = self._database.now()
+        with self._database.read() as connection:
+            kind = connection.execute(select(jobs.c.kind).where(jobs.c.id == lease.job_id)).scalar_one()
+            kinds = tuple(sorted(other for other in JobKind if other.pool == JobKind(kind).pool))
+            older = _free(now, kinds, ()).where(leads.c.job_id < lease.job_id).limit(1)
+            due = connection.execute(first_jobs(kinds), {"now": now}).first()
+            return due is not None or connection.execute(older).first() is not None
 
     def workers(self) -> frozenset[str]:
         """Return the names of the replicas in any seat."""

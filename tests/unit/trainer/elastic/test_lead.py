@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from contract.errors import Invalid
+from contract.errors import Invalid, Postponed
 from contract.kinds.train import Replicas
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
+from services.trainer.elastic import lead
 from services.trainer.elastic.agent import Gate
 from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
 from services.trainer.elastic.lead import PAUSE_S, Lead, Spread
@@ -32,6 +33,7 @@ class Led:
             on_step=lambda progress, message: self.steps.append((progress, message)),
             on_epoch=lambda checkpoint, spread: self.epochs.append((len(checkpoint.epochs), spread)),
             show=self.gates.append,
+            contended=self.task.contended,
         )
 
 
@@ -98,6 +100,26 @@ def test_an_error_of_rank_0_ends_the_attempt(led: Led) -> None:
 
     with pytest.raises(Invalid, match="diverged"):
         led.lead.check()
+
+
+def test_a_leader_without_enough_replicas_gives_way_only_to_other_work(
+    led: Led, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead, "PATIENCE_S", 0.0)
+    led.task.others_wait = True
+    led.lead._server = Server(led.lead.answer)
+    led.lead._give_way()
+
+    led.lead._form(True)
+    with pytest.raises(Postponed):
+        led.lead._give_way()
+
+    led.task.others_wait = False
+    led.lead._give_way()
+    led.task.others_wait = True
+    led.lead._form(False)
+    led.lead._give_way()
+    led.lead._server.close()
 
 
 def test_rank_0_is_answered_over_a_socket() -> None:
