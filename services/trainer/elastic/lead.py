@@ -63,7 +63,7 @@ class Lead:
         self._path: Path = task.folder / "plan.pt"
         self._lock = threading.Lock()  # of the task, which is not for several threads
         self._error: BaseException | None = None
-        self._size, self._rate = 0, 0.0
+        self._size, self._rate, self._fraction = 0, 0.0, 0.0
         self._epochs = len(plan.last.epochs) if plan.last else 0
         self._rounds = 0
         self._gate = Gate()
@@ -95,6 +95,10 @@ class Lead:
 
     def _run(self, place: Place, generation: int) -> bool:
         """Train in a rendezvous of its own; return False if it was closed or timed out, and another must follow."""
+        with self._lock:  # `check` is only called in a round
+            if generation:
+                self._show_waiting()
+            self._task.check_stop()
         self._give_way()
         run_id = self._task.offer_seats(f"{place.host}:{place.port}", generation, self._replicas.max - 1)
         self._show(Gate(run_id))
@@ -135,8 +139,12 @@ class Lead:
             terms = self._plan.terms
             patient = terms.model_copy(update={"timeout_s": terms.timeout_s * 2 ** min(self._rounds, 5)})
             self._write(replace(self._plan, terms=patient))
-            if self._size < self._replicas.min > 1:
-                self._on_step(0.0, f"waiting for {self._replicas.min} replicas of the trainer")
+            if not self._size:
+                self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        if self._replicas.min > 1:
+            self._on_step(self._fraction, f"waiting for {self._replicas.min} replicas of the trainer")
 
     def check(self) -> bool:
         """Raise what must end the attempt; return False if rank 0 hangs."""
@@ -169,6 +177,7 @@ class Lead:
             case Began(size):
                 self._note_size(size)
             case Progressed(fraction, text):
+                self._fraction = fraction
                 self._on_step(fraction, f"{text} · {self._speed()}")
             case Saved():
                 return self._save(message)

@@ -5,17 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from contract.errors import Invalid, Postponed
+from contract.errors import Cancelled, Invalid, Postponed
 from contract.kinds.train import Replicas
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.elastic import lead
+from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.agent import Gate
 from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
 from services.trainer.elastic.lead import PAUSE_S, Lead, Spread
 from services.trainer.elastic.plan import Plan
+from services.trainer.elastic.rank import Place
 from tests.support.training_data import recipe, terms
 from tests.support.training_task import MemoryTask
+
+PLACE = Place("127.0.0.1", 1, Own("127.0.0.1", "lo"), Path("unused"))
 
 
 class Led:
@@ -120,6 +124,21 @@ def test_a_leader_without_enough_replicas_gives_way_only_to_other_work(
     led.lead._form(False)
     led.lead._give_way()
     led.lead._server.close()
+
+
+def test_a_leader_that_waits_for_replicas_again_hears_a_cancel(led: Led, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancelled() -> None:
+        raise Cancelled("the job was cancelled")
+
+    led.lead._replicas = Replicas(min=2, max=2)
+    led.lead.answer(Began(2))
+    led.lead.answer(Progressed(0.5, "learning"))
+    monkeypatch.setattr(led.task, "check_stop", cancelled)
+
+    with pytest.raises(Cancelled):
+        led.lead._run(PLACE, 1)
+
+    assert led.steps[-1] == (0.5, "waiting for 2 replicas of the trainer")
 
 
 def test_rank_0_is_answered_over_a_socket() -> None:
