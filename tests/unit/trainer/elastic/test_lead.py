@@ -1,5 +1,7 @@
 """What the leader of a training does with what rank 0 tells it."""
 
+import threading
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from contract.errors import Cancelled, Invalid, Postponed
 from contract.kinds.train import Replicas
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.elastic import lead
+from services.trainer.elastic import channel, lead
 from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.agent import Gate
 from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
@@ -139,6 +141,27 @@ def test_a_leader_that_waits_for_replicas_again_hears_a_cancel(led: Led, monkeyp
         led.lead._run(PLACE, 1)
 
     assert led.steps[-1] == (0.5, "waiting for 2 replicas of the trainer")
+
+
+def test_a_process_that_is_killed_while_it_connects_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [BrokenPipeError(), ConnectionResetError(), EOFError()]
+
+    class Flaky(Listener):
+        def accept(self) -> Connection:
+            if errors:
+                raise errors.pop()
+            return super().accept()
+
+    monkeypatch.setattr(channel, "Listener", Flaky)
+    server = Server(lambda message: Reply(stop_early=True))
+
+    replies: list[Reply] = []
+    asking = threading.Thread(target=lambda: replies.append(Caller(server.address).ask(Began(1))), daemon=True)
+    asking.start()
+    asking.join(10)
+
+    assert replies == [Reply(stop_early=True)]
+    server.close()
 
 
 def test_rank_0_is_answered_over_a_socket() -> None:
