@@ -31,6 +31,7 @@ TidepoolError
     ├── Cancelled
     ├── Draining
     ├── Overtaken                   what it has read has changed; it starts again
+    ├── Postponed                   it waits for replicas, which others can use; it starts again later
     └── LeaseLost
 """
 
@@ -192,6 +193,10 @@ class Draining(Interrupted):
 
 class Overtaken(Interrupted):
     code = "overtaken"
+
+
+class Postponed(Interrupted):
+    code = "postponed"
 
 
 class LeaseLost(Interrupted):

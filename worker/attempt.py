@@ -27,6 +27,7 @@ from contract.errors import (
     LeaseLost,
     ObjectsUnavailable,
     Overtaken,
+    Postponed,
     TidepoolError,
 )
 from contract.jobs import Progress
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from messaging.spans import FinishedSpan
 
 BEAT_S = 5.0
+POSTPONED_S = 60.0  # until a job that was postponed is due
 
 log = structlog.get_logger()
 
@@ -119,6 +121,9 @@ class Attempt:
     def ready_seats(self) -> frozenset[str]:
         return retry_outages(lambda: self._seats.ready_workers(self._lease), self.check_stop)
 
+    def contended(self) -> bool:
+        return retry_outages(lambda: self._seats.contended(self._lease), self.check_stop)
+
     def withdraw_seats(self) -> None:
         try:
             self._seats.withdraw(self._lease)
@@ -128,7 +133,8 @@ class Attempt:
     def put(self, name: str, source: Path | bytes) -> ObjectRef:
         self.check_stop()
         prefix = attempt_prefix(self._lease.job_id, self._lease.fence, self.job.project)
-        return self.objects.put(Bucket.JOBS, prefix + name, source)
+        # Not through `objects`, which does not retry the calls of a thread: rank 0 of a training is answered in one.
+        return retry_outages(lambda: self._store.put(Bucket.JOBS, prefix + name, source), self.check_stop)
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         with CHECKPOINT_SECONDS.labels(self.job.kind).time():
@@ -252,6 +258,7 @@ def settle(stores: Stores, lease: Lease, error: TidepoolError) -> None:
         Cancelled: lambda: stores.leases.cancelled(lease),
         Draining: lambda: stores.leases.release(lease),
         Overtaken: lambda: stores.leases.release(lease),
+        Postponed: lambda: stores.leases.release(lease, POSTPONED_S),
         LeaseLost: lambda: None,
     }
     log.warning("attempt stopped", code=error.code, exc_info=error)

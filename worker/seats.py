@@ -28,6 +28,8 @@ from worker.retries import RetryingObjects, retry_outages
 from worker.settings import WorkerSettings
 from worker.watch import Watch
 
+SKIP_S = 300.0
+
 log = structlog.get_logger()
 
 
@@ -69,6 +71,27 @@ class SeatTask:
 
 
 TakePart = Callable[[SeatTask], None]
+"""Takes part until the job has ended; raises what keeps the replica from it."""
+
+
+class SkippedSeats:
+    """Seats that this replica could not use, because of its network, disk or data: for SKIP_S it takes no such again.
+
+    A job is known by the fence of its leader too, since another leader may be reachable.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[tuple[str, int], float] = {}
+
+    def add(self, seat: Seat) -> None:
+        self._until[seat.job.id, seat.fence] = self._clock() + SKIP_S
+
+    def jobs(self) -> frozenset[tuple[str, int]]:
+        """Return the jobs and fences to skip now."""
+        now = self._clock()
+        self._until = {job: until for job, until in self._until.items() if until > now}
+        return frozenset(self._until)
 
 
 @dataclass
@@ -111,6 +134,7 @@ def run_seat(take_part: TakePart, seat: Seat, role: str, pipe: Connection, worke
         try:
             take_part(task)
         except Interrupted as error:
+            log.info("seat left", exc_info=error)
             outcome = error.code
         except Exception as error:
             log.exception("seat left")

@@ -1,7 +1,7 @@
 """The interface between a job's handler and its worker."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from contract.artifacts import ObjectRef
 from contract.division import Outcome
@@ -66,6 +66,17 @@ class Task(Protocol):
 
     def save_checkpoint(self, name: str, source: Path | bytes, metrics: dict[str, Any] | None = None) -> None:
         """Store a checkpoint, passed to the next attempt as `checkpoint`, and report its metrics with it."""
+
+
+@runtime_checkable
+class Contended(Protocol):
+    """The task of a job that may have to wait for replicas."""
+
+    def contended(self) -> bool:
+        """Return whether this replica has other work: a due job, or a free seat of an older job.
+
+        A handler that cannot go on then raises Postponed.
+        """
 
 
 class Handler(Protocol):

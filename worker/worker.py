@@ -21,8 +21,8 @@ from services.storage.jobs.seats import Seat
 from services.storage.stores import Stores
 from worker.attempt import Origin, log_ids, run_attempt
 from worker.attempt_metrics import AttemptMetrics
-from worker.metrics import ATTEMPT_SECONDS, ATTEMPTS, ENDED, expect
-from worker.seats import SeatWatch, TakePart, lease_of, leave, run_seat
+from worker.metrics import ATTEMPT_SECONDS, ATTEMPTS, ENDED, SUCCEEDED, expect
+from worker.seats import SeatWatch, SkippedSeats, TakePart, lease_of, leave, run_seat
 from worker.task import Handler
 from worker.watch import Watch
 
@@ -48,6 +48,7 @@ class Worker:
         """
         self._handlers = handlers
         self._seats = seats or {}
+        self._skipped = SkippedSeats()
         self._stores = stores
         self._busy = busy
         self.metrics = AttemptMetrics()
@@ -99,8 +100,8 @@ class Worker:
                     try:
                         if isinstance(work, Claim):
                             self._run(work)
-                        else:
-                            self._run_seat(work)
+                        elif not self._run_seat(work):
+                            self._skipped.add(work)
                     finally:
                         self._busy.end(use)
             except Exception:
@@ -121,12 +122,12 @@ class Worker:
         if not self._seats or self._drain.is_set() or self._cordoned:
             return None
         try:
-            return self._stores.seats.take(self._seats.keys(), self._name)
+            return self._stores.seats.take(self._seats.keys(), self._name, self._skipped.jobs())
         except DatabaseUnavailable:
             return None
 
-    def _run_seat(self, seat: Seat) -> None:
-        """Take part in another replica's job until it ends, loses its leader, or this worker drains."""
+    def _run_seat(self, seat: Seat) -> bool:
+        """Take part in another replica's job; return whether it ended, and the seat was of use."""
         kind = seat.job.kind
         with structlog.contextvars.bound_contextvars(job_id=seat.job.id, seat=seat.id, replica=self._name):
             worker_end, seat_end = self._processes.Pipe()
@@ -135,7 +136,9 @@ class Worker:
             process.start()
             seat_end.close()
             try:
-                SeatWatch(process, worker_end, self._stores, lease_of(seat), self._drain, self.metrics.report).run()
+                watch = SeatWatch(process, worker_end, self._stores, lease_of(seat), self._drain, self.metrics.report)
+                watch.run()
+                return watch.outcome == SUCCEEDED
             finally:
                 worker_end.close()
                 self.metrics.end()

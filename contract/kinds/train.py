@@ -87,7 +87,7 @@ class TrainSpec(JobSpec):
     folds: Annotated[int, Field(strict=True, ge=2, le=20)] | None = Field(
         default=None, exclude_if=lambda folds: folds is None
     )
-    replicas: Replicas | None = None
+    replicas: Replicas | None = Field(default=None, exclude_if=lambda replicas: replicas is None)
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 
 from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
+from contract.errors import JobFailed
 from contract.tracing import traced
 from services.trainer.data import ShardedImages, ShardFiles, joined_labels
 from services.trainer.settings import TrainingSettings
@@ -19,7 +20,7 @@ from worker.task import Task
 
 WORDS = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 SHARE = 0.5  # of the free disk, for shards
-RESUMED_SHARE = 0.95  # if a training resumes, which may have begun with all images on disk
+FULL_SHARE = 0.95  # if all images must be there, or were: a training that resumes may have begun with all on disk
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,23 @@ class Shards:
 
 
 @contextmanager
-def opened_shards(task: Task, dataset: DatasetManifest) -> Iterator[Shards]:
-    """Open the shards of a dataset: download all of them, or some at a time; raises JobFailed if there is no room."""
+def opened_shards(task: Task, dataset: DatasetManifest, streams: bool = True) -> Iterator[Shards]:
+    """Open the shards of a dataset: download all of them, or some at a time if `streams`.
+
+    Raises JobFailed if there is no room.
+    """
     sizes = [shard.images.size for shards in dataset.shards.values() for shard in shards]
-    budget = _budget(task)
+    budget = _budget(task, FULL_SHARE if task.checkpoint or not streams else SHARE)
     if sum(sizes) <= budget:
         files = _fetched(task, dataset)
         yield Shards({split: ShardedImages(files[split]) for split in Split}, files)
         return
+    if not streams:
+        raise JobFailed(
+            f"the images take {sum(sizes) >> 20} MiB, more than the {budget >> 20} MiB that this worker keeps on its "
+            "disk, and a training with replicas needs all of them there; leave out replicas, or raise "
+            "TIDEPOOL_TRAINING_SCRATCH_BYTES or the free disk of every trainer"
+        )
     window = window_of(budget, max(sizes))
     task.log(
         f"the images take {sum(sizes) >> 20} MiB, more than the {budget >> 20} MiB that this worker keeps on its disk: "
@@ -51,11 +61,11 @@ def opened_shards(task: Task, dataset: DatasetManifest) -> Iterator[Shards]:
         cache.close()
 
 
-def _budget(task: Task) -> int:
+def _budget(task: Task, share: float) -> int:
     """Return how many bytes of shards to keep on disk."""
     if (fixed := TrainingSettings().scratch_bytes) is not None:
         return fixed
-    return int(shutil.disk_usage(task.folder).free * (RESUMED_SHARE if task.checkpoint else SHARE))
+    return int(shutil.disk_usage(task.folder).free * share)
 
 
 def _streamed(task: Task, dataset: DatasetManifest, cache: ShardCache, window: int) -> Shards:

@@ -66,7 +66,7 @@ def load(task: Task, spec: TrainSpec) -> Iterator[Loaded]:
     use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
-    with opened_shards(task, dataset) as shards:
+    with opened_shards(task, dataset, streams=spec.replicas is None) as shards:
         index = fetched_index(task, dataset)
         data = TrainingData(
             train=shards.images[Split.TRAIN],

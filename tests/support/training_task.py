@@ -85,6 +85,7 @@ class MemoryTask:
         self.reported: list[Any] = []
         self.offered: list[tuple[str, int, int]] = []
         self.ready = frozenset[str]()
+        self.others_wait = False
         self.logs: list[str] = []
         self.counts = Counts(train=60, val=val, test=12)
         self._manifest = DatasetManifest(
@@ -113,6 +114,9 @@ class MemoryTask:
 
     def ready_seats(self) -> frozenset[str]:
         return self.ready
+
+    def contended(self) -> bool:
+        return self.others_wait
 
     def withdraw_seats(self) -> None:
         self.offered.clear()

@@ -112,14 +112,17 @@ class Leases:
                 fail_parent(connection, row)
             return job_of(row)
 
-    def release(self, lease: Lease) -> None:
-        """Requeue the job without charging a failure, or end it if cancellation was requested; raises LeaseLost."""
+    def release(self, lease: Lease, delay_s: float = 0.0) -> None:
+        """Requeue the job without charging a failure, or end it if cancellation was requested; raises LeaseLost.
+
+        It is due after `delay_s` seconds.
+        """
         now = self._database.now()
         waiting = {
             "state": JobState.QUEUED,
-            "run_at": now,
+            "run_at": now + timedelta(seconds=delay_s),
             "woken_at": now - LEASE,
-            "progress_message": "moving to another replica",
+            "progress_message": "waiting for more replicas" if delay_s else "moving to another replica",
         }
         with self._database.write() as connection:
             lock_parent(connection, lease)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import uuid_utils
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, insert, select, tuple_, update
 
 from contract.errors import Cancelled, LeaseLost
 from contract.jobs import Job, JobKind, JobState
 from services.storage.database import Database
+from services.storage.jobs.due import first_jobs
 from services.storage.jobs.rows import LEASE, Lease, change, held, job_of
 from services.storage.tables import jobs, leads, outbox, seats
 
@@ -55,14 +56,17 @@ class Seats:
             if connection.execute(delete(leads).where(*of_lease)).rowcount:
                 connection.execute(delete(seats).where(seats.c.job_id == lease.job_id, seats.c.fence == lease.fence))
 
-    def take(self, kinds: Collection[str], worker: str) -> Seat | None:
-        """Take a free seat of the oldest job of these kinds that has one; None if there is none."""
+    def take(self, kinds: Collection[str], worker: str, skip: Collection[tuple[str, int]] = ()) -> Seat | None:
+        """Take a free seat of the oldest job of these kinds that has one; None if there is none.
+
+        `skip` are jobs, with the fence of their leader, that the worker does not want.
+        """
         now = self._database.now()
         with self._database.read() as connection:
-            if connection.execute(_free(now, kinds).limit(1)).first() is None:
+            if connection.execute(_free(now, kinds, skip).limit(1)).first() is None:
                 return None  # most polls end here, without a write
         with self._database.write() as connection:
-            free = _free(now, kinds).order_by(leads.c.job_id).limit(1).with_for_update(of=leads)
+            free = _free(now, kinds, skip).order_by(leads.c.job_id).limit(1).with_for_update(of=leads)
             row = connection.execute(free).mappings().one_or_none()
             if row is None:
                 return None
@@ -96,6 +100,19 @@ class Seats:
         query = select(seats.c.worker).where(*of_lease, seats.c.ready, seats.c.lease_until >= self._database.now())
         with self._database.read() as connection:
             return frozenset(connection.execute(query).scalars())
+
+    def contended(self, lease: Lease) -> bool:
+        """Return whether the replica that holds a lease has other work: a due job, or a free seat of an older job.
+
+        Of two jobs that wait for each other's replica, only the newer one has other work.
+        """
+        now = self._database.now()
+        with self._database.read() as connection:
+            kind = connection.execute(select(jobs.c.kind).where(jobs.c.id == lease.job_id)).scalar_one()
+            kinds = tuple(sorted(other for other in JobKind if other.pool == JobKind(kind).pool))
+            older = _free(now, kinds, ()).where(leads.c.job_id < lease.job_id).limit(1)
+            due = connection.execute(first_jobs(kinds), {"now": now}).first()
+            return due is not None or connection.execute(older).first() is not None
 
     def workers(self) -> frozenset[str]:
         """Return the names of the replicas in any seat."""
@@ -145,7 +162,8 @@ def _taken(now: datetime) -> ColumnElement[int]:
     return select(func.count()).select_from(seats).where(*of_lead).correlate(leads).scalar_subquery()
 
 
-def _free(now: datetime, kinds: Collection[str]) -> "Select[tuple[object, ...]]":
+def _free(now: datetime, kinds: Collection[str], skip: Collection[tuple[str, int]]) -> "Select[tuple[object, ...]]":
     columns = (jobs, leads.c.endpoint, leads.c.seats)
     query = select(*columns).join_from(leads, jobs, jobs.c.id == leads.c.job_id)
-    return query.where(jobs.c.kind.in_(kinds), _offered(now), _taken(now) < leads.c.seats)
+    unskipped = tuple_(leads.c.job_id, leads.c.fence).not_in(skip)
+    return query.where(jobs.c.kind.in_(kinds), unskipped, _offered(now), _taken(now) < leads.c.seats)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from contract.errors import TidepoolError
 
 BEAT_S = 2.0
+ACCEPT_AGAIN_S = 0.05
 Address = tuple[str, bytes]
 """The path of the socket, and the key that the other side has to know."""
 
@@ -74,6 +75,7 @@ class Server:
         self.address: Address = (str(self._listener.address), key)
         self._received = time.monotonic()
         self._answering = False
+        self._closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -87,15 +89,15 @@ class Server:
         self._received = time.monotonic()
 
     def close(self) -> None:
+        self._closed = True
         self._listener.close()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 connection = self._listener.accept()
-            except OSError:
-                return  # closed
-            except Exception:  # noqa: S112, BLE001  the other side was killed while it connected
+            except Exception:  # noqa: BLE001  the other side was killed while it connected
+                time.sleep(ACCEPT_AGAIN_S)
                 continue
             threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from contract.errors import WorkerLost
+from contract.errors import Postponed, WorkerLost
 from contract.kinds.train import Replicas
 from services.trainer.checkpoint import Checkpoint
 from services.trainer.elastic.addresses import own_address
@@ -23,6 +23,7 @@ TERMS = "tidepool/terms"
 SILENT_S = 60.0  # of rank 0, which then hangs; its first start imports torch
 PAUSE_S = 5.0  # for a new round to begin after an epoch, before the old one goes on
 ASK_AGAIN_S = 60.0  # the lease of a seat whose replica was lost may last as long
+PATIENCE_S = 60.0  # with fewer replicas than a round needs, before this one turns to other work
 ROUNDS = 20  # without an epoch in between, after which the attempt has failed
 
 log = structlog.get_logger()
@@ -47,8 +48,12 @@ class Lead:
         on_step: Callable[[float, str], None],
         on_epoch: Callable[[Checkpoint, Spread], None],
         show: Callable[[Gate], None] | None = None,
+        contended: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`show` writes the gate; the default writes it to the store."""
+        """`show` writes the gate; the default writes it to the store.
+
+        `contended` returns whether this replica has other work.
+        """
         self._task = task
         self._replicas = replicas
         self._plan = plan
@@ -58,13 +63,15 @@ class Lead:
         self._path: Path = task.folder / "plan.pt"
         self._lock = threading.Lock()  # of the task, which is not for several threads
         self._error: BaseException | None = None
-        self._size, self._rate = 0, 0.0
+        self._size, self._rate, self._fraction = 0, 0.0, 0.0
         self._epochs = len(plan.last.epochs) if plan.last else 0
         self._rounds = 0
         self._gate = Gate()
         self._asked, self._ask_again = frozenset[str](), 0.0
         self._write_gate = show or self._write_to_store
+        self._contended = contended
         self._paused_until = float("inf")
+        self._waits_since: float | None = None  # for as many replicas as a round needs
 
     def run(self) -> Checkpoint:
         """Train, and return the last checkpoint; raises what ends the attempt."""
@@ -88,6 +95,11 @@ class Lead:
 
     def _run(self, place: Place, generation: int) -> bool:
         """Train in a rendezvous of its own; return False if it was closed or timed out, and another must follow."""
+        with self._lock:  # `check` is only called in a round
+            if generation:
+                self._show_waiting()
+            self._task.check_stop()
+        self._give_way()
         run_id = self._task.offer_seats(f"{place.host}:{place.port}", generation, self._replicas.max - 1)
         self._show(Gate(run_id))
         try:
@@ -102,11 +114,19 @@ class Lead:
         self._raise_error()
         return result is not None and not result.is_failed()
 
+    def _give_way(self) -> None:
+        """Raise Postponed if replicas have been too few for a while, and this one has other work."""
+        since = self._waits_since
+        if since is not None and time.monotonic() - since > PATIENCE_S and self._contended():
+            raise Postponed(f"fewer than {self._replicas.min} replicas of the trainer are free")
+
     def _form(self, forming: bool) -> None:
         """A round begins to form, or has: while it does, seats may join."""
         if forming:
+            self._waits_since = self._waits_since or time.monotonic()
             self._prepare_round()
         else:
+            self._waits_since = None
             self._rounds += 1
         self._show(replace(self._gate, open=forming))
         self._server.heard()
@@ -119,8 +139,12 @@ class Lead:
             terms = self._plan.terms
             patient = terms.model_copy(update={"timeout_s": terms.timeout_s * 2 ** min(self._rounds, 5)})
             self._write(replace(self._plan, terms=patient))
-            if self._size < self._replicas.min > 1:
-                self._on_step(0.0, f"waiting for {self._replicas.min} replicas of the trainer")
+            if not self._size:
+                self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        if self._replicas.min > 1:
+            self._on_step(self._fraction, f"waiting for {self._replicas.min} replicas of the trainer")
 
     def check(self) -> bool:
         """Raise what must end the attempt; return False if rank 0 hangs."""
@@ -153,6 +177,7 @@ class Lead:
             case Began(size):
                 self._note_size(size)
             case Progressed(fraction, text):
+                self._fraction = fraction
                 self._on_step(fraction, f"{text} · {self._speed()}")
             case Saved():
                 return self._save(message)

@@ -5,6 +5,7 @@ import time
 import structlog
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from contract.errors import LeaseLost, Overtaken
 from contract.references import Reference
 from services.trainer.elastic.addresses import own_address
 from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
@@ -21,7 +22,11 @@ log = structlog.get_logger()
 
 
 def take_part(task: SeatTask) -> None:
-    """Take part in rounds of the training until it ends, its leader is lost, or the replica must leave."""
+    """Take part in rounds of the training until it ends; raises what keeps this replica from it.
+
+    Raises LeaseLost if the leader is lost, Overtaken if this replica would have other images, JobFailed if it has no
+    address for the others, and what `check_stop` raises.
+    """
     preload()
     host, _, port = task.endpoint.rpartition(":")
     try:
@@ -29,14 +34,14 @@ def take_part(task: SeatTask) -> None:
         terms = Terms.model_validate_json(store.get(TERMS))
         _, dataset = task.datasets.manifest(Reference.parse(terms.dataset))
         if digest(dataset) != terms.data:
-            log.info("an image was erased since the training began, so this replica has other data")
-            return
+            raise Overtaken("an image was erased since the training began, so this replica has other data")
+        own = own_address(ElasticSettings().network)
         fetch_images(task, dataset)
         open_images(task.folder, terms)  # shrinks the images, if need be
         task.ready()
-        _rounds(task, store, Place(host, int(port), own_address(ElasticSettings().network), task.folder), terms)
+        _rounds(task, store, Place(host, int(port), own, task.folder), terms)
     except RuntimeError as error:  # of the store
-        log.info("the leader of the training is gone", exc_info=error)
+        raise LeaseLost("the leader of the training is not reached") from error
 
 
 def _rounds(task: SeatTask, store: TCPStore, place: Place, terms: Terms) -> None:

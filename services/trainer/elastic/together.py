@@ -16,6 +16,7 @@ from services.trainer.recipe import Recipe
 from services.trainer.session import Session
 from services.trainer.settings import ElasticSettings
 from services.trainer.train import Trained
+from worker.task import Contended
 
 
 def train_together(
@@ -62,7 +63,10 @@ def train_together(
         on_epoch(checkpoint, spread)
 
     plan = Plan(terms, network.state_dict() if network else None, start.to_bytes() if start else None)
-    last = Lead(session.task, replicas, plan, on_step, record).run()
+    task = session.task
+    if not isinstance(task, Contended):
+        raise TypeError("the task offers no seats")
+    last = Lead(task, replicas, plan, on_step, record, contended=task.contended).run()
     learner = Learner(recipe, data, network)
     model = learner.model.cpu()
     model.load_state_dict(last.best)

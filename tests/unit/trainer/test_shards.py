@@ -14,6 +14,7 @@ import torch
 from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import Split
 from contract.errors import Corrupt, JobFailed, ObjectsUnavailable
+from contract.kinds.train import TrainSpec
 from contract.references import Reference
 from services.trainer import train as training
 from services.trainer.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from services.trainer.shard_cache import Item, ShardCache
 from services.trainer.shards import Shards, opened_shards
 from services.trainer.streaming import StreamedImages, window_of
 from services.trainer.train import Trained
+from services.trainer.worker import load
 from tests.support.training_data import MEAN, STD, recipe, separable, stored
 from tests.support.training_task import MemoryTask
 
@@ -268,6 +270,16 @@ def test_windows_fit_twice_into_the_budget() -> None:
     assert [window_of(budget, 64) for budget in (128, 255, 256, 1024, 100_000)] == [1, 1, 2, 8, 16]
     with pytest.raises(JobFailed, match=SCRATCH):
         window_of(127, 64)
+
+
+def test_a_training_with_replicas_needs_room_for_all_images(tmp_path: Path, tiny: None) -> None:
+    task = MemoryTask(tmp_path, val=24, shards=12, replicas={"max": 2})
+    disk = SmallDisk(task)
+
+    with pytest.raises(JobFailed, match="leave out replicas"), load(task, TrainSpec.model_validate(task.job.spec)):
+        pass
+
+    assert not disk.reads
 
 
 @pytest.mark.parametrize(("free", "streams"), [(2.1, False), (1.9, True)])

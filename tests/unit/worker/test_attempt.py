@@ -1,6 +1,7 @@
 """An attempt reads the requests of its worker process."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -8,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.artifacts import Bucket, ObjectRef
 from contract.division import Outcome
-from contract.errors import Draining
+from contract.errors import Draining, ObjectsUnavailable
 from contract.jobs import JobKind
 from services.storage.database import Database
 from services.storage.jobs.claims import Claim
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import TRAIN_REQUEST
+from worker import retries
 from worker.attempt import Attempt, StopEarly, _run
 from worker.task import Task
 
@@ -69,6 +72,26 @@ def test_a_later_attempt_stops_early_from_its_start(
     kept = Claim(claim.job, claim.lease, keep_best=True)
 
     assert Attempt(kept, stores, tmp_path, pipe[1]).stop_early
+
+
+def test_a_checkpoint_saved_in_a_thread_outlasts_an_outage(
+    stores: Stores, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, errors = stores.objects.put, [ObjectsUnavailable("away")]
+
+    def flaky(bucket: Bucket, key: str, source: Path | bytes) -> ObjectRef:
+        if errors:
+            raise errors.pop()
+        return put(bucket, key, source)
+
+    monkeypatch.setattr(retries, "PAUSE_S", 0)
+    monkeypatch.setattr(stores.objects, "put", flaky)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(attempt.save_checkpoint, "checkpoint", b"weights").result()
+
+    assert attempt.checkpoint is not None
+    assert stores.objects.read(attempt.checkpoint) == b"weights"
 
 
 def test_a_full_disk_fails_the_job_with_what_to_do(stores: Stores, claim: Claim, attempt: Attempt) -> None:

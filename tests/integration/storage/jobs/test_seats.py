@@ -130,3 +130,24 @@ def test_free_seats_are_demand_and_taken_ones_run(seats: Seats, database: Databa
     assert (after.waiting, after.running) == (1, 2)
     assert JobHolders(database).in_seats() == {"host:2"}
     assert JobHolders(database).names() == {"worker"}
+
+
+def test_of_two_jobs_that_wait_for_each_other_the_newer_one_gives_way(
+    seats: Seats, jobs: Jobs, leases: Leases, lease: Lease, clock: FakeClock
+) -> None:
+    # given two that lead, each with a free seat
+    assert not seats.contended(lease)
+    jobs.create(TRAIN_REQUEST)
+    assert seats.contended(lease)
+    newer = claimed(leases, JobKind.TRAIN).lease
+    seats.offer(newer, ENDPOINT, f"{newer.job_id}:1:0", 2)
+
+    assert (seats.contended(lease), seats.contended(newer)) == (False, True)
+
+    # when the newer one gives way, then it is not due at once, and is charged no failure
+    leases.release(newer, 60)
+    assert leases.claim(JobKind.TRAIN, "host:2") is None
+    assert taken(seats).job.id == lease.job_id
+    clock.tick(61)
+    leases.renew(lease)
+    assert claimed(leases, JobKind.TRAIN).job.id == newer.job_id

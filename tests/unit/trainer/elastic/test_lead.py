@@ -1,20 +1,27 @@
 """What the leader of a training does with what rank 0 tells it."""
 
+import threading
+from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 
 import pytest
 import torch
 
-from contract.errors import Invalid
+from contract.errors import Cancelled, Invalid, Postponed
 from contract.kinds.train import Replicas
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
+from services.trainer.elastic import channel, lead
+from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.agent import Gate
 from services.trainer.elastic.channel import Began, Caller, Failed, Progressed, Reply, Saved, Server
 from services.trainer.elastic.lead import PAUSE_S, Lead, Spread
 from services.trainer.elastic.plan import Plan
+from services.trainer.elastic.rank import Place
 from tests.support.training_data import recipe, terms
 from tests.support.training_task import MemoryTask
+
+PLACE = Place("127.0.0.1", 1, Own("127.0.0.1", "lo"), Path("unused"))
 
 
 class Led:
@@ -32,6 +39,7 @@ class Led:
             on_step=lambda progress, message: self.steps.append((progress, message)),
             on_epoch=lambda checkpoint, spread: self.epochs.append((len(checkpoint.epochs), spread)),
             show=self.gates.append,
+            contended=self.task.contended,
         )
 
 
@@ -98,6 +106,62 @@ def test_an_error_of_rank_0_ends_the_attempt(led: Led) -> None:
 
     with pytest.raises(Invalid, match="diverged"):
         led.lead.check()
+
+
+def test_a_leader_without_enough_replicas_gives_way_only_to_other_work(
+    led: Led, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead, "PATIENCE_S", 0.0)
+    led.task.others_wait = True
+    led.lead._server = Server(led.lead.answer)
+    led.lead._give_way()
+
+    led.lead._form(True)
+    with pytest.raises(Postponed):
+        led.lead._give_way()
+
+    led.task.others_wait = False
+    led.lead._give_way()
+    led.task.others_wait = True
+    led.lead._form(False)
+    led.lead._give_way()
+    led.lead._server.close()
+
+
+def test_a_leader_that_waits_for_replicas_again_hears_a_cancel(led: Led, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancelled() -> None:
+        raise Cancelled("the job was cancelled")
+
+    led.lead._replicas = Replicas(min=2, max=2)
+    led.lead.answer(Began(2))
+    led.lead.answer(Progressed(0.5, "learning"))
+    monkeypatch.setattr(led.task, "check_stop", cancelled)
+
+    with pytest.raises(Cancelled):
+        led.lead._run(PLACE, 1)
+
+    assert led.steps[-1] == (0.5, "waiting for 2 replicas of the trainer")
+
+
+def test_a_process_that_is_killed_while_it_connects_does_not_stop_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [BrokenPipeError(), ConnectionResetError(), EOFError()]
+
+    class Flaky(Listener):
+        def accept(self) -> Connection:
+            if errors:
+                raise errors.pop()
+            return super().accept()
+
+    monkeypatch.setattr(channel, "Listener", Flaky)
+    server = Server(lambda message: Reply(stop_early=True))
+
+    replies: list[Reply] = []
+    asking = threading.Thread(target=lambda: replies.append(Caller(server.address).ask(Began(1))), daemon=True)
+    asking.start()
+    asking.join(10)
+
+    assert replies == [Reply(stop_early=True)]
+    server.close()
 
 
 def test_rank_0_is_answered_over_a_socket() -> None:
