@@ -34,7 +34,7 @@ class Pool:
 
     def failed(self) -> list[str]:
         return [
-            container["Name"]
+            f"{container['Name']} exited with {container['ExitCode']}"
             for container in self._containers()
             if container["State"] == "exited" and container["ExitCode"] != 0
         ]
