@@ -120,11 +120,15 @@ def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
 def on_http_error(request: Request, error: Exception) -> JSONResponse:
     """Convert an error of the framework: an unknown path or method, a body that it cannot parse."""
     assert isinstance(error, HTTPException)  # noqa: S101
+    headers, detail = dict(error.headers or {}), str(error.detail)
     codes = {404: "no_such_path", 405: "method_not_allowed", 400: Malformed.code}
-    response = answer(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
-    response.headers.update(error.headers or {})
+    if error.status_code == http.HTTPStatus.NOT_FOUND:
+        detail = "there is no such path; /docs lists them all"
     if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+        detail = f"this path does not take {request.method}; it takes {headers['Allow']}"
+    response = answer(error.status_code, codes.get(error.status_code, "refused"), detail)
+    response.headers.update(headers)
     return response
 
 

@@ -90,8 +90,10 @@ async def test_a_malformed_form_is_refused(
     assert objects.content == {}
 
 
-async def test_a_form_with_too_many_files_is_refused(client: httpx.AsyncClient) -> None:
+async def test_a_form_with_too_many_files_is_refused(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
     problem(await client.post(VERSIONS, files=[("archive", ARCHIVE)] * 3), 413, "too_large")
+
+    assert objects.content == {}
 
 
 async def test_a_body_that_is_not_a_form_is_refused(client: httpx.AsyncClient) -> None:
@@ -115,7 +117,7 @@ async def test_a_data_set_and_its_version_are_shown(client: httpx.AsyncClient, d
 @pytest.mark.usefixtures("dataset")
 @pytest.mark.parametrize("path", ["/v1/datasets/cars", "/v1/datasets/cars/versions/1", f"{VERSIONS}/2"])
 async def test_an_unknown_data_set_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    problem(await client.get(path), 404, "not_found")
+    assert "there is no" in problem(await client.get(path), 404, "not_found").detail
 
 
 async def test_data_sets_are_listed_in_pages(client: httpx.AsyncClient, stores: Stores) -> None:

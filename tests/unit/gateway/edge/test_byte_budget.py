@@ -123,7 +123,9 @@ async def test_a_body_without_room_is_refused_before_it_is_read(
 
 
 @pytest.mark.usefixtures("model")
-async def test_clients_that_leave_give_their_bytes_back(fast: httpx.AsyncClient, channel: MemoryChannel) -> None:
+async def test_clients_that_leave_give_their_bytes_back(
+    fast: httpx.AsyncClient, channel: MemoryChannel, backends: Backends
+) -> None:
     channel.held = True
     for _ in range(5):
         left = [asyncio.create_task(fast.post(PREDICT, content=IMAGE)) for _ in range(2)]
@@ -133,6 +135,8 @@ async def test_clients_that_leave_give_their_bytes_back(fast: httpx.AsyncClient,
         await until(lambda: channel.withdrawn == channel.sent)
         channel.sent.clear()
         channel.withdrawn.clear()
+
+    assert backends.bodies.predictions.take(700_000)
 
 
 async def test_a_sender_without_a_key_takes_no_room(client: httpx.AsyncClient, backends: Backends) -> None:

@@ -34,7 +34,9 @@ async def test_every_error_has_its_own_status_and_code(
 
 
 async def test_an_unknown_path_is_not_found(client: httpx.AsyncClient) -> None:
-    problem(await client.get("/v1/images"), 404, "no_such_path")
+    result = problem(await client.get("/v1/images"), 404, "no_such_path")
+
+    assert result.detail == "there is no such path; /docs lists them all"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,8 @@ async def test_a_method_that_the_path_does_not_support_is_refused(
 ) -> None:
     response = await client.patch(path)
 
-    problem(response, 405, "method_not_allowed")
+    result = problem(response, 405, "method_not_allowed")
+    assert result.detail == f"this path does not take PATCH; it takes {methods}"
     assert response.headers["allow"] == methods
 
 
@@ -54,7 +57,7 @@ async def test_a_method_that_the_path_does_not_support_is_refused(
 async def test_a_body_that_is_not_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
 
-    problem(response, 400, "malformed")
+    assert "JSON" in problem(response, 400, "malformed").detail
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])

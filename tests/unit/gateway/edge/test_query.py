@@ -58,7 +58,9 @@ async def test_a_long_name_is_cut(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_key_is_checked_first(anonymous: httpx.AsyncClient) -> None:
-    problem(await anonymous.get("/v1/jobs?x=1"), 401, "unauthenticated")
+    result = problem(await anonymous.get("/v1/jobs?x=1"), 401, "unauthenticated")
+
+    assert not result.errors
 
 
 async def test_an_empty_cursor_is_the_first_page(client: httpx.AsyncClient, dataset: Job) -> None:
