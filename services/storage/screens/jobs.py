@@ -17,12 +17,30 @@ MOST_LOGS = 500  # of one job, the newest
 MOST_METRICS = 2000
 
 
-class JobRow(Frozen):
+class Run(Frozen):
+    """When something ran, and what became of it."""
+
+    state: JobState
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran, None if it has not ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class JobRow(Run):
     """A job without its spec and result; the fields are columns of its row."""
 
     id: str
     kind: str
-    state: JobState
     dataset: str | None
     model: str | None
     attempt: int
@@ -36,8 +54,6 @@ class JobRow(Frozen):
     retried_as: str | None
     last_event: int
     created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
     parts_total: int | None
     parts_left: int | None
 
@@ -45,17 +61,6 @@ class JobRow(Frozen):
     def subject(self) -> str:
         """What the job makes or uses."""
         return self.model or self.dataset or ""
-
-    @property
-    def live(self) -> bool:
-        return self.state in LIVE
-
-    @property
-    def seconds(self) -> float | None:
-        """How long the job ran, None if it has not ended."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return (self.finished_at - self.started_at).total_seconds()
 
     @property
     def retryable(self) -> bool:

@@ -1,23 +1,20 @@
 """The children of a training as the console shows them: trials of a search, or folds."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from contract.base import Frozen
-from contract.jobs import LIVE, JobState
 from services.storage.database import Database
 from services.storage.jobs.children import reported_metrics
+from services.storage.screens.jobs import Run
 from services.storage.tables import jobs
 
 
-class TrialRow(Frozen):
+class TrialRow(Run):
     """A child of a training; `value` is that of its objective, `scores` are those on images that it has not seen."""
 
     id: str
     number: int
-    state: JobState
     pruned: bool
     parameters: dict[str, Any]
     fold: dict[str, int] | None
@@ -27,18 +24,6 @@ class TrialRow(Frozen):
     scores: dict[str, float] | None
     latest: float | None
     error_message: str | None
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def live(self) -> bool:
-        return self.state in LIVE
-
-    @property
-    def seconds(self) -> float | None:
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return (self.finished_at - self.started_at).total_seconds()
 
 
 class TrialScreens:

@@ -13,19 +13,12 @@ from contract.artifacts import Bucket, ObjectRef
 from contract.division import Outcome
 from contract.errors import Draining, ObjectsUnavailable
 from contract.jobs import JobKind
-from services.storage.database import Database
 from services.storage.jobs.claims import Claim
-from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import TRAIN_REQUEST
 from worker import retries
 from worker.attempt import Attempt, StopEarly, _run
 from worker.task import Task
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return Stores(Database.in_memory(), MemoryObjects())
 
 
 @pytest.fixture

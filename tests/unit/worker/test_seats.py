@@ -11,10 +11,8 @@ import pytest
 from contract.access import DEFAULT_PROJECT
 from contract.errors import Draining
 from contract.jobs import JobKind
-from services.storage.database import Database
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.seats import Seat
-from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import TRAIN_REQUEST
 from worker import watch
@@ -28,11 +26,6 @@ FORK = multiprocessing.get_context("fork")
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RENEW_S", "PUBLISH_S", "GRACE_S", "DRAIN_GRACE_S", "LAST_MESSAGE_S"):
         monkeypatch.setattr(watch, name, 0.05)
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return Stores(Database.in_memory(), MemoryObjects())
 
 
 @pytest.fixture

@@ -16,11 +16,9 @@ from sqlalchemy import Connection as DatabaseConnection
 from contract.access import DEFAULT_PROJECT
 from contract.errors import DatabaseUnavailable, Draining, LeaseLost, WorkerLost
 from contract.jobs import Job, JobKind, JobState, Progress
-from services.storage.database import Database
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
-from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.examples import PREPROCESS_REQUEST, PROGRESS, TRAIN_REQUEST
 from worker import watch
@@ -72,11 +70,6 @@ def done(pipe: Connection) -> None:
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RENEW_S", "PUBLISH_S", "GRACE_S", "DRAIN_GRACE_S"):
         monkeypatch.setattr(watch, name, 0.05)
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return Stores(Database.in_memory(), MemoryObjects())
 
 
 @pytest.fixture
