@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import insert
 
+from benchmarks.batches import batches
 from contract.artifacts import Bucket
 from contract.datasets import Counts, Split
 from contract.jobs import JobState
@@ -31,7 +32,7 @@ def seed(database: Database, objects: MemoryObjects, folder: Path, images: int, 
     first = next(_jobs(database, 1)) | {"state": JobState.SUCCEEDED}
     with database.write() as connection:
         connection.execute(insert(tables.jobs), [first])
-        for rows in _batches(_jobs(database, jobs - 1)):
+        for rows in batches(_jobs(database, jobs - 1), BATCH):
             connection.execute(insert(tables.jobs), rows)
         sha256 = _add_dataset(connection, database, objects, folder, images, first["id"])
         _add_models(connection, database, models, first["id"])
@@ -116,14 +117,3 @@ def _add_models(connection: Any, database: Database, models: int, job: str) -> N
     connection.execute(insert(tables.aliases), rows)
     weights = [alias | {"model": name, "version": 1, "weight": 100} for name in names]
     connection.execute(insert(tables.alias_weights), weights)
-
-
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, text
 
+from benchmarks.batches import batches
 from contract.access import DEFAULT_PROJECT
 from contract.jobs import JobState
 from services.storage.database import Database
@@ -78,7 +79,7 @@ def _load(connection: Connection, table: Table, rows: Iterator[Mapping[str, Any]
             for row in itertools.chain([first], rows):
                 copy.write_row(tuple(row.values()))
         return
-    for batch in _batches(rows):
+    for batch in batches(rows, BATCH):
         columns = [table.c[key].name for key in batch[0]]
         values = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({values})"
@@ -87,17 +88,6 @@ def _load(connection: Connection, table: Table, rows: Iterator[Mapping[str, Any]
 
 def _sqlite(value: Any) -> Any:
     return value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value
-
-
-def _batches(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    batch: list[Mapping[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def job_id(number: int, at: datetime) -> str:
