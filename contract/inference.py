@@ -42,9 +42,15 @@ class Tensors(Struct, frozen=True, array_like=True, tag=True):
 
 
 class Scores(Struct, frozen=True, array_like=True, tag=True):
-    """An image's best classes, best first, each with its softmax probability."""
+    """An image's best classes, best first, each with its softmax probability.
+
+    `margin` is the best probability minus the second best one, `entropy` that of all classes in nats, whatever was
+    asked for. Replicas of older releases send neither.
+    """
 
     best: tuple[tuple[str, float], ...]
+    margin: float | None = None
+    entropy: float | None = None
 
 
 class Outputs(Struct, frozen=True, array_like=True, tag=True):
