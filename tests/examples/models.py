@@ -23,7 +23,7 @@ from contract.layers import (
 )
 from contract.lineage import Lineage
 from contract.models import ModelCard, ModelWarning
-from contract.predictions import ImageResult, Prediction
+from contract.predictions import IdentifiedResult, ImageResult, Prediction
 from contract.training import (
     Adam,
     Augment,
@@ -99,6 +99,7 @@ TRAFFIC = Traffic(versions={1: 90, 2: 10}, shadow=3)
 ALIAS = Alias(alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN)
 PREDICTION = Prediction(label="cat", score=0.75)
 IMAGE_RESULT = ImageResult(predictions=(PREDICTION,))
+IDENTIFIED_RESULT = IdentifiedResult(id="0123456789abcdef-0", predictions=(PREDICTION,))
 
 EXAMPLES: tuple[Frozen, ...] = (
     TRAFFIC,
@@ -137,6 +138,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     ModelCard(labels=LABELS, preprocessing=PREPROCESSING, output="probabilities", max_batch=1),
     MODEL_WARNING,
     PREDICTION,
+    IDENTIFIED_RESULT,
     Mlp(name="mlp", hidden=(128, 64)),
     Cnn(),
     ResNet18(name="resnet18"),

@@ -68,7 +68,7 @@ class PredictShortcut:
 class PredictCall:
     """One prediction."""
 
-    __slots__ = ("_backends", "_chosen", "_top_k")
+    __slots__ = ("_backends", "_chosen", "_request_id", "_top_k")
 
     route = "/v1/models/{name}/predict"
 
@@ -78,6 +78,7 @@ class PredictCall:
         self._top_k = top_k
 
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
+        self._request_id = request_id
         within_s = self._backends.settings.predict_timeout_s
         return self._backends.predictor.post(self._chosen, body, self._top_k, within_s, request_id, then)
 
@@ -86,7 +87,7 @@ class PredictCall:
         predictions = [_Prediction(label, score) for label, score in top_classes(answer)]
         queue, inference = answer.queue_ms, answer.inference_ms
         timing = _Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
-        body = _encode(_Answer(target.model, target.version, target.variant, predictions, timing))
+        body = _encode(_Answer(self._request_id, target.model, target.version, target.variant, predictions, timing))
         return Rendered([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:

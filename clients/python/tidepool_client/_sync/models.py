@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.catalog import Alias
-from contract.predictions import ImageResult
+from contract.predictions import IdentifiedResult
 from contract.variants import VariantName
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.transport import Transport
@@ -135,7 +135,7 @@ class Models:
 
     def predict_many(
         self, reference: str, images: Sequence[Image], *, top_k: int = 1, timeout_s: float | None = None
-    ) -> tuple[ImageResult, ...]:
+    ) -> tuple[IdentifiedResult, ...]:
         """Classify images in one request, in the order given; splits the request in half if it is too large.
 
         >>> results = client.models.predict_many("pet-cnn", ["photo.png", b"bad bytes"])
