@@ -48,8 +48,10 @@ async def test_one_bad_image_does_not_fail_the_others(client: httpx.AsyncClient)
     # then each image has its own result, in order
     assert response.status_code == 200
     one, bad, three = response.json()["results"]
+    ids = [result.pop("id") for result in (one, bad, three)]
     assert one == three == {"predictions": [{"label": "cat", "score": 0.75}], "error": None}
     assert bad == BAD_IMAGE.model_dump(mode="json")
+    assert len(set(ids)) == 3
 
 
 async def test_a_large_request_sends_a_few_images_at_a_time(
