@@ -27,6 +27,7 @@ from services.gateway.api import (
     pools,
     predict,
     projects,
+    sampling,
     uploads,
     usage,
 )
@@ -109,6 +110,7 @@ def create_app(backends: Backends) -> FastAPI:
         models,
         model_files,
         model_uploads,
+        sampling,
         backbones,
         predict,
         oip,

@@ -14,6 +14,7 @@ from contract.access import Role
 from contract.artifacts import Bucket, upload_key
 from contract.projects import NewProjectRequest
 from contract.references import UploadSource
+from contract.sampling import ReviewSampling
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -107,6 +108,7 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         publish(stores, TRAIN_REQUEST, model, OWNER)
         publish(stores, BACKBONE_REQUEST, BACKBONE_MANIFEST, OWNER)
     owner.models.set_alias("pet-cnn", "production", 1)
+    owner.sampling.set("pet-cnn", "production", ReviewSampling())
     owner.jobs.create(PREDICT_REQUEST)
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
