@@ -85,20 +85,26 @@ async def predict(
     caller: CallerDep,
     query: Annotated[PredictQuery, Query()],
     x_request_timeout: Annotated[float | None, Header(gt=0, le=300, description="Seconds.")] = None,
+    x_tidepool_no_review: Annotated[
+        bool, Header(description="Keep the images of this request out of the review queue.")
+    ] = False,
 ) -> SinglePrediction | ManyPredictions:
     """Classify the image in the body, or every `image` part of a multipart body.
 
     The format is found in the image itself: `image/*`, `application/octet-stream` and no Content-Type mean the same.
     """
     chosen = await backends.predictor.choose(query.model_query(caller.project, name))
+    if x_tidepool_no_review:
+        chosen = chosen._replace(sampling=None)
     images, multipart = await _images(request, backends)
     request_id = current_request_id()
     within_s = x_request_timeout or backends.settings.predict_timeout_s
-    outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s)
+    ids = [f"{request_id}-{number}" for number in range(len(images))] if multipart else [request_id]
+    outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s, ids)
     timing_ms = timing([outcome for outcome in outcomes if isinstance(outcome, BatchedAnswer)])
     version: dict[str, Any] = {"model": name, "version": chosen.target.version, "model_variant": chosen.target.variant}
     if multipart:
-        results = tuple(_result(f"{request_id}-{number}", outcome) for number, outcome in enumerate(outcomes))
+        results = tuple(map(_result, ids, outcomes))
         return ManyPredictions(**version, results=results, timing_ms=timing_ms)
     (outcome,) = outcomes
     if isinstance(outcome, TidepoolError):

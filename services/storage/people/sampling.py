@@ -11,8 +11,6 @@ from services.storage.access.audit import Actor, record
 from services.storage.database import Database
 from services.storage.tables import aliases, review_items, review_sampling, sampling_counts
 
-SEEN = "seen"  # a counter
-
 
 class Sampling:
     """The sampling of a project's aliases; methods raise DatabaseUnavailable."""

@@ -10,17 +10,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.sampling import SampleSource
 from services.storage.database import Database
-from services.storage.people.sampling import SEEN, of_alias, stored_bytes
+from services.storage.people.sampling import of_alias, stored_bytes
 from services.storage.tables import review_items, sampling_counts
 
 KEPT = timedelta(days=8)
 
 
 class Counted(NamedTuple):
-    """What all gateways have counted for an alias today, and the requests of yesterday."""
+    """What all gateways have counted for an alias today and yesterday."""
 
     today: Mapping[str, int]
-    seen_yesterday: int
+    yesterday: Mapping[str, int]
     stored_bytes: int
 
 
@@ -53,8 +53,10 @@ class SamplingCounts:
             query = select(table.day, table.counter, table.value).where(mine, table.label == "")
             rows = connection.execute(query.where(table.day >= today - timedelta(days=1))).all()
             stored = stored_bytes(connection, *self._key)
-        yesterday = sum(row.value for row in rows if row.day < today and row.counter == SEEN)
-        return Counted({row.counter: row.value for row in rows if row.day == today}, yesterday, stored)
+        by_day: dict[date, dict[str, int]] = {today: {}, today - timedelta(days=1): {}}
+        for day, counter, value in rows:
+            by_day[day][counter] = value
+        return Counted(*by_day.values(), stored)
 
     def reserve(self, source: SampleSource, label: str, budgets: Budgets) -> str:
         """Take one of the day's images of a source, and of a class; return what is used up, or "" if neither is."""

@@ -142,9 +142,10 @@ def test_the_next_day_has_a_budget_of_its_own(counts: SamplingCounts, clock: Fak
 
     assert counts.reserve("random", "cat", Budgets(1, None)) == ""
     counted = counts.sync({"seen": 7})
-    assert (counted.today, counted.seen_yesterday) == ({"seen": 7, "random": 1}, 100)
+    assert counted.today == {"seen": 7, "random": 1}
+    assert counted.yesterday == {"seen": 100, "disagreed": 4, "random": 1}
     clock.tick(timedelta(days=20).total_seconds())
-    assert counts.sync({}).seen_yesterday == 0
+    assert counts.sync({}).yesterday == {}
 
 
 def test_the_bytes_of_stored_copies_are_counted(
