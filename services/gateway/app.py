@@ -27,6 +27,8 @@ from services.gateway.api import (
     pools,
     predict,
     projects,
+    review_sources,
+    reviews,
     sampling,
     uploads,
     usage,
@@ -113,6 +115,8 @@ def create_app(backends: Backends) -> FastAPI:
         sampling,
         backbones,
         predict,
+        review_sources,  # before the path with an item's id
+        reviews,
         oip,
         pools,
         usage,
