@@ -32,7 +32,9 @@ class TableRights(NamedTuple):
 TABLES: Mapping[Service, TableRights] = {
     "gateway": TableRights(_ALL, reads=frozenset({"alembic_version"})),  # for the health report
     "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
-    "preprocess": TableRights(_WORKERS | _REVIEWS, reads=_READ_BY_WORKERS),  # erases reviews, and makes versions of them
+    "preprocess": TableRights(
+        _WORKERS | _REVIEWS, reads=_READ_BY_WORKERS
+    ),  # erases reviews, and makes versions of them
     "trainer": TableRights(_WORKERS, reads=_READ_BY_WORKERS),
     "inference": TableRights(_WORKERS, reads=_READ_BY_WORKERS),
     "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
