@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple, TypeVar, TypeVarTuple
@@ -177,7 +178,8 @@ class Sampler:
     def _enqueue(self, item: "Sample | _State") -> None:
         self._waiting.append(item)
         if self._task is None:
-            self._task = asyncio.ensure_future(self._work())
+            # in no request's context: its id and its trace would be those of all later samples
+            self._task = asyncio.get_running_loop().create_task(self._work(), context=Context())
 
     async def _work(self) -> None:
         try:
