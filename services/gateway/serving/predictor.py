@@ -15,7 +15,8 @@ from services.gateway.serving.batching.batcher import InferenceClient, Leave
 from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.routing import Routing, Shadows, target_of
 from services.gateway.serving.sampling.admission import Admission, SampledAlias
-from services.gateway.serving.sampling.sampler import Observation, Sampler, SamplingPlan
+from services.gateway.serving.sampling.observation import Observation, SamplingPlan
+from services.gateway.serving.sampling.sampler import Sampler
 from services.storage.catalog.routes import Share
 from services.storage.stores import Stores
 
@@ -107,7 +108,9 @@ class Predictor:
         """Send a copy to the shadow; return the question, and what looks at the answer if it may be sampled."""
         image, observation, compare = EncodedImage(file, top_k), None, None
         if chosen.sampling is not None:
-            observation = Observation(self.sampler, chosen.sampling, chosen.target, file, prediction, then or _ignore)
+            observation = Observation(
+                self.sampler.offer, chosen.sampling, chosen.target, file, prediction, then or _ignore
+            )
             compare = observation.compare
         if chosen.shadow is not None:
             self._shadows.copy(chosen.shadow, image, within_s, compare)

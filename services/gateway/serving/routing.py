@@ -13,7 +13,7 @@ from contract.errors import TidepoolError
 from contract.inference import Artifact, Outputs, Payload, Scores, Target
 from contract.variants import serving_artifact
 from services.gateway.serving.batching.batcher import InferenceClient
-from services.gateway.serving.sampling.sampler import SamplingPlan
+from services.gateway.serving.sampling.observation import SamplingPlan
 from services.storage.catalog.routes import Route, Share
 
 log = structlog.get_logger()

@@ -73,7 +73,7 @@ class Pace:
         self._day = int(clock() // DAY_S)
         self._settings, self._has_shadow = ReviewSampling(), False
         self._start_day(Counter())
-        self._random = self._disagreed = self._doubtful = 0.0
+        self._random_share = self._disagreement_share = self._threshold = 0.0
 
     def use(self, settings: ReviewSampling, has_shadow: bool) -> None:
         """Follow these settings from now on."""
@@ -95,13 +95,13 @@ class Pace:
             self._disagreements += 1
         if not room:
             return None
-        if self._draw() < self._random:
+        if self._draw() < self._random_share:
             return "random"
-        if differs and self._draw() < self._disagreed and self.has_room("disagreement", label):
+        if differs and self._draw() < self._disagreement_share and self.has_room("disagreement", label):
             return "disagreement"
-        if margin < self._doubtful and self.has_room("margin", label):
+        if margin < self._threshold and self.has_room("margin", label):
             self.update()  # the threshold may be a second old, and falls fast in a burst
-            if margin < self._doubtful:
+            if margin < self._threshold:
                 return "margin"
         return None
 
@@ -163,10 +163,10 @@ class Pace:
             entropy = -sum(count / total * math.log(count / total) for count in self._classes.values())
         self._effective_classes = math.exp(entropy)
         requests, disagreements = self._to_come(SEEN), self._to_come(DISAGREED)
-        self._random = self._left("random") / requests
-        self._disagreed = self._left("disagreement") / disagreements
+        self._random_share = self._left("random") / requests
+        self._disagreement_share = self._left("disagreement") / disagreements
         left = self._left("margin")
-        self._doubtful = self._margins.below(left / requests) if left > 0 else 0.0
+        self._threshold = self._margins.below(left / requests) if left > 0 else 0.0
 
     def _left(self, source: SampleSource) -> int:
         budget = self._settings.budget(source, self._has_shadow)

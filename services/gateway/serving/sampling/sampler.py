@@ -10,20 +10,19 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import structlog
 
 from contract.errors import TidepoolError
 from contract.inference import EncodedImage, Scores, Target
 from contract.reviews import MOST_GUESSES
-from contract.sampling import ReviewSampling, SampleSource
+from contract.sampling import SampleSource
 from services.gateway.serving.batching.batcher import InferenceClient
-from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.sampling.admission import Admission, Sample, SampledAlias
 from services.gateway.serving.sampling.metrics import DROPPED, SAMPLED
+from services.gateway.serving.sampling.observation import SamplingPlan
 from services.gateway.serving.sampling.pacing import Pace
 
 MOST_WAITING = 64  # samples
@@ -38,52 +37,6 @@ log = structlog.get_logger()
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
-
-
-class SamplingPlan(NamedTuple):
-    """How the requests for an alias are sampled; part of its routing."""
-
-    alias: SampledAlias
-    settings: ReviewSampling
-    since: datetime
-    has_shadow: bool
-
-
-class Observation:
-    """One prediction that may be sampled: waits for its answer and, if there is a shadow, for that of the shadow."""
-
-    __slots__ = ("_file", "_missing", "_other", "_plan", "_prediction", "_sampler", "_scores", "_target", "_then")
-
-    def __init__(
-        self, sampler: "Sampler", plan: SamplingPlan, target: Target, file: bytes, prediction: str, then: Then
-    ) -> None:
-        self._sampler = sampler
-        self._plan = plan
-        self._target = target
-        self._file = file
-        self._prediction = prediction
-        self._then = then
-        self._scores: Scores | None = None
-        self._other: str | None = None
-        self._missing = 2 if plan.has_shadow else 1  # answers
-
-    def answered(self, outcome: BatchedAnswer | Exception) -> None:
-        """Pass the outcome on; then look at it."""
-        self._then(outcome)
-        if isinstance(outcome, BatchedAnswer) and isinstance(outcome.answer, Scores):
-            self._scores = outcome.answer
-            self._complete()
-
-    def compare(self, answer: object) -> None:
-        """Look at the shadow's answer, None if it has failed."""
-        if isinstance(answer, Scores):
-            self._other = answer.best[0][0]
-        self._complete()
-
-    def _complete(self) -> None:
-        self._missing -= 1
-        if self._missing == 0 and self._scores is not None:
-            self._sampler.offer(self._plan, self._target, self._file, self._prediction, self._scores, self._other)
 
 
 class _State:
