@@ -106,13 +106,11 @@ class Predictor:
         self, chosen: Chosen, file: bytes, top_k: int, within_s: float, prediction: str, then: Then | None = None
     ) -> tuple[EncodedImage, Observation | None]:
         """Send a copy to the shadow; return the question, and what looks at the answer if it may be sampled."""
-        image, observation, compare = EncodedImage(file, top_k), None, None
-        if chosen.sampling is not None:
-            observation = Observation(
-                self.sampler.offer, chosen.sampling, chosen.target, file, prediction, then or _ignore
-            )
-            compare = observation.compare
+        image, observation = EncodedImage(file, top_k), None
+        if (plan := chosen.sampling) is not None:
+            observation = Observation(self.sampler.offer, plan, chosen.target, file, prediction, then or _ignore)
         if chosen.shadow is not None:
+            compare = None if observation is None else observation.compare
             self._shadows.copy(chosen.shadow, image, within_s, compare)
         return image, observation
 
