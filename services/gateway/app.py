@@ -29,6 +29,7 @@ from services.gateway.api import (
     projects,
     review_sources,
     reviews,
+    sampling,
     uploads,
     usage,
 )
@@ -111,6 +112,7 @@ def create_app(backends: Backends) -> FastAPI:
         models,
         model_files,
         model_uploads,
+        sampling,
         backbones,
         predict,
         review_sources,  # before the path with an item's id

@@ -28,6 +28,8 @@ from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
 from services.storage.people.feedback import Feedback
 from services.storage.people.reviews import Reviews
+from services.storage.people.sampling import Sampling
+from services.storage.people.sampling_counts import SamplingCounts
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
 from services.storage.pools.usage import UsageLedger
@@ -67,6 +69,15 @@ class ProjectStores:
     @property
     def models(self) -> Models:
         return Models(self.database, self.project, self.actor)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which predictions go to the review queue."""
+        return Sampling(self.database, self.project, self.actor)
+
+    def sampling_counts(self, model: str, alias: str) -> SamplingCounts:
+        """The counters by which gateways share the daily budget of an alias."""
+        return SamplingCounts(self.database, self.project, model, alias)
 
     @property
     def backbones(self) -> Backbones:

@@ -16,6 +16,7 @@ from contract.datasets import Split
 from contract.projects import NewProjectRequest
 from contract.references import UploadSource
 from contract.reviews import NewReview
+from contract.sampling import ReviewSampling
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -110,6 +111,7 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         publish(stores, TRAIN_REQUEST, model, OWNER)
         publish(stores, BACKBONE_REQUEST, BACKBONE_MANIFEST, OWNER)
     owner.models.set_alias("pet-cnn", "production", 1)
+    owner.sampling.set("pet-cnn", "production", ReviewSampling())
     owner.jobs.create(PREDICT_REQUEST)
     owner.reviews.add([_review(hashlib.sha256(IMAGE).hexdigest())])
     (item,) = owner.reviews.list(ANY, 1).items

@@ -28,6 +28,7 @@ from services.storage.tables.registry import (
 )
 from services.storage.tables.replicas import pool_changes, pool_limits, pools, traffic, usage
 from services.storage.tables.reviews import feedback, review_answers, review_items
+from services.storage.tables.sampling import review_sampling, sampling_counts
 
 __all__ = [
     "UtcDateTime",
@@ -62,6 +63,8 @@ __all__ = [
     "projects",
     "review_answers",
     "review_items",
+    "review_sampling",
+    "sampling_counts",
     "seats",
     "sessions",
     "storage_usage",
