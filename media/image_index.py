@@ -1,7 +1,7 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
 The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and the place of the member in the upload,
-which is null if the upload is a compressed tar. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
+which is null if the upload is a compressed tar, and SOURCE, which files of older releases lack. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
 hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
 """
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from contract.datasets import Split
 from contract.errors import Invalid
-from contract.image_index import MEMBER, ImagePage, ImageRecord
+from contract.image_index import MEMBER, SOURCE, ImagePage, ImageRecord
 from media.archives.places import Place
 
 GROUP_ROWS = 8192  # of a row group, the unit that is read
@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
         ("difference_hash", pa.uint64()),
         (MEMBER, pa.string()),
         *PLACE,
+        (SOURCE, pa.int16()),
     ]
 )
 
@@ -50,11 +51,15 @@ Source = Path | BinaryIO
 
 
 class IndexedImage(NamedTuple):
-    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone."""
+    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone.
+
+    `source` is the number of the upload or prefix among those of the version.
+    """
 
     record: ImageRecord
     member: str
     place: Place | None
+    source: int = 0
 
 
 class IndexWriter:
@@ -78,7 +83,9 @@ class IndexWriter:
         self._writer.close()
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows with the columns of SCHEMA."""
+        """Append rows with the columns of SCHEMA; SOURCE may be missing."""
+        if SOURCE not in rows.column_names:
+            rows = rows.append_column(SOURCE, pa.nulls(len(rows), pa.int16()))
         self._waiting.append(rows.select(SCHEMA.names).cast(SCHEMA))
         self._count += len(rows)
         self._write(self._count - self._count % GROUP_ROWS)
@@ -159,7 +166,7 @@ def _record(row: dict[str, Any]) -> ImageRecord:
 
 def _indexed(row: dict[str, Any]) -> IndexedImage:
     place = None if row["start"] is None else Place(*(row[name] for name in PLACE.names))
-    return IndexedImage(_record(row), row[MEMBER], place)
+    return IndexedImage(_record(row), row[MEMBER], place, row.get(SOURCE) or 0)
 
 
 def _position(cursor: str | None) -> int:

@@ -13,8 +13,8 @@ from contract.datasets import SplitSpec
 from contract.errors import UnsupportedMedia
 from contract.images import ImageRequest
 from contract.jobs import Job, JobKind, JobRequest
-from contract.kinds.preprocess import DatasetSource, LayoutSpec, PreprocessRequest, PreprocessSpec
-from contract.references import Reference, UploadSource
+from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessSpec
+from contract.references import DatasetSource, Reference, UploadSource
 from services.gateway.api.jobs import located, pinned
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath

@@ -81,8 +81,8 @@ class Library:
 
         Raises Conflict if the archive can only be read as a whole, or if an object of a bucket was changed or deleted.
         """
-        image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
-        source = self.stores.datasets.preprocess_spec(reference).source
+        image, member, place, number = self._find(reference, self._manifest(reference), sha256)[0]
+        source = self.stores.datasets.originals(reference)[number].source
         if isinstance(source, S3Source):
             file = SourcePrefix.from_environment(source).read_original(member, sha256, Limits().member_bytes)
         elif place is None:

@@ -9,7 +9,7 @@ from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
-from contract.datasets import DatasetManifest
+from contract.datasets import DatasetManifest, OriginalFiles
 from contract.errors import NotFound
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import PreprocessSpec
@@ -31,7 +31,7 @@ from services.storage.database import Database
 from services.storage.tables import datasets, jobs, model_versions
 
 MOST_USES = 200  # models or jobs that an image's page lists
-_INTERNAL = ("shards", "index")  # objects
+_INTERNAL = ("shards", "index", "moments", "originals")
 
 
 class DatasetPage(Frozen):
@@ -73,13 +73,27 @@ class Datasets:
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
 
     def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
-        """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
+        """Return the spec of the job that prepared a version; raises NotFound if the version or the job is gone.
+
+        A version that was made from another one has no such spec; see `originals`.
+        """
         with self._database.read() as connection:
             row = find_version(connection, self._project, DATASETS, reference)
             spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
         if spec is None:
             raise NotFound(f"the job that made {reference} is gone")
         return PreprocessSpec.model_validate(spec)
+
+    def originals(self, reference: Reference) -> tuple[OriginalFiles, ...]:
+        """Return where the originals of a version lie, by the number in its index.
+
+        Raises NotFound if the version, or the job that says so, is gone.
+        """
+        _, manifest = self.manifest(reference)
+        if manifest.originals:
+            return manifest.originals
+        spec = self.preprocess_spec(reference)
+        return (OriginalFiles(source=spec.source, encoding=spec.layout.encoding),)
 
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""
