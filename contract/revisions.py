@@ -27,13 +27,16 @@ class ImageChange(Frozen):
         return self
 
 
+ByClass = dict[Split, dict[Label, Whole]]
+
+
 class DiffCounts(Frozen):
     """Images that differ, by split and class; relabelled and moved ones count where they are in the newer version."""
 
-    added: dict[Split, dict[Label, Whole]] = {}
-    removed: dict[Split, dict[Label, Whole]] = {}
-    relabelled: dict[Split, dict[Label, Whole]] = {}
-    moved: dict[Split, dict[Label, Whole]] = {}
+    added: ByClass = Field(default_factory=dict)
+    removed: ByClass = Field(default_factory=dict)
+    relabelled: ByClass = Field(default_factory=dict)
+    moved: ByClass = Field(default_factory=dict)
 
 
 DiffKind = Literal["added", "removed", "relabelled", "moved"]

@@ -17,6 +17,7 @@ from services.preprocess.erased_version import VersionWithout
 from services.preprocess.parts import PreparedPart, Store
 from services.preprocess.revised_version import RevisedVersion
 from services.preprocess.revision_changes import Addition, Changes, Delta, delta_of, require
+from services.preprocess.warnings import plural
 from services.storage.catalog.uploads import new_upload_id
 from worker.task import Task
 
@@ -115,8 +116,8 @@ class _Revising:
         if emptied and self._spec.empty_classes == "refuse":
             named = ", ".join(repr(shown(label)) for label in emptied[:3])
             raise Invalid(
-                f"{'the class' if len(emptied) == 1 else 'the classes'} {named} would lose the last image; keep one, or "
-                'set empty_classes to "drop" to take the class out of the dataset'
+                f"no image would be left in {plural(len(emptied), 'class', 'classes')}, such as {named}; keep one of "
+                'each, or set empty_classes to "drop" to take the class out of the dataset'
             )
         return tuple(sorted(set(totals) - set(emptied)))
 
