@@ -1,11 +1,12 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
-The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and the place of the member in the upload,
-which is null if the upload is a compressed tar, and SOURCE, which files of older releases lack. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
-hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
+The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, the place of the member in the upload, which
+is null if the upload is a compressed tar, and SOURCE, which files of older releases lack. Hashes are binary in the
+file: `sha256` is 32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test),
+shard and row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -99,9 +100,19 @@ class IndexWriter:
 
 
 def read_index(source: Source, columns: Sequence[str] | None = None, split: Split | None = None) -> pa.Table:
-    """Return the rows of a split, or all, with some columns, or all, in the order of the index."""
+    """Return the rows of a split, or all, with some columns, or all, in the order of the index.
+
+    SOURCE has no nulls, and is there also if the file lacks it.
+    """
     filters = [("split", "==", split.value)] if split else None
-    return pq.read_table(source, columns=columns and list(columns), filters=filters)
+    if columns is not None and SOURCE not in columns:
+        return pq.read_table(source, columns=list(columns), filters=filters)
+    stored = pq.ParquetFile(source).schema_arrow.names
+    chosen = [name for name in columns or SCHEMA.names if name in stored]
+    table = pq.read_table(source, columns=chosen, filters=filters)
+    if SOURCE not in stored:
+        return table.append_column(SOURCE, pa.array([0] * len(table), pa.int16()))
+    return table.set_column(chosen.index(SOURCE), SOURCE, pc.fill_null(table[SOURCE], pa.scalar(0, pa.int16())))
 
 
 def index_batches(source: Source, columns: Sequence[str], split: Split) -> Iterator[pa.Table]:
@@ -155,6 +166,14 @@ def find_images(source: Source, sha256: str) -> tuple[IndexedImage, ...]:
             rows = file.read_row_group(group).take(numbers)
             matches += map(_indexed, rows.to_pylist())
     return tuple(matches)
+
+
+def missing_images(source: Source, hashes: Collection[str]) -> list[str]:
+    """Return which hashes no image of an index has."""
+    kind = SCHEMA.field("sha256").type
+    named = pa.array([bytes.fromhex(sha256) for sha256 in hashes], kind)
+    present = pc.is_in(named, value_set=read_index(source, ["sha256"])["sha256"].combine_chunks())
+    return [sha256 for sha256, known in zip(hashes, present.to_pylist(), strict=True) if not known]
 
 
 def _record(row: dict[str, Any]) -> ImageRecord:

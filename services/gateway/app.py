@@ -17,6 +17,7 @@ from services.gateway.api import (
     datasets,
     erasure,
     events,
+    exports,
     health,
     images,
     jobs,
@@ -27,6 +28,7 @@ from services.gateway.api import (
     pools,
     predict,
     projects,
+    revisions,
     uploads,
     usage,
 )
@@ -102,6 +104,8 @@ def create_app(backends: Backends) -> FastAPI:
     for noun in (
         datasets,
         images,
+        revisions,
+        exports,
         erasure,
         uploads,
         jobs,

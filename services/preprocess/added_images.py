@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,20 @@ from services.preprocess.split import largest_remainder
 from worker.members import Members, with_places
 from worker.task import Task
 
+_EXTENSIONS = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG", "png"), (b"RIFF", "webp"))
 
-def pack(task: Task, additions: Sequence[Addition], path: Path) -> None:
-    """Write a zip of the files, as they are; memory holds one of them at a time."""
+
+def pack(task: Task, additions: Sequence[Addition], path: Path) -> list[Addition]:
+    """Write a zip of the files; return the additions with names that have an extension. One file is in memory."""
+    packed = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for number, addition in enumerate(additions):
             task.report(0.2 * number / len(additions), "collecting the added images")
-            archive.writestr(addition.name, task.objects.read(addition.file))
+            file = task.objects.read(addition.file)
+            extension = next((name for start, name in _EXTENSIONS if file.startswith(start)), "img")
+            packed.append(replace(addition, name=f"{addition.name}.{extension}"))
+            archive.writestr(packed[-1].name, file)
+    return packed
 
 
 def prepared(

@@ -88,7 +88,7 @@ class RevisedVersion:
         return self._manifest.model_copy(update=changes)
 
     def _relabelled(self, table: pa.Table) -> pa.Table:
-        """Return the index with the new labels, and with the number of a source in each row."""
+        """Return the index with the new labels."""
         if self._labels:
             rows = np.array(sorted(self._labels), np.int64)
             mask = np.zeros(len(table), bool)
@@ -96,10 +96,7 @@ class RevisedVersion:
             texts = pa.array([self._labels[row] for row in rows.tolist()], pa.string())
             labels = pc.replace_with_mask(_text(table["label"]), pa.array(mask), texts).dictionary_encode()
             table = table.set_column(table.schema.get_field_index("label"), "label", labels)
-        if SOURCE not in table.column_names:
-            return table.append_column(SOURCE, pa.array(np.zeros(len(table), np.int16)))
-        sources = pc.fill_null(table[SOURCE], pa.scalar(0, pa.int16()))
-        return table.set_column(table.schema.get_field_index(SOURCE), SOURCE, sources)
+        return table
 
     def _relabelled_shards(self, index: pa.Table) -> dict[Split, tuple[Shard, ...]]:
         """Return the shards with the new labels; the index may lack images, so labels are those of the shards."""

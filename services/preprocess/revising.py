@@ -7,14 +7,15 @@ import pyarrow as pa
 
 from contract.datasets import DatasetManifest, OriginalFiles, Revision
 from contract.errors import BadDataset, Invalid
-from contract.image_index import SOURCE
 from contract.kinds.revise import AddedOriginals, RevisedDataset, ReviseSpec
 from contract.references import Reference, UploadSource
 from media.archives.rejections import shown
 from media.image_index import IndexedImage, read_index, records
 from services.preprocess.added_images import pack, prepared, splits_of
 from services.preprocess.erased_version import VersionWithout
+from services.preprocess.label_changes import add_labels
 from services.preprocess.parts import PreparedPart, Store
+from services.preprocess.review_changes import add_reviews
 from services.preprocess.revised_version import RevisedVersion
 from services.preprocess.revision_changes import Addition, Changes, Delta, delta_of, require
 from services.preprocess.warnings import plural
@@ -34,15 +35,20 @@ def revise(task: Task) -> RevisedDataset:
     index = task.folder / "index.parquet"
     task.objects.fetch(parent.index, index)
     table = read_index(index)
-    changes = _changes(task, spec, table)
+    changes = _changes(task, spec, index)
     delta = delta_of(table, changes.labels, spec.test_split)
     require(changes, delta)
     additions = [addition for sha256, addition in changes.additions.items() if sha256 in delta.missing]
     return _Revising(task, spec, reference, parent, index).made(changes, delta, additions)
 
 
-def _changes(task: Task, spec: ReviseSpec, table: pa.Table) -> Changes:
+def _changes(task: Task, spec: ReviseSpec, index: Path) -> Changes:
+    """Return what a spec asks for; the later source counts for an image that is in several."""
     changes = Changes()
+    if spec.reviews:
+        add_reviews(task, spec, changes)
+    if spec.labels is not None:
+        add_labels(task, spec.labels.upload, index, changes)
     changes.add(spec.changes)
     return changes
 
@@ -61,10 +67,13 @@ class _Revising:
 
     def made(self, changes: Changes, delta: Delta, additions: Sequence[Addition]) -> RevisedDataset:
         """Return the new version; without the manifest if answers of people only confirm what the parent has."""
-        reviews = tuple(review for sha256, ids in changes.reviews.items() if sha256 not in delta.held for review in ids)
+        reviews = changes.applied(delta)
         if not (delta.labels or delta.removed or additions):
             if not reviews:
                 raise Invalid(self._nothing(delta))
+            self._task.log(
+                f"{len(reviews)} answers confirm the labels of {self._reference}, so there is no new version"
+            )
             return RevisedDataset(manifest=None, reviews=reviews)
         classes = self._classes(delta, additions)
         sources = self._task.datasets.originals(self._reference)
@@ -98,6 +107,8 @@ class _Revising:
                 f"nothing would change: the changes are of {delta.held_back} images of the test split, which is "
                 'frozen; set test_split to "open" to change them'
             )
+        if self._spec.reviews and not (self._spec.changes or self._spec.labels):
+            return f"no decided review waits for a version of {self._spec.dataset}; answer some first"
         return f"nothing would change: {self._reference} has these labels already, and there is no image to add"
 
     def _classes(self, delta: Delta, additions: Sequence[Addition]) -> tuple[str, ...]:
@@ -126,11 +137,7 @@ class _Revising:
         if not delta.removed:
             return self._parent, delta.labels
         rows = read_index(self._index).take(pa.array(delta.removed))
-        sources = rows[SOURCE].to_pylist() if SOURCE in rows.column_names else [0] * len(rows)
-        images = [
-            IndexedImage(record, record.path, None, source or 0)
-            for record, source in zip(records(rows), sources, strict=True)
-        ]
+        images = [IndexedImage(record, record.path, None) for record in records(rows)]
         manifest = VersionWithout(self._task, self._parent, images, self._stored("kept")).made(self._index)
         removed = sorted(delta.removed)
         position, labels = 0, {}
@@ -145,7 +152,7 @@ class _Revising:
     ) -> tuple[AddedOriginals, PreparedPart]:
         """Return the zip of the added images' originals, and what was prepared from it."""
         path = self._task.folder / "added.zip"
-        pack(self._task, additions, path)
+        additions = pack(self._task, additions, path)
         splits = splits_of(additions, manifest.counts_by_class, self._spec.test_split)
         store = self._stored("added")
         part = prepared(self._task, manifest, classes, additions, splits, path, store)

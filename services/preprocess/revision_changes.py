@@ -1,7 +1,7 @@
 """What a revision changes: by the hashes of images, then by the rows of the parent's index."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +18,7 @@ MOST_SHOWN = 3  # hashes in a message
 
 @dataclass(frozen=True)
 class Addition:
-    """An image to add: its stored file, and its name in the dataset."""
+    """An image to add: its stored file, and its name in the dataset, without an extension before it is packed."""
 
     file: ObjectRef
     name: str
@@ -29,14 +29,16 @@ class Addition:
 class Changes:
     """The images to change, by SHA-256 in hexadecimal digits: a label, or None to remove the image.
 
-    Each change replaces an earlier one of the same image. `required` are images that must be in the parent, `reviews`
-    the ids of the answers by image; `unmatched` rows of a file of labels name no image.
+    Each change replaces an earlier one of the same image. `additions` are images to add, `required` images must be in
+    the parent. `reviews` are the ids of the answers by image, `newer` are images of versions that are newer than the
+    parent; `unmatched` rows of a file of labels name no image.
     """
 
     labels: dict[str, str | None] = field(default_factory=dict)
     additions: dict[str, Addition] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
     reviews: dict[str, list[str]] = field(default_factory=dict)
+    newer: set[str] = field(default_factory=set)
     unmatched: int = 0
 
     def add(self, changes: Iterable[ImageChange]) -> None:
@@ -47,7 +49,16 @@ class Changes:
 
     def set(self, sha256: str, label: str | None) -> None:
         """Change an image; raise BadDataset for a label that cannot be one."""
-        self.labels[sha256] = None if label is None else checked_label(label)
+        checked = self.labels[sha256] = None if label is None else checked_label(label)
+        if checked is None:
+            self.additions.pop(sha256, None)
+        elif sha256 in self.additions:
+            self.additions[sha256] = replace(self.additions[sha256], label=checked)
+
+    def applied(self, delta: "Delta") -> tuple[str, ...]:
+        """Return the ids of the answers that a version with these rows has; those of held back images wait."""
+        waiting = delta.held | (delta.missing & self.newer)
+        return tuple(review for sha256, ids in self.reviews.items() if sha256 not in waiting for review in ids)
 
 
 @dataclass(frozen=True)
@@ -97,10 +108,10 @@ def delta_of(index: pa.Table, labels: Mapping[str, str | None], test_split: Test
 
 def require(changes: Changes, delta: Delta) -> None:
     """Raise Invalid if an image that a person has named is not in the parent, or in its frozen test split."""
-    if unknown := sorted(changes.required & delta.missing):
+    if unknown := sorted(changes.required & delta.missing - changes.additions.keys()):
         raise Invalid(f"{_named(unknown)} not in the parent; list its images to see their hashes")
     if held := sorted(changes.required & delta.held):
-        raise Invalid(f'{_named(held)} in the test split, which is frozen; set test_split to "open", or leave them out')
+        raise Invalid(f'{_named(held)} in the test split, which is frozen; set test_split to "open" to change it')
 
 
 def _named(hashes: list[str]) -> str:

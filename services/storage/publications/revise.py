@@ -14,12 +14,15 @@ from services.storage.catalog.uploads import add_stored
 from services.storage.catalog.versions import DATASETS, find_version
 from services.storage.jobs.erased import require_unerased
 from services.storage.jobs.publication import Columns, Publication, register
+from services.storage.people.reviews import mark_applied
 
 
 def publish(connection: Connection, job: Job, outcome: RevisedDataset, now: datetime) -> Columns:
     require_unerased(connection, job)
     spec = ReviseSpec.model_validate(job.spec)
     reference, manifest, revision = _version(connection, job, spec, outcome, now)
+    if outcome.reviews:
+        mark_applied(connection, job.project, outcome.reviews, reference)
     result = ReviseResult.of(reference, manifest, revision, len(outcome.reviews))
     return {"result": result.model_dump(mode="json")}
 
