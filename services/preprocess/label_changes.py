@@ -79,7 +79,10 @@ class _Images:
 def _candidates(name: str) -> Iterator[str]:
     """Yield a path or address without its first folders, one after another."""
     text = name.replace("\\", "/")
-    address = urlsplit(text)
+    try:
+        address = urlsplit(text)
+    except ValueError:  # no address, although it looks like one
+        address = urlsplit("")
     local = parse_qs(address.query).get("d", [])  # /data/local-files/?d=path
     plain = [] if address.scheme or address.query else [text]
     for path in dict.fromkeys([*local, *plain, unquote(address.path)]):

@@ -1,6 +1,6 @@
 """What differs between two versions of a dataset, image by image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from media.version_diff import COLUMNS, Difference, Rows, compare
 from services.gateway.images.library import Library
 
 KINDS: tuple[DiffKind, ...] = ("added", "removed", "relabelled", "moved")
+
+Chosen = tuple[DiffKind, int, int]  # with the rows of the old and the new index, -1 in one that lacks the image
+Images = tuple[ImageDiff, ...]
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,7 @@ class Differences:
         difference = compare(old, new)
         start = _position(cursor)
         chosen = list(_slice(difference, (kind,) if kind else KINDS, start, limit + 1))
-        paths = self._paths((base, version), chosen[:limit])
-        items = tuple(
-            _image(one, first, second, (old, new), path)
-            for (one, first, second), path in zip(chosen[:limit], paths, strict=True)
-        )
+        items = self._images((base, version), (old, new), chosen[:limit])
         counts = {one: _by_class(difference.pairs(one), old, new) for one in KINDS}
         return VersionDiff(
             version=str(version),
@@ -47,11 +46,27 @@ class Differences:
             next=str(start + limit) if len(chosen) > limit else None,
         )
 
+    def examples(self, version: Reference, base: Reference, most: int) -> dict[DiffKind, tuple[int, Images]]:
+        """Return the number of images of each kind, and the first of them."""
+        old, new = (self._read(reference, COLUMNS) for reference in (base, version))
+        difference = compare(old, new)
+        chosen = {kind: list(_slice(difference, (kind,), 0, most)) for kind in KINDS}
+        return {
+            kind: (len(difference.pairs(kind)[0]), self._images((base, version), (old, new), rows))
+            for kind, rows in chosen.items()
+        }
+
+    def _images(
+        self, versions: tuple[Reference, Reference], tables: tuple[pa.Table, pa.Table], chosen: Sequence[Chosen]
+    ) -> Images:
+        paths = self._paths(versions, chosen)
+        return tuple(_image(*row, tables, path) for row, path in zip(chosen, paths, strict=True))
+
     def _read(self, reference: Reference, columns: tuple[str, ...]) -> pa.Table:
         with self.library.index(reference, self.library.manifest(reference)) as file:
             return read_index(file, columns)
 
-    def _paths(self, versions: tuple[Reference, Reference], chosen: list[tuple[DiffKind, int, int]]) -> list[str]:
+    def _paths(self, versions: tuple[Reference, Reference], chosen: Sequence[Chosen]) -> list[str]:
         """Return the names of images: those of the new version, if it has the image."""
         if not chosen:
             return []
@@ -65,9 +80,7 @@ def _position(cursor: str | None) -> int:
     return int(cursor or 0)
 
 
-def _slice(
-    difference: Difference, kinds: tuple[DiffKind, ...], start: int, count: int
-) -> Iterator[tuple[DiffKind, int, int]]:
+def _slice(difference: Difference, kinds: tuple[DiffKind, ...], start: int, count: int) -> Iterator[Chosen]:
     """Yield the kind and the rows of images from number `start` on."""
     for kind in kinds:
         first, second = difference.pairs(kind)
