@@ -110,7 +110,13 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
     owner.jobs.create(PREDICT_REQUEST)
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
-    versioned = {"version": 1, "sha256": hashlib.sha256(IMAGE).hexdigest(), "alias": "production", "variant": "fp32"}
+    versioned = {
+        "version": 1,
+        "base": 2,
+        "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        "alias": "production",
+        "variant": "fp32",
+    }
     ids = {"job_id": ended.id, "upload_id": upload_id, "key_id": key.id, "pool": "trainer", "number": 1}
     names = {"datasets": "pets", "models": "pet-cnn", "backbones": BACKBONE_REQUEST.spec.backbone, "projects": OWNER}
     by_noun = {noun: versioned | ids | {"name": name, "model": name} for noun, name in names.items()}

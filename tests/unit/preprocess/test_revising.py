@@ -17,6 +17,7 @@ from contract.reviews import NewReview
 from media.image_index import find_images, read_index
 from services.gateway.images.files import read_original
 from services.preprocess.revising import revise
+from services.storage.references import Owner, drop_references
 from services.storage.stores import Stores
 from services.storage.tables import model_versions, models
 from tests.support.erasures import collect, pixels_of, rows_of, sha256_of, traces
@@ -279,8 +280,6 @@ def test_an_added_image_is_erased_from_every_version_and_its_zip(stores: Stores,
     revisions.revised(reviews=[item])
     revisions.revised("pets@2", changes=[change(NEW)])
     with stores.database.write() as connection:
-        from services.storage.references import Owner, drop_references
-
         drop_references(connection, Owner.REVIEW, item)
 
     # when it is erased
