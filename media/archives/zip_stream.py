@@ -13,7 +13,8 @@ _LOCATOR64 = struct.Struct("<4sLQL")
 _WRITTEN = (0, (1 << 5) | 1)  # 1 January 1980, so that equal files give equal zips
 _UTF8 = 1 << 11
 _ZIP64, _VERSION, _PLAIN = 45, 45, 20
-_MOST, _MOST_FILES = 0xFFFFFFFF, 0xFFFF
+_SEE_64, _MANY = 0xFFFFFFFF, 0xFFFF  # in place of a number that Zip64 has
+_MOST, _MOST_FILES = _SEE_64, _MANY
 _CHUNK = 1 << 20
 
 
@@ -49,7 +50,7 @@ class ZipStream:
         common = (_UTF8, 0, *_WRITTEN, crc, size, size, len(encoded))
         extra, offset, needed = b"", self._offset, _PLAIN
         if self._offset >= _MOST:
-            extra, offset, needed = struct.pack("<HHQ", 1, 8, self._offset), _MOST, _ZIP64
+            extra, offset, needed = struct.pack("<HHQ", 1, 8, self._offset), _SEE_64, _ZIP64
         central = (b"PK\1\2", _VERSION, needed, *common, len(extra), 0, 0, 0, 0, offset)
         self._directory.write(_CENTRAL.pack(*central) + encoded + extra)
         header = _LOCAL.pack(b"PK\3\4", _PLAIN, *common, 0) + encoded
@@ -67,5 +68,5 @@ class ZipStream:
         if count >= _MOST_FILES or start >= _MOST or size >= _MOST:
             end64 = (44, _VERSION, _ZIP64, 0, 0, count, count, size, start)
             yield _END64.pack(b"PK\6\6", *end64) + _LOCATOR64.pack(b"PK\6\7", 0, start + size, 1)
-        files = min(count, _MOST_FILES)
-        yield _END.pack(b"PK\5\6", 0, 0, files, files, min(size, _MOST), min(start, _MOST), 0)
+            count, size, start = _MANY, _SEE_64, _SEE_64
+        yield _END.pack(b"PK\5\6", 0, 0, count, count, size, start, 0)

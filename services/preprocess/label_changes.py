@@ -70,13 +70,13 @@ class _Images:
 
     def _by_name(self, name: str) -> Iterator[str | None]:
         """Yield the image of a name, then of its ends, the longest first."""
-        for candidate in _candidates(name):
+        for candidate in candidates(name):
             if candidate in self._names:
                 yield self._names[candidate]
                 return
 
 
-def _candidates(name: str) -> Iterator[str]:
+def candidates(name: str) -> Iterator[str]:
     """Yield a path or address without its first folders, one after another."""
     text = name.replace("\\", "/")
     try:
