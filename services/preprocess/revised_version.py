@@ -100,7 +100,7 @@ class RevisedVersion:
 
     def _relabelled_shards(self, index: pa.Table) -> dict[Split, tuple[Shard, ...]]:
         """Return the shards with the new labels; the index may lack images, so labels are those of the shards."""
-        rows = index.take(pa.array(sorted(self._labels), pa.int64())).select(["split", "shard", "row"]).to_pylist()
+        rows = self._rows(index, "split", "shard", "row").to_pylist()
         places = [(row["split"], row["shard"], row["row"]) for row in rows]
         by_shard: dict[tuple[str, int], dict[int, int]] = {}
         numbers = {label: number for number, label in enumerate(self._classes)}
@@ -122,13 +122,17 @@ class RevisedVersion:
             shards[split] = tuple(made)
         return shards
 
+    def _rows(self, index: pa.Table, *columns: str) -> pa.Table:
+        """Return some columns of the rows that get a new label, in order."""
+        return index.select(list(columns)).take(pa.array(sorted(self._labels), pa.int64()))
+
     def _counts(self, index: pa.Table) -> dict[Split, dict[str, int]]:
         before = self._manifest.counts_by_class
         counts = {split: dict(before.get(split, {})) for split in Split}
         for by_class in counts.values():
             for label in self._classes:
                 by_class.setdefault(label, 0)
-        rows = index.take(pa.array(sorted(self._labels), pa.int64())).select(["split", "label"]).to_pylist()
+        rows = self._rows(index, "split", "label").to_pylist()
         for row, (_, label) in zip(rows, sorted(self._labels.items()), strict=True):
             counts[Split(row["split"])][row["label"]] -= 1
             counts[Split(row["split"])][label] += 1
@@ -177,14 +181,13 @@ class RevisedVersion:
 
     def _thumbnails(self, before: pa.Table, after: pa.Table, shards: Shards) -> Iterator[Thumbnail]:
         """Keep thumbnails, but for those of classes that have lost an image, which one of them may show."""
-        rows = before.take(pa.array(sorted(self._labels), pa.int64()))
-        left = set(_text(rows["label"]).to_pylist())
+        left = set(_text(self._rows(before, "label")["label"]).to_pylist())
         known = {one.label: one for one in self._manifest.thumbnails if one.label not in left}
-        labels = _text(after["label"])
+        labels, places = _text(after["label"]), after.select(["split", "shard", "row"])
         for label in self._classes[:MOST_THUMBNAILS]:
             if label in known:
                 yield known[label]
-            elif len(rows := after.filter(pc.equal(labels, label))):
+            elif len(rows := places.filter(pc.equal(labels, label))):
                 yield first_thumbnail(self._task, rows, shards, label)
 
     def _warnings(

@@ -118,9 +118,9 @@ class _Revising:
             for label in self._parent.classes
         }
         had = {label for label, count in totals.items() if count}
-        rows = read_index(self._index, ["label"])["label"]
-        for row in (*delta.labels, *delta.removed):
-            totals[rows[row].as_py()] -= 1
+        changed = pa.array([*delta.labels, *delta.removed], pa.int64())
+        for label in read_index(self._index, ["label"])["label"].take(changed).to_pylist():
+            totals[label] -= 1
         for label in (*delta.labels.values(), *(addition.label for addition in additions)):
             totals[label] = totals.get(label, 0) + 1
         emptied = sorted(label for label in had if not totals[label])

@@ -1,15 +1,22 @@
 """Datasets that are revised in this process, and reviews of them."""
 
+import io
+from collections import Counter
 from typing import Any
+
+import numpy as np
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
+from contract.datasets import DatasetManifest, Split
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.revise import ReviseRequest, ReviseResult, ReviseSpec
 from contract.reviews import NewReview, ReviewAnswer
+from media.image_index import read_index
 from services.preprocess.revising import revise
 from services.storage.people.rows import Reviewer
-from tests.support.erasures import Erasures, sha256_of
+from services.storage.stores import Stores
+from tests.support.erasures import Erasures, pixels_of, rows_of, sha256_of
 from tests.support.images import png
 from tests.support.job_runs import run_due
 
@@ -63,3 +70,20 @@ class Revisions(Erasures):
 def change(file: bytes, label: str | None = None) -> dict[str, Any]:
     """Return the change of an image in a request; without a label, its removal."""
     return {"sha256": sha256_of(file)} | ({"remove": True} if label is None else {"label": label})
+
+
+def rows(stores: Stores, manifest: DatasetManifest) -> list[dict[str, Any]]:
+    """Return the rows of a version's index."""
+    return read_index(io.BytesIO(stores.objects.read(manifest.index))).to_pylist()  # type: ignore[arg-type]
+
+
+def images(stores: Stores, manifest: DatasetManifest) -> Counter[tuple[str, str, bytes]]:
+    """Count the images by split, label and pixels, and check that shards, labels and the index agree."""
+    assert rows_of(stores.objects, manifest) == len(rows(stores, manifest))
+    found: Counter[tuple[str, str, bytes]] = Counter()
+    for row in rows(stores, manifest):
+        split = Split(row["split"])
+        labels = np.load(io.BytesIO(stores.objects.read(manifest.shards[split][row["shard"]].labels)))
+        assert manifest.classes[labels[row["row"]]] == row["label"]
+        found[split, row["label"], pixels_of(stores.objects, manifest, split, row["shard"], row["row"])] += 1
+    return found
