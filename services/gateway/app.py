@@ -28,6 +28,8 @@ from services.gateway.api import (
     pools,
     predict,
     projects,
+    review_sources,
+    reviews,
     revisions,
     uploads,
     usage,
@@ -115,6 +117,8 @@ def create_app(backends: Backends) -> FastAPI:
         model_uploads,
         backbones,
         predict,
+        review_sources,  # before the path with an item's id
+        reviews,
         oip,
         pools,
         usage,

@@ -90,6 +90,12 @@ class Library:
 
         Raises Conflict if the archive can only be read as a whole, or if an object of a bucket was changed or deleted.
         """
+        path, file = self.read_original(reference, sha256)
+        self.stores.audit.add(AuditAction.READ, f"images/{sha256}", f"datasets/{reference}")
+        return path, file
+
+    def read_original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
+        """Like `original`, without an entry in the audit trail."""
         image, member, place, number = self._find(reference, self.manifest(reference), sha256)[0]
         source = self.stores.datasets.originals(reference)[number].source
         if isinstance(source, S3Source):
@@ -100,7 +106,6 @@ class Library:
             )
         else:
             file = read_original(self.objects, self.stores.uploads.ref(source.upload), place, sha256)
-        self.stores.audit.add(AuditAction.READ, f"images/{sha256}", f"datasets/{reference}")
         return image.path, file
 
     def manifest(self, reference: Reference) -> DatasetManifest:
