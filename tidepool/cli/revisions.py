@@ -143,6 +143,10 @@ def export(
         str | None,
         typer.Option(metavar="ADDRESS", help="For labelstudio: what comes before split/class/file of an image."),
     ] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(metavar="JOB", help="For labelstudio: a batch prediction or evaluation whose answers to add."),
+    ] = None,
     project: Project = None,
 ) -> None:
     """Write a version to a file: a zip with its images, or a table of its labels.
@@ -157,7 +161,8 @@ def export(
         dataset = client.datasets.version(version)
         reference = f"{dataset.name}@{dataset.version}"
         target = output or Path(f"{dataset.name}-{dataset.version}.{EXTENSIONS[chosen]}")
-        client.datasets.export(reference, target, format=chosen, image_root=image_root)
+        options = {"image_root": image_root, "predictions": predictions}
+        client.datasets.export(reference, target, format=chosen, **options)
     note(f"Wrote {reference} to {target}.")
 
 

@@ -18,7 +18,8 @@ from contract.revisions import ExportFormat
 from services.gateway.api.images import VersionDep
 from services.gateway.dependencies import MAY_READ, BackendsDep, Recheck, RecheckDep, StoresDep
 from services.gateway.edge.problems import documented
-from services.gateway.exports.formats import FORMATS, Chunks, Format
+from services.gateway.exports.formats import FORMATS, Chunks, Extras, Format
+from services.gateway.exports.predictions import predictions_of
 from services.gateway.exports.version_images import VersionImages
 from services.gateway.images.library import Library
 
@@ -54,14 +55,23 @@ async def export_dataset(
             "Studio's local files in a folder that is named like the version, if left out.",
         ),
     ] = None,
+    predictions: Annotated[
+        str | None,
+        Query(max_length=64, description="For `labelstudio`: a batch prediction or evaluation whose answers to add."),
+    ] = None,
 ) -> StreamingResponse:
     """All images of the version, read one by one while they are sent; images that were erased are not there."""
     library = Library(stores, backends.stores.objects, backends.indexes)
     chosen = FORMATS[format]
     folder = f"{version.name}-{version.version}"
     root = f"/data/local-files/?d={folder}/" if image_root is None else image_root
+    answers = None
+    if predictions is not None:
+        answers = await to_thread.run_sync(
+            predictions_of, stores, library.objects, predictions, limiter=backends.image_limiter
+        )
     images = VersionImages(library, version, await to_thread.run_sync(library.manifest, version))
-    chunks = await to_thread.run_sync(_begun, images, chosen, root, limiter=backends.image_limiter)
+    chunks = await to_thread.run_sync(_begun, images, chosen, Extras(root, answers), limiter=backends.image_limiter)
     await to_thread.run_sync(stores.audit.add, AuditAction.READ, f"datasets/{version}", f"export as {format}")
     headers = {
         "Content-Disposition": f'attachment; filename="{folder}.{chosen.extension}"',
@@ -70,9 +80,9 @@ async def export_dataset(
     return StreamingResponse(_watched(chunks, recheck), media_type=chosen.media_type, headers=headers)
 
 
-def _begun(images: VersionImages, chosen: Format, root: str) -> Chunks:
+def _begun(images: VersionImages, chosen: Format, extras: Extras) -> Chunks:
     """Return the chunks, of which the first is there, so that most errors are answered as such; raises Overloaded."""
-    chunks = _in_slot(chosen.write(images, root))
+    chunks = _in_slot(chosen.write(images, extras))
     return _with_first(next(chunks), chunks)
 
 

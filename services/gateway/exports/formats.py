@@ -14,6 +14,7 @@ from urllib.parse import quote
 from contract.datasets import Label, Split
 from contract.revisions import ExportFormat
 from media.archives.zip_stream import ZipStream
+from services.gateway.exports.predictions import Predictions
 from services.gateway.exports.version_images import NamedImage, VersionImages
 
 _LINES = 256  # of a text, in a chunk
@@ -21,15 +22,22 @@ _LINES = 256  # of a text, in a chunk
 Chunks = Generator[bytes, None, None]
 
 
+class Extras(NamedTuple):
+    """What Label Studio also gets: what comes before the names of images in their addresses, and answers of a model."""
+
+    root: str = ""
+    predictions: Predictions | None = None
+
+
 class Format(NamedTuple):
-    """How a format is sent; `write` also gets the root of the addresses of images, for Label Studio."""
+    """How a format is sent."""
 
     media_type: str
     extension: str
-    write: Callable[[VersionImages, str], Chunks]
+    write: Callable[[VersionImages, Extras], Chunks]
 
 
-def imagefolder(version: VersionImages, _root: str) -> Chunks:
+def imagefolder(version: VersionImages, _extras: Extras) -> Chunks:
     """Yield a zip of `split/class/file`, as PyTorch's ImageFolder and Tidepool read it."""
     with tempfile.TemporaryFile() as directory, closing(version.files()) as files:
         archive = ZipStream(directory)
@@ -38,7 +46,7 @@ def imagefolder(version: VersionImages, _root: str) -> Chunks:
         yield from archive.end()
 
 
-def coco(version: VersionImages, _root: str) -> Chunks:
+def coco(version: VersionImages, _extras: Extras) -> Chunks:
     """Yield a zip of `images/split/class/file` and, for each split, `annotations/labels_split.json`.
 
     An annotation has an image and a category, without a box: COCO's classification, which Datumaro calls `coco_labels`.
@@ -79,7 +87,7 @@ def _of_split(version: VersionImages, split: Split) -> Iterator[tuple[int, Named
     return enumerate((image for image in version.images() if image.split == split.value), start=1)
 
 
-def table(version: VersionImages, _root: str) -> Chunks:
+def table(version: VersionImages, _extras: Extras) -> Chunks:
     """Yield a CSV file with a row for each image; `file` is its name in the zip of folders."""
     fields = ("path", "split", "label", "sha256", "width", "height", "file")
     rows = ([getattr(image, field) for field in fields] for image in version.images())
@@ -93,22 +101,26 @@ def _csv_lines(rows: Iterator[list[Any]]) -> Iterator[str]:
         yield line.getvalue()
 
 
-def label_studio(version: VersionImages, root: str) -> Chunks:
+def label_studio(version: VersionImages, extras: Extras) -> Chunks:
     """Yield a JSON list of Label Studio's tasks, each with the label as an annotation with choices.
 
     The labelling interface is `<Image name="image" value="$image"/>` and `<Choices name="label" toName="image">`.
     """
     yield b"["
-    yield from _chunks(_listed(_task(image, root) for image in version.images()))
+    yield from _chunks(_listed(_task(image, extras) for image in version.images()))
     yield b"]\n"
 
 
-def _task(image: NamedImage, root: str) -> dict[str, Any]:
+def _task(image: NamedImage, extras: Extras) -> dict[str, Any]:
     # an address is encoded, the key of an object is not
-    file = quote(image.file) if root.startswith(("/", "http:", "https:")) else image.file
-    data = {"image": f"{root}{file}", "sha256": image.sha256, "split": image.split, "path": image.path}
+    file = quote(image.file) if extras.root.startswith(("/", "http:", "https:")) else image.file
+    data = {"image": f"{extras.root}{file}", "sha256": image.sha256, "split": image.split, "path": image.path}
     annotation = {"result": [choice(image.label)], "was_cancelled": False, "ground_truth": False}
-    return {"id": image.number + 1, "data": data, "annotations": [annotation], "predictions": []}
+    predictions: list[dict[str, Any]] = []
+    if extras.predictions is not None and (answer := extras.predictions.of(image.sha256)) is not None:
+        result = [choice(answer.label)]
+        predictions = [{"model_version": extras.predictions.model, "score": answer.score, "result": result}]
+    return {"id": image.number + 1, "data": data, "annotations": [annotation], "predictions": predictions}
 
 
 def choice(label: Label) -> dict[str, Any]:

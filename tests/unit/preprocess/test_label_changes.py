@@ -11,7 +11,7 @@ from contract.access import DEFAULT_PROJECT
 from contract.jobs import JobState
 from contract.references import Reference
 from media.image_index import read_index
-from services.gateway.exports.formats import FORMATS
+from services.gateway.exports.formats import FORMATS, Extras
 from services.gateway.exports.version_images import VersionImages
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.images.library import Library
@@ -54,7 +54,7 @@ def exported(stores: Stores, reference: str, form: Any = "labelstudio") -> bytes
     library = Library(stores.of(DEFAULT_PROJECT), stores.objects, IndexCache(stores.objects, 1 << 20))
     pinned = Reference.parse(reference)
     version = VersionImages(library, pinned, library.manifest(pinned))
-    return b"".join(FORMATS[form].write(version, "/data/local-files/?d=pets-1/"))
+    return b"".join(FORMATS[form].write(version, Extras("/data/local-files/?d=pets-1/")))
 
 
 @pytest.mark.parametrize(

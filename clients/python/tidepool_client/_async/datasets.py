@@ -133,16 +133,23 @@ class AsyncDatasets:
             yield image
 
     async def export(
-        self, reference: str, file: FilePath, *, format: ExportFormat = "imagefolder", image_root: str | None = None
+        self,
+        reference: str,
+        file: FilePath,
+        *,
+        format: ExportFormat = "imagefolder",
+        image_root: str | None = None,
+        predictions: str | None = None,
     ) -> Path:
         """Write a version to a zip with its images, `imagefolder` or `coco`, or its labels as `csv` or `labelstudio`.
 
-        `image_root` is what comes before `split/class/file` in the addresses of images for Label Studio.
+        For Label Studio, `image_root` is what comes before `split/class/file` in the addresses of images, and
+        `predictions` is the id of a batch prediction or evaluation whose answers are added.
 
         >>> await client.datasets.export("pets@2", "pets.csv", format="csv")
         PosixPath('pets.csv')
         """
-        params = given(format=format, image_root=image_root)
+        params = given(format=format, image_root=image_root, predictions=predictions)
         return await self._http.download(await self._path(reference, "export"), file, params)
 
     async def list(self, *, limit: int | None = None) -> AsyncIterator[Dataset]:

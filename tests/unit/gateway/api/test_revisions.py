@@ -10,7 +10,9 @@ import httpx
 import pytest
 
 from contract.access import DEFAULT_PROJECT
+from contract.artifacts import Bucket
 from contract.jobs import JobKind
+from contract.kinds.predict import PredictionOutput, PredictRequest
 from contract.kinds.revise import ReviseSpec
 from contract.revisions import VersionDiff
 from services.gateway.api import exports
@@ -20,7 +22,9 @@ from services.storage.stores import Stores
 from tests.support.erasures import preprocess_request, sha256_of, upload
 from tests.support.images import png
 from tests.support.job_runs import run_due
+from tests.support.prediction_data import publish_model
 from tests.support.problems import problem
+from tests.support.publication import publish
 from tests.support.revisions import FILES, Revisions, change
 
 pytestmark = pytest.mark.anyio
@@ -188,6 +192,28 @@ async def test_tables_have_a_row_for_each_image(client: httpx.AsyncClient) -> No
         row = rows[task["data"]["sha256"]]
         assert task["data"]["image"] == f"s3://b/{row['file']}"
         assert task["annotations"][0]["result"][0]["value"] == {"choices": [row["label"]]}
+
+
+@pytest.mark.usefixtures("revisions")
+async def test_answers_of_a_model_are_sent_to_label_studio(client: httpx.AsyncClient, stores: Stores) -> None:
+    # given a batch prediction of one image
+    row = {"image": 0, "sha256": sha256_of(FILES["train/cat/1.png"]), "predictions": [{"label": "dog", "score": 0.75}]}
+    publish_model(stores)
+    file = stores.objects.put(Bucket.JOBS, "rows.jsonl", json.dumps(row).encode() + b"\n")
+    spec = {"model": "pet-cnn@1", "input": {"dataset": "pets@1", "split": "train"}}
+    request = PredictRequest.model_validate({"kind": JobKind.PREDICT, "spec": spec})
+    job = publish(stores, request, PredictionOutput(artifact=file, count=1, failed=0, metrics=None))
+
+    # when the version is exported with it
+    params = {"format": "labelstudio", "predictions": job.id}
+    tasks = (await client.get(f"{VERSIONS}/1/export", params=params)).json()
+
+    # then the task of that image has the answer
+    predictions = {task["data"]["path"]: task["predictions"] for task in tasks if task["predictions"]}
+    (prediction,) = predictions.pop("train/cat/1.png")
+    assert predictions == {}
+    assert (prediction["model_version"], prediction["score"]) == ("pet-cnn@1", 0.75)
+    assert prediction["result"][0]["value"] == {"choices": ["dog"]}
 
 
 async def test_an_erased_image_is_in_no_export(client: httpx.AsyncClient, revised: Revisions) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.access import DEFAULT_PROJECT
 from contract.references import Reference
-from services.gateway.exports.formats import FORMATS
+from services.gateway.exports.formats import FORMATS, Extras
 from services.gateway.exports.version_images import VersionImages
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.images.library import Library
@@ -37,7 +37,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     # when they are exported
     tracemalloc.start()
     try:
-        size = sum(len(chunk) for chunk in FORMATS["imagefolder"].write(version, ""))
+        size = sum(len(chunk) for chunk in FORMATS["imagefolder"].write(version, Extras()))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
