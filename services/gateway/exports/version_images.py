@@ -21,7 +21,8 @@ from services.gateway.images.files import read_original
 from services.gateway.images.library import Library
 from services.storage.sources import SourcePrefix
 
-AHEAD = 8  # files that are read while the client takes others
+AHEAD, AHEAD_BYTES = 8, 32 << 20  # of files that are read while the client takes others
+UNKNOWN_BYTES = 4 << 20  # of an object in a bucket
 _COLUMNS = ("sha256", "path", "split", "label", "width", "height")
 _PLACES = (MEMBER, *PLACE.names)
 
@@ -63,17 +64,21 @@ class VersionImages:
     def files(self) -> Generator[tuple[NamedImage, bytes], None, None]:
         """Yield the images with their originals; the next ones are read meanwhile."""
         sources = [self._opened(files.source) for files in self.library.stores.datasets.originals(self.reference)]
-        waiting: deque[tuple[NamedImage, Future[bytes]]] = deque()
+        waiting: deque[tuple[NamedImage, int, Future[bytes]]] = deque()
+        size = 0  # of what waits
         with ThreadPoolExecutor(AHEAD, "export") as pool:
             try:
                 for number, row in self._rows((*_COLUMNS, *_PLACES, SOURCE)):
                     image = self._image(number, row)
-                    waiting.append((image, pool.submit(sources[row.get(SOURCE) or 0], row)))
-                    if len(waiting) > AHEAD:
-                        first, read = waiting.popleft()
+                    own = row["size"] or UNKNOWN_BYTES
+                    while waiting and (len(waiting) >= AHEAD or size + own > AHEAD_BYTES):
+                        first, done, read = waiting.popleft()
+                        size -= done
                         yield first, read.result()
+                    waiting.append((image, own, pool.submit(sources[row.get(SOURCE) or 0], row)))
+                    size += own
                 while waiting:
-                    first, read = waiting.popleft()
+                    first, _, read = waiting.popleft()
                     yield first, read.result()
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
