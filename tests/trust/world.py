@@ -117,7 +117,13 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
     (item,) = owner.reviews.list(ANY, 1).items
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
-    versioned = {"version": 1, "sha256": hashlib.sha256(IMAGE).hexdigest(), "alias": "production", "variant": "fp32"}
+    versioned = {
+        "version": 1,
+        "base": 2,
+        "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        "alias": "production",
+        "variant": "fp32",
+    }
     ids = {
         "item_id": item.id,
         "job_id": ended.id,

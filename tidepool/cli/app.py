@@ -20,6 +20,7 @@ from tidepool.cli import (
     projects,
     promote,
     review,
+    revisions,
     sampling,
     stack,
     train,
@@ -34,7 +35,7 @@ from tidepool.simulate.command import simulate
 __all__ = ["app"]
 MODULES = (
     *(account, backup, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
-    *(projects, promote, review, sampling, stack, train, upload, usage),
+    *(projects, promote, review, revisions, sampling, stack, train, upload, usage),
 )
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly
