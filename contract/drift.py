@@ -22,11 +22,11 @@ StatisticName = Literal["classes", "confidence", "brightness", "sharpness", "wid
 class DriftCounts(Frozen):
     """Histograms of what a model version answered, and of the images that were measured.
 
-    `classes` counts the predicted classes. The other fields count by bin (`media.drift.bins`): `confidence` is the score
-    of the predicted class, and `confidence_sum` the sum of these scores; the rest are of a part of the images.
+    `classes` counts the predicted classes. The other fields count by bin (`media.drift.bins`): `confidence` is the
+    score of the predicted class, and `confidence_sum` the sum of these scores; the rest are of a part of the images.
     """
 
-    classes: dict[Label, Whole] = {}
+    classes: dict[Label, Whole] = Field(default={})
     confidence: Bins = ()
     confidence_sum: Annotated[float, Field(ge=0)] = 0.0
     brightness: Bins = ()
@@ -48,7 +48,9 @@ class DriftCounts(Frozen):
         bins = ("confidence", "brightness", "sharpness", "width", "height")
         return self.model_copy(
             update={
-                "classes": {label: self.classes.get(label, 0) + other.classes.get(label, 0) for label in sorted(labels)},
+                "classes": {
+                    label: self.classes.get(label, 0) + other.classes.get(label, 0) for label in sorted(labels)
+                },
                 "confidence_sum": self.confidence_sum + other.confidence_sum,
                 **{name: _added(getattr(self, name), getattr(other, name)) for name in bins},
             }

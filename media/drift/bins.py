@@ -1,6 +1,7 @@
 """The bins in which scores and images are counted, the same at training and at serving."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ def names_of(statistic: NumberStatistic) -> list[str]:
     if statistic in LOGARITHMIC:
         edges = [2**edge for edge in edges]
     texts = [f"{edge:.3g}" if edge < 1000 else f"{edge:.0f}" for edge in edges]
-    return [f"{low} to {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    return [f"{low} to {high}" for low, high in pairwise(texts)]
 
 
 def typical(statistic: NumberStatistic, counts: ArrayLike) -> float:

@@ -1,6 +1,6 @@
 """What the requests of several versions together should look like, and how often their answers should be right."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,48 +16,53 @@ class Served(NamedTuple):
     reference: DriftReference
 
 
-def histograms(served: Sequence[Served], statistic: StatisticName, labels: Sequence[str]) -> tuple[Histogram, Histogram]:
+def histograms(
+    served: Sequence[Served], statistic: StatisticName, labels: Sequence[str]
+) -> tuple[Histogram, Histogram]:
     """Return the counts of versions together, and what they would be if nothing had changed.
 
     Each version's reference counts by its share of the requests. The sum has as many images as a single sample with the
     same variance. Both are empty if there is nothing to compare. `labels` is the order of the classes.
     """
-    pairs = [(_histogram(one.counts, statistic, labels), _histogram(one.reference, statistic, labels)) for one in served]
-    pairs = [pair for pair in pairs if pair[0].sum() and pair[1].sum() and len(pair[0]) == len(pair[1])]
+    pairs = [tuple(_histogram(counts, statistic, labels) for counts in version) for version in served]
+    pairs = [(a, b) for a, b in pairs if a.sum() and b.sum() and len(a) == len(b)]
     if not pairs:
         return np.empty(0), np.empty(0)
-    observed = np.sum([counts for counts, _ in pairs], axis=0)
-    weights = np.array([counts.sum() / observed.sum() for counts, _ in pairs])
-    sizes = np.array([reference.sum() for _, reference in pairs])
-    shares = np.sum([weight * reference / reference.sum() for weight, (_, reference) in zip(weights, pairs, strict=True)], axis=0)
-    return observed, shares / np.square(weights).dot(1 / sizes)
+    observed, references = (np.array(columns) for columns in zip(*pairs, strict=True))
+    weights, sizes = observed.sum(axis=1) / observed.sum(), references.sum(axis=1)
+    shares = (weights / sizes) @ references
+    return observed.sum(axis=0), shares / np.square(weights).dot(1 / sizes)
 
 
 def estimated_accuracy(served: Sequence[Served]) -> EstimatedAccuracy | None:
     """Estimate the accuracy of versions together from their scores, or return None if they have answered nothing.
 
-    Confidence-based performance estimation: the mean score of the predicted class, which is the expected accuracy if the
-    scores are calibrated (Kivimäki, Białek, Nurminen and Kuberski, "Confidence-based Estimators for Predictive Performance
-    in Model Monitoring", 2024). The scores of models that were trained here are: training divides their logits by the
-    temperature that it fits to the validation images (`services.trainer.temperature`).
+    Confidence-based performance estimation: the mean score of the predicted class, which is the expected accuracy if
+    the scores are calibrated (Kivimäki, Białek, Nurminen and Kuberski, "Confidence-based Estimators for Predictive
+    Performance in Model Monitoring", 2024). The scores of models that were trained here are: training divides their
+    logits by the temperature that it fits to the validation images (`services.trainer.temperature`).
     """
-    answered = sum(one.counts.predictions for one in served)
+    answered = sum(version.counts.predictions for version in served)
     if not answered:
         return None
-    shares = [one.counts.predictions / answered for one in served]
+
+    def mean(value: Callable[[Served], float]) -> float:
+        """Return the mean of a value of the versions, by their shares of the requests."""
+        total = sum(value(version) * version.counts.predictions for version in served)
+        return min(1.0, max(0.0, total / answered))
+
     return EstimatedAccuracy(
-        estimate=_share(sum(one.counts.confidence_sum for one in served) / answered),
-        on_validation=_share(
-            sum(share * one.reference.confidence_sum / one.reference.predictions for share, one in zip(shares, served, strict=True))
-        ),
-        validation_accuracy=_share(sum(share * one.reference.accuracy for share, one in zip(shares, served, strict=True))),
+        estimate=mean(lambda version: _mean_score(version.counts)),
+        on_validation=mean(lambda version: _mean_score(version.reference)),
+        validation_accuracy=mean(lambda version: version.reference.accuracy),
     )
 
 
+def _mean_score(counts: DriftCounts) -> float:
+    return counts.confidence_sum / counts.predictions if counts.predictions else 0.0
+
+
 def _histogram(counts: DriftCounts, statistic: StatisticName, labels: Sequence[str]) -> Histogram:
-    values = [counts.classes.get(label, 0) for label in labels] if statistic == "classes" else getattr(counts, statistic)
-    return np.array(values, np.float64)
-
-
-def _share(value: float) -> float:
-    return min(1.0, max(0.0, value))
+    if statistic == "classes":
+        return np.array([counts.classes.get(label, 0) for label in labels], np.float64)
+    return np.array(getattr(counts, statistic), np.float64)

@@ -15,8 +15,8 @@ class Measured(NamedTuple):
     """By image: the mean luma (0..255), and log2 of the sharpness.
 
     The sharpness is the mean squared difference of neighbouring pixels, divided by the variance of the pixels, so that
-    it does not change with brightness and contrast: 2 to 4 for noise, and the smaller, the more an image is blurred. It is
-    -infinity for an image of one colour.
+    it does not change with brightness and contrast: about 4 for noise, and the smaller, the more an image is blurred.
+    It is -infinity for an image of one colour.
     """
 
     brightness: NDArray[np.float64]

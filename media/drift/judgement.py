@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from contract.drift import DetailedDifference, DriftBin, NumberStatistic, StatisticName
-from media.drift.bins import LOGARITHMIC, SCALES, names_of, typical
+from media.drift.bins import names_of, typical
 from media.drift.distances import Histogram, divergence, divergence_by_chance, p_value
 from media.drift.expected import Served, histograms
 
@@ -76,7 +76,8 @@ def _summary(statistic: StatisticName, observed: Histogram, reference: Histogram
     lower, higher, other = _WORDS[statistic]
     if now == before:
         return other
-    return f"{lower if now < before else higher}: typically {_number(statistic, now)} instead of {_number(statistic, before)}"
+    values = f"typically {_number(statistic, now)} instead of {_number(statistic, before)}"
+    return f"{lower if now < before else higher}: {values}"
 
 
 def _number(statistic: StatisticName, value: float) -> str:

@@ -14,7 +14,7 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
 _REVIEWS = frozenset({"review_items", "review_answers"})  # preprocessing erases them and puts them into versions
-_PEOPLE = _REVIEWS | {"feedback"}
+_PEOPLE = _REVIEWS | {"feedback", "drift_counts"}
 # Triggers write `job_counts` as the owner of the tables.
 _WORKERS = (
     _ALL - _POOLS - _PEOPLE - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
@@ -34,7 +34,7 @@ TABLES: Mapping[Service, TableRights] = {
     "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
     "preprocess": TableRights(_WORKERS | _REVIEWS, reads=_WEIGHTS),  # erases reviews, and makes versions of them
     "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
-    "inference": TableRights(_WORKERS, reads=_WEIGHTS),
+    "inference": TableRights(_WORKERS | {"drift_counts"}, reads=_WEIGHTS),
     "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
 }
 

@@ -66,6 +66,7 @@ SCOPES = {
     "DELETE /v1/backbones/{name}/versions/{version}": Scope.WRITE,
     "PUT /v1/models/{name}/aliases/{alias}": Scope.WRITE,
     "DELETE /v1/models/{name}/aliases/{alias}": Scope.WRITE,
+    "GET /v1/models/{name}/aliases/{alias}/drift": Scope.READ,
     "POST /v1/models/{name}/predict": Scope.PREDICT,
     "GET /v2/models/{model}": Scope.READ,
     "GET /v2/models/{model}/versions/{version}": Scope.READ,
