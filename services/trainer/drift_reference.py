@@ -65,8 +65,8 @@ def drift_reference(
         confidence_sum=float(confidence.sum()),
         brightness=images.brightness,
         sharpness=images.sharpness,
-        width=_counts("width", [np.log2(widths)] if len(widths) else []),
-        height=_counts("height", [np.log2(heights)] if len(heights) else []),
+        width=_counts("width", [np.log2(np.maximum(widths, 1))] if len(widths) else []),
+        height=_counts("height", [np.log2(np.maximum(heights, 1))] if len(heights) else []),
         accuracy=calibration.metrics.accuracy,
     )
 
