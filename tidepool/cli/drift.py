@@ -22,7 +22,7 @@ def drift(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Show whether the requests of an alias still look like the images that its versions were validated with.
+    """Show whether the requests of a model still look like the images it was validated with.
 
     The alias is `production` if none is named.
     """
