@@ -10,6 +10,7 @@ from tidepool.cli import (
     backup,
     datasets,
     doctor,
+    drift,
     images,
     jobs,
     judge,
@@ -34,7 +35,7 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    *(account, backup, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
+    *(account, backup, datasets, doctor, drift, images, jobs, judge, keys, models, pools, predict),
     *(projects, promote, review, revisions, sampling, stack, train, upload, usage),
 )
 

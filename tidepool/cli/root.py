@@ -15,7 +15,7 @@ PANELS = {
     "Start here": ("up", "login", "open"),
     "From photos to predictions": ("upload", "train", "predict", "evaluate", "compare", "promote", "export"),
     "People and AI together": ("review",),
-    "What there is": ("datasets", "images", "models", "jobs", "usage"),
+    "What there is": ("datasets", "images", "models", "drift", "jobs", "usage"),
     "Who may do what": ("whoami", "keys", "projects", "logout"),
     "The stack on this machine": (
         *("status", "doctor", "logs", "pools", "scale", "key"),

@@ -23,6 +23,7 @@ from services.storage.tables.registry import (
     aliases,
     backbone_versions,
     backbones,
+    drift_counts,
     model_versions,
     models,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "claim_turns",
     "dataset_versions",
     "datasets",
+    "drift_counts",
     "features",
     "feedback",
     "idempotency",

@@ -72,6 +72,7 @@ SCOPES = {
     "GET /v1/models/{name}/aliases/{alias}/review": Scope.READ,
     "PUT /v1/models/{name}/aliases/{alias}/review": Scope.WRITE,
     "DELETE /v1/models/{name}/aliases/{alias}/review": Scope.WRITE,
+    "GET /v1/models/{name}/aliases/{alias}/drift": Scope.READ,
     "POST /v1/models/{name}/predict": Scope.PREDICT,
     "GET /v1/reviews": Scope.READ,
     "GET /v1/reviews/next": Scope.REVIEW,
