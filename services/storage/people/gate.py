@@ -31,10 +31,10 @@ def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
     proven = [change for change in falls if _excluded(change.chance, gate)]
     passed, reason = _overall(report, baseline, comparison, chance, gate)
     notes = [_unproven(change) for change in falls if change not in proven]
-    if not comparison.by_class:
-        passed = False
-        notes.append("a replica of an older release has evaluated it, and did not count by class; evaluate it again")
-    if proven and passed:
+    if passed and not comparison.by_class:
+        older = "a replica of an older release has evaluated it, which does not count by class; evaluate it again"
+        passed, reason = False, f"{reason}; but {older}"
+    elif proven and passed:
         passed, reason = False, f"{reason}; but {_falls(proven, baseline.model, gate)}"
     elif proven:
         notes.insert(0, _falls(proven, baseline.model, gate))
@@ -90,16 +90,19 @@ def _overall(
     if difference + _ROUNDING < gate.better_by:
         return False, f"{what}: better by {_points(difference)}, {needed}"
     if _excluded(chance, gate):
-        shown = at_least(better, worse, count, gate.confidence)
+        shown = math.floor(1e4 * at_least(better, worse, count, gate.confidence)) / 1e4
         confidence = f"with {_percent(gate.confidence)} confidence by at least {_points(shown)}"
         return True, f"{what}: better by {_points(difference)}, {confidence}, {needed}"
-    other = f"better by only {_points(gate.better_by)}" if gate.better_by else "no better"
+    other = "no better" if chance == chance_of(better, worse) else f"better by only {_points(gate.better_by)}"
     sentence = (
         f"{what}: better by {_points(difference)}, but these are too few images to be sure. A model that is {other} "
         f"would look as good in {_percent(chance)} of cases, and {_percent(1 - gate.confidence)} is the most allowed"
     )
     more = images_to_show(better, worse, count, gate.better_by, gate.confidence)
-    return False, sentence if more is None or more <= count else f"{sentence}; about {_rounded(more)} would show it"
+    return (
+        False,
+        sentence if more is None or more <= count else f"{sentence}; about {_rounded(more)} images would show it",
+    )
 
 
 def _excluded(chance: float, gate: Gate) -> bool:
@@ -121,8 +124,8 @@ def _falls(changes: list[ClassChange], champion: str, gate: Gate) -> str:
 
 def _unproven(change: ClassChange) -> str:
     return (
-        f"{change.label!r} falls by {_points(_fall(change))}, but on {_images(change.images)} only: {change.worse} lost, "
-        f"{change.better} gained, which chance alone would give in {_percent(change.chance)} of cases"
+        f"{change.label!r} falls by {_points(_fall(change))}, but on {_images(change.images)} only: {change.worse} "
+        f"lost, {change.better} gained, which chance alone would give in {_percent(change.chance)} of cases"
     )
 
 
