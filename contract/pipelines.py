@@ -115,9 +115,9 @@ class PipelineRequest(Frozen):
             raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
         return self
 
-    def training(self, dataset: str) -> TrainSpec:
-        """Return the training on a version of the dataset; raises ValidationError."""
-        return TrainSpec.model_validate({**self.train, "dataset": dataset, "model": self.model})
+    def training(self, dataset: str, **more: str) -> TrainSpec:
+        """Return the training on a version of the dataset, with more fields; raises ValidationError."""
+        return TrainSpec.model_validate({**self.train, "dataset": dataset, "model": self.model, **more})
 
 
 class PipelineChange(Frozen):

@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 PANELS = {
     "Start here": ("up", "login", "open"),
     "From photos to predictions": ("upload", "train", "predict", "evaluate", "compare", "promote", "export"),
-    "What there is": ("datasets", "images", "models", "jobs", "usage"),
+    "What there is": ("datasets", "images", "models", "jobs", "pipelines", "usage"),
     "Who may do what": ("whoami", "keys", "projects", "logout"),
     "The stack on this machine": (
         *("status", "doctor", "logs", "pools", "scale", "key"),

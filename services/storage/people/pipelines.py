@@ -118,7 +118,7 @@ class Pipelines:
         now = self._database.now()
         with self._database.write() as connection:
             request = PipelineRequest.model_validate(locked(connection, self._project, name)["request"])
-            newest = newest_run(connection, self._project, name)
+            newest = newest_run(connection, self._project, name, lock=True)
             run = None if newest is None or newest["state"] != RunState.RUNNING else run_of(newest)
             connection.execute(delete(pipelines).where(named(self._project, name)))
             self._record(connection, AuditAction.DELETE, name, now)

@@ -54,9 +54,9 @@ def locked(connection: Connection, project: str, name: str) -> RowMapping:
     return row
 
 
-def newest_run(connection: Connection, project: str, name: str) -> RowMapping | None:
+def newest_run(connection: Connection, project: str, name: str, lock: bool = False) -> RowMapping | None:
     query = select(pipeline_runs).where(runs_of(project, name)).order_by(pipeline_runs.c.id.desc()).limit(1)
-    return connection.execute(query).mappings().one_or_none()
+    return connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
 
 
 def begin(connection: Connection, project: str, name: str, trigger: Trigger, now: datetime) -> RowMapping:

@@ -15,6 +15,7 @@ from tidepool_client._sync.datasets import Datasets, Options
 from tidepool_client._sync.images import Images
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.models import Models
+from tidepool_client._sync.pipelines import Pipelines
 from tidepool_client._sync.pools import Pools, Usage
 from tidepool_client._sync.transport import Transport
 from tidepool_client._sync.uploads import Uploads
@@ -74,6 +75,7 @@ class Client:
         self.images = Images(self._http, self.jobs)
         self.models = Models(self._http, self.jobs)
         self.backbones = Backbones(self._http, self.jobs)
+        self.pipelines = Pipelines(self._http)
         self.pools = Pools(self._http)
         self.usage = Usage(self._http)
         self.keys = Keys(self._http)

@@ -83,23 +83,23 @@ def report(counts: Counts, by_class: bool = True) -> EvaluationReport:
         pytest.param(
             BETTER,
             True,
-            "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by at"
-            " least 2.11 points, 0.5 points needed; no class is shown to fall by more than 5 points",
+            "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by"
+            " at least 2.11 points, 0.5 points needed; no class is shown to fall by more than 5 points",
             id="better",
         ),
         pytest.param(
             {"cat": (800, 720, 60, 8), "dog": (200, 180, 2, 20)},
             False,
-            "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by at"
-            " least 1.86 points, 0.5 points needed; but it is worse on 'dog': right on 81 % of 200 images, cats@4 on"
+            "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by"
+            " at least 1.86 points, 0.5 points needed; but it is worse on 'dog': right on 81 % of 200 images, cats@4 on"
             " 90 %; a class may fall by 5 points",
             id="better overall and worse on one class",
         ),
         pytest.param(
             {"cat": (25, 20, 3, 1), "dog": (25, 20, 1, 0)},
             False,
-            "cats@5 is right on 86 % of 50 images, cats@4 on 80 %: better by 6 points, but these are too few images to be"
-            " sure. A model that is no better would look as good in 18.75 % of cases, and 5 % is the most allowed;"
+            "cats@5 is right on 86 % of 50 images, cats@4 on 80 %: better by 6 points, but these are too few images to"
+            " be sure. A model that is no better would look as good in 18.75 % of cases, and 5 % is the most allowed;"
             " about 87 images would show it",
             id="too few images to tell",
         ),
