@@ -15,14 +15,13 @@ from contract.images import ImageRequest
 from contract.jobs import Job, JobKind, JobRequest
 from contract.kinds.preprocess import DatasetSource, LayoutSpec, PreprocessRequest, PreprocessSpec
 from contract.references import Reference, UploadSource
-from services.gateway.api.jobs import located
+from services.gateway.api.jobs import located, pinned
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath
 from services.gateway.edge.forms import JSON, MULTIPART, json_body, json_part, media_type, parts, two_parts
 from services.gateway.edge.problems import COMPONENTS, documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.catalog.datasets import DatasetPage
-from services.storage.pinning import pinned
 from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/datasets", tags=["data"])
