@@ -30,6 +30,7 @@ from tests.examples import (
     BACKBONE_MANIFEST,
     BACKBONE_REQUEST,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
@@ -107,12 +108,15 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         publish(stores, TRAIN_REQUEST, model, OWNER)
         publish(stores, BACKBONE_REQUEST, BACKBONE_MANIFEST, OWNER)
     owner.models.set_alias("pet-cnn", "production", 1)
+    owner.pipelines.create(PIPELINE_REQUEST)
+    owner.pipelines.start(PIPELINE_REQUEST.name)
     owner.jobs.create(PREDICT_REQUEST)
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
     versioned = {"version": 1, "sha256": hashlib.sha256(IMAGE).hexdigest(), "alias": "production", "variant": "fp32"}
     ids = {"job_id": ended.id, "upload_id": upload_id, "key_id": key.id, "pool": "trainer", "number": 1}
     names = {"datasets": "pets", "models": "pet-cnn", "backbones": BACKBONE_REQUEST.spec.backbone, "projects": OWNER}
+    names["pipelines"] = PIPELINE_REQUEST.name
     by_noun = {noun: versioned | ids | {"name": name, "model": name} for noun, name in names.items()}
     return by_noun | {"": versioned | ids | {"model": "pet-cnn"}}
 

@@ -27,6 +27,7 @@ from tests.examples import (
     EVALUATE_SPEC,
     EVALUATION_REPORT,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
@@ -88,6 +89,8 @@ def fill(stores: Stores, project: str) -> Filled:
     _publish_everything(filled)
     own.models.set_alias("pet-cnn", "production", 1)
     own.keys.create("ann", Role.MEMBER)
+    own.pipelines.create(PIPELINE_REQUEST)
+    own.pipelines.start(PIPELINE_REQUEST.name)
     own.uploads.expect(new_upload_id(), "later.zip", 1, None, IdempotencyKey("0123abcd", "once", "0" * 64, project))
     filled.upload()
     _leave_unfinished(filled)

@@ -1,59 +1,11 @@
 """The gate of pipelines: who is promoted, and the reason."""
 
-from collections.abc import Mapping
-
 import pytest
 
-from contract.datasets import Split
 from contract.errors import Invalid
-from contract.evaluation import Baseline, ClassComparison, ClassMetrics, Comparison, EvaluationReport, Metrics
 from contract.pipelines import Gate
 from services.storage.people.gate import decide
-
-# by class: images, right with the champion, right with the candidate only, right with the champion only
-Counts = Mapping[str, tuple[int, int, int, int]]
-
-EVEN = {"cat": (500, 450, 20, 20), "dog": (500, 450, 20, 20)}
-BETTER = {"cat": (500, 450, 25, 8), "dog": (500, 450, 25, 8)}
-WORSE = {"cat": (500, 450, 8, 25), "dog": (500, 450, 8, 25)}
-
-
-def metrics(right: Mapping[str, tuple[int, int]]) -> Metrics:
-    """Metrics of (images, right ones) by class."""
-    total, hits = (sum(counts[index] for counts in right.values()) for index in (0, 1))
-    per_class = {
-        label: ClassMetrics(precision=1.0, recall=hit / count, f1=1.0, support=count)
-        for label, (count, hit) in right.items()
-    }
-    return Metrics(accuracy=hits / total, top5_accuracy=None, loss=0.5, confusion_matrix=(), per_class=per_class)
-
-
-def report(counts: Counts, by_class: bool = True) -> EvaluationReport:
-    """The judgement of cats@5 against cats@4."""
-    better, worse = (sum(row[index] for row in counts.values()) for index in (2, 3))
-    return EvaluationReport(
-        model="cats@5",
-        dataset="pets@3",
-        split=Split.TEST,
-        count=sum(row[0] for row in counts.values()),
-        failed=0,
-        summary=(),
-        warnings=(),
-        metrics=metrics({label: (row[0], row[1] + row[2] - row[3]) for label, row in counts.items()}),
-        baseline=Baseline(model="cats@4", metrics=metrics({label: row[:2] for label, row in counts.items()})),
-        comparison=Comparison(
-            better=better,
-            worse=worse,
-            both_right=0,
-            both_wrong=0,
-            test="exact",
-            p_value=1.0,
-            statement="",
-            by_class={label: ClassComparison(better=row[2], worse=row[3]) for label, row in counts.items()}
-            if by_class
-            else {},
-        ),
-    )
+from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts, report
 
 
 @pytest.mark.parametrize(
@@ -88,7 +40,7 @@ def report(counts: Counts, by_class: bool = True) -> EvaluationReport:
             id="better",
         ),
         pytest.param(
-            {"cat": (800, 720, 60, 8), "dog": (200, 180, 2, 20)},
+            WORSE_ON_DOGS,
             False,
             "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by"
             " at least 1.86 points, 0.5 points needed; but it is worse on 'dog': right on 81 % of 200 images, cats@4 on"
@@ -166,7 +118,11 @@ def test_more_confidence_asks_for_more_images() -> None:
 
 
 def test_an_evaluation_by_an_older_release_is_evaluated_again() -> None:
-    decision = decide(report(BETTER, by_class=False), Gate())
+    judged = report(BETTER)
+    assert judged.comparison is not None
+    older = judged.model_copy(update={"comparison": judged.comparison.model_copy(update={"by_class": {}})})
+
+    decision = decide(older, Gate())
 
     assert not decision.passed
     assert "but a replica of an older release has evaluated it" in decision.reason
