@@ -25,6 +25,7 @@ from services.gateway.api import (
     model_files,
     model_uploads,
     models,
+    pipelines,
     pools,
     predict,
     projects,
@@ -118,6 +119,7 @@ def create_app(backends: Backends) -> FastAPI:
         model_uploads,
         sampling,
         backbones,
+        pipelines,
         predict,
         review_sources,  # before the path with an item's id
         reviews,

@@ -16,6 +16,7 @@ from tidepool.cli import (
     judge,
     keys,
     models,
+    pipelines,
     pools,
     predict,
     projects,
@@ -35,7 +36,7 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    *(account, backup, datasets, doctor, drift, images, jobs, judge, keys, models, pools, predict),
+    *(account, backup, datasets, doctor, drift, images, jobs, judge, keys, models, pipelines, pools, predict),
     *(projects, promote, review, revisions, sampling, stack, train, upload, usage),
 )
 

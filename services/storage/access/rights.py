@@ -14,7 +14,10 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
 _REVIEWS = frozenset({"review_items", "review_answers"})  # preprocessing erases them and puts them into versions
-_PEOPLE = _REVIEWS | {"feedback", "review_sampling", "sampling_counts", "drift_counts"}
+_PEOPLE = _REVIEWS | {
+    *("feedback", "review_sampling", "sampling_counts", "drift_counts"),
+    *("pipelines", "pipeline_runs"),
+}
 # Triggers write `job_counts` as the owner of the tables.
 _WORKERS = (
     _ALL - _POOLS - _PEOPLE - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
