@@ -27,7 +27,7 @@ from services.trainer.worker import Loaded, load, session_of
 Labelled = tuple[Matrix, Labels]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Photos:
     """Features (n, d) and labels (n,) of each split, in which a probe sees what a training's probe would see."""
 
