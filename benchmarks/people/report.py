@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.page import MISSING, ran_on_list, table
-from benchmarks.people import gate, label_errors
+from benchmarks.people import drift, gate, label_errors
 from benchmarks.people.loop import ANSWERS, FIRST, Curve, Goal
 from benchmarks.people.plot import DAILY, plot
 
@@ -26,6 +26,9 @@ LABEL_ERRORS = """{share:.0%} of the training labels are wrong on purpose: any o
 heads confuse with the right one (confusable). The queue lists images by out-of-fold probabilities, as a training does;
 people review it from its start. Means of {seeds} seeds. Labels that are wrong in the data set itself count as right, so
 that precision is a lower bound."""
+DRIFT = """The default network, trained on CIFAR-10, with requests drawn from its test split, looked at 40 times a day.
+Images are counted from the first disturbed one to the alarm. ADR 56 says more."""
+COST = "What sampling costs predictions is measured by `make bench-sampling`."
 GATE = """The champion is trained on {champion:.0%} of the training images, and is right on {right:.1f} % of those that
 it has not seen. Candidates have its answers, but lose {lost:.1f} % of the images, as many as a model that is trained on
 {rival:.0%}, and gain as many as their difference needs. The table has the share of candidates that the gate promotes
@@ -59,18 +62,22 @@ class Results:
             for dataset, ways in self.document.get("loop", {}).items()
         }
         if curves:
-            plot(curves, self._folder / "people.png")
+            everything = {name: line["accuracy"] for name, line in self.document.get("all answers", {}).items()}
+            plot(curves, everything, self._folder / "people.png")
         (self._folder / "people.md").write_text("\n".join(_page(self.document, curves)))
 
 
 def _page(document: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> Iterator[str]:
     yield HEAD
     if curves:
-        yield from ("## The loop", "", *_loop(curves, document["all answers"]))
+        yield from ("## The loop", "", *_loop(curves, document.get("all answers", {})))
     if lines := document.get("label errors"):
         yield from ("## Label errors", "", *_label_errors(lines))
+    if lines := document.get("drift"):
+        yield from ("## Drift", "", DRIFT, "", *drift.lines(lines))
     if lines := document.get("gate"):
         yield from ("## The gate", "", *_gate(lines))
+    yield from (COST, "")
     yield from ran_on_list(document.get("ran on", {}))
 
 
@@ -87,13 +94,16 @@ def _loop(curves: Mapping[str, Mapping[str, Curve]], everything: Mapping[str, Li
 
 
 def _savings(curves: Mapping[str, Curve], everything: Line | None) -> list[str]:
-    random = curves["random"]
-    goals = [Goal(answers, random.after(answers)) for answers in BUDGETS if answers in random.answers]
+    random = curves.get("random")
+    budgets = [] if random is None else [answers for answers in BUDGETS if answers in random.answers]
+    goals = [Goal(answers, random.after(answers)) for answers in budgets if random is not None]
     if everything is not None:
         goals.append(Goal(everything["answers"], everything["accuracy"]))
     columns = ["chosen by", *(f">as random after {goal.answers:,}: {100 * goal.accuracy:.1f} %" for goal in goals)]
-    columns += [f">% after {answers:,}" for answers in BUDGETS if answers in random.answers]
-    rows = [(way, *(_saving(goal, curve) for goal in goals), *_accuracies(curve)) for way, curve in curves.items()]
+    columns += [f">% after {answers:,}" for answers in budgets]
+    rows = [
+        (way, *(_saving(goal, curve) for goal in goals), *_accuracies(curve, budgets)) for way, curve in curves.items()
+    ]
     return table(columns, [(*row, *[MISSING] * (len(columns) - len(row))) for row in rows])
 
 
@@ -102,8 +112,8 @@ def _saving(goal: Goal, curve: Curve) -> str:
     return MISSING if saving is None else f"{saving[0]:,} ({-saving[1]:+.0%})"
 
 
-def _accuracies(curve: Curve) -> Iterator[str]:
-    for answers in BUDGETS:
+def _accuracies(curve: Curve, budgets: Sequence[int]) -> Iterator[str]:
+    for answers in budgets:
         if answers in curve.answers:
             yield spread(100 * curve.accuracies[:, curve.answers.index(answers)])
 
