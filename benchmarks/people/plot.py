@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from benchmarks.people.loop import Curve
+from benchmarks.people.curves import Curve
 
 mpl.use("Agg")
 

@@ -8,19 +8,19 @@ from typing import Any
 
 from benchmarks.page import MISSING, ran_on_list, table
 from benchmarks.people import drift, gate, label_errors
-from benchmarks.people.loop import ANSWERS, FIRST, Curve, Goal
+from benchmarks.people.curves import Curve, Runs, savings
+from benchmarks.people.loop import ANSWERS, FIRST
 from benchmarks.people.plot import DAILY, plot
 
-BUDGETS = (300, 500, 1000, 1500)  # answers, beside all
 HEAD = """# People and AI: what the answers of people gain
 
 Made by `make bench-people`. Features and heads are those of a training by default, a linear head on what `lite0` sees.
 The answers of people are the labels of the data set.
 """
 LOOP = f"""{FIRST:.0%} of the training images have labels at first; the others are traffic. After each {ANSWERS} answers
-a new model is trained and judged on the test split, which stays the same. Columns show after how many answers a way
-reaches the accuracy of random choice after a budget, and how many fewer these are. For this, accuracies are means over
-the seeds and three rounds; random choice is compared with itself, too, to show what chance does. With 400 images a
+a new model is trained and judged on the test split, which stays the same. The tables have means over the seeds ± their
+standard deviation, and how many answers do as well as a number of random ones, with how many fewer these are. For this,
+means are also over three rounds, and random choice is compared with itself to show what chance does. With 400 images a
 day, the sampler of the gateway chooses about 100 of 400 images that it sees one after another."""
 LABEL_ERRORS = """{share:.0%} of the training labels are wrong on purpose: any other class (uniform), or a class that
 heads confuse with the right one (confusable). The queue lists images by out-of-fold probabilities, as a training does;
@@ -57,20 +57,17 @@ class Results:
 
     def write(self) -> None:
         """Write people.md and people.png."""
-        curves = {
-            dataset: {way: Curve.of(seeds) for way, seeds in ways.items()}
-            for dataset, ways in self.document.get("loop", {}).items()
-        }
-        if curves:
+        if sets := self.document.get("loop"):
+            curves = {name: {way: Curve.of(runs) for way, runs in ways.items()} for name, ways in sets.items()}
             everything = {name: line["accuracy"] for name, line in self.document.get("all answers", {}).items()}
             plot(curves, everything, self._folder / "people.png")
-        (self._folder / "people.md").write_text("\n".join(_page(self.document, curves)))
+        (self._folder / "people.md").write_text("\n".join(_page(self.document)))
 
 
-def _page(document: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]) -> Iterator[str]:
+def _page(document: Mapping[str, Any]) -> Iterator[str]:
     yield HEAD
-    if curves:
-        yield from ("## The loop", "", *_loop(curves, document.get("all answers", {})))
+    if sets := document.get("loop"):
+        yield from ("## The loop", "", *_loop(sets, document.get("all answers", {})))
     if lines := document.get("label errors"):
         yield from ("## Label errors", "", *_label_errors(lines))
     if lines := document.get("drift"):
@@ -81,41 +78,15 @@ def _page(document: Mapping[str, Any], curves: Mapping[str, Mapping[str, Curve]]
     yield from ran_on_list(document.get("ran on", {}))
 
 
-def _loop(curves: Mapping[str, Mapping[str, Curve]], everything: Mapping[str, Line]) -> Iterator[str]:
-    yield LOOP
-    yield from ("", "![accuracy against answers](people.png)", "")
-    for dataset, ways in curves.items():
+def _loop(sets: Mapping[str, Mapping[str, Runs]], everything: Mapping[str, Line]) -> Iterator[str]:
+    yield from (LOOP, "", "![accuracy against answers](people.png)", "")
+    for dataset, ways in sets.items():
         for suffix in ("", DAILY):
             of_kind = {
-                way.removesuffix(DAILY): curve for way, curve in ways.items() if way.endswith(DAILY) == bool(suffix)
+                way.removesuffix(DAILY): runs for way, runs in ways.items() if way.endswith(DAILY) == bool(suffix)
             }
             if of_kind:
-                yield from (f"### {dataset}{suffix}", "", *_savings(of_kind, everything.get(dataset)))
-
-
-def _savings(curves: Mapping[str, Curve], everything: Line | None) -> list[str]:
-    random = curves.get("random")
-    budgets = [] if random is None else [answers for answers in BUDGETS if answers in random.answers]
-    goals = [Goal(answers, random.after(answers)) for answers in budgets if random is not None]
-    if everything is not None:
-        goals.append(Goal(everything["answers"], everything["accuracy"]))
-    columns = ["chosen by", *(f">as random after {goal.answers:,}: {100 * goal.accuracy:.1f} %" for goal in goals)]
-    columns += [f">% after {answers:,}" for answers in budgets]
-    rows = [
-        (way, *(_saving(goal, curve) for goal in goals), *_accuracies(curve, budgets)) for way, curve in curves.items()
-    ]
-    return table(columns, [(*row, *[MISSING] * (len(columns) - len(row))) for row in rows])
-
-
-def _saving(goal: Goal, curve: Curve) -> str:
-    saving = goal.saving(curve)
-    return MISSING if saving is None else f"{saving[0]:,} ({-saving[1]:+.0%})"
-
-
-def _accuracies(curve: Curve, budgets: Sequence[int]) -> Iterator[str]:
-    for answers in budgets:
-        if answers in curve.answers:
-            yield spread(100 * curve.accuracies[:, curve.answers.index(answers)])
+                yield from (f"### {dataset}{suffix}", "", *savings(of_kind, everything.get(dataset)))
 
 
 def _label_errors(lines: Sequence[Line]) -> Iterator[str]:

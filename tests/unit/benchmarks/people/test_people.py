@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.people import gate, label_errors, loop
 from benchmarks.people.choosing import WAYS, Candidates, by_margin, by_mix
-from benchmarks.people.loop import Curve, Goal
+from benchmarks.people.curves import Curve, Goal
 from benchmarks.people.paced import Paced
 from benchmarks.people.photos import Labelled, Photos
 from benchmarks.people.report import Results
@@ -104,7 +104,7 @@ def test_fewer_answers_for_the_accuracy_of_random_choice_are_savings() -> None:
         Curve(answers, np.array([values])) for values in ([0.5, 0.6, 0.7, 0.8, 0.9], [0.5, 0.8, 0.9, 0.9, 0.9])
     )
 
-    goal = Goal(400, slow.after(400))
+    goal = Goal(400, 0.9)
     assert (goal.saving(slow), goal.saving(fast)) == ((400, 0.0), (300, 0.25))
     assert Goal(400, 0.95).saving(fast) is None
 
@@ -148,16 +148,20 @@ def test_a_much_better_candidate_passes_the_gate_and_a_worse_one_does_not(photos
 def test_the_page_has_every_part(photos: Photos, tmp_path: Path) -> None:
     results, ran_on = Results(tmp_path), {"CPU": "a CPU"}
     for way, accuracies in {"random": (0.5, 0.6, 0.7, 0.75), "margin": (0.5, 0.7, 0.75, 0.8)}.items():
-        run = [{"answers": 100 * number, "accuracy": accuracy} for number, accuracy in enumerate(accuracies)]
+        run = [
+            {"answers": 100 * number, "accuracy": accuracy, "loss": 1 - accuracy}
+            for number, accuracy in enumerate(accuracies)
+        ]
         results.keep_way("photos", way, [run, run], ran_on)
-    results.keep("all answers", {"photos": {"answers": 400, "accuracy": 0.75}}, ran_on)
+    results.keep("all answers", {"photos": {"answers": 400, "accuracy": 0.75, "loss": 0.2}}, ran_on)
     results.keep("label errors", [label_errors.measure(photos, "uniform", seed=0)] * 2, ran_on)
     results.keep("gate", list(gate.measure(photos, seeds=1, runs=1, sizes=(200,))), ran_on)
 
     Results(tmp_path).write()
 
     page = (tmp_path / "people.md").read_text()
-    assert "| margin | 200 (-33%) | 200 (-50%) | 80.0 ± 0.0 |" in page
+    assert "| margin | 80.0 ± 0.0 | 200 (-33%) | 200 (-50%) |" in page
+    assert "| margin | 0.200 ± 0.000 | 200 (-33%) | 300 (-25%) |" in page
     assert "| uniform | no wrong labels | 0 |" in page
     assert "| better by 5 points | yes |" in page
     assert (tmp_path / "people.png").stat().st_size > 0
