@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Positive, Sha256, Version, Whole
 from contract.choices import Choice
-from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
+from contract.datasets import Counts, DatasetWarning, Label, Rejected, Revision, Split, Thumbnail
 from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import ImageSpec, Preprocessing
 from contract.lineage import Lineage
@@ -51,6 +51,7 @@ class DatasetVersion(Frozen):
     decisions: tuple[Choice, ...] = ()
     data_sha256: Sha256 | None = None
     erased: Whole = Field(default=0, description="Images that were erased since the version was prepared.")
+    revision: Revision | None = Field(default=None, description="How it was made from another version, if it was.")
 
 
 class Traffic(Frozen):

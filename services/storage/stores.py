@@ -26,7 +26,9 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
+from services.storage.people.drift import Drift
 from services.storage.people.feedback import Feedback
+from services.storage.people.pipelines import Pipelines
 from services.storage.people.reviews import Reviews
 from services.storage.people.sampling import Sampling
 from services.storage.people.sampling_counts import SamplingCounts
@@ -107,6 +109,15 @@ class ProjectStores:
     def feedback(self) -> Feedback:
         """What applications have learned about predicted images."""
         return Feedback(self.database, self.project)
+
+    def drift(self) -> Drift:
+        """What model versions have answered, compared with what they were validated with."""
+        return Drift(self.database, self.project)
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """Automatic retraining."""
+        return Pipelines(self.database, self.project, self.actor)
 
     @property
     def keys(self) -> Keys:

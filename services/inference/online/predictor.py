@@ -21,6 +21,7 @@ from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import top_scores
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.online.cache import ModelCache
+from services.inference.online.counting import DriftCounting
 
 LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread starts on them
 
@@ -28,8 +29,10 @@ LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread star
 class OnlinePredictor:
     """Answers questions with models from a cache."""
 
-    def __init__(self, models: ModelCache, decode_threads: int) -> None:
+    def __init__(self, models: ModelCache, decode_threads: int, drift: DriftCounting | None = None) -> None:
+        """`drift` counts the answers to images."""
         self._models = models
+        self._drift = drift
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
     def respond(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
@@ -46,12 +49,15 @@ class OnlinePredictor:
         copies = self._copies(encoded)
         started = time.perf_counter()
         with span("run", {"tidepool.provider": model.provider}):
-            image_answers = iter(_classify(model, encoded, decoded, copies) if encoded else ())
+            classified = _classify(model, encoded, decoded, copies) if encoded else []
             tensor_answers = iter(model.tensor_runner(target.batched).answer(tensors) if tensors else ())
         seconds = time.perf_counter() - started
         durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)
         sizes.observe(len(questions))
+        if self._drift is not None and encoded:
+            self._drift.count(target, classified, [image.file for image in encoded], decoded)
+        image_answers = iter(classified)
         return BatchAnswers(
             answers=[
                 next(image_answers if isinstance(payload, EncodedImage) else tensor_answers) for payload in payloads

@@ -14,7 +14,10 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
 _REVIEWS = frozenset({"review_items", "review_answers"})  # preprocessing erases them and puts them into versions
-_PEOPLE = _REVIEWS | {"feedback", "review_sampling", "sampling_counts"}
+_PEOPLE = _REVIEWS | {
+    *("feedback", "review_sampling", "sampling_counts", "drift_counts"),
+    *("pipelines", "pipeline_runs"),
+}
 # Triggers write `job_counts` as the owner of the tables.
 _WORKERS = (
     _ALL - _POOLS - _PEOPLE - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
@@ -36,7 +39,7 @@ TABLES: Mapping[Service, TableRights] = {
         _WORKERS | _REVIEWS, reads=_READ_BY_WORKERS
     ),  # erases reviews, and makes versions of them
     "trainer": TableRights(_WORKERS, reads=_READ_BY_WORKERS),
-    "inference": TableRights(_WORKERS, reads=_READ_BY_WORKERS),
+    "inference": TableRights(_WORKERS | {"drift_counts"}, reads=_READ_BY_WORKERS),
     "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
 }
 

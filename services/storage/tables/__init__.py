@@ -5,6 +5,7 @@ from services.storage.tables.columns import UtcDateTime, metadata
 from services.storage.tables.counting import install as install_counting
 from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
 from services.storage.tables.objects import object_references, storage_usage
+from services.storage.tables.pipelines import pipeline_runs, pipelines
 from services.storage.tables.queue import (
     claim_turns,
     idempotency,
@@ -23,6 +24,7 @@ from services.storage.tables.registry import (
     aliases,
     backbone_versions,
     backbones,
+    drift_counts,
     model_versions,
     models,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "claim_turns",
     "dataset_versions",
     "datasets",
+    "drift_counts",
     "features",
     "feedback",
     "idempotency",
@@ -57,6 +60,8 @@ __all__ = [
     "models",
     "object_references",
     "outbox",
+    "pipeline_runs",
+    "pipelines",
     "pool_changes",
     "pool_limits",
     "pools",

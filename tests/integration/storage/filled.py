@@ -30,6 +30,7 @@ from tests.examples import (
     EVALUATE_SPEC,
     EVALUATION_REPORT,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     SAMPLE,
@@ -94,6 +95,8 @@ def fill(stores: Stores, project: str) -> Filled:
     own.sampling.set("pet-cnn", "production", ReviewSampling())
     own.sampling_counts("pet-cnn", "production").sync({"seen": 1})
     own.keys.create("ann", Role.MEMBER)
+    own.pipelines.create(PIPELINE_REQUEST)
+    own.pipelines.start(PIPELINE_REQUEST.name)
     own.uploads.expect(new_upload_id(), "later.zip", 1, None, IdempotencyKey("0123abcd", "once", "0" * 64, project))
     filled.upload()
     copy = filled.put(Bucket.UPLOADS, review_key(new_upload_id(), project), Shown.REVIEWS)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.catalog import Alias
+from contract.drift import AliasDrift
 from contract.predictions import IdentifiedResult
 from contract.variants import VariantName
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
@@ -124,6 +125,16 @@ class AsyncModels:
     async def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias; the version stays."""
         await self._http.delete(path("models", name, "aliases", alias))
+
+    async def drift(self, name: str, alias: str = "production", *, days: int = 14) -> AliasDrift:
+        """Return how an alias's requests differ from the images that its versions were validated with.
+
+        >>> drift = await client.models.drift("pet-cnn")
+        >>> drift.state, drift.predictions
+        ('no_reference', 0)
+        """
+        url = path("models", name, "aliases", alias, "drift")
+        return parsed(AliasDrift, await self._http.call("GET", url, params={"days": days}))
 
     async def predict(
         self,

@@ -15,6 +15,7 @@ from tidepool_client._sync.datasets import Datasets, Options
 from tidepool_client._sync.images import Images
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.models import Models
+from tidepool_client._sync.pipelines import Pipelines
 from tidepool_client._sync.pools import Pools, Usage
 from tidepool_client._sync.reviews import Reviews
 from tidepool_client._sync.sampling import Sampling
@@ -78,6 +79,7 @@ class Client:
         self.sampling = Sampling(self._http)
         self.backbones = Backbones(self._http, self.jobs)
         self.reviews = Reviews(self._http)
+        self.pipelines = Pipelines(self._http)
         self.pools = Pools(self._http)
         self.usage = Usage(self._http)
         self.keys = Keys(self._http)

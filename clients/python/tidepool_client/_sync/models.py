@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.catalog import Alias
+from contract.drift import AliasDrift
 from contract.predictions import IdentifiedResult
 from contract.variants import VariantName
 from tidepool_client._sync.jobs import Job, Jobs
@@ -122,6 +123,16 @@ class Models:
     def delete_alias(self, name: str, alias: str) -> None:
         """Remove an alias; the version stays."""
         self._http.delete(path("models", name, "aliases", alias))
+
+    def drift(self, name: str, alias: str = "production", *, days: int = 14) -> AliasDrift:
+        """Return how an alias's requests differ from the images that its versions were validated with.
+
+        >>> drift = client.models.drift("pet-cnn")
+        >>> drift.state, drift.predictions
+        ('no_reference', 0)
+        """
+        url = path("models", name, "aliases", alias, "drift")
+        return parsed(AliasDrift, self._http.call("GET", url, params={"days": days}))
 
     def predict(
         self,

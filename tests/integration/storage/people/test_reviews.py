@@ -410,6 +410,22 @@ def test_feedback_answers_a_sample(reviews: Reviews, database: Database, clock: 
     assert give(reviews, ANN, CAT).state == "done"
 
 
+def test_feedback_that_is_faster_than_the_sample_answers_it(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    feedback = Feedback(database, DEFAULT_PROJECT)
+    for number, label in ((1, "cat"), (2, "cats")):
+        feedback.give(FeedbackRequest(prediction=f"request-{number}", label=label), CID)
+    Reviews(database, "lab").add([sample(1, clock)])
+
+    reviews.add([sample(number, clock) for number in range(4)])
+
+    (answered,) = reviews.answered()
+    assert (int(answered.sha256, 16), answered.label) == (1, "cat")
+    assert reviews.progress().counts == {"open": 3, "done": 1}  # "cats" is mistyped
+    assert Reviews(database, "lab").progress().counts == {"open": 1}
+
+
 def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
     reviews: Reviews, database: Database, clock: FakeClock
 ) -> None:
