@@ -203,8 +203,7 @@ async def test_disagreements_with_the_shadow_are_sampled(
     project.sampling.set("pet-cnn", "production", ReviewSampling(mix=mix))
 
     await predict(client, backends, b"one")
-    while backends.predictor._shadows._copies:
-        await asyncio.sleep(0.01)
+    await asyncio.gather(*backends.predictor._shadows._copies)  # the shadow may answer last
     await backends.predictor.sampler.idle()
 
     assert [item["source"] for item in items(stores)] == ["disagreement"]
