@@ -13,6 +13,7 @@ from contract.images import ImageSpec, Preprocessing
 from contract.lineage import Lineage
 from contract.models import ModelWarning, Output
 from contract.references import ReferenceText
+from contract.sampling import ReviewSampling
 from contract.training import OnnxInfo, TensorSignature
 from contract.variants import Variant, VariantName
 
@@ -72,13 +73,17 @@ class Traffic(Frozen):
 
 
 class Alias(Frozen):
-    """`versions` are percentages of the requests and `version` gets the most; `shadow` gets a copy of each request."""
+    """`versions` are percentages of the requests and `version` gets the most; `shadow` gets a copy of each request.
+
+    `review` says which of its predictions go to the review queue; null if none do.
+    """
 
     alias: Name
     version: Version
     versions: Weights
     shadow: Version | None
     updated_at: datetime
+    review: ReviewSampling | None = None
 
 
 class Model(Frozen):
