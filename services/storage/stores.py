@@ -26,6 +26,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
+from services.storage.people.reviews import Reviews
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
 from services.storage.pools.usage import UsageLedger
@@ -84,6 +85,11 @@ class ProjectStores:
     @property
     def uploads(self) -> Uploads:
         return Uploads(self.database, self.project, self.actor, self.quotas)
+
+    @property
+    def reviews(self) -> Reviews:
+        """The images that people review."""
+        return Reviews(self.database, self.project, self.actor)
 
     @property
     def keys(self) -> Keys:

@@ -27,6 +27,7 @@ from services.storage.tables.registry import (
     models,
 )
 from services.storage.tables.replicas import pool_changes, pool_limits, pools, traffic, usage
+from services.storage.tables.reviews import feedback, review_answers, review_items
 
 __all__ = [
     "UtcDateTime",
@@ -40,6 +41,7 @@ __all__ = [
     "dataset_versions",
     "datasets",
     "features",
+    "feedback",
     "idempotency",
     "in_state",
     "install_counting",
@@ -58,6 +60,8 @@ __all__ = [
     "pool_limits",
     "pools",
     "projects",
+    "review_answers",
+    "review_items",
     "seats",
     "sessions",
     "storage_usage",
