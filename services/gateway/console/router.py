@@ -13,6 +13,7 @@ from services.gateway.console.screens import (
     models,
     pools,
     projects,
+    review,
     serving,
     system,
     train,
@@ -26,5 +27,5 @@ from services.gateway.console.screens import (
 router = APIRouter()
 for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
     router.include_router(part.router)
-for part in (models, version, version_actions, trying, compare, serving, pools, system):
+for part in (models, version, version_actions, trying, compare, serving, pools, system, review):
     router.include_router(part.router)

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from contract.access import Scope
 from contract.pools import PoolMode
 from contract.usage import UsageBy, UsageLine
 from services.gateway.console.charts import Spark, columns, steps
-from services.gateway.console.pages import page
-from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
+from services.gateway.console.pages import page, redirect
+from services.gateway.console.viewer import Viewer, ViewerDep
 from services.storage.screens.home import HomeReader
 from services.storage.screens.jobs import JobQuery, JobScreens
 
@@ -47,9 +48,12 @@ class Replicas(NamedTuple):
     history: Spark
 
 
-@router.get("/", dependencies=MAY_SEE)
+@router.get("/")
 def home(request: Request, viewer: ViewerDep) -> Response:
-    """The first page."""
+    """The first page; a person who only reviews is sent to the review screen."""
+    if viewer.only_reviews:
+        return redirect("/review")
+    viewer.require(Scope.READ)
     database, project = viewer.stores.database, viewer.caller.project
     jobs, reader = JobScreens(database, project), HomeReader(database, project)
     running, _ = jobs.page(JobQuery(state="live"), RUNNING)

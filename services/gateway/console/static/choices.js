@@ -8,7 +8,7 @@ const LONGEST = 128; // characters of a class
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Choices {
-  // `root` has [data-options], [data-search] and [data-matches]; `choose(label)` gets what is chosen.
+  // `root` has [data-options], [data-search] and [data-matches]; `choose(label, isNew)` gets what is chosen.
   constructor(root, choose) {
     this.list = root.querySelector("[data-options]");
     this.field = root.querySelector("[data-search]");
@@ -58,14 +58,14 @@ export class Choices {
     const containing = this.classes.filter((label) => label.toLowerCase().includes(lower));
     const first = containing.filter((label) => label.toLowerCase().startsWith(lower));
     const labels = [...first, ...containing.filter((label) => !first.includes(label))].slice(0, MOST);
-    const known = this.classes.some((label) => label.toLowerCase() === lower);
     const options = labels.map((label) => [label, label]);
-    if (!known) options.push([text, `New class “${text}”`]);
-    this.matches.replaceChildren(...options.map(([label, title], index) => {
+    const known = this.classes.some((label) => label.toLowerCase() === lower);
+    if (!known) options.push([text, `New class “${text}”`, "new"]);
+    this.matches.replaceChildren(...options.map(([label, title, isNew = ""], index) => {
       const option = element("li", "", title);
-      Object.assign(option, { id: `match-${index}` });
+      option.id = `match-${index}`;
       option.setAttribute("role", "option");
-      option.dataset.label = label;
+      Object.assign(option.dataset, { label, isNew });
       return option;
     }));
     this.matches.hidden = false;
@@ -100,7 +100,7 @@ export class Choices {
   pick(option) {
     if (!option) return;
     this.field.blur();
-    this.choose(option.dataset.label);
+    this.choose(option.dataset.label, Boolean(option.dataset.isNew));
   }
 
   clear() { this.field.value = ""; this.close(); }

@@ -56,17 +56,19 @@ export class Leases {
     if (this.filling || this.entries.length > FEW) return;
     this.filling = true;
     clearTimeout(this.again);
-    let pause = SOON_MS;
+    let pause = LATER_MS;
     try {
-      const items = await call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      const { items } = await call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
       for (const item of items) this.put(item, this.entries.length);
-      pause = items.length ? 0 : LATER_MS;
+      this.empty = !this.entries.length;
+      if (items.length) pause = 0;
+      else if (!this.asked) pause = SOON_MS; // another page of this browser may be giving its items back
+      this.asked = true;
       this.report.problem("");
     } catch (error) {
-      this.report.problem(error.message);
+      this.report.problem(error.message, error.status);
     }
     this.filling = false;
-    this.empty = !pause ? false : pause === LATER_MS && !this.entries.length;
     if (pause) this.again = setTimeout(() => this.fill(), pause);
     this.report.changed();
   }
@@ -76,15 +78,18 @@ export class Leases {
     const entry = { item, image: null };
     this.entries.splice(place, 0, entry);
     this.empty = false;
-    const image = new Image();
-    try {
-      image.src = URL.createObjectURL(await call("GET", `${item.id}/image`, null, "blob"));
-      await image.decode();
-    } catch (error) {
-      return this.lose(entry, error);
+    while (!entry.image && this.entries.includes(entry)) {
+      try {
+        const image = new Image();
+        image.src = URL.createObjectURL(await call("GET", `${item.id}/image`, { form: "blob" }));
+        await image.decode();
+        entry.image = image;
+        this.report.changed();
+      } catch (error) {
+        if (error.again) await new Promise((resolve) => setTimeout(resolve, SOON_MS));
+        else this.lose(entry);
+      }
     }
-    entry.image = image;
-    this.report.changed();
   }
 
   lose(entry) {
@@ -102,25 +107,27 @@ export class Leases {
 
   extend() {
     for (const entry of this.entries) {
-      call("POST", `${entry.item.id}/lease`, { lease: entry.item.lease }).catch((error) => { if ([404, 409].includes(error.status)) this.lose(entry); });
+      call("POST", `${entry.item.id}/lease`, { body: { lease: entry.item.lease } }).catch((error) => { if ([404, 409].includes(error.status)) this.lose(entry); });
     }
   }
 
-  // The browser sends these although the page goes.
+  // Gives the items back; the browser sends this although the page goes.
   release() {
-    for (const { item } of this.entries) call("POST", `${item.id}/lease`, { lease: item.lease, seconds: 0 }, "json", true).catch(() => null);
+    for (const { item } of this.entries) call("POST", `${item.id}/lease`, { body: { lease: item.lease, seconds: 0 }, keepalive: true }).catch(() => null);
     this.entries = [];
   }
 }
 
 const subjectOf = (item) => item.dataset ?? item.model;
 
-// Resolves to the body of the response; rejects with a message for people, and the status.
-export async function call(method, path, body = null, form = "json", keepalive = false) {
-  const options = { method, keepalive, headers: body ? { "Content-Type": "application/json" } : {}, body: body && JSON.stringify(body) };
-  const response = await fetch(`/v1/reviews/${path}`, options).catch(() => null);
+// Resolves to the body of the response. Rejects with a message for people, the status (0 without a response), and whether
+// the same request may succeed `again`.
+export async function call(method, path, { body, form = "json", keepalive = false } = {}) {
+  const options = body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, ...options }).catch(() => null);
   if (response?.ok) return response[form]();
-  const detail = (await response?.json().catch(() => null))?.detail;
-  const message = response === null || response.status >= 500 ? "Tidepool does not answer; trying again." : response.status === 401 ? "You are signed out." : `${detail ?? "That did not work"}.`;
-  throw Object.assign(new Error(`${message[0].toUpperCase()}${message.slice(1)}`), { status: response?.status ?? 0 });
+  const status = response?.status ?? 0, again = status === 0 || status >= 500 || status === 429;
+  const detail = (await response?.json().catch(() => null))?.detail ?? "that did not work";
+  const message = again ? "Tidepool does not answer; trying again." : status === 401 ? "You are signed out." : `${detail[0].toUpperCase()}${detail.slice(1)}.`;
+  throw Object.assign(new Error(message), { status, again });
 }

@@ -61,7 +61,7 @@ export class Outbox {
     if (!(await this.kept.get(answer.number))) return ""; // sent by another tab, or withdrawn
     const body = JSON.stringify({ lease: answer.lease, ...answer.says });
     const response = await fetch(`/v1/reviews/${answer.id}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body, signal: AbortSignal.timeout(TIMEOUT_MS),
+      method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body, signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch(() => null);
     if (response === null || response.status >= 500 || [408, 425, 429].includes(response.status)) return "outage";
     if (response.status === 401) return "signed-out";

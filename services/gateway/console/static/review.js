@@ -1,23 +1,35 @@
 // <review-queue>: one image after the other, by keyboard, mouse or touch. The next images are loaded while the reviewer looks
-// at this one, an answer is stored in the browser before the next image shows, and is sent in the background.
+// at this one. An answer is stored in the browser before the next image shows, and sent in the background.
 import { Choices, percent } from "./choices.js";
-import { Leases } from "./leases.js";
+import { Leases, call } from "./leases.js";
 import { Outbox } from "./outbox.js";
 
+const KEYS = { Enter: "accept", s: "skip", x: "none", z: "undo", "?": "keys" };
 const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
 const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
+const REFRESH_MS = 10_000; // of what others have done
+const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
 
 class ReviewQueue extends HTMLElement {
   connectedCallback() {
     this.find = (name) => this.querySelector(`[data-${name}]`);
     this.item = null; // the item that shows
-    this.given = []; // the items that were answered on this page, for undo; the last one is the newest
+    this.answered = []; // the items that were answered on this page, oldest first
     this.times = [];
-    this.choices = new Choices(this, (label) => this.answer({ label }, label));
-    this.leases = new Leases(this.dataset.query, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text) => this.say("outage", text) });
+    this.notes = { outbox: { text: "" }, leases: { text: "" } };
+    this.choices = new Choices(this, (label, isNew) => this.answer(isNew ? { label, new: true } : { label }, label));
+    this.leases = new Leases(this.dataset.query, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
     this.outbox = new Outbox(this.dataset.reviewer, { waiting: (count, why) => this.waiting(count, why), refused: (...details) => this.refused(...details) });
-    this.actions = { accept: () => this.accept(), skip: () => this.answer({ skip: true }, "skipped"), none: () => this.answer({ not_any: true }, "none of the classes"), undo: () => this.undo(), keys: () => this.find("help").showModal() };
-    for (const [name, action] of Object.entries(this.actions)) this.find(name).addEventListener("click", (event) => { action(); if (event.detail) event.currentTarget.blur(); });
+    this.actions = {
+      accept: () => this.accept(),
+      skip: () => this.answer({ skip: true }, "skipped"),
+      none: () => this.answer({ not_any: true }, "not any of the classes"),
+      undo: () => this.undo(),
+      keys: () => this.find("help").showModal(),
+    };
+    for (const [name, action] of Object.entries(this.actions)) {
+      this.find(name).addEventListener("click", (event) => { action(); if (event.detail) event.currentTarget.blur(); }); // for Enter to accept
+    }
     this.onKey = (event) => this.key(event);
     document.addEventListener("keydown", this.onKey);
     this.start();
@@ -29,129 +41,131 @@ class ReviewQueue extends HTMLElement {
   }
 
   async start() {
-    await this.outbox.send(); // what an earlier page left; its items would come again
+    this.refresh();
+    await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
     this.leases.start();
   }
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
     if (event.target.closest("input, select, textarea")) return;
-    if (event.key === "Enter" && event.target.closest("button, a, summary")) return;
-    const name = { Enter: "accept", s: "skip", x: "none", z: "undo", "?": "keys" }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (event.key === "Enter" && event.target.closest("button, a")) return;
+    const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (name) this.actions[name]();
     else if (/^[1-9]$/.test(event.key)) this.choices.digit(Number(event.key));
     else return;
     event.preventDefault();
   }
 
-  accept() {
-    const label = this.item?.guess[0]?.[0] ?? this.item?.label_now;
-    if (label) this.answer({ label }, label);
-  }
+  // The model's guess or, of an image without one, the label that it has.
+  get best() { return this.item?.guess[0]?.[0] ?? this.item?.label_now; }
+
+  accept() { if (this.best) this.answer({ label: this.best }, this.best); }
 
   async answer(says, words) {
     const item = this.item;
-    if (!item) return; // the next image is not here yet: nobody answers what they have not seen
+    if (!item) return; // the next image is not here yet, and nobody answers what they have not seen
     this.item = null;
     try {
       await this.outbox.add({ id: item.id, lease: item.lease, says });
     } catch {
       this.item = item;
-      return this.say("outage", "This browser does not store the answer; free some space, or leave its private mode.");
+      return this.say("problem", "This browser cannot store the answer. Free some space, or leave the private mode.");
     }
-    this.leases.remove(item);
-    this.leases.know(item, says.label);
-    this.given.push(item);
+    if (says.new) this.leases.create(item, says.label);
+    this.answered.push(item);
     this.count(1);
     this.find("said").textContent = `Answered: ${words}.`;
+    this.leases.remove(item);
     this.advance();
   }
 
   // Shows the next item once its image is here.
   advance() {
+    this.find("ahead").replaceChildren(...this.leases.ahead.map((address) => Object.assign(new Image(), { src: address, alt: "" })));
     if (this.item) return;
-    const { item, image, classes } = this.leases.first() ?? {};
-    this.find("stage").toggleAttribute("aria-busy", !item);
+    const entry = this.leases.first;
+    this.find("stage").toggleAttribute("aria-busy", !entry);
     this.find("work").hidden = this.leases.empty;
     this.find("empty").hidden = !this.leases.empty;
-    this.previews();
-    if (!item) return;
-    this.item = item;
+    if (!entry) return;
+    this.item = entry.item;
     const inside = this.find("options").contains(document.activeElement);
-    image.alt = "The image under review";
-    this.find("stage").replaceChildren(image);
-    this.choices.show(item, classes);
-    this.describe(item);
-    if (inside) this.find("question").focus({ preventScroll: true }); // its button is gone
+    entry.image.alt = "The image to review";
+    this.find("stage").replaceChildren(entry.image);
+    this.choices.show(this.item, this.leases.classesOf(this.item));
+    this.describe(this.item);
+    if (inside) this.find("question").focus({ preventScroll: true }); // the button that had the focus is gone
   }
 
-  describe(item) {
-    const { source, guess, label_now: now } = item;
-    const best = guess[0]?.[0];
-    this.find("question").textContent = now ? `Is this “${now}”?` : "What is this?";
-    this.find("origin").textContent = [item.dataset ?? [item.model, item.alias].filter(Boolean).join("@"), this.find("sources").content.querySelector(`[data-source=${source}]`)?.textContent].filter(Boolean).join(" · ");
-    this.find("accept").disabled = !(best ?? now);
-    this.find("accepts").textContent = best ? (now === best ? "Keep" : "Accept") : now ? "Keep" : "Accept";
-    this.find("said").textContent += ` ${this.find("question").textContent} ${best ? `The model's guess: ${best}, ${percent(guess[0][1])}.` : ""}`;
-  }
-
-  previews() {
-    const images = this.leases.ahead().map(({ image }) => image?.src);
-    this.find("ahead").replaceChildren(...images.filter(Boolean).map((address) => Object.assign(new Image(), { src: address, alt: "" })));
+  describe({ source, guess, dataset, model, alias, label_now: now }) {
+    const question = now ? `Is this “${now}”?` : "What is this?";
+    const reason = this.find("sources").content.querySelector(`[data-source=${source}]`).textContent;
+    this.find("question").textContent = question;
+    this.find("origin").textContent = [dataset ?? [model, alias].filter(Boolean).join("@"), reason].filter(Boolean).join(" · ");
+    this.find("accept").disabled = !this.best;
+    this.find("accepts").textContent = now && now === this.best ? "Keep" : "Accept";
+    this.find("said").textContent += ` ${question}${guess.length ? ` The model's guess: ${guess[0][0]}, ${percent(guess[0][1])}.` : ""}`;
   }
 
   async undo() {
-    const item = this.given.pop();
+    const last = this.answered.pop();
     try {
-      const undone = item && (await this.outbox.withdraw(item.id)) ? item : await this.leases.undo();
-      this.leases.insert(undone);
+      const unsent = last && (await this.outbox.withdraw(last.id));
+      const item = unsent ? last : await call("POST", "undo");
+      if (!item.lease) throw new Error("The answer is undone; somebody else has the image now.");
+      this.item = null;
+      this.find("said").textContent = "Undone.";
+      this.leases.put({ ...last, ...item }, 0);
+      this.count(-1);
     } catch (error) {
-      if (item) this.given.push(item);
-      return this.say("problem", error.message);
+      if (last && error.status !== undefined) this.answered.push(last);
+      this.say("problem", error.message);
     }
-    this.count(-1);
-    this.item = null;
-    this.find("said").textContent = "Undone.";
-    this.advance();
   }
 
-  // The number of answers today, what is left, and the pace.
+  // Counts an answer, and measures the pace.
   count(change) {
     const now = performance.now();
     if (now - this.times.at(-1) > PACE_PAUSE_MS) this.times = [];
-    if (change > 0) this.times = [...this.times, now].slice(-PACE_ANSWERS);
-    for (const [name, by] of [["today", change], ["left", -change]]) {
-      const node = this.find(name);
-      node.textContent = String(Math.max(0, Number(node.textContent) + by));
-    }
-    const [first, count] = [this.times[0], this.times.length];
+    this.times = change > 0 ? [...this.times, now].slice(-PACE_ANSWERS) : this.times.slice(0, -1);
+    for (const [name, by] of [["today", change], ["left", -change]]) this.find(name).textContent = Math.max(0, Number(this.find(name).textContent) + by);
+    const count = this.times.length - 1;
     this.find("pace").hidden = count < 5;
-    if (count >= 5) this.find("pace").textContent = `${Math.round(((count - 1) * 60_000) / (now - first))} a minute`;
+    if (count >= 5) this.find("pace").textContent = `${Math.round((count * 60_000) / (this.times.at(-1) - this.times[0]))} a minute`;
+    this.say("problem", "");
   }
 
   waiting(count, why) {
-    const text = { outage: "Tidepool does not answer. ", "signed-out": "You are signed out. " }[why] ?? "";
-    this.say("outage", why ? `${text}${count === 1 ? "One answer is" : `${count} answers are`} kept in this browser and ${why === "outage" ? "will be sent when it is back" : "sent when you sign in again"}.` : "");
-    this.find("sign-in").hidden = why !== "signed-out";
-    if (!count && !why) this.refresh();
+    const kept = count === 1 ? "One answer is kept in this browser" : `${count} answers are kept in this browser`;
+    const texts = { outage: `Tidepool does not answer. ${kept} and sent when it is back.`, "signed-out": `You are signed out. ${kept} and sent when you have signed in again.` };
+    this.note("outbox", texts[why] ?? "", why === "signed-out");
+    if (!count) this.refresh();
   }
 
+  // Shows what keeps the page from the gateway: first what it means for answers, then for images.
+  note(name, text, signedOut) {
+    this.notes[name] = { text, signedOut };
+    const { outbox, leases } = this.notes, shown = outbox.text ? outbox : leases;
+    this.say("outage", shown.text);
+    this.find("sign-in").hidden = !shown.signedOut;
+  }
+
+  // An answer that the gateway does not take: its image was answered by somebody else, or the answer has to be another one.
   refused(answer, status, detail) {
-    const index = this.given.findIndex((item) => item.id === answer.id);
-    const [item] = index < 0 ? [] : this.given.splice(index, 1);
+    const item = this.answered.find((other) => other.id === answer.id);
+    this.answered = this.answered.filter((other) => other !== item);
     this.count(-1);
-    if (status === 409 || status === 404) return this.say("problem", "An answer came too late: its image was answered by somebody else, or is gone.");
-    this.say("problem", `An answer was refused: ${detail}.`);
-    if (!item) return;
-    this.leases.insert(item);
+    this.say("problem", `An answer was not taken: ${detail}.`);
+    if (!item || status === 404 || status === 409) return;
     this.item = null;
-    this.advance();
+    this.leases.put(item, 0);
   }
 
   lost(item) {
     if (item !== this.item) return;
     this.item = null;
-    this.find("said").textContent = "That image is gone; this is the next one.";
+    this.find("said").textContent = "That image is gone.";
     this.advance();
   }
 
@@ -161,18 +175,18 @@ class ReviewQueue extends HTMLElement {
     if (node.firstElementChild.textContent !== text) node.firstElementChild.textContent = text;
   }
 
-  // What others have done meanwhile.
+  // Shows what others have done meanwhile.
   async refresh() {
-    const now = performance.now();
-    if (now - (this.refreshed ?? -1e9) < 10_000) return;
-    this.refreshed = now;
-    const response = await fetch("/review/progress").catch(() => null);
+    if (Date.now() - (this.refreshed ?? 0) < REFRESH_MS) return;
+    this.refreshed = Date.now();
+    const query = new URLSearchParams(this.dataset.query);
+    query.set("since", new Date(new Date().setHours(0, 0, 0, 0)).toISOString());
+    const response = await fetch(`/review/progress?${query}`).catch(() => null);
     if (!response?.ok) return;
-    const progress = await response.json(), waiting = (await this.outbox.waiting()).length;
-    this.find("left").textContent = String(Math.max(0, progress.left - waiting));
-    this.find("today").textContent = String(progress.today + waiting);
-    this.find("kappa").hidden = progress.kappa === null;
-    if (progress.kappa !== null) this.find("kappa").textContent = `agreement κ ${progress.kappa.toFixed(2)}`;
+    const progress = await response.json(), unsent = (await this.outbox.waiting()).length;
+    this.find("left").textContent = Math.max(0, progress.left - unsent);
+    this.find("today").textContent = progress.today + unsent;
+    this.find("others").textContent = progress.others.length ? `Others today: ${progress.others.map(({ name, count }) => `${name} ${count}`).join(", ")}` : "";
   }
 }
 
