@@ -16,6 +16,7 @@ class AuditAction(StrEnum):
     DELETE = "delete"
     REVOKE = "revoke"  # a key
     READ = "read"  # an image's original
+    VIEW = "view"  # an image in the review queue
 
 
 class AuditEntry(Frozen):

@@ -15,7 +15,9 @@ ReviewState = Literal["open", "done", "skipped", "expired"]
 
 Votes = Annotated[int, Field(strict=True, ge=1, le=2)]
 Guess = tuple[Label, float]  # a class and its score, 0..1
+Lease = Annotated[str, Field(min_length=1, max_length=64)]
 MOST_GUESSES = 5
+MOST_BROUGHT = 5000  # images that one request adds
 
 
 class ReviewAnswer(Frozen):
@@ -107,6 +109,14 @@ class ReviewItem(Frozen):
     answers: tuple[PersonAnswer, ...] = ()
     lease: str | None = None
     leased_until: datetime | None = None
+    classes: tuple[Label, ...] = Field(
+        default=(), description="With a lease: the classes of the model or the dataset; a new one may be given."
+    )
+
+
+class ReviewPage(Frozen):
+    items: tuple[ReviewItem, ...]
+    next: str | None
 
 
 class LeasedReview(ReviewItem):
@@ -114,7 +124,104 @@ class LeasedReview(ReviewItem):
 
     lease: str
     leased_until: datetime
-    classes: tuple[Label, ...] = Field(default=(), description="Of the model or the dataset; a new one may be given.")
+
+
+class ReviewBatch(Frozen):
+    """Leased items, those with the highest priority first; `reason` says why there are none."""
+
+    items: tuple[LeasedReview, ...]
+    reason: str | None = None
+
+
+class ReviewAnswerRequest(ReviewAnswer):
+    """An answer with the lease of its item; a class that resembles a known one must be confirmed as `new`."""
+
+    lease: Lease
+    new: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="The label is a new class, although it resembles a known one."
+    )
+
+    @property
+    def answer(self) -> ReviewAnswer:
+        return ReviewAnswer(label=self.label, not_any=self.not_any, skip=self.skip)
+
+
+class LeaseRequest(Frozen):
+    lease: Lease
+
+
+class _SourceRequest(Frozen):
+    limit: Annotated[int, Field(strict=True, ge=1, le=MOST_BROUGHT)] = Field(
+        default=200, description="The most images to add, the most doubtful first."
+    )
+    votes: Votes = Field(default=1, description="How many people must agree.")
+
+
+class LabelErrorsRequest(_SourceRequest):
+    """Images whose label is probably wrong, found by an evaluation, or by the newest training on a dataset."""
+
+    source: Literal["label_errors"]
+    evaluation: str | None = Field(default=None, max_length=64, description="The id of an evaluation's job.")
+    dataset: ReferenceText | None = Field(default=None, description="A dataset that a model was trained on.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.evaluation is None) is (self.dataset is None):
+            raise ValueError("give either `evaluation` or `dataset`")
+        return self
+
+
+class PredictionsRequest(_SourceRequest):
+    """Images of a batch prediction whose best class has a score below `below`."""
+
+    source: Literal["predictions"]
+    job: str = Field(max_length=64, description="The id of a batch prediction's job.")
+    below: Annotated[float, Field(gt=0, le=1)] = 0.6
+    keep_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
+        default=30, description="How long copies of images of an uploaded archive wait for an answer."
+    )
+
+
+class DuplicatesRequest(_SourceRequest):
+    """Images that a dataset has more than once, with different labels."""
+
+    source: Literal["duplicates"]
+    dataset: ReferenceText
+
+
+ReviewSourceRequest = Annotated[
+    LabelErrorsRequest | PredictionsRequest | DuplicatesRequest, Field(discriminator="source")
+]
+
+
+class SourceResult(Frozen):
+    """How many images a source has, and how many of them are new in the queue; `dataset` is their version."""
+
+    matching: Whole
+    added: Whole
+    dataset: ReferenceText | None = None
+
+
+class FeedbackRequest(Frozen):
+    """What an image that was predicted really shows; `prediction` is the id in the response."""
+
+    prediction: Annotated[str, Field(min_length=1, max_length=80)]
+    label: Label
+    new: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="The label is a new class, although it resembles a known one."
+    )
+
+
+class FeedbackResult(Frozen):
+    """The feedback that was kept.
+
+    `review` is the item that it answers, if the image was sampled for review; `note` says so in words.
+    """
+
+    prediction: str
+    label: Label
+    review: str | None
+    note: str
 
 
 class AnsweredReview(Frozen):

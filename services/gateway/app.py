@@ -27,6 +27,8 @@ from services.gateway.api import (
     pools,
     predict,
     projects,
+    review_sources,
+    reviews,
     uploads,
     usage,
 )
@@ -111,6 +113,8 @@ def create_app(backends: Backends) -> FastAPI:
         model_uploads,
         backbones,
         predict,
+        review_sources,  # before the path with an item's id
+        reviews,
         oip,
         pools,
         usage,

@@ -83,8 +83,9 @@ class _Eraser:
         return bool(versions or uploads or outputs)
 
     def outcome(self) -> Erasure:
-        if not (self._versions or self._archives or self._changed_outputs):
-            raise NotFound("no dataset version, archive or output of the project has an image with this hash")
+        changed = self._versions or self._archives or self._changed_outputs
+        if not changed and not self._task.holdings.reviews(self._sha256):
+            raise NotFound("no dataset version, archive, output or review of the project has an image with this hash")
         searched = [str(reference) for reference, index in self._indexes.items() if index is not None]
         return Erasure(
             versions=tuple(self._versions),

@@ -26,6 +26,7 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
+from services.storage.people.feedback import Feedback
 from services.storage.people.reviews import Reviews
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
@@ -90,6 +91,11 @@ class ProjectStores:
     def reviews(self) -> Reviews:
         """The images that people review."""
         return Reviews(self.database, self.project, self.actor)
+
+    @property
+    def feedback(self) -> Feedback:
+        """What applications have learned about predicted images."""
+        return Feedback(self.database, self.project)
 
     @property
     def keys(self) -> Keys:

@@ -1,7 +1,7 @@
 """One example of every public value of the contract: an invented run over images of cats and dogs."""
 
 from contract.base import Frozen
-from tests.examples import backbones, base, datasets, evaluation, jobs, models, operations, searches
+from tests.examples import backbones, base, datasets, evaluation, jobs, models, operations, reviews, searches
 from tests.examples.backbones import *  # noqa: F403
 from tests.examples.base import *  # noqa: F403
 from tests.examples.datasets import *  # noqa: F403
@@ -9,6 +9,7 @@ from tests.examples.evaluation import *  # noqa: F403
 from tests.examples.jobs import *  # noqa: F403
 from tests.examples.models import *  # noqa: F403
 from tests.examples.operations import *  # noqa: F403
+from tests.examples.reviews import *  # noqa: F403
 from tests.examples.searches import *  # noqa: F403
 
 EXAMPLES: tuple[Frozen, ...] = (
@@ -20,4 +21,5 @@ EXAMPLES: tuple[Frozen, ...] = (
     *jobs.EXAMPLES,
     *searches.EXAMPLES,
     *operations.EXAMPLES,
+    *reviews.EXAMPLES,
 )

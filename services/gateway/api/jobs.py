@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from contract.backbones import BackboneManifest
-from contract.base import NAME_PATTERN, Frozen
+from contract.base import Frozen
 from contract.datasets import DatasetManifest
 from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.kind import Manifests
@@ -26,6 +26,7 @@ from services.gateway.dependencies import (
     CallerDep,
     Cursor,
     Limit,
+    NameQuery,
     RecheckDep,
     StoresDep,
 )
@@ -40,7 +41,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 EXAMPLES = {name: cast(Example, example) for kind in all_kinds() for name, example in kind.examples.items()}
 
 JobId = Annotated[str, Path(max_length=64)]
-NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 
 
 class CancelRequest(Frozen):

@@ -81,6 +81,12 @@ class Library:
 
         Raises Conflict if the archive can only be read as a whole, or if an object of a bucket was changed or deleted.
         """
+        path, file = self.read_original(reference, sha256)
+        self.stores.audit.add(AuditAction.READ, f"images/{sha256}", f"datasets/{reference}")
+        return path, file
+
+    def read_original(self, reference: Reference, sha256: str) -> tuple[str, bytes]:
+        """Like `original`, without an entry in the audit trail."""
         image, member, place = self._find(reference, self._manifest(reference), sha256)[0]
         source = self.stores.datasets.preprocess_spec(reference).source
         if isinstance(source, S3Source):
@@ -91,7 +97,6 @@ class Library:
             )
         else:
             file = read_original(self.objects, self.stores.uploads.ref(source.upload), place, sha256)
-        self.stores.audit.add(AuditAction.READ, f"images/{sha256}", f"datasets/{reference}")
         return image.path, file
 
     def _manifest(self, reference: Reference) -> DatasetManifest:

@@ -28,6 +28,7 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
+from services.storage.people.removal import forget_dataset
 from services.storage.tables import datasets, jobs, model_versions
 
 MOST_USES = 200  # models or jobs that an image's page lists
@@ -133,6 +134,7 @@ class Datasets:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "dataset")
             delete_version(connection, self._project, DATASETS, pinned)
+            forget_dataset(connection, self._project, str(pinned))
             now = self._database.now()
             record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", now)
             release_uploads(connection, self._project, row["job_id"], now, self._actor)

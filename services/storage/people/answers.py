@@ -27,19 +27,24 @@ def locked(connection: Connection, project: str, item_id: str) -> RowMapping:
     return row
 
 
-def require_lease(row: RowMapping, lease: str) -> None:
-    """Raise Conflict unless the item is open and the lease is the newest one; it may have run out, if nobody followed.
+def require_lease(row: RowMapping, lease: str, reviewer: Reviewer) -> None:
+    """Raise Conflict unless the item is open and the person has its newest lease.
 
-    An answer that comes late, from a slow browser, is not lost.
+    The lease may have run out: as long as nobody else got the item, a late answer is not lost.
     """
     if row["state"] == "expired":
         raise Conflict("the image has expired, and its copy is gone; go on with the next one")
     if row["state"] != "open":
-        raise Conflict("the image was decided already; go on with the next one")
+        raise Conflict(
+            "the image was decided already; go on with the next one, or take back your own answer with "
+            "POST /v1/reviews/undo"
+        )
     if row["lease"] is None:
         raise Conflict("nobody holds the image; get it with GET /v1/reviews/next, and send the lease of that answer")
     if row["lease"] != lease:
-        raise Conflict("another person holds the image, since this lease has run out; go on with the next one")
+        raise Conflict("this lease has run out, and the image was handed out again; go on with the next one")
+    if row["leased_by"] != reviewer.id:
+        raise Conflict("the lease belongs to another key; answer with the key that got the image")
 
 
 def give(
@@ -56,7 +61,7 @@ def give(
     before = answers_of(connection, [item_id])[item_id]
     if any(one.reviewer == reviewer.id and same_answer(one, answer) for one in before):
         return item_of(row, before, kind=ReviewItem)  # the response to the first request was lost
-    require_lease(row, lease)
+    require_lease(row, lease, reviewer)
     insert_answer(connection, project, item_id, reviewer, answer, now)
     return settle(connection, project, item_id, now)
 
@@ -71,11 +76,13 @@ def insert_answer(
     connection.execute(insert(review_answers).values(values | answer_values(answer) | {"at": now}))
 
 
-def settle(connection: Connection, project: str, item_id: str, now: datetime) -> ReviewItem:
-    """Let an item's state follow from its answers, and release it."""
+def settle(connection: Connection, project: str, item_id: str, now: datetime, *, release: bool = True) -> ReviewItem:
+    """Let an item's state follow from its answers, and release it; without `release` only if it is decided."""
     given = answers_of(connection, [item_id])[item_id]
     votes = connection.execute(select(review_items.c.votes).where(named(project, item_id))).scalar_one()
-    values = _FREE | _decision(given, votes, now)
+    values = _decision(given, votes, now)
+    if release or values["state"] != "open":
+        values |= _FREE
     changed = update(review_items).where(named(project, item_id)).values(values).returning(review_items)
     return item_of(connection.execute(changed).mappings().one(), given, kind=ReviewItem)
 
@@ -111,9 +118,9 @@ def answer_values(answer: ReviewAnswer) -> dict[str, Any]:
 
 
 def _decision(answers: tuple[PersonAnswer, ...], votes: int, now: datetime) -> dict[str, Any]:
-    counts = Counter((answer.label, answer.not_any, answer.skip) for answer in answers)
-    decided = next((answer for answer, count in counts.most_common(1) if count >= votes), None)
-    if decided is None:
+    counts = Counter((answer.skip, answer.label, answer.not_any) for answer in answers)
+    agreed = [answer for answer, count in counts.items() if count >= votes]
+    if not agreed:
         return {"state": "open", "label": None, "not_any": False, "decided_at": None}
-    label, not_any, skip = decided
+    skip, label, not_any = min(agreed, key=lambda answer: answer[0])  # an answer counts more than a skip
     return {"state": "skipped" if skip else "done", "label": label, "not_any": not_any, "decided_at": now}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from contract.reviews import PairAgreement, ReviewerProgress, ReviewProgress, ReviewSource, ReviewState
 from services.storage.tables import review_answers, review_items
@@ -27,6 +27,7 @@ def progress_of(connection: Connection, project: str, now: datetime) -> ReviewPr
         by_source[source][state] += count
         not_applied += count if state == "done" and not is_applied else 0
     leased = select(func.count()).where(mine, table.state == "open", table.leased_until > now)
+    open_disagreements = disagreements(project).subquery()
     pairs = _pairs(connection, project)
     measured = [(pair.kappa, pair.items) for pair in pairs if pair.kappa is not None]
     items = sum(count for _, count in measured)
@@ -34,7 +35,7 @@ def progress_of(connection: Connection, project: str, now: datetime) -> ReviewPr
         counts=dict(counts),
         by_source={source: dict(states) for source, states in by_source.items()},
         leased=connection.execute(leased).scalar_one(),
-        disagreements=_disagreements(connection, project),
+        disagreements=connection.execute(select(func.count()).select_from(open_disagreements)).scalar_one(),
         not_applied=not_applied,
         reviewers=_reviewers(connection, project),
         pairs=pairs,
@@ -77,17 +78,16 @@ def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, 
     return tuple(ReviewerProgress.model_validate(dict(row)) for row in connection.execute(query).mappings())
 
 
-def _disagreements(connection: Connection, project: str) -> int:
-    """Return how many open items have answers enough, but different ones."""
+def disagreements(project: str) -> "Select[str]":
+    """Select the open items with enough answers, but different ones."""
     item, answer = review_items.c, review_answers.c
-    query = (
+    return (
         select(item.id)
         .join(review_answers, answer.item_id == item.id)
         .where(item.project == project, item.state == "open", answer.undone_at.is_(None))
         .group_by(item.id, item.votes)
-        .having(func.count() >= item.votes)
+        .having(func.count() >= item.votes, item.votes > 1)
     )
-    return connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
 
 
 def _pairs(connection: Connection, project: str) -> tuple[PairAgreement, ...]:

@@ -2,42 +2,47 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-import uuid_utils
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, func, select, update
 
-from contract.errors import Conflict, NotFound
-from contract.references import Reference
+from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.reviews import (
     AnsweredReview,
     LeasedReview,
     NewReview,
     ReviewAnswer,
+    ReviewBatch,
     ReviewItem,
+    ReviewPage,
     ReviewProgress,
+    ReviewSource,
+    SourceResult,
 )
-from services.storage.access.audit import Actor
+from services.storage.access.audit import Actor, record
 from services.storage.database import Database
+from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.people import answers
-from services.storage.people.progress import progress_of
-from services.storage.people.rows import Reviewer, answers_of, item_of, named
-from services.storage.references import Owner, add_references
-from services.storage.tables import review_answers, review_items
+from services.storage.people.classes import classes_of
+from services.storage.people.progress import disagreements, progress_of
+from services.storage.people.queue import (
+    ANY,
+    BATCH,
+    Candidates,
+    ReviewFilter,
+    add_reviews,
+    find,
+    free_items,
+    matching,
+    new_id,
+    unleased,
+    why_none,
+)
+from services.storage.people.rows import Reviewer, answers_of, item_of
+from services.storage.tables import review_items
 
 LEASE_S = 120
-MOST_LEASED = 50  # items that one request gets
-BATCH = 500  # rows of an INSERT; SQLite bounds the values of a statement
-
-
-class ReviewFilter(NamedTuple):
-    """Selects items; None matches any. `dataset` is a name, or a pinned reference."""
-
-    model: str | None = None
-    dataset: str | None = None
-    source: str | None = None
-    state: str | None = None
 
 
 class Reviews:
@@ -56,6 +61,27 @@ class Reviews:
         with self._database.write() as connection:
             return add_reviews(connection, self._project, items, self._database.now())
 
+    def bring(self, candidates: Candidates, once: IdempotencyKey | None = None) -> SourceResult:
+        """Add the images of a source; return how many there are, and how many were new."""
+        with self._database.write() as connection:
+            if earlier := first_answer(connection, once):
+                return SourceResult.model_validate(earlier)
+            added = add_reviews(connection, self._project, candidates.items, self._database.now())
+            result = SourceResult(matching=candidates.matching, added=added, dataset=candidates.dataset)
+            remember(connection, once, result.model_dump(mode="json"), self._database)
+        return result
+
+    def known(self, source: ReviewSource, hashes: Sequence[str]) -> set[str]:
+        """Return those of the images that a source has brought already."""
+        table = review_items.c
+        known: set[str] = set()
+        with self._database.read() as connection:
+            for start in range(0, len(hashes), BATCH):
+                part = table.sha256.in_(hashes[start : start + BATCH])
+                query = select(table.sha256).where(table.project == self._project, table.source == source, part)
+                known |= set(connection.execute(query).scalars())
+        return known
+
     def next(
         self,
         reviewer: Reviewer,
@@ -68,26 +94,39 @@ class Reviews:
 
         Two people never hold the same item: the transaction locks the items, and skips those that another one locks.
         """
-        now = self._database.now()
-        where = ReviewFilter(model=model, dataset=dataset)
-        with self._database.write() as connection:
-            values = {"leased_by": reviewer.id, "lease": _new_id(), "leased_until": now + timedelta(seconds=lease_s)}
-            ids = self._free(connection, reviewer, where, now, min(count, MOST_LEASED))
-            leased = update(review_items).where(review_items.c.id.in_(ids), _unleased(now)).values(values)
-            rows = connection.execute(leased.returning(review_items)).mappings().all()
-            rows = sorted(rows, key=lambda row: (-row["priority"], row["created_at"], row["id"]))
-            return tuple(item_of(row, reviewer=reviewer.id, kind=LeasedReview) for row in rows)
+        return self.batch(reviewer, count, ReviewFilter(model, dataset), lease_s).items
 
-    def extend(self, item_id: str, lease: str, lease_s: float = LEASE_S) -> ReviewItem:
-        """Hold an item for longer, from now on; raises NotFound, or Conflict if the lease is another one's."""
+    def batch(
+        self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY, lease_s: float = LEASE_S
+    ) -> ReviewBatch:
+        """Lease items like `next`, and say why there are none."""
         now = self._database.now()
         with self._database.write() as connection:
-            answers.require_lease(answers.locked(connection, self._project, item_id), lease)
-            values = {"leased_until": now + timedelta(seconds=lease_s)}
-            held = update(review_items).where(review_items.c.id == item_id).values(values).returning(review_items)
-            row = connection.execute(held).mappings().one()
+            ids = connection.execute(free_items(self._project, reviewer, where, now).limit(count)).scalars().all()
+            if not ids:
+                return ReviewBatch(items=(), reason=why_none(connection, self._project, where, now))
+            leased = update(review_items).where(review_items.c.id.in_(ids), unleased(now))
+            rows = connection.execute(leased.values(self._lease(reviewer, lease_s)).returning(review_items)).mappings()
+            items = [item_of(row, reviewer=reviewer.id, kind=LeasedReview) for row in rows]
+            known = {(item.dataset, item.model, item.model_version): item for item in items}
+            classes = {key: classes_of(connection, self._project, item) for key, item in known.items()}
+        items.sort(key=lambda item: (-item.priority, item.created_at, item.id))
+        return ReviewBatch(
+            items=tuple(
+                item.model_copy(update={"classes": classes[item.dataset, item.model, item.model_version]})
+                for item in items
+            )
+        )
+
+    def extend(self, item_id: str, lease: str, reviewer: Reviewer, lease_s: float = LEASE_S) -> ReviewItem:
+        """Hold an item for longer, from now on; raises NotFound, or Conflict for a lease that ended."""
+        until = self._database.now() + timedelta(seconds=lease_s)
+        with self._database.write() as connection:
+            answers.require_lease(answers.locked(connection, self._project, item_id), lease, reviewer)
+            held = update(review_items).where(review_items.c.id == item_id).values(leased_until=until)
+            row = connection.execute(held.returning(review_items)).mappings().one()
             given = answers_of(connection, [item_id])[item_id]
-            return item_of(row, given, reviewer=row["leased_by"], kind=ReviewItem)
+        return item_of(row, given, reviewer=reviewer.id, kind=ReviewItem)
 
     def answer(self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
         """Keep an answer; the item is decided as soon as enough people agree.
@@ -98,23 +137,51 @@ class Reviews:
         with self._database.write() as connection:
             return answers.give(connection, self._project, item_id, lease, reviewer, answer, self._database.now())
 
-    def undo(self, reviewer: Reviewer, lease_s: float = LEASE_S) -> ReviewItem:
+    def undo(self, reviewer: Reviewer, lease_s: float = LEASE_S, once: IdempotencyKey | None = None) -> ReviewItem:
         """Take back the person's last answer, and lease the item to the person again unless another one has it.
 
         Raises NotFound if there is nothing to undo, and Conflict if a dataset version has the answer.
         """
-        now = self._database.now()
         with self._database.write() as connection:
-            values = {"leased_by": reviewer.id, "lease": _new_id(), "leased_until": now + timedelta(seconds=lease_s)}
-            return answers.undo(connection, self._project, reviewer, values, now)
+            if earlier := first_answer(connection, once):
+                return ReviewItem.model_validate(earlier)
+            lease, now = self._lease(reviewer, lease_s), self._database.now()
+            item = answers.undo(connection, self._project, reviewer, lease, now)
+            if item.lease is not None:
+                item = item.model_copy(update={"classes": classes_of(connection, self._project, item)})
+            remember(connection, once, item.model_dump(mode="json"), self._database)
+        return item
 
     def get(self, item_id: str) -> ReviewItem:
-        """Return an item; raises NotFound."""
+        """Return an item with its classes; raises NotFound."""
         with self._database.read() as connection:
-            row = connection.execute(select(review_items).where(named(self._project, item_id))).mappings().one_or_none()
-            if row is None:
-                raise NotFound("there is no such review item")
-            return item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
+            row = find(connection, self._project, item_id)
+            item = item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
+            return item.model_copy(update={"classes": classes_of(connection, self._project, item)})
+
+    def list(
+        self, where: ReviewFilter, limit: int, cursor: str | None = None, *, disagreement: bool = False
+    ) -> ReviewPage:
+        """Return a page of items with their answers, newest first; with `disagreement`, those with different ones."""
+        query = select(review_items).where(matching(self._project, where)).order_by(review_items.c.id.desc())
+        if disagreement:
+            query = query.where(review_items.c.id.in_(disagreements(self._project)))
+        if cursor is not None:
+            query = query.where(review_items.c.id < cursor)
+        with self._database.read() as connection:
+            rows = connection.execute(query.limit(limit + 1)).mappings().all()
+            given = answers_of(connection, [row["id"] for row in rows[:limit]])
+        items = tuple(item_of(row, given[row["id"]], kind=ReviewItem) for row in rows[:limit])
+        return ReviewPage(items=items, next=items[-1].id if len(rows) > limit else None)
+
+    def view(self, item_id: str) -> tuple[ReviewItem, ObjectRef | None]:
+        """Return an item, and the copy of a sample; the audit trail gets an entry. Raises NotFound."""
+        with self._database.write() as connection:
+            row = find(connection, self._project, item_id)
+            subject, now = f"images/{row['sha256']}", self._database.now()
+            record(connection, self._actor, AuditAction.VIEW, subject, now, f"reviews/{item_id}")
+        file = None if row["file"] is None else ObjectRef.model_validate(row["file"])
+        return item_of(row, kind=ReviewItem), file
 
     def progress(self) -> ReviewProgress:
         """Return the queue in numbers."""
@@ -148,76 +215,6 @@ class Reviews:
         where = matching(self._project, ReviewFilter(model, dataset, state="done")) & table.applied_to.is_(None)
         return where if since is None else where & (table.decided_at >= since)
 
-    def _free(
-        self, connection: Connection, reviewer: Reviewer, where: ReviewFilter, now: datetime, count: int
-    ) -> list[str]:
-        """Return the first items that the person may get; PostgreSQL locks them, SQLite has one writer at once."""
-        table, given = review_items.c, review_answers.c
-        answered = exists().where(given.item_id == table.id, given.reviewer == reviewer.id, given.undone_at.is_(None))
-        alive = or_(table.expires_at.is_(None), table.expires_at > now)
-        open_items = matching(self._project, where._replace(state="open"))
-        query = select(table.id).where(open_items, _unleased(now), alive, ~answered)
-        first = query.order_by(table.priority.desc(), table.created_at, table.id).limit(count)
-        return list(connection.execute(first.with_for_update(skip_locked=True)).scalars())
-
-
-def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:
-    """Add images to the queue of a project; return how many were new."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    rows = [_row(project, item, now) for item in items]
-    count = 0
-    for start in range(0, len(rows), BATCH):
-        new = insert(review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
-        added = connection.execute(new.returning(review_items.c.id, review_items.c.file)).all()
-        for item_id, file in added:
-            if file is not None:
-                add_references(connection, Owner.REVIEW, item_id, file)
-        count += len(added)
-    return count
-
-
-def mark_applied(connection: Connection, project: str, ids: Sequence[str], reference: Reference) -> None:
-    """Note that a dataset version has the answers of decided items, in the transaction that publishes it.
-
-    Raises Conflict if one of them was undone or put into another version meanwhile.
-    """
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
-        mine = (review_items.c.project == project) & review_items.c.id.in_(part)
-        decided = mine & (review_items.c.state == "done") & review_items.c.applied_to.is_(None)
-        count = connection.execute(update(review_items).where(decided).values(applied_to=str(reference))).rowcount
-        if count != len(part):
-            raise Conflict("some of the reviews were undone, or are in another version; make the version again")
-
-
-def matching(project: str, where: ReviewFilter) -> ColumnElement[bool]:
-    """Return the condition that an item belongs to a project and matches a filter."""
-    table = review_items.c
-    condition = table.project == project
-    if where.state is not None:
-        condition &= table.state == where.state
-    if where.source is not None:
-        condition &= table.source == where.source
-    if where.model is not None:
-        condition &= table.model == where.model
-    if where.dataset is not None:
-        pinned = "@" in where.dataset
-        same = table.dataset == where.dataset
-        condition &= same if pinned else table.dataset.startswith(f"{where.dataset}@", autoescape=True)
-    return condition
-
-
-def _unleased(now: datetime) -> ColumnElement[bool]:
-    return or_(review_items.c.leased_until.is_(None), review_items.c.leased_until <= now)
-
-
-def _row(project: str, item: NewReview, now: datetime) -> dict[str, Any]:
-    values = item.model_dump(exclude={"file", "guess", "expires_at"})
-    file = None if item.file is None else item.file.model_dump(mode="json")
-    guess = [list(pair) for pair in item.guess]
-    own = {"id": _new_id(), "project": project, "state": "open", "created_at": now, "expires_at": item.expires_at}
-    return {**values, **own, "file": file, "guess": guess}
-
-
-def _new_id() -> str:
-    return str(uuid_utils.uuid7())
+    def _lease(self, reviewer: Reviewer, seconds: float) -> dict[str, Any]:
+        until = self._database.now() + timedelta(seconds=seconds)
+        return {"leased_by": reviewer.id, "lease": new_id(), "leased_until": until}

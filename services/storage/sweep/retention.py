@@ -18,6 +18,7 @@ from services.storage.catalog.upload_uses import is_needed, made_version, used_b
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
+from services.storage.people.removal import expire_reviews
 from services.storage.tables import (
     alias_weights,
     aliases,
@@ -34,7 +35,7 @@ ACTOR = "retention"
 
 
 class RetentionSweep:
-    """Applies the retention of each project, and deletes uploads of which nothing came.
+    """Applies the retention of each project, and deletes uploads of which nothing came and samples nobody reviewed.
 
     `keep_jobs` is how long ended jobs are kept in projects whose retention has no `jobs_days`; None means always.
     An upload that jobs have used and no version came from goes `unpublished` after the last of these jobs has ended,
@@ -51,7 +52,8 @@ class RetentionSweep:
         """Make one pass over the projects; return how many things were deleted. Raises DatabaseUnavailable."""
         with self._database.read() as connection:
             rows = connection.execute(select(projects.c.name, projects.c.retention)).all()
-        return sum(self._apply(row.name, Retention.model_validate(row.retention or {})) for row in rows)
+        count = sum(self._apply(row.name, Retention.model_validate(row.retention or {})) for row in rows)
+        return count + expire_reviews(self._database)
 
     def _apply(self, project: str, retention: Retention) -> int:
         now, actor = self._database.now(), Actor(ACTOR, ACTOR, "", project)

@@ -67,6 +67,15 @@ SCOPES = {
     "PUT /v1/models/{name}/aliases/{alias}": Scope.WRITE,
     "DELETE /v1/models/{name}/aliases/{alias}": Scope.WRITE,
     "POST /v1/models/{name}/predict": Scope.PREDICT,
+    "GET /v1/reviews": Scope.READ,
+    "GET /v1/reviews/next": Scope.REVIEW,
+    "GET /v1/reviews/progress": Scope.REVIEW,
+    "GET /v1/reviews/{item_id}/image": Scope.REVIEW,
+    "POST /v1/reviews/undo": Scope.REVIEW,
+    "POST /v1/reviews/{item_id}": Scope.REVIEW,
+    "POST /v1/reviews/{item_id}/lease": Scope.REVIEW,
+    "POST /v1/reviews/sources": Scope.WRITE,
+    "POST /v1/feedback": Scope.PREDICT,
     "GET /v2/models/{model}": Scope.READ,
     "GET /v2/models/{model}/versions/{version}": Scope.READ,
     "GET /v2/models/{model}/ready": Scope.READ,
@@ -117,6 +126,10 @@ def request_of(operation: str) -> httpx.Request:
         "POST /v1/keys": {"name": "a", "scopes": ["manage"]},
         "PUT /v1/models/{name}/aliases/{alias}": {"version": 1},
         "PATCH /v1/pools/{pool}": {"mode": "manual", "replicas": 1},
+        "POST /v1/reviews/{item_id}": {"lease": "a", "skip": True},
+        "POST /v1/reviews/{item_id}/lease": {"lease": "a"},
+        "POST /v1/reviews/sources": {"source": "duplicates", "dataset": "none"},
+        "POST /v1/feedback": {"prediction": "a", "label": "cat"},
     }
     return httpx.Request(method, f"http://tidepool{path}", json=bodies.get(operation))
 

@@ -16,6 +16,7 @@ from tidepool_client._async.images import AsyncImages
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
 from tidepool_client._async.models import AsyncModels
 from tidepool_client._async.pools import AsyncPools, AsyncUsage
+from tidepool_client._async.reviews import AsyncReviews
 from tidepool_client._async.transport import AsyncTransport
 from tidepool_client._async.uploads import AsyncUploads
 from tidepool_client.errors import InvalidInput
@@ -74,6 +75,7 @@ class AsyncClient:
         self.images = AsyncImages(self._http, self.jobs)
         self.models = AsyncModels(self._http, self.jobs)
         self.backbones = AsyncBackbones(self._http, self.jobs)
+        self.reviews = AsyncReviews(self._http)
         self.pools = AsyncPools(self._http)
         self.usage = AsyncUsage(self._http)
         self.keys = AsyncKeys(self._http)
