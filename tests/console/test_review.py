@@ -1,19 +1,25 @@
 """Reviewing: by keyboard, by touch, two people at once, through outages, and what a labeller sees."""
 
+import os
 import re
+import shutil
+import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
 
 from contract.access import Role
-from contract.reviews import ReviewAnswer
-from services.storage.people.rows import Reviewer
 from services.storage.screens.reviews import RecentAnswer, ReviewScreens
+from services.storage.tables import review_items
 from tests.console.conftest import Complaints, NewPage
 from tests.console.reviews_seed import add_samples
 from tests.console.site import Site
 
+ANSWER = re.compile("/v1/reviews/[0-9a-f-]{36}$")
+IMAGE = re.compile("/v1/reviews/([0-9a-f-]{36})/image")
 GUESS = {"guess": (("hat", 0.5), ("shirt", 0.3), ("dress", 0.1))}
 
 
@@ -62,6 +68,33 @@ def settled(page: Page, site: Site, count: int) -> None:
     assert len(answers(site)) == count
 
 
+def browser_of(chromium: Browser, site: Site, profile: Path) -> Page:
+    """Start a browser of its own that keeps what it stores in a folder, and sign in."""
+    context = chromium.browser_type.launch_persistent_context(
+        profile,
+        executable_path=shutil.which("chromium"),
+        args=["--no-sandbox", "--disable-gpu"],
+        base_url=site.url,
+        reduced_motion="reduce",
+    )
+    keys = [key.id for key in site.own.keys.list() if key.name == "lea"]
+    key_id = keys[0] if keys else site.own.keys.create("lea", Role.LABELLER).id
+    context.add_cookies([{"name": site.cookie, "value": site.stores.sessions.create(key_id), "url": site.url}])
+    page = context.pages[0]
+    page.set_default_timeout(15_000)
+    return page
+
+
+def kill(profile: Path) -> None:
+    """Kill the browser's processes, as a crash or a power failure would."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(profile).encode() in (folder / "cmdline").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:
+            continue  # it is gone already
+
+
 def test_every_answer_has_a_key(page: Page, site: Site) -> None:
     begin(page)
     expect(page.locator("[data-ahead] img")).to_have_count(5)
@@ -91,10 +124,12 @@ def test_undo_shows_the_image_again_also_several_back(page: Page, site: Site) ->
     expect(page.locator("[data-today]")).to_have_text("2")
 
 
-def test_an_answer_that_is_not_sent_yet_is_undone_without_the_gateway(page: Page, site: Site, complaints: Complaints) -> None:
+def test_an_answer_that_is_not_sent_yet_is_undone_without_the_gateway(
+    page: Page, site: Site, complaints: Complaints
+) -> None:
     complaints.expected += ["ERR_FAILED"]
     begin(page)
-    page.route(re.compile("/v1/reviews/[0-9a-f-]{36}$"), lambda route: route.abort())
+    page.route(ANSWER, lambda route: route.abort())
     press(page, "Enter")
     expect(page.get_by_text("One answer is kept in this browser")).to_be_visible()
     press(page, "z")
@@ -126,7 +161,7 @@ def test_two_people_never_see_the_same_image(new_page: NewPage, site: Site) -> N
     seen: list[set[str]] = [set(), set()]
     pages = [new_page(Role.MEMBER), new_page(Role.MEMBER)]
     for page, ids in zip(pages, seen, strict=True):
-        page.on("request", lambda request, ids=ids: ids.update(re.findall(r"/v1/reviews/([0-9a-f-]{36})/image", request.url)))
+        page.on("request", lambda request, ids=ids: ids.update(IMAGE.findall(request.url)))
         begin(page)
     for _ in range(10):
         for page in pages:
@@ -137,21 +172,21 @@ def test_two_people_never_see_the_same_image(new_page: NewPage, site: Site) -> N
     assert len({row.item_id for row in answers(site)}) == 20
 
 
-def test_a_killed_browser_loses_no_answer(new_page: NewPage, site: Site, complaints: Complaints) -> None:
-    complaints.expected += ["ERR_FAILED"]
-    page = new_page()
+def test_a_killed_browser_loses_no_answer(chromium: Browser, site: Site, tmp_path: Path) -> None:
+    page = browser_of(chromium, site, tmp_path / "profile")
     begin(page)
-    page.route(re.compile("/v1/reviews/[0-9a-f-]{36}$"), lambda route: route.abort())  # an outage
+    page.route(ANSWER, lambda route: route.abort())  # an outage
     press(page, "Enter", "2", "s")
     expect(page.get_by_text("3 answers are kept in this browser")).to_be_visible()
     assert says(site) == []
-    again = page.context.new_page()
-    page.close(run_before_unload=False)  # the tab is gone; what it has stored stays
-    again.goto("/review")
+    kill(tmp_path / "profile")
 
+    again = browser_of(chromium, site, tmp_path / "profile")
+    again.goto("/review")
     settled(again, site, 3)
     assert says(site) == ["hat", "shirt", "skip"]
     expect(again.locator("[data-today]")).to_have_text("3")
+    again.context.close()
 
 
 def test_answers_wait_until_the_reviewer_has_signed_in_again(page: Page, site: Site, complaints: Complaints) -> None:
@@ -181,14 +216,12 @@ def test_a_label_that_may_be_wrong_shows_beside_the_suggestion(page: Page, site:
 def test_an_answer_that_comes_too_late_says_so(page: Page, site: Site, complaints: Complaints) -> None:
     complaints.expected += ["409"]
     begin(page)
-    (item,) = [row for row in page.request.get("/v1/reviews?limit=50").json()["items"] if row["priority"] == 10.0]
-    held = site.own.reviews.get(item["id"])
-    bob = Reviewer("b0b", "bob")
-    site.own.reviews.answer(held.id, _lease(site, held.id), bob, ReviewAnswer(label="shoes"))
+    with site.stores.database.write() as connection:
+        connection.execute(update(review_items).values(lease="another", leased_by="b0b"))
     page.keyboard.press("Enter")
 
-    expect(page.get_by_text("An answer was not taken")).to_be_visible()
-    assert says(site) == ["shoes"]
+    expect(page.get_by_text("An answer was not taken: this lease has run out")).to_be_visible()
+    assert says(site) == []
 
 
 def test_a_labeller_sees_nothing_but_the_queue(new_page: NewPage, site: Site, complaints: Complaints) -> None:
@@ -244,12 +277,3 @@ def test_the_queues_page_counts_and_undoes(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("status")).to_contain_text("undone")
     assert says(site) == ["hat"]
-
-
-def _lease(site: Site, item_id: str) -> str:
-    from sqlalchemy import select
-
-    from services.storage.tables import review_items
-
-    with site.stores.database.read() as connection:
-        return str(connection.execute(select(review_items.c.lease).where(review_items.c.id == item_id)).scalar_one())

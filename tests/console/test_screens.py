@@ -32,6 +32,8 @@ SCREENS = {
     "traffic": "/serving/clothing",
     "pools": "/pools",
     "pool": "/pools?pool=inference",
+    "review": "/review",
+    "review-queue": "/review/queue",
     "jobs": "/jobs",
     "failed": "/jobs?state=failed",
     "keys": "/keys",
@@ -49,7 +51,10 @@ LINKED = {
     "ended-job": ("/jobs?state=succeeded&kind=preprocess", "tbody a"),
     "image": ("/datasets/clothing/2/images", ".images a"),
 }
-EMPTY = ("home", "upload", "datasets", "models", "train", "serving", "pools", "jobs", "keys", "usage", "audit")
+EMPTY = (
+    *("home", "upload", "datasets", "models", "train", "serving", "pools", "review", "review-queue", "jobs", "keys"),
+    *("usage", "audit"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from services.gateway.console.screens import (
     pools,
     projects,
     review,
+    review_queue,
     serving,
     system,
     train,
@@ -27,5 +28,5 @@ from services.gateway.console.screens import (
 router = APIRouter()
 for part in (assets, live, sign_in, home, jobs, datasets, image_sets, upload, train, keys, projects, usage):
     router.include_router(part.router)
-for part in (models, version, version_actions, trying, compare, serving, pools, system, review):
+for part in (models, version, version_actions, trying, compare, serving, pools, system, review, review_queue):
     router.include_router(part.router)

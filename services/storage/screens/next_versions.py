@@ -53,8 +53,8 @@ class NextVersions:
         columns = (table.dataset, table.model, table.label, table.label_now, table.not_any)
         decided = (table.project == self.project) & (table.state == "done") & table.applied_to.is_(None)
         with self.database.read() as connection:
-            groups = connection.execute(select(*columns, func.count().label("images")).where(decided).group_by(*columns))
-            rows = groups.all()
+            groups = select(*columns, func.count().label("images")).where(decided).group_by(*columns)
+            rows = connection.execute(groups).all()
             trained_on = self._trained_on(connection, {row.model for row in rows if row.dataset is None})
             by_dataset = defaultdict(list)
             for row in rows:

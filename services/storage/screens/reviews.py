@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from contract.base import Frozen
 from contract.reviews import ReviewSource
 from services.storage.database import Database
-from services.storage.people.reviews import ReviewFilter, matching
+from services.storage.people.queue import ReviewFilter, matching
 from services.storage.tables import review_answers, review_items
 
 MOST_COUNTED = 10_000  # open items; counting more would take longer than the number is worth
@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What is left for a person, at most MOST_COUNTED, and who has answered how much since a time, the busiest first."""
+    """What is left for a person, at most MOST_COUNTED; the answers of all people since a time, the busiest first."""
 
     left: int
     shares: tuple[Share, ...]

@@ -7,10 +7,9 @@ from sqlalchemy import func, select
 from contract.jobs import LIVE, JobState
 from services.storage.database import Database
 from services.storage.jobs.counts import queued_jobs
-from services.storage.people.reviews import ReviewFilter, matching
+from services.storage.people.queue import ReviewFilter, matching
 from services.storage.screens.reviews import counted
 from services.storage.tables import dataset_versions, in_state, jobs, model_versions
-
 
 MOST_REVIEWS = 1000  # that are counted for every page
 

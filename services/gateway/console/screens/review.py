@@ -1,4 +1,4 @@
-"""/review: one image after the other for a person to label; /review/queue: how far the queue is, and what comes of it."""
+"""/review: one image after the other for a person to label."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -7,15 +7,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from contract.base import NAME_PATTERN
 from contract.reviews import ReviewSource
-from services.gateway.console.pages import page, redirect
-from services.gateway.console.viewer import MAY_REVIEW, MAY_SEE, Viewer, ViewerDep
-from services.storage.people.reviews import ReviewFilter
-from services.storage.people.rows import Reviewer
+from services.gateway.console.pages import page
+from services.gateway.console.viewer import MAY_REVIEW, Viewer, ViewerDep
+from services.storage.people.queue import ReviewFilter
 from services.storage.screens.reviews import ReviewScreens, Standing
 
 router = APIRouter(include_in_schema=False)
 
-RECENT = 30  # answers that the queue's page shows
 DAY = timedelta(days=1)
 SOURCES: dict[ReviewSource, str] = {
     "margin": "the model was unsure",
@@ -58,30 +56,6 @@ def progress(viewer: ViewerDep, since: datetime, model: Model = "", dataset: Dat
     own = viewer.caller.key_id
     others = [{"name": share.name, "count": share.count} for share in standing.shares if share.reviewer != own]
     return {"left": standing.left, "today": standing.of(own), "others": others[:5]}
-
-
-@router.get("/review/queue", dependencies=MAY_SEE)
-def queue(request: Request, viewer: ViewerDep) -> Response:
-    """The queue in numbers, who did what, and the newest answers."""
-    reviews = viewer.stores.reviews
-    numbers = reviews.progress()
-    return page(
-        request,
-        viewer,
-        "review_queue.html",
-        screen="review",
-        progress=numbers,
-        recent=ReviewScreens(viewer.stores.database, viewer.caller.project).recent(RECENT),
-        sources=SOURCES,
-    )
-
-
-@router.post("/review/undo", dependencies=MAY_REVIEW)
-def undo(viewer: ViewerDep) -> Response:
-    """Take back the person's own last answer."""
-    key = viewer.caller.key
-    viewer.stores.reviews.undo(Reviewer(key.id, key.name))
-    return redirect("/review/queue", "Your last answer is undone; its image is in the queue again.")
 
 
 def _standing(viewer: Viewer, since: datetime, model: str, dataset: str) -> Standing:

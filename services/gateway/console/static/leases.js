@@ -58,9 +58,10 @@ export class Leases {
     clearTimeout(this.again);
     let pause = LATER_MS;
     try {
-      const { items } = await call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      const { items, reason } = await call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
       for (const item of items) this.put(item, this.entries.length);
       this.empty = !this.entries.length;
+      this.reason = reason ?? "";
       if (items.length) pause = 0;
       else if (!this.asked) pause = SOON_MS; // another page of this browser may be giving its items back
       this.asked = true;

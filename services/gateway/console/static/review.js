@@ -88,6 +88,7 @@ class ReviewQueue extends HTMLElement {
     this.find("stage").toggleAttribute("aria-busy", !entry);
     this.find("work").hidden = this.leases.empty;
     this.find("empty").hidden = !this.leases.empty;
+    if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
     if (!entry) return;
     this.item = entry.item;
     const inside = this.find("options").contains(document.activeElement);
@@ -188,6 +189,11 @@ class ReviewQueue extends HTMLElement {
     this.find("today").textContent = progress.today + unsent;
     this.find("others").textContent = progress.others.length ? `Others today: ${progress.others.map(({ name, count }) => `${name} ${count}`).join(", ")}` : "";
   }
+}
+
+// Why there is no image although some are left; that there are none is what the page says anyway.
+function reasonOf(text) {
+  return !text || text.startsWith("no image") ? "" : `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
 customElements.define("review-queue", ReviewQueue);
