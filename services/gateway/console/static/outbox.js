@@ -7,7 +7,7 @@ const LONGEST_PAUSE_S = 10;
 const TIMEOUT_MS = 20_000;
 
 export class Outbox {
-  // `report` has waiting(count, why) with why in "", "outage", "signed-out", and refused(answer, status, detail).
+  // `reviewer` is a person in a project. `report` has waiting(count, why) with why in "", "outage", "signed-out", and refused(answer, status, detail).
   constructor(reviewer, report) {
     this.reviewer = reviewer;
     this.report = report;
