@@ -19,6 +19,7 @@ from tidepool.cli import (
     predict,
     projects,
     promote,
+    review,
     stack,
     train,
     upload,
@@ -32,7 +33,7 @@ from tidepool.simulate.command import simulate
 __all__ = ["app"]
 MODULES = (
     *(account, backup, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
-    *(projects, promote, stack, train, upload, usage),
+    *(projects, promote, review, stack, train, upload, usage),
 )
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly

@@ -1,15 +1,19 @@
 """What applications learn later about images that were predicted."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from contract.errors import Invalid
 from contract.reviews import FeedbackRequest, FeedbackResult, ReviewAnswer, ReviewItem
 from services.storage.database import Database
 from services.storage.people.answers import insert_answer, settle
 from services.storage.people.classes import classes_of, require_spelling
-from services.storage.people.rows import Reviewer, answers_of, item_of
+from services.storage.people.rows import Reviewer, answers_of, find, item_of
 from services.storage.tables import feedback, review_items
 
 
@@ -32,7 +36,7 @@ class Feedback:
             if row is not None:
                 note = self._answer(connection, row, request, client, now)
             item_id = None if row is None else row["id"]
-            self._keep(connection, request, item_id, now)
+            self._keep(connection, request, client, item_id, now)
         return FeedbackResult(prediction=request.prediction, label=request.label, review=item_id, note=note)
 
     def _sample(self, connection: Connection, prediction: str) -> RowMapping | None:
@@ -59,8 +63,30 @@ class Feedback:
         settled = settle(connection, self._project, item_id, now, release=False)
         return "the image is reviewed" if settled.state == "done" else "it counts as one answer; another person decides"
 
-    def _keep(self, connection: Connection, request: FeedbackRequest, item_id: str | None, now: datetime) -> None:
+    def _keep(
+        self, connection: Connection, request: FeedbackRequest, client: Reviewer, item_id: str | None, now: datetime
+    ) -> None:
         insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        values = {"label": request.label, "at": now, "item_id": item_id}
+        values: dict[str, Any] = {"label": request.label, "reviewer": client.id, "reviewer_name": client.name}
+        values |= {"at": now, "item_id": item_id}
         new = insert(feedback).values(project=self._project, prediction=request.prediction, **values)
         connection.execute(new.on_conflict_do_update(index_elements=["project", "prediction"], set_=values))
+
+
+def answer_by_earlier_feedback(connection: Connection, project: str, samples: Mapping[str, str], now: datetime) -> None:
+    """Answer new samples by feedback that was faster than they: `samples` has the items' ids by prediction.
+
+    Feedback with a mistyped class stays without an item.
+    """
+    table = feedback.c
+    waiting = (table.project == project) & table.prediction.in_(samples) & table.item_id.is_(None)
+    for row in connection.execute(select(feedback).where(waiting)).all():
+        item_id = samples[row.prediction]
+        item = item_of(find(connection, project, item_id), kind=ReviewItem)
+        with suppress(Invalid):
+            require_spelling(row.label, classes_of(connection, project, item), new=False)
+            client = Reviewer(row.reviewer, row.reviewer_name)
+            insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)
+            settle(connection, project, item_id, now)
+            same = (table.project == project) & (table.prediction == row.prediction)
+            connection.execute(update(feedback).where(same).values(item_id=item_id))

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import uuid_utils
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contract.errors import Conflict, NotFound
+from contract.errors import Conflict
 from contract.references import Reference
 from contract.reviews import NewReview
-from services.storage.people.rows import Reviewer, named
+from services.storage.people.feedback import answer_by_earlier_feedback
+from services.storage.people.rows import Reviewer
 from services.storage.references import Owner, add_references
 from services.storage.tables import review_answers, review_items
 
@@ -40,14 +41,6 @@ class Candidates(NamedTuple):
 
 def new_id() -> str:
     return str(uuid_utils.uuid7())
-
-
-def find(connection: Connection, project: str, item_id: str) -> RowMapping:
-    """Return the row of an item; raises NotFound."""
-    row = connection.execute(select(review_items).where(named(project, item_id))).mappings().one_or_none()
-    if row is None:
-        raise NotFound("there is no such review item")
-    return row
 
 
 def matching(project: str, where: ReviewFilter) -> ColumnElement[bool]:
@@ -102,10 +95,14 @@ def add_reviews(connection: Connection, project: str, items: Sequence[NewReview]
     count = 0
     for start in range(0, len(rows), BATCH):
         new = insert(review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
-        added = connection.execute(new.returning(review_items.c.id, review_items.c.file)).all()
-        for item_id, file in added:
-            if file is not None:
-                add_references(connection, Owner.REVIEW, item_id, file)
+        table = review_items.c
+        added = connection.execute(new.returning(table.id, table.file, table.prediction)).all()
+        for row in added:
+            if row.file is not None:
+                add_references(connection, Owner.REVIEW, row.id, row.file)
+        samples = {row.prediction: row.id for row in added if row.prediction is not None}
+        if samples:
+            answer_by_earlier_feedback(connection, project, samples, now)
         count += len(added)
     return count
 

@@ -32,14 +32,13 @@ from services.storage.people.queue import (
     Candidates,
     ReviewFilter,
     add_reviews,
-    find,
     free_items,
     matching,
     new_id,
     unleased,
     why_none,
 )
-from services.storage.people.rows import Reviewer, answers_of, item_of
+from services.storage.people.rows import Reviewer, answers_of, find, item_of
 from services.storage.tables import review_items
 
 LEASE_S = 120

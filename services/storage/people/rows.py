@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
+from contract.errors import NotFound
 from contract.reviews import PersonAnswer, ReviewItem
 from services.storage.tables import review_answers, review_items
 
@@ -23,6 +24,14 @@ class Reviewer(NamedTuple):
 def named(project: str, item_id: str) -> ColumnElement[bool]:
     """Return the condition that a row is that of an item of a project."""
     return (review_items.c.project == project) & (review_items.c.id == item_id)
+
+
+def find(connection: Connection, project: str, item_id: str) -> RowMapping:
+    """Return the row of an item; raises NotFound."""
+    row = connection.execute(select(review_items).where(named(project, item_id))).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such review item")
+    return row
 
 
 def answers_of(connection: Connection, ids: Sequence[str]) -> defaultdict[str, tuple[PersonAnswer, ...]]:

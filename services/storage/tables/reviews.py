@@ -78,6 +78,8 @@ feedback = Table(
     project_column(key=True),
     Column("prediction", String(80), primary_key=True),  # the id in the response
     Column("label", String(128), nullable=False),
+    Column("reviewer", String(16), nullable=False),  # the id of the application's API key
+    Column("reviewer_name", String(63), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("item_id", String(36)),  # of the sample; null if the image was not sampled
     Index(None, "project", "at"),

@@ -13,12 +13,14 @@ from contract.kinds.evaluate import EvaluateRequest, EvaluationOutput
 from contract.kinds.index import DatasetIndex, IndexRequest, IndexSpec
 from contract.kinds.predict import PredictionOutput
 from contract.references import UploadSource
+from contract.reviews import FeedbackRequest, ReviewAnswer
 from contract.training import FeatureFile
 from contract.usage import StorageCategory
 from services.storage.access.audit import Actor
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.idempotency import IdempotencyKey
+from services.storage.people.rows import Reviewer
 from services.storage.stores import ProjectStores, Stores
 from tests.examples import (
     BACKBONE_MANIFEST,
@@ -29,6 +31,7 @@ from tests.examples import (
     MODEL_MANIFEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
+    SAMPLE,
     TRAIN_REQUEST,
     VET_REQUEST,
     VETTED_MANIFEST,
@@ -90,6 +93,11 @@ def fill(stores: Stores, project: str) -> Filled:
     own.keys.create("ann", Role.MEMBER)
     own.uploads.expect(new_upload_id(), "later.zip", 1, None, IdempotencyKey("0123abcd", "once", "0" * 64, project))
     filled.upload()
+    copy = filled.put(Bucket.UPLOADS, upload_key(new_upload_id(), project), Shown.REVIEWS)
+    own.reviews.add([SAMPLE.model_copy(update={"file": copy, "expires_at": None})])
+    (item,) = own.reviews.next(Reviewer("0123abcd", "ann"))
+    own.reviews.answer(item.id, item.lease, Reviewer("0123abcd", "ann"), ReviewAnswer(label="cat"))
+    own.feedback.give(FeedbackRequest(prediction="another", label="cat"), Reviewer("0123abcd", "ann"))
     _leave_unfinished(filled)
     return filled
 

@@ -15,6 +15,7 @@ from messaging.in_memory import MemoryChannel
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
+from tests.examples import LEASED_REVIEW
 from tests.unit.gateway.backends import classify, gateway
 from tidepool_client import AsyncClient, Client
 
@@ -44,6 +45,8 @@ ARGUMENTS: dict[str, Any] = {
         "everything": True,
     },
     **{"since": MOMENT, "until": MOMENT},
+    **{"item": LEASED_REVIEW, "item_id": "i1", "prediction": "p1", "count": 2, "disagreement": True, "below": 0.5},
+    **{"evaluation": "j1", "votes": 2, "keep_days": 7},
 }
 
 

@@ -43,20 +43,22 @@ class Reviews:
 
     def answer(
         self,
-        item: LeasedReview | ReviewItem,
+        item: LeasedReview | ReviewItem | str,
         label: str | None = None,
         *,
+        lease: str | None = None,
         not_any: bool = False,
         skip: bool = False,
         new: bool = False,
     ) -> ReviewItem:
         """Answer an item that you hold: its class, that it shows none of the classes, or that you cannot tell.
 
-        A class that resembles a known one must be confirmed as `new`.
+        A class that resembles a known one must be confirmed as `new`. `item` may also be an id, with its `lease`.
         """
-        body: dict[str, Any] = {"lease": item.lease} | given(label=label)
+        item_id, own = (item, None) if isinstance(item, str) else (item.id, item.lease)
+        body: dict[str, Any] = given(lease=lease or own, label=label)
         body |= {name: True for name, flag in (("not_any", not_any), ("skip", skip), ("new", new)) if flag}
-        return parsed(ReviewItem, self._http.call("POST", path("reviews", item.id), json=body))
+        return parsed(ReviewItem, self._http.call("POST", path("reviews", item_id), json=body))
 
     def extend(self, item: LeasedReview | ReviewItem, *, seconds: int | None = None) -> ReviewItem:
         """Hold an item for two minutes from now on, or for other seconds; 0 gives it back."""

@@ -81,6 +81,8 @@ def upgrade() -> None:
         _project(),
         sa.Column("prediction", sa.String(length=80), nullable=False),
         sa.Column("label", sa.String(length=128), nullable=False),
+        sa.Column("reviewer", sa.String(length=16), nullable=False),
+        sa.Column("reviewer_name", sa.String(length=63), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("item_id", sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint("project", "prediction", name=op.f("pk_feedback")),
