@@ -70,7 +70,8 @@ def source_of(form: Mapping[str, str]) -> ReviewSourceRequest:
         return _SOURCE.validate_python(values)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        raise Invalid(f"{fault['loc'][-1]}: {fault['msg'].removeprefix('Value error, ')}") from error
+        place = fault["loc"][-1] if fault["loc"] else "source"
+        raise Invalid(f"{place}: {fault['msg'].removeprefix('Value error, ')}") from error
     except ValueError as error:
         raise Invalid("a field needs a number") from error
 
