@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -70,6 +70,9 @@ bench-training: $(READY) ## Train many kinds of data sets, and compare with Kera
 
 bench-storage: $(READY) postgresql ## Measure claims, counts and lists with many jobs; OPTIONS="--rows 1000000 --workers 200"
 	@.venv/bin/python -m benchmarks.storage $(OPTIONS)
+
+bench-sampling: $(READY) wrk ## Measure what sampling for reviews costs predictions; OPTIONS="--pairs 12 --rate 200"
+	@.venv/bin/python -m benchmarks.sampling $(OPTIONS)
 
 bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
 	@.venv/bin/python -m benchmarks.search $(OPTIONS)

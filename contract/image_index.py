@@ -73,3 +73,5 @@ class ImageHolding(Frozen):
 
 # A column of the file beside the fields of ImageRecord: the name of the original in the uploaded archive, as stored.
 MEMBER = "member"
+# The number of the original's source among `DatasetManifest.originals`; null means the first, or the only one.
+SOURCE = "source"

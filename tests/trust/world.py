@@ -16,6 +16,7 @@ from contract.datasets import Split
 from contract.projects import NewProjectRequest
 from contract.references import UploadSource
 from contract.reviews import NewReview
+from contract.sampling import ReviewSampling
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -33,6 +34,7 @@ from tests.examples import (
     BACKBONE_MANIFEST,
     BACKBONE_REQUEST,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
@@ -110,12 +112,21 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         publish(stores, TRAIN_REQUEST, model, OWNER)
         publish(stores, BACKBONE_REQUEST, BACKBONE_MANIFEST, OWNER)
     owner.models.set_alias("pet-cnn", "production", 1)
+    owner.sampling.set("pet-cnn", "production", ReviewSampling())
+    owner.pipelines.create(PIPELINE_REQUEST)
+    owner.pipelines.start(PIPELINE_REQUEST.name)
     owner.jobs.create(PREDICT_REQUEST)
     owner.reviews.add([_review(hashlib.sha256(IMAGE).hexdigest())])
     (item,) = owner.reviews.list(ANY, 1).items
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
-    versioned = {"version": 1, "sha256": hashlib.sha256(IMAGE).hexdigest(), "alias": "production", "variant": "fp32"}
+    versioned = {
+        "version": 1,
+        "base": 2,
+        "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        "alias": "production",
+        "variant": "fp32",
+    }
     ids = {
         "item_id": item.id,
         "job_id": ended.id,
@@ -130,6 +141,7 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         "backbones": BACKBONE_REQUEST.spec.backbone,
         "projects": OWNER,
         "reviews": "",
+        "pipelines": PIPELINE_REQUEST.name,
     }
     by_noun = {noun: versioned | ids | {"name": name, "model": name} for noun, name in names.items()}
     return by_noun | {"": versioned | ids | {"model": "pet-cnn"}}

@@ -1,4 +1,4 @@
-"""The loops of the storage process: relay wake-up messages and repair jobs, collect objects, purge projects."""
+"""The loops of the storage process: relay messages and repair jobs, collect objects, show drift, purge projects."""
 
 import threading
 import time
@@ -20,6 +20,7 @@ from services.storage.pools.traffic import Traffic
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
+from services.storage.sweep.drift import Labels, show_drift
 from services.storage.sweep.meter import StorageMeter
 from services.storage.sweep.metrics import COLLECTED, DELAYED, RELAYED, count_repairs, show_queues
 from services.storage.sweep.purge import Purger
@@ -28,6 +29,7 @@ from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
+DRIFT_S = 60.0
 PURGE_S = 2.0  # between two looks for a project to purge
 
 log = structlog.get_logger()
@@ -93,6 +95,19 @@ def collect(stop: threading.Event) -> None:
         for collect_from in (of_jobs.collect, of_uploads.collect):
             COLLECTED.inc(_attempt("collected", collect_from))
         _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
+
+
+def watch_drift(stop: threading.Event) -> None:
+    """Show the drift alarms every DRIFT_S seconds until `stop` is set, in a thread of its own: many take seconds."""
+    database, alarms = Database.connect(DatabaseSettings().url.get_secret_value()), frozenset[Labels]()
+    while not stop.wait(DRIFT_S):
+        try:
+            alarms = frozenset(show_drift(database, alarms))
+        except TidepoolError as error:
+            DELAYED.labels(error.code).inc()
+            log.warning("drift not judged", code=error.code)
+        except Exception:
+            log.exception("drift not judged")
 
 
 def purge(stop: threading.Event) -> None:

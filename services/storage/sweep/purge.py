@@ -23,7 +23,17 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Objects
 from services.storage.people.removal import remove_reviews
-from services.storage.tables import alias_weights, aliases, audit, features, jobs, review_items, uploads
+from services.storage.tables import (
+    alias_weights,
+    aliases,
+    audit,
+    features,
+    jobs,
+    pipeline_runs,
+    pipelines,
+    review_items,
+    uploads,
+)
 
 BATCH = 200  # rows of a transaction
 OBJECTS = 1000  # deleted at once
@@ -88,7 +98,7 @@ class Purger:
         """Delete all that a project has, in batches; yield what is being done after each."""
         yield from self._stop_jobs(project)
         with self._database.write() as connection:
-            for table in (alias_weights, aliases):
+            for table in (alias_weights, aliases, pipeline_runs, pipelines):
                 connection.execute(delete(table).where(table.c.project == project))
         for family in (MODELS, DATASETS, BACKBONES):
             yield from self._delete_versions(project, family)

@@ -34,6 +34,8 @@ ARGUMENTS: dict[str, Any] = {
     **{"job_id": "j1", "key_id": "k1", "upload_id": "u1", "sha256": "a" * 64, "label": "cat", "split": "test"},
     **{"image": b"image", "images": [b"image"], "kind": "train", "spec": {}, "state": "failed", "version": 3},
     **{"number": 1, "data": b"bytes", "parent": "j1"},
+    **{"base": 2, "change": "added", "format": "csv", "image_root": "/images/", "predictions": "j1"},
+    "changes": [{"sha256": "a" * 64, "label": "cat"}],
     **{"replicas": 2, "variant": "int8", "filename": "pets.zip", "size": 5, "role": "viewer", "top_k": 3, "limit": 7},
     **{
         "wait_s": 5,
