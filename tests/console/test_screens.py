@@ -30,6 +30,9 @@ SCREENS = {
     "try": "/try?model=clothing",
     "serving": "/serving",
     "traffic": "/serving/clothing",
+    "drift": "/serving/clothing/production/drift",
+    "pipelines": "/pipelines",
+    "pipeline": "/pipelines/clothing-retraining",
     "pools": "/pools",
     "pool": "/pools?pool=inference",
     "review": "/review",
@@ -52,8 +55,8 @@ LINKED = {
     "image": ("/datasets/clothing/2/images", ".images a"),
 }
 EMPTY = (
-    *("home", "upload", "datasets", "models", "train", "serving", "pools", "review", "review-queue", "jobs", "keys"),
-    *("usage", "audit"),
+    *("home", "upload", "datasets", "models", "train", "serving", "pipelines", "pools", "review", "review-queue"),
+    *("jobs", "keys", "usage", "audit"),
 )
 
 
