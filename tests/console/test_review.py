@@ -20,6 +20,7 @@ from tests.console.site import Site
 
 ANSWER = re.compile("/v1/reviews/[0-9a-f-]{36}$")
 IMAGE = re.compile("/v1/reviews/([0-9a-f-]{36})/image")
+WAIT_MS = 30_000  # on a busy machine
 GUESS = {"guess": (("hat", 0.5), ("shirt", 0.3), ("dress", 0.1))}
 
 
@@ -47,7 +48,7 @@ def begin(page: Page) -> None:
 def shown(page: Page) -> str:
     """Wait for the image; return its address in the page."""
     image = page.get_by_alt_text("The image to review")
-    expect(image).to_be_visible()
+    expect(image).to_be_visible(timeout=WAIT_MS)
     return str(image.get_attribute("src"))
 
 
@@ -56,12 +57,12 @@ def press(page: Page, *keys: str) -> None:
     for key in keys:
         before = shown(page)
         page.keyboard.press(key)
-        expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before)
+        expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before, timeout=WAIT_MS)
 
 
 def settled(page: Page, site: Site, count: int) -> None:
     """Wait until the gateway has so many answers."""
-    for _ in range(100):
+    for _ in range(400):
         if len(answers(site)) == count:
             return
         page.wait_for_timeout(50)
@@ -145,10 +146,10 @@ def test_the_mouse_and_the_finger_do_what_keys_do(new_page: NewPage, site: Site)
     begin(page)
     before = shown(page)
     page.get_by_role("button", name="shirt").click()
-    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before)
+    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before, timeout=WAIT_MS)
     before = shown(page)
     page.get_by_role("button", name="Skip").click()
-    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before)
+    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before, timeout=WAIT_MS)
     page.keyboard.press("Enter")  # accepts; the button that was clicked is not pressed again
 
     settled(page, site, 3)

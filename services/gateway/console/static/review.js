@@ -64,18 +64,20 @@ class ReviewQueue extends HTMLElement {
 
   async answer(says, words) {
     const item = this.item;
-    if (!item) return; // the next image is not here yet, and nobody answers what they have not seen
-    this.item = null;
+    if (!item || this.storing) return; // the next image is not here yet, and nobody answers what they have not seen
+    this.storing = true;
     try {
       await this.outbox.add({ id: item.id, lease: item.lease, says });
     } catch {
-      this.item = item;
       return this.say("problem", "This browser cannot store the answer. Free some space, or leave the private mode.");
+    } finally {
+      this.storing = false;
     }
     if (says.new) this.leases.create(item, says.label);
     this.answered.push(item);
     this.count(1);
     this.find("said").textContent = `Answered: ${words}.`;
+    this.item = null;
     this.leases.remove(item);
     this.advance();
   }
@@ -110,6 +112,7 @@ class ReviewQueue extends HTMLElement {
   }
 
   async undo() {
+    if (this.storing) return;
     const last = this.answered.pop();
     try {
       const unsent = last && (await this.outbox.withdraw(last.id));
@@ -164,7 +167,7 @@ class ReviewQueue extends HTMLElement {
   }
 
   lost(item) {
-    if (item !== this.item) return;
+    if (item !== this.item || this.storing) return;
     this.item = null;
     this.find("said").textContent = "That image is gone.";
     this.advance();
