@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -82,6 +82,9 @@ bench-elastic: $(READY) ## Train on one and two replicas, and on a number that c
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)
+
+bench-reviewing: $(READY) chromium ## Measure how many images a minute the review screen takes from a keyboard; OPTIONS="--images 100 --think 0.4"
+	@.venv/bin/python -m benchmarks.console.reviewing $(OPTIONS)
 
 gpu-check: $(READY) ## Measure serving and training on a GPU, in under eight minutes; OPTIONS="--data cifar10.zip --require"
 	@.venv/bin/python -m benchmarks.gpu $(OPTIONS)
