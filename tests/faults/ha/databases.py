@@ -51,9 +51,17 @@ class Databases:
         return next((machine for machine in self._network.machines if self._ask(machine, _PRIMARY)), None)
 
     def redundant(self) -> bool:
-        """Return whether both standbys receive what the primary writes."""
+        """Return whether both standbys receive what the primary writes, and either may confirm a commit."""
         primary = self.primary()
         return primary is not None and self._ask(primary, _STREAMING) == len(self._network.machines) - 1
+
+    def states(self) -> str:
+        """Say what each server is, for an error message."""
+        texts = []
+        for machine in self._network.machines:
+            primary, standbys, received = (self._ask(machine, query) for query in (_PRIMARY, _STREAMING, _RECEIVED))
+            texts.append(f"{machine.name}: primary {primary == 1}, {standbys} standbys, has received {received}")
+        return "; ".join(texts)
 
     def fence(self, machine: Machine) -> None:
         """Make sure that a server accepts no more writes, by a way that does not need the network."""
@@ -68,7 +76,10 @@ class Databases:
         self._run(machine, "pg_ctl", "stop", "-D", self._data(machine), "-m", "fast", "-t", "20")
 
     def promote(self) -> Machine:
-        """Promote the standby that has received most; fence the old primary before."""
+        """Promote the standby that has most of the log; fence the old primary before.
+
+        Waits until both standbys answer. One of them has confirmed each commit, and only both can say which.
+        """
         self._until(lambda: len(self._received()) == len(self._network.machines) - 1)
         received = self._received()
         chosen = self._network[max(received, key=lambda name: received[name])]
@@ -153,5 +164,9 @@ class Databases:
 
 
 _PRIMARY = "SELECT 1 WHERE NOT pg_is_in_recovery()"
-_STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-_RECEIVED = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') WHERE pg_is_in_recovery()"
+_STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'"
+# What a server received before it started again counts as replayed only; greatest() ignores NULL.
+_RECEIVED = """
+    SELECT pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
+    WHERE pg_is_in_recovery()
+"""
