@@ -94,7 +94,9 @@ class Brokers:
             return None
 
     def _client(self, host: str, port: int, password: str | None = None) -> "redis.Redis":
-        return redis.Redis(host, port, password=password, socket_timeout=2, socket_connect_timeout=1, retry=None)
+        return redis.Redis(
+            host, port, password=password, decode_responses=True, socket_timeout=2, socket_connect_timeout=1, retry=None
+        )
 
     def _users(self, passwords: Mapping[str, str]) -> str:
         """Return the services' users, and the user `default` of the replicas, Sentinels and tests."""
