@@ -97,9 +97,7 @@ def _table(curves: Mapping[str, Curve], measure: Measure, everything: Line | Non
     if everything is not None:
         goals.append(Goal(everything["answers"], value_of(everything, measure)))
     columns = ["chosen by", *(f">after {answers:,}" for answers in budgets)]
-    columns += [
-        f">answers that do as well as {goal.answers:,} random ones ({_text(goal.value, measure)})" for goal in goals
-    ]
+    columns += [f">as {goal.answers:,} random ones, {_text(goal.value, measure)}" for goal in goals]
     rows = [
         (
             way,
@@ -123,4 +121,4 @@ def _text(value: float, measure: Measure) -> str:
 
 
 def _saving(saving: tuple[int, float] | None) -> str:
-    return MISSING if saving is None else f"{saving[0]:,} ({-saving[1]:+.0%})"
+    return MISSING if saving is None else f"{saving[0]:,} ({saving[1]:.0%} fewer)"

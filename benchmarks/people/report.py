@@ -19,8 +19,8 @@ The answers of people are the labels of the data set.
 """
 LOOP = f"""{FIRST:.0%} of the training images have labels at first; the others are traffic. After each {ANSWERS} answers
 a new model is trained and judged on the test split, which stays the same. The tables have means over the seeds ± their
-standard deviation, and how many answers do as well as a number of random ones, with how many fewer these are. For this,
-means are also over three rounds, and random choice is compared with itself to show what chance does. With 400 images a
+standard deviation after some answers, then how many answers do as well as 300 random ones, and so on. For this, means
+are also over three rounds, and random choice is compared with itself to show what chance does. With 400 images a
 day, the sampler of the gateway chooses about 100 of 400 images that it sees one after another."""
 LABEL_ERRORS = """{share:.0%} of the training labels are wrong on purpose: any other class (uniform), or a class that
 heads confuse with the right one (confusable). The queue lists images by out-of-fold probabilities, as a training does;

@@ -14,7 +14,7 @@ from services.storage.catalog.uploads import add_stored
 from services.storage.catalog.versions import DATASETS, find_version
 from services.storage.jobs.erased import require_unerased
 from services.storage.jobs.publication import Columns, Publication, register
-from services.storage.people.reviews import mark_applied
+from services.storage.people.queue import mark_applied
 
 
 def publish(connection: Connection, job: Job, outcome: RevisedDataset, now: datetime) -> Columns:

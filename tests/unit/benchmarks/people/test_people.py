@@ -160,8 +160,8 @@ def test_the_page_has_every_part(photos: Photos, tmp_path: Path) -> None:
     Results(tmp_path).write()
 
     page = (tmp_path / "people.md").read_text()
-    assert "| margin | 80.0 ± 0.0 | 200 (-33%) | 200 (-50%) |" in page
-    assert "| margin | 0.200 ± 0.000 | 200 (-33%) | 300 (-25%) |" in page
+    assert "| margin | 80.0 ± 0.0 | 200 (33% fewer) | 200 (50% fewer) |" in page
+    assert "| margin | 0.200 ± 0.000 | 200 (33% fewer) | 300 (25% fewer) |" in page
     assert "| uniform | no wrong labels | 0 |" in page
     assert "| better by 5 points | yes |" in page
     assert (tmp_path / "people.png").stat().st_size > 0
