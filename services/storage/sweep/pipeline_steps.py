@@ -159,7 +159,7 @@ def _decide(context: Context, result: dict[str, Any]) -> Move:
     run, pipeline = context.run, context.pipeline
     decision = decide(EvaluateResult.model_validate(result), pipeline.gate)
     candidate = Reference.parse(str(run.candidate))
-    values = {"gate": decision.model_dump(mode="json"), "notes": [*run.notes, *decision.notes]}
+    values: dict[str, Any] = {"gate": decision.model_dump(mode="json"), "notes": [*run.notes, *decision.notes]}
     if not decision.passed:
         return end(RunState.REJECTED, decision.reason, **values)
     if not pipeline.promote:
