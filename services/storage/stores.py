@@ -110,6 +110,7 @@ class ProjectStores:
         """What applications have learned about predicted images."""
         return Feedback(self.database, self.project)
 
+    @property
     def drift(self) -> Drift:
         """What model versions have answered, compared with what they were validated with."""
         return Drift(self.database, self.project)
