@@ -80,7 +80,7 @@ class NextVersions:
     def _newest(self, connection: Connection, names: Collection[str]) -> dict[str, int]:
         table = dataset_versions.c
         query = select(table.name, func.max(table.version)).where(table.project == self.project, table.name.in_(names))
-        return {name: number for name, number in connection.execute(query.group_by(table.name))}
+        return dict(connection.execute(query.group_by(table.name)).all())
 
 
 def _kind(dataset: str | None, label: str | None, label_now: str | None, not_any: bool) -> str:

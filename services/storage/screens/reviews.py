@@ -22,7 +22,7 @@ class Share(NamedTuple):
 
     reviewer: str
     name: str
-    count: int
+    answers: int
 
 
 class Standing(NamedTuple):
@@ -33,7 +33,7 @@ class Standing(NamedTuple):
 
     def of(self, reviewer: str) -> int:
         """Return how many answers a person gave."""
-        return next((share.count for share in self.shares if share.reviewer == reviewer), 0)
+        return next((share.answers for share in self.shares if share.reviewer == reviewer), 0)
 
 
 class RecentAnswer(Frozen):
@@ -96,7 +96,7 @@ class ReviewScreens:
         return matching(self.project, where._replace(state="open"))
 
 
-def counted(where: ColumnElement[bool], most: int = MOST_COUNTED) -> Select[tuple[int]]:
+def counted(where: ColumnElement[bool], most: int = MOST_COUNTED) -> "Select[int]":
     """Return the query of how many items match, at most `most`."""
     rows = select(review_items.c.id).where(where).limit(most).subquery()
     return select(func.count()).select_from(rows)

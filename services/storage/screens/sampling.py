@@ -44,7 +44,7 @@ class SamplingScreen:
             for row in connection.execute(counters):
                 counted[row.alias][row.counter] = row.value
             waiting = select(items.alias, func.count()).where(open_items, items.dataset.is_(None)).group_by(items.alias)
-            numbers = {alias: count for alias, count in connection.execute(waiting)}
+            numbers: dict[str, int] = dict(connection.execute(waiting).all())
         return {
             row["alias"]: Sampled(settings_of(row), _today(counted[row["alias"]]), numbers.get(row["alias"], 0))
             for row in rows

@@ -54,7 +54,7 @@ def progress(viewer: ViewerDep, since: datetime, model: Model = "", dataset: Dat
     since = since.replace(tzinfo=UTC) if since.tzinfo is None else since
     standing = _standing(viewer, max(since, now - DAY), model, dataset)
     own = viewer.caller.key_id
-    others = [{"name": share.name, "count": share.count} for share in standing.shares if share.reviewer != own]
+    others = [{"name": share.name, "count": share.answers} for share in standing.shares if share.reviewer != own]
     return {"left": standing.left, "today": standing.of(own), "others": others[:5]}
 
 
