@@ -42,9 +42,11 @@ chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarant
 	@.venv/bin/python -m pytest -m chaos tests/faults
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
-# As root. TIDEPOOL_CEPH names a program with the commands start, kill, revive and stop; without one, S3 is one server.
+# As root; MINUTES=0 is one fault of each kind. CEPH names a program with the commands start, kill, revive and stop;
+# without one, S3 is one server. OPTIONS=--keys only checks the services' keys to Ceph.
 chaos-ha: $(READY) postgresql haproxy ## Kill, cut off and bring back machines for MINUTES=10, and check the guarantees
-	@TIDEPOOL_CEPH=$(CEPH) .venv/bin/python -m tests.faults.ha --minutes $(or $(MINUTES),10) $(addprefix --seed=,$(SEED))
+	@TIDEPOOL_CEPH=$(CEPH) .venv/bin/python -m tests.faults.ha --minutes $(or $(MINUTES),10) \
+		$(addprefix --seed=,$(SEED)) $(OPTIONS)
 
 soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),120) $(addprefix --rate=,$(RATE))

@@ -47,10 +47,10 @@ class ReviewSampling(Frozen):
 
     def budget(self, source: SampleSource, has_shadow: bool) -> int:
         """Return how many images a source may choose in a day; the three add up to `rate_per_day`."""
-        others = {name: round(self.rate_per_day * getattr(self.mix, name)) for name in ("random", "disagreement")}
-        if not has_shadow:
-            others["disagreement"] = 0
-        return others[source] if source != "margin" else max(0, self.rate_per_day - sum(others.values()))
+        random = round(self.rate_per_day * self.mix.random)
+        disagreement = round(self.rate_per_day * self.mix.disagreement) if has_shadow else 0
+        budgets = {"random": random, "disagreement": disagreement}
+        return budgets.get(source, max(0, self.rate_per_day - random - disagreement))
 
 
 class SampledToday(Frozen):

@@ -58,7 +58,8 @@ def _margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
         return pairs[:, 1] - pairs[:, 0]
     rows, best, others = np.arange(len(scores)), scores.argmax(axis=-1), scores.copy()
     others[rows, best] = -1
-    return scores[rows, best] - others.max(axis=-1)
+    margins: NDArray[np.float32] = scores[rows, best] - others.max(axis=-1)
+    return margins
 
 
 def top_scores(

@@ -28,7 +28,7 @@ def point(connection: Connection, project: str, model: str, alias: str, traffic:
     shares = [key | {"version": version, "weight": weight} for version, weight in traffic.versions.items()]
     connection.execute(insert(alias_weights), shares)
     sampled = sampling_of(connection, project, model, alias)
-    return _alias(alias, traffic, now, sampled and settings_of(sampled))
+    return _alias(alias, traffic, now, None if sampled is None else settings_of(sampled))
 
 
 def remove(connection: Connection, project: str, model: str, alias: str) -> None:

@@ -63,7 +63,9 @@ def route_of(connection: Connection, project: str, reference: Reference) -> Rout
         copied = None
     sampling = sampling_of(connection, project, reference.name, reference.alias)
     healthy = _healthy(*(_share(row, row["weight"]) for row in shares))
-    return Route(healthy, copied, sampling and settings_of(sampling), sampling and sampling["created_at"])
+    if sampling is None:
+        return Route(healthy, copied)
+    return Route(healthy, copied, settings_of(sampling), sampling["created_at"])
 
 
 def _healthy(*shares: Share) -> tuple[Share, ...]:

@@ -53,10 +53,8 @@ class SamplingCounts:
             query = select(table.day, table.counter, table.value).where(mine, table.label == "")
             rows = connection.execute(query.where(table.day >= today - timedelta(days=1))).all()
             stored = stored_bytes(connection, *self._key)
-        by_day: dict[date, dict[str, int]] = {today: {}, today - timedelta(days=1): {}}
-        for day, counter, value in rows:
-            by_day[day][counter] = value
-        return Counted(*by_day.values(), stored)
+        now, before = ({row.counter: row.value for row in rows if (row.day == today) is same} for same in (True, False))
+        return Counted(now, before, stored)
 
     def reserve(self, source: SampleSource, label: str, budgets: Budgets) -> str:
         """Take one of the day's images of a source, and of a class; return what is used up, or "" if neither is."""

@@ -96,7 +96,7 @@ class ReviewScreens:
         return matching(self.project, where._replace(state="open"))
 
 
-def counted(where: ColumnElement[bool], most: int = MOST_COUNTED) -> "Select[int]":
+def counted(where: ColumnElement[bool], most: int = MOST_COUNTED) -> Select[int]:
     """Return the query of how many items match, at most `most`."""
     rows = select(review_items.c.id).where(where).limit(most).subquery()
     return select(func.count()).select_from(rows)

@@ -44,11 +44,18 @@ class SamplingScreen:
             for row in connection.execute(counters):
                 counted[row.alias][row.counter] = row.value
             waiting = select(items.alias, func.count()).where(open_items, items.dataset.is_(None)).group_by(items.alias)
-            numbers: dict[str, int] = dict(connection.execute(waiting).all())
+            numbers: dict[str, int] = {row[0]: row[1] for row in connection.execute(waiting)}
         return {
             row["alias"]: Sampled(settings_of(row), _today(counted[row["alias"]]), numbers.get(row["alias"], 0))
             for row in rows
         }
+
+    def sampled_aliases(self) -> frozenset[tuple[str, str]]:
+        """Return model and alias of all sampling that is on."""
+        columns = review_sampling.c
+        query = select(columns.model, columns.alias).where(columns.project == self.project)
+        with self.database.read() as connection:
+            return frozenset(connection.execute(query).tuples())
 
 
 def _today(counted: dict[str, int]) -> SampledToday:

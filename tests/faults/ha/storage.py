@@ -88,6 +88,7 @@ class Ceph:
         for name in names:
             configuration = f"{self._environment['CEPH_HOME']}/ceph.conf"
             create = ["radosgw-admin", "-c", configuration, "user", "create", f"--uid={name}", f"--display-name={name}"]
+            create += ["--max-buckets=-1"]  # 0 would be any number
             done = subprocess.run(create, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
             keys = json.loads(done.stdout)["keys"][0]
             made[name] = keys["access_key"], keys["secret_key"]

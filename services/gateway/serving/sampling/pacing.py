@@ -51,11 +51,16 @@ class Margins:
             return math.inf
         for position, count in enumerate(self._counts):
             if count > remaining:
-                low, high = (2.0 ** (edge / _BINS_PER_OCTAVE - _OCTAVES) for edge in (position, position + 1))
-                low = low if position else 0.0
+                low = _edge(position) if position else 0.0
+                high = _edge(position + 1)
                 return low + (high - low) * remaining / count
             remaining -= count
         return math.inf
+
+
+def _edge(position: int) -> float:
+    """Return the lower edge of a bin."""
+    return math.exp2(position / _BINS_PER_OCTAVE - _OCTAVES)
 
 
 class Pace:
@@ -72,7 +77,13 @@ class Pace:
         self._margins = Margins()
         self._day = int(clock() // DAY_S)
         self._settings, self._has_shadow = ReviewSampling(), False
-        self._start_day(Counter())
+        self._seen = self._disagreements = 0  # since the last `synced`
+        self._today: Counter[str] = Counter()
+        self._yesterday: Counter[str] = Counter()
+        self._pending: Counter[str] = Counter()
+        self._classes: dict[str, int] = {}
+        self._taken_of_class: Counter[tuple[str, str]] = Counter()
+        self._effective_classes = 1.0
         self._random_share = self._disagreement_share = self._threshold = 0.0
 
     def use(self, settings: ReviewSampling, has_shadow: bool) -> None:
@@ -184,13 +195,7 @@ class Pace:
     def _follow_day(self) -> None:
         if (day := int(self._clock() // DAY_S)) != self._day:
             self._day = day
-            self._start_day(self._today + self.unsent)
-
-    def _start_day(self, yesterday: Counter[str]) -> None:
-        self._yesterday = yesterday
-        self._today: Counter[str] = Counter()
-        self._seen = self._disagreements = 0
-        self._pending: Counter[str] = Counter()
-        self._classes: dict[str, int] = {}
-        self._taken_of_class: Counter[tuple[str, str]] = Counter()
-        self._effective_classes = 1.0
+            self._yesterday = self._today + self.unsent
+            self._today, self._pending, self._taken_of_class = Counter(), Counter(), Counter()
+            self._classes = {}
+            self._seen = self._disagreements = 0
