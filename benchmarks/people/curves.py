@@ -121,4 +121,6 @@ def _text(value: float, measure: Measure) -> str:
 
 
 def _saving(saving: tuple[int, float] | None) -> str:
-    return MISSING if saving is None else f"{saving[0]:,} ({saving[1]:.0%} fewer)"
+    if saving is None:
+        return MISSING
+    return f"{saving[0]:,} ({abs(saving[1]):.0%} {'more' if saving[1] < 0 else 'fewer'})"
