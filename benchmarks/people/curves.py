@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.page import MISSING, table
 from benchmarks.people.loop import ANSWERS, Line
 
-BUDGETS = (300, 500, 1000, 1500)  # answers, beside all
+BUDGETS = (300, 500, 1000, 1900)  # answers, beside all
 WINDOW = 3  # rounds, whose mean says whether a goal is reached
 ROUNDING = 1e-9
 
