@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-people bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -42,9 +42,11 @@ chaos: $(READY) postgresql ## Inject faults for MINUTES=30 and check the guarant
 	@.venv/bin/python -m pytest -m chaos tests/faults
 	@.venv/bin/python -m tests.faults --minutes $(or $(MINUTES),30) $(addprefix --seed=,$(SEED))
 
-# As root. TIDEPOOL_CEPH names a program with the commands start, kill, revive and stop; without one, S3 is one server.
+# As root; MINUTES=0 is one fault of each kind. CEPH names a program with the commands start, kill, revive and stop;
+# without one, S3 is one server. OPTIONS=--keys only checks the services' keys to Ceph.
 chaos-ha: $(READY) postgresql haproxy ## Kill, cut off and bring back machines for MINUTES=10, and check the guarantees
-	@TIDEPOOL_CEPH=$(CEPH) .venv/bin/python -m tests.faults.ha --minutes $(or $(MINUTES),10) $(addprefix --seed=,$(SEED))
+	@TIDEPOOL_CEPH=$(CEPH) .venv/bin/python -m tests.faults.ha --minutes $(or $(MINUTES),10) \
+		$(addprefix --seed=,$(SEED)) $(OPTIONS)
 
 soak: $(READY) ## Mixed load and hostile senders for MINUTES=120, and check that nothing grows; RATE=1 is about one core
 	@.venv/bin/python -m tests.soak --minutes $(or $(MINUTES),120) $(addprefix --rate=,$(RATE))
@@ -77,11 +79,17 @@ bench-sampling: $(READY) wrk ## Measure what sampling for reviews costs predicti
 bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
 	@.venv/bin/python -m benchmarks.search $(OPTIONS)
 
+bench-people: $(READY) ## Measure what the answers of people gain, and who passes the gate; OPTIONS="--only gate"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.people $(OPTIONS)
+
 bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 512"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.elastic $(OPTIONS)
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)
+
+bench-reviewing: $(READY) chromium ## Measure how many images a minute the review screen takes from a keyboard; OPTIONS="--images 100 --think 0.4"
+	@.venv/bin/python -m benchmarks.console.reviewing $(OPTIONS)
 
 gpu-check: $(READY) ## Measure serving and training on a GPU, in under eight minutes; OPTIONS="--data cifar10.zip --require"
 	@.venv/bin/python -m benchmarks.gpu $(OPTIONS)

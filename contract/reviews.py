@@ -148,6 +148,9 @@ class ReviewAnswerRequest(ReviewAnswer):
 
 class LeaseRequest(Frozen):
     lease: Lease
+    seconds: Annotated[int, Field(strict=True, ge=0, le=600)] = Field(
+        default=120, description="How long to hold the image from now on; 0 gives it back."
+    )
 
 
 class _SourceRequest(Frozen):

@@ -73,8 +73,8 @@ def _matched(
     keys: tuple[NDArray[np.void], NDArray[np.void]], rows: tuple[Rows, Rows], size: int
 ) -> tuple[tuple[Rows, Rows], tuple[Rows, Rows]]:
     """Pair rows whose keys have the same first bytes, each row once; return the pairs, and the rows that are left."""
-    numbered = [_numbered(key[row], size) for key, row in zip(keys, rows, strict=True)]
-    _, first, second = np.intersect1d(*numbered, assume_unique=True, return_indices=True)
+    old, new = (_numbered(key[row], size) for key, row in zip(keys, rows, strict=True))
+    _, first, second = np.intersect1d(old, new, assume_unique=True, return_indices=True)
     order = np.argsort(second, kind="stable")
     pairs = (rows[0][first[order]], rows[1][second[order]])
     left = [np.delete(row, matched) for row, matched in zip(rows, (first, second), strict=True)]

@@ -66,7 +66,7 @@ def _merged(files: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the files as one; each case is taken whole from the last file that has it, so ratios are of one run."""
     results = Results.merged(files)
     return files[-1] | {
-        "how": "Each case is of one run. " + next(file["how"] for file in files),
+        "how": "\n\n".join(f"**{'; '.join(Results.merged([file]).cases())}**: {file['how']}" for file in files),
         "points": results.as_json(),
         "missing": results.missing,
         "overload": next((file["overload"] for file in reversed(files) if file["overload"]), None),

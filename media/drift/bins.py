@@ -26,7 +26,8 @@ class Scale(NamedTuple):
         return np.bincount(numbers, minlength=self.bins)
 
     def edges(self) -> list[float]:
-        return np.linspace(self.low, self.high, self.bins + 1).tolist()
+        edges: list[float] = np.linspace(self.low, self.high, self.bins + 1).tolist()
+        return edges
 
     def middles(self) -> NDArray[np.float64]:
         edges = np.array(self.edges())

@@ -29,7 +29,8 @@ def divergence_by_chance(first: Histogram, second: Histogram) -> float:
     p (1 - p) (1/n + 1/m): (cells - 1) (1/n + 1/m) / (8 ln 2).
     """
     cells = int(((first + second) > 0).sum())
-    return min(1.0, (cells - 1) * (1 / first.sum() + 1 / second.sum()) / (8 * math.log(2)))
+    sizes = float(first.sum()), float(second.sum())
+    return min(1.0, (cells - 1) * (1 / sizes[0] + 1 / sizes[1]) / (8 * math.log(2)))
 
 
 def p_value(first: Histogram, second: Histogram, ordered: bool = True) -> float:

@@ -117,8 +117,8 @@ def answer_review(
 
 @router.post("/{item_id}/lease", dependencies=MAY_REVIEW, responses=documented(404, 409, 413, 415))
 def extend_lease(item_id: ItemId, request: LeaseRequest, stores: StoresDep, reviewer: ReviewerDep) -> ReviewItem:
-    """Hold an image for two minutes from now on."""
-    return stores.reviews.extend(item_id, request.lease, reviewer)
+    """Hold an image for two minutes from now on, or for other `seconds`; 0 gives it back."""
+    return stores.reviews.extend(item_id, request.lease, reviewer, request.seconds)
 
 
 @router.get(

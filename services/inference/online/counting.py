@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from contract.drift import DriftCounts
+from contract.drift import DriftCounts, NumberStatistic
 from contract.errors import BadImage, Conflict, NotFound, TidepoolError
 from contract.inference import Answer, Scores, Target
 from media.drift.bins import SCALES
@@ -43,6 +43,8 @@ class Image(NamedTuple):
     width: float
     height: float
 
+
+IMAGE_STATISTICS: tuple[NumberStatistic, ...] = ("brightness", "sharpness", "width", "height")  # as in Image
 
 Write = Callable[[Version, date, DriftCounts], None]
 
@@ -157,11 +159,11 @@ def _counts(answers: Sequence[tuple[str, float]], images: Sequence[Image]) -> Dr
     if not answers and not images:
         return None
     scores = np.array([score for _, score in answers], np.float64)
-    columns = np.array(images, np.float64).reshape(-1, len(Image._fields)).T
-    measured = zip(("brightness", "sharpness", "width", "height"), columns, strict=True) if images else ()
+    columns = zip(IMAGE_STATISTICS, np.array(images, np.float64).T, strict=True) if images else ()
+    measured = {statistic: tuple(SCALES[statistic].counts(column).tolist()) for statistic, column in columns}
     return DriftCounts(
         classes=Counter(label for label, _ in answers),
         confidence=tuple(SCALES["confidence"].counts(scores).tolist()),
         confidence_sum=float(scores.sum()),
-        **{name: tuple(SCALES[name].counts(column).tolist()) for name, column in measured},
+        **measured,
     )

@@ -74,7 +74,8 @@ def object_policy(service: Service, bucket_prefix: str) -> dict[str, Any]:
 def bucket_policies(bucket_prefix: str) -> dict[str, dict[str, Any]]:
     """Return the same rights as a policy for each bucket, for servers whose users have none, such as Ceph.
 
-    The users are named `tidepool-gateway` and so on, without a tenant.
+    The users are named `tidepool-gateway` and so on, without a tenant. The right to delete is given for the bucket as
+    well: Ceph asks there before it deletes several objects by one request.
     """
     return {
         f"{bucket_prefix}{bucket}": {
@@ -84,13 +85,18 @@ def bucket_policies(bucket_prefix: str) -> dict[str, dict[str, Any]]:
                 for service, buckets in OBJECTS.items()
                 if bucket in buckets
                 for statement in (
-                    _allow(_LIST, f"arn:aws:s3:::{bucket_prefix}{bucket}"),
+                    _allow((*_LIST, *_deletions(buckets[bucket])), f"arn:aws:s3:::{bucket_prefix}{bucket}"),
                     _allow(buckets[bucket], f"arn:aws:s3:::{bucket_prefix}{bucket}/*"),
                 )
             ],
         }
         for bucket in Bucket
     }
+
+
+def _deletions(actions: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the actions that delete objects."""
+    return tuple(action for action in actions if action in _DELETE)
 
 
 def _allow(actions: tuple[str, ...], resource: str) -> dict[str, Any]:

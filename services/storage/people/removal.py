@@ -1,6 +1,6 @@
 """What leaves the review queue: expired samples, erased images, those of a deleted dataset version or project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
@@ -65,7 +65,7 @@ def remove_reviews(connection: Connection, ids: Sequence[str]) -> None:
         connection.execute(delete(review_items).where(review_items.c.id.in_(part)))
 
 
-def _in_batches(database: Database, where: ColumnElement[bool], values: dict[str, object]) -> int:
+def _in_batches(database: Database, where: ColumnElement[bool], values: Mapping[str, object]) -> int:
     """Change the items that fulfil a condition and release their copies; return how many."""
     count = 0
     while True:

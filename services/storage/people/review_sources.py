@@ -2,11 +2,11 @@
 
 import heapq
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from contract.artifacts import ObjectRef
 from contract.datasets import Split
@@ -32,6 +32,14 @@ from services.storage.people.queue import Candidates
 from services.storage.stores import ProjectStores
 
 MOST_OUTPUT_BYTES = 1 << 30
+
+
+class Judged(NamedTuple):
+    """The images that a model has judged."""
+
+    model: Reference
+    dataset: str
+    split: Split
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class ReviewSources:
         """
         job = self._ended(job_id, "evaluate")
         spec, result = EvaluateSpec.model_validate(job.spec), EvaluateResult.model_validate(job.result)
-        common = {"model": Reference.parse(spec.model), "dataset": spec.dataset, "split": spec.split}
+        judged = Judged(Reference.parse(spec.model), spec.dataset, spec.split)
         if result.label_error_count > len(result.label_errors):
             try:
                 rows = [row for row in self._rows(job, spec.format) if row.suggested is not None]
@@ -71,8 +79,8 @@ class ReviewSources:
                 rows = []
             if len(rows) > len(result.label_errors):
                 errors = [_label_error(row) for row in rows]
-                return self._errors(errors, len(errors), request, **common)
-        return self._errors(result.label_errors, result.label_error_count, request, **common)
+                return self._errors(judged, errors, len(errors), request)
+        return self._errors(judged, result.label_errors, result.label_error_count, request)
 
     def _of_training(self, dataset: str, request: LabelErrorsRequest) -> Candidates:
         """Return those that the newest training on a dataset noticed, if it looked for them."""
@@ -82,31 +90,24 @@ class ReviewSources:
             reference, manifest = self.stores.models.manifest(Reference.parse(model))
             noticed = manifest.training_images
             if noticed is not None and noticed.judged:
-                common = {"model": reference, "dataset": str(pinned), "split": Split.TRAIN}
-                return self._errors(noticed.label_errors, noticed.label_error_count, request, **common)
+                judged = Judged(reference, str(pinned), Split.TRAIN)
+                return self._errors(judged, noticed.label_errors, noticed.label_error_count, request)
         raise NotFound(
             f"no training on {pinned} has looked for label errors; evaluate a model on it, and send the job's id as "
             "`evaluation`"
         )
 
     def _errors(
-        self,
-        errors: tuple[LabelError, ...] | list[LabelError],
-        count: int,
-        request: LabelErrorsRequest,
-        *,
-        model: Reference,
-        dataset: str,
-        split: Split,
+        self, judged: Judged, errors: Sequence[LabelError], count: int, request: LabelErrorsRequest
     ) -> Candidates:
-        self._require_index(dataset)
+        self._require_index(judged.dataset)
         items = [
             NewReview(
                 source="label_errors",
-                model=model.name,
-                model_version=model.version,
-                dataset=dataset,
-                split=split,
+                model=judged.model.name,
+                model_version=judged.model.version,
+                dataset=judged.dataset,
+                split=judged.split,
                 sha256=error.sha256,
                 label_now=error.label,
                 guess=_guess(error),
@@ -117,7 +118,7 @@ class ReviewSources:
             for error in sorted(errors, key=lambda error: error.margin)
             if error.sha256 is not None
         ]
-        return Candidates(count, tuple(items[: request.limit]), dataset)
+        return Candidates(count, tuple(items[: request.limit]), judged.dataset)
 
     def _of_predictions(self, request: PredictionsRequest) -> Candidates:
         """Return images with a low score; those of an uploaded archive are copied, since it may be deleted."""

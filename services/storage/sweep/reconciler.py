@@ -32,6 +32,7 @@ from services.storage.jobs.leases import BACKOFF_S
 from services.storage.jobs.parts import cancel_parts, fail_parent
 from services.storage.jobs.rows import ended, wake_parent
 from services.storage.pools.queues import oldest_due
+from services.storage.sweep.locking import lock_free
 from services.storage.tables import UtcDateTime, idempotency, in_state, jobs, outbox
 
 WAKE_AGAIN = timedelta(seconds=30)
@@ -54,7 +55,10 @@ class Repairs:
 
 
 class Reconciler:
-    """Repairs jobs. Any number of reconcilers may run at once: every repair is one guarded UPDATE."""
+    """Repairs jobs. Any number of reconcilers may run at once: every repair is one guarded UPDATE.
+
+    A job that another transaction is changing is left to the next pass; see `lock_free`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -97,7 +101,7 @@ class Reconciler:
                     fail_parent(connection, row)
             for row in cancelled + expired + failed:
                 cancel_parts(connection, row["id"], now)
-            for parent in connection.execute(_FORGOTTEN).scalars().all():
+            for parent in lock_free(connection, connection.execute(_FORGOTTEN).scalars().all()):
                 wake_parent(connection, parent, now)
             woken = _wake_again(connection, now)
             fold(connection)
@@ -130,11 +134,13 @@ def _recover(connection: Connection, now: datetime) -> tuple[list[RowMapping], l
     """Charge a failure to each abandoned job: fail those without attempts left, requeue the others."""
     failures = jobs.c.failures + 1
     reason = {"error_code": WorkerLost.code, "error_message": "the worker that ran the job is gone"}
-    exhausted = and_(_abandoned(now), failures >= jobs.c.max_attempts)
+    abandoned = and_(_abandoned(now), jobs.c.cancel_requested.is_(False))
+    exhausted = and_(abandoned, failures >= jobs.c.max_attempts)
     failed = _update(connection, exhausted, ended(JobState.FAILED, now) | {"failures": failures} | reason, now)
     queued: dict[str, Any] = {"state": JobState.QUEUED, "lease_until": None, "woken_at": now - WAKE_AGAIN}
     queued |= {"run_at": case((jobs.c.failures == 0, now), else_=now + timedelta(seconds=BACKOFF_S))}
-    return failed, _update(connection, _abandoned(now), queued | {"failures": failures} | reason, now)
+    again = and_(abandoned, failures < jobs.c.max_attempts)
+    return failed, _update(connection, again, queued | {"failures": failures} | reason, now)
 
 
 def _abandoned(now: datetime) -> ColumnElement[bool]:
@@ -144,7 +150,9 @@ def _abandoned(now: datetime) -> ColumnElement[bool]:
 def _update(
     connection: Connection, where: ColumnElement[bool], values: dict[str, Any], now: datetime
 ) -> list[RowMapping]:
-    rows = list(connection.execute(update(jobs).where(where).values(values).returning(jobs)).mappings())
+    free = lock_free(connection, connection.execute(select(jobs.c.id).where(where)).scalars().all())
+    changed = update(jobs).where(jobs.c.id == bindparam("free"), where).values(values).returning(jobs)
+    rows = [row for job in free for row in connection.execute(changed, {"free": job}).mappings()]
     for row in rows:
         record_state(connection, row, now)
     return rows
@@ -173,7 +181,7 @@ def _silent() -> Select[str, str]:
     due = and_(in_state(jobs, JobState.QUEUED), jobs.c.run_at <= now, jobs.c.woken_at <= last)
     waits = exists().where(outbox.c.job_id == jobs.c.id)  # in a long outage, one message a job is enough
     silent = select(jobs.c.id, jobs.c.kind).where(due, jobs.c.kind == bindparam("kind"), ~waits)
-    return silent.order_by(jobs.c.woken_at).limit(BATCH)
+    return silent.order_by(jobs.c.woken_at).limit(BATCH).with_for_update(skip_locked=True)
 
 
 def _orphaned(name: str) -> Select[str]:

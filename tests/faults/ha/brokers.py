@@ -68,6 +68,19 @@ class Brokers:
             return False
         return info["role"] == "master" and info["connected_slaves"] == len(self._network.machines) - 1
 
+    def states(self) -> str:
+        """Say which master each Sentinel sees, and what each server is, for an error message."""
+        texts = [f"the Sentinels see {[self._master_seen_by(machine) for machine in self._network.machines]}"]
+        for machine in self._network.machines:
+            try:
+                info: Any = self._client(machine.address, PORT, self.passwords["default"]).info("replication")
+            except redis.RedisError as error:
+                texts.append(f"{machine.name}: {type(error).__name__}")
+            else:
+                link = info.get("master_link_status")
+                texts.append(f"{machine.name}: {info['role']}, link {link}, {info['connected_slaves']} replicas")
+        return "; ".join(texts)
+
     def fail_over(self) -> None:
         """Ask a Sentinel for a planned failover; raises redis.RedisError if it refuses."""
         sentinel: Any = self._client(self._network.machines[2].address, SENTINEL_PORT)
@@ -81,7 +94,9 @@ class Brokers:
             return None
 
     def _client(self, host: str, port: int, password: str | None = None) -> "redis.Redis":
-        return redis.Redis(host, port, password=password, socket_timeout=2, socket_connect_timeout=1, retry=None)
+        return redis.Redis(
+            host, port, password=password, decode_responses=True, socket_timeout=2, socket_connect_timeout=1, retry=None
+        )
 
     def _users(self, passwords: Mapping[str, str]) -> str:
         """Return the services' users, and the user `default` of the replicas, Sentinels and tests."""

@@ -15,7 +15,7 @@ from contract.errors import TidepoolError
 from tests.faults.clients import Calls, Client, preprocess
 from tests.faults.cluster import Cluster
 from tests.faults.final_state import record_final_state
-from tests.faults.ha.nemesis import Fault, faults, held_on
+from tests.faults.ha.nemesis import faults, held_on
 from tests.faults.ha.world import World, world
 from tests.faults.history import History, Operation, Outcome, Recorder, load
 from tests.faults.observer import Observer
@@ -28,7 +28,10 @@ START_S, SETTLE_S = 300.0, 300.0
 
 @dataclass(frozen=True)
 class Plan:
-    """The parameters of a run; `only` is a part of the names of the faults, for a part of them."""
+    """The parameters of a run, which goes on until each fault has happened once.
+
+    `only` is a part of the names of the faults, for a part of them.
+    """
 
     seconds: float
     seed: int
@@ -83,10 +86,11 @@ def _probe(target: Cluster, recorder: Recorder, stop: threading.Event) -> None:
 
 def _inject_faults(target: World, recorder: Recorder, plan: Plan) -> None:
     rng, deadline = random.Random(plan.seed), time.monotonic() + plan.seconds
-    deck: list[Fault] = []
-    while time.monotonic() < deadline:
+    deck = [fault for fault in faults(target, rng) if plan.only in fault.name]
+    left = len(deck)
+    while left > 0 or time.monotonic() < deadline:
         deck = deck or [fault for fault in faults(target, rng) if plan.only in fault.name]
-        fault = deck.pop()
+        fault, left = deck.pop(), left - 1
         print(f"{recorder.now():7.1f} s  {fault.name}", flush=True)
         held, began = _held(target), recorder.now()
         try:

@@ -17,6 +17,17 @@ PORT = 5432
 NAME = "postgres"  # of the process on each machine
 USER = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 READY_S = 120.0
+SETTINGS = {
+    "fsync": "off",  # machines lose their processes here, not their disks
+    "synchronous_commit": "on",
+    "wal_log_hints": "on",  # for pg_rewind
+    "wal_keep_size": "256MB",
+    "wal_sender_timeout": "5s",
+    "wal_receiver_timeout": "5s",
+    "wal_retrieve_retry_interval": "500ms",
+    "max_connections": "200",
+    "shared_buffers": "32MB",
+}
 
 
 class Databases:
@@ -39,6 +50,10 @@ class Databases:
         self._run(first, "initdb", "-D", self._data(first), "-U", "tidepool", "-A", "trust", "-N")
         with (self._data(first) / "pg_hba.conf").open("a") as rules:
             rules.write("host all all 10.0.0.0/8 trust\nhost replication all 10.0.0.0/8 trust\n")
+        names = ", ".join(machine.name for machine in self._network.machines)
+        settings = SETTINGS | {"synchronous_standby_names": f"ANY 1 ({names})"}
+        with (self._data(first) / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         self._serve(first)
         self._until(lambda: self.primary() is first)
         for machine in others:
@@ -51,9 +66,17 @@ class Databases:
         return next((machine for machine in self._network.machines if self._ask(machine, _PRIMARY)), None)
 
     def redundant(self) -> bool:
-        """Return whether both standbys receive what the primary writes."""
+        """Return whether both standbys receive what the primary writes, and either may confirm a commit."""
         primary = self.primary()
         return primary is not None and self._ask(primary, _STREAMING) == len(self._network.machines) - 1
+
+    def states(self) -> str:
+        """Say what each server is, for an error message."""
+        texts = []
+        for machine in self._network.machines:
+            primary, standbys, received = (self._ask(machine, query) for query in (_PRIMARY, _STREAMING, _RECEIVED))
+            texts.append(f"{machine.name}: primary {primary == 1}, {standbys} standbys, has received {received}")
+        return "; ".join(texts)
 
     def fence(self, machine: Machine) -> None:
         """Make sure that a server accepts no more writes, by a way that does not need the network."""
@@ -67,59 +90,66 @@ class Databases:
         machine.processes[NAME].disable()
         self._run(machine, "pg_ctl", "stop", "-D", self._data(machine), "-m", "fast", "-t", "20")
 
-    def promote(self) -> Machine:
-        """Promote the standby that has received most; fence the old primary before."""
-        self._until(lambda: len(self._received()) == len(self._network.machines) - 1)
-        received = self._received()
-        chosen = self._network[max(received, key=lambda name: received[name])]
+    def promote(self, old: Machine) -> Machine:
+        """Promote the standby that has most of the log in place of the old primary, which must be fenced.
+
+        Waits until both standbys answer. One of them has confirmed each commit, and only both can say which.
+        """
+        received: dict[str, int | None] = {}
+        standbys = [machine for machine in self._network.machines if machine is not old]
+
+        def both_answer() -> bool:
+            received.update({machine.name: self._ask(machine, _RECEIVED) for machine in standbys})
+            return None not in received.values()
+
+        self._until(both_answer)
+        chosen = self._network[max(received, key=lambda name: received[name] or 0)]
         self._run(chosen, "pg_ctl", "promote", "-D", self._data(chosen), "-t", "30")
         return chosen
 
-    def _received(self) -> dict[str, int]:
-        """Return how much of the log each standby has, by machine."""
-        asked = {machine.name: self._ask(machine, _RECEIVED) for machine in self._network.machines}
-        return {name: position for name, position in asked.items() if position is not None}
-
     def rejoin(self, machine: Machine) -> None:
-        """Bring a fenced server back as a standby of the present primary, with a new copy of its data."""
+        """Bring a fenced server back as a standby of the present primary, by pg_rewind or with a new copy of it."""
         self.fence(machine)
-        shutil.rmtree(self._data(machine), ignore_errors=True)
-        self._copy(machine)
+        self._until(lambda: self.primary() is not None)
+        if not self._rewind(machine):
+            shutil.rmtree(self._data(machine), ignore_errors=True)
+            self._copy(machine)
         machine.processes[NAME].resume()
+
+    def _rewind(self, machine: Machine) -> bool:
+        """Undo what a server has written and the present primary has not; return whether that was possible."""
+        try:
+            # pg_rewind reads the primary's timeline from its last checkpoint, which may be older than the promotion
+            with psycopg.connect(self._source()) as primary:
+                primary.execute("CHECKPOINT")
+            self._run(machine, "pg_rewind", "-D", self._data(machine), "--source-server", self._source())
+        except (RuntimeError, psycopg.Error) as error:
+            print(f"{error}; it gets a new copy", flush=True)
+            return False
+        self._follow(machine)
+        return True
 
     def _copy(self, machine: Machine) -> None:
         self._until(lambda: self.primary() is not None)
-        source = f"host={self._hosts} port={PORT} user=tidepool target_session_attrs=read-write connect_timeout=2"
-        backup = (
-            "pg_basebackup",
-            "-D",
-            self._data(machine),
-            "-d",
-            source,
-            "--checkpoint=fast",
-            "--write-recovery-conf",
-        )
-        self._run(machine, *backup)
+        self._run(machine, "pg_basebackup", "-D", self._data(machine), "-d", self._source(), "--checkpoint=fast")
+        self._follow(machine)
+
+    def _source(self) -> str:
+        hosts = f"host={self._hosts} port={PORT} user=tidepool dbname=postgres"
+        return f"{hosts} target_session_attrs=read-write connect_timeout=2"
+
+    def _follow(self, machine: Machine) -> None:
+        """Make a server a standby of the present primary and of any later one."""
+        signal_file = self._data(machine) / "standby.signal"
+        signal_file.touch()
+        shutil.chown(signal_file, "postgres")
         with (self._data(machine) / "postgresql.auto.conf").open("a") as file:
-            file.write(f"primary_conninfo = '{source} application_name={machine.name}'\n")
+            file.write(f"primary_conninfo = '{self._source()} application_name={machine.name}'\n")
 
     def _serve(self, machine: Machine) -> None:
-        names = ", ".join(other.name for other in self._network.machines)
-        settings = {
-            "fsync": "off",  # machines lose their processes here, not their disks
-            "synchronous_commit": "on",
-            "synchronous_standby_names": f"ANY 1 ({names})",
-            "wal_keep_size": "256MB",
-            "wal_sender_timeout": "5s",
-            "wal_receiver_timeout": "5s",
-            "wal_retrieve_retry_interval": "500ms",
-            "max_connections": "200",
-            "shared_buffers": "32MB",
-        }
-        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         binary = str(postgres_binaries() / "postgres")
         where = ["-D", str(self._data(machine)), "-h", machine.address, "-p", str(PORT), "-k", ""]
-        machine.run(NAME, [*USER, binary, *where, *options])
+        machine.run(NAME, [*USER, binary, *where])
 
     def _data(self, machine: Machine) -> Path:
         return self._folder / f"postgres-{machine.name}"
@@ -153,5 +183,9 @@ class Databases:
 
 
 _PRIMARY = "SELECT 1 WHERE NOT pg_is_in_recovery()"
-_STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-_RECEIVED = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') WHERE pg_is_in_recovery()"
+_STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = 'quorum'"
+# What a server received before it started again counts as replayed only; greatest() ignores NULL.
+_RECEIVED = """
+    SELECT pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
+    WHERE pg_is_in_recovery()
+"""

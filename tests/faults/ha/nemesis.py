@@ -56,7 +56,7 @@ class Nemesis:
     def kill_primary(self) -> Machine:
         machine = self._primary()
         machine.power_off()
-        self._promote()
+        self._promote(machine)
         self._repairs += [partial(machine.power_on, databases.NAME), partial(self._world.databases.rejoin, machine)]
         return machine
 
@@ -65,13 +65,13 @@ class Nemesis:
         machine = self._primary()
         machine.cut()
         self._world.databases.fence(machine)
-        self._promote()
+        self._promote(machine)
         self._repairs += [machine.heal, partial(self._world.databases.rejoin, machine)]
 
     def switch_primary(self) -> None:
         machine = self._primary()
         self._world.databases.stop(machine)
-        self._world.databases.promote()
+        self._world.databases.promote(machine)
         self._repairs.append(partial(self._world.databases.rejoin, machine))
 
     def kill_other(self) -> Machine:
@@ -108,9 +108,9 @@ class Nemesis:
             self._repairs.pop(0)()
         self._world.wait_until_redundant()
 
-    def _promote(self) -> None:
+    def _promote(self, old: Machine) -> None:
         time.sleep(DETECTED_S)
-        self._world.databases.promote()
+        self._world.databases.promote(old)
 
     def _primary(self) -> Machine:
         machine = self._world.databases.primary()

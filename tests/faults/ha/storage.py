@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -88,6 +89,7 @@ class Ceph:
         for name in names:
             configuration = f"{self._environment['CEPH_HOME']}/ceph.conf"
             create = ["radosgw-admin", "-c", configuration, "user", "create", f"--uid={name}", f"--display-name={name}"]
+            create += ["--max-buckets=-1"]  # 0 would be any number
             done = subprocess.run(create, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
             keys = json.loads(done.stdout)["keys"][0]
             made[name] = keys["access_key"], keys["secret_key"]
@@ -100,6 +102,9 @@ class Ceph:
         self._do("revive", daemon)
 
     def stop(self) -> None:
+        for daemon in ("rgw.0", "rgw.1"):  # which would wait for an OSD, and stay
+            with suppress(subprocess.CalledProcessError):
+                self.kill(daemon)
         self._do("stop")
 
     def _do(self, *arguments: str) -> str:

@@ -55,7 +55,8 @@ class World:
         deadline = time.monotonic() + REDUNDANT_S
         while not (self.databases.redundant() and self.brokers.redundant()):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the machines are not redundant again\n{self.cluster.logs()}")
+                states = f"{self.databases.states()}\n{self.brokers.states()}"
+                raise TimeoutError(f"the machines are not redundant again\n{states}\n{self.cluster.logs()}")
             time.sleep(0.5)
 
 
@@ -93,7 +94,8 @@ def world() -> Iterator[World]:
             key=token,
             dialect="postgresql",
             redis_url="",
-            stores=stores,
+            # the buckets' owner may not read what the services write
+            stores=Stores(stores.database, store(endpoint, keys["gateway"])),
             upload=upload,
             disk=Disk(folder, can_be_full=False),
             proxies={},

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import event, insert, select, text
 
@@ -158,4 +161,37 @@ def test_a_connection_to_a_server_that_became_a_standby_is_not_used_again(postgr
     with database.write() as connection:
         connection.execute(text("INSERT INTO public.written VALUES ('cat')"))
         connection.execute(text("DROP TABLE public.written"))
+    database.engine.dispose()
+
+
+def test_a_commit_that_no_standby_confirms_never_succeeds(postgres: Server) -> None:
+    timeout_s, deadline = 0.2, time.monotonic() + 10
+    database = Database.connect(f"{postgres.url}?options=-c%20statement_timeout%3D{timeout_s * 1000:.0f}")
+    waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    with (
+        psycopg.connect(postgres.url.replace("+psycopg", ""), autocommit=True) as operator,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        operator.execute("ALTER SYSTEM SET synchronous_standby_names = 'lost'")
+        operator.execute("SELECT pg_reload_conf()")
+        try:
+            # given a commit that waits for a standby
+            commit = pool.submit(database.confirm_primary)
+            while not operator.execute(f"SELECT pid {waiting}").fetchone():
+                assert time.monotonic() < deadline
+                if commit.done():  # the server has not read its settings yet
+                    commit = pool.submit(database.confirm_primary)
+                time.sleep(0.05)
+
+            # when the wait is longer than a statement may take
+            time.sleep(2 * timeout_s)
+            assert not commit.done()
+
+            # and when its connection ends
+            operator.execute(f"SELECT pg_terminate_backend(pid) {waiting}")
+            with pytest.raises(DatabaseUnavailable):
+                commit.result(10)
+        finally:
+            operator.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            operator.execute("SELECT pg_reload_conf()")
     database.engine.dispose()

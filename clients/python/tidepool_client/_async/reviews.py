@@ -60,9 +60,9 @@ class AsyncReviews:
         body |= {name: True for name, flag in (("not_any", not_any), ("skip", skip), ("new", new)) if flag}
         return parsed(ReviewItem, await self._http.call("POST", path("reviews", item_id), json=body))
 
-    async def extend(self, item: LeasedReview | ReviewItem) -> ReviewItem:
-        """Hold an item for two minutes from now on."""
-        body = {"lease": item.lease}
+    async def extend(self, item: LeasedReview | ReviewItem, *, seconds: int | None = None) -> ReviewItem:
+        """Hold an item for two minutes from now on, or for other seconds; 0 gives it back."""
+        body = {"lease": item.lease} | given(seconds=seconds)
         return parsed(ReviewItem, await self._http.call("POST", path("reviews", item.id, "lease"), json=body))
 
     async def undo(self) -> ReviewItem:

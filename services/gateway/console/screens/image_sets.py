@@ -113,9 +113,9 @@ def compare(request: Request, viewer: ViewerDep, name: NamePath, before: Version
     """What changed between two versions."""
     manifests = [viewer.stores.datasets.manifest(Reference(name=name, version=number))[1] for number in (before, after)]
     old, new = manifests
-    references = [Reference(name=name, version=number) for number in (after, before)]
+    newer, older = (Reference(name=name, version=number) for number in (after, before))
     indexed = old.index is not None and new.index is not None
-    differences = Differences(library_of(viewer)).examples(*references, EXAMPLES) if indexed else None
+    differences = Differences(library_of(viewer)).examples(newer, older, EXAMPLES) if indexed else None
     totals = [_class_totals(manifest) for manifest in manifests]
     labels = list(dict.fromkeys((*old.classes, *new.classes)))
     changes = [ClassChange(label, totals[0].get(label, 0), totals[1].get(label, 0)) for label in labels]

@@ -10,10 +10,10 @@ from contract.jobs import JobKind, JobState
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
 from services.storage.jobs.leases import BACKOFF_S, Leases
-from services.storage.jobs.rows import LEASE
+from services.storage.jobs.rows import LEASE, change, held, lock_root
 from services.storage.sweep.reconciler import WAKE_AGAIN, Reconciler, Repairs
 from tests.examples import DATASET_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.integration.storage.steps import DAY_S, claimed, job_in, together
+from tests.integration.storage.steps import DAY_S, claimed, divided, job_in, together
 from tests.support.clock import FakeClock
 
 EXPIRED_S = LEASE.total_seconds() + 1
@@ -204,6 +204,27 @@ def test_concurrent_reconcilers_charge_one_failure(
 
     assert sum(repairs.requeued for repairs in passes) == 1
     assert claimed(leases).job.attempt == 2
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)  # transactions take turns on SQLite
+def test_a_job_that_another_transaction_changes_is_left_to_the_next_pass(
+    jobs: Jobs, leases: Leases, reconciler: Reconciler, database: Database, clock: FakeClock
+) -> None:
+    # given a part whose last lease has expired
+    job = divided(database, 1)
+    for _ in range(job.max_attempts):
+        lease = claimed(leases).lease
+        clock.tick(EXPIRED_S)
+
+    # when its worker comes back after all, and has locked the job, but not yet the part
+    with database.write() as connection:
+        lock_root(connection, lease)
+        assert reconciler.repair().failed == 0
+        change(connection, held(lease).values(progress=0.5))
+
+    # then neither has waited for the other, and the next pass repairs it
+    assert reconciler.repair().failed == 1
+    assert jobs.get(job.id).state == JobState.FAILED
 
 
 def test_a_job_that_has_ended_is_not_repaired(

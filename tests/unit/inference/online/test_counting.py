@@ -76,7 +76,7 @@ def test_at_most_twenty_images_a_second_are_measured(counted: Counted) -> None:
 
     counted.counting.write()
 
-    assert counted.total().measured == pytest.approx(40, abs=2)
+    assert 30 < counted.total().measured <= 41
     brightness = np.flatnonzero(counted.total().brightness).tolist()
     assert brightness == np.flatnonzero(SCALES["brightness"].counts([100])).tolist()
     assert (
