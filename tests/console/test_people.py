@@ -67,7 +67,7 @@ def test_a_pipeline_is_created_started_and_paused(page: Page, site: Site) -> Non
     page.get_by_label("at these times").fill("0 3 * * 1")
     page.get_by_role("button", name="Create the pipeline").click()
     expect(page.get_by_role("heading", name="clothing-retraining")).to_be_visible()
-    expect(page.get_by_text("After 200 new labels")).to_be_visible()
+    expect(page.get_by_text("After 200 new labels; at 03:00 on Monday UTC.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Run now").click()
     expect(page.get_by_role("region", name="Runs")).to_contain_text("started by a person")
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()
