@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -101,6 +102,9 @@ class Ceph:
         self._do("revive", daemon)
 
     def stop(self) -> None:
+        for daemon in ("rgw.0", "rgw.1"):  # which would wait for an OSD, and stay
+            with suppress(subprocess.CalledProcessError):
+                self.kill(daemon)
         self._do("stop")
 
     def _do(self, *arguments: str) -> str:
