@@ -28,6 +28,16 @@ def site(filled_site: Site) -> Site:
     return filled_site
 
 
+def test_an_empty_queue_offers_to_sample_an_alias(page: Page, site: Site) -> None:
+    page.goto("/review")
+    page.get_by_role("button", name="Sample 200 images a day of clothing@production").click()
+
+    expect(page.get_by_text("Up to 200 images a day of clothing@production")).to_be_visible()
+    expect(page.get_by_role("button", name="Sample 200 images a day of clothing@production")).to_have_count(0)
+    assert site.own.sampling.get("clothing", "production").rate_per_day == 200
+    site.own.sampling.stop("clothing", "production")
+
+
 def test_sampling_is_turned_on_changed_and_off(page: Page, site: Site) -> None:
     page.goto("/serving/clothing")
     page.get_by_role("button", name="Sample 200 images a day").click()
