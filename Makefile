@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-console dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -73,6 +73,9 @@ bench-training: $(READY) ## Train many kinds of data sets, and compare with Kera
 bench-storage: $(READY) postgresql ## Measure claims, counts and lists with many jobs; OPTIONS="--rows 1000000 --workers 200"
 	@.venv/bin/python -m benchmarks.storage $(OPTIONS)
 
+bench-sampling: $(READY) wrk ## Measure what sampling for reviews costs predictions; OPTIONS="--pairs 12 --rate 200"
+	@.venv/bin/python -m benchmarks.sampling $(OPTIONS)
+
 bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
 	@.venv/bin/python -m benchmarks.search $(OPTIONS)
 
@@ -81,6 +84,9 @@ bench-elastic: $(READY) ## Train on one and two replicas, and on a number that c
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"
 	@.venv/bin/python -m benchmarks.console $(OPTIONS)
+
+bench-reviewing: $(READY) chromium ## Measure how many images a minute the review screen takes from a keyboard; OPTIONS="--images 100 --think 0.4"
+	@.venv/bin/python -m benchmarks.console.reviewing $(OPTIONS)
 
 gpu-check: $(READY) ## Measure serving and training on a GPU, in under eight minutes; OPTIONS="--data cifar10.zip --require"
 	@.venv/bin/python -m benchmarks.gpu $(OPTIONS)

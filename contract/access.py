@@ -19,7 +19,7 @@ class Scope(StrEnum):
     READ = "read"  # see datasets, jobs and models
     WRITE = "write"  # upload, train, promote, delete
     PREDICT = "predict"
-    REVIEW = "review"  # label images and judge predictions
+    REVIEW = "review"  # see the images of the review queue, and answer
     MANAGE = "manage"  # the keys of a project, and its audit trail
     ADMIN = "admin"  # everything, in all projects, and what belongs to the instance, such as pools
 
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 SCOPES_OF: Mapping[Role, frozenset[Scope]] = {
     Role.VIEWER: frozenset({Scope.READ}),
-    Role.LABELLER: frozenset({Scope.READ, Scope.PREDICT, Scope.REVIEW}),
+    Role.LABELLER: frozenset({Scope.REVIEW}),
     Role.MEMBER: frozenset({Scope.READ, Scope.PREDICT, Scope.REVIEW, Scope.WRITE}),
     Role.ADMIN: frozenset(Scope) - {Scope.ADMIN},
     Role.INSTANCE_ADMIN: frozenset(Scope),

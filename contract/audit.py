@@ -16,12 +16,13 @@ class AuditAction(StrEnum):
     DELETE = "delete"
     REVOKE = "revoke"  # a key
     READ = "read"  # an image's original
+    VIEW = "view"  # an image in the review queue
 
 
 class AuditEntry(Frozen):
     id: Positive
     at: datetime
-    actor: str = Field(description="The id of the key; `retention` if the retention of the project did it.")
+    actor: str = Field(description="The id of the key; `retention` or `pipeline` if one of the project did it.")
     actor_name: str
     action: AuditAction
     subject: str = Field(description="Such as `models/pet-cnn@3`, `models/pet-cnn@production` or `jobs/{id}`.")

@@ -7,12 +7,13 @@ from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Positive, Sha256, Version, Whole
 from contract.choices import Choice
-from contract.datasets import Counts, DatasetWarning, Label, Rejected, Split, Thumbnail
+from contract.datasets import Counts, DatasetWarning, Label, Rejected, Revision, Split, Thumbnail
 from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import ImageSpec, Preprocessing
 from contract.lineage import Lineage
 from contract.models import ModelWarning, Output
 from contract.references import ReferenceText
+from contract.sampling import ReviewSampling
 from contract.training import OnnxInfo, TensorSignature
 from contract.variants import Variant, VariantName
 
@@ -50,6 +51,7 @@ class DatasetVersion(Frozen):
     decisions: tuple[Choice, ...] = ()
     data_sha256: Sha256 | None = None
     erased: Whole = Field(default=0, description="Images that were erased since the version was prepared.")
+    revision: Revision | None = Field(default=None, description="How it was made from another version, if it was.")
 
 
 class Traffic(Frozen):
@@ -71,13 +73,17 @@ class Traffic(Frozen):
 
 
 class Alias(Frozen):
-    """`versions` are percentages of the requests and `version` gets the most; `shadow` gets a copy of each request."""
+    """`versions` are percentages of the requests and `version` gets the most; `shadow` gets a copy of each request.
+
+    `review` says which of its predictions go to the review queue; null if none do.
+    """
 
     alias: Name
     version: Version
     versions: Weights
     shadow: Version | None
     updated_at: datetime
+    review: ReviewSampling | None = None
 
 
 class Model(Frozen):

@@ -1,7 +1,7 @@
 """A prepared dataset: splits, shards and the manifest of a version."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -10,6 +10,7 @@ from contract.base import Frozen, Positive, Sha256, Whole
 from contract.choices import Choice
 from contract.division import Outcome
 from contract.images import ImageSpec
+from contract.references import DatasetSource, ReferenceText
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Level = Annotated[int, Field(strict=True, ge=1, le=32)]  # of a folder: 1 is the first one below the split folder
@@ -87,12 +88,49 @@ class Counts(Frozen):
     test: Whole
 
 
+class OriginalFiles(Frozen):
+    """Where the originals of some images lie; `encoding` is that of file names that are not UTF-8, if it is known."""
+
+    source: DatasetSource
+    encoding: str | None = None
+
+
+class PixelSums(Frozen):
+    """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; empty without pixels."""
+
+    count: Whole = 0
+    sums: tuple[Whole, ...] = ()
+    squares: tuple[Whole, ...] = ()
+
+
+TestSplit = Literal["frozen", "open"]
+
+
+class Revision(Frozen):
+    """How a version was made from another version of the dataset, its `parent`: the numbers of images that differ.
+
+    `held_back` changes are of images of a frozen test split, which stays as it is. `unmatched` rows of a file of labels
+    name no image of the parent, or have no label that can be used.
+    """
+
+    parent: ReferenceText
+    relabelled: Whole
+    added: Whole
+    removed: Whole
+    held_back: Whole = 0
+    unmatched: Whole = 0
+    test_split: TestSplit = "frozen"
+
+
 class DatasetManifest(Outcome):
     """Describes one version of a dataset completely.
 
     `mean` and `std` are per channel over the training split, of pixels scaled to 0..1. `index` is a Parquet file with
     a row for each image (`contract.image_index`); versions of older releases may have none. `data_sha256` is equal for
     two versions with the same images, labels and splits. `erased` images were removed since the version was prepared.
+    `moments` are of the training pixels, None if they are not known. A version that was made from another one has a
+    `revision`, and its `originals`: the index says for each image in which of them it lies. Without any, the originals
+    are those of the spec of the job that prepared the version.
     """
 
     classes: tuple[Label, ...]
@@ -110,3 +148,6 @@ class DatasetManifest(Outcome):
     index: ObjectRef | None = None
     data_sha256: Sha256 | None = None
     erased: Whole = 0
+    moments: PixelSums | None = None
+    originals: tuple[OriginalFiles, ...] = ()
+    revision: Revision | None = None

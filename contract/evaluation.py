@@ -140,12 +140,20 @@ class UnknownThreshold(Frozen):
     coverage: float
 
 
+class ClassComparison(Frozen):
+    """Of a class's images, `better` are right with the model only, and `worse` with the baseline only."""
+
+    better: Whole
+    worse: Whole
+
+
 class Comparison(Frozen):
     """McNemar's test between the model and the baseline on the same images.
 
     `better` images are right with the model only, `worse` with the baseline only. `p_value` is the chance of a
     difference at least this large between two models that are equally good. The test is `exact` (binomial) for few
-    images, else `chi_squared` with continuity correction.
+    images, else `chi_squared` with continuity correction. `by_class` has the classes that have images; it is empty in
+    evaluations of older releases.
     """
 
     better: Whole
@@ -155,6 +163,7 @@ class Comparison(Frozen):
     test: Literal["exact", "chi_squared"]
     p_value: Share
     statement: str
+    by_class: dict[Label, ClassComparison] = Field(default_factory=dict)
 
 
 class Baseline(Frozen):

@@ -55,9 +55,9 @@ class ImageHolding(Frozen):
     """Everything in a project that holds an image, as far as it was searched; lists are newest first.
 
     `occurrences` are in the dataset `versions`. `models` were trained on these versions. `predictions` and
-    `evaluations` are jobs with a row for the image in their output. `erasing` is the job that erases the image.
-    `not_searched` are versions of older releases without an index of images, and jobs whose output is too large to be
-    searched while you wait; an erasure searches those.
+    `evaluations` are jobs with a row for the image in their output. `reviews` are items of the review queue. `erasing`
+    is the job that erases the image. `not_searched` are versions of older releases without an index of images, and jobs
+    whose output is too large to be searched while you wait; an erasure searches those.
     """
 
     sha256: Sha256
@@ -73,3 +73,5 @@ class ImageHolding(Frozen):
 
 # A column of the file beside the fields of ImageRecord: the name of the original in the uploaded archive, as stored.
 MEMBER = "member"
+# The number of the original's source among `DatasetManifest.originals`; null means the first, or the only one.
+SOURCE = "source"

@@ -28,10 +28,14 @@ class Tensor(Struct, frozen=True, array_like=True):
 
 
 class EncodedImage(Struct, frozen=True, array_like=True, tag=True):
-    """An encoded image as the client sent it; requests its `top_k` best classes."""
+    """An encoded image as the client sent it; requests its `top_k` best classes.
+
+    With `copy`, a copy without metadata comes back, too; replicas of older releases ignore it.
+    """
 
     file: bytes
     top_k: int = 1
+    copy: bool = False
 
 
 class Tensors(Struct, frozen=True, array_like=True, tag=True):
@@ -42,9 +46,17 @@ class Tensors(Struct, frozen=True, array_like=True, tag=True):
 
 
 class Scores(Struct, frozen=True, array_like=True, tag=True):
-    """An image's best classes, best first, each with its softmax probability."""
+    """An image's best classes, best first, each with its softmax probability.
+
+    `margin` is the best probability minus the second best one, `entropy` that of all classes in nats, whatever was
+    asked for. Replicas of older releases send neither. `copy` is the image upright and without metadata, if it was
+    asked for and can be made.
+    """
 
     best: tuple[tuple[str, float], ...]
+    margin: float | None = None
+    entropy: float | None = None
+    copy: bytes = b""
 
 
 class Outputs(Struct, frozen=True, array_like=True, tag=True):

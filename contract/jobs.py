@@ -137,7 +137,10 @@ class JobError(Frozen):
 
 
 class Job(Frozen):
-    """The public view of a job; `parent` is the id of the job that has created it, None if a client has."""
+    """The public view of a job; `parent` is the id of the job, or `pipeline` the pipeline, that has created it.
+
+    Both are None if a client has.
+    """
 
     id: str
     project: str = DEFAULT_PROJECT
@@ -155,6 +158,7 @@ class Job(Frozen):
     finished_at: datetime | None
     deadline_at: datetime | None
     parent: str | None = None
+    pipeline: str | None = None
 
     def parsed_spec(self) -> JobSpec:
         return self.kind.definition.spec.model_validate(self.spec)

@@ -17,3 +17,9 @@ class ImageResult(Frozen):
 
     predictions: tuple[Prediction, ...] | None = None
     error: JobError | None = None
+
+
+class IdentifiedResult(ImageResult):
+    """The result of one image of a request; gateways of older releases send no `id`."""
+
+    id: str | None = Field(default=None, description="The prediction's id, for feedback.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid
@@ -108,3 +108,18 @@ class S3Source(Frozen):
     def prefix(self) -> str:
         """The folder below which the objects lie, without slashes at its ends."""
         return self.s3.removeprefix("s3://").partition("/")[2].strip("/")
+
+
+def _source_tag(value: object) -> str | None:
+    fields = value if isinstance(value, dict) else vars(value) if isinstance(value, Frozen) else {}
+    return next((tag for tag in ("upload", "s3") if tag in fields), None)
+
+
+DatasetSource = Annotated[
+    Annotated[UploadSource, Tag("upload")] | Annotated[S3Source, Tag("s3")],
+    Discriminator(
+        _source_tag,
+        custom_error_type="unknown_source",
+        custom_error_message="must name an upload or an s3 prefix",
+    ),
+]

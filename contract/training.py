@@ -10,6 +10,7 @@ from contract.base import Frozen, Positive, Whole
 from contract.choices import Choice
 from contract.datasets import Label
 from contract.division import Outcome
+from contract.drift import DriftReference
 from contract.errors import Invalid
 from contract.evaluation import EvaluationMetrics, TrainingImages
 from contract.images import Preprocessing
@@ -203,6 +204,7 @@ class ModelManifest(Outcome):
     when the job ends, not with the model. `quarantined` is the reason for which the version no longer serves.
     `trained_on_erased` images that the weights, or those they started from, were trained with were erased since.
     `study` is that of the search whose best model this is, and `folds` what the trainings on parts of the images say.
+    `drift_reference` is what the requests are compared with, in a model trained here with validation images.
     """
 
     artifact: ObjectRef
@@ -233,6 +235,7 @@ class ModelManifest(Outcome):
     trained_on_erased: Whole = 0
     study: Study | None = Field(default=None, exclude_if=lambda study: study is None)
     folds: FoldReport | None = Field(default=None, exclude_if=lambda folds: folds is None)
+    drift_reference: DriftReference | None = Field(default=None, exclude_if=lambda reference: reference is None)
 
     @property
     def card(self) -> ModelCard:

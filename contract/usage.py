@@ -74,6 +74,7 @@ class StorageCategory(StrEnum):
     PREDICTIONS = "predictions"  # the outputs of jobs
     EVALUATIONS = "evaluations"
     CHECKPOINTS = "checkpoints"
+    REVIEWS = "reviews"  # copies of images that people review
     PARTS = "parts"  # plans and results of the parts of divided jobs that have not ended
     RUNNING = "running"  # written by an attempt that has not ended
     WAITING = "waiting"  # to be collected: of deleted things and lost attempts

@@ -1,11 +1,12 @@
 """Writes and reads the index of a dataset version's images, a Parquet file with a row for each image.
 
-The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, and the place of the member in the upload,
-which is null if the upload is a compressed tar. Hashes are binary in the file: `sha256` is 32 bytes, the perceptual
-hashes are 64-bit integers. Rows are sorted by split (train, val, test), shard and row.
+The columns are the fields of `contract.image_index.ImageRecord`, MEMBER, the place of the member in the upload, which
+is null if the upload is a compressed tar, and SOURCE, which files of older releases lack. Hashes are binary in the
+file: `sha256` is 32 bytes, the perceptual hashes are 64-bit integers. Rows are sorted by split (train, val, test),
+shard and row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from contract.datasets import Split
 from contract.errors import Invalid
-from contract.image_index import MEMBER, ImagePage, ImageRecord
+from contract.image_index import MEMBER, SOURCE, ImagePage, ImageRecord
 from media.archives.places import Place
 
 GROUP_ROWS = 8192  # of a row group, the unit that is read
@@ -40,6 +41,7 @@ SCHEMA = pa.schema(
         ("difference_hash", pa.uint64()),
         (MEMBER, pa.string()),
         *PLACE,
+        (SOURCE, pa.int16()),
     ]
 )
 
@@ -50,11 +52,15 @@ Source = Path | BinaryIO
 
 
 class IndexedImage(NamedTuple):
-    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone."""
+    """An image, its name in the upload as stored, and its place there, for `read_member`, if it can be read alone.
+
+    `source` is the number of the upload or prefix among those of the version.
+    """
 
     record: ImageRecord
     member: str
     place: Place | None
+    source: int = 0
 
 
 class IndexWriter:
@@ -78,7 +84,9 @@ class IndexWriter:
         self._writer.close()
 
     def add(self, rows: pa.Table) -> None:
-        """Append rows with the columns of SCHEMA."""
+        """Append rows with the columns of SCHEMA; SOURCE may be missing."""
+        if SOURCE not in rows.column_names:
+            rows = rows.append_column(SOURCE, pa.nulls(len(rows), pa.int16()))
         self._waiting.append(rows.select(SCHEMA.names).cast(SCHEMA))
         self._count += len(rows)
         self._write(self._count - self._count % GROUP_ROWS)
@@ -92,9 +100,19 @@ class IndexWriter:
 
 
 def read_index(source: Source, columns: Sequence[str] | None = None, split: Split | None = None) -> pa.Table:
-    """Return the rows of a split, or all, with some columns, or all, in the order of the index."""
+    """Return the rows of a split, or all, with some columns, or all, in the order of the index.
+
+    SOURCE has no nulls, and is there also if the file lacks it.
+    """
     filters = [("split", "==", split.value)] if split else None
-    return pq.read_table(source, columns=columns and list(columns), filters=filters)
+    if columns is not None and SOURCE not in columns:
+        return pq.read_table(source, columns=list(columns), filters=filters)
+    stored = pq.ParquetFile(source).schema_arrow.names
+    chosen = [name for name in columns or SCHEMA.names if name in stored]
+    table = pq.read_table(source, columns=chosen, filters=filters)
+    if SOURCE not in stored:
+        return table.append_column(SOURCE, pa.array([0] * len(table), pa.int16()))
+    return table.set_column(chosen.index(SOURCE), SOURCE, pc.fill_null(table[SOURCE], pa.scalar(0, pa.int16())))
 
 
 def index_batches(source: Source, columns: Sequence[str], split: Split) -> Iterator[pa.Table]:
@@ -150,6 +168,14 @@ def find_images(source: Source, sha256: str) -> tuple[IndexedImage, ...]:
     return tuple(matches)
 
 
+def missing_images(source: Source, hashes: Collection[str]) -> list[str]:
+    """Return which hashes no image of an index has."""
+    kind = SCHEMA.field("sha256").type
+    named = pa.array([bytes.fromhex(sha256) for sha256 in hashes], kind)
+    present = pc.is_in(named, value_set=read_index(source, ["sha256"])["sha256"].combine_chunks())
+    return [sha256 for sha256, known in zip(hashes, present.to_pylist(), strict=True) if not known]
+
+
 def _record(row: dict[str, Any]) -> ImageRecord:
     fields = {name: row[name] for name in ImageRecord.model_fields}
     fields["sha256"] = row["sha256"].hex()
@@ -159,7 +185,7 @@ def _record(row: dict[str, Any]) -> ImageRecord:
 
 def _indexed(row: dict[str, Any]) -> IndexedImage:
     place = None if row["start"] is None else Place(*(row[name] for name in PLACE.names))
-    return IndexedImage(_record(row), row[MEMBER], place)
+    return IndexedImage(_record(row), row[MEMBER], place, row.get(SOURCE) or 0)
 
 
 def _position(cursor: str | None) -> int:

@@ -1,5 +1,7 @@
 """Chooses images of a dataset version to look at, from its index: some of every class, or those of a warning."""
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +35,24 @@ class ListedPage(NamedTuple):
     total: int
     items: tuple[ListedImage, ...]
     next: str | None
+
+
+class ContradictingImage(NamedTuple):
+    """An image that occurs with several labels, in the order of the index; `split` is that of the first."""
+
+    sha256: str
+    split: Split
+    labels: tuple[str, ...]
+
+
+def contradicting(source: Source) -> Iterator[ContradictingImage]:
+    """Yield the images with several labels, once each."""
+    table = read_index(source, _LISTED)
+    rows = _listed(table, _copies(table, "images_with_several_labels"))
+    for sha256, copies in groupby(rows, key=lambda row: row.sha256):
+        first, *others = copies
+        labels = dict.fromkeys([first.label, *(row.label for row in others)])
+        yield ContradictingImage(sha256, first.split, tuple(labels))
 
 
 def names_images(warning: DatasetWarning) -> bool:

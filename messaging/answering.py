@@ -39,10 +39,14 @@ Respond = Callable[[Target, tuple[Question, ...]], BatchAnswers]
 
 
 class BatchHandler(NamedTuple):
-    """Answers questions, `at_once` batches in parallel, so that one is decoded while another runs."""
+    """Answers questions, `at_once` batches in parallel, so that one is decoded while another runs.
+
+    `close` is called after the last batch.
+    """
 
     respond: Respond
     at_once: int = 1
+    close: Callable[[], None] = lambda: None
 
 
 class Answerer:

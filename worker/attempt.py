@@ -87,6 +87,7 @@ class Attempt:
         self.backbones = project.backbones
         self.uploads = project.uploads
         self.holdings = project.holdings
+        self.reviews = project.reviews
         self.checkpoint = claim.checkpoint
         self.part = claim.part
         self.parts = claim.parts

@@ -70,6 +70,7 @@ def serve(
         handler = setup(stores)
         tasks[ANSWER_BATCHES] = Responder(pool, client, handler, wakeup, online).run
         queues.append(wakeups)
+        running.callback(handler.close)  # after the local batches have ended
         running.enter_context(answering_locally(pool, private, handler, online))
     worker = Worker(handlers or {}, stores, jobs, preload, seats)
     SCRAPE.before(busy_reader(pool, {"online": online, "jobs": jobs}))

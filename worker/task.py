@@ -13,6 +13,7 @@ from services.storage.catalog.models import Models
 from services.storage.catalog.uploads import Uploads
 from services.storage.jobs.children import ChildJob
 from services.storage.objects import Artifacts
+from services.storage.people.reviews import Reviews
 
 
 class Task(Protocol):
@@ -26,6 +27,7 @@ class Task(Protocol):
     models: Models
     backbones: Backbones
     holdings: Holdings
+    reviews: Reviews
     checkpoint: ObjectRef | None  # saved by an earlier attempt, to resume from
     part: dict[str, Any] | None  # the part to work on, if the job was divided
     parts: tuple[dict[str, Any], ...] | None  # every part's result, when all are done

@@ -27,6 +27,8 @@ def addresses(sha256: str) -> tuple[str, ...]:
         f"/datasets/pets/1/images/{sha256}",
         "/datasets/pets/compare/1/2",
         "/train",
+        "/review",
+        "/review/queue",
         "/jobs",
         "/jobs?state=failed",
         "/jobs?state=live",

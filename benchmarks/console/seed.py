@@ -25,6 +25,8 @@ CLASSES = 100
 STATES = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.QUEUED, JobState.RUNNING)
 WEIGHTS = (900, 60, 38, 1, 1)
 BATCH = 5_000
+REVIEWS = 20_000  # images in the review queue, of which people have answered half
+PEOPLE = 5
 
 
 def seed(database: Database, objects: MemoryObjects, folder: Path, images: int, models: int, jobs: int) -> str:
@@ -36,6 +38,7 @@ def seed(database: Database, objects: MemoryObjects, folder: Path, images: int, 
             connection.execute(insert(tables.jobs), rows)
         sha256 = _add_dataset(connection, database, objects, folder, images, first["id"])
         _add_models(connection, database, models, first["id"])
+        _add_reviews(connection, database)
     return sha256
 
 
@@ -117,3 +120,45 @@ def _add_models(connection: Any, database: Database, models: int, job: str) -> N
     connection.execute(insert(tables.aliases), rows)
     weights = [alias | {"model": name, "version": 1, "weight": 100} for name in names]
     connection.execute(insert(tables.alias_weights), weights)
+
+
+def _add_reviews(connection: Any, database: Database) -> None:
+    now, sources = database.now(), ("margin", "random", "disagreement")
+    numbers = range(REVIEWS)
+    items = (
+        {
+            "id": f"review-{number:06}",
+            "project": "default",
+            "source": sources[number % 3],
+            "state": "done" if number % 2 else "open",
+            "model": f"model-{number % 50:04}",
+            "alias": "production",
+            "sha256": f"{number:064x}",
+            "guess": [["class-001", 0.5], ["class-002", 0.4]],
+            "priority": number / REVIEWS,
+            "votes": 1 + number % 2,
+            "label": "class-001" if number % 2 else None,
+            "not_any": False,
+            "created_at": now,
+        }
+        for number in numbers
+    )
+    for rows in batches(items, BATCH):
+        connection.execute(insert(tables.review_items), rows)
+    answers = (
+        {
+            "item_id": f"review-{number:06}",
+            "project": "default",
+            "reviewer": f"person-{person}",
+            "reviewer_name": f"person-{person}",
+            "label": "class-001",
+            "not_any": False,
+            "skip": False,
+            "at": now - timedelta(seconds=number),
+        }
+        for number in numbers
+        if number % 2
+        for person in (number % PEOPLE, (number + 1) % PEOPLE)
+    )
+    for rows in batches(answers, BATCH):
+        connection.execute(insert(tables.review_answers), rows)

@@ -6,18 +6,18 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.inference.facts import facts
-from benchmarks.inference.limit import LIMIT
-from benchmarks.inference.lineup import CONTENDERS, PEERS
+from benchmarks.inference.lineup import CONTENDERS, OURS, PEERS
 from benchmarks.inference.overload import Overload, overload
 from benchmarks.inference.payloads import PAYLOADS, Case
 from benchmarks.inference.plot import plot
+from benchmarks.inference.results import Results
 from benchmarks.inference.rounds import BenchmarkPlan
 from benchmarks.inference.server import ServerFailed
 from benchmarks.inference.subjects import ARCHITECTURES, export_subjects
 from benchmarks.inference.table import markdown
-from benchmarks.inference.tidepool_stack import TIDEPOOL
 
 RESULTS = Path(__file__).parents[1] / "results"
 OVERLOADED = ("cnn", "jpeg")
@@ -25,6 +25,9 @@ OVERLOADED = ("cnn", "jpeg")
 
 def main() -> None:
     options = _options()
+    if options.merge:
+        _write(_merged([json.loads(file.read_text()) for file in options.merge]), options.output)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         _report("exporting the models")
         subjects = export_subjects(options.models, Path(folder))
@@ -36,9 +39,7 @@ def main() -> None:
                 if payload in subject.payloads
             ],
             contenders=[
-                contender
-                for contender in CONTENDERS
-                if contender in (TIDEPOOL, LIMIT) or contender.server in options.peers
+                contender for contender in CONTENDERS if contender in OURS or contender.server in options.peers
             ],
             connections=options.connections,
             seconds=options.seconds,
@@ -51,19 +52,35 @@ def main() -> None:
         "wrk runs on the same cores. All peers serve the same ONNX file with the same decoder. Photos have 12 "
         "megapixels; peers decode and resize them with Pillow, and the limit decodes JPEGs at a reduced scale."
     )
-    ran_on = facts()
     written = {
         "how": how,
-        "facts": ran_on,
+        "facts": facts(),
         "points": results.as_json(),
         "missing": results.missing,
         "overload": overloaded and asdict(overloaded),
     }
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "inference.json").write_text(json.dumps(written, indent=1) + "\n")
-    (options.output / "inference.md").write_text(markdown(results, overloaded, ran_on, how))
-    plot(results, options.output / "inference.png")
-    _report(f"wrote inference.json, inference.md and inference.png to {options.output}")
+    _write(written, options.output)
+
+
+def _merged(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the files as one; each case is taken whole from the last file that has it, so ratios are of one run."""
+    results = Results.merged(files)
+    return files[-1] | {
+        "how": "\n\n".join(f"**{'; '.join(Results.merged([file]).cases())}**: {file['how']}" for file in files),
+        "points": results.as_json(),
+        "missing": results.missing,
+        "overload": next((file["overload"] for file in reversed(files) if file["overload"]), None),
+    }
+
+
+def _write(written: dict[str, Any], output: Path) -> None:
+    results, overloaded = Results.merged([written]), written["overload"]
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "inference.json").write_text(json.dumps(written, indent=1) + "\n")
+    text = markdown(results, overloaded and Overload.of(overloaded), written["facts"], written["how"])
+    (output / "inference.md").write_text(text)
+    plot(results, output / "inference.png")
+    _report(f"wrote inference.json, inference.md and inference.png to {output}")
 
 
 def _overload(plan: BenchmarkPlan, missing: dict[str, str]) -> Overload | None:
@@ -88,6 +105,8 @@ def _options() -> argparse.Namespace:
     add("--seconds", type=int, default=2, help="seconds per measurement (2); three times as many for ResNet-18")
     add("--rounds", type=int, default=3, help="rounds over all servers (3)")
     add("--output", type=Path, default=RESULTS, help="output folder")
+    merge = "files inference.json of earlier runs: write one page of their cases, measure nothing"
+    add("--merge", type=Path, nargs="+", metavar="FILE", help=merge)
     add("--smoke", action="store_true", help="only Tidepool and the limit, on the tiny MLP, for one second")
     options = parser.parse_args()
     if options.smoke:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -30,6 +31,12 @@ class Overload:
     rate_thrice: Measured
     memory_before: int
     memory_after: int
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> "Overload":
+        """Return what `asdict` made a dictionary of."""
+        loads = {name: Measured(**fields[name]) for name in ("peak", "connections_thrice", "rate_thrice")}
+        return cls(**(fields | loads))
 
     def goodput(self, overloaded: Measured) -> float:
         return overloaded.per_s / self.peak.per_s

@@ -59,6 +59,20 @@ class Results:
         """Return the median of the fastest setting; None if the server was not measured."""
         return max(self.settings(case, server, connections), key=lambda measured: measured.per_s, default=None)
 
+    @classmethod
+    def merged(cls, runs: Iterable[dict[str, Any]]) -> "Results":
+        """Return the results of several files; a case is taken whole from the last file that has it."""
+        by_case: dict[str, dict[Point, list[Measured]]] = {}
+        missing: dict[str, str] = {}
+        for run in runs:
+            cases: dict[str, dict[Point, list[Measured]]] = {}
+            for row in run["points"]:
+                point = Point(row["case"], row["server"], row["setting"], row["connections"])
+                cases.setdefault(point.case, {})[point] = [Measured(**measured) for measured in row["runs"]]
+            by_case |= cases
+            missing |= run["missing"]
+        return cls({point: measured for case in by_case.values() for point, measured in case.items()}, missing)
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return each point with its median and all of its runs."""
         return [

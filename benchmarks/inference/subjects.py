@@ -1,9 +1,13 @@
 """The models of the benchmark and their export."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from contract.images import ImageSpec, Preprocessing
@@ -40,13 +44,18 @@ ARCHITECTURES: dict[str, tuple[Architecture, int, int]] = {
 }
 
 
+# The models whose int8 variant is measured, too.
+QUANTIZED = ("cnn",)
+
+
 @dataclass(frozen=True)
 class Subject:
-    """An exported model for square RGB images of `side` pixels."""
+    """An exported model for square RGB images of `side` pixels; `int8` is the variant that training would make."""
 
     name: str
     file: Path
     side: int
+    int8: Path | None = None
 
     @property
     def payloads(self) -> tuple[str, ...]:
@@ -73,4 +82,20 @@ def _export(name: str, file: Path) -> Subject:
         preprocessing=Preprocessing(image=ImageSpec(size=(side, side)), mean=MEAN, std=STD),
     )
     export(build(architecture, card.preprocessing.image.shape, classes), card, file)
-    return Subject(name, file, side)
+    subject = Subject(name, file, side)
+    return replace(subject, int8=_quantize(subject)) if name in QUANTIZED else subject
+
+
+def _quantize(subject: Subject) -> Path:
+    """Make the int8 variant by the command that trainings run; raises RuntimeError if it could not be made."""
+    folder = subject.file.with_suffix("")
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    images = [folder / "calibration.npy", folder / "check.npy"]
+    for file in images:
+        np.save(file, random.integers(0, 256, (256, 3, subject.side, subject.side), np.uint8))
+    command = [sys.executable, "-m", "services.inference.quantization.command", str(subject.file), *map(str, images)]
+    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=True)
+    if reason := json.loads(done.stdout)["failures"].get("int8"):
+        raise RuntimeError(reason)
+    return folder / "int8.onnx"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.inference.contender import CORES, Contender, Drive
@@ -74,4 +74,15 @@ def _tidepool(environment: dict[str, str], *arguments: str) -> None:
         raise ServerFailed(lines[-1] if lines else f"`tidepool {arguments[0]}` failed")
 
 
+@contextmanager
+def _open_int8(case: Case, folder: Path) -> Iterator[Drive]:
+    if case.subject.int8 is None or not case.is_image:
+        raise ServerFailed("measured with images of the small CNN only")
+    quantized = replace(case, subject=replace(case.subject, file=case.subject.int8))
+    with _open(quantized, folder) as drive:
+        yield drive
+
+
 TIDEPOOL = Contender("tidepool", "", _open)
+# What a training chooses by default, so what its user gets; the other rows compare fp32 with fp32.
+TIDEPOOL_INT8 = Contender("tidepool int8", "", _open_int8)

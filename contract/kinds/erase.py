@@ -18,7 +18,7 @@ LEARNED = (
 
 
 class EraseSpec(JobSpec):
-    """Remove an image from dataset versions, archives, outputs of jobs, features and lists of a project.
+    """Remove an image from dataset versions, archives, outputs of jobs, features, lists and reviews of a project.
 
     `sha256` is that of its bytes as uploaded. Objects of a bucket of your own, `s3://…`, are not changed.
     """
@@ -42,9 +42,10 @@ class EraseResult(Frozen):
     """What an erasure has changed.
 
     `archives` were overwritten with zeros where the image lay; `outputs` are jobs whose files have lost its rows;
-    `features` are files of cached features; `models` are now marked with `trained_on_erased`. `kept_originals` are
-    objects of your own bucket, which only you can delete. `not_searched` are versions of older releases without an
-    index of their images. `note` says what an erasure cannot do.
+    `features` are files of cached features; `reviews` are items of the review queue, deleted with their answers;
+    `models` are now marked with `trained_on_erased`. `kept_originals` are objects of your own bucket, which only you
+    can delete. `not_searched` are versions of older releases without an index of their images. `note` says what an
+    erasure cannot do.
     """
 
     sha256: Sha256
@@ -52,6 +53,7 @@ class EraseResult(Frozen):
     archives: Whole
     outputs: tuple[str, ...]
     features: Whole
+    reviews: Whole = 0
     models: tuple[ReferenceText, ...]
     rewritten_bytes: Whole
     kept_originals: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from encodings.aliases import aliases
 from pkgutil import iter_modules
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field
 
 from contract.base import Frozen, Name, Whole
 from contract.choices import Choice
@@ -14,7 +14,7 @@ from contract.datasets import Counts, DatasetManifest, DatasetWarning, Label, Le
 from contract.images import ImageRequest
 from contract.kinds.kind import JobSpec, Kind, KindRequest, Subject
 from contract.kinds.registry import register
-from contract.references import Reference, ReferenceText, S3Source, UploadSource
+from contract.references import DatasetSource, Reference, ReferenceText
 
 Column = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -52,21 +52,6 @@ class LayoutSpec(Frozen):
     encoding: Annotated[str, Field(min_length=1, max_length=32), AfterValidator(_known_encoding)] | None = None
     path_column: Column | None = None
     label_column: Column | None = None
-
-
-def _source_tag(value: object) -> str | None:
-    fields = value if isinstance(value, dict) else vars(value) if isinstance(value, Frozen) else {}
-    return next((tag for tag in ("upload", "s3") if tag in fields), None)
-
-
-DatasetSource = Annotated[
-    Annotated[UploadSource, Tag("upload")] | Annotated[S3Source, Tag("s3")],
-    Discriminator(
-        _source_tag,
-        custom_error_type="unknown_source",
-        custom_error_message="must name an upload or an s3 prefix",
-    ),
-]
 
 
 class PreprocessSpec(JobSpec):

@@ -21,7 +21,7 @@ _UPRIGHT = {
 
 def fitted(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     """Return contiguous uint8 (channels, height, width), upright and on black."""
-    pixels = np.asarray(_flat(_resized(_upright(_resizable(image, spec.mode)), spec), spec.mode))
+    pixels = np.asarray(_flat(_resized(upright(_resizable(image, spec.mode)), spec), spec.mode))
     return np.ascontiguousarray(pixels.reshape(*spec.size, -1).transpose(2, 0, 1))
 
 
@@ -39,7 +39,8 @@ def _resizable(image: Image.Image, mode: Mode) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation."""
     try:
         orientation = image.getexif().get(Base.Orientation)
     except DAMAGE:  # the pixels may be intact although the EXIF block is damaged

@@ -193,25 +193,30 @@ StoresDep = Annotated[ProjectStores, Depends(get_stores)]
 class Needs:
     """A dependency that raises Forbidden if the caller's key lacks a scope.
 
-    Predictions also need replica-seconds of the project's quota; it raises QuotaExceeded if there are none.
+    Predictions also need replica-seconds of the project's quota, what is `free` does not; it raises QuotaExceeded if
+    there are none.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, *, free: bool = False) -> None:
         self._scope = scope
+        self._free = free
 
     async def __call__(self, caller: CallerDep, backends: BackendsDep) -> None:
         require(caller, self._scope)
-        if caller.quotas is not None and self._scope is Scope.PREDICT:
+        if caller.quotas is not None and self._scope is Scope.PREDICT and not self._free:
             await backends.quotas.require_seconds(caller)
 
 
 MAY_READ = [Depends(Needs(Scope.READ))]
 MAY_WRITE = [Depends(Needs(Scope.WRITE))]
+MAY_REVIEW = [Depends(Needs(Scope.REVIEW))]
 MAY_PREDICT = [Depends(Needs(Scope.PREDICT))]
+MAY_GIVE_FEEDBACK = [Depends(Needs(Scope.PREDICT, free=True))]
 MAY_MANAGE = [Depends(Needs(Scope.MANAGE))]
 MAY_ADMIN = [Depends(Needs(Scope.ADMIN))]
 
 NamePath = Annotated[str, Path(pattern=NAME_PATTERN)]
+NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 VersionPath = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[

@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from contract.datasets import DatasetWarning, Split
 from services.preprocess.warnings import Warnings, plural
 
+CLASS_CODES = frozenset(
+    {"empty_classes", "one_image_classes", "untrained_classes", "untested_classes", "similar_class_names"}
+)
+
 
 def class_warnings(counts: Mapping[Split, Mapping[str, int]]) -> tuple[DatasetWarning, ...]:
     """Return warnings of classes with no image, one image or images in one split only, from the usable images.

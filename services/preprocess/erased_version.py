@@ -1,6 +1,6 @@
 """Makes a dataset version anew without an image: shards, index, counts, thumbnails and warnings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contract.datasets import Counts, DatasetManifest, DatasetWarning, Shard, Split, Thumbnail
+from contract.artifacts import ObjectRef
+from contract.datasets import Counts, DatasetManifest, DatasetWarning, PixelSums, Shard, Split, Thumbnail
 from media.archives.rejections import shown
 from media.image_index import IndexedImage, IndexWriter, read_index
 from services.preprocess.duplicates import CODES
 from services.preprocess.index import summary_of
 from services.preprocess.parts import Store
 from services.preprocess.pipeline import data_uri
+from services.preprocess.statistics import Moments
 from worker.task import Task
 
 ShardKey = tuple[Split, int]
@@ -33,6 +35,7 @@ class VersionWithout:
         self._manifest = manifest
         self._images = images
         self._store = store
+        self._removed = Moments()  # of the training pixels
         self._rows: dict[ShardKey, list[int]] = {}
         for image in images:
             self._rows.setdefault((image.record.split, image.record.shard), []).append(image.record.row)
@@ -56,6 +59,8 @@ class VersionWithout:
             "warnings": (*self._warnings(), *duplicates),
             "erased": manifest.erased + len(self._images),
         }
+        if manifest.moments is not None:
+            changes["moments"] = PixelSums(**dict(Moments(**dict(manifest.moments)) - self._removed))
         return manifest.model_copy(update=changes)
 
     def _shards(self, split: Split) -> Iterator[Shard]:
@@ -63,19 +68,20 @@ class VersionWithout:
             rows = self._rows.get((split, number))
             if rows is None:
                 yield shard
-            elif len(rows) < shard.count:
-                yield self._without(shard, rows, f"{split}-{number:05d}")
+                continue
+            images = self._fetched(shard.images)
+            if split is Split.TRAIN:
+                self._removed += Moments.of(images[rows])
+            if len(rows) < shard.count:
+                name, labels = f"{split}-{number:05d}", self._fetched(shard.labels)
+                kept = {"images": np.delete(images, rows, axis=0), "labels": np.delete(labels, rows, axis=0)}
+                paths = {kind: self._task.folder / f"{name}.{kind}.npy" for kind in kept}
+                files = {kind: stored(paths[kind], array, self._store) for kind, array in kept.items()}
+                yield Shard(count=shard.count - len(rows), **files)
 
-    def _without(self, shard: Shard, rows: Sequence[int], name: str) -> Shard:
-        files = {"images": shard.images, "labels": shard.labels}
-        for kind, reference in files.items():
-            self._task.report(0.0, "removing the image from the prepared ones")
-            path = self._task.folder / f"{name}.{kind}.npy"
-            self._task.objects.fetch(reference, path)
-            np.save(path, np.delete(np.load(path), rows, axis=0))
-            files[kind] = self._store(path)
-            path.unlink()
-        return Shard(count=shard.count - len(rows), **files)
+    def _fetched(self, reference: ObjectRef) -> NDArray[Any]:
+        self._task.report(0.0, "removing the image from the prepared ones")
+        return fetched(self._task, reference)
 
     def _index(self, table: pa.Table) -> pa.Table:
         """Return the index without the rows, and with the numbers that the others have now."""
@@ -108,16 +114,7 @@ class VersionWithout:
                 continue
             rows = table.filter(pc.equal(table["label"].cast(pa.string()), thumbnail.label))
             if len(rows):
-                first = rows.slice(0, 1).to_pylist()[0]
-                shard = shards[Split(first["split"])][first["shard"]]
-                yield Thumbnail(label=thumbnail.label, image=data_uri(self._pixels(shard, first["row"])))
-
-    def _pixels(self, shard: Shard, row: int) -> NDArray[np.uint8]:
-        path = self._task.folder / "thumbnail.npy"
-        self._task.objects.fetch(shard.images, path)
-        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")[row].copy()
-        path.unlink()
-        return pixels
+                yield first_thumbnail(self._task, rows, shards, thumbnail.label)
 
     def _warnings(self) -> Iterator[DatasetWarning]:
         """Yield the warnings but for those of equal images, without the paths of the image."""
@@ -126,3 +123,27 @@ class VersionWithout:
             if warning.code not in CODES:
                 examples = tuple(example for example in warning.examples if example not in paths)
                 yield warning.model_copy(update={"examples": examples})
+
+
+def fetched(task: Task, reference: ObjectRef) -> NDArray[Any]:
+    """Return a stored array."""
+    path = task.folder / "array.npy"
+    task.objects.fetch(reference, path)
+    array: NDArray[Any] = np.load(path)
+    path.unlink()
+    return array
+
+
+def stored(path: Path, array: NDArray[Any], store: Store) -> ObjectRef:
+    """Store an array through a file."""
+    np.save(path, array)
+    reference = store(path)
+    path.unlink()
+    return reference
+
+
+def first_thumbnail(task: Task, rows: pa.Table, shards: Mapping[Split, Sequence[Shard]], label: str) -> Thumbnail:
+    """Return the thumbnail of a class: that of the first of its rows of an index."""
+    first = rows.slice(0, 1).to_pylist()[0]
+    shard = shards[Split(first["split"])][first["shard"]]
+    return Thumbnail(label=label, image=data_uri(fetched(task, shard.images)[first["row"]]))

@@ -83,8 +83,9 @@ class _Eraser:
         return bool(versions or uploads or outputs)
 
     def outcome(self) -> Erasure:
-        if not (self._versions or self._archives or self._changed_outputs):
-            raise NotFound("no dataset version, archive or output of the project has an image with this hash")
+        changed = self._versions or self._archives or self._changed_outputs
+        if not changed and not self._task.holdings.reviews(self._sha256):
+            raise NotFound("no dataset version, archive, output or review of the project has an image with this hash")
         searched = [str(reference) for reference, index in self._indexes.items() if index is not None]
         return Erasure(
             versions=tuple(self._versions),
@@ -135,12 +136,14 @@ class _Eraser:
             elif self._sizes is not None:
                 self._sizes.add(image.place.size)
         try:
-            source = self._task.datasets.preprocess_spec(reference).source
+            files = self._task.datasets.originals(reference)
         except NotFound:
             return
-        if isinstance(source, S3Source):
-            found = [f"s3://{source.bucket}/{image.member}" for image in images]
-            self._originals += [original for original in found if original not in self._originals]
+        for image in images:
+            source = files[image.source].source
+            original = f"s3://{source.bucket}/{image.member}" if isinstance(source, S3Source) else None
+            if original is not None and original not in self._originals:
+                self._originals.append(original)
 
     def _search_archive(self, upload: str, reference: ObjectRef) -> None:
         with TemporaryDirectory(dir=self._task.folder) as folder:

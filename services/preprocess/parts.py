@@ -6,7 +6,7 @@ from typing import Self
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Whole
-from contract.datasets import Counts, DatasetManifest, Label, Rejected, Shard, Split, Thumbnail
+from contract.datasets import Counts, DatasetManifest, Label, PixelSums, Rejected, Shard, Split, Thumbnail
 from contract.errors import BadDataset
 from contract.tracing import traced
 from media.archives.limits import Limits
@@ -73,14 +73,15 @@ def merge_parts(
         for split in Split
     }
     _check_training(counts, rejections)
-    mean, std = sum((part.moments for part in parts), start=Moments()).mean_and_std()
+    moments = sum((part.moments for part in parts), start=Moments())
+    mean, std = moments.mean_and_std()
     path = folder / "index.parquet"
     counts_of_shards = [{split: len(part.shards[split]) for split in Split} for part in parts]
     data_sha256, duplicates = merge_indexes([part.index for part in parts], counts_of_shards, fetch, path)
     warnings = Warnings()
     warnings.merge(head.warnings)
     warnings.merge(class_warnings(counts))
-    _add_file_warnings(warnings, parts)
+    add_file_warnings(warnings, parts)
     warnings.merge(duplicates)
     return DatasetManifest(
         classes=head.classes,
@@ -97,6 +98,7 @@ def merge_parts(
         decisions=head.decisions,
         index=store(path),
         data_sha256=data_sha256,
+        moments=PixelSums(**dict(moments)),
     )
 
 
@@ -109,7 +111,8 @@ def _check_training(counts: dict[Split, dict[str, int]], rejections: Rejections)
             raise BadDataset(f"class {shown(label)!r} has no usable image{rejections.summary()}")
 
 
-def _add_file_warnings(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:
+def add_file_warnings(warnings: Warnings, parts: Sequence[PreparedPart]) -> None:
+    """Warn of files of the parts that lost their colour or were repaired."""
     coloured = sum((part.coloured for part in parts), start=Files.of(()))
     warnings.add(
         "colour_in_grey_dataset",

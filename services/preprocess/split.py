@@ -116,11 +116,11 @@ def _stratify(
     """Choose the splits of the images at `indices`, which have these labels, within each class."""
     for label in np.unique(labels):
         members = indices[labels == label]
-        sizes = _with_first_nonzero(_largest_remainder(len(members), list(shares.values())))
+        sizes = _with_first_nonzero(largest_remainder(len(members), list(shares.values())))
         chosen[members] = np.repeat([SPLITS.index(split) for split in shares], sizes)
 
 
-def _largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
+def largest_remainder(count: int, shares: Sequence[float]) -> list[int]:
     """Round by Hamilton's method: whole quotas first, the rest by largest fraction, the first among equal ones."""
     quotas = [count * share for share in shares]
     sizes = [int(quota) for quota in quotas]

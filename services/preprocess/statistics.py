@@ -5,20 +5,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.base import Frozen, Whole
+from contract.datasets import PixelSums
 
 STD_FLOOR = 1 / 255  # one grey level; avoids dividing a constant channel by zero
 
 
-class Moments(Frozen):
-    """Per channel, the sums of grey levels (0..255) and of their squares over `count` pixels; empty without pixels.
-
-    The sums are integers, so they are exact for any number of images in any order.
-    """
-
-    count: Whole = 0
-    sums: tuple[Whole, ...] = ()
-    squares: tuple[Whole, ...] = ()
+class Moments(PixelSums):
+    """The sums of pixels; they are integers, so they are exact for any number of images in any order."""
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> Self:
@@ -39,6 +32,16 @@ class Moments(Frozen):
             count=self.count + other.count,
             sums=tuple(map(sum, zip(self.sums, other.sums, strict=True))),
             squares=tuple(map(sum, zip(self.squares, other.squares, strict=True))),
+        )
+
+    def __sub__(self, other: Self) -> Self:
+        """Return the sums without those of pixels that are among them."""
+        if not other.count:
+            return self
+        return type(self)(
+            count=self.count - other.count,
+            sums=tuple(one - less for one, less in zip(self.sums, other.sums, strict=True)),
+            squares=tuple(one - less for one, less in zip(self.squares, other.squares, strict=True)),
         )
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

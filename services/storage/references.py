@@ -29,6 +29,7 @@ class Owner(StrEnum):
     JOB_OUTPUT = "job_output"  # the job's id
     JOB_CHECKPOINT = "job_checkpoint"  # the id of a job or of a part, until it ends
     JOB_PARTS = "job_parts"  # the id of the divided job, until it ends; its parts' specs and results, or its children's
+    REVIEW = "review"  # the id of a sample in the review queue, while its copy is kept
 
 
 def owned(project: str, name: object) -> str:

@@ -26,6 +26,12 @@ from services.storage.jobs.leases import Leases
 from services.storage.jobs.parts import Parts
 from services.storage.jobs.seats import Seats
 from services.storage.objects import Objects, S3Objects
+from services.storage.people.drift import Drift
+from services.storage.people.feedback import Feedback
+from services.storage.people.pipelines import Pipelines
+from services.storage.people.reviews import Reviews
+from services.storage.people.sampling import Sampling
+from services.storage.people.sampling_counts import SamplingCounts
 from services.storage.pools.pools import Pools
 from services.storage.pools.traffic import Traffic
 from services.storage.pools.usage import UsageLedger
@@ -67,6 +73,15 @@ class ProjectStores:
         return Models(self.database, self.project, self.actor)
 
     @property
+    def sampling(self) -> Sampling:
+        """Which predictions go to the review queue."""
+        return Sampling(self.database, self.project, self.actor)
+
+    def sampling_counts(self, model: str, alias: str) -> SamplingCounts:
+        """The counters by which gateways share the daily budget of an alias."""
+        return SamplingCounts(self.database, self.project, model, alias)
+
+    @property
     def backbones(self) -> Backbones:
         return Backbones(self.database, self.project, self.actor)
 
@@ -84,6 +99,26 @@ class ProjectStores:
     @property
     def uploads(self) -> Uploads:
         return Uploads(self.database, self.project, self.actor, self.quotas)
+
+    @property
+    def reviews(self) -> Reviews:
+        """The images that people review."""
+        return Reviews(self.database, self.project, self.actor)
+
+    @property
+    def feedback(self) -> Feedback:
+        """What applications have learned about predicted images."""
+        return Feedback(self.database, self.project)
+
+    @property
+    def drift(self) -> Drift:
+        """What model versions have answered, compared with what they were validated with."""
+        return Drift(self.database, self.project)
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """Automatic retraining."""
+        return Pipelines(self.database, self.project, self.actor)
 
     @property
     def keys(self) -> Keys:

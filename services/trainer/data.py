@@ -173,6 +173,12 @@ class IndexedImages:
         rows = read_index(self._index, ["sha256", "path"], Split.TRAIN).take(pa.array(indices, pa.int64())).to_pylist()
         return [(row["sha256"].hex(), row["path"]) for row in rows]
 
+    def sizes(self, split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the widths and heights of the original images of a split, in pixels."""
+        rows = read_index(self._index, ["width", "height"], split)
+        widths, heights = (rows[column].to_numpy().astype(np.float64) for column in ("width", "height"))
+        return widths, heights
+
     def describe(self, indices: Indices) -> str:
         """Name training images by their paths, up to EXAMPLES of them."""
         paths = read_index(self._index, ["path"], Split.TRAIN)["path"]

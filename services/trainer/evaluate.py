@@ -108,12 +108,20 @@ def evaluate(
 
 
 def run_split(
-    runtime: Runtime, shards: Sequence[ShardFiles], on_shard: Callable[[], None]
+    runtime: Runtime,
+    shards: Sequence[ShardFiles],
+    on_shard: Callable[[], None],
+    on_images: Callable[[Path], None] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the logits (n, classes) of an ONNX file and the labels (n,) of at least one shard; see `evaluate`."""
+    """Return the logits (n, classes) of an ONNX file and the labels (n,) of at least one shard; see `evaluate`.
+
+    `on_images` is called with the file of each shard's images.
+    """
     logits, labels = [], []
     for images, file in shards:
         on_shard()
         logits.append(runtime.run(images))
+        if on_images is not None:
+            on_images(images)
         labels.append(np.load(file))
     return np.concatenate(logits), np.concatenate(labels)

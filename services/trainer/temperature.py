@@ -39,16 +39,21 @@ class Calibration(NamedTuple):
 
 @traced("calibrate")
 def calibrate(
-    runtime: Runtime, shards: Sequence[ShardFiles], classes: tuple[str, ...], on_shard: Callable[[], None]
+    runtime: Runtime,
+    shards: Sequence[ShardFiles],
+    classes: tuple[str, ...],
+    on_shard: Callable[[], None],
+    on_images: Callable[[Path], None] | None = None,
 ) -> Calibration:
     """Measure an ONNX file on the validation split, and scale its logits there if that makes its confidence honest.
 
     The file changes only if the loss of images that did not choose the temperature falls noticeably. Fewer than 50
-    images choose nothing. `on_shard()` is called before each shard. Raises JobFailed if the model does not run.
+    images choose nothing. `on_shard()` is called before each shard, and `on_images` with the file of its images. Raises
+    JobFailed if the model does not run.
     """
     if not shards:
         return Calibration()
-    logits, labels = run_split(runtime, shards, on_shard)
+    logits, labels = run_split(runtime, shards, on_shard, on_images)
     decisions = []
     temperature = round(useful_temperature(logits, labels) or 1.0, 2)  # so that the last bits do not change the file
     if temperature != 1:

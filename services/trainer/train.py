@@ -26,6 +26,7 @@ from services.trainer.recipe import Recipe
 from services.trainer.schedule import Clock, best_of
 
 REPORT_INTERVAL_S = 0.5
+VALIDATED_AT_ONCE = 1_500_000  # values; small images are validated in larger batches than they are trained in
 LARGEST_LOSS = 1e6  # nats; a larger loss means that the training has diverged
 
 OnStep = Callable[[float, str], None]
@@ -178,13 +179,16 @@ def validate(
 ) -> tuple[float, float] | tuple[None, None]:
     """Return mean cross-entropy in nats and accuracy (0..1), both None if there are no images.
 
-    Computes in float32, as serving does. `on_batch()` is called after each batch.
+    Computes in float32, as serving does. A batch has `batch_size` images, or more if they are small. `on_batch()` is
+    called after each.
     """
     if not len(images):
         return None, None
     learner.model.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=learner.device.torch_device)
-    for batch in np.array_split(np.arange(len(images)), -(-len(images) // batch_size)):
+    first, _ = images.take(np.zeros(1, np.int64))
+    at_once = max(batch_size, VALIDATED_AT_ONCE // first.numel())
+    for batch in np.array_split(np.arange(len(images)), -(-len(images) // at_once)):
         pixels, labels = learner.move(*images.take(batch))
         logits = learner.model(learner.inputs(pixels))
         sums[0] += cross_entropy(logits, labels, reduction="sum")

@@ -20,6 +20,7 @@ from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
 from services.trainer.data import IndexedImages, ShardFiles, TrainingData, numbers
 from services.trainer.device import use_all_cores
+from services.trainer.drift_reference import MeasuredImages, drift_reference
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
 from services.trainer.features import with_head
@@ -46,7 +47,7 @@ def train(task: Task) -> ModelManifest:
     spec = TrainSpec.model_validate(task.job.spec)
     with load(task, spec) as loaded:
         best = best_candidate(session_of(task, spec, loaded, started))
-        return publish(task, loaded.dataset, loaded.files, best, loaded.reference, spec)
+        return publish(task, loaded, best, spec)
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,9 @@ def session_of(task: Task, spec: TrainSpec, loaded: Loaded, started: float) -> S
     return Session(task, spec, data, dataset.classes, preprocessing, state, origin, loaded.index, started, version)
 
 
-def publish(
-    task: Task,
-    dataset: DatasetManifest,
-    files: Mapping[Split, Sequence[ShardFiles]],
-    best: Candidate,
-    reference: str,
-    spec: TrainSpec,
-) -> ModelManifest:
+def publish(task: Task, loaded: Loaded, best: Candidate, spec: TrainSpec) -> ModelManifest:
     """Export and evaluate a trained network, and describe it; raises JobFailed."""
+    dataset, files = loaded.dataset, loaded.files
     task.report(TRAINED, "saving the model")
     preprocessing = Preprocessing(image=dataset.image, mean=best.data.mean, std=best.data.std)
     card = ModelCard(labels=dataset.classes, preprocessing=preprocessing)
@@ -117,9 +112,10 @@ def publish(
     def on_shard() -> None:
         task.report(EXPORTED, "testing the model on images that it has not seen")
 
+    measured = MeasuredImages(dataset.counts.val)
     with Runtime(exported) as runtime:
         difference, signature = parity(best.network, runtime, best.data, task.folder)
-        calibration = calibrate(runtime, files[Split.VAL], dataset.classes, on_shard)
+        calibration = calibrate(runtime, files[Split.VAL], dataset.classes, on_shard, measured.add)
         test = evaluate(runtime, files[Split.TEST], dataset.classes, on_shard)
     artifact = task.put("model.onnx", exported)
     task.report(EVALUATED, "making smaller and faster versions of the model")
@@ -131,7 +127,7 @@ def publish(
         preprocessing=preprocessing,
         inputs=signature.inputs,
         outputs=signature.outputs,
-        dataset=reference,
+        dataset=loaded.reference,
         metrics=EvaluationMetrics(val=calibration.metrics, test=test),
         epochs=best.epochs,
         best_epoch=best.best_epoch,
@@ -151,6 +147,7 @@ def publish(
         serving=variants.serving,
         state=task.put("state.safetensors", state.to_bytes()) if state else None,
         features=best.features,
+        drift_reference=drift_reference(calibration, dataset.classes, measured, loaded.index),
     )
 
 

@@ -16,9 +16,9 @@ from tests.console.test_screens import LINKED, SCREENS, visit
 
 FOLDER = Path(__file__).parents[2] / "docs" / "console"
 LIGHT = [name for name in (*SCREENS, *LINKED) if name not in {"failed", "not-found"}]
-DARK = ("home", "job", "dataset", "version")
-NARROW = ("home", "dataset", "job", "version")
-EMPTY = ("home", "jobs")
+DARK = ("home", "job", "dataset", "version", "review")
+NARROW = ("home", "dataset", "job", "version", "review")
+EMPTY = ("home", "jobs", "review")
 LARGEST = 150_000  # bytes of a picture
 
 

@@ -27,6 +27,8 @@ from services.storage.catalog.uploads import new_upload_id
 from services.storage.jobs.leases import Leases
 from services.storage.pools.pools import Pools
 from tests.console.models_seed import DECISIONS, add_evaluation, judged, metrics_of, records_of, trained
+from tests.console.people_seed import add_people
+from tests.console.reviews_seed import add_reviews
 from tests.console.site import Site
 from tests.examples import MODEL_MANIFEST
 from tests.support.images import zipped
@@ -143,6 +145,8 @@ def fill(site: Site, folder: Path, each: int = 6) -> None:
     metrics = metrics_of(newest.classes, 0.9, 2)
     add_evaluation(site, "clothing@2", metrics, images, "clothing@1", dataset="clothing@2")
     site.own.models.set_alias("hand-signs", "production", 1)
+    add_reviews(site, list(files.values())[:40], records_of(site, newest))
+    add_people(site, newest.classes)
     add_jobs(site)
     add_usage(site)
 

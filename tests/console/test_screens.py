@@ -30,8 +30,13 @@ SCREENS = {
     "try": "/try?model=clothing",
     "serving": "/serving",
     "traffic": "/serving/clothing",
+    "drift": "/serving/clothing/production/drift",
+    "pipelines": "/pipelines",
+    "pipeline": "/pipelines/clothing-retraining",
     "pools": "/pools",
     "pool": "/pools?pool=inference",
+    "review": "/review",
+    "review-queue": "/review/queue",
     "jobs": "/jobs",
     "failed": "/jobs?state=failed",
     "keys": "/keys",
@@ -49,7 +54,10 @@ LINKED = {
     "ended-job": ("/jobs?state=succeeded&kind=preprocess", "tbody a"),
     "image": ("/datasets/clothing/2/images", ".images a"),
 }
-EMPTY = ("home", "upload", "datasets", "models", "train", "serving", "pools", "jobs", "keys", "usage", "audit")
+EMPTY = (
+    *("home", "upload", "datasets", "models", "train", "serving", "pipelines", "pools", "review", "review-queue"),
+    *("jobs", "keys", "usage", "audit"),
+)
 
 
 @pytest.fixture(scope="module")

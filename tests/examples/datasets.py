@@ -68,7 +68,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         **{
             field: getattr(DATASET_MANIFEST, field)
             for field in DatasetManifest.model_fields
-            if field not in ("shards", "index")
+            if field not in ("shards", "index", "moments", "originals")
         },
     ),
     SplitSpec(train=0.5, val=0.25, test=0.25, seed=7),

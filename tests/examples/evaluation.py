@@ -4,6 +4,7 @@ from contract.base import Frozen
 from contract.datasets import Split
 from contract.evaluation import (
     Baseline,
+    ClassComparison,
     Comparison,
     Confusion,
     EvaluationReport,
@@ -39,6 +40,7 @@ COMPARISON = Comparison(
     test="exact",
     p_value=1.0,
     statement="pet-cnn@2 is better than pet-cnn@1 on 1 image and worse on 0",
+    by_class={"cat": ClassComparison(better=1, worse=0)},
 )
 TEMPERATURE = Temperature(
     temperature=1.5,

@@ -1,7 +1,7 @@
 """Requests, specs, results and events of jobs."""
 
 from contract.base import Frozen
-from contract.datasets import Split
+from contract.datasets import OriginalFiles, PixelSums, Revision, Split
 from contract.division import Division, PartDone
 from contract.jobs import EventDraft, EventKind, Job, JobError, JobEvent, JobKind, JobState, Progress
 from contract.kinds.erase import (
@@ -20,10 +20,19 @@ from contract.kinds.kind import JobOptions
 from contract.kinds.predict import PredictionOutput, PredictRequest, PredictResult, PredictSpec, SplitInput
 from contract.kinds.preprocess import PreprocessRequest, PreprocessResult, PreprocessSpec
 from contract.kinds.purge import Purged, PurgeRequest, PurgeResult, PurgeSpec
+from contract.kinds.revise import (
+    AddedOriginals,
+    RevisedDataset,
+    ReviseRequest,
+    ReviseResult,
+    ReviseSpec,
+    RevisionChanges,
+)
 from contract.kinds.train import TrainRequest, TrainResult, TrainSpec
 from contract.kinds.vet import ImageInput, ModelMetadata, VetRequest, VetResult, VetSpec
 from contract.predictions import ImageResult
-from contract.references import Reference, UploadSource
+from contract.references import Reference, S3Source, UploadSource
+from contract.revisions import DiffCounts, ImageChange, ImageDiff, VersionDiff
 from contract.training import FeatureFile
 from tests.examples.base import IMAGES_FILE, JOB_ID, LABELS, LABELS_FILE, ROWS_FILE, UPLOAD_ID, WHEN
 from tests.examples.datasets import DATASET_MANIFEST, DATASET_REFERENCE, IMAGE, IMAGE_REQUEST, PREPROCESSING
@@ -74,6 +83,46 @@ ERASE_RESULT = EraseResult(
     kept_originals=("s3://photos/cat/1.jpg",),
     not_searched=("birds@1",),
 )
+REVISION = Revision(parent="pets@1", relabelled=1, added=2, removed=1, held_back=1, unmatched=1, test_split="open")
+REVISED_MANIFEST = DATASET_MANIFEST.model_copy(
+    update={
+        "revision": REVISION,
+        "originals": (
+            OriginalFiles(source=UploadSource(upload=UPLOAD_ID), encoding="big5"),
+            OriginalFiles(source=S3Source(s3="s3://photos/pets")),
+        ),
+        "moments": PixelSums(count=4, sums=(1, 2, 3), squares=(1, 4, 9)),
+    }
+)
+IMAGE_CHANGES = (ImageChange(sha256="f" * 64, label="dog"), ImageChange(sha256="e" * 64, remove=True))
+REVISE_SPEC = ReviseSpec(
+    dataset="pets", parent="pets@1", reviews=(JOB_ID,), changes=IMAGE_CHANGES, labels=UploadSource(upload=UPLOAD_ID)
+)
+REVISE_REQUEST = ReviseRequest(kind=JobKind.REVISE, spec=REVISE_SPEC)
+IMAGE_DIFF = ImageDiff(
+    change="relabelled",
+    sha256="f" * 64,
+    path="train/cat/1.jpg",
+    label="dog",
+    split=Split.TRAIN,
+    old_label="cat",
+    old_split=Split.TRAIN,
+)
+VERSION_DIFF = VersionDiff(
+    version="pets@2",
+    base="pets@1",
+    added=2,
+    removed=1,
+    relabelled=1,
+    moved=0,
+    unchanged=4,
+    counts=DiffCounts(relabelled={Split.TRAIN: {"dog": 1}}),
+    items=(IMAGE_DIFF,),
+    next="1",
+)
+REVISED_DATASET = RevisedDataset(
+    manifest=REVISED_MANIFEST, originals=AddedOriginals(upload=UPLOAD_ID, file=IMAGES_FILE), reviews=(JOB_ID,)
+)
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)
 TRAIN_RESULT = TrainResult.of(Reference(name="pet-cnn", version=1), MODEL_MANIFEST)
@@ -116,6 +165,19 @@ EXAMPLES: tuple[Frozen, ...] = (
     CHANGED_FEATURES,
     SEARCHED,
     ERASURE,
+    REVISE_SPEC,
+    REVISE_REQUEST,
+    REVISED_DATASET,
+    REVISED_DATASET.originals,
+    ReviseResult.of(DATASET_REFERENCE, REVISED_MANIFEST, REVISION, 1),
+    RevisionChanges(**{name: getattr(REVISE_SPEC, name) for name in RevisionChanges.model_fields}),
+    REVISION,
+    *REVISED_MANIFEST.originals[:1],
+    REVISED_MANIFEST.moments,
+    IMAGE_CHANGES[0],
+    IMAGE_DIFF,
+    VERSION_DIFF.counts,
+    VERSION_DIFF,
     ERASE_RESULT.versions[0],
     ERASE_RESULT,
     VET_SPEC,

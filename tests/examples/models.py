@@ -23,7 +23,8 @@ from contract.layers import (
 )
 from contract.lineage import Lineage
 from contract.models import ModelCard, ModelWarning
-from contract.predictions import ImageResult, Prediction
+from contract.predictions import IdentifiedResult, ImageResult, Prediction
+from contract.sampling import AliasSampling, ReviewSampling, SampledToday, SamplingMix
 from contract.training import (
     Adam,
     Augment,
@@ -99,8 +100,24 @@ TRAFFIC = Traffic(versions={1: 90, 2: 10}, shadow=3)
 ALIAS = Alias(alias="production", version=1, versions={1: 100}, shadow=None, updated_at=WHEN)
 PREDICTION = Prediction(label="cat", score=0.75)
 IMAGE_RESULT = ImageResult(predictions=(PREDICTION,))
+IDENTIFIED_RESULT = IdentifiedResult(id="0123456789abcdef-0", predictions=(PREDICTION,))
+
+SAMPLING = ReviewSampling(rate_per_day=50, mix=SamplingMix(margin=0.5, random=0.5, disagreement=0.0), votes=2)
+SAMPLED_TODAY = SampledToday(seen=1000, margin=25, random=20)
 
 EXAMPLES: tuple[Frozen, ...] = (
+    SAMPLING.mix,
+    SAMPLING,
+    SAMPLED_TODAY,
+    AliasSampling(
+        **dict(SAMPLING),
+        model="pet-cnn",
+        alias="production",
+        today=SAMPLED_TODAY,
+        stored_bytes=1_048_576,
+        created_at=WHEN,
+        updated_at=WHEN,
+    ),
     TRAFFIC,
     ALIAS,
     Model(name="pet-cnn", versions=(1,), rejected=(2,), aliases=(ALIAS,), created_at=WHEN),
@@ -137,6 +154,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     ModelCard(labels=LABELS, preprocessing=PREPROCESSING, output="probabilities", max_batch=1),
     MODEL_WARNING,
     PREDICTION,
+    IDENTIFIED_RESULT,
     Mlp(name="mlp", hidden=(128, 64)),
     Cnn(),
     ResNet18(name="resnet18"),

@@ -16,9 +16,11 @@ from contract.jobs import Job, JobKind, JobRequest, JobState
 from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.kinds.predict import PredictRequest
 from contract.kinds.preprocess import PreprocessRequest
+from contract.kinds.revise import ReviseRequest
 from contract.kinds.train import TrainRequest
 from services.inference.batch.predict import predict
 from services.preprocess.erasing import erase
+from services.preprocess.revising import revise
 from services.preprocess.worker import preprocess
 from services.storage.sweep.collector import Collector
 from services.trainer import variants, worker
@@ -69,6 +71,15 @@ def erasing(world: World, folder: Path) -> JobRequest:
     return EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256))
 
 
+def revising(world: World, folder: Path) -> JobRequest:
+    """An image to relabel to a new class, and one to remove."""
+    world.run(preprocessing(world, folder), preprocess, folder)
+    first, second = (hashlib.sha256(class_folders(count=3)[f"cat/00{number}.png"]).hexdigest() for number in (0, 1))
+    changes = [{"sha256": first, "label": "ant"}, {"sha256": second, "remove": True}]
+    spec = {"dataset": "cats", "parent": "cats@1", "changes": changes, "test_split": "open"}
+    return ReviseRequest.model_validate({"kind": JobKind.REVISE, "spec": spec})
+
+
 def checkpoints(world: World, folder: Path) -> JobRequest:
     spec = {"dataset": "resumes", "source": {"upload": "none"}}
     return PreprocessRequest.model_validate({"kind": JobKind.PREPROCESS, "spec": spec})
@@ -95,6 +106,7 @@ def _models_are_made_once() -> Iterator[None]:
     [
         *((preprocessing, preprocess, how) for how in How),
         *((erasing, erase, how) for how in How),
+        *((revising, revise, how) for how in (How.REPLY_LOST, How.DIED)),
         *((training, train, how) for how in (How.REPLY_LOST, How.DIED)),
         *((prediction, predict, how) for how in How),
         *((checkpoints, behaviours.behave, how) for how in How),

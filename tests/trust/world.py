@@ -12,8 +12,11 @@ from sqlalchemy import event, select
 
 from contract.access import Role
 from contract.artifacts import Bucket, upload_key
+from contract.datasets import Split
 from contract.projects import NewProjectRequest
 from contract.references import UploadSource
+from contract.reviews import NewReview
+from contract.sampling import ReviewSampling
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_app
 from services.gateway.dependencies import Backends
@@ -24,12 +27,14 @@ from services.storage.access.audit import Actor
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
+from services.storage.people.queue import ANY
 from services.storage.stores import ProjectStores, Stores
 from services.storage.tables import metadata
 from tests.examples import (
     BACKBONE_MANIFEST,
     BACKBONE_REQUEST,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
     TRAIN_REQUEST,
@@ -107,14 +112,50 @@ def _fill(stores: Stores, objects: MemoryObjects, folder: Path) -> dict[str, dic
         publish(stores, TRAIN_REQUEST, model, OWNER)
         publish(stores, BACKBONE_REQUEST, BACKBONE_MANIFEST, OWNER)
     owner.models.set_alias("pet-cnn", "production", 1)
+    owner.sampling.set("pet-cnn", "production", ReviewSampling())
+    owner.pipelines.create(PIPELINE_REQUEST)
+    owner.pipelines.start(PIPELINE_REQUEST.name)
     owner.jobs.create(PREDICT_REQUEST)
+    owner.reviews.add([_review(hashlib.sha256(IMAGE).hexdigest())])
+    (item,) = owner.reviews.list(ANY, 1).items
     ended = owner.jobs.cancel(owner.jobs.create(TRAIN_REQUEST).id)  # the events of one that waits would not end
     key = owner.keys.create("other", Role.VIEWER)
-    versioned = {"version": 1, "sha256": hashlib.sha256(IMAGE).hexdigest(), "alias": "production", "variant": "fp32"}
-    ids = {"job_id": ended.id, "upload_id": upload_id, "key_id": key.id, "pool": "trainer", "number": 1}
-    names = {"datasets": "pets", "models": "pet-cnn", "backbones": BACKBONE_REQUEST.spec.backbone, "projects": OWNER}
+    versioned = {
+        "version": 1,
+        "base": 2,
+        "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        "alias": "production",
+        "variant": "fp32",
+    }
+    ids = {
+        "item_id": item.id,
+        "job_id": ended.id,
+        "upload_id": upload_id,
+        "key_id": key.id,
+        "pool": "trainer",
+        "number": 1,
+    }
+    names = {
+        "datasets": "pets",
+        "models": "pet-cnn",
+        "backbones": BACKBONE_REQUEST.spec.backbone,
+        "projects": OWNER,
+        "reviews": "",
+        "pipelines": PIPELINE_REQUEST.name,
+    }
     by_noun = {noun: versioned | ids | {"name": name, "model": name} for noun, name in names.items()}
     return by_noun | {"": versioned | ids | {"model": "pet-cnn"}}
+
+
+def _review(sha256: str) -> NewReview:
+    return NewReview(
+        source="label_errors",
+        dataset="pets@1",
+        split=Split.TRAIN,
+        sha256=sha256,
+        label_now="cat",
+        guess=(("dog", 0.75), ("cat", 0.25)),
+    )
 
 
 def normalised(text: str) -> str:

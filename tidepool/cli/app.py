@@ -10,15 +10,20 @@ from tidepool.cli import (
     backup,
     datasets,
     doctor,
+    drift,
     images,
     jobs,
     judge,
     keys,
     models,
+    pipelines,
     pools,
     predict,
     projects,
     promote,
+    review,
+    revisions,
+    sampling,
     stack,
     train,
     upload,
@@ -31,8 +36,8 @@ from tidepool.simulate.command import simulate
 
 __all__ = ["app"]
 MODULES = (
-    *(account, backup, datasets, doctor, images, jobs, judge, keys, models, pools, predict),
-    *(projects, promote, stack, train, upload, usage),
+    *(account, backup, datasets, doctor, drift, images, jobs, judge, keys, models, pipelines, pools, predict),
+    *(projects, promote, review, revisions, sampling, stack, train, upload, usage),
 )
 
 # ruff: noqa: PLC0415  commands import what they need, so that the others start quickly

@@ -21,6 +21,7 @@ PATIENCE_S = 60.0  # with a server that does not answer while a job is followed
 PAUSE_S = 1.0
 TITLES = {
     "preprocess": "Preparing the images",
+    "revise": "Making the version",
     "train": "Training",
     "trial": "Training a trial",
     "evaluate": "Evaluating",

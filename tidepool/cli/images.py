@@ -103,6 +103,7 @@ def _lines(holding: ImageHolding) -> Iterator[str]:
         ("models that learned from it", holding.models),
         ("predictions", holding.predictions),
         ("evaluations", holding.evaluations),
+        ("reviews", holding.reviews),
         ("not searched", holding.not_searched),
     ):
         if names:
@@ -122,6 +123,8 @@ def _changes(result: EraseResult) -> Iterator[str]:
     ):
         if count:
             yield f"  {title} made anew: {count}"
+    if result.reviews:
+        yield f"  reviews deleted: {result.reviews}"
     yield f"  {file_size(result.rewritten_bytes)} rewritten"
     if result.models:
         yield f"  models that learned from it, and were marked: {', '.join(result.models)}"

@@ -70,6 +70,7 @@ def _print(job: Job) -> None:
     if not job.state.terminal:
         say(f"  progress: {job.progress.fraction:.0%}, {activity(job)}")
     say(f"  created {moment(job.created_at)}, started {moment(job.started_at)}, ended {moment(job.finished_at)}")
+    say(*([f"  created by the pipeline {job.pipeline}"] if job.pipeline else []))
     say(f"  attempt {job.attempt} of {job.max_attempts}, priority {job.priority}")
     say(*(f"  {name}: {_text(value)}" for name, value in job.spec.items() if value is not None))
     say(*result_lines(job))

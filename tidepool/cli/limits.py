@@ -28,7 +28,7 @@ def amount(field: str, text: str) -> int | None:
     if text == NONE:
         return None
     if field in SIZES:
-        return _size(option, text)
+        return size(option, text, f", or {NONE}")
     if not (text.isascii() and text.isdecimal()):
         raise WrongUsage(f"{option} is a whole number or {NONE}, not {text}.")
     return int(text)
@@ -46,9 +46,10 @@ def retention_after(project: Project, days: dict[str, int | None], versions: dic
     return retention | {"versions": of_versions | {"days": versions_days} | versions}
 
 
-def _size(option: str, text: str) -> int:
+def size(option: str, text: str, alternative: str = "") -> int:
+    """Return the bytes of a size that was typed; raises WrongUsage."""
     match = _SIZE.fullmatch(text)
     factor: int | None = UNITS.get(match[3].lower()) if match else None
     if match is None or factor is None:
-        raise WrongUsage(f"{option} is a size like 500MB or 10GiB, or {NONE}, not {text}.")
+        raise WrongUsage(f"{option} is a size like 500MB or 10GiB{alternative}, not {text}.")
     return int(match[1]) * factor + round(float(match[2] or 0) * factor)

@@ -14,7 +14,8 @@ Function = TypeVar("Function", bound=Callable[..., None])
 PANELS = {
     "Start here": ("up", "login", "open"),
     "From photos to predictions": ("upload", "train", "predict", "evaluate", "compare", "promote", "export"),
-    "What there is": ("datasets", "images", "models", "jobs", "usage"),
+    "People and AI together": ("review", "pipelines"),
+    "What there is": ("datasets", "images", "models", "drift", "jobs", "usage"),
     "Who may do what": ("whoami", "keys", "projects", "logout"),
     "The stack on this machine": (
         *("status", "doctor", "logs", "pools", "scale", "key"),

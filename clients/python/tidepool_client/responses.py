@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from contract.base import Frozen
 from contract.catalog import Upload
-from contract.predictions import ImageResult, Prediction
+from contract.predictions import IdentifiedResult, Prediction
 from contract.variants import VariantName
 from tidepool_client.errors import UnexpectedResponse
 
@@ -28,8 +28,9 @@ def parsed(kind: type[Model], value: Any) -> Model:
 
 
 class ImagePrediction(Frozen):
-    """The predictions for one image, best first, and the milliseconds spent in each step."""
+    """The predictions for one image, best first, and the milliseconds spent in each step; `id` is for feedback."""
 
+    id: str = ""  # older servers do not send it
     model: str
     version: int
     model_variant: VariantName = "fp32"  # older servers do not say it
@@ -50,7 +51,7 @@ class ImagePrediction(Frozen):
 class ManyPredictions(Frozen):
     """`results` are in the order of the images; each has predictions or an error of its own."""
 
-    results: tuple[ImageResult, ...]
+    results: tuple[IdentifiedResult, ...]
 
 
 class NewUpload(Upload):

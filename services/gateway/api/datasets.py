@@ -13,12 +13,23 @@ from contract.datasets import SplitSpec
 from contract.errors import UnsupportedMedia
 from contract.images import ImageRequest
 from contract.jobs import Job, JobKind, JobRequest
-from contract.kinds.preprocess import DatasetSource, LayoutSpec, PreprocessRequest, PreprocessSpec
-from contract.references import Reference, UploadSource
+from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessSpec
+from contract.references import DatasetSource, Reference, UploadSource
 from services.gateway.api.jobs import located, pinned
+from services.gateway.api.revisions import RevisionRequest, revise
 from services.gateway.api.submission import Submission, SubmissionDep
-from services.gateway.dependencies import MAY_READ, MAY_WRITE, Cursor, Limit, NamePath, StoresDep, VersionPath
+from services.gateway.dependencies import (
+    MAY_READ,
+    MAY_WRITE,
+    BackendsDep,
+    Cursor,
+    Limit,
+    NamePath,
+    StoresDep,
+    VersionPath,
+)
 from services.gateway.edge.forms import JSON, MULTIPART, json_body, json_part, media_type, parts, two_parts
+from services.gateway.edge.json_text import parse_json
 from services.gateway.edge.problems import COMPONENTS, documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.catalog.datasets import DatasetPage
@@ -67,8 +78,17 @@ _PARTS = {
 _CONTENT = {
     MULTIPART: {"schema": _PARTS, "encoding": {"spec": {"contentType": JSON}}},
     JSON: {
-        "schema": _schema(SourcePreparation),
-        "example": {"source": {"s3": "s3://photos/pets"}, "image": {"size": [32, 32]}},
+        "schema": {"oneOf": [_schema(SourcePreparation), _schema(RevisionRequest)]},
+        "examples": {
+            "source": {
+                "summary": "Prepare the objects below a prefix",
+                "value": {"source": {"s3": "s3://photos/pets"}, "image": {"size": [32, 32]}},
+            },
+            "revision": {
+                "summary": "Apply the answers of people to a version",
+                "value": {"parent": "pets@3", "reviews": "all"},
+            },
+        },
     },
 }
 REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CONTENT}}
@@ -82,22 +102,38 @@ REQUEST_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": _CO
     openapi_extra=REQUEST_BODY,
 )
 async def create_version(
-    name: NamePath, request: Request, response: Response, submission: SubmissionDep, stores: StoresDep
+    name: NamePath,
+    request: Request,
+    response: Response,
+    submission: SubmissionDep,
+    backends: BackendsDep,
+    stores: StoresDep,
 ) -> Job:
-    """Upload an archive, or name an S3 prefix that has the images; a job turns it into the dataset's next version."""
+    """Upload an archive, name an S3 prefix that has the images, or name a version and what is to differ from it.
+
+    A job makes the dataset's next version.
+    """
     # read here, because the framework would read the body before it checks the key
-    await submission.admit(JobKind.PREPROCESS, dataset=name)
+    await submission.admit(JobKind.PREPROCESS, JobKind.REVISE, dataset=name)
     match media_type(request.headers.get("content-type", "")):
         case "application/json":
-            preparation = json_body(SourcePreparation, await request.body())
-            job = await run_in_threadpool(_accept_source, name, preparation, stores, submission)
+            body = await request.body()
+            document = parse_json(body)
+            if isinstance(document, dict) and "parent" in document:
+                revision = json_body(RevisionRequest, body)
+                job = await run_in_threadpool(revise, name, revision, backends, stores, submission.repeat)
+            else:
+                preparation = json_body(SourcePreparation, body)
+                job = await run_in_threadpool(_accept_source, name, preparation, stores, submission)
         case "multipart/form-data":
             async with parts(request, max_files=2) as form:
                 archive, spec = await two_parts(form, "archive", "spec")
                 upload = json_part(Preparation, "spec", spec)
                 job = await run_in_threadpool(_accept_archive, name, archive, upload, submission)
         case _:
-            raise UnsupportedMedia(f"send an archive as {MULTIPART}, or the source of the images as {JSON}")
+            raise UnsupportedMedia(
+                f"send an archive as {MULTIPART}, or the source of the images or a parent version as {JSON}"
+            )
     return located(job, response)
 
 

@@ -37,7 +37,8 @@ async def get_holding(sha256: HashPath, backends: BackendsDep, everywhere: Every
 async def erase_image(sha256: HashPath, response: Response, backends: BackendsDep, everywhere: EverywhereDep) -> Job:
     """Erase an image everywhere in the project, by a job; models are marked, since weights do not forget.
 
-    While it runs, a repetition gets the same job.
+    While it runs, a repetition gets the same job. An image that only reviews have, as a copy of what was sent to a
+    prediction, is erased under the hash of the copy.
     """
     job = await to_thread.run_sync(_erase, everywhere, sha256, limiter=backends.image_limiter)
     return located(job, response)
@@ -47,7 +48,7 @@ def _erase(everywhere: Everywhere, sha256: str) -> Job:
     stores = everywhere.stores
     if (running := stores.holdings.erasing(sha256)) is not None:
         return running
-    everywhere.require(sha256)
+    sha256 = everywhere.require(sha256)
     job = stores.jobs.create(EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256)), current_request_id())
     stores.audit.add(AuditAction.DELETE, f"images/{sha256}", f"jobs/{job.id}")
     return job

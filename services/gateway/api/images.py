@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/datasets/{name}/versions/{version}/images", tags=
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 # An answer never changes, but it ends when the image is erased, so copies are asked for again after an hour.
-_CACHED = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+FILE_CACHE = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 Result = TypeVar("Result")
 
@@ -54,7 +54,8 @@ HashPath = Annotated[Sha256, Path(description="The SHA-256 of the image's bytes 
 IfNoneMatch = Annotated[str, Header(description="ETags of copies that the client has.")]
 
 
-def _files(*media_types: str) -> dict[int | str, dict[str, Any]]:
+def image_files(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """Document an answer that is the file of an image."""
     return documented(404, 409) | {
         200: {"content": dict.fromkeys(media_types, _FILE), "description": "The image."},
         304: {"description": "The client's copy is current."},
@@ -80,7 +81,7 @@ async def get_image(version: VersionDep, sha256: HashPath, reader: ReaderDep) ->
     return await reader.read(Library.details, version, sha256)
 
 
-@router.get("/{sha256}/thumbnail", dependencies=MAY_READ, response_class=Response, responses=_files("image/jpeg"))
+@router.get("/{sha256}/thumbnail", dependencies=MAY_READ, response_class=Response, responses=image_files("image/jpeg"))
 async def get_thumbnail(
     version: VersionDep, sha256: HashPath, reader: ReaderDep, if_none_match: IfNoneMatch = ""
 ) -> Response:
@@ -88,12 +89,12 @@ async def get_thumbnail(
     etag = f'"{sha256}-{version}"'
     if etag in if_none_match:
         await reader.read(Library.require, version, sha256)
-        return Response(status_code=304, headers=_CACHED | {"ETag": etag})
+        return Response(status_code=304, headers=FILE_CACHE | {"ETag": etag})
     file = await reader.read(Library.thumbnail, version, sha256)
-    return Response(file, headers=_CACHED | {"ETag": etag}, media_type="image/jpeg")
+    return Response(file, headers=FILE_CACHE | {"ETag": etag}, media_type="image/jpeg")
 
 
-@router.get("/{sha256}/original", dependencies=MAY_READ, response_class=Response, responses=_files(*MEDIA_TYPES))
+@router.get("/{sha256}/original", dependencies=MAY_READ, response_class=Response, responses=image_files(*MEDIA_TYPES))
 async def get_original(
     version: VersionDep, sha256: HashPath, reader: ReaderDep, if_none_match: IfNoneMatch = ""
 ) -> Response:
@@ -101,7 +102,7 @@ async def get_original(
     etag = f'"{sha256}"'
     if etag in if_none_match:
         await reader.read(Library.require, version, sha256)
-        return Response(status_code=304, headers=_CACHED | {"ETag": etag})
+        return Response(status_code=304, headers=FILE_CACHE | {"ETag": etag})
     path, file = await reader.read(Library.original, version, sha256)
     name = quote(PurePosixPath(path).name, safe="")
     headers = {
@@ -109,4 +110,4 @@ async def get_original(
         "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
-    return Response(file, headers=_CACHED | headers, media_type=media_type_of(file))
+    return Response(file, headers=FILE_CACHE | headers, media_type=media_type_of(file))

@@ -10,14 +10,9 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
-from contract.backbones import BackboneManifest
-from contract.base import NAME_PATTERN, Frozen
-from contract.datasets import DatasetManifest
+from contract.base import Frozen
 from contract.jobs import Job, JobKind, JobRequest, JobState
-from contract.kinds.kind import Manifests
 from contract.kinds.registry import all_kinds
-from contract.references import Noun, Reference, references_in, with_references
-from contract.training import ModelManifest
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import (
     MAY_READ,
@@ -26,21 +21,20 @@ from services.gateway.dependencies import (
     CallerDep,
     Cursor,
     Limit,
+    NameQuery,
     RecheckDep,
     StoresDep,
 )
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
-from services.storage.sources import require_allowed
-from services.storage.stores import ProjectStores
+from services.storage.pinning import pinned as pinned  # noqa: PLC0414  other modules import it from here
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 EXAMPLES = {name: cast(Example, example) for kind in all_kinds() for name, example in kind.examples.items()}
 
 JobId = Annotated[str, Path(max_length=64)]
-NameQuery = Annotated[str | None, Query(pattern=NAME_PATTERN)]
 
 
 class CancelRequest(Frozen):
@@ -142,35 +136,3 @@ def located(job: Job, response: Response) -> Job:
     """Set the response's Location header to the job; return the job."""
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
-
-
-def pinned(request: JobRequest, stores: ProjectStores) -> JobRequest:
-    """Look up what the request refers to and pin it to versions, so that later versions do not affect the job.
-
-    Raises NotFound for an unknown dataset, model, backbone or upload, Conflict for an incomplete upload, BadModel for a
-    rejected version, and what the spec's `check` raises.
-    """
-    pins = dict[tuple[Noun, str], str]()
-    datasets, models = dict[str, DatasetManifest](), dict[str, ModelManifest]()
-    backbones = dict[str, BackboneManifest]()
-    for noun, text in references_in(request.spec):
-        match noun:
-            case "upload":
-                stores.uploads.ref(text)
-            case "dataset":
-                reference, dataset = stores.datasets.manifest(Reference.parse(text))
-                pins[noun, text], datasets[str(reference)] = str(reference), dataset
-            case "model":
-                reference, model = stores.models.manifest(Reference.parse(text))
-                pins[noun, text], models[str(reference)] = str(reference), model
-            case "start":
-                reference, start = stores.start(Reference.parse(text))
-                pins[noun, text] = str(reference)
-                if isinstance(start, BackboneManifest):
-                    backbones[str(reference)] = start
-                else:
-                    models[str(reference)] = start
-    spec = with_references(request.spec, pins)
-    spec.check(Manifests(datasets, models, backbones))
-    require_allowed(spec)
-    return request.model_copy(update={"spec": spec})

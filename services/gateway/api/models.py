@@ -1,13 +1,14 @@
-"""/v1/models: versions, lineage and aliases."""
+"""/v1/models: versions, lineage, aliases and their drift."""
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Discriminator, Tag
 from starlette.responses import RedirectResponse
 
 from contract.base import Frozen, Version
 from contract.catalog import Alias, Model, ModelVersion, Traffic
+from contract.drift import AliasDrift
 from contract.references import Reference
 from contract.variants import VariantName
 from services.gateway.dependencies import (
@@ -24,6 +25,8 @@ from services.gateway.edge.problems import documented
 from services.storage.catalog.models import ModelPage
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
+
+MOST_DAYS = 90
 
 
 class OneVersion(Frozen):
@@ -121,3 +124,17 @@ def delete_alias(name: NamePath, alias: NamePath, backends: BackendsDep, stores:
     """Remove an alias; the version stays."""
     stores.models.delete_alias(name, alias)
     backends.forget_models()
+
+
+@router.get("/{name}/aliases/{alias}/drift", dependencies=MAY_READ, responses=documented(404))
+def get_drift(
+    name: NamePath,
+    alias: NamePath,
+    stores: StoresDep,
+    days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="The last days to report on, in UTC.")] = 14,
+) -> AliasDrift:
+    """How an alias's requests differ from the images that its versions were validated with, by day.
+
+    From counts only, which replicas write every 30 seconds; no image is kept for it.
+    """
+    return stores.drift.of_alias(name, alias, days)

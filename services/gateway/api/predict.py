@@ -9,11 +9,12 @@ from starlette.datastructures import UploadFile
 from contract.base import NAME_PATTERN, Frozen, Name, Version
 from contract.errors import Invalid, Malformed, TidepoolError, UnsupportedMedia
 from contract.jobs import JobError
-from contract.predictions import ImageResult, Prediction
+from contract.predictions import IdentifiedResult, Prediction
 from contract.variants import VariantName
 from services.gateway.dependencies import MAY_PREDICT, Backends, BackendsDep, CallerDep, NamePath
 from services.gateway.edge.forms import MULTIPART, media_type, parts
 from services.gateway.edge.problems import documented
+from services.gateway.edge.request_id import current_request_id
 from services.gateway.serving.batching.request import BatchedAnswer
 from services.gateway.serving.predictor import ModelQuery, TimingMs, timing, top_classes
 
@@ -39,8 +40,9 @@ class PredictQuery(BaseModel):
 
 
 class SinglePrediction(Frozen):
-    """`model_variant` is the file of the version that answered."""
+    """`id` is the request's id, for feedback; `model_variant` is the file of the version that answered."""
 
+    id: str
     model: Name
     version: Version
     model_variant: VariantName
@@ -49,12 +51,12 @@ class SinglePrediction(Frozen):
 
 
 class ManyPredictions(Frozen):
-    """`results` are in the order of the parts; each has predictions or an error of its own."""
+    """`results` are in the order of the parts; each has predictions or an error, and an id, of its own."""
 
     model: Name
     version: Version
     model_variant: VariantName
-    results: tuple[ImageResult, ...]
+    results: tuple[IdentifiedResult, ...]
     timing_ms: TimingMs
 
 
@@ -83,24 +85,31 @@ async def predict(
     caller: CallerDep,
     query: Annotated[PredictQuery, Query()],
     x_request_timeout: Annotated[float | None, Header(gt=0, le=300, description="Seconds.")] = None,
+    x_tidepool_no_review: Annotated[
+        bool, Header(description="Keep the images of this request out of the review queue.")
+    ] = False,
 ) -> SinglePrediction | ManyPredictions:
     """Classify the image in the body, or every `image` part of a multipart body.
 
     The format is found in the image itself: `image/*`, `application/octet-stream` and no Content-Type mean the same.
     """
     chosen = await backends.predictor.choose(query.model_query(caller.project, name))
+    if x_tidepool_no_review:
+        chosen = chosen._replace(sampling=None)
     images, multipart = await _images(request, backends)
+    request_id = current_request_id()
     within_s = x_request_timeout or backends.settings.predict_timeout_s
-    outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s)
+    ids = [f"{request_id}-{number}" for number in range(len(images))] if multipart else [request_id]
+    outcomes = await backends.predictor.classify_all(chosen, images, query.top_k, within_s, ids)
     timing_ms = timing([outcome for outcome in outcomes if isinstance(outcome, BatchedAnswer)])
     version: dict[str, Any] = {"model": name, "version": chosen.target.version, "model_variant": chosen.target.variant}
     if multipart:
-        results = tuple(_result(outcome) for outcome in outcomes)
+        results = tuple(map(_result, ids, outcomes))
         return ManyPredictions(**version, results=results, timing_ms=timing_ms)
     (outcome,) = outcomes
     if isinstance(outcome, TidepoolError):
         raise outcome
-    return SinglePrediction(**version, predictions=_predictions(outcome), timing_ms=timing_ms)
+    return SinglePrediction(id=request_id, **version, predictions=_predictions(outcome), timing_ms=timing_ms)
 
 
 def may_be_image(content_type: str) -> bool:
@@ -109,10 +118,10 @@ def may_be_image(content_type: str) -> bool:
     return kind.startswith("image/") or kind in _UNKNOWN_TYPES
 
 
-def _result(outcome: BatchedAnswer | TidepoolError) -> ImageResult:
+def _result(prediction_id: str, outcome: BatchedAnswer | TidepoolError) -> IdentifiedResult:
     if isinstance(outcome, TidepoolError):
-        return ImageResult(error=JobError(code=outcome.code, message=outcome.message))
-    return ImageResult(predictions=_predictions(outcome))
+        return IdentifiedResult(id=prediction_id, error=JobError(code=outcome.code, message=outcome.message))
+    return IdentifiedResult(id=prediction_id, predictions=_predictions(outcome))
 
 
 def _predictions(answer: BatchedAnswer) -> tuple[Prediction, ...]:

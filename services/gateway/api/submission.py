@@ -36,14 +36,16 @@ class Submission:
     repeat: Repeatable
     size: int | None
 
-    async def admit(self, kind: JobKind, **names: str) -> None:
+    async def admit(self, *kinds: JobKind, **names: str) -> None:
         """Refuse the request before its body is read, if that is possible; `names` are fields of the job's spec.
+
+        The job will be of one of the kinds.
 
         Raises Overloaded if the queue is full, QuotaExceeded, and Invalid if the Idempotency-Key was used with another
         request. Only the body shows that a request is the same as the first one; its kind, names and size can show that
         it is not.
         """
-        await run_in_threadpool(self._admit, kind, names)
+        await run_in_threadpool(self._admit, kinds, names)
 
     def submit(self, file: UploadFile, request_for: Callable[..., JobRequest], content: str, *more: UploadFile) -> Job:
         """Store the files and accept the job; `content` is the rest of the request, for its idempotency.
@@ -70,13 +72,13 @@ class Submission:
             self._delete(uploads)
         return job
 
-    def _admit(self, kind: JobKind, names: dict[str, str]) -> None:
+    def _admit(self, kinds: tuple[JobKind, ...], names: dict[str, str]) -> None:
         earlier = self._known()
         if earlier is None:
             self.stores.jobs.require_room()
             self.stores.uploads.require_room(max(0, (self.size or 0) - FORM_BYTES))
             return
-        spec = earlier.get("spec") if earlier.get("kind") == kind else None
+        spec = earlier.get("spec") if earlier.get("kind") in kinds else None
         if spec is None or any(spec.get(field) != name for field, name in names.items()) or not self._may_hold(spec):
             raise Invalid(USED)
 

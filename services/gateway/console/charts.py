@@ -25,6 +25,45 @@ class Spark(NamedTuple):
     area: str = ""
 
 
+class Pair(NamedTuple):
+    """Two columns at one place: a narrow one of the value before a wide one of its reference."""
+
+    x: float
+    width: float
+    height: float
+    reference: float
+    title: str
+
+    @property
+    def inner_x(self) -> float:
+        return round(self.x + self.width * 0.25, 1)
+
+    @property
+    def inner_width(self) -> float:
+        return round(self.width * 0.5, 1)
+
+
+Pairs = tuple[Pair, ...]
+
+
+def pairs(values: Sequence[float], references: Sequence[float], titles: Sequence[str]) -> Pairs:
+    """Draw a histogram before another one with the same bins."""
+    top = max([*values, *references, 0.0])
+    if not top:
+        return ()
+    slot = WIDTH / len(values)
+    return tuple(
+        Pair(
+            x=round(number * slot + slot * 0.08, 1),
+            width=round(slot * 0.84, 1),
+            height=round(value / top * HEIGHT, 1),
+            reference=round(reference / top * HEIGHT, 1),
+            title=title,
+        )
+        for number, (value, reference, title) in enumerate(zip(values, references, titles, strict=True))
+    )
+
+
 def columns(values: Sequence[float], most: Sequence[float], titles: Sequence[str]) -> Spark:
     """Draw values as columns before the largest possible ones."""
     top = max([*values, *most, 0.0])

@@ -14,6 +14,9 @@ from services.gateway.edge.sessions import session_of
 from services.storage.screens.shell import ShellCounts, ShellReader
 from services.storage.stores import ProjectStores
 
+NO_SCOPE = "your key lacks the scope {!s}; sign in with one that has it"
+ONLY_REVIEWS = "your key reviews images and does nothing else; ask an admin of the project for one with another role"
+
 
 class SignedOut(Unauthenticated):
     """The browser has no session; it is sent to the sign-in page, and back to `path` from there."""
@@ -37,12 +40,30 @@ class Viewer:
         return self.caller.allows(Scope.ADMIN)
 
     @property
+    def may_read(self) -> bool:
+        return self.caller.allows(Scope.READ)
+
+    @property
+    def may_review(self) -> bool:
+        return self.caller.allows(Scope.REVIEW)
+
+    @property
+    def only_reviews(self) -> bool:
+        """Whether the person sees nothing but the review screen."""
+        return self.may_review and not self.may_read
+
+    @property
     def may_write(self) -> bool:
         return self.caller.allows(Scope.WRITE)
 
     @property
     def may_manage(self) -> bool:
         return self.caller.allows(Scope.MANAGE)
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden if the viewer's key lacks a scope."""
+        if not self.caller.allows(scope):
+            raise Forbidden(ONLY_REVIEWS if self.only_reviews else NO_SCOPE.format(scope))
 
     def counts(self) -> ShellCounts:
         """Return the counts that the navigation shows."""
@@ -77,13 +98,13 @@ class ViewerNeeds:
         self._scope = scope
 
     async def __call__(self, viewer: ViewerDep) -> None:
-        if not viewer.caller.allows(self._scope):
-            raise Forbidden(f"your key lacks the scope {self._scope!s}; sign in with one that has it")
+        viewer.require(self._scope)
         if self._scope is Scope.PREDICT:
             await viewer.backends.quotas.require_seconds(viewer.caller)
 
 
 MAY_SEE = [Depends(ViewerNeeds(Scope.READ))]
+MAY_REVIEW = [Depends(ViewerNeeds(Scope.REVIEW))]
 MAY_CHANGE = [Depends(ViewerNeeds(Scope.WRITE))]
 MAY_MANAGE = [Depends(ViewerNeeds(Scope.MANAGE))]
 MAY_ADMIN = [Depends(ViewerNeeds(Scope.ADMIN))]

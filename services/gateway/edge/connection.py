@@ -22,6 +22,7 @@ SPARE = 64  # connections over the limit that get an answer
 ONCE = {
     *(b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key", b"origin"),
     *(b"inference-header-content-length", b"tidepool-project", b"x-request-timeout"),
+    b"x-tidepool-no-review",
 }
 OTHER_FILES = 512  # open files of a gateway beside its clients' connections
 

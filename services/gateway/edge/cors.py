@@ -20,6 +20,7 @@ REQUEST_HEADERS = (
     "Tidepool-Project",
     "X-Request-ID",
     "X-Request-Timeout",
+    "X-Tidepool-No-Review",
     "traceparent",
 )
 EXPOSED = (

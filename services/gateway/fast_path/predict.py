@@ -24,6 +24,7 @@ from services.gateway.serving.batching.request import BatchedAnswer, Then
 from services.gateway.serving.predictor import Chosen, TimingMs, top_classes
 
 _PATH = re.compile(rf"/v1/models/({NAME_PATTERN[1:-1]})/predict")
+NO_REVIEW = b"x-tidepool-no-review"
 _JSON = (b"content-type", b"application/json")
 
 
@@ -47,20 +48,24 @@ class PredictShortcut:
         match = _PATH.fullmatch(path)
         if match is None or b"x-request-timeout" in headers or not _may_be_image(headers.get(b"content-type", b"")):
             return None
-        parameters = plain_query(query)
-        if parameters is None:
+        parameters, opted_out = plain_query(query), headers.get(NO_REVIEW)
+        if parameters is None or opted_out not in (None, b"1", b"true"):
             return None
-        return partial(self._open, match[1], parameters, headers.get(b"authorization"), headers.get(b"origin"))
+        key = headers.get(b"authorization"), headers.get(b"origin")
+        return partial(self._open, match[1], parameters, key, opted_out is None)
 
     def _open(
-        self, name: str, query: PredictQuery, authorization: bytes | None, origin: bytes | None, _: int
+        self, name: str, query: PredictQuery, key: tuple[bytes | None, bytes | None], may_review: bool, _: int
     ) -> Call | None:
+        authorization, origin = key
         caller = self._backends.access.peek(authorization, Scope.PREDICT, origin)
         if caller is None:
             return None
         chosen = self._backends.predictor.peek(query.model_query(caller.project, name))
         if chosen is None:
             return None
+        if not may_review:
+            chosen = chosen._replace(sampling=None)
         call = PredictCall(self._backends, chosen, query.top_k)
         return call if caller.quotas is None else limited(call, caller, self._backends.quotas)
 
@@ -68,7 +73,7 @@ class PredictShortcut:
 class PredictCall:
     """One prediction."""
 
-    __slots__ = ("_backends", "_chosen", "_top_k")
+    __slots__ = ("_backends", "_chosen", "_request_id", "_top_k")
 
     route = "/v1/models/{name}/predict"
 
@@ -78,6 +83,7 @@ class PredictCall:
         self._top_k = top_k
 
     def begin(self, body: bytes, request_id: str, then: Then) -> Leave:
+        self._request_id = request_id
         within_s = self._backends.settings.predict_timeout_s
         return self._backends.predictor.post(self._chosen, body, self._top_k, within_s, request_id, then)
 
@@ -86,7 +92,7 @@ class PredictCall:
         predictions = [_Prediction(label, score) for label, score in top_classes(answer)]
         queue, inference = answer.queue_ms, answer.inference_ms
         timing = _Timing(round(queue, 3), round(inference, 3), round(queue + inference, 3))
-        body = _encode(_Answer(target.model, target.version, target.variant, predictions, timing))
+        body = _encode(_Answer(self._request_id, target.model, target.version, target.variant, predictions, timing))
         return Rendered([_JSON, (b"content-length", b"%d" % len(body))], body)
 
     def refuse(self, error: Exception) -> Response:

@@ -17,27 +17,34 @@ from services.storage.stores import ProjectStores
 
 MOST_OUTPUT_BYTES = 64 << 20  # of the outputs that are read while a client waits, newest first
 MOST_OCCURRENCES = 200
+NOWHERE = "no dataset version and no review of the project has an image with this hash"
 
 
 @dataclass(frozen=True)
 class Everywhere:
-    """Methods raise NotFound if no version has the image, DatabaseUnavailable, and ObjectsUnavailable."""
+    """Methods raise NotFound if nothing has the image, DatabaseUnavailable, and ObjectsUnavailable."""
 
     stores: ProjectStores
     objects: Objects
     indexes: IndexCache
 
-    def require(self, sha256: str) -> None:
-        """Raise NotFound unless a version of the project has the image."""
-        if next(self._occurrences(sha256, self.stores.holdings.versions()), None) is None:
-            raise NotFound("no dataset version of the project has an image with this hash")
+    def require(self, sha256: str) -> str:
+        """Return the hash under which a version or the review queue of the project has the image.
+
+        It is another one if only the copy of a sample exists. Raises NotFound if nothing has the image.
+        """
+        if next(self._occurrences(sha256, self.stores.holdings.versions()), None) is not None:
+            return sha256
+        if (copy := self.stores.holdings.reviewed_copy(sha256)) is None:
+            raise NotFound(NOWHERE)
+        return copy
 
     def holding(self, sha256: str) -> ImageHolding:
         """Return what has the image, and the models that were trained with it."""
         versions = self.stores.holdings.versions()
-        occurrences = list(self._occurrences(sha256, versions))
-        if not occurrences:
-            raise NotFound("no dataset version of the project has an image with this hash")
+        occurrences, reviews = list(self._occurrences(sha256, versions)), self.stores.holdings.reviews(sha256)
+        if not occurrences and (copy := self.require(sha256)) != sha256:
+            return self.holding(copy)
         datasets = tuple(dict.fromkeys(image.dataset for image in occurrences))
         models, _ = self.stores.datasets.used_by([Reference.parse(dataset) for dataset in datasets])
         splits = {(image.dataset, image.split) for image in occurrences}
@@ -52,6 +59,7 @@ class Everywhere:
             models=models,
             predictions=tuple(output.job for output in judged if output.kind == "predict"),
             evaluations=tuple(output.job for output in judged if output.kind == "evaluate"),
+            reviews=reviews,
             erasing=erasing and erasing.id,
             not_searched=(*(str(version) for version, index in versions.items() if index is None), *skipped),
         )

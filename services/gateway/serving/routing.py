@@ -10,9 +10,10 @@ from typing import Generic, TypeVar
 import structlog
 
 from contract.errors import TidepoolError
-from contract.inference import Artifact, Payload, Target
+from contract.inference import Artifact, Outputs, Payload, Scores, Target
 from contract.variants import serving_artifact
 from services.gateway.serving.batching.batcher import InferenceClient
+from services.gateway.serving.sampling.observation import SamplingPlan
 from services.storage.catalog.routes import Route, Share
 
 log = structlog.get_logger()
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 MAX_COPIES = 256  # in flight; further copies are dropped, so a slow shadow does not get every request
 
 T = TypeVar("T")
+Compare = Callable[[Scores | Outputs | None], None]
 
 
 def target_of(share: Share) -> Target:
@@ -32,11 +34,12 @@ def target_of(share: Share) -> Target:
 
 @dataclass(frozen=True)
 class Routing(Generic[T]):
-    """Versions with the cumulative sums of their percentages, and their shadow."""
+    """Versions with the cumulative sums of their percentages, and their shadow; how images are sampled for reviews."""
 
     versions: tuple[T, ...]
     sums: tuple[int, ...]
     shadow: T | None = None
+    sampling: SamplingPlan | None = None
 
     @classmethod
     def of(cls, route: Route, make: Callable[[Share], T]) -> "Routing[T]":
@@ -62,21 +65,29 @@ def _shadow(route: Route, make: Callable[[Share], T]) -> T | None:
 
 
 class Shadows:
-    """Sends copies of requests to shadow versions and drops the answers."""
+    """Sends copies of requests to shadow versions; their answers are dropped, or compared with those of the version."""
 
     def __init__(self, inference: InferenceClient) -> None:
         self._inference = inference
         self._copies: set[asyncio.Task[None]] = set()
 
-    def copy(self, target: Target, payload: Payload, within_s: float) -> None:
-        """Send a copy in the background; its failure does not affect the request."""
+    def copy(self, target: Target, payload: Payload, within_s: float, then: Compare | None = None) -> None:
+        """Send a copy in the background; its failure does not affect the request.
+
+        `then` gets the answer, or None without one.
+        """
         if len(self._copies) < MAX_COPIES:
-            task = asyncio.ensure_future(self._ask(target, payload, within_s))
+            task = asyncio.ensure_future(self._ask(target, payload, within_s, then))
             self._copies.add(task)
             task.add_done_callback(self._copies.discard)
+        elif then is not None:
+            then(None)
 
-    async def _ask(self, target: Target, payload: Payload, within_s: float) -> None:
+    async def _ask(self, target: Target, payload: Payload, within_s: float, then: Compare | None) -> None:
+        answer = None
         try:
-            await self._inference.ask(target, payload, within_s)
+            answer = (await self._inference.ask(target, payload, within_s)).answer
         except TidepoolError as error:
             log.info("shadow failed", model=target.model, version=target.version, code=error.code)
+        if then is not None:
+            then(answer)

@@ -1,17 +1,19 @@
 """The originals of a dataset's images: their names and hashes, and where they lie in the upload or bucket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contract.artifacts import ObjectRef
-from contract.datasets import DatasetManifest, Split
+from contract.datasets import DatasetManifest, OriginalFiles, Split
 from contract.division import Division
 from contract.errors import Invalid, NotFound
-from contract.image_index import MEMBER
+from contract.image_index import MEMBER, SOURCE
 from contract.references import Reference, S3Source
 from media.archives.archive import Archive
 from media.archives.limits import Limits
@@ -22,7 +24,7 @@ from media.image_index import PLACE, read_index
 from services.inference.judging.evaluation import Evaluation
 from services.inference.judging.images import OriginalImages
 from services.storage.sources import SourcePrefix
-from worker.members import Members, MembersPart, divided, rows_of, with_places
+from worker.members import Members, MembersPart, Readable, divided, rows_of, with_places
 from worker.read_ahead import ReadAhead
 from worker.task import Task
 
@@ -66,31 +68,75 @@ def training_images(task: Task, reference: str | None, index: Originals | None) 
 def plan_originals(task: Task, job: Evaluation, most: int) -> Division | OriginalImages:
     """Find the originals of the job's images, and divide them into parts if there are more than `most`.
 
-    The archive is fetched; each part then fetches only its bytes of it. Objects of a bucket are read one by one.
+    The archive is fetched; each part then fetches only its bytes of it. Objects of a bucket are read one by one. If the
+    images lie in several of them, their originals are gathered in one file first.
     """
-    spec = task.datasets.preprocess_spec(job.reference)
-    rows = _rows(task, job)
-    if isinstance(spec.source, S3Source):
+    rows, files = _rows(task, job), task.datasets.originals(job.reference)
+    numbers = pc.unique(rows[SOURCE]).to_pylist()
+    first = files[numbers[0]]
+    if len(numbers) > 1:
+        archive, rows = _gathered(task, files, rows)
+        return _planned(task, rows, archive, None, most)
+    if isinstance(first.source, S3Source):
         rows = _without_places(rows)
         if len(rows) > most:
             return divided(task, b"{}", rows, task.folder, None, most)
-        return OriginalImages(rows, partial(_objects, spec.source))
-    upload = task.uploads.ref(spec.source.upload)
+        return OriginalImages(rows, partial(_objects, first.source))
+    upload = task.uploads.ref(first.source.upload)
     file = task.folder / "upload"
-    task.objects.fetch(upload, file)
-    archive = unpacked(file, task.folder / "upload.tar", Limits())
-    if rows["start"].null_count:
-        rows = _with_places(rows.drop_columns(PLACE.names), archive, spec.layout.encoding)
-    rows = rows.drop_columns([MEMBER, "sha256"]).sort_by("start")
+    archive, rows = _in_archive(task, upload, file, rows, first.encoding)
+    rows = rows.drop_columns([MEMBER, "sha256"])
+    return _planned(task, rows, archive, upload if archive == file else None, most)
+
+
+def _planned(
+    task: Task, rows: pa.Table, archive: Path, reference: ObjectRef | None, most: int
+) -> Division | OriginalImages:
+    """Return the images of a file, or parts of it; the file is stored for them if it has no reference."""
+    rows = rows.sort_by("start")
     if len(rows) > most:
-        reference = upload if archive == file else task.put(archive.name, archive)
-        return divided(task, b"{}", rows, archive, reference, most)
+        return divided(task, b"{}", rows, archive, reference or task.put(archive.name, archive), most)
     return OriginalImages(rows, lambda rows: Members.of_file(rows, archive, Limits()))
 
 
+def _in_archive(
+    task: Task, upload: ObjectRef, file: Path, rows: pa.Table, encoding: str | None
+) -> tuple[Path, pa.Table]:
+    """Fetch an upload to a file; return the archive, unpacked if it was compressed, and the rows with their places."""
+    task.objects.fetch(upload, file)
+    archive = unpacked(file, file.with_name(f"{file.name}.tar"), Limits())
+    if rows["start"].null_count:
+        rows = _with_places(rows.drop_columns(PLACE.names), archive, encoding)
+    return archive, rows
+
+
+def _gathered(task: Task, files: Sequence[OriginalFiles], rows: pa.Table) -> tuple[Path, pa.Table]:
+    """Copy the originals of rows, from wherever they lie, to one file; return it and the rows with their places."""
+    target, tables = task.folder / "originals", []
+    with target.open("wb") as out:
+        for number in pc.unique(rows[SOURCE]).to_pylist():
+            source, own = files[number].source, rows.filter(pc.equal(rows[SOURCE], number))
+            file = task.folder / "upload"
+            if isinstance(source, S3Source):
+                own = _without_places(own)
+                members: Readable = _objects(source, own)
+            else:
+                archive, own = _in_archive(task, task.uploads.ref(source.upload), file, own, files[number].encoding)
+                members = Members.of_file(own, archive, Limits())
+            places = []
+            for row in range(len(own)):
+                task.report(0.0, "gathering the originals")
+                start, data = out.tell(), members.read(row)
+                out.write(data)
+                places.append(Place(start, out.tell(), PLAIN, len(data), len(data), 0))
+            tables.append(with_places(own.drop_columns([MEMBER, "sha256", *PLACE.names]), places))
+            file.unlink(missing_ok=True)
+    return target, pa.concat_tables(tables)
+
+
 def part_of_originals(task: Task, job: Evaluation, part: MembersPart) -> OriginalImages:
-    rows, source = rows_of(task, part), task.datasets.preprocess_spec(job.reference).source
-    if isinstance(source, S3Source):
+    rows, source = rows_of(task, part), task.datasets.originals(job.reference)[0].source
+    if part.archive is None and isinstance(source, S3Source):
         return OriginalImages(rows, partial(_objects, source))
     return OriginalImages(rows, lambda rows: Members.of_part(task, part, Limits(), rows))
 
@@ -113,7 +159,7 @@ def _rows(task: Task, job: Evaluation) -> pa.Table:
         raise Invalid(f"the dataset {job.reference} has no index of its images; upload its archive as a new version")
     tables = []
     for split in job.splits:
-        rows = _index(task, index, split, [MEMBER, "sha256", "shard", "row", *PLACE.names])
+        rows = _index(task, index, split, [MEMBER, SOURCE, "sha256", "shard", "row", *PLACE.names])
         numbers = pa.array(_numbers(job.dataset, split, rows), pa.int64())
         rows = rows.append_column("split", pa.array([split.value] * len(rows), pa.string()))
         tables.append(rows.append_column("number", numbers).drop_columns(["shard", "row"]))

@@ -11,6 +11,7 @@ from contract.datasets import Split
 from contract.errors import BadModel
 from contract.evaluation import (
     Baseline,
+    ClassComparison,
     Comparison,
     Confusion,
     EvaluationReport,
@@ -101,7 +102,7 @@ def make_report(judged: Judged) -> tuple[EvaluationReport, dict[int, int]]:
             model_variant=judged.variants[1],
             metrics=baseline.tally.metrics(baseline.labels),
         )
-        comparison = _comparison(spec.model, spec.compare_with, answers.right, baseline.right)
+        comparison = _comparison(spec.model, spec.compare_with, answers, baseline.right)
         report = report.model_copy(update={"baseline": measured, "comparison": comparison})
     words = {
         "summary": summary(report, float(scores.max(axis=1).mean()), spec.unknown_precision, noticed.accuracy),
@@ -158,8 +159,10 @@ def _label_error(answers: Answers, suspect: Suspect, describe: Describe) -> Labe
     return LabelError(**dict(describe(suspect.row)), suggested=answers.labels[suspect.suggested], margin=suspect.margin)
 
 
-def _comparison(model: str, baseline: str, right: NDArray[np.bool_], other: NDArray[np.bool_]) -> Comparison:
-    better, worse = int((right & ~other).sum()), int((~right & other).sum())
+def _comparison(model: str, baseline: str, answers: Answers, other: NDArray[np.bool_]) -> Comparison:
+    right, classes = answers.right, len(answers.labels)
+    by_class = [np.bincount(answers.truth[rows], minlength=classes) for rows in (right & ~other, ~right & other)]
+    better, worse = (int(counts.sum()) for counts in by_class)
     result = mcnemar(better, worse)
     return Comparison(
         better=better,
@@ -169,6 +172,10 @@ def _comparison(model: str, baseline: str, right: NDArray[np.bool_], other: NDAr
         test=result.test,
         p_value=result.p_value,
         statement=statement(model, baseline, better, worse, result.p_value),
+        by_class={
+            answers.labels[truth]: ClassComparison(better=int(by_class[0][truth]), worse=int(by_class[1][truth]))
+            for truth in np.unique(answers.truth).tolist()
+        },
     )
 
 

@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import BadImage
 from contract.images import ImageSpec
-from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Target, Tensors
+from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Scores, Target, Tensors
 from contract.tracing import span
 from media import images
 from messaging.answering import BatchAnswers
@@ -20,6 +21,7 @@ from services.inference.engine.model import LoadedModel
 from services.inference.engine.postprocess import top_scores
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.online.cache import ModelCache
+from services.inference.online.counting import DriftCounting
 
 LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread starts on them
 
@@ -27,8 +29,10 @@ LARGE_FILE = 16 * 1024  # bytes; smaller images decode faster than a thread star
 class OnlinePredictor:
     """Answers questions with models from a cache."""
 
-    def __init__(self, models: ModelCache, decode_threads: int) -> None:
+    def __init__(self, models: ModelCache, decode_threads: int, drift: DriftCounting | None = None) -> None:
+        """`drift` counts the answers to images."""
         self._models = models
+        self._drift = drift
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
 
     def respond(self, target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
@@ -42,14 +46,18 @@ class OnlinePredictor:
         tensors = [payload for payload in payloads if isinstance(payload, Tensors)]
         with span("decode"):
             decoded = self._decode(encoded, model.card.preprocessing.image) if encoded else []
+        copies = self._copies(encoded)
         started = time.perf_counter()
         with span("run", {"tidepool.provider": model.provider}):
-            image_answers = iter(_classify(model, encoded, decoded) if encoded else ())
+            classified = _classify(model, encoded, decoded, copies) if encoded else []
             tensor_answers = iter(model.tensor_runner(target.batched).answer(tensors) if tensors else ())
         seconds = time.perf_counter() - started
         durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)
         sizes.observe(len(questions))
+        if self._drift is not None and encoded:
+            self._drift.count(target, classified, [image.file for image in encoded], decoded)
+        image_answers = iter(classified)
         return BatchAnswers(
             answers=[
                 next(image_answers if isinstance(payload, EncodedImage) else tensor_answers) for payload in payloads
@@ -69,16 +77,35 @@ class OnlinePredictor:
         worth_threads = len(encoded) > 1 and max(len(image.file) for image in encoded) >= LARGE_FILE
         return list(self._pool.map(decode, encoded) if worth_threads else map(decode, encoded))
 
+    def _copies(self, encoded: list[EncodedImage]) -> dict[int, bytes]:
+        """Return the copies that were asked for and can be made, by the position of the image."""
+        positions = [position for position, image in enumerate(encoded) if image.copy]
+
+        def copy(position: int) -> bytes:
+            try:
+                return images.clean_copy(encoded[position].file)
+            except BadImage:
+                return b""
+
+        return dict(zip(positions, self._pool.map(copy, positions), strict=True)) if positions else {}
+
 
 def _classify(
-    model: LoadedModel, encoded: list[EncodedImage], decoded: list[NDArray[np.uint8] | Failure]
+    model: LoadedModel,
+    encoded: list[EncodedImage],
+    decoded: list[NDArray[np.uint8] | Failure],
+    copies: dict[int, bytes],
 ) -> list[Answer]:
     good = [index for index, pixels in enumerate(decoded) if not isinstance(pixels, Failure)]
     batch = np.array([decoded[index] for index in good], np.uint8)
     logits = model.run(batch.reshape(-1, *model.card.preprocessing.image.shape))
     counts = [encoded[index].top_k for index in good]
-    answers = iter(top_scores(logits, model.card.labels, counts, model.card.output))
-    return [pixels if isinstance(pixels, Failure) else next(answers) for pixels in decoded]
+    scores = iter(top_scores(logits, model.card.labels, counts, model.card.output))
+    answers: list[Answer] = [pixels if isinstance(pixels, Failure) else next(scores) for pixels in decoded]
+    for position, copy in copies.items():
+        if isinstance(answer := answers[position], Scores):
+            answers[position] = structs.replace(answer, copy=copy)
+    return answers
 
 
 @lru_cache(maxsize=1024)

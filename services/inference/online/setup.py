@@ -13,6 +13,7 @@ from services.inference.engine.onnx_runtime import ort
 from services.inference.engine.providers import on_gpu
 from services.inference.engine.watchdog import watchdog
 from services.inference.online.cache import ModelCache
+from services.inference.online.counting import DriftCounting
 from services.inference.online.predictor import OnlinePredictor
 from services.inference.online.quarantine import Quarantine
 from services.inference.settings import InferenceSettings
@@ -58,7 +59,12 @@ def setup(stores: Stores) -> BatchHandler:
     loader = ModelLoader.of(settings)
     models = ModelCache(loader, fetch=stores.objects.read, capacity=settings.cache_bytes)
     SCRAPE.before(models.count_hits)
-    predictor = OnlinePredictor(models, settings.decode_threads)
+    drift = DriftCounting(
+        lambda version, day, counts: stores.of(version.project).drift.add(version.model, version.number, day, counts),
+        lambda: stores.database.now().date(),
+    )
+    drift.start()
+    predictor = OnlinePredictor(models, settings.decode_threads, drift)
     announcer = ProviderAnnouncer(lambda project: stores.of(project).models)
     quarantine = Quarantine(lambda project: stores.of(project).models, settings.run_s)
     watchdog(settings.run_s).on_stuck = quarantine.end_process
@@ -68,4 +74,5 @@ def setup(stores: Stores) -> BatchHandler:
         announcer.announce(target, answers.provider)
         return answers
 
-    return BatchHandler(quarantine.guard(respond), settings.batches_at_once or loader.batches_at_once)
+    at_once = settings.batches_at_once or loader.batches_at_once
+    return BatchHandler(quarantine.guard(respond), at_once, drift.write)

@@ -13,9 +13,16 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
+_REVIEWS = frozenset({"review_items", "review_answers"})  # preprocessing erases them and puts them into versions
+_PEOPLE = _REVIEWS | {
+    *("feedback", "review_sampling", "sampling_counts", "drift_counts"),
+    *("pipelines", "pipeline_runs"),
+}
 # Triggers write `job_counts` as the owner of the tables.
-_WORKERS = _ALL - _POOLS - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
-_WEIGHTS = frozenset({"projects"})  # claims go by the projects' weights
+_WORKERS = (
+    _ALL - _POOLS - _PEOPLE - {"api_keys", "idempotency", "audit", "projects", "sessions", "traffic", "job_counts"}
+)
+_READ_BY_WORKERS = frozenset({"projects", "review_sampling"})  # claims go by projects' weights; aliases are sampled
 
 
 class TableRights(NamedTuple):
@@ -28,9 +35,11 @@ class TableRights(NamedTuple):
 TABLES: Mapping[Service, TableRights] = {
     "gateway": TableRights(_ALL, reads=frozenset({"alembic_version"})),  # for the health report
     "sweep": TableRights(_ALL - {"api_keys", "sessions"}),
-    "preprocess": TableRights(_WORKERS, reads=_WEIGHTS),
-    "trainer": TableRights(_WORKERS, reads=_WEIGHTS),
-    "inference": TableRights(_WORKERS, reads=_WEIGHTS),
+    "preprocess": TableRights(
+        _WORKERS | _REVIEWS, reads=_READ_BY_WORKERS
+    ),  # erases reviews, and makes versions of them
+    "trainer": TableRights(_WORKERS, reads=_READ_BY_WORKERS),
+    "inference": TableRights(_WORKERS | {"drift_counts"}, reads=_READ_BY_WORKERS),
     "autoscaler": TableRights(_POOLS, reads=frozenset({"jobs", "job_counts", "leads", "seats"})),
 }
 

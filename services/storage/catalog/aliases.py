@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from contract.catalog import Alias, Traffic
 from contract.errors import NotFound
 from contract.references import Reference
+from contract.sampling import ReviewSampling
 from services.storage.catalog.versions import MODELS, find_version, manifest_of
-from services.storage.tables import alias_weights, aliases
+from services.storage.people.sampling import sampling_of, settings_of
+from services.storage.tables import alias_weights, aliases, review_sampling
 
 
 def point(connection: Connection, project: str, model: str, alias: str, traffic: Traffic, now: datetime) -> Alias:
@@ -25,7 +27,8 @@ def point(connection: Connection, project: str, model: str, alias: str, traffic:
     connection.execute(delete(alias_weights).where(*of_alias))
     shares = [key | {"version": version, "weight": weight} for version, weight in traffic.versions.items()]
     connection.execute(insert(alias_weights), shares)
-    return _alias(alias, traffic, now)
+    sampled = sampling_of(connection, project, model, alias)
+    return _alias(alias, traffic, now, None if sampled is None else settings_of(sampled))
 
 
 def remove(connection: Connection, project: str, model: str, alias: str) -> None:
@@ -40,10 +43,18 @@ def aliases_of(connection: Connection, project: str, model: str) -> tuple[Alias,
     query = select(alias_weights).where(alias_weights.c.project == project, alias_weights.c.model == model)
     for share in connection.execute(query.order_by(alias_weights.c.version)):
         weights[share.alias][share.version] = share.weight
+    sampling = select(review_sampling).where(review_sampling.c.project == project, review_sampling.c.model == model)
+    sampled = {row["alias"]: settings_of(row) for row in connection.execute(sampling).mappings()}
     of_model = (aliases.c.project == project) & (aliases.c.model == model)
     rows = connection.execute(select(aliases).where(of_model).order_by(aliases.c.alias))
     return tuple(
-        _alias(row.alias, Traffic(versions=weights[row.alias], shadow=row.shadow), row.updated_at) for row in rows
+        _alias(
+            row.alias,
+            Traffic(versions=weights[row.alias], shadow=row.shadow),
+            row.updated_at,
+            sampled.get(row.alias),
+        )
+        for row in rows
     )
 
 
@@ -56,5 +67,12 @@ def _named(project: str, model: str, alias: str) -> tuple[ColumnElement[bool], .
     return aliases.c.project == project, aliases.c.model == model, aliases.c.alias == alias
 
 
-def _alias(alias: str, traffic: Traffic, now: datetime) -> Alias:
-    return Alias(alias=alias, version=traffic.main, versions=traffic.versions, shadow=traffic.shadow, updated_at=now)
+def _alias(alias: str, traffic: Traffic, now: datetime, review: ReviewSampling | None) -> Alias:
+    return Alias(
+        alias=alias,
+        version=traffic.main,
+        versions=traffic.versions,
+        shadow=traffic.shadow,
+        updated_at=now,
+        review=review,
+    )

@@ -9,7 +9,7 @@ from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
 from contract.base import Frozen
 from contract.catalog import Dataset, DatasetVersion
-from contract.datasets import DatasetManifest
+from contract.datasets import DatasetManifest, OriginalFiles
 from contract.errors import NotFound
 from contract.kinds.index import DatasetIndex
 from contract.kinds.preprocess import PreprocessSpec
@@ -28,10 +28,11 @@ from services.storage.catalog.versions import (
     versions_of,
 )
 from services.storage.database import Database
+from services.storage.people.removal import forget_dataset
 from services.storage.tables import datasets, jobs, model_versions
 
 MOST_USES = 200  # models or jobs that an image's page lists
-_INTERNAL = ("shards", "index")  # objects
+_INTERNAL = ("shards", "index", "moments", "originals")
 
 
 class DatasetPage(Frozen):
@@ -73,13 +74,27 @@ class Datasets:
         return Reference(name=row["name"], version=row["version"]), DatasetManifest.model_validate(row["manifest"])
 
     def preprocess_spec(self, reference: Reference) -> PreprocessSpec:
-        """Return the spec of the job that made a version; raises NotFound if the version or the job is gone."""
+        """Return the spec of the job that prepared a version; raises NotFound if the version or the job is gone.
+
+        A version that was made from another one has no such spec; see `originals`.
+        """
         with self._database.read() as connection:
             row = find_version(connection, self._project, DATASETS, reference)
             spec = connection.execute(select(jobs.c.spec).where(jobs.c.id == row["job_id"])).scalar_one_or_none()
         if spec is None:
             raise NotFound(f"the job that made {reference} is gone")
         return PreprocessSpec.model_validate(spec)
+
+    def originals(self, reference: Reference) -> tuple[OriginalFiles, ...]:
+        """Return where the originals of a version lie, by the number in its index.
+
+        Raises NotFound if the version, or the job that says so, is gone.
+        """
+        _, manifest = self.manifest(reference)
+        if manifest.originals:
+            return manifest.originals
+        spec = self.preprocess_spec(reference)
+        return (OriginalFiles(source=spec.source, encoding=spec.layout.encoding),)
 
     def get(self, reference: Reference) -> DatasetVersion:
         """Return a version; raises NotFound."""
@@ -114,6 +129,14 @@ class Datasets:
         ids = tuple(row.id for row in predictions if row.spec["input"].get("dataset") in texts)
         return tuple(f"{row.name}@{row.version}" for row in models), ids
 
+    def models_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of the models that were trained on a version of a dataset."""
+        table = model_versions.c
+        trained = table.dataset.startswith(f"{name}@", autoescape=True)
+        query = select(table.name).where(table.project == self._project, trained).distinct().order_by(table.name)
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""
         with self._database.read() as connection:
@@ -133,6 +156,7 @@ class Datasets:
             pinned = Reference(name=row["name"], version=row["version"])
             require_unused(connection, self._project, str(pinned), "dataset")
             delete_version(connection, self._project, DATASETS, pinned)
+            forget_dataset(connection, self._project, str(pinned))
             now = self._database.now()
             record(connection, self._actor, AuditAction.DELETE, f"datasets/{pinned}", now)
             release_uploads(connection, self._project, row["job_id"], now, self._actor)

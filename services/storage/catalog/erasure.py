@@ -55,9 +55,11 @@ def replace_version(connection: Connection, project: str, changed: ChangedVersio
         raise Overtaken("the version has changed meanwhile")
     drop_references(connection, Owner.DATASET_VERSION, owned(project, reference))
     change_manifest(connection, project, DATASETS, reference, changed.manifest.model_dump(mode="json"))
+    made = connection.execute(select(jobs.c.kind, jobs.c.result).where(jobs.c.id == row["job_id"])).one()
     result = PreprocessResult.of(reference, changed.manifest).model_dump(mode="json")
-    made = update(jobs).where(jobs.c.id == row["job_id"], jobs.c.kind == "preprocess")
-    connection.execute(made.values(result=result))
+    if made.kind == "revise":
+        result = {name: result.get(name, value) for name, value in made.result.items()}
+    connection.execute(update(jobs).where(jobs.c.id == row["job_id"]).values(result=result))
 
 
 def replace_output(connection: Connection, project: str, changed: ChangedFile) -> None:

@@ -13,7 +13,8 @@ from contract.training import FeatureFile
 from services.storage.catalog.uploads import stored_upload
 from services.storage.database import Database
 from services.storage.jobs.rows import job_of
-from services.storage.tables import dataset_versions, features, jobs, uploads
+from services.storage.people.removal import holding_image
+from services.storage.tables import dataset_versions, features, jobs, review_items, uploads
 
 FILES_OF_MODELS = ("vet", "backbone")  # kinds of jobs whose uploads are no archives
 
@@ -55,6 +56,18 @@ class Holdings:
         """Return the cached features, by dataset and key."""
         with self._database.read() as connection:
             return cached_features(connection, self._project)
+
+    def reviews(self, sha256: str) -> tuple[str, ...]:
+        """Return the items of an image in the review queue, newest first, by its hash or that of its original."""
+        with self._database.read() as connection:
+            return tuple(connection.execute(holding_image(self._project, sha256)).scalars())
+
+    def reviewed_copy(self, sha256: str) -> str | None:
+        """Return the hash of an image in the review queue: its own, or that of the copy of an original."""
+        table = review_items.c
+        items = select(table.sha256).where(table.id.in_(holding_image(self._project, sha256)))
+        with self._database.read() as connection:
+            return connection.execute(items.order_by(table.sha256 != sha256).limit(1)).scalar_one_or_none()
 
     def erasing(self, sha256: str) -> Job | None:
         """Return the job that erases an image and has not ended, or None."""

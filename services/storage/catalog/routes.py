@@ -1,14 +1,17 @@
 """Routes: the versions that get the requests for a model reference, by one read of the catalog."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, select
 
 from contract.access import DEFAULT_PROJECT
 from contract.errors import Conflict, NotFound
 from contract.references import Reference
+from contract.sampling import ReviewSampling
 from contract.training import ModelManifest
 from services.storage.catalog.versions import MODELS, find_version, manifest_of
+from services.storage.people.sampling import sampling_of, settings_of
 from services.storage.tables import alias_weights, aliases, model_versions
 
 
@@ -24,10 +27,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Route:
-    """Each request goes to one of the shares, sorted by weight, largest first; the shadow gets a copy of each."""
+    """Each request goes to one of the shares, sorted by weight, largest first; the shadow gets a copy of each.
+
+    Requests are sampled for reviews by `sampling`, which only an alias may have, and since when.
+    """
 
     shares: tuple[Share, ...]
     shadow: Share | None = None
+    sampling: ReviewSampling | None = None
+    sampling_since: datetime | None = None
 
 
 def route_of(connection: Connection, project: str, reference: Reference) -> Route:
@@ -53,7 +61,11 @@ def route_of(connection: Connection, project: str, reference: Reference) -> Rout
     copied = None if shadow is None else _share(shadow)
     if copied is not None and copied.manifest.quarantined is not None:
         copied = None
-    return Route(_healthy(*(_share(row, row["weight"]) for row in shares)), copied)
+    sampling = sampling_of(connection, project, reference.name, reference.alias)
+    healthy = _healthy(*(_share(row, row["weight"]) for row in shares))
+    if sampling is None:
+        return Route(healthy, copied)
+    return Route(healthy, copied, settings_of(sampling), sampling["created_at"])
 
 
 def _healthy(*shares: Share) -> tuple[Share, ...]:

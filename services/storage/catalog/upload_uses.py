@@ -1,5 +1,6 @@
 """The jobs and versions that need an upload: it is kept for them, and goes with the last version that came from it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, literal, or_, select
@@ -32,6 +33,15 @@ def register_uses(connection: Connection, project: str, job_id: str, spec: JobSp
     if ids:
         stored = select(uploads.c.id, literal(job_id)).where(uploads.c.project == project, uploads.c.id.in_(ids))
         connection.execute(insert(upload_uses).from_select(["upload_id", "job_id"], stored))
+
+
+def add_uses(connection: Connection, project: str, job_id: str, upload_ids: Collection[str]) -> None:
+    """Register that the version that a job publishes needs uploads, besides those in the job's spec."""
+    known = select(upload_uses.c.upload_id).where(upload_uses.c.job_id == job_id)
+    stored = select(uploads.c.id, literal(job_id)).where(
+        uploads.c.project == project, uploads.c.id.in_(upload_ids), uploads.c.id.not_in(known)
+    )
+    connection.execute(insert(upload_uses).from_select(["upload_id", "job_id"], stored))
 
 
 def used_by(jobs_that: ColumnElement[bool]) -> ColumnElement[bool]:

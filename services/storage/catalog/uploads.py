@@ -1,5 +1,7 @@
 """Uploads: archives that the gateway stores, or that clients store through a presigned URL."""
 
+from datetime import datetime
+
 import uuid_utils
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
@@ -175,6 +177,16 @@ def replace_upload(connection: Connection, project: str, upload_id: str, before:
     connection.execute(update(uploads).where(own).values(values))
     drop_references(connection, Owner.UPLOAD, upload_id)
     add_references(connection, Owner.UPLOAD, upload_id, after)
+
+
+def add_stored(
+    connection: Connection, project: str, upload_id: str, filename: str, ref: ObjectRef, now: datetime
+) -> None:
+    """Register an object that a job has stored as a complete upload; runs in the transaction that ends the job."""
+    values = {"id": upload_id, "project": project, "filename": filename[:255], "complete": True, "created_at": now}
+    values |= {"size": ref.size, "sha256": ref.sha256, "file": ref.model_dump(mode="json")}
+    connection.execute(insert(uploads).values(values))
+    add_references(connection, Owner.UPLOAD, upload_id, ref)
 
 
 def _upload(row: RowMapping) -> Upload:

@@ -97,6 +97,13 @@ class Jobs:
         values = _columns(request, request_id, now) | {"max_attempts": MAX_INTERNAL_ATTEMPTS}
         return self._accept(connection, values, now)
 
+    def accept(self, connection: Connection, request: KindRequest, pipeline: str) -> Job:
+        """Accept a job of a pipeline, in the transaction that notes it; raises QuotaExceeded, Conflict."""
+        now = self._database.now()
+        job = self._accept(connection, _columns(request, None, now) | {"pipeline": pipeline}, now)
+        register_uses(connection, self._project, job.id, request.spec)
+        return job
+
     def require_room(self) -> None:
         """Raise Overloaded if the queue is full, QuotaExceeded if a quota of the project permits no more jobs."""
         if self._most_queued is not None:

@@ -35,6 +35,7 @@ def job_of(row: RowMapping) -> Job:
         finished_at=row["finished_at"],
         deadline_at=row["deadline_at"],
         parent=row["child_of"],
+        pipeline=row["pipeline"],
     )
 
 

@@ -20,6 +20,7 @@ from services.storage.catalog.erasure import (
 from services.storage.catalog.uploads import replace_upload
 from services.storage.jobs.erased import lock_live_jobs, note_erasure
 from services.storage.jobs.publication import Columns, Publication, register
+from services.storage.people.removal import erase_reviews
 
 LEARNED_FROM = {Split.TRAIN, Split.VAL}  # validation images choose the weights
 
@@ -40,6 +41,7 @@ def publish(connection: Connection, job: Job, erasure: Erasure, now: datetime) -
     learned = {version.dataset for version in erasure.versions if LEARNED_FROM & set(version.splits)}
     models = mark_models(connection, project, learned, sha256)
     clean_results(connection, project, sha256)
+    reviews = erase_reviews(connection, project, sha256)
     datasets: set[tuple[Noun, str]] = {("dataset", version.dataset) for version in erasure.versions}
     uploads: set[tuple[Noun, str]] = {("upload", upload.owner) for upload in erasure.uploads}
     # last, so that it also finds a job that has started meanwhile
@@ -50,6 +52,7 @@ def publish(connection: Connection, job: Job, erasure: Erasure, now: datetime) -
         archives=len(erasure.uploads),
         outputs=tuple(output.owner for output in erasure.outputs),
         features=len(erasure.features),
+        reviews=reviews,
         models=models,
         rewritten_bytes=erasure.rewritten_bytes,
         kept_originals=erasure.kept_originals,

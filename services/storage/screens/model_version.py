@@ -74,7 +74,7 @@ class VersionScreen:
         if row is None:
             return None
         source = row.spec.get("source") or {}
-        place: str | None = source.get("s3")
+        place: str | None = source.get("s3") or row.spec.get("parent")  # of a version that was made from another one
         if source.get("upload"):
             named = select(uploads.c.filename).where(
                 uploads.c.project == self.project, uploads.c.id == source["upload"]

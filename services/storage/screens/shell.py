@@ -1,4 +1,4 @@
-"""What every page shows beside its own content: how many datasets, models and live jobs a project has."""
+"""What every page shows beside its own content: how many datasets, models, live jobs and open reviews a project has."""
 
 from typing import NamedTuple
 
@@ -7,16 +7,21 @@ from sqlalchemy import func, select
 from contract.jobs import LIVE, JobState
 from services.storage.database import Database
 from services.storage.jobs.counts import queued_jobs
+from services.storage.people.queue import ReviewFilter, matching
+from services.storage.screens.reviews import counted
 from services.storage.tables import dataset_versions, in_state, jobs, model_versions
+
+MOST_REVIEWS = 1000  # that are counted for every page
 
 
 class ShellCounts(NamedTuple):
-    """Counts of names with versions, and of jobs."""
+    """Counts of names with versions, of jobs, and of images to review, at most MOST_REVIEWS."""
 
     datasets: int
     models: int
     running: int
     queued: int
+    reviews: int
 
 
 class ShellReader:
@@ -40,8 +45,9 @@ class ShellReader:
             jobs.c.child_of.is_not(None),
             jobs.c.state == JobState.QUEUED,
         )
+        reviews = counted(matching(self._project, ReviewFilter(state="open")), MOST_REVIEWS)
         with self._database.read() as connection:
-            row = connection.execute(select(*names, running, children.scalar_subquery())).one()
-            datasets, models, live, waiting_children = (int(count) for count in row)
+            columns = (*names, running, children.scalar_subquery(), reviews.scalar_subquery())
+            datasets, models, live, waiting_children, to_review = map(int, connection.execute(select(*columns)).one())
             queued = max(0, queued_jobs(connection, self._project) - waiting_children)
-            return ShellCounts(datasets, models, live, queued)
+            return ShellCounts(datasets, models, live, queued, to_review)

@@ -1,4 +1,4 @@
-"""The loops of the storage process: relay wake-up messages and repair jobs, collect objects, purge projects."""
+"""The loops of the storage process: relay messages and repair jobs, collect objects, show drift, purge projects."""
 
 import threading
 import time
@@ -20,15 +20,21 @@ from services.storage.pools.traffic import Traffic
 from services.storage.settings import DatabaseSettings, ObjectsSettings, SweepSettings
 from services.storage.sweep.abandoned import AbandonedUploads
 from services.storage.sweep.collector import Collector
+from services.storage.sweep.drift import Labels, show_drift
 from services.storage.sweep.meter import StorageMeter
 from services.storage.sweep.metrics import COLLECTED, DELAYED, RELAYED, count_repairs, show_queues
+from services.storage.sweep.pipeline_metrics import show_pipelines
+from services.storage.sweep.pipelines import PipelineRunner
 from services.storage.sweep.purge import Purger
 from services.storage.sweep.reconciler import BATCH, Reconciler
 from services.storage.sweep.retention import RetentionSweep
 
 RELAY_S = 0.2
 REPAIR_S = 5.0
+DRIFT_S = 60.0
 PURGE_S = 2.0  # between two looks for a project to purge
+PIPELINES_S = 2.0  # between two looks at runs of pipelines
+TRIGGERS_S = 15.0  # between two looks for pipelines that are due
 
 log = structlog.get_logger()
 
@@ -95,6 +101,19 @@ def collect(stop: threading.Event) -> None:
         _attempt("measured", meter.measure)  # after the collections: what they have deleted no longer counts
 
 
+def watch_drift(stop: threading.Event) -> None:
+    """Show the drift alarms every DRIFT_S seconds until `stop` is set, in a thread of its own: many take seconds."""
+    database, alarms = Database.connect(DatabaseSettings().url.get_secret_value()), frozenset[Labels]()
+    while not stop.wait(DRIFT_S):
+        try:
+            alarms = frozenset(show_drift(database, alarms))
+        except TidepoolError as error:
+            DELAYED.labels(error.code).inc()
+            log.warning("drift not judged", code=error.code)
+        except Exception:
+            log.exception("drift not judged")
+
+
 def purge(stop: threading.Event) -> None:
     """Run the jobs that delete projects until `stop` is set, in a thread of its own, since one may take hours."""
     database = Database.connect(DatabaseSettings().url.get_secret_value())
@@ -107,6 +126,24 @@ def purge(stop: threading.Event) -> None:
             log.warning("purge delayed", code=error.code)
         except Exception:
             log.exception("purge delayed")
+
+
+def pipelines(stop: threading.Event) -> None:
+    """Run pipelines until `stop` is set, in a thread of its own, so that wake-up messages do not wait for them."""
+    database = Database.connect(DatabaseSettings().url.get_secret_value())
+    runner, due_at = PipelineRunner(database), 0.0
+    while not stop.wait(PIPELINES_S):
+        try:
+            if time.monotonic() >= due_at:
+                due_at = time.monotonic() + TRIGGERS_S
+                runner.start_due()
+                show_pipelines(database)
+            runner.advance()
+        except TidepoolError as error:
+            DELAYED.labels(error.code).inc()
+            log.warning("pipelines delayed", code=error.code)
+        except Exception:
+            log.exception("pipelines delayed")
 
 
 def _attempt(done: str, action: Callable[[], int]) -> int:

@@ -15,7 +15,7 @@ from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.storage.access.rights import OBJECTS, bucket_policies, object_policy
 from services.storage.settings import DatabaseSettings, ObjectsSettings
-from services.storage.sweep.loops import collect, purge, sweep
+from services.storage.sweep.loops import collect, pipelines, purge, sweep, watch_drift
 from services.storage.sweep.preparation import init
 
 
@@ -56,7 +56,8 @@ def main(command: str) -> None:
 
     signal.signal(signal.SIGTERM, finish)
     signal.signal(signal.SIGINT, finish)
-    threading.Thread(target=collect, args=[stop], daemon=True).start()
+    for loop in (collect, watch_drift, pipelines):
+        threading.Thread(target=loop, args=[stop], daemon=True).start()
     purging = threading.Thread(target=purge, args=[stop])
     purging.start()
     sweep(stop)

@@ -24,6 +24,7 @@ CATEGORIES = {
     Owner.JOB_OUTPUT: StorageCategory.PREDICTIONS,
     Owner.JOB_CHECKPOINT: StorageCategory.CHECKPOINTS,
     Owner.JOB_PARTS: StorageCategory.PARTS,
+    Owner.REVIEW: StorageCategory.REVIEWS,
 }
 _ORDER = list(StorageCategory)
 

@@ -22,7 +22,18 @@ from services.storage.jobs.jobs import Jobs, forget_job
 from services.storage.jobs.leases import Leases
 from services.storage.jobs.rows import Lease
 from services.storage.objects import Objects
-from services.storage.tables import alias_weights, aliases, audit, features, jobs, uploads
+from services.storage.people.removal import remove_reviews
+from services.storage.tables import (
+    alias_weights,
+    aliases,
+    audit,
+    features,
+    jobs,
+    pipeline_runs,
+    pipelines,
+    review_items,
+    uploads,
+)
 
 BATCH = 200  # rows of a transaction
 OBJECTS = 1000  # deleted at once
@@ -87,7 +98,7 @@ class Purger:
         """Delete all that a project has, in batches; yield what is being done after each."""
         yield from self._stop_jobs(project)
         with self._database.write() as connection:
-            for table in (alias_weights, aliases):
+            for table in (alias_weights, aliases, pipeline_runs, pipelines):
                 connection.execute(delete(table).where(table.c.project == project))
         for family in (MODELS, DATASETS, BACKBONES):
             yield from self._delete_versions(project, family)
@@ -108,8 +119,13 @@ class Purger:
             own = audit.c.id.in_([row.id for row in rows])
             connection.execute(update(audit).where(own).values(project=DEFAULT_PROJECT))
 
+        def forget_reviews(connection: Connection, rows: Rows) -> None:
+            remove_reviews(connection, [row.id for row in rows])
+
         of_datasets = select(features.c.dataset).where(features.c.project == project).distinct()
         yield from self._batches("deleting features", of_datasets, forget_features)
+        reviewed = select(review_items.c.id).where(review_items.c.project == project)
+        yield from self._batches("deleting the review queue", reviewed, forget_reviews)
         ended = select(jobs.c.id).where(jobs.c.project == project, jobs.c.parent_id.is_(None))
         yield from self._batches("deleting jobs", ended.where(jobs.c.state.not_in(LIVE)), forget_jobs)
         sent = select(uploads.c.id).where(uploads.c.project == project)

@@ -1,4 +1,7 @@
-"""Deletes what the projects no longer want to keep, in bounded batches, with an entry in the audit trail for each."""
+"""Deletes what the projects no longer want to keep, in bounded batches, with an entry in the audit trail for each.
+
+Old counts of drift go without an entry.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +21,8 @@ from services.storage.catalog.upload_uses import is_needed, made_version, used_b
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
+from services.storage.people.drift import Drift
+from services.storage.people.removal import expire_reviews
 from services.storage.tables import (
     alias_weights,
     aliases,
@@ -31,10 +36,11 @@ from services.storage.tables import (
 
 BATCH = 1000  # deletions of each kind, by project and pass
 ACTOR = "retention"
+KEEP_DRIFT = timedelta(days=400)  # counts by day: a few kilobytes each, and so in every project
 
 
 class RetentionSweep:
-    """Applies the retention of each project, and deletes uploads of which nothing came.
+    """Applies the retention of each project, and deletes uploads of which nothing came and samples nobody reviewed.
 
     `keep_jobs` is how long ended jobs are kept in projects whose retention has no `jobs_days`; None means always.
     An upload that jobs have used and no version came from goes `unpublished` after the last of these jobs has ended,
@@ -51,7 +57,8 @@ class RetentionSweep:
         """Make one pass over the projects; return how many things were deleted. Raises DatabaseUnavailable."""
         with self._database.read() as connection:
             rows = connection.execute(select(projects.c.name, projects.c.retention)).all()
-        return sum(self._apply(row.name, Retention.model_validate(row.retention or {})) for row in rows)
+        count = sum(self._apply(row.name, Retention.model_validate(row.retention or {})) for row in rows)
+        return count + expire_reviews(self._database)
 
     def _apply(self, project: str, retention: Retention) -> int:
         now, actor = self._database.now(), Actor(ACTOR, ACTOR, "", project)
@@ -65,6 +72,7 @@ class RetentionSweep:
         keep_jobs = self._keep_jobs if retention.jobs_days is None else timedelta(days=retention.jobs_days)
         if keep_jobs is not None:
             count += self._delete(_old_jobs(project, now - keep_jobs), ended.delete)
+        Drift(self._database, project).prune((now - KEEP_DRIFT).date())
         if retention.uploads_days is not None:
             before = now - timedelta(days=retention.uploads_days)
             count += self._delete(_unneeded_uploads(project, before), sent.delete)

@@ -5,6 +5,7 @@ from services.storage.tables.columns import UtcDateTime, metadata
 from services.storage.tables.counting import install as install_counting
 from services.storage.tables.data import dataset_versions, datasets, features, upload_uses, uploads
 from services.storage.tables.objects import object_references, storage_usage
+from services.storage.tables.pipelines import pipeline_runs, pipelines
 from services.storage.tables.queue import (
     claim_turns,
     idempotency,
@@ -23,10 +24,13 @@ from services.storage.tables.registry import (
     aliases,
     backbone_versions,
     backbones,
+    drift_counts,
     model_versions,
     models,
 )
 from services.storage.tables.replicas import pool_changes, pool_limits, pools, traffic, usage
+from services.storage.tables.reviews import feedback, review_answers, review_items
+from services.storage.tables.sampling import review_sampling, sampling_counts
 
 __all__ = [
     "UtcDateTime",
@@ -39,7 +43,9 @@ __all__ = [
     "claim_turns",
     "dataset_versions",
     "datasets",
+    "drift_counts",
     "features",
+    "feedback",
     "idempotency",
     "in_state",
     "install_counting",
@@ -54,10 +60,16 @@ __all__ = [
     "models",
     "object_references",
     "outbox",
+    "pipeline_runs",
+    "pipelines",
     "pool_changes",
     "pool_limits",
     "pools",
     "projects",
+    "review_answers",
+    "review_items",
+    "review_sampling",
+    "sampling_counts",
     "seats",
     "sessions",
     "storage_usage",

@@ -71,6 +71,7 @@ jobs = Table(
     Column("child_of", String(36)),  # the job that has created this one
     Column("number", Integer),  # of a child, among those of its parent
     Column("children", Integer),  # set in the row of a job that has created children: how many
+    Column("pipeline", String(63)),  # that has created the job
     Index(None, "parent_id", "part"),
     Index(None, "child_of", "number"),
 )

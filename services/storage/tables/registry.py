@@ -1,6 +1,6 @@
-"""Models, backbones and aliases."""
+"""Models, backbones and aliases, and what model versions have answered."""
 
-from sqlalchemy import JSON, Column, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Table, Text
+from sqlalchemy import JSON, Column, Date, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Table, Text
 
 from services.storage.tables.columns import UtcDateTime, metadata, project_column
 
@@ -80,4 +80,20 @@ alias_weights = Table(
     ForeignKeyConstraint(
         ["project", "model", "version"], ["model_versions.project", "model_versions.name", "model_versions.version"]
     ),
+)
+
+drift_counts = Table(
+    "drift_counts",
+    metadata,
+    project_column(key=True),
+    Column("model", String(63), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("day", Date, primary_key=True),  # in UTC
+    Column("counts", JSON, nullable=False),
+    ForeignKeyConstraint(
+        ["project", "model", "version"],
+        ["model_versions.project", "model_versions.name", "model_versions.version"],
+        ondelete="CASCADE",
+    ),
+    Index(None, "project", "day"),
 )

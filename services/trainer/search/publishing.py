@@ -29,4 +29,4 @@ def published(
         device=outcome.device,
         training_images=outcome.training_images,
     )
-    return publish(task, loaded.dataset, loaded.files, best, loaded.reference, training)
+    return publish(task, loaded, best, training)

@@ -83,7 +83,7 @@ class WatchedTask:
     def __init__(self, task: Task, spec: TrialSpec) -> None:
         self.job, self.folder, self.objects = task.job, task.folder, task.objects
         self.datasets, self.uploads, self.models = task.datasets, task.uploads, task.models
-        self.backbones, self.holdings = task.backbones, task.holdings
+        self.backbones, self.holdings, self.reviews = task.backbones, task.holdings, task.reviews
         self.checkpoint, self.part, self.parts = task.checkpoint, task.part, task.parts
         self.pruned = False
         self._task = task

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, upload_key
 from contract.kinds.train import TrainSpec
+from contract.reviews import NewReview
 from messaging.broker import Broker, celery_app
 from messaging.in_memory import MemoryChannel
 from messaging.redis_channel import RedisChannel
@@ -28,9 +29,11 @@ from services.gateway.settings import GatewaySettings
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
+from services.storage.people.queue import ANY
 from services.storage.pools.demand import Demand
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST, PREPROCESS_SPEC, TRAIN_REQUEST
+from tests.support.images import png
 from tests.support.onnx_models import linear
 from tests.support.publication import publish
 from tests.support.servers import Server, free_port
@@ -68,6 +71,9 @@ def known(stores: Stores) -> dict[str, str | int]:
     stores.of(DEFAULT_PROJECT).models.set_alias("cifar10", "production", 1)
     upload = stores.of(DEFAULT_PROJECT).uploads.expect(new_upload_id(), "pets.zip", 2, None)
     stores.objects.put(Bucket.UPLOADS, upload_key(upload.id), b"PK")
+    sample = stores.objects.put(Bucket.UPLOADS, "sample", png(1))
+    stores.of(DEFAULT_PROJECT).reviews.add([NewReview(source="margin", sha256=sample.sha256, file=sample)])
+    (item,) = stores.of(DEFAULT_PROJECT).reviews.list(ANY, 1).items
     key = stores.keys.create("victim", frozenset({Scope.READ}))
     return {
         "name": "cifar10",
@@ -75,6 +81,7 @@ def known(stores: Stores) -> dict[str, str | int]:
         "sha256": "0" * 64,
         "alias": "production",
         "variant": "fp32",
+        "item_id": item.id,
         "job_id": job.id,
         "upload_id": upload.id,
         "key_id": key.id,

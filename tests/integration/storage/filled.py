@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from contract.access import Role
-from contract.artifacts import Bucket, ObjectRef, attempt_prefix, upload_key
+from contract.artifacts import Bucket, ObjectRef, attempt_prefix, review_key, upload_key
 from contract.datasets import Shard, Split
 from contract.division import Division, Outcome
 from contract.jobs import Job, JobKind, JobRequest
@@ -13,12 +13,15 @@ from contract.kinds.evaluate import EvaluateRequest, EvaluationOutput
 from contract.kinds.index import DatasetIndex, IndexRequest, IndexSpec
 from contract.kinds.predict import PredictionOutput
 from contract.references import UploadSource
+from contract.reviews import FeedbackRequest, ReviewAnswer
+from contract.sampling import ReviewSampling
 from contract.training import FeatureFile
 from contract.usage import StorageCategory
 from services.storage.access.audit import Actor
 from services.storage.catalog.uploads import new_upload_id
 from services.storage.jobs.claims import Claim
 from services.storage.jobs.idempotency import IdempotencyKey
+from services.storage.people.rows import Reviewer
 from services.storage.stores import ProjectStores, Stores
 from tests.examples import (
     BACKBONE_MANIFEST,
@@ -27,8 +30,10 @@ from tests.examples import (
     EVALUATE_SPEC,
     EVALUATION_REPORT,
     MODEL_MANIFEST,
+    PIPELINE_REQUEST,
     PREDICT_REQUEST,
     PREPROCESS_REQUEST,
+    SAMPLE,
     TRAIN_REQUEST,
     VET_REQUEST,
     VETTED_MANIFEST,
@@ -87,9 +92,18 @@ def fill(stores: Stores, project: str) -> Filled:
     own = filled.own
     _publish_everything(filled)
     own.models.set_alias("pet-cnn", "production", 1)
+    own.sampling.set("pet-cnn", "production", ReviewSampling())
+    own.sampling_counts("pet-cnn", "production").sync({"seen": 1})
     own.keys.create("ann", Role.MEMBER)
+    own.pipelines.create(PIPELINE_REQUEST)
+    own.pipelines.start(PIPELINE_REQUEST.name)
     own.uploads.expect(new_upload_id(), "later.zip", 1, None, IdempotencyKey("0123abcd", "once", "0" * 64, project))
     filled.upload()
+    copy = filled.put(Bucket.UPLOADS, review_key(new_upload_id(), project), Shown.REVIEWS)
+    own.reviews.add([SAMPLE.model_copy(update={"file": copy, "expires_at": None})])
+    (item,) = own.reviews.next(Reviewer("0123abcd", "ann"))
+    own.reviews.answer(item.id, item.lease, Reviewer("0123abcd", "ann"), ReviewAnswer(label="cat"))
+    own.feedback.give(FeedbackRequest(prediction="another", label="cat"), Reviewer("0123abcd", "ann"))
     _leave_unfinished(filled)
     return filled
 

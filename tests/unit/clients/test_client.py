@@ -212,6 +212,16 @@ def test_one_image_is_predicted() -> None:
     (request,) = server.requests
     assert dict(request.url.params) == {"top_k": "1", "alias": "production"}
     assert (request.headers["Content-Type"], request.content) == ("image/jpeg", JPEG)
+    assert "X-Tidepool-No-Review" not in request.headers
+
+
+def test_an_image_can_be_kept_out_of_the_review_queue() -> None:
+    timing = {"queue": 0.1, "inference": 0.2, "total": 0.3}
+    body = {"id": "r-1", "model": "cat-cnn", "version": 1, "predictions": RESULT["predictions"], "timing_ms": timing}
+    server = Server(httpx.Response(200, json=body))
+
+    assert server.client.models.predict("cat-cnn", JPEG, may_review=False).id == "r-1"
+    assert server.requests[0].headers["X-Tidepool-No-Review"] == "1"
 
 
 def test_the_card_of_a_version_is_read() -> None:

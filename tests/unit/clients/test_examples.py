@@ -57,7 +57,17 @@ def test_the_example_in_a_docstring_runs(example: doctest.DocTest, client: Clien
 
 def test_every_noun_has_an_example() -> None:
     with_examples = {example.name.rpartition("_sync.")[2].split(".")[0] for example in EXAMPLES}
-    assert with_examples >= {"access", "backbones", "client", "datasets", "jobs", "models", "pools", "uploads"}
+    assert with_examples >= {
+        "access",
+        "backbones",
+        "client",
+        "datasets",
+        "jobs",
+        "models",
+        "pipelines",
+        "pools",
+        "uploads",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

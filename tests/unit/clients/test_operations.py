@@ -15,6 +15,7 @@ from messaging.in_memory import MemoryChannel
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
+from tests.examples import LEASED_REVIEW
 from tests.unit.gateway.backends import classify, gateway
 from tidepool_client import AsyncClient, Client
 
@@ -33,6 +34,8 @@ ARGUMENTS: dict[str, Any] = {
     **{"job_id": "j1", "key_id": "k1", "upload_id": "u1", "sha256": "a" * 64, "label": "cat", "split": "test"},
     **{"image": b"image", "images": [b"image"], "kind": "train", "spec": {}, "state": "failed", "version": 3},
     **{"number": 1, "data": b"bytes", "parent": "j1"},
+    **{"base": 2, "change": "added", "format": "csv", "image_root": "/images/", "predictions": "j1"},
+    "changes": [{"sha256": "a" * 64, "label": "cat"}],
     **{"replicas": 2, "variant": "int8", "filename": "pets.zip", "size": 5, "role": "viewer", "top_k": 3, "limit": 7},
     **{
         "wait_s": 5,
@@ -44,6 +47,8 @@ ARGUMENTS: dict[str, Any] = {
         "everything": True,
     },
     **{"since": MOMENT, "until": MOMENT},
+    **{"item": LEASED_REVIEW, "item_id": "i1", "prediction": "p1", "count": 2, "disagreement": True, "below": 0.5},
+    **{"evaluation": "j1", "votes": 2, "keep_days": 7},
 }
 
 

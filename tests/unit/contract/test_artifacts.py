@@ -2,7 +2,7 @@
 
 import pytest
 
-from contract.artifacts import Bucket, attempt_of, attempt_prefix, project_of, upload_key
+from contract.artifacts import Bucket, attempt_of, attempt_prefix, project_of, review_key, upload_key
 
 
 def test_attempts_have_different_prefixes() -> None:
@@ -20,6 +20,7 @@ def test_a_key_tells_its_attempt_and_project(project: str, name: str) -> None:
     assert attempt_of(prefix + name) == prefix
     assert project_of(Bucket.JOBS, prefix + name) == project
     assert project_of(Bucket.UPLOADS, upload_key("an-upload", project)) == project
+    assert project_of(Bucket.UPLOADS, review_key("a-review", project)) == project
 
 
 @pytest.mark.parametrize("key", ["x", "job/x", "job/attempts/1", "a/b/c/d/e", "lab/job/x", ""])

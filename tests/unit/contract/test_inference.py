@@ -3,7 +3,19 @@
 import msgspec
 from msgspec import Struct
 
-from contract.inference import Artifact, Batch, EncodedImage, Payload, Question, Target
+from contract.inference import (
+    Answer,
+    Artifact,
+    Batch,
+    EncodedImage,
+    Failure,
+    Outputs,
+    Payload,
+    Question,
+    Reply,
+    Scores,
+    Target,
+)
 
 TARGET = Target("pets", 1, Artifact("jobs", "key", 1, "0" * 64))
 
@@ -37,3 +49,33 @@ def test_a_question_of_an_older_gateway_has_no_trace() -> None:
     decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(batch), type=Batch)
 
     assert decoded.questions == (Question(EncodedImage(b"x"), 1.0, "r", ""),)
+
+
+class OldScores(Struct, frozen=True, array_like=True, tag="Scores"):
+    """Scores before replicas sent margin and entropy."""
+
+    best: tuple[tuple[str, float], ...]
+
+
+class OldReply(Struct, frozen=True, array_like=True):
+    id: str
+    answers: tuple[OldScores | Outputs | Failure, ...]
+    inference_ms: float
+    provider: str
+    max_batch: int
+
+
+def test_a_gateway_of_an_older_release_ignores_margin_and_entropy() -> None:
+    answers: tuple[Answer, ...] = (Scores((("cat", 0.5),), 0.25, 0.7), Failure("bad_image", "damaged"))
+
+    decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(Reply("1", answers, 1.0, "cpu", 8)), type=OldReply)
+
+    assert decoded.answers == (OldScores((("cat", 0.5),)), Failure("bad_image", "damaged"))
+
+
+def test_the_scores_of_an_older_replica_have_no_margin_and_no_entropy() -> None:
+    reply = OldReply("1", (OldScores((("cat", 0.5),)),), 1.0, "cpu", 8)
+
+    decoded = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
+
+    assert decoded.answers == (Scores((("cat", 0.5),), None, None),)

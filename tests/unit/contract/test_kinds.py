@@ -21,6 +21,7 @@ def test_the_kinds_are_ordered_by_pool() -> None:
         "erase",
         "index",
         "preprocess",
+        "revise",
         "backbone",
         "train",
         "trial",

@@ -70,7 +70,10 @@ def test_every_operation_is_described_and_needs_a_key(document: dict[str, Any]) 
     [
         (
             "post /v1/jobs",
-            {"train", "layers", "search", "evaluate", "predict", "preprocess", "vet", "index", "erase", "backbone"},
+            {
+                *("train", "layers", "search", "evaluate", "predict", "preprocess", "revise", "vet", "index", "erase"),
+                "backbone",
+            },
         ),
         ("patch /v1/pools/{pool}", {"manual", "auto"}),
     ],

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -51,6 +52,19 @@ def test_metrics_are_those_of_the_best_epoch_on_both_splits(finished: tuple[Memo
     assert val.accuracy == manifest.epochs[manifest.best_epoch - 1].val_accuracy
     assert (sum(map(sum, val.confusion_matrix)), sum(map(sum, test.confusion_matrix))) == (30, 12)
     assert list(test.per_class) == list(CLASSES)
+
+
+def test_the_manifest_has_what_requests_are_compared_with(finished: tuple[MemoryTask, ModelManifest]) -> None:
+    _, manifest = finished
+
+    reference = manifest.drift_reference
+    assert reference is not None
+    assert (reference.predictions, reference.measured) == (30, 30)
+    columns = np.array(manifest.metrics.val.confusion_matrix).sum(axis=0).tolist()
+    assert reference.classes == dict(zip(CLASSES, columns, strict=True))
+    assert reference.accuracy == manifest.metrics.val.accuracy
+    assert np.count_nonzero(reference.brightness) >= 3  # classes differ in brightness
+    assert reference.width == ()  # the dataset has no index
 
 
 def test_the_file_can_be_served_without_the_manifest(finished: tuple[MemoryTask, ModelManifest]) -> None:

@@ -15,7 +15,10 @@ from tidepool_client._async.datasets import AsyncDatasets, Options
 from tidepool_client._async.images import AsyncImages
 from tidepool_client._async.jobs import AsyncJob, AsyncJobs
 from tidepool_client._async.models import AsyncModels
+from tidepool_client._async.pipelines import AsyncPipelines
 from tidepool_client._async.pools import AsyncPools, AsyncUsage
+from tidepool_client._async.reviews import AsyncReviews
+from tidepool_client._async.sampling import AsyncSampling
 from tidepool_client._async.transport import AsyncTransport
 from tidepool_client._async.uploads import AsyncUploads
 from tidepool_client.errors import InvalidInput
@@ -73,7 +76,10 @@ class AsyncClient:
         self.datasets = AsyncDatasets(self._http, self.jobs, self.uploads)
         self.images = AsyncImages(self._http, self.jobs)
         self.models = AsyncModels(self._http, self.jobs)
+        self.sampling = AsyncSampling(self._http)
         self.backbones = AsyncBackbones(self._http, self.jobs)
+        self.reviews = AsyncReviews(self._http)
+        self.pipelines = AsyncPipelines(self._http)
         self.pools = AsyncPools(self._http)
         self.usage = AsyncUsage(self._http)
         self.keys = AsyncKeys(self._http)

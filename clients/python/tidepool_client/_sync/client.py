@@ -15,7 +15,10 @@ from tidepool_client._sync.datasets import Datasets, Options
 from tidepool_client._sync.images import Images
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.models import Models
+from tidepool_client._sync.pipelines import Pipelines
 from tidepool_client._sync.pools import Pools, Usage
+from tidepool_client._sync.reviews import Reviews
+from tidepool_client._sync.sampling import Sampling
 from tidepool_client._sync.transport import Transport
 from tidepool_client._sync.uploads import Uploads
 from tidepool_client.errors import InvalidInput
@@ -73,7 +76,10 @@ class Client:
         self.datasets = Datasets(self._http, self.jobs, self.uploads)
         self.images = Images(self._http, self.jobs)
         self.models = Models(self._http, self.jobs)
+        self.sampling = Sampling(self._http)
         self.backbones = Backbones(self._http, self.jobs)
+        self.reviews = Reviews(self._http)
+        self.pipelines = Pipelines(self._http)
         self.pools = Pools(self._http)
         self.usage = Usage(self._http)
         self.keys = Keys(self._http)

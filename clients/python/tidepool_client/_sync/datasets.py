@@ -1,17 +1,19 @@
 """Datasets, and the images of their versions."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from contract.datasets import Split
+from contract.datasets import Split, TestSplit
 from contract.image_index import ImageDetails, ImageRecord
+from contract.revisions import DiffKind, ExportFormat, ImageChange, ImageDiff, VersionDiff
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.transport import Transport
 from tidepool_client._sync.uploads import Sender, Uploads
 from tidepool_client.errors import Invalid, NotFound
 from tidepool_client.files import RESUMABLE, FilePath, OnBytes, json_part, opened, silent
 from tidepool_client.references import parse, path, pinned
-from tidepool_client.responses import parsed
+from tidepool_client.responses import given, parsed
 from tidepool_client.views import Dataset, DatasetVersion
 
 Options = Mapping[str, Any] | None
@@ -53,6 +55,100 @@ class Datasets:
         kind = "s3" if source.startswith("s3://") else "upload"
         body = {"source": {kind: source}, **(spec or {})}
         return self._jobs.read(self._http.create(path("datasets", name, "versions"), json=body))
+
+    def revise(
+        self,
+        parent: str,
+        *,
+        reviews: Literal["all"] | Sequence[str] = (),
+        changes: Sequence[ImageChange | Mapping[str, Any]] = (),
+        labels: str | None = None,
+        test_split: TestSplit | None = None,
+        empty_classes: Literal["refuse", "drop"] | None = None,
+    ) -> Job:
+        """Make a new version from another one, `parent`, and what is to differ; returns the revise job.
+
+        `reviews` are "all" decided ones of the queue, or ids; `labels` is the id of an upload with labels of images.
+        Images of a `frozen` test split keep their labels and stay. The parent stays as it is.
+
+        >>> [image] = [image for image in client.datasets.images("pets@2", split="train", label="cat")]
+        >>> job = client.datasets.revise("pets@2", changes=[{"sha256": image.sha256, "label": "dog"}])
+        >>> job.kind
+        'revise'
+        """
+        listed = [ImageChange.model_validate(change).model_dump(mode="json") for change in changes]
+        named = reviews if isinstance(reviews, str) else [*reviews]
+        body: dict[str, Any] = {"parent": parent, "changes": listed, "reviews": named}
+        if labels is not None:
+            body["labels"] = {"upload": labels}
+        body |= given(test_split=test_split, empty_classes=empty_classes)
+        return self._jobs.read(self._http.create(path("datasets", parse(parent).name, "versions"), json=body))
+
+    def import_labels(
+        self,
+        parent: str,
+        source: FilePath,
+        *,
+        test_split: TestSplit | None = None,
+        empty_classes: Literal["refuse", "drop"] | None = None,
+    ) -> Job:
+        """Send a file with labels, and make a new version with them; returns the revise job.
+
+        Label Studio's JSON, JSON_MIN and CSV, or a CSV with the columns `sha256` or `path`, and `label`.
+        """
+        upload = self._uploads.send(source, direct=False)
+        return self.revise(parent, labels=upload.id, test_split=test_split, empty_classes=empty_classes)
+
+    def change_images(
+        self,
+        reference: str,
+        changes: Sequence[ImageChange | Mapping[str, Any]],
+        *,
+        test_split: TestSplit | None = None,
+        empty_classes: Literal["refuse", "drop"] | None = None,
+    ) -> Job:
+        """Make a new version in which images of this one have other labels, or are removed; returns the revise job."""
+        listed = [ImageChange.model_validate(change).model_dump(mode="json") for change in changes]
+        body = {"changes": listed} | given(test_split=test_split, empty_classes=empty_classes)
+        url = self._path(reference, "images")
+        return self._jobs.read(self._http.create(url, method="PATCH", json=body))
+
+    def diff(self, reference: str, base: int) -> VersionDiff:
+        """Return what differs between a version and the version `base` of the dataset: numbers, and some images.
+
+        >>> diff = client.datasets.diff("pets@2", 1)
+        >>> diff.added, diff.removed, diff.relabelled
+        (1, 0, 0)
+        """
+        return parsed(VersionDiff, self._http.call("GET", self._path(reference, "diff", str(base))))
+
+    def differences(
+        self, reference: str, base: int, *, change: DiffKind | None = None, limit: int | None = None
+    ) -> Iterator[ImageDiff]:
+        """Yield the images that differ between a version and the version `base`, of one kind of `change` if given."""
+        url = self._path(reference, "diff", str(base))
+        for image in self._http.pages(ImageDiff, url, limit, given(change=change)):
+            yield image
+
+    def export(
+        self,
+        reference: str,
+        file: FilePath,
+        *,
+        format: ExportFormat = "imagefolder",
+        image_root: str | None = None,
+        predictions: str | None = None,
+    ) -> Path:
+        """Write a version to a zip with its images, `imagefolder` or `coco`, or its labels as `csv` or `labelstudio`.
+
+        For Label Studio, `image_root` is what comes before `split/class/file` in the addresses of images, and
+        `predictions` is the id of a batch prediction or evaluation whose answers are added.
+
+        >>> client.datasets.export("pets@2", "pets.csv", format="csv")
+        PosixPath('pets.csv')
+        """
+        params = given(format=format, image_root=image_root, predictions=predictions)
+        return self._http.download(self._path(reference, "export"), file, params)
 
     def list(self, *, limit: int | None = None) -> Iterator[Dataset]:
         """Yield datasets, by name.

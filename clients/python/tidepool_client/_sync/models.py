@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from contract.catalog import Alias
-from contract.predictions import ImageResult
+from contract.drift import AliasDrift
+from contract.predictions import IdentifiedResult
 from contract.variants import VariantName
 from tidepool_client._sync.jobs import Job, Jobs
 from tidepool_client._sync.transport import Transport
@@ -123,19 +124,44 @@ class Models:
         """Remove an alias; the version stays."""
         self._http.delete(path("models", name, "aliases", alias))
 
+    def drift(self, name: str, alias: str = "production", *, days: int = 14) -> AliasDrift:
+        """Return how an alias's requests differ from the images that its versions were validated with.
+
+        >>> drift = client.models.drift("pet-cnn")
+        >>> drift.state, drift.predictions
+        ('no_reference', 0)
+        """
+        url = path("models", name, "aliases", alias, "drift")
+        return parsed(AliasDrift, self._http.call("GET", url, params={"days": days}))
+
     def predict(
-        self, reference: str, image: Image, *, top_k: int = 1, timeout_s: float | None = None
+        self,
+        reference: str,
+        image: Image,
+        *,
+        top_k: int = 1,
+        timeout_s: float | None = None,
+        may_review: bool = True,
     ) -> ImagePrediction:
-        """Classify one image: its bytes, its path or an open file. `timeout_s` is the prediction's deadline."""
+        """Classify one image: its bytes, its path or an open file. `timeout_s` is the prediction's deadline.
+
+        Without `may_review`, the image is kept out of the review queue.
+        """
         content = image_bytes(image)
         url, params = _predict(reference, top_k)
-        headers = {"Content-Type": media_type(content)} | _deadline(timeout_s)
+        headers = {"Content-Type": media_type(content)} | _headers(timeout_s, may_review)
         response = self._http.call("POST", url, params=params, content=content, headers=headers)
         return parsed(ImagePrediction, response)
 
     def predict_many(
-        self, reference: str, images: Sequence[Image], *, top_k: int = 1, timeout_s: float | None = None
-    ) -> tuple[ImageResult, ...]:
+        self,
+        reference: str,
+        images: Sequence[Image],
+        *,
+        top_k: int = 1,
+        timeout_s: float | None = None,
+        may_review: bool = True,
+    ) -> tuple[IdentifiedResult, ...]:
         """Classify images in one request, in the order given; splits the request in half if it is too large.
 
         >>> results = client.models.predict_many("pet-cnn", ["photo.png", b"bad bytes"])
@@ -145,16 +171,18 @@ class Models:
         if not images:
             return ()
         url, params = _predict(reference, top_k)
+        headers = _headers(timeout_s, may_review)
         contents = [image_bytes(image) for image in images]
         files = [("image", (str(index), image, media_type(image))) for index, image in enumerate(contents)]
         try:
-            response = self._http.call("POST", url, params=params, files=files, headers=_deadline(timeout_s))
+            response = self._http.call("POST", url, params=params, files=files, headers=headers)
         except TooLarge:
             if len(contents) == 1:
                 raise
             middle = len(contents) // 2
-            first = self.predict_many(reference, contents[:middle], top_k=top_k, timeout_s=timeout_s)
-            return first + self.predict_many(reference, contents[middle:], top_k=top_k, timeout_s=timeout_s)
+            options: dict[str, Any] = {"top_k": top_k, "timeout_s": timeout_s, "may_review": may_review}
+            first = self.predict_many(reference, contents[:middle], **options)
+            return first + self.predict_many(reference, contents[middle:], **options)
         return parsed(ManyPredictions, response).results
 
     def _path(self, reference: str, *below: str) -> str:
@@ -176,5 +204,6 @@ def _predict(reference: str, top_k: int) -> tuple[str, dict[str, Any]]:
     return path("models", parts.name, "predict"), given(top_k=top_k, alias=parts.alias, version=parts.version)
 
 
-def _deadline(timeout_s: float | None) -> dict[str, str]:
-    return {} if timeout_s is None else {"X-Request-Timeout": f"{timeout_s:g}"}
+def _headers(timeout_s: float | None, may_review: bool) -> dict[str, str]:
+    headers = {} if timeout_s is None else {"X-Request-Timeout": f"{timeout_s:g}"}
+    return headers if may_review else headers | {"X-Tidepool-No-Review": "1"}

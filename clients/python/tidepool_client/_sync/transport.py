@@ -84,10 +84,10 @@ class Transport:
         except ValueError:
             raise UnexpectedResponse(f"{self.url} did not answer with JSON; is it the address of Tidepool?") from None
 
-    def create(self, path: str, **arguments: Any) -> Any:
-        """POST with an Idempotency-Key, so that a retry creates nothing twice; return the response's JSON."""
+    def create(self, path: str, method: str = "POST", **arguments: Any) -> Any:
+        """Send a request with an Idempotency-Key, so that a retry creates nothing twice; return the response's JSON."""
         headers = {"Idempotency-Key": uuid.uuid4().hex} | arguments.pop("headers", {})
-        return self.call("POST", path, headers=headers, **arguments)
+        return self.call(method, path, headers=headers, **arguments)
 
     def delete(self, path: str) -> None:
         """DELETE; a retry that finds nothing has succeeded, if the first try may have deleted it."""

@@ -6,17 +6,21 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from contract.access import Scope
+from contract.pipelines import Pipeline
 from contract.pools import PoolMode
 from contract.usage import UsageBy, UsageLine
 from services.gateway.console.charts import Spark, columns, steps
-from services.gateway.console.pages import page
-from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
+from services.gateway.console.pages import page, redirect
+from services.gateway.console.screens.pipelines import TONES
+from services.gateway.console.viewer import Viewer, ViewerDep
 from services.storage.screens.home import HomeReader
 from services.storage.screens.jobs import JobQuery, JobScreens
 
 router = APIRouter(include_in_schema=False)
 
 RUNNING, FAILED, MODELS = 5, 5, 6
+PIPELINES = 50  # of which the newest runs show
 FAILED_FOR = timedelta(days=7)
 DAYS = 7
 
@@ -47,9 +51,12 @@ class Replicas(NamedTuple):
     history: Spark
 
 
-@router.get("/", dependencies=MAY_SEE)
+@router.get("/")
 def home(request: Request, viewer: ViewerDep) -> Response:
-    """The first page."""
+    """The first page; a person who only reviews is sent to the review screen."""
+    if viewer.only_reviews:
+        return redirect("/review")
+    viewer.require(Scope.READ)
     database, project = viewer.stores.database, viewer.caller.project
     jobs, reader = JobScreens(database, project), HomeReader(database, project)
     running, _ = jobs.page(JobQuery(state="live"), RUNNING)
@@ -62,10 +69,19 @@ def home(request: Request, viewer: ViewerDep) -> Response:
         running=running,
         failed=jobs.failed_since(FAILED_FOR, FAILED),
         doubtful=reader.doubtful(),
+        drifts=viewer.stores.drift.alarms(),
+        pipelines=_newest_runs(viewer),
+        tones=TONES,
         models=models,
         saved=_saved(viewer),
         replicas=_replicas(viewer),
     )
+
+
+def _newest_runs(viewer: Viewer) -> tuple[Pipeline, ...]:
+    """Return the pipelines that have run, the newest run first."""
+    items = [(one.last_run.started_at, one) for one in viewer.stores.pipelines.list(PIPELINES).items if one.last_run]
+    return tuple(one for _, one in sorted(items, key=lambda pair: pair[0], reverse=True))
 
 
 def _saved(viewer: Viewer) -> Saved:

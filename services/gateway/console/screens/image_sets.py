@@ -1,22 +1,18 @@
 """/datasets/{name}/{version}/images: the images of a version, one of them, and how two versions differ."""
 
-from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from fastapi import APIRouter, Query, Request, Response
 
-from contract.artifacts import ObjectRef
 from contract.datasets import DatasetManifest, Split
-from contract.image_index import ImagePage, ImageRecord
+from contract.image_index import ImagePage
 from contract.references import Reference
-from media.image_index import read_index, records
 from media.warned_images import COPIES, ListedPage, names_images
 from services.gateway.api.images import HashPath
 from services.gateway.console.pages import page
 from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
 from services.gateway.dependencies import NamePath, VersionPath
+from services.gateway.images.differences import Differences
 from services.gateway.images.library import Library
 
 router = APIRouter(include_in_schema=False)
@@ -34,14 +30,6 @@ WARNING_NAMES = {
     "untrained_classes": "of a class without training images",
     "untested_classes": "of a class that is not tested",
 }
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The images that only one of two versions has: how many, and the first ones."""
-
-    count: int
-    examples: tuple[ImageRecord, ...]
 
 
 class ClassChange(NamedTuple):
@@ -125,7 +113,9 @@ def compare(request: Request, viewer: ViewerDep, name: NamePath, before: Version
     """What changed between two versions."""
     manifests = [viewer.stores.datasets.manifest(Reference(name=name, version=number))[1] for number in (before, after)]
     old, new = manifests
-    removed, added = _differences(viewer, old, new)
+    newer, older = (Reference(name=name, version=number) for number in (after, before))
+    indexed = old.index is not None and new.index is not None
+    differences = Differences(library_of(viewer)).examples(newer, older, EXAMPLES) if indexed else None
     totals = [_class_totals(manifest) for manifest in manifests]
     labels = list(dict.fromkeys((*old.classes, *new.classes)))
     changes = [ClassChange(label, totals[0].get(label, 0), totals[1].get(label, 0)) for label in labels]
@@ -140,8 +130,7 @@ def compare(request: Request, viewer: ViewerDep, name: NamePath, before: Version
         old=old,
         new=new,
         versions=viewer.stores.datasets.named(name).versions,
-        added=added,
-        removed=removed,
+        differences=differences,
         changes=changes,
         most=max((max(change.before, change.after) for change in changes), default=1) or 1,
     )
@@ -159,29 +148,3 @@ def _class_totals(manifest: DatasetManifest) -> dict[str, int]:
         for label, count in classes.items():
             totals[label] = totals.get(label, 0) + count
     return totals
-
-
-def _differences(
-    viewer: Viewer, old: DatasetManifest, new: DatasetManifest
-) -> tuple[Difference, Difference] | tuple[None, None]:
-    """Return the images that only the old and only the new version has; None if one of them has no index."""
-    if old.index is None or new.index is None:
-        return None, None
-    if old.data_sha256 is not None and old.data_sha256 == new.data_sha256:
-        return Difference(0, ()), Difference(0, ())
-    first, second = (_hashes(viewer, index) for index in (old.index, new.index))
-    return _only_in(viewer, old.index, first, second), _only_in(viewer, new.index, second, first)
-
-
-def _hashes(viewer: Viewer, index: ObjectRef) -> pa.ChunkedArray:
-    with viewer.backends.indexes.open(index) as file:
-        return read_index(file, ["sha256"])["sha256"]
-
-
-def _only_in(viewer: Viewer, index: ObjectRef, hashes: pa.ChunkedArray, others: pa.ChunkedArray) -> Difference:
-    numbers = pc.indices_nonzero(pc.invert(pc.is_in(hashes, value_set=others.combine_chunks())))
-    if not len(numbers):
-        return Difference(0, ())
-    with viewer.backends.indexes.open(index) as file:
-        table = read_index(file, list(ImageRecord.model_fields))
-    return Difference(len(numbers), records(table.take(numbers[:EXAMPLES])))

@@ -66,7 +66,7 @@ def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
         details=details,
         trials=trials_of(details.spec, result, children),
         decisions=result.get("decisions") or (),
-        dataset=_dataset(viewer, result) if details.row.kind == "preprocess" else None,
+        dataset=_dataset(viewer, result) if details.row.kind in ("preprocess", "revise") else None,
         points=json.dumps(details.metrics).replace("<", "\\u003c"),
         spec=json.dumps(_stated(details.spec), indent=2, ensure_ascii=False),
     )

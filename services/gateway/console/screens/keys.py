@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 ROLES = {
     Role.VIEWER: "sees everything in the project",
-    Role.LABELLER: "sees, predicts and reviews",
+    Role.LABELLER: "reviews images, and sees nothing else",
     Role.MEMBER: "also uploads, trains, promotes and deletes",
     Role.ADMIN: "also manages keys and sees the audit trail",
     Role.INSTANCE_ADMIN: "everything, in all projects",

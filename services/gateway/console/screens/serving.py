@@ -16,6 +16,7 @@ from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerD
 from services.gateway.dependencies import NamePath
 from services.gateway.serving.batching.metrics import STARTED, answered
 from services.storage.screens.models import ModelScreens
+from services.storage.screens.sampling import SamplingScreen
 from services.storage.screens.serving import ServingScreen
 
 router = APIRouter(include_in_schema=False)
@@ -74,6 +75,7 @@ def show_model(request: Request, viewer: ViewerDep, model: NamePath) -> Response
         numbers=numbers,
         since=STARTED,
         changes=ServingScreen(viewer.stores.database, viewer.caller.project).changes(model),
+        sampled=SamplingScreen(viewer.stores.database, viewer.caller.project).of_model(model),
     )
 
 

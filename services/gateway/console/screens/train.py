@@ -22,7 +22,16 @@ from services.storage.screens.datasets import DatasetScreens
 router = APIRouter(include_in_schema=False)
 
 LISTED = 200
-NUMBERS = ("epochs", "batch_size", "patience", "seed")
+NUMBERS = ("epochs", "batch_size", "patience", "seed", "folds")
+# What a search may try, by the name of its box in the form: the field of the training, its values and a label.
+SEARCHES: dict[str, tuple[str, Any, str]] = {
+    "over_method": ("method", ["probe", "fine_tune", "scratch"], "Method"),
+    "over_lr": ("optimizer.lr", {"low": 0.0003, "high": 0.3, "log": True}, "Learning rate, 0.0003 to 0.3"),
+    "over_batch": ("batch_size", [32, 64, 128, 256], "Batch size, 32 to 256"),
+    "over_smoothing": ("label_smoothing", {"low": 0.0, "high": 0.2}, "Label smoothing, 0 to 0.2"),
+    "over_decay": ("optimizer.weight_decay", {"low": 0.00001, "high": 0.01, "log": True}, "Weight decay"),
+    "over_schedule": ("schedule", ["onecycle", "cosine", "constant"], "Schedule"),
+}
 TEXTS = ("dataset", "model", "method", "init_from", "schedule", "class_weights")
 
 
@@ -61,8 +70,13 @@ def spec_of(values: Mapping[str, str]) -> dict[str, Any]:
     given = {name: value.strip() for name, value in values.items() if value.strip()}
     fields: dict[str, Any] = {name: given[name] for name in TEXTS if name in given}
     fields |= {name: _number(given[name]) for name in (*NUMBERS, "label_smoothing") if name in given}
-    if "minutes" in given:
-        fields["budget"] = {"minutes": _number(given["minutes"])}
+    minutes = {"minutes": _number(given["minutes"])} if "minutes" in given else {}
+    if "trials" in given:
+        over = {field: values for box, (field, values, _) in SEARCHES.items() if box in given}
+        objective = {"objective": given["objective"]} if "objective" in given else {}
+        fields["search"] = {"trials": _number(given["trials"]), "over": over, **objective, **minutes}
+    elif minutes:
+        fields["budget"] = minutes
     if "architecture" in given:
         fields["architecture"] = {"name": given["architecture"]}
     if "optimizer" in given or "lr" in given:
@@ -103,7 +117,8 @@ def _form(
         values=values,
         faults=faults,
         wrong=wrong,
-        expert=bool(wrong - {"", "dataset", "model"}),
+        expert=bool(wrong - {"", "dataset", "model", "search"}),
+        searches={box: label for box, (_, _, label) in SEARCHES.items()},
         backbones=BACKBONE_NAMES,
         architectures=tuple(name for name in RECIPES if name != "layers"),
     )

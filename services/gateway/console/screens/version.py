@@ -56,6 +56,7 @@ def show_version(request: Request, viewer: ViewerDep, name: NamePath, version: V
         evaluations=evaluations,
         running=next((one for one in evaluations if one.live), None),
         report=report,
+        judged=judged,
         graph=lineage_of(details),
         points=_points(manifest),
         serving=_serving(manifest),

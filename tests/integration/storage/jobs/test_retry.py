@@ -17,6 +17,7 @@ from contract.kinds.index import IndexRequest, IndexSpec
 from contract.kinds.kind import KindRequest
 from contract.kinds.predict import PredictRequest, PredictSpec, SplitInput
 from contract.kinds.registry import all_kinds
+from contract.kinds.revise import ReviseRequest, ReviseSpec
 from contract.kinds.train import TrainRequest, TrainSpec
 from contract.references import Noun, Reference, RefersTo, UploadSource, references_in
 from services.storage import tables
@@ -62,6 +63,10 @@ REQUESTS: dict[str, KindRequest] = {
         update={"spec": VET_REQUEST.spec.model_copy(update={"samples_file": UploadSource(upload=SAMPLES)})}
     ),
     "backbone": BACKBONE_REQUEST,
+    "revise": ReviseRequest(
+        kind="revise",
+        spec=ReviseSpec(dataset="birds", parent="birds@1", labels=UploadSource(upload=UPLOAD_ID)),
+    ),
     "erase": EraseRequest(kind="erase", spec=EraseSpec(sha256="0" * 64)),
 }
 CASES = [(name, noun, text) for name, request in REQUESTS.items() for noun, text in references_in(request.spec)]

@@ -60,7 +60,7 @@ async def test_a_key_is_created_with_a_role(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/keys", json={"name": "lab", "role": "labeller"})
 
     assert response.status_code == 201
-    assert (response.json()["role"], response.json()["scopes"]) == ("labeller", ["predict", "read", "review"])
+    assert (response.json()["role"], response.json()["scopes"]) == ("labeller", ["review"])
     headers = {"Authorization": f"Bearer {response.json()['secret']}"}
     assert (await client.get("/v1/me", headers=headers)).json()["role"] == "labeller"
     problem(await client.post("/v1/jobs/none/cancel", headers=headers), 403, "forbidden")

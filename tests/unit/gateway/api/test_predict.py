@@ -48,8 +48,10 @@ async def test_one_bad_image_does_not_fail_the_others(client: httpx.AsyncClient)
     # then each image has its own result, in order
     assert response.status_code == 200
     one, bad, three = response.json()["results"]
+    ids = [result.pop("id") for result in (one, bad, three)]
     assert one == three == {"predictions": [{"label": "cat", "score": 0.75}], "error": None}
     assert bad == BAD_IMAGE.model_dump(mode="json")
+    assert len(set(ids)) == 3
 
 
 async def test_a_large_request_sends_a_few_images_at_a_time(
@@ -63,6 +65,16 @@ async def test_a_large_request_sends_a_few_images_at_a_time(
     # then no batch has more than that
     assert len(response.json()["results"]) == 10
     assert max(len(batch.questions) for batch in channel.sent) == 3
+
+
+async def test_every_prediction_has_an_id_that_begins_with_the_id_of_its_request(client: httpx.AsyncClient) -> None:
+    one = await client.post(PREDICT, content=b"image", headers=PNG | {"X-Request-ID": "trace-7"})
+    two = await client.post(PREDICT, files=parts(b"one", b"bad"), headers={"X-Request-ID": "trace-8"})
+    unnamed = await client.post(PREDICT, content=b"image", headers=PNG)
+
+    assert one.json()["id"] == "trace-7"
+    assert [result["id"] for result in two.json()["results"]] == ["trace-8-0", "trace-8-1"]
+    assert unnamed.json()["id"] == unnamed.headers["X-Request-ID"]
 
 
 async def test_a_form_with_one_image_returns_a_list_of_results(client: httpx.AsyncClient) -> None:

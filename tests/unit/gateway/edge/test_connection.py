@@ -306,7 +306,16 @@ def test_the_limit_on_open_files_is_raised_for_the_connections(
 
 @pytest.mark.parametrize(
     "name",
-    ["Authorization", "Host", "Content-Type", "Tidepool-Project", "Idempotency-Key", "X-Request-Timeout", "Origin"],
+    [
+        "Authorization",
+        "Host",
+        "Content-Type",
+        "Tidepool-Project",
+        "Idempotency-Key",
+        "X-Request-Timeout",
+        "X-Tidepool-No-Review",
+        "Origin",
+    ],
 )
 async def test_a_header_that_may_be_sent_once_is_refused_twice(gateway: Gateway, key: bytes, name: str) -> None:
     """A proxy before the gateway may look at the first, and the gateway at the last."""

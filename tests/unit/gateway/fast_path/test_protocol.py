@@ -99,6 +99,7 @@ async def test_a_plain_request_takes_the_fast_path(
         (PREDICT, {"Authorization": "Bearer wrong"}),
         (PREDICT, {"Authorization": ""}),
         (PREDICT, {"X-Request-Timeout": "1"}),
+        (PREDICT, {"X-Tidepool-No-Review": "perhaps"}),
     ],
 )
 async def test_an_unusual_request_goes_to_the_application(

@@ -8,7 +8,7 @@ import pytest
 
 from contract.artifacts import Bucket
 from contract.datasets import Split
-from contract.evaluation import TrainingImages
+from contract.evaluation import ClassComparison, TrainingImages
 from contract.variants import Variant
 from media.judging.label_errors import likely_label_errors
 from media.judging.mcnemar import mcnemar
@@ -136,6 +136,14 @@ def test_two_models_are_compared_on_the_same_images(stores: Stores, tmp_path: Pa
         (right & other).sum(),
         (~right & ~other).sum(),
     )
+    assert report.comparison.by_class == {
+        label: ClassComparison(
+            better=int((right & ~other & (number == LABELS)).sum()),
+            worse=int((~right & other & (number == LABELS)).sum()),
+        )
+        for number, label in enumerate(CARD.labels)
+        if (number == LABELS).any()
+    }
     assert report.comparison.p_value == mcnemar(report.comparison.better, report.comparison.worse).p_value
     assert report.comparison.statement in report.summary
     best = [CARD.labels[number] for number in expected_logits(IMAGES, OTHER).argmax(axis=1)]

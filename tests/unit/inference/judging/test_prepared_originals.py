@@ -16,6 +16,7 @@ from media.judging.tally import Tally
 from tests.support.images import encoded, noise, zipped
 from tests.support.job_runs import memory_stores, uploaded
 from tests.support.onnx_models import CARD, expected_logits, random_images
+from tests.support.revisions import Revisions
 from tests.unit.inference.judging.publishing import (
     evaluated,
     publish_dataset,
@@ -151,3 +152,32 @@ def test_an_archive_that_is_gone_is_said_so(tmp_path: Path) -> None:
 
     assert job.error is not None
     assert job.error.code == "not_found"
+
+
+@pytest.mark.parametrize("layout", ["zip", "tar.gz"])
+@pytest.mark.parametrize("part_images", ["2048", "7"])
+def test_originals_of_a_revised_version_are_gathered_from_its_uploads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, part_images: str
+) -> None:
+    # given a version with images of an archive, and others that people have added
+    monkeypatch.setenv("TIDEPOOL_PART_IMAGES", part_images)
+    stores = memory_stores()
+    revisions = Revisions(stores, tmp_path)
+    files = {name: data for split in ("train", "test") for name, data, _ in originals(split, 12)}
+    revisions.prepare(files, layout)
+    added = [encoded(noise(16, 20, seed=900 + number)) for number in range(6)]
+    items = [revisions.sample(file, label=CARD.labels[number % 3]) for number, file in enumerate(added)]
+    revisions.revised(reviews=items)
+    publish_network(stores, WEIGHTS)
+
+    # when a model is judged on them that needs other images than the dataset has
+    job, _ = evaluated(stores, tmp_path / "run", dataset="pets@2", split="train")
+
+    # then each original was read
+    report = result(job)
+    assert (report.count, report.failed) == (18, 0)
+    contents = {hashlib.sha256(data).hexdigest(): data for data in (*files.values(), *added)}
+    written = rows(stores, job, tmp_path)
+    pixels = np.stack([decode(contents[row["sha256"]], CARD.preprocessing.image) for row in written])
+    best = expected_logits(pixels, WEIGHTS).argmax(axis=1)
+    assert [row["predicted"] for row in written] == [CARD.labels[number] for number in best]

@@ -165,3 +165,22 @@ def test_a_corrupt_artifact_fails_the_whole_batch() -> None:
 
     with pytest.raises(Corrupt):
         predictor.respond(target(artifact), (Question(EncodedImage(b""), 0.0, ""),))
+
+
+def test_a_copy_without_metadata_comes_with_the_scores_of_the_images_that_ask_for_it() -> None:
+    objects = MemoryObjects()
+    models = ModelCache(ModelLoader(max_batch=8), objects.read, 2**30)
+    artifact = target(objects.put(Bucket.JOBS, "model.onnx", linear(weights=WEIGHTS)))
+    file = png(random_images(1)[0])
+    payloads = (EncodedImage(file), EncodedImage(b"bad", copy=True), EncodedImage(file, copy=True))
+
+    reply = OnlinePredictor(models, 2).respond(artifact, tuple(Question(payload, 0.0, "") for payload in payloads))
+
+    plain, bad, copied = reply.answers
+    assert isinstance(plain, Scores)
+    assert isinstance(bad, Failure)
+    assert isinstance(copied, Scores)
+    assert plain.copy == b""
+    assert copied.best == plain.best
+    with Image.open(io.BytesIO(copied.copy)) as copy:
+        assert copy.format == "PNG"

@@ -1,0 +1,132 @@
+"""The review queue: images whose label people confirm or correct."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from contract.reviews import (
+    FeedbackResult,
+    LeasedReview,
+    ReviewBatch,
+    ReviewItem,
+    ReviewProgress,
+    ReviewSource,
+    ReviewState,
+    SourceResult,
+)
+from tidepool_client._sync.transport import Transport
+from tidepool_client.references import path
+from tidepool_client.responses import given, parsed
+
+
+class Reviews:
+    """`client.reviews`; reviewing needs a key with the scope `review`."""
+
+    def __init__(self, http: Transport) -> None:
+        self._http = http
+
+    def next(self, count: int = 1, *, model: str | None = None, dataset: str | None = None) -> ReviewBatch:
+        """Get images to review, the most doubtful first, which nobody else gets for two minutes.
+
+        If there are none, `reason` says why.
+
+        >>> batch = client.reviews.next()
+        >>> [item] = batch.items
+        >>> item.label_now, item.guess, item.classes
+        ('cat', (('dog', 0.75), ('cat', 0.25)), ('cat', 'dog'))
+        >>> reviewed = client.reviews.answer(item, "dog")
+        >>> reviewed.state, reviewed.label
+        ('done', 'dog')
+        """
+        params = given(count=count, model=model, dataset=dataset)
+        response = self._http.call("GET", path("reviews", "next"), params=params, repeatable=False)
+        return parsed(ReviewBatch, response)
+
+    def answer(
+        self,
+        item: LeasedReview | ReviewItem | str,
+        label: str | None = None,
+        *,
+        lease: str | None = None,
+        not_any: bool = False,
+        skip: bool = False,
+        new: bool = False,
+    ) -> ReviewItem:
+        """Answer an item that you hold: its class, that it shows none of the classes, or that you cannot tell.
+
+        A class that resembles a known one must be confirmed as `new`. `item` may also be an id, with its `lease`.
+        """
+        item_id, own = (item, None) if isinstance(item, str) else (item.id, item.lease)
+        body: dict[str, Any] = given(lease=lease or own, label=label)
+        body |= {name: True for name, flag in (("not_any", not_any), ("skip", skip), ("new", new)) if flag}
+        return parsed(ReviewItem, self._http.call("POST", path("reviews", item_id), json=body))
+
+    def extend(self, item: LeasedReview | ReviewItem, *, seconds: int | None = None) -> ReviewItem:
+        """Hold an item for two minutes from now on, or for other seconds; 0 gives it back."""
+        body = {"lease": item.lease} | given(seconds=seconds)
+        return parsed(ReviewItem, self._http.call("POST", path("reviews", item.id, "lease"), json=body))
+
+    def undo(self) -> ReviewItem:
+        """Take back your last answer, and hold the item again, unless somebody else does; repeat to go further back."""
+        return parsed(ReviewItem, self._http.create(path("reviews", "undo")))
+
+    def image(self, item_id: str) -> bytes:
+        """Return the image of an item, in a format that browsers show."""
+        return (self._http.request("GET", path("reviews", item_id, "image"))).content
+
+    def list(
+        self,
+        *,
+        state: ReviewState | None = None,
+        source: ReviewSource | None = None,
+        model: str | None = None,
+        dataset: str | None = None,
+        disagreement: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[ReviewItem]:
+        """Yield items with people's answers, newest first; with `disagreement`, open ones with different answers.
+
+        >>> [item.state for item in client.reviews.list(dataset="pets")]
+        ['open']
+        """
+        params = given(state=state, source=source, model=model, dataset=dataset, disagreement=disagreement or None)
+        for item in self._http.pages(ReviewItem, path("reviews"), limit, params):
+            yield item
+
+    def progress(self) -> ReviewProgress:
+        """Return how many images wait and were reviewed, who did what, and how much people agree."""
+        return parsed(ReviewProgress, self._http.call("GET", path("reviews", "progress")))
+
+    def add_label_errors(
+        self, *, evaluation: str | None = None, dataset: str | None = None, limit: int = 200, votes: int = 1
+    ) -> SourceResult:
+        """Add images whose label is probably wrong, found by an evaluation's job, or by the training on a dataset."""
+        found_by = given(evaluation=evaluation, dataset=dataset)
+        return self._add({"source": "label_errors", "limit": limit, "votes": votes} | found_by)
+
+    def add_predictions(
+        self, job_id: str, *, below: float = 0.6, keep_days: int = 30, limit: int = 200, votes: int = 1
+    ) -> SourceResult:
+        """Add images of a batch prediction whose score is below `below`, the lowest first."""
+        options = {"below": below, "keep_days": keep_days, "limit": limit, "votes": votes}
+        return self._add({"source": "predictions", "job": job_id} | options)
+
+    def add_duplicates(self, dataset: str, *, limit: int = 200, votes: int = 1) -> SourceResult:
+        """Add images that a dataset has several times, with different labels.
+
+        >>> (client.reviews.add_duplicates("pets")).matching
+        0
+        """
+        return self._add({"source": "duplicates", "dataset": dataset, "limit": limit, "votes": votes})
+
+    def feedback(self, prediction: str, label: str, *, new: bool = False) -> FeedbackResult:
+        """Say what an image that was predicted really shows; `prediction` is the id in the answer.
+
+        >>> feedback = client.reviews.feedback("0123456789abcdef", "cat")
+        >>> feedback.review is None, feedback.note
+        (True, 'the feedback is kept; the image was not sampled for review, so there is no image to learn from')
+        """
+        body: dict[str, Any] = {"prediction": prediction, "label": label, "new": new}
+        return parsed(FeedbackResult, self._http.call("POST", path("feedback"), json=body))
+
+    def _add(self, body: dict[str, Any]) -> SourceResult:
+        return parsed(SourceResult, self._http.create(path("reviews", "sources"), json=body))

@@ -1,0 +1,292 @@
+"""The review queue: images whose label people confirm or correct, their answers, and how far they are."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contract.artifacts import ObjectRef
+from contract.base import Frozen, Name, Sha256, Version, Whole
+from contract.datasets import Label, Split
+from contract.references import ReferenceText
+
+ReviewSource = Literal["margin", "random", "disagreement", "feedback", "label_errors", "predictions", "duplicates"]
+ReviewState = Literal["open", "done", "skipped", "expired"]
+
+Votes = Annotated[int, Field(strict=True, ge=1, le=2)]
+Guess = tuple[Label, float]  # a class and its score, 0..1
+Lease = Annotated[str, Field(min_length=1, max_length=64)]
+MOST_GUESSES = 5
+MOST_BROUGHT = 5000  # images that one request adds
+
+
+class ReviewAnswer(Frozen):
+    """What a person says about an image: its class, that it shows none of the classes, or nothing."""
+
+    label: Label | None = Field(default=None, description="A class, also a new one.")
+    not_any: bool = Field(default=False, description="The image shows none of the classes and is to be removed.")
+    skip: bool = Field(default=False, description="The person cannot tell.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.label is not None) + self.not_any + self.skip != 1:
+            raise ValueError('give exactly one of "label", "not_any": true and "skip": true')
+        return self
+
+
+class NewReview(Frozen):
+    """An image for the queue: one of a dataset version (`dataset`, `split`, `label_now`), or a stored copy (`file`).
+
+    `sha256` is of the original bytes; of a sample it is of the stored copy, and `original_sha256` is of the bytes that
+    the client sent, so that an erasure by either hash removes the sample. `guess` has the best classes first, at most
+    five. Items with the highest `priority` are handed out first. `votes` people must agree. An item that nobody has
+    answered at `expires_at` is removed.
+    """
+
+    source: ReviewSource
+    sha256: Sha256
+    original_sha256: Sha256 | None = None
+    model: Name | None = None
+    alias: Name | None = None
+    model_version: Version | None = None
+    prediction: str | None = None
+    dataset: ReferenceText | None = None
+    file: ObjectRef | None = None
+    split: Split | None = None
+    label_now: Label | None = None
+    guess: tuple[Guess, ...] = Field(default=(), max_length=MOST_GUESSES)
+    margin: float | None = None
+    entropy: float | None = None
+    priority: float = 0.0
+    votes: Votes = 1
+    expires_at: datetime | None = None
+
+    @model_validator(mode="after")
+    def _has_an_image(self) -> Self:
+        if (self.file is None) is (self.dataset is None):
+            raise ValueError("an item has either a file or a dataset")
+        return self
+
+
+class PersonAnswer(ReviewAnswer):
+    """The answer of one person; `reviewer` is the id of the API key."""
+
+    reviewer: str
+    reviewer_name: str
+    at: datetime
+
+
+class ReviewItem(Frozen):
+    """An image in the queue.
+
+    `label_now` is its label in the dataset version. `label`, or `not_any`, is what was decided, when `state` is `done`.
+    `answers` are those of all people who have answered, without those that were undone. `lease` is only shown to the
+    person who holds the item.
+    """
+
+    id: str
+    source: ReviewSource
+    state: ReviewState
+    model: Name | None = None
+    alias: Name | None = None
+    model_version: Version | None = None
+    prediction: str | None = None
+    dataset: ReferenceText | None = None
+    sha256: Sha256
+    split: Split | None = None
+    label_now: Label | None = None
+    guess: tuple[Guess, ...] = ()
+    margin: float | None = None
+    entropy: float | None = None
+    priority: float
+    votes: Votes
+    label: Label | None = None
+    not_any: bool = False
+    decided_at: datetime | None = None
+    applied_to: ReferenceText | None = Field(default=None, description="The dataset version that has the answer.")
+    created_at: datetime
+    expires_at: datetime | None = None
+    answers: tuple[PersonAnswer, ...] = ()
+    lease: str | None = None
+    leased_until: datetime | None = None
+    classes: tuple[Label, ...] = Field(
+        default=(), description="With a lease: the classes of the model or the dataset; a new one may be given."
+    )
+
+
+class ReviewPage(Frozen):
+    items: tuple[ReviewItem, ...]
+    next: str | None
+
+
+class LeasedReview(ReviewItem):
+    """An image that one person holds until `leased_until`; send `lease` with the answer."""
+
+    lease: str
+    leased_until: datetime
+
+
+class ReviewBatch(Frozen):
+    """Leased items, those with the highest priority first; `reason` says why there are none."""
+
+    items: tuple[LeasedReview, ...]
+    reason: str | None = None
+
+
+class ReviewAnswerRequest(ReviewAnswer):
+    """An answer with the lease of its item; a class that resembles a known one must be confirmed as `new`."""
+
+    lease: Lease
+    new: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="The label is a new class, although it resembles a known one."
+    )
+
+    @property
+    def answer(self) -> ReviewAnswer:
+        return ReviewAnswer(label=self.label, not_any=self.not_any, skip=self.skip)
+
+
+class LeaseRequest(Frozen):
+    lease: Lease
+    seconds: Annotated[int, Field(strict=True, ge=0, le=600)] = Field(
+        default=120, description="How long to hold the image from now on; 0 gives it back."
+    )
+
+
+class _SourceRequest(Frozen):
+    limit: Annotated[int, Field(strict=True, ge=1, le=MOST_BROUGHT)] = Field(
+        default=200, description="The most images to add, the most doubtful first."
+    )
+    votes: Votes = Field(default=1, description="How many people must agree.")
+
+
+class LabelErrorsRequest(_SourceRequest):
+    """Images whose label is probably wrong, found by an evaluation, or by the newest training on a dataset."""
+
+    source: Literal["label_errors"]
+    evaluation: str | None = Field(default=None, max_length=64, description="The id of an evaluation's job.")
+    dataset: ReferenceText | None = Field(default=None, description="A dataset that a model was trained on.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.evaluation is None) is (self.dataset is None):
+            raise ValueError("give either `evaluation` or `dataset`")
+        return self
+
+
+class PredictionsRequest(_SourceRequest):
+    """Images of a batch prediction whose best class has a score below `below`."""
+
+    source: Literal["predictions"]
+    job: str = Field(max_length=64, description="The id of a batch prediction's job.")
+    below: Annotated[float, Field(gt=0, le=1)] = 0.6
+    keep_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
+        default=30, description="How long copies of images of an uploaded archive wait for an answer."
+    )
+
+
+class DuplicatesRequest(_SourceRequest):
+    """Images that a dataset has more than once, with different labels."""
+
+    source: Literal["duplicates"]
+    dataset: ReferenceText
+
+
+ReviewSourceRequest = Annotated[
+    LabelErrorsRequest | PredictionsRequest | DuplicatesRequest, Field(discriminator="source")
+]
+
+
+class SourceResult(Frozen):
+    """How many images a source has, and how many of them are new in the queue; `dataset` is their version."""
+
+    matching: Whole
+    added: Whole
+    dataset: ReferenceText | None = None
+
+
+class FeedbackRequest(Frozen):
+    """What an image that was predicted really shows; `prediction` is the id in the response."""
+
+    prediction: Annotated[str, Field(min_length=1, max_length=80)]
+    label: Label
+    new: Annotated[bool, Field(strict=True)] = Field(
+        default=False, description="The label is a new class, although it resembles a known one."
+    )
+
+
+class FeedbackResult(Frozen):
+    """The feedback that was kept.
+
+    `review` is the item that it answers, if the image was sampled for review; `note` says so in words.
+    """
+
+    prediction: str
+    label: Label
+    review: str | None
+    note: str
+
+
+class AnsweredReview(Frozen):
+    """An item that was decided: its label, or `not_any`.
+
+    A sample has its copy in `file`; an image of a dataset has `dataset`, `split` and `label_now`.
+    """
+
+    id: str
+    source: ReviewSource
+    model: Name | None = None
+    model_version: Version | None = None
+    dataset: ReferenceText | None = None
+    sha256: Sha256
+    file: ObjectRef | None = None
+    split: Split | None = None
+    label_now: Label | None = None
+    guess: tuple[Guess, ...] = ()
+    label: Label | None = None
+    not_any: bool = False
+    decided_at: datetime
+    created_at: datetime
+    applied_to: ReferenceText | None = None
+
+
+class ReviewerProgress(Frozen):
+    """What one person has answered; `reviewer` is the id of the API key."""
+
+    reviewer: str
+    reviewer_name: str
+    labels: Whole
+    not_any: Whole
+    skipped: Whole
+    last_at: datetime
+
+
+class PairAgreement(Frozen):
+    """How often two people gave the same answer to the same images.
+
+    `kappa` is Cohen's: 1 is full agreement, 0 what chance would give; None if chance alone would agree always.
+    """
+
+    reviewers: tuple[str, str]
+    reviewer_names: tuple[str, str]
+    items: Whole
+    agreed: Whole
+    kappa: float | None
+
+
+class ReviewProgress(Frozen):
+    """The queue in numbers.
+
+    `leased` of the open items are held by people now. `disagreements` are open because people gave different answers,
+    and wait for another person. `not_applied` were decided and are in no dataset version yet. `kappa` is the mean of
+    the pairs' kappas, weighted by their items; None without any.
+    """
+
+    counts: dict[ReviewState, Whole]
+    by_source: dict[ReviewSource, dict[ReviewState, Whole]]
+    leased: Whole
+    disagreements: Whole
+    not_applied: Whole
+    reviewers: tuple[ReviewerProgress, ...]
+    pairs: tuple[PairAgreement, ...]
+    kappa: float | None

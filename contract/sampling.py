@@ -1,0 +1,73 @@
+"""Which predictions of an alias are copied to the review queue, and how many."""
+
+import math
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contract.base import Frozen, Name, Whole
+from contract.reviews import Votes
+
+SampleSource = Literal["margin", "random", "disagreement"]
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SamplingMix(Frozen):
+    """The shares of the three ways to choose images, which add up to 1."""
+
+    margin: Share = Field(default=0.7, description="The images with the least difference of the two best classes.")
+    random: Share = Field(default=0.2, description="Random images; their accuracy estimates that of all requests.")
+    disagreement: Share = Field(
+        default=0.1,
+        description="Images that the shadow classifies differently; without a shadow, `margin` gets this share.",
+    )
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        total = self.margin + self.random + self.disagreement
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"the shares must add up to 1; these add up to {total:g}")
+        return self
+
+
+class ReviewSampling(Frozen):
+    """At most `rate_per_day` images a day (UTC) of an alias go to the review queue.
+
+    A copy without metadata is kept for `keep_days` if nobody answers. The copies of an alias have at most `max_bytes`
+    together. `votes` people must agree on each.
+    """
+
+    rate_per_day: int = Field(default=200, strict=True, ge=1, le=100_000)
+    mix: SamplingMix = SamplingMix()
+    keep_days: int = Field(default=30, strict=True, ge=1, le=365)
+    max_bytes: int = Field(default=1 << 30, strict=True, ge=1 << 20, le=1 << 50)
+    votes: Votes = 1
+
+    def budget(self, source: SampleSource, has_shadow: bool) -> int:
+        """Return how many images a source may choose in a day; the three add up to `rate_per_day`."""
+        random = round(self.rate_per_day * self.mix.random)
+        disagreement = round(self.rate_per_day * self.mix.disagreement) if has_shadow else 0
+        budgets = {"random": random, "disagreement": disagreement}
+        return budgets.get(source, max(0, self.rate_per_day - random - disagreement))
+
+
+class SampledToday(Frozen):
+    """The requests of an alias today (UTC) that could be sampled, and the images that were, by source."""
+
+    seen: Whole = 0
+    margin: Whole = 0
+    random: Whole = 0
+    disagreement: Whole = 0
+
+
+class AliasSampling(ReviewSampling):
+    """The sampling of an alias, and what it has done; `stored_bytes` are those of the copies that are kept."""
+
+    model: Name
+    alias: Name
+    today: SampledToday = SampledToday()
+    stored_bytes: Whole = 0
+    created_at: datetime
+    updated_at: datetime

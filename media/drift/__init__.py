@@ -1,0 +1,1 @@
+"""Compares what a model is asked with what it was validated with, from histograms alone."""

@@ -1,0 +1,107 @@
+"""Decides whether requests have changed, and says it in words."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from contract.drift import DetailedDifference, DriftBin, NumberStatistic, StatisticName
+from media.drift.bins import names_of, typical
+from media.drift.distances import Histogram, divergence, divergence_by_chance, p_value
+from media.drift.expected import Served, histograms
+
+ALARMING: tuple[StatisticName, ...] = ("classes", "confidence", "brightness", "sharpness")
+SHOWN: tuple[StatisticName, ...] = ("width", "height")  # clients may resize images, which harms only if it blurs them
+FEWEST = 100  # images of a statistic; fewer are not judged
+ENOUGH = 500  # predictions of a day to be judged alone
+DISTANCE = 0.1  # beyond chance
+SIGNIFICANCE = 0.001  # for all statistics of a window together
+MOST_CLASSES = 30  # in a response
+
+_NUMBERS: dict[StatisticName, NumberStatistic] = {
+    "confidence": "confidence",
+    "brightness": "brightness",
+    "sharpness": "sharpness",
+    "width": "width",
+    "height": "height",
+}
+_WORDS: dict[StatisticName, tuple[str, str, str]] = {
+    "confidence": ("the model is less sure", "the model is surer", "the scores are distributed differently"),
+    "brightness": ("the images are darker", "the images are brighter", "brightness is distributed differently"),
+    "sharpness": ("the images are less sharp", "the images are sharper", "sharpness is distributed differently"),
+    "width": ("the images are narrower", "the images are wider", "widths are distributed differently"),
+    "height": ("the images are lower", "the images are higher", "heights are distributed differently"),
+}
+
+
+def differences(served: Sequence[Served]) -> tuple[DetailedDifference, ...]:
+    """Compare the requests of versions with their references, statistic by statistic.
+
+    A statistic has changed if its distance is over DISTANCE more than by chance (as divergences, which add up), and if
+    chi-squared is significant. With few images the second condition is the harder one; with many, where the test finds
+    the smallest difference, the first. Each of the alarming statistics gets its part of SIGNIFICANCE (Bonferroni).
+    Statistics with fewer than FEWEST images are left out.
+    """
+    labels = sorted({label for one in served for label in (*one.counts.classes, *one.reference.classes)})
+    return tuple(_differences(served, labels))
+
+
+def _differences(served: Sequence[Served], labels: Sequence[str]) -> Iterator[DetailedDifference]:
+    for statistic in (*ALARMING, *SHOWN):
+        observed, reference = histograms(served, statistic, labels)
+        if observed.sum() < FEWEST:
+            continue
+        bits, by_chance = divergence(observed, reference), divergence_by_chance(observed, reference)
+        chance = p_value(observed, reference, ordered=statistic != "classes")
+        changed = bits - by_chance > DISTANCE**2 and chance < SIGNIFICANCE / len(ALARMING)
+        yield DetailedDifference(
+            statistic=statistic,
+            images=int(observed.sum()),
+            distance=math.sqrt(bits),
+            by_chance=math.sqrt(by_chance),
+            p_value=chance,
+            changed=changed,
+            alarms=statistic in ALARMING,
+            summary=_summary(statistic, observed, reference, labels) if changed else "no change",
+            bins=_bins(statistic, observed, reference, labels),
+        )
+
+
+def _summary(statistic: StatisticName, observed: Histogram, reference: Histogram, labels: Sequence[str]) -> str:
+    if statistic == "classes":
+        now, before = observed / observed.sum(), reference / reference.sum()
+        index = int(np.abs(now - before).argmax())
+        return f"{labels[index]!r} is {now[index]:.1%} of the answers instead of {before[index]:.1%}".replace("%", " %")
+    now, before = (typical(_NUMBERS[statistic], counts) for counts in (observed, reference))
+    lower, higher, other = _WORDS[statistic]
+    if now == before:
+        return other
+    values = f"typically {_number(statistic, now)} instead of {_number(statistic, before)}"
+    return f"{lower if now < before else higher}: {values}"
+
+
+def _number(statistic: StatisticName, value: float) -> str:
+    if statistic in ("width", "height"):
+        return f"{value:.0f} pixels"
+    return f"{value:.2f}" if statistic == "confidence" else f"{value:.3g}"
+
+
+def _bins(
+    statistic: StatisticName, observed: Histogram, reference: Histogram, labels: Sequence[str]
+) -> tuple[DriftBin, ...]:
+    """Return the shares by bin: those between the first and the last one with a count, or the largest classes."""
+    now, before = observed / observed.sum(), reference / reference.sum()
+    if statistic != "classes":
+        names = names_of(_NUMBERS[statistic])
+        used = np.flatnonzero(observed + reference)
+        return tuple(_bin(names[index], before[index], now[index]) for index in range(int(used[0]), int(used[-1]) + 1))
+    order = np.argsort(-np.maximum(now, before), kind="stable")
+    bins = [_bin(labels[index], before[index], now[index]) for index in order[:MOST_CLASSES].tolist()]
+    if len(order) > MOST_CLASSES:
+        rest = order[MOST_CLASSES:]
+        bins.append(_bin(f"{len(rest)} others", before[rest].sum(), now[rest].sum()))
+    return tuple(bins)
+
+
+def _bin(name: str, reference: float, observed: float) -> DriftBin:
+    return DriftBin(bin=name, reference=min(1.0, float(reference)), observed=min(1.0, float(observed)))

@@ -1,0 +1,202 @@
+// <review-queue>: one image after the other, by keyboard, mouse or touch. The next images are loaded while the reviewer looks
+// at this one. An answer is stored in the browser before the next image shows, and sent in the background.
+import { Choices, percent } from "./choices.js";
+import { Leases, call } from "./leases.js";
+import { Outbox } from "./outbox.js";
+
+const KEYS = { Enter: "accept", s: "skip", x: "none", z: "undo", "?": "keys" };
+const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
+const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
+const REFRESH_MS = 10_000; // of what others have done
+const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
+
+class ReviewQueue extends HTMLElement {
+  connectedCallback() {
+    this.find = (name) => this.querySelector(`[data-${name}]`);
+    this.item = null; // the item that shows
+    this.answered = []; // the items that were answered on this page, oldest first
+    this.times = [];
+    this.notes = { outbox: { text: "" }, leases: { text: "" } };
+    this.choices = new Choices(this, (label, isNew) => this.answer(isNew ? { label, new: true } : { label }, label));
+    this.leases = new Leases(this.dataset.query, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
+    this.outbox = new Outbox(this.dataset.reviewer, { waiting: (count, why) => this.waiting(count, why), refused: (...details) => this.refused(...details) });
+    this.actions = {
+      accept: () => this.accept(),
+      skip: () => this.answer({ skip: true }, "skipped"),
+      none: () => this.answer({ not_any: true }, "not any of the classes"),
+      undo: () => this.undo(),
+      keys: () => this.find("help").showModal(),
+    };
+    for (const [name, action] of Object.entries(this.actions)) {
+      this.find(name).addEventListener("click", (event) => { action(); if (event.detail) event.currentTarget.blur(); }); // for Enter to accept
+    }
+    this.onKey = (event) => this.key(event);
+    document.addEventListener("keydown", this.onKey);
+    this.start();
+  }
+
+  disconnectedCallback() {
+    document.removeEventListener("keydown", this.onKey);
+    this.leases.stop();
+  }
+
+  async start() {
+    this.refresh();
+    await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
+    this.leases.start();
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input, select, textarea")) return;
+    if (event.key === "Enter" && event.target.closest("button, a")) return;
+    const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (name) this.actions[name]();
+    else if (/^[1-9]$/.test(event.key)) this.choices.digit(Number(event.key));
+    else return;
+    event.preventDefault();
+  }
+
+  // The model's guess or, of an image without one, the label that it has.
+  get best() { return this.item?.guess[0]?.[0] ?? this.item?.label_now; }
+
+  accept() { if (this.best) this.answer({ label: this.best }, this.best); }
+
+  async answer(says, words) {
+    const item = this.item;
+    if (!item || this.storing) return; // the next image is not here yet, and nobody answers what they have not seen
+    this.storing = true;
+    try {
+      await this.outbox.add({ id: item.id, lease: item.lease, says });
+    } catch {
+      return this.say("problem", "This browser cannot store the answer. Free some space, or leave the private mode.");
+    } finally {
+      this.storing = false;
+    }
+    if (says.new) this.leases.create(item, says.label);
+    this.answered.push(item);
+    this.count(1);
+    this.find("said").textContent = `Answered: ${words}.`;
+    this.item = null;
+    this.leases.remove(item);
+    this.advance();
+  }
+
+  // Shows the next item once its image is here.
+  advance() {
+    this.find("ahead").replaceChildren(...this.leases.ahead.map((address) => Object.assign(new Image(), { src: address, alt: "" })));
+    if (this.item) return;
+    const entry = this.leases.first;
+    this.find("stage").toggleAttribute("aria-busy", !entry);
+    this.find("work").hidden = this.leases.empty;
+    this.find("empty").hidden = !this.leases.empty;
+    if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
+    if (!entry) return;
+    this.item = entry.item;
+    const inside = this.find("options").contains(document.activeElement);
+    entry.image.alt = "The image to review";
+    this.find("stage").replaceChildren(entry.image);
+    this.choices.show(this.item, this.leases.classesOf(this.item));
+    this.describe(this.item);
+    if (inside) this.find("question").focus({ preventScroll: true }); // the button that had the focus is gone
+  }
+
+  describe({ source, guess, dataset, model, alias, label_now: now }) {
+    const question = now ? `Is this “${now}”?` : "What is this?";
+    const reason = this.find("sources").content.querySelector(`[data-source=${source}]`).textContent;
+    this.find("question").textContent = question;
+    this.find("origin").textContent = [dataset ?? [model, alias].filter(Boolean).join("@"), reason].filter(Boolean).join(" · ");
+    this.find("accept").disabled = !this.best;
+    this.find("accepts").textContent = now && now === this.best ? "Keep" : "Accept";
+    this.find("said").textContent += ` ${question}${guess.length ? ` The model's guess: ${guess[0][0]}, ${percent(guess[0][1])}.` : ""}`;
+  }
+
+  async undo() {
+    if (this.storing) return;
+    const last = this.answered.pop();
+    try {
+      const unsent = last && (await this.outbox.withdraw(last.id));
+      const item = unsent ? last : await call("POST", "undo");
+      if (!item.lease) throw new Error("The answer is undone; somebody else has the image now.");
+      this.item = null;
+      this.find("said").textContent = "Undone.";
+      this.leases.put({ ...last, ...item }, 0);
+      this.count(-1);
+    } catch (error) {
+      if (last && error.status !== undefined) this.answered.push(last);
+      this.say("problem", error.message);
+    }
+  }
+
+  // Counts an answer, and measures the pace.
+  count(change) {
+    const now = performance.now();
+    if (now - this.times.at(-1) > PACE_PAUSE_MS) this.times = [];
+    this.times = change > 0 ? [...this.times, now].slice(-PACE_ANSWERS) : this.times.slice(0, -1);
+    for (const [name, by] of [["today", change], ["left", -change]]) this.find(name).textContent = Math.max(0, Number(this.find(name).textContent) + by);
+    const count = this.times.length - 1;
+    this.find("pace").hidden = count < 5;
+    if (count >= 5) this.find("pace").textContent = `${Math.round((count * 60_000) / (this.times.at(-1) - this.times[0]))} a minute`;
+    this.say("problem", "");
+  }
+
+  waiting(count, why) {
+    const kept = count === 1 ? "One answer is kept in this browser" : `${count} answers are kept in this browser`;
+    const texts = { outage: `Tidepool does not answer. ${kept} and sent when it is back.`, "signed-out": `You are signed out. ${kept} and sent when you have signed in again.` };
+    this.note("outbox", texts[why] ?? "", why === "signed-out");
+    if (!count) this.refresh();
+  }
+
+  // Shows what keeps the page from the gateway: first what it means for answers, then for images.
+  note(name, text, signedOut) {
+    this.notes[name] = { text, signedOut };
+    const { outbox, leases } = this.notes, shown = outbox.text ? outbox : leases;
+    this.say("outage", shown.text);
+    this.find("sign-in").hidden = !shown.signedOut;
+  }
+
+  // An answer that the gateway does not take: its image was answered by somebody else, or the answer has to be another one.
+  refused(answer, status, detail) {
+    const item = this.answered.find((other) => other.id === answer.id);
+    this.answered = this.answered.filter((other) => other !== item);
+    this.count(-1);
+    this.say("problem", `An answer was not taken: ${detail}.`);
+    if (!item || status === 404 || status === 409) return;
+    this.item = null;
+    this.leases.put(item, 0);
+  }
+
+  lost(item) {
+    if (item !== this.item || this.storing) return;
+    this.item = null;
+    this.find("said").textContent = "That image is gone.";
+    this.advance();
+  }
+
+  say(name, text) {
+    const node = this.find(name);
+    node.hidden = !text;
+    if (node.firstElementChild.textContent !== text) node.firstElementChild.textContent = text;
+  }
+
+  // Shows what others have done meanwhile.
+  async refresh() {
+    if (Date.now() - (this.refreshed ?? 0) < REFRESH_MS) return;
+    this.refreshed = Date.now();
+    const query = new URLSearchParams(this.dataset.query);
+    query.set("since", new Date(new Date().setHours(0, 0, 0, 0)).toISOString());
+    const response = await fetch(`/review/progress?${query}`).catch(() => null);
+    if (!response?.ok) return;
+    const progress = await response.json(), unsent = (await this.outbox.waiting()).length;
+    this.find("left").textContent = Math.max(0, progress.left - unsent);
+    this.find("today").textContent = progress.today + unsent;
+    this.find("others").textContent = progress.others.length ? `Others today: ${progress.others.map(({ name, count }) => `${name} ${count}`).join(", ")}` : "";
+  }
+}
+
+// Why there is no image although some are left; that there are none is what the page says anyway.
+function reasonOf(text) {
+  return !text || text.startsWith("no image") ? "" : `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
+customElements.define("review-queue", ReviewQueue);

@@ -1,0 +1,1 @@
+"""Exports of dataset versions in formats of other tools."""

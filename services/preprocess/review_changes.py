@@ -1,0 +1,51 @@
+"""What the answers of people change in a dataset version."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from contract.base import Version
+from contract.errors import Invalid
+from contract.kinds.revise import ReviseSpec
+from contract.references import Reference
+from contract.reviews import AnsweredReview
+from services.preprocess.revision_changes import Addition, Changes
+from worker.task import Task
+
+
+def add_reviews(task: Task, spec: ReviseSpec, changes: Changes) -> None:
+    """Add the decided items of the review queue that a revision names.
+
+    "all" are those of the dataset's versions, and the samples of models that were trained on it. Of several answers
+    about an image, the last decision counts. A sample's copy is added with its label; "none of the classes" removes an
+    image of the dataset, and leaves a sample out. Raise Invalid if there is no such item.
+    """
+    parent = Reference.parse(spec.parent)
+    items = _all(task, spec.dataset) if spec.reviews == "all" else _named(task, spec.reviews)
+    for item in sorted(items, key=lambda one: (one.decided_at, one.id)):
+        if item.dataset is not None and Reference.parse(item.dataset).name != spec.dataset:
+            raise Invalid(f"the review {item.id} is of an image of {item.dataset}, not of {spec.dataset}; leave it out")
+        changes.reviews.setdefault(item.sha256, []).append(item.id)
+        if item.file is not None:
+            changes.additions[item.sha256] = Addition(item.file, f"reviews/{item.id}", "")
+        changes.set(item.sha256, item.label)
+        if _is_newer(item, parent.version):
+            changes.newer.add(item.sha256)
+
+
+def _all(task: Task, dataset: str) -> Iterator[AnsweredReview]:
+    yield from task.reviews.answered(dataset=dataset)
+    for model in task.datasets.models_of(dataset):
+        yield from (item for item in task.reviews.answered(model=model) if item.dataset is None)
+
+
+def _named(task: Task, ids: Collection[str]) -> Iterable[AnsweredReview]:
+    items = {item.id: item for item in task.reviews.answered()}
+    for review in ids:
+        if review not in items:
+            raise Invalid(f"the review {review} is unknown, not decided, or in a version already; leave it out")
+    return [items[review] for review in dict.fromkeys(ids)]
+
+
+def _is_newer(item: AnsweredReview, version: Version | None) -> bool:
+    """Return whether the item is of an image of a version that is newer than the parent."""
+    of = Reference.parse(item.dataset).version if item.dataset is not None else None
+    return of is not None and version is not None and of > version

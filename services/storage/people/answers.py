@@ -1,0 +1,126 @@
+"""What people answer: one row for each person and item, and the decision that follows from the rows.
+
+An item is decided as soon as `votes` people have given the same answer. With two votes and two different answers it
+stays open and goes to another person, until two agree. To skip is an answer like others.
+"""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from contract.errors import Conflict, NotFound
+from contract.reviews import PersonAnswer, ReviewAnswer, ReviewItem
+from services.storage.people.rows import Reviewer, answers_of, item_of, named
+from services.storage.tables import review_answers, review_items
+
+_FREE = {"leased_by": None, "lease": None, "leased_until": None}
+
+
+def locked(connection: Connection, project: str, item_id: str) -> RowMapping:
+    """Return the row of an item, locked until the transaction ends; raises NotFound."""
+    query = select(review_items).where(named(project, item_id)).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such review item; it was erased, or its images are gone")
+    return row
+
+
+def require_lease(row: RowMapping, lease: str, reviewer: Reviewer) -> None:
+    """Raise Conflict unless the item is open and the person has its newest lease.
+
+    The lease may have run out: as long as nobody else got the item, a late answer is not lost.
+    """
+    if row["state"] == "expired":
+        raise Conflict("the image has expired, and its copy is gone; go on with the next one")
+    if row["state"] != "open":
+        raise Conflict(
+            "the image was decided already; go on with the next one, or take back your own answer with "
+            "POST /v1/reviews/undo"
+        )
+    if row["lease"] is None:
+        raise Conflict("nobody holds the image; get it with GET /v1/reviews/next, and send the lease of that answer")
+    if row["lease"] != lease:
+        raise Conflict("this lease has run out, and the image was handed out again; go on with the next one")
+    if row["leased_by"] != reviewer.id:
+        raise Conflict("the lease belongs to another key; answer with the key that got the image")
+
+
+def give(
+    connection: Connection,
+    project: str,
+    item_id: str,
+    lease: str,
+    reviewer: Reviewer,
+    answer: ReviewAnswer,
+    now: datetime,
+) -> ReviewItem:
+    """Keep an answer, and decide the item if enough people agree; see `Reviews.answer`."""
+    row = locked(connection, project, item_id)
+    before = answers_of(connection, [item_id])[item_id]
+    if any(one.reviewer == reviewer.id and same_answer(one, answer) for one in before):
+        return item_of(row, before, kind=ReviewItem)  # the response to the first request was lost
+    require_lease(row, lease, reviewer)
+    insert_answer(connection, project, item_id, reviewer, answer, now)
+    return settle(connection, project, item_id, now)
+
+
+def insert_answer(
+    connection: Connection, project: str, item_id: str, reviewer: Reviewer, answer: ReviewAnswer, now: datetime
+) -> None:
+    """Write a person's answer, instead of an earlier one."""
+    mine = (review_answers.c.item_id == item_id) & (review_answers.c.reviewer == reviewer.id)
+    connection.execute(delete(review_answers).where(mine))
+    values = {"item_id": item_id, "project": project, "reviewer": reviewer.id, "reviewer_name": reviewer.name}
+    connection.execute(insert(review_answers).values(values | answer_values(answer) | {"at": now}))
+
+
+def settle(connection: Connection, project: str, item_id: str, now: datetime, *, release: bool = True) -> ReviewItem:
+    """Let an item's state follow from its answers, and release it; without `release` only if it is decided."""
+    given = answers_of(connection, [item_id])[item_id]
+    votes = connection.execute(select(review_items.c.votes).where(named(project, item_id))).scalar_one()
+    values = _decision(given, votes, now)
+    if release or values["state"] != "open":
+        values |= _FREE
+    changed = update(review_items).where(named(project, item_id)).values(values).returning(review_items)
+    return item_of(connection.execute(changed).mappings().one(), given, kind=ReviewItem)
+
+
+def undo(connection: Connection, project: str, reviewer: Reviewer, lease: dict[str, Any], now: datetime) -> ReviewItem:
+    """Take back the last answer of a person; see `Reviews.undo`."""
+    table = review_answers.c
+    mine = (table.project == project) & (table.reviewer == reviewer.id) & table.undone_at.is_(None)
+    last = select(table.item_id).where(mine).order_by(table.at.desc(), table.item_id.desc()).limit(1)
+    item_id = connection.execute(last).scalar_one_or_none()
+    if item_id is None:
+        raise NotFound("you have no answer to undo")
+    row = locked(connection, project, item_id)
+    if row["applied_to"] is not None:
+        raise Conflict(f"your last answer is in {row['applied_to']}; change the label there, which makes a new version")
+    if row["state"] == "expired":
+        raise Conflict("the image of your last answer has expired, and its copy is gone")
+    connection.execute(update(review_answers).where(mine, table.item_id == item_id).values(undone_at=now))
+    if row["leased_until"] is not None and row["leased_until"] > now:  # only of an open item
+        return item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
+    settle(connection, project, item_id, now)
+    held = update(review_items).where(named(project, item_id)).values(lease).returning(review_items)
+    row = connection.execute(held).mappings().one()
+    return item_of(row, answers_of(connection, [item_id])[item_id], reviewer=reviewer.id, kind=ReviewItem)
+
+
+def same_answer(one: ReviewAnswer, other: ReviewAnswer) -> bool:
+    return answer_values(one) == answer_values(other)
+
+
+def answer_values(answer: ReviewAnswer) -> dict[str, Any]:
+    return {"label": answer.label, "not_any": answer.not_any, "skip": answer.skip}
+
+
+def _decision(answers: tuple[PersonAnswer, ...], votes: int, now: datetime) -> dict[str, Any]:
+    counts = Counter((answer.skip, answer.label, answer.not_any) for answer in answers)
+    agreed = [answer for answer, count in counts.items() if count >= votes]
+    if not agreed:
+        return {"state": "open", "label": None, "not_any": False, "decided_at": None}
+    skip, label, not_any = min(agreed, key=lambda answer: answer[0])  # an answer counts more than a skip
+    return {"state": "skipped" if skip else "done", "label": label, "not_any": not_any, "decided_at": now}

@@ -1,0 +1,59 @@
+"""The classes that a reviewer chooses from: those of the item's dataset and model, and new ones of other answers."""
+
+from difflib import get_close_matches
+
+from sqlalchemy import Connection, select
+
+from contract.errors import Invalid
+from contract.references import Reference
+from contract.reviews import ReviewItem
+from services.storage.tables import dataset_versions, model_versions, review_answers, review_items
+
+ALIKE = 0.8  # of difflib's ratio, from which a new class may be a known one that was mistyped
+MOST_NEW = 1000
+
+
+def classes_of(connection: Connection, project: str, item: ReviewItem) -> tuple[str, ...]:
+    """Return the classes in the order of the manifests, then new ones by name; of a deleted model its guesses."""
+    known: list[str] = []
+    if item.dataset is not None:
+        reference, table = Reference.parse(item.dataset), dataset_versions.c
+        same = (table.project == project) & (table.name == reference.name) & (table.version == reference.version)
+        known += connection.execute(select(table.manifest["classes"]).where(same)).scalar_one_or_none() or ()
+    if item.model is not None and item.model_version is not None:
+        version = model_versions.c
+        same = (version.project == project) & (version.name == item.model) & (version.version == item.model_version)
+        known += connection.execute(select(version.manifest["labels"]).where(same)).scalar_one_or_none() or ()
+    guessed = (label for label, _ in item.guess)
+    return tuple(dict.fromkeys([*known, *guessed, *_new_classes(connection, project, item)]))
+
+
+def require_spelling(label: str, classes: tuple[str, ...], *, new: bool) -> None:
+    """Raise Invalid if a class is unknown and resembles a known one, unless it is said to be new."""
+    if label in classes or not classes:
+        return
+    if label.strip() != label:
+        raise Invalid(f"the class {label!r} has spaces at its ends; leave them out")
+    if new:
+        return
+    folded = {name.casefold(): name for name in reversed(classes)}
+    near = get_close_matches(label.casefold(), folded, n=1, cutoff=ALIKE)
+    if near:
+        raise Invalid(
+            f'there is no class {label!r}; did you mean {folded[near[0]]!r}? If it is a new class, send "new": true'
+        )
+
+
+def _new_classes(connection: Connection, project: str, item: ReviewItem) -> list[str]:
+    """Return the labels that people gave to items of the same dataset, or else of the same model."""
+    table, answer = review_items.c, review_answers.c
+    same = table.dataset == item.dataset if item.dataset is not None else table.model == item.model
+    given = (
+        select(answer.label)
+        .join(review_items, answer.item_id == table.id)
+        .where(answer.project == project, table.project == project, same)
+        .where(answer.label.is_not(None), answer.undone_at.is_(None))
+        .distinct()
+        .order_by(answer.label)
+    )
+    return list(connection.execute(given.limit(MOST_NEW)).scalars())

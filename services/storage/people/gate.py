@@ -1,0 +1,152 @@
+"""The gate of pipelines: promote a candidate only if its evaluation shows that it is better. Pure functions."""
+
+import math
+
+from contract.errors import Invalid
+from contract.evaluation import Baseline, Comparison, EvaluationReport
+from contract.pipelines import ClassChange, Gate, GateDecision
+from media.judging.paired import at_least, chance_of, chance_of_margin, images_to_show
+
+CLASSES = 10  # in a decision
+_ROUNDING = 1e-9  # of differences of shares
+
+
+def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
+    """Decide on the model of a report, the candidate, against its baseline, the champion; raises Invalid without one.
+
+    The candidate passes if two one-sided tests on the same images are sure of it, and no class falls. The score test of
+    Tango (1998) must exclude that it is better by no more than `better_by`. The exact test of McNemar (1947) must
+    exclude that it is no better at all, because for few images the score test is sure too soon. A class falls if its
+    accuracy is lower by more than `no_class_falls_by`, and the exact test on its images alone excludes chance: of a
+    class of five, one or two lost images do not. Classes are tested without a correction for their number, which would
+    hide falls: with many, chance stops a candidate more often, and never promotes one.
+    """
+    baseline, comparison = report.baseline, report.comparison
+    if baseline is None or comparison is None:
+        raise Invalid("the evaluation compares with no other model; name one in compare_with")
+    better, worse, count = comparison.better, comparison.worse, report.count
+    chance = max(chance_of(better, worse), chance_of_margin(better, worse, count, gate.better_by))
+    changes = _changes(report, baseline, comparison)
+    falls = [change for change in changes if _fall(change) > gate.no_class_falls_by + _ROUNDING]
+    proven = [change for change in falls if _excluded(change.chance, gate)]
+    passed, reason = _overall(report, baseline, comparison, chance, gate)
+    notes = [_unproven(change) for change in falls if change not in proven]
+    if passed and not comparison.by_class:
+        older = "a replica of an older release has evaluated it, which does not count by class; evaluate it again"
+        passed, reason = False, f"{reason}; but {older}"
+    elif proven and passed:
+        passed, reason = False, f"{reason}; but {_falls(proven, baseline.model, gate)}"
+    elif proven:
+        notes.insert(0, _falls(proven, baseline.model, gate))
+    elif passed:
+        reason = f"{reason}; no class is shown to fall by more than {_points(gate.no_class_falls_by)}"
+    return GateDecision(
+        passed=passed,
+        reason=reason,
+        notes=tuple(notes),
+        images=count,
+        accuracy=report.metrics.accuracy,
+        champion_accuracy=baseline.metrics.accuracy,
+        better=better,
+        worse=worse,
+        at_least=at_least(better, worse, count, gate.confidence),
+        chance=chance,
+        classes=tuple(change for change in changes if change.better or change.worse)[:CLASSES],
+    )
+
+
+def _changes(report: EvaluationReport, baseline: Baseline, comparison: Comparison) -> list[ClassChange]:
+    """Return the classes that have images, the largest fall first."""
+    changes = [
+        ClassChange(
+            label=label,
+            images=report.metrics.per_class[label].support,
+            accuracy=report.metrics.per_class[label].recall,
+            champion_accuracy=baseline.metrics.per_class[label].recall,
+            better=counts.better,
+            worse=counts.worse,
+            chance=chance_of(counts.worse, counts.better),
+        )
+        for label, counts in comparison.by_class.items()
+    ]
+    return sorted(changes, key=lambda change: (-_fall(change), change.label))
+
+
+def _overall(
+    report: EvaluationReport, baseline: Baseline, comparison: Comparison, chance: float, gate: Gate
+) -> tuple[bool, str]:
+    """Return whether the candidate is better by the margin, with a sentence."""
+    better, worse, count = comparison.better, comparison.worse, report.count
+    difference = (better - worse) / count
+    what = (
+        f"{report.model} is right on {_percent(report.metrics.accuracy)} of {_images(count)}, {baseline.model} on "
+        f"{_percent(baseline.metrics.accuracy)}"
+    )
+    needed = f"{_points(gate.better_by)} needed"
+    if difference < 0:
+        return False, f"{what}: worse by {_points(-difference)}"
+    if not difference:
+        return False, f"{what}: not better"
+    if difference + _ROUNDING < gate.better_by:
+        return False, f"{what}: better by {_points(difference)}, {needed}"
+    if _excluded(chance, gate):
+        shown = math.floor(1e4 * at_least(better, worse, count, gate.confidence)) / 1e4
+        confidence = f"with {_percent(gate.confidence)} confidence by at least {_points(shown)}"
+        return True, f"{what}: better by {_points(difference)}, {confidence}, {needed}"
+    other = "no better" if chance == chance_of(better, worse) else f"better by only {_points(gate.better_by)}"
+    sentence = (
+        f"{what}: better by {_points(difference)}, but these are too few images to be sure. A model that is {other} "
+        f"would look as good in {_percent(chance)} of cases, and {_percent(1 - gate.confidence)} is the most allowed"
+    )
+    more = images_to_show(better, worse, count, gate.better_by, gate.confidence)
+    return (
+        False,
+        sentence if more is None or more <= count else f"{sentence}; about {_rounded(more)} images would show it",
+    )
+
+
+def _excluded(chance: float, gate: Gate) -> bool:
+    return chance <= 1 - gate.confidence + _ROUNDING
+
+
+def _fall(change: ClassChange) -> float:
+    return (change.worse - change.better) / change.images
+
+
+def _falls(changes: list[ClassChange], champion: str, gate: Gate) -> str:
+    worst, others = changes[0], len(changes) - 1
+    more = f", and on {others} other {'class' if others == 1 else 'classes'}" if others else ""
+    return (
+        f"it is worse on {worst.label!r}{more}: right on {_percent(worst.accuracy)} of {_images(worst.images)}, "
+        f"{champion} on {_percent(worst.champion_accuracy)}; a class may fall by {_points(gate.no_class_falls_by)}"
+    )
+
+
+def _unproven(change: ClassChange) -> str:
+    return (
+        f"{change.label!r} falls by {_points(_fall(change))}, but on {_images(change.images)} only: {change.worse} "
+        f"lost, {change.better} gained, which chance alone would give in {_percent(change.chance)} of cases"
+    )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
+
+
+def _percent(share: float) -> str:
+    return f"{_short(share)} %"
+
+
+def _points(difference: float) -> str:
+    text = _short(difference)
+    return f"{text} {'point' if text == '1' else 'points'}"
+
+
+def _short(share: float) -> str:
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
+
+
+def _rounded(number: int) -> str:
+    """Return a number with two digits that count, rounded up."""
+    unit = 10 ** max(0, len(str(number)) - 2)
+    return f"{math.ceil(number / unit) * unit:,}"

@@ -1,0 +1,124 @@
+"""How far the review queue is: its items by state and source, what each person did, and how much people agree."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import combinations
+
+from sqlalchemy import Connection, Select, case, func, select
+
+from contract.reviews import PairAgreement, ReviewerProgress, ReviewProgress, ReviewSource, ReviewState
+from services.storage.tables import review_answers, review_items
+
+Answers = Mapping[str, str | None]  # by reviewer: a class, or None for none of the classes
+
+
+def progress_of(connection: Connection, project: str, now: datetime) -> ReviewProgress:
+    """Return the numbers of a project's queue."""
+    table = review_items.c
+    mine = table.project == project
+    applied = table.applied_to.is_not(None)
+    groups = select(table.state, table.source, applied, func.count()).where(mine)
+    counts: Counter[ReviewState] = Counter()
+    by_source: defaultdict[ReviewSource, Counter[ReviewState]] = defaultdict(Counter)
+    not_applied = 0
+    for state, source, is_applied, count in connection.execute(groups.group_by(table.state, table.source, applied)):
+        counts[state] += count
+        by_source[source][state] += count
+        not_applied += count if state == "done" and not is_applied else 0
+    leased = select(func.count()).where(mine, table.state == "open", table.leased_until > now)
+    open_disagreements = disagreements(project).subquery()
+    pairs = _pairs(connection, project)
+    measured = [(pair.kappa, pair.items) for pair in pairs if pair.kappa is not None]
+    items = sum(count for _, count in measured)
+    return ReviewProgress(
+        counts=dict(counts),
+        by_source={source: dict(states) for source, states in by_source.items()},
+        leased=connection.execute(leased).scalar_one(),
+        disagreements=connection.execute(select(func.count()).select_from(open_disagreements)).scalar_one(),
+        not_applied=not_applied,
+        reviewers=_reviewers(connection, project),
+        pairs=pairs,
+        kappa=sum(kappa * count for kappa, count in measured) / items if items else None,
+    )
+
+
+def cohens_kappa(answers: Sequence[tuple[str | None, str | None]]) -> float | None:
+    """Return how much two people agree beyond chance; None without answers, or if chance alone would agree always.
+
+    kappa = (p_o - p_e) / (1 - p_e), where p_o is the share of equal answers, and p_e the share that would be equal if
+    each person chose classes at random, as often as in their answers. Jacob Cohen, "A Coefficient of Agreement for
+    Nominal Scales", Educational and Psychological Measurement 20(1), 1960.
+    """
+    count = len(answers)
+    if not count:
+        return None
+    observed = sum(first == second for first, second in answers) / count
+    firsts, seconds = Counter(first for first, _ in answers), Counter(second for _, second in answers)
+    expected = sum(firsts[label] * seconds[label] for label in firsts) / count**2
+    return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, ...]:
+    """Return what each person has answered, the most active first."""
+    table = review_answers.c
+    query = (
+        select(
+            table.reviewer,
+            func.max(table.reviewer_name).label("reviewer_name"),
+            func.sum(case((table.label.is_not(None), 1), else_=0)).label("labels"),
+            func.sum(case((table.not_any, 1), else_=0)).label("not_any"),
+            func.sum(case((table.skip, 1), else_=0)).label("skipped"),
+            func.max(table.at).label("last_at"),
+        )
+        .where(table.project == project, table.undone_at.is_(None))
+        .group_by(table.reviewer)
+        .order_by(func.count().desc(), table.reviewer)
+    )
+    return tuple(ReviewerProgress.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+
+def disagreements(project: str) -> "Select[str]":
+    """Select the open items with enough answers, but different ones."""
+    item, answer = review_items.c, review_answers.c
+    return (
+        select(item.id)
+        .join(review_answers, answer.item_id == item.id)
+        .where(item.project == project, item.state == "open", answer.undone_at.is_(None))
+        .group_by(item.id, item.votes)
+        .having(func.count() >= item.votes, item.votes > 1)
+    )
+
+
+def _pairs(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
+    """Return the agreement of each two people who answered the same items; skipped ones do not count."""
+    item, answer = review_items.c, review_answers.c
+    query = (
+        select(answer.item_id, answer.reviewer, answer.reviewer_name, answer.label)
+        .join(review_items, answer.item_id == item.id)
+        .where(item.project == project, item.votes > 1, answer.undone_at.is_(None), answer.skip.is_(False))
+    )
+    names: dict[str, str] = {}
+    by_item: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
+    for item_id, reviewer, name, label in connection.execute(query.order_by(answer.at)):
+        names[reviewer] = name
+        by_item[item_id][reviewer] = label
+    return tuple(
+        PairAgreement(
+            reviewers=pair,
+            reviewer_names=(names[pair[0]], names[pair[1]]),
+            items=len(both),
+            agreed=sum(first == second for first, second in both),
+            kappa=cohens_kappa(both),
+        )
+        for pair, both in sorted(_common(by_item.values()).items())
+    )
+
+
+def _common(items: Iterable[Answers]) -> dict[tuple[str, str], list[tuple[str | None, str | None]]]:
+    """Return the answers of each two people to the items that both have answered."""
+    common: defaultdict[tuple[str, str], list[tuple[str | None, str | None]]] = defaultdict(list)
+    for given in items:
+        for first, second in combinations(sorted(given), 2):
+            common[first, second].append((given[first], given[second]))
+    return common

@@ -1,0 +1,129 @@
+"""Rows of the review queue: which ones match, which one comes next, and how they are added."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import uuid_utils
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contract.errors import Conflict
+from contract.references import Reference
+from contract.reviews import NewReview
+from services.storage.people.feedback import answer_by_earlier_feedback
+from services.storage.people.rows import Reviewer
+from services.storage.references import Owner, add_references
+from services.storage.tables import review_answers, review_items
+
+BATCH = 500  # rows of a statement; SQLite bounds the values of one
+
+
+class ReviewFilter(NamedTuple):
+    """Selects items; None matches any. `dataset` is a name, or a pinned reference."""
+
+    model: str | None = None
+    dataset: str | None = None
+    source: str | None = None
+    state: str | None = None
+
+
+ANY = ReviewFilter()
+
+
+class Candidates(NamedTuple):
+    """How many images a source has, and the most doubtful of them as items; `dataset` is their version."""
+
+    matching: int
+    items: tuple[NewReview, ...]
+    dataset: str | None
+
+
+def new_id() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def matching(project: str, where: ReviewFilter) -> ColumnElement[bool]:
+    """Return the condition that an item belongs to a project and matches a filter."""
+    table = review_items.c
+    condition = table.project == project
+    for column in ("state", "source", "model"):
+        if (value := getattr(where, column)) is not None:
+            condition &= table[column] == value
+    if where.dataset is None:
+        return condition
+    if "@" in where.dataset:
+        return condition & (table.dataset == where.dataset)
+    return condition & table.dataset.startswith(f"{where.dataset}@", autoescape=True)
+
+
+def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datetime) -> "Select[str]":
+    """Select the open items that nobody holds and the person has not answered, in the order of the queue.
+
+    PostgreSQL locks them and skips those that another transaction has locked; SQLite has one writer at a time.
+    """
+    table, given = review_items.c, review_answers.c
+    answered = exists().where(given.item_id == table.id, given.reviewer == reviewer.id, given.undone_at.is_(None))
+    alive = or_(table.expires_at.is_(None), table.expires_at > now)
+    query = select(table.id).where(matching(project, where._replace(state="open")), unleased(now), alive, ~answered)
+    return query.order_by(table.priority.desc(), table.created_at, table.id).with_for_update(skip_locked=True)
+
+
+def unleased(now: datetime) -> ColumnElement[bool]:
+    return or_(review_items.c.leased_until.is_(None), review_items.c.leased_until <= now)
+
+
+def why_none(connection: Connection, project: str, where: ReviewFilter, now: datetime) -> str:
+    """Say why a person gets no item."""
+    table, open_items = review_items.c, matching(project, where._replace(state="open"))
+    total = connection.execute(select(func.count()).select_from(review_items).where(open_items)).scalar_one()
+    if not total:
+        chosen = " of this model or dataset" if where.model or where.dataset else ""
+        return f"no image{chosen} waits for review; add some with POST /v1/reviews/sources, or turn on sampling"
+    leased = select(func.count(), func.min(table.leased_until)).where(open_items, table.leased_until > now)
+    count, until = connection.execute(leased).one()
+    if count:
+        seconds = max(1, round((until - now).total_seconds()))
+        return f"people hold {count} of the {total} images that are left; ask again in {seconds} s"
+    return f"you have answered the {total} images that are left; they wait for another person"
+
+
+def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:
+    """Add images to the queue of a project, in a transaction of the caller; return how many were new."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    rows = [_row(project, item, now) for item in items]
+    count = 0
+    for start in range(0, len(rows), BATCH):
+        new = insert(review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
+        table = review_items.c
+        added = connection.execute(new.returning(table.id, table.file, table.prediction)).all()
+        for row in added:
+            if row.file is not None:
+                add_references(connection, Owner.REVIEW, row.id, row.file)
+        samples = {row.prediction: row.id for row in added if row.prediction is not None}
+        if samples:
+            answer_by_earlier_feedback(connection, project, samples, now)
+        count += len(added)
+    return count
+
+
+def mark_applied(connection: Connection, project: str, ids: Sequence[str], reference: Reference) -> None:
+    """Note that a dataset version has the answers of decided items, in the transaction that publishes it.
+
+    Raises Conflict if one of them was undone or put into another version meanwhile.
+    """
+    table = review_items.c
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        decided = (table.project == project) & table.id.in_(part) & (table.state == "done") & table.applied_to.is_(None)
+        if connection.execute(update(review_items).where(decided).values(applied_to=str(reference))).rowcount < len(
+            part
+        ):
+            raise Conflict("some of the reviews were undone, or are in another version; make the version again")
+
+
+def _row(project: str, item: NewReview, now: datetime) -> dict[str, Any]:
+    values = item.model_dump(exclude={"file", "guess"})
+    file = None if item.file is None else item.file.model_dump(mode="json")
+    own = {"id": new_id(), "project": project, "state": "open", "created_at": now}
+    return {**values, **own, "file": file, "guess": [list(pair) for pair in item.guess]}

@@ -1,0 +1,80 @@
+"""What leaves the review queue: expired samples, erased images, those of a deleted dataset version or project."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
+
+from services.storage.database import Database
+from services.storage.references import Owner, drop_references
+from services.storage.tables import feedback, review_items
+
+BATCH = 500  # rows of a transaction
+KEEP_EXPIRED = timedelta(days=30)  # the rows, without images
+KEEP_FEEDBACK = timedelta(days=365)
+WITHOUT_IMAGE = {"file": None, "leased_by": None, "lease": None, "leased_until": None}
+
+
+def expire_reviews(database: Database) -> int:
+    """Take the copies of samples that nobody has answered in time, and of answers that a version has; return how many.
+
+    The collector deletes the copies. An answer that is in no version yet is kept, and so is an image that a person
+    holds. Rows go later: of expired items after KEEP_EXPIRED, of feedback after KEEP_FEEDBACK.
+    """
+    now, table = database.now(), review_items.c
+    free = or_(table.leased_until.is_(None), table.leased_until <= now)
+    due = (table.expires_at <= now) & free
+    unanswered = due & table.state.in_(["open", "skipped"])
+    applied = due & table.applied_to.is_not(None) & table.file.is_not(None)
+    count = _in_batches(database, unanswered, {**WITHOUT_IMAGE, "state": "expired"})
+    count += _in_batches(database, applied, WITHOUT_IMAGE)
+    with database.write() as connection:
+        gone = (table.state == "expired") & (table.expires_at <= now - KEEP_EXPIRED)
+        connection.execute(delete(review_items).where(gone))
+        connection.execute(delete(feedback).where(feedback.c.at <= now - KEEP_FEEDBACK))
+    return count
+
+
+def erase_reviews(connection: Connection, project: str, sha256: str) -> int:
+    """Remove the items of an image, by the hash of the original or of a copy, with their answers; return how many."""
+    ids = connection.execute(holding_image(project, sha256)).scalars().all()
+    remove_reviews(connection, ids)
+    return len(ids)
+
+
+def holding_image(project: str, sha256: str) -> "Select[str]":
+    """Select the items of an image."""
+    table = review_items.c
+    same = or_(table.sha256 == sha256, table.original_sha256 == sha256)
+    return select(table.id).where(table.project == project, same).order_by(table.id.desc())
+
+
+def forget_dataset(connection: Connection, project: str, reference: str) -> None:
+    """Remove the open items of a dataset version that is deleted; answers are kept for the versions after it."""
+    table = review_items.c
+    undecided = (table.project == project) & (table.dataset == reference) & (table.state != "done")
+    connection.execute(delete(review_items).where(undecided))
+
+
+def remove_reviews(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove items with their answers and copies, and the feedback about them."""
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        drop_references(connection, Owner.REVIEW, *part)
+        connection.execute(delete(feedback).where(feedback.c.item_id.in_(part)))
+        connection.execute(delete(review_items).where(review_items.c.id.in_(part)))
+
+
+def _in_batches(database: Database, where: ColumnElement[bool], values: Mapping[str, object]) -> int:
+    """Change the items that fulfil a condition and release their copies; return how many."""
+    count = 0
+    while True:
+        with database.write() as connection:
+            rows = select(review_items.c.id).where(where).limit(BATCH).with_for_update(skip_locked=True)
+            ids = connection.execute(rows).scalars().all()
+            if ids:
+                connection.execute(update(review_items).where(review_items.c.id.in_(ids)).values(values))
+                drop_references(connection, Owner.REVIEW, *ids)
+        count += len(ids)
+        if len(ids) < BATCH:
+            return count

@@ -1,0 +1,457 @@
+"""The review queue: who gets which image, and what comes of the answers."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from contract.access import DEFAULT_PROJECT
+from contract.artifacts import Bucket, ObjectRef
+from contract.errors import Conflict, Invalid, NotFound
+from contract.references import Reference
+from contract.reviews import FeedbackRequest, NewReview, ReviewAnswer, ReviewItem
+from services.storage.access.audit import Actor
+from services.storage.database import Database
+from services.storage.people.feedback import Feedback
+from services.storage.people.queue import ReviewFilter, mark_applied
+from services.storage.people.removal import KEEP_EXPIRED, erase_reviews, expire_reviews, forget_dataset
+from services.storage.people.reviews import LEASE_S, Reviews
+from services.storage.people.rows import Reviewer
+from services.storage.references import Owner
+from services.storage.sweep.retention import RetentionSweep
+from tests.integration.storage.steps import publish_dataset, publish_model, together
+from tests.support.clock import FakeClock
+
+ANN, BOB, CID = Reviewer("0000000a", "ann"), Reviewer("0000000b", "bob"), Reviewer("0000000c", "cid")
+CAT, DOG, NOT_ANY, SKIP = (
+    ReviewAnswer(label="cat"),
+    ReviewAnswer(label="dog"),
+    ReviewAnswer(not_any=True),
+    ReviewAnswer(skip=True),
+)
+
+
+@pytest.fixture
+def reviews(database: Database) -> Reviews:
+    return Reviews(database, DEFAULT_PROJECT)
+
+
+def label_error(number: int, votes: int = 1, dataset: str = "pets@1", priority: float = 0.0) -> NewReview:
+    return NewReview(
+        source="label_errors",
+        dataset=dataset,
+        sha256=f"{number:064x}",
+        label_now="cat",
+        guess=(("dog", 0.75), ("cat", 0.25)),
+        votes=votes,
+        priority=priority,
+    )
+
+
+def sample(number: int, clock: FakeClock, votes: int = 1) -> NewReview:
+    sha256 = f"{number:064x}"
+    return NewReview(
+        source="margin",
+        model="pet-cnn",
+        model_version=1,
+        prediction=f"request-{number}",
+        sha256=sha256,
+        original_sha256=f"{number + 1000:064x}",
+        file=ObjectRef(bucket=Bucket.UPLOADS, key=f"copy-{number}", size=1, sha256=sha256),
+        guess=(("cat", 0.5), ("dog", 0.4)),
+        votes=votes,
+        expires_at=clock.now + timedelta(days=1),
+    )
+
+
+def give(reviews: Reviews, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
+    """Answer the next item."""
+    (item,) = reviews.next(reviewer)
+    return reviews.answer(item.id, item.lease, reviewer, answer)
+
+
+def copies(database: Database) -> set[str]:
+    """The keys of the objects that the queue refers to."""
+    with database.read() as connection:
+        rows = connection.exec_driver_sql(f"SELECT key FROM object_references WHERE owner_kind = '{Owner.REVIEW}'")
+        return set(rows.scalars())
+
+
+def test_the_most_doubtful_item_goes_first_and_then_the_oldest(reviews: Reviews, clock: FakeClock) -> None:
+    for number, priority in enumerate((0.1, 0.9, 0.5, 0.9)):
+        reviews.add([label_error(number, priority=priority)])
+        clock.tick(1)
+
+    batch = reviews.next(ANN, 2) + reviews.next(ANN, 9)
+
+    assert [int(item.sha256, 16) for item in batch] == [1, 3, 2, 0]
+    assert {item.lease for item in batch} != {None}
+
+
+def test_an_image_that_a_source_brings_again_is_not_added(reviews: Reviews) -> None:
+    assert reviews.add([label_error(1), label_error(2), label_error(1)]) == 2
+    assert reviews.add([label_error(2), label_error(3)]) == 1
+    assert reviews.add([label_error(1, dataset="pets@2")]) == 1
+    assert reviews.progress().counts == {"open": 4}
+
+
+@pytest.mark.parametrize("votes", [1, 2])
+def test_reviewers_at_once_never_hold_the_same_item_and_no_answer_is_lost(reviews: Reviews, votes: int) -> None:
+    people = 6
+    reviewers = [Reviewer(f"{number:08x}", f"person {number}") for number in range(people)]
+    reviews.add([label_error(number, votes) for number in range(60)])
+
+    def work(index: int) -> list[str]:
+        answered = []
+        while items := reviews.next(reviewers[index], 1 + index % 3):
+            for item in items:
+                reviews.answer(item.id, item.lease, reviewers[index], CAT)  # a Conflict if another one got it
+                answered.append(item.id)
+        return answered
+
+    answered = together(people, work)
+
+    # an item that another one holds is not offered, so the last ones are left for a second round
+    answered += [work(index) for index in range(people)]
+    counts = Counter(item for items in answered for item in items)
+    assert len(counts) == 60
+    assert set(counts.values()) == {votes}
+    progress = reviews.progress()
+    assert progress.counts == {"done": 60}
+    assert sum(person.labels for person in progress.reviewers) == 60 * votes
+    assert len(reviews.answered()) == reviews.count_answered() == 60
+
+
+def test_an_item_is_offered_again_when_its_lease_has_run_out(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(1)])
+    (first,) = reviews.next(ANN)
+    clock.tick(LEASE_S - 1)
+    assert reviews.next(BOB) == ()
+    assert "ask again in 1 s" in str(reviews.batch(BOB).reason)
+
+    clock.tick(1)
+    (second,) = reviews.next(BOB)
+
+    assert second.id == first.id
+    with pytest.raises(Conflict, match="handed out again"):
+        reviews.answer(first.id, first.lease, ANN, CAT)
+    assert reviews.answer(second.id, second.lease, BOB, DOG).label == "dog"
+
+
+def test_a_late_answer_counts_if_nobody_else_got_the_item(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(1)])
+    (item,) = reviews.next(ANN)
+    clock.tick(10 * LEASE_S)
+
+    assert reviews.answer(item.id, item.lease, ANN, CAT).state == "done"
+
+
+def test_a_lease_can_be_extended(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(1)])
+    (item,) = reviews.next(ANN)
+    clock.tick(LEASE_S - 1)
+
+    extended = reviews.extend(item.id, item.lease, ANN)
+
+    assert (extended.lease, extended.leased_until) == (item.lease, clock.now + timedelta(seconds=LEASE_S))
+    clock.tick(LEASE_S - 1)
+    assert reviews.next(BOB) == ()
+    with pytest.raises(Conflict, match="another key"):
+        reviews.extend(item.id, item.lease, BOB)
+
+
+def test_an_answer_that_is_sent_again_changes_nothing(reviews: Reviews) -> None:
+    reviews.add([label_error(1)])
+    (item,) = reviews.next(ANN)
+    first = reviews.answer(item.id, item.lease, ANN, CAT)
+
+    assert reviews.answer(item.id, item.lease, ANN, CAT) == first
+    with pytest.raises(Conflict, match="undo"):
+        reviews.answer(item.id, item.lease, ANN, DOG)
+    with pytest.raises(NotFound):
+        reviews.answer("unknown", item.lease, ANN, DOG)
+
+
+def test_answers_decide_and_skip(reviews: Reviews) -> None:
+    reviews.add([label_error(number) for number in range(3)])
+
+    items = [give(reviews, ANN, answer) for answer in (DOG, NOT_ANY, SKIP)]
+
+    assert [(item.state, item.label, item.not_any) for item in items] == [
+        ("done", "dog", False),
+        ("done", None, True),
+        ("skipped", None, False),
+    ]
+    assert [(item.label, item.not_any) for item in reviews.answered()] == [("dog", False), (None, True)]
+    assert reviews.count_answered(dataset="pets") == reviews.count_answered(dataset="pets@1") == 2
+    assert reviews.count_answered(dataset="pet") == reviews.count_answered(model="pet-cnn") == 0
+
+
+def test_undo_goes_back_one_answer_at_a_time(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(number) for number in range(2)])
+    first = give(reviews, ANN, CAT)
+    clock.tick(1)
+    second = give(reviews, ANN, CAT)
+
+    undone = [reviews.undo(ANN) for _ in range(2)]
+
+    assert [item.id for item in undone] == [second.id, first.id]
+    assert {(item.state, item.label, item.answers) for item in undone} == {("open", None, ())}
+    with pytest.raises(NotFound, match="no answer to undo"):
+        reviews.undo(ANN)
+    # the person holds them again, and may answer differently
+    assert all(item.lease for item in undone)
+    answered = reviews.answer(undone[0].id, undone[0].lease or "", ANN, DOG)
+    assert (answered.label, len(answered.answers)) == ("dog", 1)
+
+
+def test_undo_leaves_an_item_to_the_person_who_holds_it(reviews: Reviews) -> None:
+    reviews.add([label_error(1, votes=2)])
+    give(reviews, ANN, CAT)
+    (held,) = reviews.next(BOB)
+
+    undone = reviews.undo(ANN)
+
+    assert (undone.state, undone.lease, undone.answers) == ("open", None, ())
+    assert reviews.answer(held.id, held.lease, BOB, CAT).state == "open"
+    assert give(reviews, ANN, CAT).state == "done"
+
+
+def test_an_answer_in_a_version_cannot_be_undone_and_is_not_applied_twice(reviews: Reviews, database: Database) -> None:
+    reviews.add([label_error(number) for number in range(2)])
+    ids = [give(reviews, ANN, CAT).id for _ in range(2)]
+
+    with database.write() as connection:
+        mark_applied(connection, DEFAULT_PROJECT, ids[:1], Reference.parse("pets@2"))
+
+    assert [item.id for item in reviews.answered()] == ids[1:]
+    assert reviews.progress().not_applied == 1
+    for again in (ids, ids[:1]):
+        with pytest.raises(Conflict, match="make the version again"), database.write() as connection:
+            mark_applied(connection, DEFAULT_PROJECT, again, Reference.parse("pets@3"))
+    reviews.undo(ANN)
+    with pytest.raises(Conflict, match="pets@2"):
+        reviews.undo(ANN)
+
+
+def test_two_votes_must_agree_and_a_third_person_decides(reviews: Reviews) -> None:
+    reviews.add([label_error(1, votes=2)])
+
+    # nobody votes twice
+    assert give(reviews, ANN, CAT).state == "open"
+    assert reviews.next(ANN) == ()
+    assert "another person" in str(reviews.batch(ANN).reason)
+
+    # two disagree
+    assert give(reviews, BOB, DOG).state == "open"
+    assert reviews.progress().disagreements == 1
+    (listed,) = reviews.list(ReviewFilter(), 10, disagreement=True).items
+    assert [(answer.reviewer_name, answer.label) for answer in listed.answers] == [("ann", "cat"), ("bob", "dog")]
+
+    # and the third decides
+    decided = give(reviews, CID, DOG)
+    assert (decided.state, decided.label) == ("done", "dog")
+    assert reviews.progress().disagreements == 0
+
+
+def test_progress_counts_who_did_what_and_how_much_people_agree(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(number, votes=2) for number in range(4)])
+    reviews.add([sample(9, clock)])
+    for reviewer, given in ((ANN, (CAT, DOG, CAT, SKIP)), (BOB, (CAT, DOG, DOG, CAT))):
+        for answer in given:
+            (item,) = reviews.next(reviewer, dataset="pets")
+            reviews.answer(item.id, item.lease, reviewer, answer)
+            clock.tick(1)
+    reviews.next(CID, model="pet-cnn")
+
+    progress = reviews.progress()
+
+    assert progress.counts == {"done": 2, "open": 3}
+    assert progress.by_source == {"label_errors": {"done": 2, "open": 2}, "margin": {"open": 1}}
+    assert (progress.leased, progress.disagreements, progress.not_applied) == (1, 2, 2)
+    assert [(person.reviewer_name, person.labels, person.skipped) for person in progress.reviewers] == [
+        ("ann", 3, 1),
+        ("bob", 4, 0),
+    ]
+    (pair,) = progress.pairs
+    assert (pair.reviewer_names, pair.items, pair.agreed) == (("ann", "bob"), 3, 2)
+    # observed 2/3; by chance (2·1 + 1·2)/9
+    assert progress.kappa == pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
+
+
+def test_the_classes_are_those_of_the_model_and_the_dataset_and_new_ones(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    publish_dataset(database, "pets")
+    publish_model(database, "pet-cnn")
+    reviews.add([label_error(number) for number in range(3)])
+    reviews.add([sample(9, clock)])
+    assert {item.classes for item in reviews.next(CID, 9)} == {("cat", "dog")}
+    clock.tick(LEASE_S)
+
+    give(reviews, ANN, ReviewAnswer(label="axolotl"))
+
+    (item,) = reviews.next(BOB, dataset="pets")
+    assert item.classes == ("cat", "dog", "axolotl")
+    (item,) = reviews.next(BOB, model="pet-cnn")
+    assert item.classes == ("cat", "dog")
+
+
+def test_another_project_has_a_queue_of_its_own(reviews: Reviews, database: Database) -> None:
+    lab = Reviews(database, "lab")
+    reviews.add([label_error(1)])
+    assert lab.add([label_error(1)]) == 1
+    (item,) = reviews.next(ANN)
+
+    assert len(lab.next(BOB, 9)) == 1
+    for action in (
+        lambda: lab.answer(item.id, item.lease, ANN, CAT),
+        lambda: lab.extend(item.id, item.lease, ANN),
+        lambda: lab.get(item.id),
+        lambda: lab.view(item.id),
+    ):
+        with pytest.raises(NotFound):
+            action()
+    assert reviews.answer(item.id, item.lease, ANN, CAT).state == "done"
+    with pytest.raises(NotFound):
+        lab.undo(ANN)
+    assert lab.answered() == ()
+    assert lab.progress().counts == {"open": 1}
+
+
+def test_samples_that_nobody_answers_expire_with_their_copies(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    sweep = RetentionSweep(database, timedelta(days=30))
+    reviews.add([sample(number, clock) for number in range(5)])
+    reviews.add([label_error(9)])
+    done, applied, skipped, open_item = [give(reviews, ANN, answer) for answer in (CAT, CAT, SKIP, CAT)]
+    reviews.undo(ANN)
+    with database.write() as connection:
+        mark_applied(connection, DEFAULT_PROJECT, [applied.id], Reference.parse("pets@2"))
+    assert copies(database) == {f"copy-{number}" for number in range(5)}
+
+    # a day later, when a person still holds one
+    clock.tick(86400 - 10)
+    held = [item for item in reviews.next(BOB, 9) if item.id == open_item.id]
+    clock.tick(10)
+    assert sweep.apply() == 2  # the skipped one, and the copy of the applied one
+    clock.tick(LEASE_S)
+    assert sweep.apply() == 2
+
+    assert copies(database) == {"copy-" + str(int(done.sha256, 16))}
+    assert reviews.progress().counts == {"open": 1, "done": 2, "expired": 3}
+    assert reviews.get(skipped.id).state == "expired"
+    with pytest.raises(Conflict, match="expired"):
+        reviews.answer(open_item.id, held[0].lease, BOB, CAT)
+    assert [item.sha256 for item in reviews.next(BOB, 9)] == [label_error(9).sha256]
+
+    # and the rows go later
+    clock.tick(KEEP_EXPIRED.total_seconds())
+    expire_reviews(database)
+    assert reviews.progress().counts == {"open": 1, "done": 2}
+
+
+@pytest.mark.parametrize("hashed", [4, 1004])
+def test_an_erased_image_leaves_nothing_in_the_queue(
+    reviews: Reviews, database: Database, clock: FakeClock, hashed: int
+) -> None:
+    reviews.add([sample(number, clock) for number in (4, 5)])
+    Reviews(database, "lab").add([sample(4, clock)])
+    for _ in range(2):
+        give(reviews, ANN, CAT)
+    feedback = Feedback(database, DEFAULT_PROJECT)
+    feedback.give(FeedbackRequest(prediction="request-4", label="dog"), BOB)
+
+    with database.write() as connection:
+        assert erase_reviews(connection, DEFAULT_PROJECT, f"{hashed:064x}") == 1
+        assert erase_reviews(connection, DEFAULT_PROJECT, f"{hashed:064x}") == 0
+
+    assert [int(item.sha256, 16) for item in reviews.answered()] == [5]
+    assert copies(database) == {"copy-4", "copy-5"}  # that of the other project
+    assert Reviews(database, "lab").progress().counts == {"open": 1}
+    with database.read() as connection:
+        for table, count in (("review_answers", 1), ("feedback", 0)):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == count
+
+
+def test_the_open_items_of_a_deleted_version_go_and_answers_stay(reviews: Reviews, database: Database) -> None:
+    reviews.add([label_error(number) for number in range(3)])
+    reviews.add([label_error(1, dataset="pets@10")])
+    answered = give(reviews, ANN, CAT)
+
+    with database.write() as connection:
+        forget_dataset(connection, DEFAULT_PROJECT, "pets@1")
+
+    assert [item.id for item in reviews.answered()] == [answered.id]
+    assert [item.dataset for item in reviews.next(ANN, 9)] == ["pets@10"]
+
+
+def test_feedback_answers_a_sample(reviews: Reviews, database: Database, clock: FakeClock) -> None:
+    reviews.add([sample(1, clock), sample(2, clock, votes=2)])
+    feedback = Feedback(database, DEFAULT_PROJECT)
+
+    results = [
+        feedback.give(FeedbackRequest(prediction=prediction, label="cat"), CID)
+        for prediction in ("request-1", "request-2", "other")
+    ]
+
+    assert [result.review is None for result in results] == [False, False, True]
+    assert [result.note.split(";")[0] for result in results] == [
+        "the image is reviewed",
+        "it counts as one answer",
+        "the feedback is kept",
+    ]
+    (decided,) = reviews.answered()
+    assert (decided.label, decided.id) == ("cat", results[0].review)
+    # the client may correct itself, and a person is the second vote
+    feedback.give(FeedbackRequest(prediction="request-1", label="dog"), CID)
+    assert reviews.answered()[0].label == "dog"
+    assert give(reviews, ANN, CAT).state == "done"
+
+
+def test_feedback_that_is_faster_than_the_sample_answers_it(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    feedback = Feedback(database, DEFAULT_PROJECT)
+    for number, label in ((1, "cat"), (2, "cats")):
+        feedback.give(FeedbackRequest(prediction=f"request-{number}", label=label), CID)
+    Reviews(database, "lab").add([sample(1, clock)])
+
+    reviews.add([sample(number, clock) for number in range(4)])
+
+    (answered,) = reviews.answered()
+    assert (int(answered.sha256, 16), answered.label) == (1, "cat")
+    assert reviews.progress().counts == {"open": 3, "done": 1}  # "cats" is mistyped
+    assert Reviews(database, "lab").progress().counts == {"open": 1}
+
+
+def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    reviews.add([sample(1, clock), sample(2, clock, votes=2)])
+    feedback = Feedback(database, DEFAULT_PROJECT)
+    give(reviews, ANN, DOG)
+    (held,) = reviews.next(ANN)
+
+    first = feedback.give(FeedbackRequest(prediction="request-1", label="cat"), CID)
+    feedback.give(FeedbackRequest(prediction="request-2", label="cat"), CID)
+
+    assert "their answer stays" in first.note
+    assert reviews.answered()[0].label == "dog"
+    assert reviews.answer(held.id, held.lease, ANN, CAT).state == "done"
+    with pytest.raises(Invalid, match="did you mean 'cat'"):
+        feedback.give(FeedbackRequest(prediction="request-1", label="cats"), CID)
+
+
+def test_a_view_is_in_the_audit_trail(database: Database, clock: FakeClock) -> None:
+    reviews = Reviews(database, DEFAULT_PROJECT, Actor(ANN.id, ANN.name, "a-request", DEFAULT_PROJECT))
+    reviews.add([sample(1, clock)])
+    (item,) = reviews.next(ANN)
+
+    _, file = reviews.view(item.id)
+
+    assert file == sample(1, clock).file
+    with database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT actor, action, subject, detail FROM audit").all()
+    assert [tuple(row) for row in rows] == [(ANN.id, "view", f"images/{item.sha256}", f"reviews/{item.id}")]
