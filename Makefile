@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-people bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -78,6 +78,9 @@ bench-sampling: $(READY) wrk ## Measure what sampling for reviews costs predicti
 
 bench-search: $(READY) ## Measure searches: two replicas against one, and the gain over the default; OPTIONS="--rounds 1"
 	@.venv/bin/python -m benchmarks.search $(OPTIONS)
+
+bench-people: $(READY) ## Measure what the answers of people gain, and who passes the gate; OPTIONS="--only gate"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.people $(OPTIONS)
 
 bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 512"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.elastic $(OPTIONS)

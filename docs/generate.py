@@ -87,6 +87,7 @@ UNITS = {  # by the end of a metric's name, without `_total`
     "nats": "nats",
     "info": "1",
     "up": "0 or 1",
+    "alarm": "1",
     **{noun: noun for noun in ("replicas", "jobs", "requests", "models", "connections")},
 }
 

@@ -28,9 +28,16 @@ def divergence_by_chance(first: Histogram, second: Histogram) -> float:
     To second order, the divergence is the sum of (p - q)² / (8 p ln 2), and p - q has the variance
     p (1 - p) (1/n + 1/m): (cells - 1) (1/n + 1/m) / (8 ln 2).
     """
-    cells = int(((first + second) > 0).sum())
-    sizes = float(first.sum()), float(second.sum())
-    return min(1.0, (cells - 1) * (1 / sizes[0] + 1 / sizes[1]) / (8 * math.log(2)))
+    return min(1.0, _degrees(first, second) / _scale(first, second))
+
+
+def divergence_error(first: Histogram, second: Histogram, true: float) -> float:
+    """Return the standard deviation of the divergence of two samples of these sizes whose `true` divergence is known.
+
+    8 ln 2 / (1/n + 1/m) times the divergence is about a noncentral chi-squared variable, by the same expansion.
+    """
+    scale = _scale(first, second)
+    return math.sqrt(2 * (_degrees(first, second) + 2 * true * scale)) / scale
 
 
 def p_value(first: Histogram, second: Histogram, ordered: bool = True) -> float:
@@ -63,6 +70,15 @@ def chi_squared_tail(statistic: float, degrees: int) -> float:
         tail += math.exp(power * math.log(half) - half - math.lgamma(power + 1))
         power += 1
     return min(1.0, tail)
+
+
+def _degrees(first: Histogram, second: Histogram) -> int:
+    return int(((first + second) > 0).sum()) - 1
+
+
+def _scale(first: Histogram, second: Histogram) -> float:
+    """Return the number that makes of a divergence a chi-squared variable."""
+    return 8 * math.log(2) / (1 / float(first.sum()) + 1 / float(second.sum()))
 
 
 def _groups(expected: Histogram) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from contract.drift import DetailedDifference, DriftBin, NumberStatistic, StatisticName
 from media.drift.bins import names_of, typical
-from media.drift.distances import Histogram, divergence, divergence_by_chance, p_value
+from media.drift.distances import Histogram, divergence, divergence_by_chance, divergence_error, p_value
 from media.drift.expected import Served, histograms
 
 ALARMING: tuple[StatisticName, ...] = ("classes", "confidence", "brightness", "sharpness")
@@ -15,6 +15,7 @@ SHOWN: tuple[StatisticName, ...] = ("width", "height")  # clients may resize ima
 FEWEST = 100  # images of a statistic; fewer are not judged
 ENOUGH = 500  # predictions of a day to be judged alone
 DISTANCE = 0.1  # beyond chance
+MARGIN = 2.5  # standard deviations by which it must be more, since a look at the counts comes often
 SIGNIFICANCE = 0.001  # for all statistics of a window together
 MOST_CLASSES = 30  # in a response
 
@@ -37,9 +38,9 @@ _WORDS: dict[StatisticName, tuple[str, str, str]] = {
 def differences(served: Sequence[Served]) -> tuple[DetailedDifference, ...]:
     """Compare the requests of versions with their references, statistic by statistic.
 
-    A statistic has changed if its distance is over DISTANCE more than by chance (as divergences, which add up), and if
-    chi-squared is significant. With few images the second condition is the harder one; with many, where the test finds
-    the smallest difference, the first. Each of the alarming statistics gets its part of SIGNIFICANCE (Bonferroni).
+    A statistic has changed if its distance is surely over DISTANCE more than by chance (as divergences, which add up),
+    and if chi-squared is significant. With many images, chi-squared finds the smallest difference, and the first
+    condition decides. Each of the alarming statistics gets its part of SIGNIFICANCE (Bonferroni).
     Statistics with fewer than FEWEST images are left out.
     """
     labels = sorted({label for one in served for label in (*one.counts.classes, *one.reference.classes)})
@@ -53,7 +54,8 @@ def _differences(served: Sequence[Served], labels: Sequence[str]) -> Iterator[De
             continue
         bits, by_chance = divergence(observed, reference), divergence_by_chance(observed, reference)
         chance = p_value(observed, reference, ordered=statistic != "classes")
-        changed = bits - by_chance > DISTANCE**2 and chance < SIGNIFICANCE / len(ALARMING)
+        least = DISTANCE**2 + MARGIN * divergence_error(observed, reference, DISTANCE**2)
+        changed = bits - by_chance > least and chance < SIGNIFICANCE / len(ALARMING)
         yield DetailedDifference(
             statistic=statistic,
             images=int(observed.sum()),

@@ -28,6 +28,16 @@ def site(filled_site: Site) -> Site:
     return filled_site
 
 
+def test_an_empty_queue_offers_to_sample_an_alias(page: Page, site: Site) -> None:
+    page.goto("/review")
+    page.get_by_role("button", name="Sample 200 images a day of clothing@production").click()
+
+    expect(page.get_by_text("Up to 200 images a day of clothing@production")).to_be_visible()
+    expect(page.get_by_role("button", name="Sample 200 images a day of clothing@production")).to_have_count(0)
+    assert site.own.sampling.get("clothing", "production").rate_per_day == 200
+    site.own.sampling.stop("clothing", "production")
+
+
 def test_sampling_is_turned_on_changed_and_off(page: Page, site: Site) -> None:
     page.goto("/serving/clothing")
     page.get_by_role("button", name="Sample 200 images a day").click()
@@ -67,7 +77,7 @@ def test_a_pipeline_is_created_started_and_paused(page: Page, site: Site) -> Non
     page.get_by_label("at these times").fill("0 3 * * 1")
     page.get_by_role("button", name="Create the pipeline").click()
     expect(page.get_by_role("heading", name="clothing-retraining")).to_be_visible()
-    expect(page.get_by_text("After 200 new labels")).to_be_visible()
+    expect(page.get_by_text("After 200 new labels; at 03:00 on Monday UTC.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Run now").click()
     expect(page.get_by_role("region", name="Runs")).to_contain_text("started by a person")
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()

@@ -46,7 +46,9 @@ async def export_dataset(
     backends: BackendsDep,
     stores: StoresDep,
     recheck: RecheckDep,
-    format: Annotated[ExportFormat, Query(description="`coco` and `imagefolder` are zips with the originals.")],
+    format: Annotated[
+        ExportFormat, Query(description="`coco` and `imagefolder` are zips with the originals.")
+    ] = "imagefolder",
     image_root: Annotated[
         str | None,
         Query(

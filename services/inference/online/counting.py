@@ -20,7 +20,9 @@ from media.drift.images import measure
 from media.headers import read_header
 
 WRITE_S = 30.0  # a killed replica loses at most this much
-MEASURE_S = 0.05  # between two images that are measured: at most 20 a second
+MEASURE_S = 0.05  # at least, between two images that are measured,
+MEASURE_EVERY = 100  # and so many images,
+MEASURE_LONGEST_S = 1.0  # or so long a time
 PENDING = 4096  # answers of a version that are kept one by one
 MOST_ENTRIES = 2_000  # versions and days that are kept while the database is away
 
@@ -52,8 +54,8 @@ Write = Callable[[Version, date, DriftCounts], None]
 class DriftCounting:
     """Counts answers and measures some images, by version and day; thread-safe.
 
-    Every image in turn may be measured, but at most 20 a second. What cannot be written stays for the next time, up to
-    MOST_ENTRIES; nothing here fails a prediction.
+    One image a second is measured, and of more of them one in a hundred, up to 20 a second. What cannot be written
+    stays for the next time, up to MOST_ENTRIES; nothing here fails a prediction.
     """
 
     def __init__(self, write: Write, today: Callable[[], date], clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +63,7 @@ class DriftCounting:
         self._write = write
         self._today = today
         self._clock = clock
-        self._measure_at = 0.0
+        self._measured_at, self._seen = -MEASURE_LONGEST_S, 0
         self._answers: dict[Version, list[tuple[str, float]]] = defaultdict(list)
         self._images: dict[Version, list[Image]] = defaultdict(list)
         self._unwritten: dict[tuple[Version, date], DriftCounts] = {}
@@ -74,7 +76,7 @@ class DriftCounting:
         """Count the best class of each answer to the images `files`; `decoded` are their prepared pixels, if any."""
         version = Version(target.project, target.model, target.version)
         best = [answer.best[0] for answer in answers if type(answer) is Scores]
-        image = self._measured(files, decoded) if self._clock() >= self._measure_at else None
+        image = self._measured(files, decoded) if self._is_due(len(files)) else None
         with self._lock:
             pending = self._answers[version]
             pending += best
@@ -109,9 +111,17 @@ class DriftCounting:
                         break  # the others would wait for the database, too
             self._keep(counted)
 
+    def _is_due(self, images: int) -> bool:
+        """Return whether one of these images is to be measured."""
+        now, self._seen = self._clock(), self._seen + images
+        passed = now - self._measured_at
+        if passed < MEASURE_S or (self._seen < MEASURE_EVERY and passed < MEASURE_LONGEST_S):
+            return False
+        self._measured_at, self._seen = now, 0
+        return True
+
     def _measured(self, files: Sequence[bytes], decoded: Sequence[object]) -> Image | None:
         """Measure one of the images that were decoded."""
-        self._measure_at = self._clock() + MEASURE_S
         index = random.randrange(len(files))  # noqa: S311  no secret
         pixels = decoded[index]
         if not isinstance(pixels, np.ndarray):

@@ -55,7 +55,7 @@ class SamplingScreen:
         columns = review_sampling.c
         query = select(columns.model, columns.alias).where(columns.project == self.project)
         with self.database.read() as connection:
-            return frozenset(connection.execute(query).tuples())
+            return frozenset((row.model, row.alias) for row in connection.execute(query))
 
 
 def _today(counted: dict[str, int]) -> SampledToday:

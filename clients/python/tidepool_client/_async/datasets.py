@@ -120,7 +120,7 @@ class AsyncDatasets:
 
         >>> diff = await client.datasets.diff("pets@2", 1)
         >>> diff.added, diff.removed, diff.relabelled
-        (1, 0, 0)
+        (0, 0, 0)
         """
         return parsed(VersionDiff, await self._http.call("GET", await self._path(reference, "diff", str(base))))
 

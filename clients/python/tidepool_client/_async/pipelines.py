@@ -35,7 +35,7 @@ class AsyncPipelines:
         `when` has `cron` (in UTC), `labels` or `drift`; `train` has fields of a training; `gate` says what is better.
 
         >>> pipeline = await client.pipelines.create(
-        ...     "pets-nightly", model="pet-cnn", dataset="pets", when={"cron": "0 3 * * *", "labels": 200}
+        ...     "pets-retrained", model="pet-cnn", dataset="pets", when={"cron": "0 3 * * *", "labels": 200}
         ... )
         >>> pipeline.schedule, pipeline.gate.better_by
         ('At 03:00 every day', 0.005)

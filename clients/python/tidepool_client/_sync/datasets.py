@@ -118,7 +118,7 @@ class Datasets:
 
         >>> diff = client.datasets.diff("pets@2", 1)
         >>> diff.added, diff.removed, diff.relabelled
-        (1, 0, 0)
+        (0, 0, 0)
         """
         return parsed(VersionDiff, self._http.call("GET", self._path(reference, "diff", str(base))))
 

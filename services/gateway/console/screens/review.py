@@ -10,10 +10,13 @@ from contract.reviews import ReviewSource
 from services.gateway.console.pages import page
 from services.gateway.console.viewer import MAY_REVIEW, Viewer, ViewerDep
 from services.storage.people.queue import ReviewFilter
+from services.storage.screens.retraining import RetrainingScreen, Target
 from services.storage.screens.reviews import ReviewScreens, Standing
+from services.storage.screens.sampling import SamplingScreen
 
 router = APIRouter(include_in_schema=False)
 
+OFFERS = 3
 DAY = timedelta(days=1)
 SOURCES: dict[ReviewSource, str] = {
     "margin": "the model was unsure",
@@ -44,6 +47,7 @@ def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Data
         today=standing.of(viewer.caller.key_id),
         kappa=viewer.stores.reviews.progress().kappa,
         sources=SOURCES,
+        offers=() if standing.left else offers(viewer),
     )
 
 
@@ -56,6 +60,16 @@ def progress(viewer: ViewerDep, since: datetime, model: Model = "", dataset: Dat
     own = viewer.caller.key_id
     others = [{"name": share.name, "count": share.answers} for share in standing.shares if share.reviewer != own]
     return {"left": standing.left, "today": standing.of(own), "others": others[:5]}
+
+
+def offers(viewer: Viewer) -> tuple[Target, ...]:
+    """Return aliases whose sampling is off, for an empty queue to turn it on with one click."""
+    if not viewer.may_write:
+        return ()
+    database, project = viewer.stores.database, viewer.caller.project
+    sampled = SamplingScreen(database, project).sampled_aliases()
+    targets = RetrainingScreen(database, project).targets()
+    return tuple(target for target in targets if (target.model, target.alias) not in sampled)[:OFFERS]
 
 
 def _standing(viewer: Viewer, since: datetime, model: str, dataset: str) -> Standing:

@@ -11,7 +11,7 @@ from contract.errors import Invalid
 from contract.reviews import ReviewSourceRequest
 from services.gateway.console.formats import plural
 from services.gateway.console.pages import form_of, page, redirect
-from services.gateway.console.screens.review import SOURCES
+from services.gateway.console.screens.review import SOURCES, offers
 from services.gateway.console.viewer import MAY_CHANGE, MAY_REVIEW, MAY_SEE, Viewer, ViewerDep
 from services.storage.people.review_sources import ReviewSources
 from services.storage.people.rows import Reviewer
@@ -29,13 +29,15 @@ _SOURCE: TypeAdapter[ReviewSourceRequest] = TypeAdapter(ReviewSourceRequest)
 def show_queue(request: Request, viewer: ViewerDep) -> Response:
     """The queue in numbers, the newest answers, and the versions that can be made of them."""
     database, project = viewer.stores.database, viewer.caller.project
+    numbers = viewer.stores.reviews.progress()
     versions, homeless = NextVersions(database, project).list()
     return page(
         request,
         viewer,
         "review_queue.html",
         screen="review",
-        progress=viewer.stores.reviews.progress(),
+        progress=numbers,
+        offers=() if numbers.counts else offers(viewer),
         recent=ReviewScreens(database, project).recent(RECENT),
         versions=versions,
         homeless=homeless,

@@ -90,6 +90,7 @@ class ReviewQueue extends HTMLElement {
     this.find("stage").toggleAttribute("aria-busy", !entry);
     this.find("work").hidden = this.leases.empty;
     this.find("empty").hidden = !this.leases.empty;
+    if (this.leases.empty) this.find("question").textContent = "Review";
     if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
     if (!entry) return;
     this.item = entry.item;

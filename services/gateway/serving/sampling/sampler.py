@@ -32,6 +32,7 @@ MOST_RECENT = 4096  # images that were taken lately, by their hash
 UPDATE_S = 1.0
 SYNC_S = 5.0
 COPY_WITHIN_S = 10.0
+PAUSE_S = 0.25  # after each sample, which takes some milliseconds of CPU time; a burst must not slow predictions down
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ class _State:
         self.stored_bytes = 0
         self.updated = self.synced = 0.0
         self.syncing = False
+        self.known = False  # what is left of the day's budget; without it, each restart would begin with a burst
 
 
 class Sampler:
@@ -90,7 +92,8 @@ class Sampler:
         if now - state.updated >= UPDATE_S:
             self._update(state, now)
         label = scores.best[0][0]
-        source = state.pace.choose(label, scores.margin, other, len(self._waiting) < MOST_WAITING)
+        room = state.known and len(self._waiting) < MOST_WAITING
+        source = state.pace.choose(label, scores.margin, other, room)
         if source is not None:
             self._take(state, Sample(plan.alias, source, target, file, prediction, scores), label)
 
@@ -142,6 +145,8 @@ class Sampler:
                     await (self._admit(item) if isinstance(item, Sample) else self._sync(item))
                 except Exception:  # a bug must not stop the sampling of other images
                     log.exception("sampling failed")
+                if isinstance(item, Sample):
+                    await asyncio.sleep(PAUSE_S)
         finally:
             self._task = None
 
@@ -152,7 +157,7 @@ class Sampler:
         finally:
             state.syncing = False
         if counted is not None:
-            state.stored_bytes = counted.stored_bytes
+            state.known, state.stored_bytes = True, counted.stored_bytes
             state.pace.synced(sent, counted)
 
     async def _admit(self, sample: Sample) -> None:

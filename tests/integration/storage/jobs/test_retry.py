@@ -84,8 +84,9 @@ def stores(database: Database) -> ProjectStores:
 
     other = UploadSource(upload=OTHER_UPLOAD)
     model = MODEL_MANIFEST.model_copy(update={"state": ONNX_FILE})
+    indexed = DATASET_MANIFEST.model_copy(update={"index": ONNX_FILE})
     for request, manifest in (
-        (of(PREPROCESS_REQUEST, dataset="birds", source=other), DATASET_MANIFEST),
+        (of(PREPROCESS_REQUEST, dataset="birds", source=other), indexed),
         (of(TRAIN_REQUEST, model="cnn", dataset="birds@1"), model),
         (of(TRAIN_REQUEST, model="cnn", dataset="birds@1"), model),
         (of(BACKBONE_REQUEST, backbone="brought", source=other), BACKBONE_MANIFEST),

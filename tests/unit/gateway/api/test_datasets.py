@@ -100,7 +100,9 @@ async def test_a_body_that_is_not_a_form_is_refused(client: httpx.AsyncClient) -
     response = await client.post(VERSIONS, content=b"PK", headers={"Content-Type": "application/zip"})
 
     detail = problem(response, 415, "unsupported_media").detail
-    assert detail == "send an archive as multipart/form-data, or the source of the images as application/json"
+    assert detail == (
+        "send an archive as multipart/form-data, or the source of the images or a parent version as application/json"
+    )
 
 
 async def test_a_data_set_and_its_version_are_shown(client: httpx.AsyncClient, dataset: Job) -> None:

@@ -69,14 +69,15 @@ def test_answers_are_counted_by_version(counted: Counted) -> None:
     assert counted.total("birds").classes == {"cat": 1}
 
 
-def test_at_most_twenty_images_a_second_are_measured(counted: Counted) -> None:
+@pytest.mark.parametrize(("batch", "least", "most"), [(1, 2, 3), (20, 30, 41), (500, 30, 41)])
+def test_a_part_of_the_images_is_measured(counted: Counted, batch: int, least: int, most: int) -> None:
     for _ in range(200):  # two seconds
-        counted.count([CAT])
+        counted.count([CAT] * batch)
         counted.now += 0.01
 
     counted.counting.write()
 
-    assert 30 < counted.total().measured <= 41
+    assert least <= counted.total().measured <= most
     brightness = np.flatnonzero(counted.total().brightness).tolist()
     assert brightness == np.flatnonzero(SCALES["brightness"].counts([100])).tolist()
     assert (

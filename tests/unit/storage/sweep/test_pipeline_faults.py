@@ -57,8 +57,8 @@ def test_metrics_count_failures_since_the_last_success(world: PipelineWorld, clo
 
     show_pipelines(world.database)
 
-    assert FAILURES.labels("default", "nightly")._value.get() == 2
-    assert SUCCESS_AGE.labels("default", "nightly")._value.get() == 60
+    assert FAILURES.labels("nightly")._value.get() == 2
+    assert SUCCESS_AGE.labels("nightly")._value.get() == 60
 
 
 class Killed(BaseException):
