@@ -88,6 +88,7 @@ UNITS = {  # by the end of a metric's name, without `_total`
     "info": "1",
     "up": "0 or 1",
     "alarm": "1",
+    "failures": "runs",
     **{noun: noun for noun in ("replicas", "jobs", "requests", "models", "connections")},
 }
 

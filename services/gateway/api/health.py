@@ -1,5 +1,7 @@
 """/livez and /readyz: the health of the process and its servers; /v1/health: the report of the whole deployment."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Literal
 
 from fastapi import APIRouter
@@ -13,6 +15,8 @@ from services.gateway.edge.problems import documented
 router = APIRouter(tags=["health"])
 
 Health = Literal["ok", "unavailable"]
+
+WAIT_S = 0.5  # for a server that the gateway can do without; load balancers give a check a second
 
 
 class Liveness(Frozen):
@@ -38,14 +42,20 @@ def live() -> Liveness:
 async def ready(backends: BackendsDep) -> Readiness:
     """200 while jobs can be accepted; tells which servers answer, as of a second ago at most."""
     await backends.answering.get("database")
-    objects: Health = "ok" if await backends.answering.get("objects") else "unavailable"
-    try:
-        await backends.predictor.inference.ping()
-        broker: Health = "ok"
-    except Unavailable:
-        broker = "unavailable"
+    broker, objects = await asyncio.gather(
+        _health(backends.predictor.inference.ping()), _health(backends.answering.get("objects"))
+    )
     status: Literal["ready", "degraded"] = "ready" if (broker, objects) == ("ok", "ok") else "degraded"
     return Readiness(status=status, database="ok", broker=broker, objects=objects)
+
+
+async def _health(answer: Awaitable[bool | None]) -> Health:
+    """Wait for the answer of a server, but not for long: one that hangs must not make the gateway look dead."""
+    try:
+        answers = await asyncio.wait_for(answer, WAIT_S)
+    except (Unavailable, TimeoutError):
+        return "unavailable"
+    return "unavailable" if answers is False else "ok"
 
 
 @router.get("/v1/health", dependencies=MAY_ADMIN, responses=documented())

@@ -135,8 +135,11 @@ def on_http_error(request: Request, error: Exception) -> JSONResponse:
 def _methods(request: Request) -> set[str]:
     """Return the methods of every route at the request's path; the framework only returns those of the first."""
     routes = (route for route in iter_route_contexts(request.app.routes) if isinstance(route.original_route, Route))
-    matching = (route for route in routes if route.path_regex.match(request.url.path))
-    return set().union(*(route.methods or set() for route in matching))
+    matching = [route for route in routes if route.path_regex.match(request.url.path)]
+    # of /v1/reviews/next those that its own route has, not also those of /v1/reviews/{item_id}
+    parameters = [(route.path or "").count("{") for route in matching]
+    best = (route for route, count in zip(matching, parameters, strict=True) if count == min(parameters))
+    return set().union(*(route.methods or set() for route in best))
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -46,5 +46,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # with all that was started
     if arguments.keys:
-        sys.exit(prove_keys())
+        prove_keys()
+        sys.exit()
     sys.exit(not main(Plan(arguments.minutes * 60, arguments.seed, arguments.only)))

@@ -1,6 +1,7 @@
 """/livez and /readyz"""
 
 import asyncio
+import threading
 import time
 
 import httpx
@@ -47,6 +48,28 @@ async def test_the_gateway_is_ready_while_the_broker_and_the_object_store_are_do
 
     ready = await ask(app, "/readyz")
 
+    assert ready.status_code == 200
+    assert ready.json() == {"status": "degraded", "database": "ok", "broker": "unavailable", "objects": "unavailable"}
+
+
+async def test_the_gateway_is_ready_in_time_while_the_broker_and_the_object_store_hang() -> None:
+    hung = threading.Event()
+
+    class HungChannel(MemoryChannel):
+        async def ping(self) -> None:
+            await asyncio.sleep(60)
+
+    class HungObjects(MemoryObjects):
+        def ping(self) -> None:
+            hung.wait(60)
+
+    app = gateway(Stores(Database.in_memory(), HungObjects()), HungChannel(classify))
+
+    # when, though the servers would need a minute
+    ready = await asyncio.wait_for(ask(app, "/readyz"), 20)
+    hung.set()
+
+    # then
     assert ready.status_code == 200
     assert ready.json() == {"status": "degraded", "database": "ok", "broker": "unavailable", "objects": "unavailable"}
 
