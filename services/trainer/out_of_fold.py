@@ -15,7 +15,7 @@ from services.trainer.probe import Labels, Matrix, fit_penalty, ranks
 FOLDS = 5
 MOST = 8_000 * 100  # images × classes; 2,640 images of 81 classes take 2 s of one core
 FEWEST_CLASSES = 10  # that count for MOST, as features of many images take memory, too
-LISTED = 50
+LISTED = 200  # as many as a person reviews before the next training looks again
 
 
 def judged(
