@@ -13,9 +13,10 @@ Service = Literal["gateway", "sweep", "preprocess", "trainer", "inference", "aut
 
 _ALL = frozenset(metadata.tables)
 _POOLS = frozenset({"pools", "pool_changes", "pool_limits"})
-_REVIEWS = frozenset({"review_items", "review_answers"})  # preprocessing erases them and puts them into versions
+# preprocessing erases them, and puts them into versions
+_REVIEWS = frozenset({"review_items", "review_answers", "feedback"})
 _PEOPLE = _REVIEWS | {
-    *("feedback", "review_sampling", "sampling_counts", "drift_counts"),
+    *("review_sampling", "sampling_counts", "drift_counts"),
     *("pipelines", "pipeline_runs"),
 }
 # Triggers write `job_counts` as the owner of the tables.

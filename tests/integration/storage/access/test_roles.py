@@ -15,6 +15,7 @@ from contract.errors import BadArchive, DatabaseUnavailable
 from contract.jobs import JobKind, JobState
 from contract.pools import Decision, Measured
 from contract.projects import NewProjectRequest, ProjectChange, Retention, VersionRetention
+from contract.reviews import FeedbackRequest, NewReview
 from messaging.in_memory import MemoryReports
 from services.storage.access.audit import Actor
 from services.storage.access.keys import Keys
@@ -27,6 +28,8 @@ from services.storage.jobs.jobs import JobFilter, Jobs
 from services.storage.jobs.leases import Leases
 from services.storage.memory_objects import MemoryObjects
 from services.storage.migrate import migrate
+from services.storage.people.removal import erase_reviews
+from services.storage.people.rows import Reviewer
 from services.storage.pools.demand import Demand
 from services.storage.pools.pools import Pools
 from services.storage.pools.queues import JobHolders
@@ -114,6 +117,20 @@ def test_a_worker_claims_jobs(connected_as: As, service: str) -> None:
         Jobs(connected_as("gateway"), DEFAULT_PROJECT).cancel(claim.job.id)
 
     assert job.id in {claim.job.id for claim in claims}
+
+
+def test_preprocessing_erases_reviews_with_their_feedback(connected_as: As) -> None:
+    objects, sha256 = MemoryObjects(), "e" * 64
+    own, gateway = Stores(connected_as("preprocess"), objects), Stores(connected_as("gateway"), objects)
+    file = objects.put(Bucket.UPLOADS, "copy", b"x")
+    gateway.of(DEFAULT_PROJECT).reviews.add(
+        [NewReview(source="margin", model="pet-cnn", prediction="a-request", sha256=sha256, file=file)]
+    )
+    feedback = gateway.of(DEFAULT_PROJECT).feedback
+    feedback.give(FeedbackRequest(prediction="a-request", label="cat"), Reviewer("0000000a", "app"))
+
+    with own.database.write() as connection:
+        assert erase_reviews(connection, DEFAULT_PROJECT, sha256) == 1
 
 
 def test_workers_register_references_that_the_sweep_reads(connected_as: As) -> None:
