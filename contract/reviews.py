@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from contract.artifacts import ObjectRef
 from contract.base import Frozen, Name, Sha256, Version, Whole
 from contract.datasets import Label, Split
+from contract.labels import checked_label
 from contract.references import ReferenceText
 
 ReviewSource = Literal["margin", "random", "disagreement", "feedback", "label_errors", "predictions", "duplicates"]
@@ -16,6 +17,7 @@ ReviewState = Literal["open", "done", "skipped", "expired"]
 Votes = Annotated[int, Field(strict=True, ge=1, le=2)]
 Guess = tuple[Label, float]  # a class and its score, 0..1
 Lease = Annotated[str, Field(min_length=1, max_length=64)]
+GivenLabel = Annotated[Label, AfterValidator(checked_label)]
 MOST_GUESSES = 5
 MOST_BROUGHT = 5000  # images that one request adds
 
@@ -137,6 +139,7 @@ class ReviewAnswerRequest(ReviewAnswer):
     """An answer with the lease of its item; a class that resembles a known one must be confirmed as `new`."""
 
     lease: Lease
+    label: GivenLabel | None = Field(default=None, description="A class, also a new one.")
     new: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="The label is a new class, although it resembles a known one."
     )
@@ -209,7 +212,7 @@ class FeedbackRequest(Frozen):
     """What an image that was predicted really shows; `prediction` is the id in the response."""
 
     prediction: Annotated[str, Field(min_length=1, max_length=80)]
-    label: Label
+    label: GivenLabel
     new: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="The label is a new class, although it resembles a known one."
     )

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from itertools import islice
 
 from contract.errors import BadDataset
+from contract.labels import MAX_LABEL_LENGTH
 from media.archives.rejections import shown
 from services.preprocess.columns import LABEL, PATH, SPLIT, share_of_files
-from services.preprocess.labels import MAX_LABEL_LENGTH
 from services.preprocess.tables import Table
 
 _MOST_COLUMNS = 40

@@ -6,11 +6,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from contract.errors import BadDataset
+from contract.labels import label_fault, normalised_label
 from media.archives.rejections import shown
 from media.file_names import COLUMNS, FileNames
 from media.image_index import read_index
 from services.preprocess.label_files import LabelRow, read_labels
-from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.revision_changes import Changes
 from worker.task import Task
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from contract.labels import normalised_label
 from media.archives.rejections import shown
-from services.preprocess.labels import normalised_label
 from services.preprocess.warnings import Warnings, plural
 
 ClassLevel = int | Literal["leaf"]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from contract.datasets import Split
 from contract.errors import BadDataset
+from contract.labels import label_fault, normalised_label
 from media.archives.names import is_document
 from media.archives.rejections import Rejections, shown
 from services.preprocess import folders
 from services.preprocess.columns import Row
 from services.preprocess.folders import SplitFolder
 from services.preprocess.image_files import ImageFile
-from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.levels import ClassLevel, Key, add_nested, key_at, labels_of
 from services.preprocess.manifests import Manifest
 from services.preprocess.split_names import is_unlabeled, split_named

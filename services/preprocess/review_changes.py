@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contract.base import Version
 from contract.errors import Invalid
 from contract.kinds.revise import ReviseSpec
+from contract.labels import label_fault, normalised_label
 from contract.references import Reference
 from contract.reviews import AnsweredReview
 from services.preprocess.revision_changes import Addition, Changes
@@ -16,13 +17,17 @@ def add_reviews(task: Task, spec: ReviseSpec, changes: Changes) -> None:
 
     "all" are those of the dataset's versions, and the samples of models that were trained on it. Of several answers
     about an image, the last decision counts. A sample's copy is added with its label; "none of the classes" removes an
-    image of the dataset, and leaves a sample out. Raise Invalid if there is no such item.
+    image of the dataset, and leaves a sample out. Of "all", those whose label cannot be a class are left out. Raise
+    Invalid if there is no such item.
     """
     parent = Reference.parse(spec.parent)
     items = _all(task, spec.dataset) if spec.reviews == "all" else _named(task, spec.reviews)
     for item in sorted(items, key=lambda one: (one.decided_at, one.id)):
         if item.dataset is not None and Reference.parse(item.dataset).name != spec.dataset:
             raise Invalid(f"the review {item.id} is of an image of {item.dataset}, not of {spec.dataset}; leave it out")
+        if spec.reviews == "all" and (fault := label_fault(normalised_label(item.label or "-"))):
+            task.log(f"the review {item.id} is left out: {fault}")
+            continue
         changes.reviews.setdefault(item.sha256, []).append(item.id)
         if item.file is not None:
             changes.additions[item.sha256] = Addition(item.file, f"reviews/{item.id}", "")

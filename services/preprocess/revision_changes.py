@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 from contract.artifacts import ObjectRef
 from contract.datasets import Split, TestSplit
 from contract.errors import BadDataset, Invalid
+from contract.labels import label_fault, normalised_label
 from contract.revisions import ImageChange
 from media.archives.rejections import shown
-from services.preprocess.labels import label_fault, normalised_label
 
 MOST_SHOWN = 3  # hashes in a message
 

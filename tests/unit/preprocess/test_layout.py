@@ -6,10 +6,10 @@ import pytest
 
 from contract.datasets import Split
 from contract.errors import BadDataset, BadImage
+from contract.labels import label_fault, normalised_label
 from media.archives.limits import Limits
 from media.archives.rejections import Rejections
 from services.preprocess.image_files import ImageFile
-from services.preprocess.labels import label_fault, normalised_label
 from services.preprocess.layout import arrange
 
 

@@ -100,6 +100,18 @@ def test_answers_that_confirm_the_labels_are_applied_without_a_new_version(
     assert stores.of(DEFAULT_PROJECT).datasets.named("pets").versions == (1,)
 
 
+def test_an_answer_whose_label_cannot_be_a_class_stops_no_version(stores: Stores, revisions: Revisions) -> None:
+    bad = revisions.answer(_of_dataset("train/cat/0.png", "cat"), label="x\ty")
+    good = revisions.answer(_of_dataset("train/cat/1.png", "cat"), label="dog")
+
+    result = revisions.revised(reviews="all")
+
+    assert (result.revision.relabelled, result.reviews) == (1, 1)
+    assert [item.id for item in stores.of(DEFAULT_PROJECT).reviews.answered()] == [bad]
+    assert stores.of(DEFAULT_PROJECT).reviews.get(good).applied_to == "pets@2"
+    assert "unprintable" in revisions.revise("pets@2", reviews=[bad]).error.message  # type: ignore[union-attr]
+
+
 def test_originals_of_added_images_outlive_the_reviews_and_the_parent(stores: Stores, revisions: Revisions) -> None:
     # given a version with an added image, and one made from it
     item = revisions.sample(NEW, label="cat")

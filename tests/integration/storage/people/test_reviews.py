@@ -4,14 +4,16 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
-from contract.reviews import FeedbackRequest, NewReview, ReviewAnswer, ReviewItem
+from contract.reviews import FeedbackRequest, NewReview, ReviewAnswer, ReviewAnswerRequest, ReviewItem
 from services.storage.access.audit import Actor
 from services.storage.database import Database
+from services.storage.people.classes import require_spelling
 from services.storage.people.feedback import Feedback
 from services.storage.people.queue import ReviewFilter, mark_applied
 from services.storage.people.removal import KEEP_EXPIRED, erase_reviews, expire_reviews, forget_dataset
@@ -442,6 +444,23 @@ def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
     assert reviews.answer(held.id, held.lease, ANN, CAT).state == "done"
     with pytest.raises(Invalid, match="did you mean 'cat'"):
         feedback.give(FeedbackRequest(prediction="request-1", label="cats"), CID)
+
+
+@pytest.mark.parametrize("label", [".", "zebra\u200b", "a\u00adb", "x\ty", "x\0"])
+def test_a_label_that_cannot_be_a_class_is_refused(label: str) -> None:
+    for request in (
+        lambda: FeedbackRequest(prediction="request-1", label=label),
+        lambda: ReviewAnswerRequest(lease="a-lease", label=label, new=True),
+    ):
+        with pytest.raises(ValidationError, match="class name"):
+            request()
+    with pytest.raises(Invalid, match="class name"):
+        require_spelling(label, (), new=True)
+
+
+def test_a_label_is_normalised() -> None:
+    assert ReviewAnswerRequest(lease="a-lease", label=" Cafe\u0301 ").answer.label == "Caf\u00e9"
+    require_spelling("Caf\u00e9", ("Cafe\u0301 ",), new=False)
 
 
 def test_a_view_is_in_the_audit_trail(database: Database, clock: FakeClock) -> None:

@@ -109,7 +109,7 @@ async def test_a_refused_answer_says_what_to_change(labeller: httpx.AsyncClient,
         return await labeller.post(f"/v1/reviews/{item['id']}", json={"lease": item["lease"], **body})
 
     assert "did you mean 'cat'" in problem(await answer(label="Cats"), 422, "invalid").detail
-    assert "spaces" in problem(await answer(label=" axolotl"), 422, "invalid").detail
+    assert "unprintable" in problem(await answer(label="zebra\u200b", new=True), 422, "invalid").detail
     assert "exactly one" in problem(await answer(label="cat", skip=True), 422, "invalid").detail
     assert "handed out again" in problem(await answer(label="cat", lease="old"), 409, "conflict").detail
     assert (await answer(label="Cats", new=True)).json()["label"] == "Cats"

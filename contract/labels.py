@@ -24,3 +24,11 @@ def label_fault(label: str) -> str | None:
     if any(unicodedata.category(c) in _UNPRINTABLE and c not in _JOINERS for c in label):
         return "its class name has unprintable characters"
     return None
+
+
+def checked_label(text: str) -> str:
+    """Return the normalized label; raise ValueError with the reason if it cannot be a class."""
+    label = normalised_label(text)
+    if fault := label_fault(label):
+        raise ValueError(fault)
+    return label
