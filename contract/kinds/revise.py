@@ -106,14 +106,14 @@ class AddedOriginals(Frozen):
 
 
 class RevisedDataset(Outcome):
-    """The outcome of a revise job: the manifest, and the ids of the reviews that it applies.
+    """The outcome of a revise job: the manifest, and the reviews that it applies, with their labels by id.
 
     Without a manifest, the reviews confirm what the parent has, and there is no new version.
     """
 
     manifest: DatasetManifest | None
     originals: AddedOriginals | None = None
-    reviews: tuple[str, ...] = ()
+    reviews: dict[str, Label | None] = Field(default_factory=dict)
 
 
 register(

@@ -28,7 +28,7 @@ def add_reviews(task: Task, spec: ReviseSpec, changes: Changes) -> None:
         if spec.reviews == "all" and (fault := label_fault(normalised_label(item.label or "-"))):
             task.log(f"the review {item.id} is left out: {fault}")
             continue
-        changes.reviews.setdefault(item.sha256, []).append(item.id)
+        changes.reviews.setdefault(item.sha256, {})[item.id] = item.label
         if item.file is not None:
             changes.additions[item.sha256] = Addition(item.file, f"reviews/{item.id}", "")
         changes.set(item.sha256, item.label)

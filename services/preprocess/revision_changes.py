@@ -30,14 +30,14 @@ class Changes:
     """The images to change, by SHA-256 in hexadecimal digits: a label, or None to remove the image.
 
     Each change replaces an earlier one of the same image. `additions` are images to add, `required` images must be in
-    the parent. `reviews` are the ids of the answers by image, `newer` are images of versions that are newer than the
+    the parent. `reviews` are the ids and labels of the answers by image, `newer` are images of versions that are newer than the
     parent; `unmatched` rows of a file of labels name no image.
     """
 
     labels: dict[str, str | None] = field(default_factory=dict)
     additions: dict[str, Addition] = field(default_factory=dict)
     required: set[str] = field(default_factory=set)
-    reviews: dict[str, list[str]] = field(default_factory=dict)
+    reviews: dict[str, dict[str, str | None]] = field(default_factory=dict)
     newer: set[str] = field(default_factory=set)
     unmatched: int = 0
 
@@ -55,10 +55,14 @@ class Changes:
         elif sha256 in self.additions:
             self.additions[sha256] = replace(self.additions[sha256], label=checked)
 
-    def applied(self, delta: "Delta") -> tuple[str, ...]:
-        """Return the ids of the answers that a version with these rows has; those of held back images wait."""
+    def applied(self, delta: "Delta") -> dict[str, str | None]:
+        """Return the answers by id that a version with these rows has; those of held back images wait."""
         waiting = delta.held | (delta.missing & self.newer)
-        return tuple(review for sha256, ids in self.reviews.items() if sha256 not in waiting for review in ids)
+        applied: dict[str, str | None] = {}
+        for sha256, answers in self.reviews.items():
+            if sha256 not in waiting:
+                applied |= answers
+        return applied
 
 
 @dataclass(frozen=True)

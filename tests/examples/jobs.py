@@ -121,7 +121,7 @@ VERSION_DIFF = VersionDiff(
     next="1",
 )
 REVISED_DATASET = RevisedDataset(
-    manifest=REVISED_MANIFEST, originals=AddedOriginals(upload=UPLOAD_ID, file=IMAGES_FILE), reviews=(JOB_ID,)
+    manifest=REVISED_MANIFEST, originals=AddedOriginals(upload=UPLOAD_ID, file=IMAGES_FILE), reviews={JOB_ID: "dog"}
 )
 PREDICTION_OUTPUT = PredictionOutput(artifact=ROWS_FILE, count=2, failed=0, metrics=METRICS)
 PREPROCESS_RESULT = PreprocessResult.of(DATASET_REFERENCE, DATASET_MANIFEST)

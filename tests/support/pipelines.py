@@ -103,7 +103,7 @@ class PipelineWorld:
 
     def revise(self) -> Job:
         """Publish the next version of `pets`, with all reviewed images."""
-        answered = tuple(item.id for item in self.stores.reviews.answered())
+        answered = {item.id: item.label for item in self.stores.reviews.answered()}
         return self.finish("revise", RevisedDataset(manifest=revised(len(answered)), reviews=answered))
 
     def train(self) -> Job:

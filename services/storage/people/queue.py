@@ -1,6 +1,6 @@
 """Rows of the review queue: which ones match, which one comes next, and how they are added."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -107,19 +107,23 @@ def add_reviews(connection: Connection, project: str, items: Sequence[NewReview]
     return count
 
 
-def mark_applied(connection: Connection, project: str, ids: Sequence[str], reference: Reference) -> None:
+def mark_applied(
+    connection: Connection, project: str, answers: Mapping[str, str | None], reference: Reference
+) -> None:
     """Note that a dataset version has the answers of decided items, in the transaction that publishes it.
 
-    Raises Conflict if one of them was undone or put into another version meanwhile.
+    `answers` has the labels by id. Raises Conflict if one was undone, changed or put into another version meanwhile.
     """
-    table = review_items.c
+    table, ids = review_items.c, sorted(answers)
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
         decided = (table.project == project) & table.id.in_(part) & (table.state == "done") & table.applied_to.is_(None)
-        if connection.execute(update(review_items).where(decided).values(applied_to=str(reference))).rowcount < len(
-            part
-        ):
-            raise Conflict("some of the reviews were undone, or are in another version; make the version again")
+        marked = update(review_items).where(decided).values(applied_to=str(reference))
+        labels = dict(connection.execute(marked.returning(table.id, table.label)).all())
+        if labels != {item: answers[item] for item in part}:
+            raise Conflict(
+                "some of the reviews were undone or changed, or are in another version; make the version again"
+            )
 
 
 def _row(project: str, item: NewReview, now: datetime) -> dict[str, Any]:

@@ -224,11 +224,11 @@ def test_an_answer_in_a_version_cannot_be_undone_and_is_not_applied_twice(review
     ids = [give(reviews, ANN, CAT).id for _ in range(2)]
 
     with database.write() as connection:
-        mark_applied(connection, DEFAULT_PROJECT, ids[:1], Reference.parse("pets@2"))
+        mark_applied(connection, DEFAULT_PROJECT, {ids[0]: "cat"}, Reference.parse("pets@2"))
 
     assert [item.id for item in reviews.answered()] == ids[1:]
     assert reviews.progress().not_applied == 1
-    for again in (ids, ids[:1]):
+    for again in (dict.fromkeys(ids, "cat"), {ids[0]: "cat"}, {ids[1]: "dog"}, {ids[1]: None}):
         with pytest.raises(Conflict, match="make the version again"), database.write() as connection:
             mark_applied(connection, DEFAULT_PROJECT, again, Reference.parse("pets@3"))
     reviews.undo(ANN)
@@ -330,7 +330,7 @@ def test_samples_that_nobody_answers_expire_with_their_copies(
     done, applied, skipped, open_item = [give(reviews, ANN, answer) for answer in (CAT, CAT, SKIP, CAT)]
     reviews.undo(ANN)
     with database.write() as connection:
-        mark_applied(connection, DEFAULT_PROJECT, [applied.id], Reference.parse("pets@2"))
+        mark_applied(connection, DEFAULT_PROJECT, {applied.id: "cat"}, Reference.parse("pets@2"))
     assert copies(database) == {f"copy-{number}" for number in range(5)}
 
     # a day later, when a person still holds one
