@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
@@ -16,6 +16,8 @@ from services.storage.people.classes import classes_of, require_spelling
 from services.storage.people.rows import Reviewer, answers_of, find, item_of
 from services.storage.tables import feedback, review_items
 
+EARLIER = timedelta(minutes=10)  # a sample waits for seconds; older feedback may be about a request with the same id
+
 
 class Feedback:
     """The feedback of a project's applications; raises DatabaseUnavailable."""
@@ -26,6 +28,8 @@ class Feedback:
 
     def give(self, request: FeedbackRequest, client: Reviewer) -> FeedbackResult:
         """Keep what an image shows; if it was sampled for review, this is the client's answer to that item.
+
+        People alone decide images that were drawn at random: those with feedback are no random sample.
 
         Later feedback about the same prediction replaces the earlier one. Raises Invalid for a mistyped class.
         """
@@ -53,6 +57,8 @@ class Feedback:
         require_spelling(
             request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)), new=request.new
         )
+        if row["source"] == "random":
+            return "the feedback is kept; the image was drawn at random, and people decide about such images"
         if row["state"] == "expired":
             return "the feedback is kept; the image was sampled for review, but its copy has expired"
         if row["applied_to"] is not None:
@@ -76,17 +82,19 @@ class Feedback:
 def answer_by_earlier_feedback(connection: Connection, project: str, samples: Mapping[str, str], now: datetime) -> None:
     """Answer new samples by feedback that was faster than they: `samples` has the items' ids by prediction.
 
-    Feedback with a mistyped class stays without an item.
+    Feedback with a mistyped class stays without an item. Images that were drawn at random are left to people.
     """
     table = feedback.c
     waiting = (table.project == project) & table.prediction.in_(samples) & table.item_id.is_(None)
+    waiting &= table.at >= now - EARLIER
     for row in connection.execute(select(feedback).where(waiting)).all():
         item_id = samples[row.prediction]
         item = item_of(find(connection, project, item_id), kind=ReviewItem)
         with suppress(Invalid):
             require_spelling(row.label, classes_of(connection, project, item), new=False)
-            client = Reviewer(row.reviewer, row.reviewer_name)
-            insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)
-            settle(connection, project, item_id, now)
+            if item.source != "random":
+                client = Reviewer(row.reviewer, row.reviewer_name)
+                insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)
+                settle(connection, project, item_id, now)
             same = (table.project == project) & (table.prediction == row.prediction)
             connection.execute(update(feedback).where(same).values(item_id=item_id))

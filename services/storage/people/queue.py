@@ -107,9 +107,7 @@ def add_reviews(connection: Connection, project: str, items: Sequence[NewReview]
     return count
 
 
-def mark_applied(
-    connection: Connection, project: str, answers: Mapping[str, str | None], reference: Reference
-) -> None:
+def mark_applied(connection: Connection, project: str, answers: Mapping[str, str | None], reference: Reference) -> None:
     """Note that a dataset version has the answers of decided items, in the transaction that publishes it.
 
     `answers` has the labels by id. Raises Conflict if one was undone, changed or put into another version meanwhile.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from contract.base import Version
 from contract.sampling import SampleSource
 from services.storage.database import Database
 from services.storage.people.sampling import of_alias, stored_bytes
@@ -77,18 +78,22 @@ class SamplingCounts:
             one = taken & table.label.in_(["", label]) & (table.value > 0)
             connection.execute(update(sampling_counts).where(one).values(value=table.value - 1))
 
-    def known(self, source: SampleSource, sha256: str) -> bool:
+    def known(self, source: SampleSource, sha256: str, version: Version | None) -> bool:
         """Return whether the model's queue has had the image, by the hash of its copy.
 
         If it was taken for another reason and now drawn at random, it becomes part of the random slice, with a random
-        priority; without it, the slice would lack doubtful images that are sent often.
+        priority; without it, the slice would lack doubtful images that are sent often. Each version of the model has a
+        random slice, so that an image that is drawn at random again for another version is not known.
         """
         project, model, _ = self._key
         table = review_items.c
         same = (table.project == project) & (table.model == model) & (table.sha256 == sha256)
         sampled = same & table.source.in_(["margin", "random", "disagreement"]) & (table.state != "expired")
+        if source == "random":
+            sampled &= table.model_version == version
+        query = select(table.id, table.source).where(sampled).order_by(table.source != "random").limit(1)
         with self._database.write() as connection:
-            row = connection.execute(select(table.id, table.source).where(sampled).limit(1)).one_or_none()
+            row = connection.execute(query).one_or_none()
             if row is not None and source == "random" != row.source:
                 values = {"source": "random", "priority": random.random()}  # noqa: S311  no secret
                 connection.execute(update(review_items).where(table.id == row.id).values(values))

@@ -52,7 +52,7 @@ class Admission:
         copy, label = sample.scores.copy, sample.scores.best[0][0]
         reserved = False
         try:
-            if counts.known(sample.source, hashlib.sha256(copy).hexdigest()):
+            if counts.known(sample.source, hashlib.sha256(copy).hexdigest(), sample.target.version):
                 return "duplicate"
             if stored_bytes + len(copy) > settings.max_bytes:
                 return "bytes"

@@ -15,6 +15,7 @@ from typing import TypeVar, TypeVarTuple
 
 import structlog
 
+from contract.base import Version
 from contract.errors import TidepoolError
 from contract.inference import EncodedImage, Scores, Target
 from contract.reviews import MOST_GUESSES
@@ -62,7 +63,7 @@ class Sampler:
         self._admission = admission
         self._clock = clock
         self._states: OrderedDict[SampledAlias, _State] = OrderedDict()
-        self._recent: OrderedDict[int, SampleSource] = OrderedDict()
+        self._recent: OrderedDict[int, tuple[SampleSource, Version | None]] = OrderedDict()
         self._waiting: deque[Sample | _State] = deque()  # a state waits to be synced
         self._waiting_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -103,14 +104,14 @@ class Sampler:
             await asyncio.shield(self._task)
 
     def _take(self, state: _State, sample: Sample, label: str) -> None:
-        key = hash(sample.file)
-        known = self._recent.get(key)
-        if known == "random" or (known is not None and sample.source != "random"):
+        key = _key(sample)
+        known, taken = self._recent.get(key), (sample.source, sample.target.version)
+        if known is not None and (sample.source != "random" or known == taken):
             DROPPED.labels("duplicate").inc()
         elif self._waiting_bytes + len(sample.file) > MOST_BYTES:
             DROPPED.labels("busy").inc()
         else:
-            self._recent[key] = sample.source
+            self._recent[key] = taken
             if len(self._recent) > MOST_RECENT:
                 self._recent.popitem(last=False)
             self._waiting_bytes += len(sample.file)
@@ -183,7 +184,7 @@ class Sampler:
             return
         DROPPED.labels(reason).inc()
         if reason != "duplicate":
-            self._recent.pop(hash(sample.file), None)
+            self._recent.pop(_key(sample), None)
 
     @cached_property
     def _thread(self) -> ThreadPoolExecutor:
@@ -191,3 +192,8 @@ class Sampler:
 
     async def _in_thread(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+
+def _key(sample: Sample) -> int:
+    """Return the hash of an image of a model, each of which has a queue of its own."""
+    return hash((sample.alias.project, sample.alias.model, sample.file))

@@ -428,6 +428,30 @@ def test_feedback_that_is_faster_than_the_sample_answers_it(
     assert Reviews(database, "lab").progress().counts == {"open": 1}
 
 
+def test_feedback_about_an_earlier_request_with_the_same_id_is_not_an_answer(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    Feedback(database, DEFAULT_PROJECT).give(FeedbackRequest(prediction="request-1", label="cat"), CID)
+    clock.tick(3600)
+
+    reviews.add([sample(1, clock)])
+
+    assert reviews.progress().counts == {"open": 1}
+
+
+def test_feedback_leaves_images_that_were_drawn_at_random_to_people(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    feedback = Feedback(database, DEFAULT_PROJECT)
+    feedback.give(FeedbackRequest(prediction="request-1", label="cat"), CID)
+    reviews.add([sample(number, clock).model_copy(update={"source": "random"}) for number in (1, 2)])
+
+    result = feedback.give(FeedbackRequest(prediction="request-2", label="cat"), CID)
+
+    assert (reviews.progress().counts, result.review is None) == ({"open": 2}, False)
+    assert "drawn at random" in result.note
+
+
 def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
     reviews: Reviews, database: Database, clock: FakeClock
 ) -> None:

@@ -160,10 +160,10 @@ def test_the_bytes_of_stored_copies_are_counted(
 def test_an_image_is_known_once_the_queue_has_had_it(stores: ProjectStores, counts: SamplingCounts) -> None:
     stores.reviews.add([sample("1" * 64)])
 
-    assert counts.known("disagreement", "1" * 64)
-    assert not counts.known("margin", "2" * 64)
+    assert counts.known("disagreement", "1" * 64, 1)
+    assert not counts.known("margin", "2" * 64, 1)
     other = Stores(stores.database, MemoryObjects()).of("lab").sampling_counts("cnn", "live")
-    assert not other.known("margin", "1" * 64)
+    assert not other.known("margin", "1" * 64, 1)
 
 
 def test_an_image_that_is_drawn_at_random_later_becomes_part_of_the_random_slice(
@@ -171,7 +171,15 @@ def test_an_image_that_is_drawn_at_random_later_becomes_part_of_the_random_slice
 ) -> None:
     stores.reviews.add([sample("1" * 64)])
 
-    assert counts.known("random", "1" * 64)
+    assert counts.known("random", "1" * 64, 1)
     assert stores.reviews.progress().by_source == {"random": {"open": 1}}
-    assert counts.known("margin", "1" * 64)
+    assert counts.known("margin", "1" * 64, 1)
     assert stores.reviews.progress().by_source == {"random": {"open": 1}}
+
+
+def test_an_image_is_drawn_at_random_for_each_version_of_a_model(stores: ProjectStores, counts: SamplingCounts) -> None:
+    stores.reviews.add([sample("1" * 64, "random"), sample("2" * 64)])
+
+    assert [counts.known("random", number * 64, 2) for number in "12"] == [False, False]
+    assert [counts.known("margin", number * 64, 2) for number in "12"] == [True, True]
+    assert stores.reviews.progress().by_source == {"random": {"open": 1}, "margin": {"open": 1}}
