@@ -30,8 +30,8 @@ class Changes:
     """The images to change, by SHA-256 in hexadecimal digits: a label, or None to remove the image.
 
     Each change replaces an earlier one of the same image. `additions` are images to add, `required` images must be in
-    the parent. `reviews` are the answers by image and id, `newer` are images of versions that are newer than the parent;
-    `unmatched` rows of a file of labels name no image.
+    the parent. `reviews` are the answers by image and id, `newer` are images of versions that are newer than the
+    parent; `unmatched` rows of a file of labels name no image.
     """
 
     labels: dict[str, str | None] = field(default_factory=dict)

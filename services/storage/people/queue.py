@@ -64,9 +64,16 @@ def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datet
     """
     table, given = review_items.c, review_answers.c
     answered = exists().where(given.item_id == table.id, given.reviewer == reviewer.id, given.undone_at.is_(None))
-    alive = or_(table.expires_at.is_(None), table.expires_at > now)
+    alive = or_(table.expires_at.is_(None), table.expires_at > now, has_answer())
     query = select(table.id).where(matching(project, where._replace(state="open")), unleased(now), alive, ~answered)
     return query.order_by(table.priority.desc(), table.created_at, table.id).with_for_update(skip_locked=True)
+
+
+def has_answer() -> ColumnElement[bool]:
+    """Return the condition that a person has answered an item, and not only skipped it."""
+    given = review_answers.c
+    own = (given.item_id == review_items.c.id) & given.undone_at.is_(None) & given.skip.is_(False)
+    return exists().where(own)
 
 
 def unleased(now: datetime) -> ColumnElement[bool]:

@@ -3,30 +3,36 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, or_, select, update
 
+from contract.references import Reference
 from services.storage.database import Database
+from services.storage.people.queue import has_answer
 from services.storage.references import Owner, drop_references
-from services.storage.tables import feedback, review_items
+from services.storage.tables import dataset_versions, feedback, review_items
 
 BATCH = 500  # rows of a transaction
 KEEP_EXPIRED = timedelta(days=30)  # the rows, without images
 KEEP_FEEDBACK = timedelta(days=365)
+KEEP_ANSWERED = timedelta(days=365)  # after `expires_at`, the copies of answers that no version takes
 WITHOUT_IMAGE = {"file": None, "leased_by": None, "lease": None, "leased_until": None}
 
 
 def expire_reviews(database: Database) -> int:
     """Take the copies of samples that nobody has answered in time, and of answers that a version has; return how many.
 
-    The collector deletes the copies. An answer that is in no version yet is kept, and so is an image that a person
-    holds. Rows go later: of expired items after KEEP_EXPIRED, of feedback after KEEP_FEEDBACK.
+    The collector deletes the copies. An answer that is in no version yet is kept for KEEP_ANSWERED longer, also one
+    that waits for a second person, and so is an image that a person holds. Rows go later: of expired items after
+    KEEP_EXPIRED, of feedback after KEEP_FEEDBACK.
     """
     now, table = database.now(), review_items.c
     free = or_(table.leased_until.is_(None), table.leased_until <= now)
-    due = (table.expires_at <= now) & free
-    unanswered = due & table.state.in_(["open", "skipped"])
-    applied = due & table.applied_to.is_not(None) & table.file.is_not(None)
-    count = _in_batches(database, unanswered, {**WITHOUT_IMAGE, "state": "expired"})
+    due = (table.expires_at <= now) & free & table.file.is_not(None)
+    unanswered = due & table.state.in_(["open", "skipped"]) & ~has_answer()
+    applied = due & table.applied_to.is_not(None)
+    forgotten = due & table.applied_to.is_(None) & (table.expires_at <= now - KEEP_ANSWERED)
+    forgotten &= or_(table.decided_at.is_(None), table.decided_at <= now - KEEP_ANSWERED)
+    count = _in_batches(database, or_(unanswered, forgotten), {**WITHOUT_IMAGE, "state": "expired"})
     count += _in_batches(database, applied, WITHOUT_IMAGE)
     with database.write() as connection:
         gone = (table.state == "expired") & (table.expires_at <= now - KEEP_EXPIRED)
@@ -50,8 +56,16 @@ def holding_image(project: str, sha256: str) -> "Select[str]":
 
 
 def forget_dataset(connection: Connection, project: str, reference: str) -> None:
-    """Remove the open items of a dataset version that is deleted; answers are kept for the versions after it."""
-    table = review_items.c
+    """Remove the open items of a dataset version that is deleted; answers are kept for the versions after it.
+
+    Answers that the deleted version had wait for a version again, unless one was made from it, which has them too.
+    """
+    table, versions = review_items.c, dataset_versions.c
+    same = (versions.project == project) & (versions.name == Reference.parse(reference).name)
+    parent = versions.manifest["revision"]["parent"].as_string()
+    if not connection.execute(select(exists().where(same, parent == reference))).scalar():
+        applied = (table.project == project) & (table.applied_to == reference)
+        connection.execute(update(review_items).where(applied).values(applied_to=None))
     undecided = (table.project == project) & (table.dataset == reference) & (table.state != "done")
     connection.execute(delete(review_items).where(undecided))
 
@@ -60,9 +74,9 @@ def remove_reviews(connection: Connection, ids: Sequence[str]) -> None:
     """Remove items with their answers and copies, and the feedback about them."""
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
-        drop_references(connection, Owner.REVIEW, *part)
+        connection.execute(delete(review_items).where(review_items.c.id.in_(part)))  # first, as feedback locks them
         connection.execute(delete(feedback).where(feedback.c.item_id.in_(part)))
-        connection.execute(delete(review_items).where(review_items.c.id.in_(part)))
+        drop_references(connection, Owner.REVIEW, *part)
 
 
 def _in_batches(database: Database, where: ColumnElement[bool], values: Mapping[str, object]) -> int:

@@ -17,7 +17,16 @@ from sqlalchemy import (
 
 from services.storage.tables.columns import UtcDateTime, metadata, project_column
 
-OPEN = "state = 'open'"
+COPIED = "file IS NOT NULL"
+EXPIRED = "state = 'expired'"
+NOT_APPLIED = "state = 'done' AND applied_to IS NULL"
+SAMPLE = "dataset IS NULL AND state <> 'expired'"
+STANDING = "undone_at IS NULL"
+
+
+def _partial(name: str, where: str, *columns: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
 
 review_items = Table(
     "review_items",
@@ -50,11 +59,15 @@ review_items = Table(
     Column("applied_to", String(127)),  # the dataset version that has the answer
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
-    UniqueConstraint("project", "source", "dataset", "sha256"),  # samples have no dataset and are all different
+    UniqueConstraint("project", "source", "dataset", "sha256"),  # samples have no dataset
     Index(None, "project", "state", "priority"),
     Index(None, "project", "sha256"),
     Index(None, "project", "prediction"),
-    Index("ix_review_items_open_expires_at", "expires_at", postgresql_where=text(OPEN), sqlite_where=text(OPEN)),
+    _partial("uq_review_items_samples", SAMPLE, "project", "source", "model", "model_version", "sha256", unique=True),
+    _partial("ix_review_items_copies", COPIED, "project", "model", "alias"),
+    _partial("ix_review_items_copies_expires_at", COPIED, "expires_at"),
+    _partial("ix_review_items_expired_expires_at", EXPIRED, "expires_at"),
+    _partial("ix_review_items_not_applied", NOT_APPLIED, "project", "decided_at"),
 )
 
 review_answers = Table(
@@ -70,6 +83,7 @@ review_answers = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("undone_at", UtcDateTime),
     Index(None, "project", "reviewer", "at"),
+    _partial("ix_review_answers_standing", STANDING, "project", "at"),
 )
 
 feedback = Table(

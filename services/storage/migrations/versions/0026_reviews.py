@@ -13,6 +13,11 @@ def _project() -> sa.Column[str]:
     return sa.Column("project", sa.String(length=63), server_default="default", nullable=False)
 
 
+def _partial(name: str, where: str, columns: list[str], table: str = "review_items", unique: bool = False) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, unique=unique, postgresql_where=condition, sqlite_where=condition)
+
+
 def upgrade() -> None:
     op.create_table(
         "review_items",
@@ -51,14 +56,12 @@ def upgrade() -> None:
     )
     for columns in (["project", "state", "priority"], ["project", "sha256"], ["project", "prediction"]):
         op.create_index(op.f(f"ix_review_items_{'_'.join(columns)}"), "review_items", columns)
-    still_open = sa.text("state = 'open'")
-    op.create_index(
-        "ix_review_items_open_expires_at",
-        "review_items",
-        ["expires_at"],
-        postgresql_where=still_open,
-        sqlite_where=still_open,
-    )
+    sample = ["project", "source", "model", "model_version", "sha256"]
+    _partial("uq_review_items_samples", "dataset IS NULL AND state <> 'expired'", sample, unique=True)
+    _partial("ix_review_items_copies", "file IS NOT NULL", ["project", "model", "alias"])
+    _partial("ix_review_items_copies_expires_at", "file IS NOT NULL", ["expires_at"])
+    _partial("ix_review_items_expired_expires_at", "state = 'expired'", ["expires_at"])
+    _partial("ix_review_items_not_applied", "state = 'done' AND applied_to IS NULL", ["project", "decided_at"])
     op.create_table(
         "review_answers",
         sa.Column("item_id", sa.String(length=36), nullable=False),
@@ -76,6 +79,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("item_id", "reviewer", name=op.f("pk_review_answers")),
     )
     op.create_index(op.f("ix_review_answers_project_reviewer_at"), "review_answers", ["project", "reviewer", "at"])
+    _partial("ix_review_answers_standing", "undone_at IS NULL", ["project", "at"], table="review_answers")
     op.create_table(
         "feedback",
         _project(),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
@@ -21,6 +22,7 @@ from services.storage.people.reviews import LEASE_S, Reviews
 from services.storage.people.rows import Reviewer
 from services.storage.references import Owner
 from services.storage.sweep.retention import RetentionSweep
+from services.storage.tables import dataset_versions, review_items
 from tests.integration.storage.steps import publish_dataset, publish_model, together
 from tests.support.clock import FakeClock
 
@@ -354,6 +356,43 @@ def test_samples_that_nobody_answers_expire_with_their_copies(
     assert reviews.progress().counts == {"open": 1, "done": 2}
 
 
+def test_an_answer_that_waits_for_a_second_person_outlives_the_time_of_its_image(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    reviews.add([sample(number, clock, votes=2) for number in (1, 2)])
+    answered, _ = give(reviews, ANN, CAT), give(reviews, ANN, SKIP)
+    clock.tick(86400)
+
+    assert expire_reviews(database) == 1
+
+    assert give(reviews, BOB, CAT).id == answered.id
+    assert reviews.progress().counts == {"done": 1, "expired": 1}
+
+
+def test_answers_that_no_version_takes_are_not_kept_for_ever(
+    reviews: Reviews, database: Database, clock: FakeClock
+) -> None:
+    reviews.add([sample(number, clock, votes=number) for number in (1, 2)])
+    give(reviews, ANN, CAT), give(reviews, ANN, CAT)
+    clock.tick(timedelta(days=365).total_seconds())
+    assert expire_reviews(database) == 0
+
+    clock.tick(86400)
+
+    assert expire_reviews(database) == 2
+    assert copies(database) == set()
+    assert reviews.answered() == ()
+
+
+def test_simultaneous_requests_bring_an_image_of_an_archive_once(reviews: Reviews, clock: FakeClock) -> None:
+    brought = sample(1, clock).model_copy(update={"source": "predictions", "prediction": None})
+
+    assert [reviews.add([brought]) for _ in range(2)] == [1, 0]
+
+    clock.tick(86400)
+    assert reviews.progress().counts == {"open": 1}
+
+
 @pytest.mark.parametrize("hashed", [4, 1004])
 def test_an_erased_image_leaves_nothing_in_the_queue(
     reviews: Reviews, database: Database, clock: FakeClock, hashed: int
@@ -387,6 +426,25 @@ def test_the_open_items_of_a_deleted_version_go_and_answers_stay(reviews: Review
 
     assert [item.id for item in reviews.answered()] == [answered.id]
     assert [item.dataset for item in reviews.next(ANN, 9)] == ["pets@10"]
+
+
+def test_answers_of_a_deleted_version_wait_for_another_one_unless_it_has_a_child(
+    reviews: Reviews, database: Database
+) -> None:
+    publish_dataset(database, "pets")
+    reviews.add([label_error(1)])
+    answer = give(reviews, ANN, DOG)
+    with database.write() as connection:
+        mark_applied(connection, DEFAULT_PROJECT, {answer.id: "dog"}, Reference.parse("pets@2"))
+        for child, applied_to in (("pets@2", "pets@2"), ("pets@1", None)):
+            revision = {"revision": {"parent": child}}
+            connection.execute(update(dataset_versions).values(manifest=revision))
+
+            forget_dataset(connection, DEFAULT_PROJECT, "pets@2")
+
+            row = connection.execute(select(review_items.c.applied_to)).scalar_one()
+            assert row == applied_to
+    assert [item.id for item in reviews.answered()] == [answer.id]
 
 
 def test_feedback_answers_a_sample(reviews: Reviews, database: Database, clock: FakeClock) -> None:
