@@ -102,11 +102,17 @@ def undo(connection: Connection, project: str, reviewer: Reviewer, lease: dict[s
         raise Conflict("the image of your last answer has expired, and its copy is gone")
     connection.execute(update(review_answers).where(mine, table.item_id == item_id).values(undone_at=now))
     if row["leased_until"] is not None and row["leased_until"] > now:  # only of an open item
-        return item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
+        return item_of(row, of_reviewer(connection, item_id, reviewer), kind=ReviewItem)
     settle(connection, project, item_id, now)
     held = update(review_items).where(named(project, item_id)).values(lease).returning(review_items)
     row = connection.execute(held).mappings().one()
-    return item_of(row, answers_of(connection, [item_id])[item_id], reviewer=reviewer.id, kind=ReviewItem)
+    return item_of(row, of_reviewer(connection, item_id, reviewer), reviewer=reviewer.id, kind=ReviewItem)
+
+
+def of_reviewer(connection: Connection, item_id: str, reviewer: Reviewer) -> tuple[PersonAnswer, ...]:
+    """Return the person's own answers to an item."""
+    given = answers_of(connection, [item_id])[item_id]
+    return tuple(answer for answer in given if answer.reviewer == reviewer.id)
 
 
 def same_answer(one: ReviewAnswer, other: ReviewAnswer) -> bool:

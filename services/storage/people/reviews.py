@@ -118,13 +118,16 @@ class Reviews:
         )
 
     def extend(self, item_id: str, lease: str, reviewer: Reviewer, lease_s: float = LEASE_S) -> ReviewItem:
-        """Hold an item for longer, from now on; raises NotFound, or Conflict for a lease that ended."""
+        """Hold an item for longer, from now on; raises NotFound, or Conflict for a lease that ended.
+
+        Other people's answers are left out, so that the votes are independent.
+        """
         until = self._database.now() + timedelta(seconds=lease_s)
         with self._database.write() as connection:
             answers.require_lease(answers.locked(connection, self._project, item_id), lease, reviewer)
             held = update(review_items).where(review_items.c.id == item_id).values(leased_until=until)
             row = connection.execute(held.returning(review_items)).mappings().one()
-            given = answers_of(connection, [item_id])[item_id]
+            given = answers.of_reviewer(connection, item_id, reviewer)
         return item_of(row, given, reviewer=reviewer.id, kind=ReviewItem)
 
     def answer(self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
@@ -139,7 +142,8 @@ class Reviews:
     def undo(self, reviewer: Reviewer, lease_s: float = LEASE_S, once: IdempotencyKey | None = None) -> ReviewItem:
         """Take back the person's last answer, and lease the item to the person again unless another one has it.
 
-        Raises NotFound if there is nothing to undo, and Conflict if a dataset version has the answer.
+        Other people's answers are left out. Raises NotFound if there is nothing to undo, and Conflict if a dataset
+        version has the answer.
         """
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):

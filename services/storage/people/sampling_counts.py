@@ -18,11 +18,11 @@ KEPT = timedelta(days=8)
 
 
 class Counted(NamedTuple):
-    """What all gateways have counted for an alias today and yesterday."""
+    """What all gateways have counted for an alias today and yesterday, and its bytes if they were measured."""
 
     today: Mapping[str, int]
     yesterday: Mapping[str, int]
-    stored_bytes: int
+    stored_bytes: int | None
 
 
 class Budgets(NamedTuple):
@@ -43,8 +43,8 @@ class SamplingCounts:
         """Return the day that is counted now, in UTC."""
         return self._database.now().date()
 
-    def sync(self, counts: Mapping[str, int]) -> Counted:
-        """Add to the counters of today, and return what all gateways have counted."""
+    def sync(self, counts: Mapping[str, int], measure: bool = True) -> Counted:
+        """Add to the counters of today, and return what all gateways have counted; `measure` the stored copies."""
         today, table = self.today(), sampling_counts.c
         with self._database.write() as connection:
             for counter, count in counts.items():
@@ -53,7 +53,10 @@ class SamplingCounts:
             connection.execute(delete(sampling_counts).where(mine, table.day < today - KEPT))
             query = select(table.day, table.counter, table.value).where(mine, table.label == "")
             rows = connection.execute(query.where(table.day >= today - timedelta(days=1))).all()
-            stored = stored_bytes(connection, *self._key)
+        stored = None
+        if measure:
+            with self._database.read() as connection:
+                stored = stored_bytes(connection, *self._key)
         now, before = ({row.counter: row.value for row in rows if (row.day == today) is same} for same in (True, False))
         return Counted(now, before, stored)
 

@@ -62,7 +62,7 @@ class Admission:
             key = review_key(str(uuid_utils.uuid7()), sample.alias.project)
             file = self._stores.objects.put(Bucket.UPLOADS, key, copy)
             expires_at = self._stores.database.now() + timedelta(days=settings.keep_days)
-            stores.reviews.add(
+            added = stores.reviews.add(
                 [
                     NewReview(
                         source=sample.source,
@@ -82,16 +82,19 @@ class Admission:
                     )
                 ]
             )
+            if not added:  # another gateway was faster
+                self._give_back(sample, label)
+                return "duplicate"
         except TidepoolError as error:
             if reserved:
                 self._give_back(sample, label)
             return "store" if isinstance(error, ObjectsUnavailable) else "database"
         return ""
 
-    def sync(self, alias: SampledAlias, counts: Counter[str]) -> Counted | None:
+    def sync(self, alias: SampledAlias, counts: Counter[str], measure: bool) -> Counted | None:
         """Add to the counters of an alias and return those of all gateways; None if the database does not answer."""
         try:
-            return self._stores.of(alias.project).sampling_counts(alias.model, alias.alias).sync(counts)
+            return self._stores.of(alias.project).sampling_counts(alias.model, alias.alias).sync(counts, measure)
         except TidepoolError as error:  # also Conflict: the alias was deleted
             log.info("samples not counted", model=alias.model, alias=alias.alias, code=error.code)
             return None

@@ -32,6 +32,7 @@ MOST_ALIASES = 1024  # with a pace; the least recently created one goes first
 MOST_RECENT = 4096  # images that were taken lately, by their hash
 UPDATE_S = 1.0
 SYNC_S = 5.0
+MEASURE_S = 60.0  # the bytes of an alias's copies; this gateway adds its own meanwhile
 COPY_WITHIN_S = 10.0
 PAUSE_S = 0.25  # after each sample, which takes some milliseconds of CPU time; a burst must not slow predictions down
 
@@ -48,7 +49,7 @@ class _State:
         self.plan = plan
         self.pace = Pace(plan.since.timestamp(), clock)
         self.stored_bytes = 0
-        self.updated = self.synced = 0.0
+        self.updated = self.synced = self.measured = 0.0
         self.syncing = False
         self.known = False  # what is left of the day's budget; without it, each restart would begin with a burst
 
@@ -154,11 +155,14 @@ class Sampler:
     async def _sync(self, state: _State) -> None:
         sent = state.pace.unsent
         try:
-            counted = await self._in_thread(self._admission.sync, state.plan.alias, sent)
+            measure = self._clock() - state.measured >= MEASURE_S
+            counted = await self._in_thread(self._admission.sync, state.plan.alias, sent, measure)
         finally:
             state.syncing = False
         if counted is not None:
-            state.known, state.stored_bytes = True, counted.stored_bytes
+            state.known = True
+            if counted.stored_bytes is not None:
+                state.stored_bytes, state.measured = counted.stored_bytes, self._clock()
             state.pace.synced(sent, counted)
 
     async def _admit(self, sample: Sample) -> None:

@@ -209,6 +209,16 @@ def test_undo_goes_back_one_answer_at_a_time(reviews: Reviews, clock: FakeClock)
     assert (answered.label, len(answered.answers)) == ("dog", 1)
 
 
+def test_a_person_who_holds_an_item_does_not_see_the_answers_of_others(reviews: Reviews) -> None:
+    reviews.add([label_error(1, votes=2)])
+    give(reviews, ANN, CAT)
+    (item,) = reviews.next(BOB)
+
+    assert (item.answers, reviews.extend(item.id, item.lease, BOB).answers) == ((), ())
+    reviews.answer(item.id, item.lease, BOB, DOG)
+    assert reviews.undo(BOB).answers == ()
+
+
 def test_undo_leaves_an_item_to_the_person_who_holds_it(reviews: Reviews) -> None:
     reviews.add([label_error(1, votes=2)])
     give(reviews, ANN, CAT)

@@ -155,6 +155,7 @@ def test_the_bytes_of_stored_copies_are_counted(
     stores.reviews.add([sample("1" * 64), sample("2" * 64, size=500)])
 
     assert counts.sync({}).stored_bytes == sampling.get("cnn", "live").stored_bytes == 1500
+    assert counts.sync({}, measure=False).stored_bytes is None
 
 
 def test_an_image_is_known_once_the_queue_has_had_it(stores: ProjectStores, counts: SamplingCounts) -> None:
