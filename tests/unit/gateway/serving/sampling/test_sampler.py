@@ -297,6 +297,28 @@ async def test_a_replica_that_makes_no_copy_drops_the_sample(
     assert items(stores) == []
 
 
+async def test_images_that_wait_while_sampling_is_turned_off_are_dropped(
+    client: httpx.AsyncClient,
+    backends: Backends,
+    stores: Stores,
+    project: ProjectStores,
+    channel: MemoryChannel,
+    dropped: Callable[[str], float],
+) -> None:
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+
+    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
+        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
+            project.sampling.stop("pet-cnn", "production")
+        return classify(target, questions)
+
+    channel.respond = respond
+    await predict(client, backends, b"one")
+
+    assert dropped("off") == 1
+    assert items(stores) == []
+
+
 async def test_a_full_queue_takes_no_more(
     client: httpx.AsyncClient,
     backends: Backends,
