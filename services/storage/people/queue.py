@@ -124,7 +124,7 @@ def mark_applied(connection: Connection, project: str, answers: Mapping[str, str
         part = ids[start : start + BATCH]
         decided = (table.project == project) & table.id.in_(part) & (table.state == "done") & table.applied_to.is_(None)
         marked = update(review_items).where(decided).values(applied_to=str(reference))
-        labels = dict(connection.execute(marked.returning(table.id, table.label)).all())
+        labels = {row.id: row.label for row in connection.execute(marked.returning(table.id, table.label))}
         if labels != {item: answers[item] for item in part}:
             raise Conflict(
                 "some of the reviews were undone or changed, or are in another version; make the version again"
