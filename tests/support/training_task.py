@@ -13,7 +13,7 @@ from contract.images import ImageSpec
 from contract.jobs import Job, JobKind, JobState, Progress
 from contract.references import Reference
 from contract.training import FeatureFile, ModelManifest
-from media.image_index import PLACE, SCHEMA, IndexWriter
+from media.image_index import PLACE, IndexWriter
 from services.storage.memory_objects import MemoryObjects
 from tests.support.training_data import MEAN, STD, separable, spec_of, stored, train_spec
 
@@ -138,7 +138,7 @@ class MemoryTask:
             table = pa.table(columns | blank | texts)
             for field in PLACE:
                 table = table.append_column(field, pa.nulls(len(table), field.type))
-            writer.add(table.select(SCHEMA.names))
+            writer.add(table)
         return self.put("index.parquet", self.folder / "made-index.parquet")
 
     def features(self, dataset: str, key: str) -> ObjectRef | None:

@@ -114,7 +114,10 @@ async def test_requests_of_a_new_kind_are_checked(client: httpx.AsyncClient) -> 
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert (misfit.status_code, misfit.json()["detail"]) == (422, "cat is a class of pets@1")
     assert malformed.json()["errors"][0]["where"] == "spec.dataset"
-    assert "kind must be one of echo, erase, index, preprocess, backbone, train, evaluate, predict, vet" in other.text
+    assert (
+        "kind must be one of echo, erase, index, preprocess, revise, backbone, train, evaluate, predict, vet"
+        in other.text
+    )
 
 
 async def test_a_version_that_a_job_of_a_new_kind_uses_is_not_deleted(client: httpx.AsyncClient) -> None:

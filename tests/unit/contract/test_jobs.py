@@ -43,7 +43,10 @@ def test_a_request_is_parsed_by_its_kind(request_: JobRequest) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": "sort"}, "kind must be one of erase, index, preprocess, backbone, train, evaluate, predict, vet"),
+        (
+            {"kind": "sort"},
+            "kind must be one of erase, index, preprocess, revise, backbone, train, evaluate, predict, vet",
+        ),
         ({"kind": None}, "kind must be one of"),
         ({"kind": ["train"]}, "kind must be one of"),
         ({"kind": "train"}, "spec"),

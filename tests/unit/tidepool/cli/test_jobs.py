@@ -56,7 +56,7 @@ def test_show_says_why_a_job_failed_and_what_to_do(deployment: Deployment) -> No
     assert text.startswith("train job j1 is failed\n  because: the loss is not finite (job_failed)\n")
     assert "  dataset: pets@1\n  model: net\n" in text
     assert text.endswith("Run it again: tidepool jobs retry j1\n")
-    assert run("jobs", "show", "j1", "--json").json == FAILED | {"project": "default", "parent": None}
+    assert run("jobs", "show", "j1", "--json").json == FAILED | {"project": "default", "parent": None, "pipeline": None}
 
 
 def test_show_lists_the_trials_of_a_search(deployment: Deployment) -> None:
