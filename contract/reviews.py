@@ -230,7 +230,8 @@ class FeedbackResult(Frozen):
 class AnsweredReview(Frozen):
     """An item that was decided: its label, or `not_any`.
 
-    A sample has its copy in `file`; an image of a dataset has `dataset`, `split` and `label_now`.
+    A sample has its copy in `file`, and `original_sha256` is of what the client sent; an image of a dataset has
+    `dataset`, `split` and `label_now`.
     """
 
     id: str
@@ -239,6 +240,7 @@ class AnsweredReview(Frozen):
     model_version: Version | None = None
     dataset: ReferenceText | None = None
     sha256: Sha256
+    original_sha256: Sha256 | None = None
     file: ObjectRef | None = None
     split: Split | None = None
     label_now: Label | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -14,41 +15,69 @@ from contract.datasets import Label
 from media.image_index import Source
 
 COLUMNS = ("split", "label", "path")
-_NO_FILE = re.compile(r'[\\/:*?"<>|%]')  # of a name on some operating system
+_NO_FOLDER = re.compile(r'[\\/:*?"<>|%]')  # of a name on some operating system
+_NO_FILE = re.compile(r'[\\:*?"<>|]')
 
 
 class FileNames:
     """The names of all images of an index, unique, also where systems ignore case; takes 8 bytes an image."""
 
     def __init__(self, index: Source) -> None:
+        file = pq.ParquetFile(index)
+        labels = set[str]()
+        for batch in file.iter_batches(columns=["label"]):
+            labels.update(batch.column(0).unique().to_pylist())
+        alike = Counter(label.casefold() for label in labels)
+        self._folders = {label: _folder(label, alike[label.casefold()] > 1) for label in labels}
         digests = array("Q")
-        for batch in pq.ParquetFile(index).iter_batches(columns=list(COLUMNS)):
-            digests.extend(_digest(*row) for row in _rows(batch))
-        values, counts = np.unique(np.array(digests, np.uint64), return_counts=True)
-        self._repeated = frozenset(values[counts > 1].tolist())
+        for batch in file.iter_batches(columns=list(COLUMNS)):
+            digests.extend(_digest(self._plain(*row)) for row in _rows(batch))
+        self._digests, counts = np.unique(np.array(digests, np.uint64), return_counts=True)
+        self._repeated = frozenset(self._digests[counts > 1].tolist())
 
     def name(self, number: int, split: str, label: Label, path: str) -> str:
         """Return the name of the image in a row of the index; that of several with one name has the row's number."""
-        name = PurePosixPath(path).name
-        if _digest(split, label, path) in self._repeated:
-            stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
-            name = f"{stem}-{number}{suffix}"
-        return f"{split}/{folder_of(label)}/{name}"
+        name = PurePosixPath(self._plain(split, label, path))
+        if _digest(str(name)) in self._repeated:
+            name = name.with_name(f"{name.stem}-{number}{name.suffix}")
+            while self._is_plain(str(name)):  # the name of another image
+                name = name.with_name(f"{name.stem}-{number}{name.suffix}")
+        return str(name)
 
     def all(self, rows: pa.Table) -> Iterator[str]:
         """Yield the names of all rows of the index."""
         for number, row in enumerate(_rows(rows)):
             yield self.name(number, *row)
 
+    def _plain(self, split: str, label: Label, path: str) -> str:
+        return f"{split}/{self._folders[label]}/{_NO_FILE.sub(_encoded, PurePosixPath(path).name)}"
 
-def folder_of(label: Label) -> str:
-    """Return the folder of a class, in which what no file name may have is percent-encoded."""
-    return _NO_FILE.sub(lambda character: f"%{ord(character[0]):02X}", label)
+    def _is_plain(self, name: str) -> bool:
+        digest = np.uint64(_digest(name))
+        position = np.searchsorted(self._digests, digest)
+        return bool(position < len(self._digests) and self._digests[position] == digest)
 
 
-def _digest(split: str, label: str, path: str) -> int:
-    name = f"{split}/{folder_of(label)}/{PurePosixPath(path).name}".casefold()
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+def _folder(label: Label, alike: bool) -> str:
+    """Return the folder of a class, in which what no file name may have is percent-encoded.
+
+    So are capitals if there is an `alike` class, whose name differs only by case.
+    """
+    if not alike:
+        return _NO_FOLDER.sub(_encoded, label)
+    return "".join(
+        _NO_FOLDER.sub(_encoded, character) if character == character.casefold() else _encoded(character)
+        for character in label
+    )
+
+
+def _encoded(character: str | re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in character[0].encode("utf-8", "surrogatepass"))
+
+
+def _digest(name: str) -> int:
+    data = name.casefold().encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
 def _rows(rows: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, str]]:

@@ -37,10 +37,11 @@ class RevisionChanges(Frozen):
     def _changes_something(self) -> Self:
         if not (self.reviews or self.changes or self.labels):
             raise ValueError('name what is to change: "changes", "labels" or "reviews"')
-        named = [change.sha256 for change in self.changes]
-        if len(set(named)) < len(named):
-            twice = next(sha256 for number, sha256 in enumerate(named) if sha256 in named[:number])
-            raise ValueError(f"the image {twice} is in several changes; keep one of them")
+        seen = set[str]()
+        for change in self.changes:
+            if change.sha256 in seen:
+                raise ValueError(f"the image {change.sha256} is in several changes; keep one of them")
+            seen.add(change.sha256)
         return self
 
 

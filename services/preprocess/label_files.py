@@ -16,6 +16,7 @@ from services.preprocess.columns import LABEL, PATH
 from services.preprocess.tables import Table, normalised_column, read_table
 
 MOST_BYTES = 128 * MIB
+MOST_JSON_BYTES = 64 * MIB  # takes about ten times as much memory
 MOST_ROWS = 2_000_000
 _LABEL = "label"  # the name of the tag in Tidepool's exports
 _OWN = frozenset(  # fields that Label Studio and Tidepool's exports add
@@ -39,14 +40,22 @@ class LabelRow(NamedTuple):
 
 def read_labels(path: Path) -> Iterator[LabelRow]:
     """Yield the rows of a file; raise BadDataset if it is in no known format."""
-    if path.stat().st_size > MOST_BYTES:
-        raise BadDataset(f"the file of labels has over {MOST_BYTES // MIB} MiB; send it in several files")
+    require_size(path.stat().st_size)
     data = path.read_bytes()
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"[", b"{"):
+        if len(text) > MOST_JSON_BYTES:
+            limit = MOST_JSON_BYTES // MIB
+            raise BadDataset(f"the JSON file of labels has over {limit} MiB; send it in several files, or as CSV")
         yield from _json_rows(text)
     else:
         yield from _table_rows(read_table("labels.csv", data, None, (*PATH, "sha256")))
+
+
+def require_size(size: int) -> None:
+    """Raise BadDataset for a file that is too large to be read."""
+    if size > MOST_BYTES:
+        raise BadDataset(f"the file of labels has over {MOST_BYTES // MIB} MiB; send it in several files")
 
 
 def _json_rows(text: bytes) -> Iterator[LabelRow]:

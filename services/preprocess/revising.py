@@ -46,7 +46,7 @@ def _changes(task: Task, spec: ReviseSpec, index: Path) -> Changes:
     """Return what a spec asks for; the later source counts for an image that is in several."""
     changes = Changes()
     if spec.reviews:
-        add_reviews(task, spec, changes)
+        add_reviews(task, spec, index, changes)
     if spec.labels is not None:
         add_labels(task, spec.labels.upload, index, changes)
     changes.add(spec.changes)
@@ -69,10 +69,12 @@ class _Revising:
         """Return the new version; without the manifest if answers of people only confirm what the parent has."""
         reviews = changes.applied(delta)
         if not (delta.labels or delta.removed or additions):
-            if not reviews:
+            if not reviews and not self._is_of_pipeline:
                 raise Invalid(self._nothing(delta))
             self._task.log(
                 f"{len(reviews)} answers confirm the labels of {self._reference}, so there is no new version"
+                if reviews
+                else self._nothing(delta)
             )
             return RevisedDataset(manifest=None, reviews=reviews)
         classes = self._classes(delta, additions)
@@ -100,6 +102,11 @@ class _Revising:
         )
         manifest = manifest.model_copy(update={"revision": revision})
         return RevisedDataset(manifest=manifest, originals=added, reviews=reviews)
+
+    @property
+    def _is_of_pipeline(self) -> bool:
+        """A pipeline goes on without a new version, such as when all answers are about frozen test images."""
+        return self._task.job.pipeline is not None
 
     def _nothing(self, delta: Delta) -> str:
         if delta.held_back:

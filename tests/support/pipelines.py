@@ -80,10 +80,12 @@ class PipelineWorld:
         (alias,) = self.stores.models.named("pet-cnn").aliases
         return alias.versions
 
-    def review(self, count: int) -> None:
+    def review(self, count: int, split: Split | None = None) -> None:
         """Let a person label images of `pets@1`."""
         images = [f"{next(numbers):064x}" for _ in range(count)]
-        self.stores.reviews.add([NewReview(source="label_errors", dataset="pets@1", sha256=sha) for sha in images])
+        self.stores.reviews.add(
+            [NewReview(source="label_errors", dataset="pets@1", sha256=sha, split=split) for sha in images]
+        )
         while leased := self.stores.reviews.next(ANN, 50):
             for item in leased:
                 self.stores.reviews.answer(item.id, item.lease, ANN, ReviewAnswer(label="dog"))

@@ -61,10 +61,11 @@ class Revisions(Erasures):
         reviews.answer(leased.id, leased.lease, REVIEWER, ReviewAnswer(**answer))
         return leased.id
 
-    def sample(self, file: bytes, model: str = "pet-cnn", **answer: Any) -> str:
+    def sample(self, file: bytes, model: str = "pet-cnn", original: str | None = None, **answer: Any) -> str:
         """Answer a copy of an image that a model has classified; return the id of the item."""
         copy = self.stores.objects.put(Bucket.JOBS, f"reviews/{sha256_of(file)}", file)
-        return self.answer(NewReview(source="margin", sha256=sha256_of(file), file=copy, model=model), **answer)
+        sample = NewReview(source="margin", sha256=sha256_of(file), original_sha256=original, file=copy, model=model)
+        return self.answer(sample, **answer)
 
 
 def change(file: bytes, label: str | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, Stor
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.images.everywhere import Everywhere
+from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/images", tags=["data"])
 
@@ -37,8 +38,8 @@ async def get_holding(sha256: HashPath, backends: BackendsDep, everywhere: Every
 async def erase_image(sha256: HashPath, response: Response, backends: BackendsDep, everywhere: EverywhereDep) -> Job:
     """Erase an image everywhere in the project, by a job; models are marked, since weights do not forget.
 
-    While it runs, a repetition gets the same job. An image that only reviews have, as a copy of what was sent to a
-    prediction, is erased under the hash of the copy.
+    While it runs, a repetition gets the same job. Copies of the image that were sampled for review have hashes of their
+    own, also in dataset versions; each is erased by a job of its own, and the answer is the last of these jobs.
     """
     job = await to_thread.run_sync(_erase, everywhere, sha256, limiter=backends.image_limiter)
     return located(job, response)
@@ -48,7 +49,13 @@ def _erase(everywhere: Everywhere, sha256: str) -> Job:
     stores = everywhere.stores
     if (running := stores.holdings.erasing(sha256)) is not None:
         return running
-    sha256 = everywhere.require(sha256)
+    # All jobs are created first: the erasure of a copy also deletes the item that names its original.
+    return [_job(stores, one) for one in everywhere.require(sha256)][-1]
+
+
+def _job(stores: ProjectStores, sha256: str) -> Job:
+    if (running := stores.holdings.erasing(sha256)) is not None:
+        return running
     job = stores.jobs.create(EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256)), current_request_id())
     stores.audit.add(AuditAction.DELETE, f"images/{sha256}", f"jobs/{job.id}")
     return job

@@ -22,7 +22,7 @@ from services.gateway.images.library import Library
 from services.storage.sources import SourcePrefix
 
 AHEAD, AHEAD_BYTES = 8, 32 << 20  # of files that are read while the client takes others
-UNKNOWN_BYTES = 4 << 20  # of an object in a bucket
+UNKNOWN_BYTES = 4 << 20  # of an object in a bucket, until a larger one was read
 _COLUMNS = ("sha256", "path", "split", "label", "width", "height")
 _PLACES = (MEMBER, *PLACE.names)
 
@@ -65,16 +65,18 @@ class VersionImages:
         """Yield the images with their originals; the next ones are read meanwhile."""
         sources = [self._opened(files.source) for files in self.library.stores.datasets.originals(self.reference)]
         waiting: deque[tuple[NamedImage, int, Future[bytes]]] = deque()
-        size = 0  # of what waits
+        size, unknown = 0, UNKNOWN_BYTES  # of what waits; of an object in a bucket
         with ThreadPoolExecutor(AHEAD, "export") as pool:
             try:
                 for number, row in self._rows((*_COLUMNS, *_PLACES, SOURCE)):
                     image = self._image(number, row)
-                    own = row["size"] or UNKNOWN_BYTES
+                    own = row["size"] or unknown
                     while waiting and (len(waiting) >= AHEAD or size + own > AHEAD_BYTES):
                         first, done, read = waiting.popleft()
                         size -= done
-                        yield first, read.result()
+                        data = read.result()
+                        unknown = max(unknown, len(data))
+                        yield first, data
                     waiting.append((image, own, pool.submit(sources[row.get(SOURCE) or 0], row)))
                     size += own
                 while waiting:

@@ -28,23 +28,28 @@ class Everywhere:
     objects: Objects
     indexes: IndexCache
 
-    def require(self, sha256: str) -> str:
-        """Return the hash under which a version or the review queue of the project has the image.
+    def require(self, sha256: str) -> tuple[str, ...]:
+        """Return the hashes under which versions or the review queue of the project have the image, its own last.
 
-        It is another one if only the copy of a sample exists. Raises NotFound if nothing has the image.
+        The others are of copies of samples, which versions may have too. Raises NotFound if nothing has the image.
         """
-        if next(self._occurrences(sha256, self.stores.holdings.versions()), None) is not None:
-            return sha256
-        if (copy := self.stores.holdings.reviewed_copy(sha256)) is None:
+        hashes = self.stores.holdings.reviewed_hashes(sha256)
+        copies = tuple(copy for copy in hashes if copy != sha256)
+        if sha256 in hashes or next(self._occurrences(sha256, self.stores.holdings.versions()), None) is not None:
+            return (*copies, sha256)
+        if not copies:
             raise NotFound(NOWHERE)
-        return copy
+        return copies
 
     def holding(self, sha256: str) -> ImageHolding:
-        """Return what has the image, and the models that were trained with it."""
+        """Return what has the image or a copy of it, and the models that were trained with it.
+
+        `sha256` of the answer is the one under which an erasure runs last.
+        """
         versions = self.stores.holdings.versions()
-        occurrences, reviews = list(self._occurrences(sha256, versions)), self.stores.holdings.reviews(sha256)
-        if not occurrences and (copy := self.require(sha256)) != sha256:
-            return self.holding(copy)
+        hashes, reviews = self.require(sha256), self.stores.holdings.reviews(sha256)
+        occurrences = [image for digest in reversed(hashes) for image in self._occurrences(digest, versions)]
+        sha256 = hashes[-1]
         datasets = tuple(dict.fromkeys(image.dataset for image in occurrences))
         models, _ = self.stores.datasets.used_by([Reference.parse(dataset) for dataset in datasets])
         splits = {(image.dataset, image.split) for image in occurrences}

@@ -98,18 +98,27 @@ class DriftCounting:
                 self._answers.clear()
                 self._images.clear()
                 counted, self._unwritten = self._unwritten, {}
-            while counted:
-                (version, day), counts = counted.popitem()
-                try:
-                    self._write(version, day, counts)
-                except NotFound:
-                    continue  # it was deleted, and its counts with it
-                except TidepoolError as error:
-                    self._keep({(version, day): counts})
-                    if error.code != Conflict.code:  # with a conflict, another replica was faster
-                        log.info("drift counts not written yet", code=error.code)
-                        break  # the others would wait for the database, too
-            self._keep(counted)
+            try:
+                self._write_all(counted)
+            finally:
+                self._keep(counted)
+
+    def _write_all(self, counted: dict[tuple[Version, date], DriftCounts]) -> None:
+        """Write and remove entries, until the database does not answer; entries that cannot be written stay."""
+        for (version, day), counts in list(counted.items()):
+            try:
+                self._write(version, day, counts)
+            except NotFound:
+                pass  # it was deleted, and its counts with it
+            except Conflict:
+                continue  # another replica was faster
+            except TidepoolError as error:
+                log.info("drift counts not written yet", code=error.code)
+                return  # the others would wait for the database, too
+            except Exception:
+                log.exception("drift counts not written", project=version.project, model=version.model)
+                continue
+            del counted[version, day]
 
     def _is_due(self, images: int) -> bool:
         """Return whether one of these images is to be measured."""

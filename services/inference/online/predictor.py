@@ -30,7 +30,7 @@ class OnlinePredictor:
     """Answers questions with models from a cache."""
 
     def __init__(self, models: ModelCache, decode_threads: int, drift: DriftCounting | None = None) -> None:
-        """`drift` counts the answers to images."""
+        """`drift` counts the answers to images, except those that were asked again for a copy."""
         self._models = models
         self._drift = drift
         self._pool = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
@@ -55,8 +55,9 @@ class OnlinePredictor:
         durations, sizes = _histograms(target.label, target.version)
         durations.observe(seconds)
         sizes.observe(len(questions))
-        if self._drift is not None and encoded:
-            self._drift.count(target, classified, [image.file for image in encoded], decoded)
+        if self._drift is not None and (first := [at for at, image in enumerate(encoded) if not image.copy]):
+            files = [encoded[at].file for at in first]
+            self._drift.count(target, [classified[at] for at in first], files, [decoded[at] for at in first])
         image_answers = iter(classified)
         return BatchAnswers(
             answers=[

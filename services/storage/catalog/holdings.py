@@ -62,12 +62,12 @@ class Holdings:
         with self._database.read() as connection:
             return tuple(connection.execute(holding_image(self._project, sha256)).scalars())
 
-    def reviewed_copy(self, sha256: str) -> str | None:
-        """Return the hash of an image in the review queue: its own, or that of the copy of an original."""
+    def reviewed_hashes(self, sha256: str) -> tuple[str, ...]:
+        """Return the hashes under which the review queue has an image: its own, and those of copies of an original."""
         table = review_items.c
-        items = select(table.sha256).where(table.id.in_(holding_image(self._project, sha256)))
+        items = select(table.sha256).where(table.id.in_(holding_image(self._project, sha256))).distinct()
         with self._database.read() as connection:
-            return connection.execute(items.order_by(table.sha256 != sha256).limit(1)).scalar_one_or_none()
+            return tuple(connection.execute(items.order_by(table.sha256)).scalars())
 
     def erasing(self, sha256: str) -> Job | None:
         """Return the job that erases an image and has not ended, or None."""

@@ -62,23 +62,26 @@ class Drift:
         known = {version: references.get((model, version)) for version in versions}
         return report(model, alias, known, counts.get(model, {}), reviewed, today, days)
 
-    def alarms(self) -> tuple[DriftAlarm, ...]:
-        """Return the aliases whose requests have changed, by model and alias."""
+    def alarms(self, model: str | None = None, alias: str | None = None) -> tuple[DriftAlarm, ...]:
+        """Return the aliases whose requests have changed, by model and alias; only of a model or an alias, if given."""
         today = self._database.now().date()
         with self._database.read() as connection:
-            counts = self._counts(connection, today - timedelta(days=LONGEST - 1))
+            of_model = None if model is None else drift_counts.c.model == model
+            counts = self._counts(connection, today - timedelta(days=LONGEST - 1), of_model)
             shares = alias_weights.c
             columns = (shares.model, shares.alias, shares.version)
             query = select(*columns).where(shares.project == self._project, shares.model.in_(counts))
             aliases: dict[tuple[str, str], list[int]] = defaultdict(list)
-            for name, alias, version in connection.execute(query.order_by(*columns)):
-                aliases[name, alias].append(version)
+            if alias is not None:
+                query = query.where(shares.alias == alias)
+            for name, own, version in connection.execute(query.order_by(*columns)):
+                aliases[name, own].append(version)
             used = {(name, version) for (name, _), versions in aliases.items() for version in versions}
             references = self._references(connection, sorted(used))
         alarms = []
-        for (name, alias), versions in aliases.items():
+        for (name, own), versions in aliases.items():
             known = {version: references.get((name, version)) for version in versions}
-            alarms.append(alarm_of(name, alias, known, counts[name], today))
+            alarms.append(alarm_of(name, own, known, counts[name], today))
         return tuple(alarm for alarm in alarms if alarm is not None)
 
     def prune(self, before: date) -> int:

@@ -56,26 +56,30 @@ class SamplingCounts:
         now, before = ({row.counter: row.value for row in rows if (row.day == today) is same} for same in (True, False))
         return Counted(now, before, stored)
 
-    def reserve(self, source: SampleSource, label: str, budgets: Budgets) -> str:
-        """Take one of the day's images of a source, and of a class; return what is used up, or "" if neither is."""
-        today = self.today()
+    def reserve(self, source: SampleSource, label: str, budgets: Budgets, day: date | None = None) -> str:
+        """Take one of the images of a source, and of a class, of a day, else today.
+
+        Return what is used up, or "" if neither is.
+        """
+        day = day or self.today()
         try:
             with self._database.write() as connection:
-                if not self._take(connection, today, source, "", budgets.total):
+                if not self._take(connection, day, source, "", budgets.total):
                     raise _UsedUp("budget")
-                if budgets.of_class is not None and not self._take(connection, today, source, label, budgets.of_class):
+                if budgets.of_class is not None and not self._take(connection, day, source, label, budgets.of_class):
                     raise _UsedUp("class")
         except _UsedUp as error:
             return error.reason
         return ""
 
-    def give_back(self, source: SampleSource, label: str) -> None:
-        """Undo a reservation of today whose image was not stored."""
+    def give_back(self, source: SampleSource, label: str, day: date) -> None:
+        """Undo a reservation of a day whose image was not stored."""
         table = sampling_counts.c
-        taken = of_alias(sampling_counts, *self._key) & (table.day == self.today()) & (table.counter == source)
+        taken = of_alias(sampling_counts, *self._key) & (table.day == day) & (table.counter == source)
         with self._database.write() as connection:
-            one = taken & table.label.in_(["", label]) & (table.value > 0)
-            connection.execute(update(sampling_counts).where(one).values(value=table.value - 1))
+            for name in ("", label):  # in the order of `reserve`, or each could wait for the other
+                one = taken & (table.label == name) & (table.value > 0)
+                connection.execute(update(sampling_counts).where(one).values(value=table.value - 1))
 
     def known(self, source: SampleSource, sha256: str) -> bool:
         """Return whether the model's queue has had the image, by the hash of its copy.

@@ -4,14 +4,14 @@ They change nothing. `PipelineRunner` does what they return, in one transaction.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from contract.catalog import Traffic
-from contract.errors import Invalid, NotFound
+from contract.errors import Conflict, Invalid, NotFound
 from contract.jobs import Job, JobState
 from contract.kinds.evaluate import EvaluateRequest, EvaluateResult, EvaluateSpec
 from contract.kinds.kind import KindRequest
@@ -24,6 +24,10 @@ from services.storage.people.gate import decide
 from services.storage.pinning import pinned
 from services.storage.stores import ProjectStores
 from services.storage.sweep.pipeline_signals import Signals
+
+MOST_REPEATS = 3
+MOST_NAMED = 3  # classes in a note
+REPEATED = "the version was made again, since another one took some of the reviewed images meanwhile"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def start(context: Context) -> Move:
     labels = context.signals.labels(stores.project, pipeline.dataset)
     values = {"champion": str(champion), "dataset": str(parent), "labels": labels}
     if labels:
-        spec = ReviseSpec(dataset=pipeline.dataset, parent=str(parent), reviews="all")
+        spec = ReviseSpec(dataset=pipeline.dataset, parent=str(parent), reviews="all", empty_classes="drop")
         reason = f"makes the next version of {parent} from {labels:,} reviewed {'image' if labels == 1 else 'images'}"
         return _job("revise", pinned(ReviseRequest(kind="revise", spec=spec), stores), reason, **values)
     return _train(context, str(champion), str(parent), values)
@@ -70,7 +74,36 @@ def start(context: Context) -> Move:
 
 def revised(context: Context) -> Move | None:
     job = _job_of(context, context.run.revise_job)
-    return _after(job, lambda result: _train(context, str(context.run.champion), str(result["dataset"])))
+    if job is not None and job.error is not None and job.error.code == Conflict.code and _may_repeat(context.run):
+        context = _noted(context, REPEATED)
+        move = start(context)
+        return replace(move, values={"notes": list(context.run.notes), **move.values})
+    return _after(
+        job, lambda result: _train(_with_dropped(context, result), str(context.run.champion), str(result["dataset"]))
+    )
+
+
+def _may_repeat(run: PipelineRun) -> bool:
+    return run.notes.count(REPEATED) < MOST_REPEATS
+
+
+def _noted(context: Context, note: str) -> Context:
+    return replace(context, run=context.run.model_copy(update={"notes": (*context.run.notes, note)}))
+
+
+def _with_dropped(context: Context, result: dict[str, Any]) -> Context:
+    """Note the classes that the new version has no image of any more."""
+    try:
+        _, parent = context.stores.datasets.manifest(Reference.parse(str(context.run.dataset)))
+    except NotFound:  # deleted meanwhile
+        return context
+    dropped = sorted(set(parent.classes) - set(result["classes"]))
+    if not dropped:
+        return context
+    named = ", ".join(repr(label) for label in dropped[:MOST_NAMED]) + (
+        " and others" if len(dropped) > MOST_NAMED else ""
+    )
+    return _noted(context, f"the reviewed images leave no image of {named}, so {result['dataset']} is without it")
 
 
 def trained(context: Context) -> Move | None:
@@ -106,11 +139,11 @@ STEPS: Mapping[Step, Callable[[Context], Move | None]] = {
 def _train(context: Context, champion: str, dataset: str, more: dict[str, Any] | None = None) -> Move:
     values = {**(more or {}), "dataset": dataset}
     if (reason := _nothing_new(context, champion, dataset)) is not None:
-        return end(RunState.UNCHANGED, reason, **values)
+        return end(RunState.UNCHANGED, reason, **values, notes=list(context.run.notes))
     request, notes = _training(context, champion, dataset)
     begins = f", from {champion}" if request.spec.init_from == champion else ""
     reason = f"trains {context.pipeline.model} on {dataset}{begins}"
-    return _job("train", request, reason, **values, notes=list(notes))
+    return _job("train", request, reason, **values, notes=[*context.run.notes, *notes])
 
 
 def _nothing_new(context: Context, champion: str, dataset: str) -> str | None:

@@ -23,6 +23,7 @@ from services.storage.tables import pipeline_runs, pipelines, projects
 ACTOR = "pipeline"
 DRIFT_RUNS = timedelta(days=1)  # between two runs that drift starts
 DRIFT_READS = timedelta(minutes=10)  # between two looks for drift
+QUOTA_TRIES = timedelta(minutes=1)  # between two tries of a step for which the project's quota leaves no room
 TRIED = (RunState.REJECTED, RunState.PASSED, RunState.SUPERSEDED)  # with a candidate that was compared
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class PipelineRunner:
         self._database = database
         self._signals = signals or Signals(database)
         self._drift_read: dict[Key, datetime] = {}
+        self._waits: dict[str, datetime] = {}  # runs that the quota stops, and when they are tried again
 
     def start_due(self) -> int:
         """Start the runs that are due; return how many. Raises DatabaseUnavailable."""
@@ -62,7 +64,9 @@ class PipelineRunner:
         query = query.join(projects, projects.c.name == pipelines.c.project).where(projects.c.purge_job.is_(None))
         with self._database.read() as connection:
             rows = connection.execute(query.where(pipeline_runs.c.state == RunState.RUNNING)).mappings().all()
-        return sum(self._advance(row) for row in rows)
+        now = self._database.now()
+        self._waits = {run: until for run, until in self._waits.items() if until > now}
+        return sum(self._advance(row) for row in rows if row["id"] not in self._waits)
 
     def _start_safely(self, row: RowMapping) -> bool:
         """Start a run if it is due; what is wrong with one pipeline does not stop the others."""
@@ -131,6 +135,7 @@ class PipelineRunner:
                 return False
             return self._apply(run, request, stores, move)
         except QuotaExceeded as error:
+            self._waits[run.id] = self._database.now() + QUOTA_TRIES
             if run.reason != (waits := f"waits: {error.message}"):
                 self._apply(run, request, stores, Move({"reason": waits}))
             return False
@@ -156,6 +161,7 @@ class PipelineRunner:
         now, table = self._database.now(), pipeline_runs.c
         with self._database.write() as connection:
             same = (table.id == run.id) & (table.state == RunState.RUNNING) & (table.step == run.step)
+            same &= table.revise_job.is_not_distinct_from(run.revise_job)  # a step that is repeated
             if connection.execute(select(table.id).where(same).with_for_update()).first() is None:
                 return False
             values = self._moved(connection, run, request, stores, move, now)

@@ -15,9 +15,11 @@ from services.gateway.exports.formats import FORMATS, Extras
 from services.gateway.exports.version_images import VersionImages
 from services.gateway.images.index_cache import IndexCache
 from services.gateway.images.library import Library
+from services.preprocess import label_files
 from services.preprocess.label_changes import candidates
 from services.storage.stores import Stores
 from tests.support.erasures import sha256_of, upload
+from tests.support.images import png
 from tests.support.job_runs import memory_stores
 from tests.support.label_studio import annotated, annotation, choices, completed, min_row
 from tests.support.revisions import FILES, Revisions
@@ -95,6 +97,45 @@ def test_names_of_several_images_and_unusable_labels_are_counted(
     assert (revision.relabelled, revision.unmatched, revision.held_back) == (1, 3, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "relabelled"),
+    [
+        ("cat/0001.png", 1),
+        ("s3://bucket/pets/train/cat/0001.png", 1),
+        ("val/cat/0001.png", 0),
+        ("dog/0001.png", 0),
+        ("/data/upload/1/8a6bb1c2-0001.png", 1),
+        ("http://studio/data/upload/0001.png", 1),
+        ("0001.png", 1),
+        ("other/8a6bb1c2-0001.png", 0),
+    ],
+)
+def test_an_image_of_another_folder_is_another_image(
+    stores: Stores, revisions: Revisions, tmp_path: Path, name: str, relabelled: int
+) -> None:
+    revisions.prepare({**FILES, "train/cat/0001.png": png(90)}, dataset="more")
+    document = [min_row(name, "dog"), min_row("train/cat/2.png", "dog")]
+
+    revision = revisions.revised("more@1", labels=sent(stores, tmp_path, document)).revision
+
+    assert (revision.relabelled, revision.unmatched) == (1 + relabelled, 1 - relabelled)
+
+
+def test_a_file_that_is_too_large_is_refused(
+    stores: Stores, revisions: Revisions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = sent(stores, tmp_path, [min_row("train/cat/2.png", "dog")])
+    monkeypatch.setattr(label_files, "MOST_BYTES", 1)
+
+    job = revisions.revise(labels=labels)
+
+    assert "send it in several files" in job.error.message  # type: ignore[union-attr]
+    monkeypatch.undo()
+    monkeypatch.setattr(label_files, "MOST_JSON_BYTES", 1)
+    job = revisions.revise(labels=labels)
+    assert "or as CSV" in job.error.message  # type: ignore[union-attr]
+
+
 def test_a_file_without_a_usable_row_is_refused(stores: Stores, revisions: Revisions, tmp_path: Path) -> None:
     job = revisions.revise(labels=sent(stores, tmp_path, [min_row("none.png", "dog")]))
 
@@ -142,7 +183,7 @@ def test_the_labels_of_a_csv_export_come_back(stores: Stores, revisions: Revisio
     ("name", "expected"),
     [
         ("/data/local-files/?d=pets-3/50%2525%20x/1.jpg", "50%25 x/1.jpg"),
-        ("/data/upload/1/8a6bb1c2-1.jpg", "1.jpg"),
+        ("s3://bucket/k/1#a.jpg", "k/1#a.jpg"),
         ("https://example.com/a/1%20a.jpg?signature=x", "1 a.jpg"),
         ("gs://bucket/k/1.jpg", "k/1.jpg"),
         (r"C:\photos\1.jpg", "1.jpg"),

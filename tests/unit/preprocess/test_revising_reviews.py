@@ -11,13 +11,14 @@ from contract.artifacts import Bucket
 from contract.datasets import Split
 from contract.image_index import SOURCE
 from contract.jobs import JobKind, JobState
+from contract.kinds.revise import ReviseRequest, ReviseSpec
 from contract.references import Reference, UploadSource
 from contract.reviews import NewReview
 from media.image_index import find_images
 from services.gateway.images.files import read_original
 from services.preprocess.revising import revise
 from services.storage.stores import Stores
-from services.storage.tables import model_versions, models
+from services.storage.tables import model_versions, models, review_items
 from tests.support.erasures import collect, sha256_of, traces
 from tests.support.images import png
 from tests.support.job_runs import memory_stores, run_due
@@ -168,6 +169,42 @@ def test_one_of_two_revisions_gets_the_reviews(stores: Stores, revisions: Revisi
     assert job.state is JobState.FAILED
     assert "make the version again" in job.error.message  # type: ignore[union-attr]
     assert stores.of(DEFAULT_PROJECT).datasets.named("pets").versions == (2, 1)
+
+
+def test_the_sample_of_a_test_image_is_an_answer_about_it_and_is_not_learned_from(
+    stores: Stores, revisions: Revisions
+) -> None:
+    train(stores, "pet-cnn", "pets@1")
+    test, known = (sha256_of(FILES[name]) for name in ("test/dog/1.png", "train/dog/0.png"))
+    held = revisions.sample(png(70), original=test, label="cat")
+    revisions.sample(png(71), original=known, label="cat")
+    revisions.sample(png(72), original=sha256_of(png(73)), label="cat")
+
+    revision = revisions.revised(reviews="all").revision
+
+    assert (revision.relabelled, revision.added, revision.held_back) == (1, 1, 1)
+    assert [item.id for item in stores.of(DEFAULT_PROJECT).reviews.answered()] == [held]
+
+
+@pytest.mark.parametrize("label", ["cat", "."])
+def test_a_pipeline_whose_answers_change_nothing_goes_on_with_the_parent(
+    stores: Stores, revisions: Revisions, tmp_path: Path, label: str
+) -> None:
+    name = "test/dog/1.png" if label == "cat" else "train/dog/1.png"
+    revisions.answer(_of_dataset(name, "dog"), label="cat")
+    with stores.database.write() as connection:  # a release that took any text as a label
+        connection.execute(review_items.update().values(label=label))
+    spec = ReviseSpec(dataset="pets", parent="pets@1", reviews="all", empty_classes="drop")
+    with stores.database.write() as connection:
+        jobs = stores.of(DEFAULT_PROJECT).jobs
+        accepted = jobs.accept(connection, ReviseRequest(kind="revise", spec=spec), "nightly")
+
+    run_due(stores, JobKind.REVISE, revise, tmp_path / "revise")
+
+    job = jobs.get(accepted.id)
+    assert job.state is JobState.SUCCEEDED
+    assert job.result is not None
+    assert (job.result["dataset"], job.result["reviews"]) == ("pets@1", 0)
 
 
 def _of_dataset(name: str, label: str) -> NewReview:

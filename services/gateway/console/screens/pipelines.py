@@ -1,5 +1,6 @@
 """/pipelines: automatic retraining, its runs, and why a candidate was promoted or not."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -129,9 +130,12 @@ def pipeline_of(form: Mapping[str, str], target: Target) -> PipelineRequest:
 
 def _number(text: str, name: str) -> float:
     try:
-        return float(text.strip())
+        number = float(text.strip())
     except ValueError:
-        raise Invalid(f"{name} must be a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise Invalid(f"{name} must be a number")
+    return number
 
 
 def _targets(viewer: Viewer) -> tuple[Target, ...]:

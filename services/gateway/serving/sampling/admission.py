@@ -3,14 +3,14 @@
 import hashlib
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import structlog
 import uuid_utils
 
 from contract.artifacts import Bucket, review_key
-from contract.errors import ObjectsUnavailable, TidepoolError
+from contract.errors import NotFound, ObjectsUnavailable, TidepoolError
 from contract.inference import Scores, Target
 from contract.reviews import MOST_GUESSES, NewReview
 from contract.sampling import ReviewSampling, SampleSource
@@ -50,13 +50,15 @@ class Admission:
         stores = self._stores.of(sample.alias.project)
         counts = stores.sampling_counts(sample.alias.model, sample.alias.alias)
         copy, label = sample.scores.copy, sample.scores.best[0][0]
-        reserved = False
+        reserved, day = False, counts.today()
         try:
+            if not self._is_on(sample.alias):
+                return "off"
             if counts.known(sample.source, hashlib.sha256(copy).hexdigest()):
                 return "duplicate"
             if stored_bytes + len(copy) > settings.max_bytes:
                 return "bytes"
-            if used_up := counts.reserve(sample.source, label, budgets):
+            if used_up := counts.reserve(sample.source, label, budgets, day):
                 return used_up
             reserved = True
             key = review_key(str(uuid_utils.uuid7()), sample.alias.project)
@@ -84,7 +86,7 @@ class Admission:
             )
         except TidepoolError as error:
             if reserved:
-                self._give_back(sample, label)
+                self._give_back(sample, label, day)
             return "store" if isinstance(error, ObjectsUnavailable) else "database"
         return ""
 
@@ -96,10 +98,18 @@ class Admission:
             log.info("samples not counted", model=alias.model, alias=alias.alias, code=error.code)
             return None
 
-    def _give_back(self, sample: Sample, label: str) -> None:
+    def _is_on(self, alias: SampledAlias) -> bool:
+        """Return whether the alias is still sampled; images that were chosen may have waited since."""
+        try:
+            self._stores.of(alias.project).sampling.get(alias.model, alias.alias)
+        except NotFound:
+            return False
+        return True
+
+    def _give_back(self, sample: Sample, label: str, day: date) -> None:
         counts = self._stores.of(sample.alias.project).sampling_counts(sample.alias.model, sample.alias.alias)
         try:
-            counts.give_back(sample.source, label)
+            counts.give_back(sample.source, label, day)
         except TidepoolError as error:  # the day has one image less
             log.info("a reservation was lost", model=sample.alias.model, alias=sample.alias.alias, code=error.code)
 

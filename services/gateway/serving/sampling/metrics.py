@@ -11,10 +11,11 @@ DROPPED = Counter(
     "tidepool_review_samples_dropped_total",
     "Images that were chosen for reviews and not copied: another gateway has used up the budget of the day or of the "
     "class (budget, class), the copies have too many bytes (bytes), the queue has had the image (duplicate), too many "
-    "wait (busy), a replica made no copy (copy), or the object store or the database did not answer (store, database).",
+    "wait (busy), sampling was turned off (off), a replica made no copy (copy), or the object store or the database "
+    "did not answer (store, database).",
     ["reason"],
 )
-REASONS = ("budget", "class", "bytes", "duplicate", "busy", "copy", "store", "database")
+REASONS = ("budget", "class", "bytes", "duplicate", "busy", "off", "copy", "store", "database")
 for _source in get_args(SampleSource):
     SAMPLED.labels(_source)  # Prometheus does not see the first increase of a series that is new
 for _reason in REASONS:

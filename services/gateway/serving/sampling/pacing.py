@@ -174,9 +174,10 @@ class Pace:
             entropy = -sum(count / total * math.log(count / total) for count in self._classes.values())
         self._effective_classes = math.exp(entropy)
         requests, disagreements = self._to_come(SEEN), self._to_come(DISAGREED)
-        self._random_share = self._left("random") / requests
-        self._disagreement_share = self._left("disagreement") / disagreements
-        left = self._left("margin")
+        left_random, left_disagreement, left = self._left("random"), self._left("disagreement"), self._left("margin")
+        # if all requests to come are taken, the random slice gets its share of them, not all
+        self._random_share = left_random / max(requests, left_random + left_disagreement + left)
+        self._disagreement_share = left_disagreement / disagreements
         self._threshold = self._margins.below(left / requests) if left > 0 else 0.0
 
     def _left(self, source: SampleSource) -> int:

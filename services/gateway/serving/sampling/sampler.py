@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TypeVar, TypeVarTuple
 
 import structlog
+from msgspec.structs import replace
 
 from contract.errors import TidepoolError
 from contract.inference import EncodedImage, Scores, Target
@@ -168,7 +169,8 @@ class Sampler:
         reason = "copy"
         try:
             image = EncodedImage(sample.file, MOST_GUESSES, copy=True)
-            answer = (await self._inference.ask(sample.target, image, COPY_WITHIN_S)).answer
+            apart = replace(sample.target, batched=False)  # a lane of its own: no other request waits for the copy
+            answer = (await self._inference.ask(apart, image, COPY_WITHIN_S)).answer
             if isinstance(answer, Scores) and answer.copy:
                 settings, budgets = state.plan.settings, state.pace.budgets(sample.source)
                 copied = sample._replace(scores=answer)

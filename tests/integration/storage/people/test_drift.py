@@ -15,6 +15,7 @@ from contract.references import Reference
 from contract.reviews import NewReview, ReviewAnswer
 from services.storage.database import Database
 from services.storage.memory_objects import MemoryObjects
+from services.storage.people.drift import Drift
 from services.storage.people.rows import Reviewer
 from services.storage.stores import ProjectStores, Stores
 from services.storage.sweep.drift import show_drift
@@ -118,6 +119,8 @@ def test_requests_that_have_changed_raise_an_alarm_until_they_are_as_before(
 
     drift = own.drift.of_alias("pet-cnn", "production")
     (alarm,) = own.drift.alarms()
+    assert own.drift.alarms("pet-cnn", "production") == (alarm,)
+    assert own.drift.alarms("pet-cnn", "staging") == own.drift.alarms("birds", "production") == ()
 
     assert drift.state == "alarm"
     assert drift.reason == alarm.reason
@@ -229,3 +232,18 @@ def test_alarms_are_a_metric_of_all_projects(own: ProjectStores, stores: Stores,
     lab.models.delete_alias("pet-cnn", "production")
     assert show_drift(database, alarms) == set()
     assert shown("lab/pet-cnn") is None
+
+
+def test_a_project_whose_drift_cannot_be_read_keeps_its_alarms(
+    own: ProjectStores, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.drift.add("pet-cnn", 1, today(own), counts(brightness=DARK))
+    alarms = show_drift(database, set())
+    assert alarms == {("pet-cnn", "production")}
+
+    def broken(*_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(Drift, "alarms", broken)
+
+    assert show_drift(database, alarms) == alarms

@@ -123,9 +123,21 @@ def test_a_day_has_a_budget_for_each_source_and_class(sampling: Sampling, counts
 def test_a_reservation_can_be_given_back(counts: SamplingCounts) -> None:
     assert [counts.reserve("margin", "cat", Budgets(1, 1)) for _ in range(2)] == ["", "budget"]
 
-    counts.give_back("margin", "cat")
+    counts.give_back("margin", "cat", counts.today())
 
     assert counts.reserve("margin", "cat", Budgets(1, 1)) == ""
+
+
+def test_a_reservation_of_yesterday_is_given_back_to_yesterday(counts: SamplingCounts, clock: FakeClock) -> None:
+    yesterday = counts.today()
+    counts.reserve("margin", "cat", Budgets(5, 5), yesterday)
+    clock.tick(timedelta(days=1).total_seconds())
+    counts.reserve("margin", "cat", Budgets(5, 5))
+
+    counts.give_back("margin", "cat", yesterday)
+
+    counted = counts.sync({})
+    assert (counted.today, counted.yesterday) == ({"margin": 1}, {"margin": 0})
 
 
 def test_gateways_that_reserve_at_the_same_time_never_exceed_the_budget(counts: SamplingCounts) -> None:

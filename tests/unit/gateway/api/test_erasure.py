@@ -17,15 +17,17 @@ from contract.image_index import ImageHolding
 from contract.jobs import Job, JobKind, JobState
 from contract.kinds.evaluate import EvaluateRequest, EvaluationOutput
 from contract.kinds.predict import PredictionOutput, PredictRequest
+from contract.references import Reference
 from services.gateway.images import everywhere
 from services.preprocess.erasing import erase
 from services.storage.stores import Stores
 from tests.examples import DATASET_MANIFEST, EVALUATION_REPORT, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
-from tests.support.erasures import Erasures, sha256_of
+from tests.support.erasures import Erasures, collect, sha256_of, traces
 from tests.support.images import png
 from tests.support.job_runs import run_due
 from tests.support.problems import problem
 from tests.support.publication import publish
+from tests.support.revisions import Revisions
 
 pytestmark = pytest.mark.anyio
 
@@ -147,3 +149,27 @@ async def test_what_was_not_searched_is_named(
     monkeypatch.setattr(everywhere, "MOST_OUTPUT_BYTES", 99)
 
     assert (await holding(client)).not_searched == ("pets@2", large)
+
+
+async def test_the_erasure_of_an_image_erases_its_copies_in_versions_too(
+    client: httpx.AsyncClient, stores: Stores, tmp_path: Path
+) -> None:
+    # given a version with two copies of an image that was sent to predictions
+    sent = sha256_of(png(90))
+    revisions = Revisions(stores, tmp_path)
+    revisions.prepare(FILES)
+    copies = [png(80), png(81)]
+    revisions.revised(reviews=[revisions.sample(copy, original=sent, label="cat") for copy in copies])
+
+    # when what was sent is erased, twice
+    holding = (await client.get(f"/v1/images/{sent}")).json()
+    jobs = [(await client.delete(f"/v1/images/{sent}")).json()["id"] for _ in range(2)]
+    run_due(stores, JobKind.ERASE, erase, tmp_path / "erase")
+    collect(stores)
+
+    # then the version has no copy
+    assert {image["sha256"] for image in holding["occurrences"]} == {sha256_of(copy) for copy in copies}
+    assert jobs[0] == jobs[1]
+    assert stores.of(DEFAULT_PROJECT).datasets.manifest(Reference.parse("pets@2"))[1].erased == 2
+    stores.objects.remove(Bucket.JOBS, [f"reviews/{sha256_of(copy)}" for copy in copies])  # as the collector does later
+    assert [traces(stores.objects, copy) for copy in copies] == [[], []]

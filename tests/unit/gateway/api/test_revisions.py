@@ -4,10 +4,14 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from anyio import sleep_forever
+from starlette.types import Message
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
@@ -230,14 +234,43 @@ async def test_an_erased_image_is_in_no_export(client: httpx.AsyncClient, revise
 @pytest.mark.usefixtures("revisions")
 async def test_so_many_exports_run_at_once(client: httpx.AsyncClient) -> None:
     url = f"{VERSIONS}/1/export?format=csv"
-    for _ in range(exports.MOST_AT_ONCE):
-        exports._slots.acquire()
-    try:
-        assert "try again" in problem(await client.get(url), 503, "overloaded").detail
-    finally:
-        for _ in range(exports.MOST_AT_ONCE):
-            exports._slots.release()
+    with ExitStack() as running:
+        for _ in range(exports.MOST_OF_PROJECT):
+            running.enter_context(exports._slots.one(DEFAULT_PROJECT))
+        assert "of this project" in problem(await client.get(url), 503, "overloaded").detail
+    with ExitStack() as running:
+        for number in range(exports.MOST_AT_ONCE):
+            running.enter_context(exports._slots.one(f"project-{number}"))
+        of_a_job = f"{url}&predictions=unknown"  # not looked for without a slot
+        assert "try again" in problem(await client.get(of_a_job), 503, "overloaded").detail
     assert (await client.get(url)).status_code == 200
+
+
+@pytest.mark.parametrize("taken", [0, 3])
+async def test_a_client_that_takes_nothing_loses_its_slot(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    monkeypatch.setattr(exports, "TAKEN_S", 0.01)
+
+    async def recheck() -> None:
+        pass
+
+    sent = list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) > taken:
+            await sleep_forever()
+
+    def write() -> Iterator[bytes]:
+        yield from [b"chunk"] * 9
+
+    chunks = exports._begun("lab", write)  # type: ignore[arg-type]
+    assert exports._slots._running["lab"] == 1
+    response = exports._Export(chunks, recheck)
+
+    with pytest.raises(TimeoutError):
+        await response.stream_response(send)
+
+    assert exports._slots._running["lab"] == 0
 
 
 async def test_originals_in_a_compressed_tar_are_refused_before_the_first_byte(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from contract.drift import DriftCounts
-from contract.errors import Conflict, DatabaseUnavailable, NotFound, TidepoolError
+from contract.errors import Conflict, DatabaseUnavailable, NotFound
 from contract.inference import Answer, Artifact, Failure, Scores, Target
 from media.drift.bins import SCALES
 from services.inference.online import counting
@@ -25,7 +25,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.stored: dict[tuple[Version, date], DriftCounts] = {}
-        self.errors: list[TidepoolError] = []
+        self.errors: list[Exception] = []
         self.writes = 0
         self.now = 1.0
         self.day = TODAY
@@ -122,6 +122,17 @@ def test_a_version_that_another_replica_writes_does_not_delay_others(counted: Co
     assert len(counted.stored) == 1
     counted.counting.write()
     assert len(counted.stored) == 2
+
+
+def test_an_unexpected_error_loses_no_counts(counted: Counted) -> None:
+    counted.count([CAT])
+    counted.count([CAT], model="birds")
+    counted.errors = [ValueError("the stored row is invalid")]
+
+    counted.counting.write()
+    assert len(counted.stored) == 1  # the other version is written all the same
+    counted.counting.write()
+    assert (counted.total().predictions, counted.total("birds").predictions) == (1, 1)
 
 
 def test_counts_of_a_deleted_version_are_dropped(counted: Counted) -> None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.artifacts import Bucket, ObjectRef
+from contract.drift import DriftCounts
 from contract.errors import BadModel, Corrupt
 from contract.inference import Answer, Artifact, EncodedImage, Failure, Question, Scores, Target
 from contract.models import ModelCard, Output
@@ -16,6 +18,7 @@ from messaging.answering import BatchAnswers
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.postprocess import softmax
 from services.inference.online.cache import ModelCache
+from services.inference.online.counting import DriftCounting
 from services.inference.online.predictor import LARGE_FILE, OnlinePredictor
 from services.storage.memory_objects import MemoryObjects
 from tests.support.onnx_classifiers import LOGITS, SIGMOID, SIZE, SOFTMAX, Nodes, classifier, with_card
@@ -184,3 +187,18 @@ def test_a_copy_without_metadata_comes_with_the_scores_of_the_images_that_ask_fo
     assert copied.best == plain.best
     with Image.open(io.BytesIO(copied.copy)) as copy:
         assert copy.format == "PNG"
+
+
+def test_a_question_for_a_copy_is_not_counted_as_a_prediction() -> None:
+    objects, stored = MemoryObjects(), list[DriftCounts]()
+    models = ModelCache(ModelLoader(max_batch=8), objects.read, 2**30)
+    drift = DriftCounting(lambda version, day, counts: stored.append(counts), lambda: date(2026, 1, 31))
+    predictor = OnlinePredictor(models, 2, drift)
+    artifact = target(objects.put(Bucket.JOBS, "model.onnx", linear(weights=WEIGHTS)))
+    file = png(random_images(1)[0])
+
+    for copies in ((False, True, False), (True,)):
+        predictor.respond(artifact, tuple(Question(EncodedImage(file, copy=copy), 0.0, "") for copy in copies))
+    drift.write()
+
+    assert [counts.predictions for counts in stored] == [2]

@@ -10,6 +10,7 @@ from PIL.ExifTags import Base
 
 from contract.errors import BadImage
 from media.images import clean_copy
+from media.images.clean_copy import SIDE
 
 ROTATED = 6  # the EXIF orientation of a camera that was held upright
 WIDTH, HEIGHT = 60, 40
@@ -90,12 +91,26 @@ def test_what_is_no_whole_image_is_refused(file: bytes) -> None:
         clean_copy(file)
 
 
-def test_a_huge_jpeg_is_halved_and_a_huge_png_refused() -> None:
+@pytest.mark.parametrize(
+    ("file_format", "mode", "kept"), [("JPEG", "L", "L"), ("PNG", "P", "RGB"), ("PNG", "LA", "LA")]
+)
+def test_a_large_image_is_reduced(file_format: str, mode: str, kept: str) -> None:
+    exif = Image.Exif()
+    exif[Base.Orientation] = ROTATED
+    file = io.BytesIO()
+    Image.new(mode, (4 * SIDE, SIDE // 4)).save(file, file_format, exif=exif)
+
+    image = opened(clean_copy(file.getvalue()))
+
+    assert (image.format, image.mode, image.size) == (file_format, kept, (SIDE // 16, SIDE))
+
+
+def test_a_huge_jpeg_is_copied_and_a_huge_png_refused() -> None:
     huge = Image.new("L", (9000, 5000))
     jpeg, png = io.BytesIO(), io.BytesIO()
     huge.save(jpeg, "JPEG")
     huge.save(png, "PNG")
 
-    assert opened(clean_copy(jpeg.getvalue())).size == (4500, 2500)
+    assert opened(clean_copy(jpeg.getvalue())).size == (2048, 1138)
     with pytest.raises(BadImage, match="9000 x 5000"):
         clean_copy(png.getvalue())

@@ -19,7 +19,7 @@ from tests.support.comparisons import EVEN
 from tests.support.pipelines import CATS, PipelineWorld, with_pipeline
 
 
-def test_a_run_waits_for_the_projects_quota(world: PipelineWorld) -> None:
+def test_a_run_waits_for_the_projects_quota_and_tries_each_minute(world: PipelineWorld, clock: FakeClock) -> None:
     world.review(1)
     world.all_stores.projects.change("default", ProjectChange.model_validate({"quotas": {"live_jobs": 1}}))
     world.stores.jobs.create(TRAIN_REQUEST)
@@ -29,6 +29,9 @@ def test_a_run_waits_for_the_projects_quota(world: PipelineWorld) -> None:
     assert world.run.reason.startswith("waits: ")
 
     world.finish("train", CATS)
+    world.runner.advance()
+    assert world.run.step == "start"
+    clock.tick(60)
     world.runner.advance()
     assert world.run.step == "revise"
 

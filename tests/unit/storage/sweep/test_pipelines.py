@@ -5,15 +5,18 @@ from typing import Any
 import pytest
 
 from contract.catalog import Traffic
+from contract.datasets import Split
+from contract.errors import Conflict
 from contract.kinds.revise import RevisedDataset
 from contract.pipelines import RunState
 from contract.references import Reference
 from services.storage.access.audit import AuditFilter
 from services.storage.screens.serving import ServingScreen
+from services.storage.sweep.pipeline_steps import MOST_REPEATS
 from tests.examples import TRAIN_REQUEST
 from tests.support.clock import FakeClock
 from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts
-from tests.support.pipelines import CATS, PipelineWorld, with_pipeline
+from tests.support.pipelines import CATS, PETS, PipelineWorld, revised, with_pipeline
 
 DAY_S = 86400.0
 
@@ -224,3 +227,39 @@ def test_a_champion_without_weights_is_not_continued_and_a_note_says_so(world: P
     assert world.stores.jobs.get(str(world.run.train_job)).spec["init_from"] is None
     (note,) = world.run.notes
     assert note.startswith("the training does not continue from the champion: pet-cnn@2 has no weights to start from")
+
+
+def test_answers_about_test_images_do_not_count(world: PipelineWorld) -> None:
+    world.review(1, split=Split.TEST)
+
+    assert world.signals.labels("default", "pets") == 0
+    world.begin()
+    assert world.run.state is RunState.UNCHANGED
+    assert world.kinds() == []
+
+
+def test_a_class_that_loses_its_last_image_is_dropped_with_a_note(world: PipelineWorld) -> None:
+    world.review(1)
+    world.begin()
+    assert world.stores.jobs.get(str(world.run.revise_job)).spec["empty_classes"] == "drop"
+    without = PETS.model_copy(update={"classes": PETS.classes[1:], "revision": revised(1).revision})
+    world.finish("revise", RevisedDataset(manifest=without))
+
+    world.runner.advance()
+
+    (note,) = world.run.notes
+    assert note == f"the reviewed images leave no image of {PETS.classes[0]!r}, so pets@2 is without it"
+
+
+def test_a_version_that_another_one_has_overtaken_is_made_again_but_not_for_ever(world: PipelineWorld) -> None:
+    world.review(1)
+    world.begin()
+    for number in range(MOST_REPEATS + 1):
+        assert (world.run.state, world.run.step, len(world.run.notes)) == (RunState.RUNNING, "revise", number)
+        claim = world.all_stores.leases.claim("revise", "worker")
+        assert claim is not None
+        world.all_stores.leases.fail(claim.lease, Conflict("some of the reviews are in another version"))
+        world.runner.advance()
+
+    assert world.run.state is RunState.FAILED
+    assert world.kinds() == ["revise"] * (MOST_REPEATS + 1)

@@ -107,6 +107,13 @@ def test_with_few_requests_all_are_sampled(gateways: Gateways) -> None:
     assert len(gateways.day(20)) == 20
 
 
+def test_with_few_requests_random_images_have_their_share_only() -> None:
+    gateways = Gateways()
+    taken = [one for _ in range(20) for one in gateways.day(20)]
+
+    assert by_source(taken)["random"] == pytest.approx(0.3 * len(taken), rel=0.25)
+
+
 def test_the_most_doubtful_images_of_the_day_are_chosen(gateways: Gateways) -> None:
     gateways.day(10_000)
     seen = len(gateways.seen)

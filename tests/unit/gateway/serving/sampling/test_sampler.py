@@ -14,7 +14,7 @@ from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, project_of
 from contract.catalog import Traffic
 from contract.errors import BadModel, DatabaseUnavailable, ObjectsUnavailable
-from contract.inference import Answer, EncodedImage, Question, Scores, Target
+from contract.inference import Answer, Artifact, EncodedImage, Question, Scores, Target
 from contract.projects import NewProjectRequest
 from contract.sampling import ReviewSampling, SamplingMix
 from messaging.answering import BatchAnswers
@@ -135,6 +135,27 @@ async def test_a_doubtful_image_becomes_an_item_with_a_copy(
     with stores.database.read() as connection:
         assert connection.execute(select(object_references.c.key)).scalars().all().count(file["key"]) == 1
     assert project.sampling.get("pet-cnn", "production").stored_bytes == 3
+
+
+async def test_a_copy_is_made_in_a_batch_that_no_other_request_shares(
+    client: httpx.AsyncClient, backends: Backends, project: ProjectStores, channel: MemoryChannel
+) -> None:
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+    await predict(client, backends, b"before")
+    channel.held = True  # until the copy and a prediction wait at the same time
+    channel.sent.clear()
+    (state,) = backends.predictor.sampler._states.values()
+    target = Target("pet-cnn", 1, Artifact("jobs", "model.onnx", 1, "0" * 64))
+    scores = Scores((("cat", 0.6),), 0.2, 0.7)
+    backends.predictor.sampler.offer(state.plan, target, b"one", "one", scores)
+    prediction = asyncio.create_task(backends.predictor.inference.ask(target, EncodedImage(b"two"), 5))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(*map(channel.answer, channel.sent))
+
+    copies = [[question.payload.copy for question in batch.questions] for batch in channel.sent]  # type: ignore[union-attr]
+    assert sorted(copies) == [[False], [True]]
+    await prediction
+    await backends.predictor.sampler.idle()
 
 
 async def test_the_fast_path_and_forms_are_sampled_and_the_header_opts_out(
@@ -273,6 +294,28 @@ async def test_a_replica_that_makes_no_copy_drops_the_sample(
     await predict(client, backends, b"one")
 
     assert dropped("copy") == 1
+    assert items(stores) == []
+
+
+async def test_images_that_wait_while_sampling_is_turned_off_are_dropped(
+    client: httpx.AsyncClient,
+    backends: Backends,
+    stores: Stores,
+    project: ProjectStores,
+    channel: MemoryChannel,
+    dropped: Callable[[str], float],
+) -> None:
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+
+    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
+        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
+            project.sampling.stop("pet-cnn", "production")
+        return classify(target, questions)
+
+    channel.respond = respond
+    await predict(client, backends, b"one")
+
+    assert dropped("off") == 1
     assert items(stores) == []
 
 
