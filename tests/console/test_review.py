@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import update
 
 from contract.access import Role
+from contract.projects import NewProjectRequest
 from services.storage.screens.reviews import RecentAnswer, ReviewScreens
 from services.storage.tables import review_items
 from tests.console.conftest import Complaints, NewPage
@@ -190,18 +191,92 @@ def test_a_killed_browser_loses_no_answer(chromium: Browser, site: Site, tmp_pat
     again.context.close()
 
 
-def test_answers_wait_until_the_reviewer_has_signed_in_again(page: Page, site: Site, complaints: Complaints) -> None:
+@pytest.mark.parametrize("other", ["nobody", "another project"])
+def test_answers_wait_until_the_reviewer_has_signed_in_again(
+    page: Page, site: Site, complaints: Complaints, other: str
+) -> None:
     complaints.expected += ["401"]
     begin(page)
     cookies = page.context.cookies()
     page.context.clear_cookies()
+    if other == "another project":
+        site.stores.projects.create(NewProjectRequest(name="other"))
+        session = site.session(Role.ADMIN, "other")
+        page.context.add_cookies([{"name": site.cookie, "value": session, "url": site.url}])
     page.keyboard.press("Enter")
-    expect(page.get_by_text("You are signed out. One answer is kept in this browser")).to_be_visible()
+    expect(page.get_by_text("another project. One answer is kept in this browser")).to_be_visible()
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     page.context.add_cookies(cookies)  # type: ignore[arg-type]
     page.goto("/review")
 
     settled(page, site, 1)
+
+
+def test_an_image_that_does_not_load_holds_up_no_other(page: Page, site: Site, complaints: Complaints) -> None:
+    complaints.expected += ["503"]
+    failing: list[str] = []
+
+    def fail_first(route: Route) -> None:
+        (item_id,) = IMAGE.findall(route.request.url)
+        failing[:] = failing or [item_id]
+        if item_id in failing:
+            route.fulfill(status=503, json={"code": "objects_unavailable", "detail": "the object store is away"})
+        else:
+            route.continue_()
+
+    page.route(IMAGE, fail_first)
+    begin(page)
+    press(page, "Enter", "Enter")
+    settled(page, site, 2)
+    assert failing[0] not in {row.item_id for row in answers(site)}
+    page.unroute_all()
+    press(page, *["Enter"] * 7)
+    shown(page)
+    page.keyboard.press("Enter")
+
+    settled(page, site, 10)
+
+
+def test_an_image_that_cannot_be_shown_is_skipped(page: Page, site: Site) -> None:
+    page.route(IMAGE, lambda route: route.fulfill(status=200, content_type="image/png", body="no image"), times=1)
+    page.goto("/review")
+    message = page.get_by_text("This image cannot be shown")
+    expect(message).to_be_visible(timeout=WAIT_MS)
+    page.keyboard.press("1")
+    expect(page.get_by_text("Skip this image")).to_be_visible()
+    page.keyboard.press("s")
+    expect(message).not_to_be_visible()
+    press(page, "Enter")
+
+    settled(page, site, 2)
+    assert says(site) == ["skip", "hat"]
+
+
+def test_a_browser_that_stores_nothing_is_told_so(page: Page) -> None:
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    page.goto("/review")
+
+    expect(page.get_by_text("This browser cannot store answers")).to_be_visible()
+    expect(page.locator("[data-stage]")).not_to_have_attribute("aria-busy", re.compile(".*"))
+
+
+def test_an_undo_whose_answer_is_lost_is_repeated_once(page: Page, site: Site, complaints: Complaints) -> None:
+    complaints.expected += ["ERR_FAILED"]
+    begin(page)
+    press(page, "Enter", "2")
+    settled(page, site, 2)
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/v1/reviews/undo", lose, times=1)
+    page.keyboard.press("z")
+    expect(page.get_by_text("the last answer may not be undone yet")).to_be_visible()
+    press(page, "z")
+
+    settled(page, site, 1)
+    assert says(site) == ["hat"]
 
 
 def test_a_label_that_may_be_wrong_shows_beside_the_suggestion(page: Page, site: Site) -> None:

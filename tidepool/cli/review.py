@@ -1,16 +1,23 @@
 """`tidepool review`: the images whose label people confirm or correct."""
 
+import shlex
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from contract.reviews import LeasedReview, ReviewItem, ReviewProgress, SourceResult
 from tidepool.cli.connection import Project, connected
-from tidepool.cli.exits import WrongUsage
+from tidepool.cli.exits import ExitCode, WrongUsage, described
 from tidepool.cli.output import Json, moment, note, percent, print_json, print_table, say
 from tidepool.cli.root import command, group
+
+if TYPE_CHECKING:
+    from tidepool_client import Client
+
+# ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
 
 review = group("review", "Review images: confirm or correct labels, and add images to the queue.")
 
@@ -68,17 +75,20 @@ def next_images(
     """
     with connected(project) as client:
         batch = client.reviews.next(count, model=model, dataset=dataset)
-        files = [_saved(folder, item, client.reviews.image(item.id)) for item in batch.items]
+        files, code = _save_all(client, folder, batch.items)
+    items = tuple(item for item in batch.items if item.id in files)
     if opened:
-        for file in files:
+        for file in files.values():
             typer.launch(str(file))
     if as_json:
-        print_json(batch)
-        return
-    if batch.reason:
-        note(f"{batch.reason[:1].upper()}{batch.reason[1:]}.")
-    for item, file in zip(batch.items, files, strict=True):
-        say(str(file), *_about(item), f"  tidepool review answer {item.id}:{item.lease} {_best(item)}")
+        print_json(batch.model_copy(update={"items": items}))
+    else:
+        if batch.reason:
+            note(f"{batch.reason[:1].upper()}{batch.reason[1:]}.")
+        for item in items:
+            say(str(files[item.id]), *_about(item), _how_to_answer(item))
+    if code:
+        raise typer.Exit(code)
 
 
 @command(
@@ -122,7 +132,7 @@ def undo(project: Project = None, as_json: Json = False) -> None:
     if item.lease is None:
         note("Somebody else reviews the image now.")
     else:
-        say(*_about(item), f"  tidepool review answer {item.id}:{item.lease} {_best(item)}")
+        say(*_about(item), _how_to_answer(item))
 
 
 @command("ls", "tidepool review ls", "tidepool review ls --disagreement", group=review)
@@ -203,6 +213,25 @@ def _lines(progress: ReviewProgress) -> list[str]:
     return lines
 
 
+def _save_all(client: "Client", folder: Path, items: tuple[LeasedReview, ...]) -> tuple[dict[str, Path], ExitCode]:
+    """Save the images; return their files by the id of the item, and the exit code.
+
+    Items whose image cannot be saved are given back, and the reason is printed.
+    """
+    from tidepool_client import ClientError
+
+    files, code = {}, ExitCode.OK
+    for item in items:
+        try:
+            files[item.id] = _saved(folder, item, client.reviews.image(item.id))
+        except (ClientError, OSError) as error:
+            message, code = described(error)
+            note(f"{item.id}: {message}")
+            with suppress(ClientError):
+                client.reviews.extend(item, seconds=0)
+    return files, code
+
+
 def _saved(folder: Path, item: LeasedReview, file: bytes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     suffix = next((suffix for start, suffix in SUFFIXES.items() if file.startswith(start)), ".img")
@@ -217,6 +246,10 @@ def _about(item: ReviewItem) -> list[str]:
     if item.label_now is not None:
         lines.append(f"  its label is {item.label_now}")
     return [*lines, f"  the model's guess: {guess}"] if guess else lines
+
+
+def _how_to_answer(item: ReviewItem) -> str:
+    return f"  tidepool review answer {item.id}:{item.lease} {shlex.quote(_best(item))}"
 
 
 def _best(item: ReviewItem) -> str:

@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Body, Depends, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.openapi.models import Example
 
+from contract.errors import Unauthenticated
 from contract.reviews import (
     LeaseRequest,
     ReviewAnswerRequest,
@@ -36,7 +37,21 @@ from services.storage.people.classes import require_spelling
 from services.storage.people.queue import ReviewFilter
 from services.storage.people.rows import Reviewer
 
-router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
+REVIEWER_HEADER = "Tidepool-Reviewer"
+NEXT = {"Cache-Control": "no-store"}  # each answer leases other images
+
+
+async def require_same_person(request: Request, caller: CallerDep) -> None:
+    """Raise Unauthenticated if the page that sends the request was opened with another key or in another project.
+
+    It keeps a person's answers then, instead of sending them as somebody else's.
+    """
+    person = request.headers.get(REVIEWER_HEADER)
+    if person is not None and person != f"{caller.key_id}@{caller.project}":
+        raise Unauthenticated("this browser is signed in with another key or in another project now; sign in again")
+
+
+router = APIRouter(prefix="/v1/reviews", tags=["reviews"], dependencies=[Depends(require_same_person)])
 
 ItemId = Annotated[str, Path(max_length=64)]
 DatasetQuery = Annotated[
@@ -64,11 +79,13 @@ ReviewerDep = Annotated[Reviewer, Depends(get_reviewer)]
 def next_reviews(
     stores: StoresDep,
     reviewer: ReviewerDep,
+    response: Response,
     count: Annotated[int, Query(ge=1, le=50)] = 1,
     model: NameQuery = None,
     dataset: DatasetQuery = None,
 ) -> ReviewBatch:
     """Get images to review, the most doubtful first; you hold them for two minutes, and nobody else gets them."""
+    response.headers.update(NEXT)
     return stores.reviews.batch(reviewer, count, ReviewFilter(model=model, dataset=dataset))
 
 
@@ -128,7 +145,7 @@ def extend_lease(item_id: ItemId, request: LeaseRequest, stores: StoresDep, revi
     responses=image_files(*MEDIA_TYPES),
 )
 async def get_review_image(item_id: ItemId, backends: BackendsDep, stores: StoresDep) -> Response:
-    """The image: the original, or a JPEG of at most 256 pixels a side if browsers do not show the original's format.
+    """The image: the original, or a JPEG of at most 256 pixels if browsers do not show its format or it is unreadable.
 
     The audit trail has an entry for each view.
     """

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contract.errors import Conflict, NotFound
+from contract.errors import Conflict, Corrupt, NotFound, ObjectsUnavailable
 from contract.references import Reference
 from services.gateway.images.formats import media_type_of
 from services.gateway.images.library import Library
@@ -13,7 +13,7 @@ SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/bmp", "image/w
 
 @dataclass(frozen=True)
 class ReviewedImages:
-    """Raises NotFound if there is no such item or its image is gone, DatabaseUnavailable, and ObjectsUnavailable."""
+    """Raises NotFound if the item or its image is gone, Corrupt, DatabaseUnavailable, and ObjectsUnavailable."""
 
     reviews: Reviews
     library: Library
@@ -28,6 +28,7 @@ class ReviewedImages:
         reference = Reference.parse(item.dataset)
         try:
             file = self.library.read_original(reference, item.sha256)[1]
-        except Conflict:  # it lies in a compressed tar, or was changed in its bucket
+        # it lies in a compressed tar, was changed or damaged, is gone, or its bucket cannot be reached
+        except (Conflict, Corrupt, NotFound, ObjectsUnavailable):
             return self.library.thumbnail(reference, item.sha256)
         return file if media_type_of(file) in SHOWN else self.library.thumbnail(reference, item.sha256)

@@ -1,17 +1,19 @@
 // The items that this page holds: it asks for more while few are left, loads their images, extends their leases while a
 // person is here, and gives them back when it closes.
+import { REVIEWER_HEADER, SIGNED_OUT } from "./outbox.js";
 
 const COUNT = 6; // the image that shows, and five ahead
 const FEW = 4; // at which it asks for more
 const EXTEND_MS = 40_000; // a third of a lease
 const IDLE_MS = 10 * 60_000; // without a key or a touch, after which the leases run out
 const SOON_MS = 1_000, LATER_MS = 5_000; // until it asks again while the queue is empty or does not answer
+const TRIES = 30; // to load an image, while the gateway answers with an error
 
 export class Leases {
-  // `query` narrows the queue, such as "model=pets"; `report` has changed(), lost(item) and problem(text).
-  constructor(query, report) {
-    Object.assign(this, { query, report });
-    this.entries = []; // { item, image }; the first one shows, or is the next to show
+  // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item) and problem(text).
+  constructor(query, call, report) {
+    Object.assign(this, { query, call, report });
+    this.entries = []; // { item, image, errors, late, broken }: the image has failed to load, or cannot be shown at all
     this.created = new Map(); // classes that were made here, by model or dataset
     this.empty = false;
     this.active = Date.now();
@@ -31,6 +33,7 @@ export class Leases {
   }
 
   stop() {
+    this.stopped = true;
     clearInterval(this.timer);
     clearTimeout(this.again);
     for (const [target, name, listener] of this.listeners) target.removeEventListener(name, listener);
@@ -39,10 +42,14 @@ export class Leases {
 
   touch() { this.active = Date.now(); }
 
-  // The entry to show, once its image is here.
-  get first() { return this.entries[0]?.image ? this.entries[0] : null; }
+  // The entry to show, once its image is here. An image that fails to load does not hold up the others.
+  get first() {
+    const entry = this.entries.find(({ image, late, broken }) => image || broken || !late);
+    return entry?.image || entry?.broken ? entry : null;
+  }
 
-  get ahead() { return this.entries.slice(1).flatMap(({ image }) => (image ? [image.src] : [])); }
+  // The addresses of the images that are here, except that of an item.
+  ahead(shown) { return this.entries.flatMap(({ item, image }) => (image && item.id !== shown?.id ? [image.src] : [])); }
 
   classesOf(item) { return [...new Set([...item.classes, ...(this.created.get(subjectOf(item)) ?? [])])]; }
 
@@ -53,12 +60,13 @@ export class Leases {
   }
 
   async fill() {
-    if (this.filling || this.entries.length > FEW) return;
+    if (this.filling || this.stopped || this.entries.length > FEW) return;
     this.filling = true;
     clearTimeout(this.again);
     let pause = LATER_MS;
     try {
-      const { items, reason } = await call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      const { items, reason } = await this.call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      if (this.stopped) return items.forEach((item) => this.giveBack(item));
       for (const item of items) this.put(item, this.entries.length);
       this.empty = !this.entries.length;
       this.reason = reason ?? "";
@@ -67,6 +75,7 @@ export class Leases {
       this.asked = true;
       this.report.problem("");
     } catch (error) {
+      if (this.stopped) return;
       this.report.problem(error.message, error.status);
     }
     this.filling = false;
@@ -76,21 +85,33 @@ export class Leases {
 
   // Puts an item into its place, and loads its image.
   async put(item, place) {
-    const entry = { item, image: null };
+    const entry = { item, image: null, errors: 0 };
     this.entries.splice(place, 0, entry);
     this.empty = false;
-    while (!entry.image && this.entries.includes(entry)) {
+    while (!entry.image && !entry.broken && this.entries.includes(entry)) {
       try {
         const image = new Image();
-        image.src = URL.createObjectURL(await call("GET", `${item.id}/image`, { form: "blob" }));
+        image.src = URL.createObjectURL(await this.call("GET", `${item.id}/image`, { form: "blob" }));
         await image.decode();
         entry.image = image;
         this.report.changed();
       } catch (error) {
-        if (error.again) await new Promise((resolve) => setTimeout(resolve, SOON_MS));
-        else this.lose(entry);
+        if (!this.entries.includes(entry)) return;
+        if (error.status >= 500) entry.errors += 1;
+        const outcome = await this.outcomeOf(entry, error);
+        if (outcome === "gone") return this.lose(entry);
+        entry[outcome] = true;
+        this.report.changed();
+        if (!entry.broken) await new Promise((resolve) => setTimeout(resolve, SOON_MS));
       }
     }
+  }
+
+  // Returns what a failure means: "late" if another try may succeed, "broken" if a person has to skip the image, or "gone".
+  async outcomeOf(entry, { status, code, again }) {
+    if (status === undefined || code === "corrupt") return "broken"; // the browser cannot decode it, or the file is damaged
+    if (again || status === 401) return entry.errors < TRIES ? "late" : "gone"; // its lease runs out, for others to try
+    return this.call("POST", `${entry.item.id}/lease`, { body: { lease: entry.item.lease } }).then(() => "broken", (error) => (error.again ? "late" : "gone"));
   }
 
   lose(entry) {
@@ -108,27 +129,32 @@ export class Leases {
 
   extend() {
     for (const entry of this.entries) {
-      call("POST", `${entry.item.id}/lease`, { body: { lease: entry.item.lease } }).catch((error) => { if ([404, 409].includes(error.status)) this.lose(entry); });
+      this.call("POST", `${entry.item.id}/lease`, { body: { lease: entry.item.lease } }).catch((error) => { if ([404, 409].includes(error.status)) this.lose(entry); });
     }
   }
 
   // Gives the items back; the browser sends this although the page goes.
   release() {
-    for (const { item } of this.entries) call("POST", `${item.id}/lease`, { body: { lease: item.lease, seconds: 0 }, keepalive: true }).catch(() => null);
+    for (const { item } of this.entries) this.giveBack(item);
     this.entries = [];
   }
+
+  giveBack({ id, lease }) { this.call("POST", `${id}/lease`, { body: { lease, seconds: 0 }, keepalive: true }).catch(() => null); }
 }
 
 const subjectOf = (item) => item.dataset ?? item.model;
 
-// Resolves to the body of the response. Rejects with a message for people, the status (0 without a response), and whether
-// the same request may succeed `again`.
-export async function call(method, path, { body, form = "json", keepalive = false } = {}) {
-  const options = body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, ...options }).catch(() => null);
-  if (response?.ok) return response[form]();
-  const status = response?.status ?? 0, again = status === 0 || status >= 500 || status === 429;
-  const detail = (await response?.json().catch(() => null))?.detail ?? "that did not work";
-  const message = again ? "Tidepool does not answer; trying again." : status === 401 ? "You are signed out." : `${detail[0].toUpperCase()}${detail.slice(1)}.`;
-  throw Object.assign(new Error(message), { status, again });
+// Returns a function that sends requests of a reviewer. It resolves to the body of the response; it rejects with a message for
+// people, the status (0 without a response), the code of the error, and whether the same request may succeed `again`.
+export function caller(reviewer) {
+  return async (method, path, { body, form = "json", keepalive = false, headers = {} } = {}) => {
+    const sent = { [REVIEWER_HEADER]: reviewer, ...(body && { "Content-Type": "application/json" }), ...headers };
+    const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, headers: sent, body: body && JSON.stringify(body) }).catch(() => null);
+    const content = response?.ok ? await response[form]().catch(() => undefined) : undefined; // without, the connection broke
+    if (content !== undefined) return content;
+    const status = response?.ok ? 0 : response?.status ?? 0, again = status === 0 || status >= 500 || status === 429;
+    const { detail = "that did not work", code } = (await response?.json().catch(() => null)) ?? {};
+    const message = again ? "Tidepool does not answer; trying again." : status === 401 ? `${SIGNED_OUT}.` : `${detail[0].toUpperCase()}${detail.slice(1)}.`;
+    throw Object.assign(new Error(message), { status, code, again });
+  };
 }

@@ -5,6 +5,8 @@ import { Kept } from "./kept.js";
 const LOCK = "tidepool-reviews";
 const LONGEST_PAUSE_S = 10;
 const TIMEOUT_MS = 20_000;
+export const SIGNED_OUT = "You are signed out, or signed in with another key or in another project";
+export const REVIEWER_HEADER = "Tidepool-Reviewer"; // the gateway answers 401 if the browser is signed in as somebody else now
 
 export class Outbox {
   // `reviewer` is a person in a project. `report` has waiting(count, why) with why in "", "outage", "signed-out", and refused(answer, status, detail).
@@ -61,7 +63,7 @@ export class Outbox {
     if (!(await this.kept.get(answer.number))) return ""; // sent by another tab, or withdrawn
     const body = JSON.stringify({ lease: answer.lease, ...answer.says });
     const response = await fetch(`/v1/reviews/${answer.id}`, {
-      method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body, signal: AbortSignal.timeout(TIMEOUT_MS),
+      method: "POST", keepalive: true, headers: { "Content-Type": "application/json", [REVIEWER_HEADER]: answer.reviewer }, body, signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch(() => null);
     if (response === null || response.status >= 500 || [408, 425, 429].includes(response.status)) return "outage";
     if (response.status === 401) return "signed-out";

@@ -1,13 +1,15 @@
 // <review-queue>: one image after the other, by keyboard, mouse or touch. The next images are loaded while the reviewer looks
 // at this one. An answer is stored in the browser before the next image shows, and sent in the background.
-import { Choices, percent } from "./choices.js";
-import { Leases, call } from "./leases.js";
-import { Outbox } from "./outbox.js";
+import { Choices, element, percent } from "./choices.js";
+import { Leases, caller } from "./leases.js";
+import { Outbox, SIGNED_OUT } from "./outbox.js";
 
 const KEYS = { Enter: "accept", s: "skip", x: "none", z: "undo", "?": "keys" };
 const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
 const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
 const REFRESH_MS = 10_000; // of what others have done
+const CANNOT_STORE = "This browser cannot store answers. Free some space, leave the private mode, or allow this site to store data; then load the page again.";
+const UNDO_AGAIN = "Tidepool does not answer, so the last answer may not be undone yet. Undo again.";
 const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
 
 class ReviewQueue extends HTMLElement {
@@ -18,7 +20,8 @@ class ReviewQueue extends HTMLElement {
     this.times = [];
     this.notes = { outbox: { text: "" }, leases: { text: "" } };
     this.choices = new Choices(this, (label, isNew) => this.answer(isNew ? { label, new: true } : { label }, label));
-    this.leases = new Leases(this.dataset.query, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
+    this.call = caller(this.dataset.reviewer);
+    this.leases = new Leases(this.dataset.query, this.call, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
     this.outbox = new Outbox(this.dataset.reviewer, { waiting: (count, why) => this.waiting(count, why), refused: (...details) => this.refused(...details) });
     this.actions = {
       accept: () => this.accept(),
@@ -41,8 +44,13 @@ class ReviewQueue extends HTMLElement {
   }
 
   async start() {
+    try {
+      await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
+    } catch {
+      this.find("stage").removeAttribute("aria-busy");
+      return this.say("problem", CANNOT_STORE);
+    }
     this.refresh();
-    await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
     this.leases.start();
   }
 
@@ -65,14 +73,16 @@ class ReviewQueue extends HTMLElement {
   async answer(says, words) {
     const item = this.item;
     if (!item || this.storing) return; // the next image is not here yet, and nobody answers what they have not seen
+    if (this.broken && !says.skip) return this.say("problem", "Skip this image: what cannot be shown cannot be answered.");
     this.storing = true;
     try {
       await this.outbox.add({ id: item.id, lease: item.lease, says });
     } catch {
-      return this.say("problem", "This browser cannot store the answer. Free some space, or leave the private mode.");
+      return this.say("problem", CANNOT_STORE);
     } finally {
       this.storing = false;
     }
+    this.undoKey = null;
     if (says.new) this.leases.create(item, says.label);
     this.answered.push(item);
     this.count(1);
@@ -84,7 +94,7 @@ class ReviewQueue extends HTMLElement {
 
   // Shows the next item once its image is here.
   advance() {
-    this.find("ahead").replaceChildren(...this.leases.ahead.map((address) => Object.assign(new Image(), { src: address, alt: "" })));
+    this.find("ahead").replaceChildren(...this.leases.ahead(this.item ?? this.leases.first?.item).map((address) => Object.assign(new Image(), { src: address, alt: "" })));
     if (this.item) return;
     const entry = this.leases.first;
     this.find("stage").toggleAttribute("aria-busy", !entry);
@@ -94,9 +104,11 @@ class ReviewQueue extends HTMLElement {
     if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
     if (!entry) return;
     this.item = entry.item;
+    this.broken = entry.broken;
     const inside = this.find("options").contains(document.activeElement);
-    entry.image.alt = "The image to review";
-    this.find("stage").replaceChildren(entry.image);
+    const image = entry.image ?? element("p", "broken", "This image cannot be shown: its file is damaged, or this browser does not know its format.");
+    image.alt = "The image to review";
+    this.find("stage").replaceChildren(image);
     this.choices.show(this.item, this.leases.classesOf(this.item));
     this.describe(this.item);
     if (inside) this.find("question").focus({ preventScroll: true }); // the button that had the focus is gone
@@ -107,7 +119,8 @@ class ReviewQueue extends HTMLElement {
     const reason = this.find("sources").content.querySelector(`[data-source=${source}]`).textContent;
     this.find("question").textContent = question;
     this.find("origin").textContent = [dataset ?? [model, alias].filter(Boolean).join("@"), reason].filter(Boolean).join(" · ");
-    this.find("accept").disabled = !this.best;
+    this.find("accept").disabled = !this.best || this.broken;
+    this.find("none").disabled = this.broken;
     this.find("accepts").textContent = now && now === this.best ? "Keep" : "Accept";
     this.find("said").textContent += ` ${question}${guess.length ? ` The model's guess: ${guess[0][0]}, ${percent(guess[0][1])}.` : ""}`;
   }
@@ -117,7 +130,9 @@ class ReviewQueue extends HTMLElement {
     const last = this.answered.pop();
     try {
       const unsent = last && (await this.outbox.withdraw(last.id));
-      const item = unsent ? last : await call("POST", "undo");
+      this.undoKey ??= crypto.randomUUID(); // for a repetition after an outage to undo one answer, not two
+      const item = unsent ? last : await this.call("POST", "undo", { headers: { "Idempotency-Key": this.undoKey } });
+      this.undoKey = null;
       if (!item.lease) throw new Error("The answer is undone; somebody else has the image now.");
       this.item = null;
       this.find("said").textContent = "Undone.";
@@ -125,7 +140,7 @@ class ReviewQueue extends HTMLElement {
       this.count(-1);
     } catch (error) {
       if (last && error.status !== undefined) this.answered.push(last);
-      this.say("problem", error.message);
+      this.say("problem", error.again ? UNDO_AGAIN : error.message);
     }
   }
 
@@ -143,7 +158,7 @@ class ReviewQueue extends HTMLElement {
 
   waiting(count, why) {
     const kept = count === 1 ? "One answer is kept in this browser" : `${count} answers are kept in this browser`;
-    const texts = { outage: `Tidepool does not answer. ${kept} and sent when it is back.`, "signed-out": `You are signed out. ${kept} and sent when you have signed in again.` };
+    const texts = { outage: `Tidepool does not answer. ${kept} and sent when it is back.`, "signed-out": `${SIGNED_OUT}. ${kept} and sent when you have signed in again.` };
     this.note("outbox", texts[why] ?? "", why === "signed-out");
     if (!count) this.refresh();
   }

@@ -145,6 +145,35 @@ async def test_an_image_that_browsers_do_not_show_is_shown_as_it_was_prepared(
     assert (image.status_code, image.headers["content-type"]) == (200, "image/jpeg")
 
 
+async def test_a_damaged_original_is_shown_as_it_was_prepared(
+    labeller: httpx.AsyncClient, stores: Stores, objects: MemoryObjects, erasures: Erasures
+) -> None:
+    item = await leased(labeller)
+    for bucket, key in objects.content:
+        if bucket is Bucket.UPLOADS:
+            objects.content[bucket, key] = bytes(len(objects.content[bucket, key]))
+
+    image = await labeller.get(f"/v1/reviews/{item['id']}/image")
+
+    assert (image.status_code, image.headers["content-type"]) == (200, "image/jpeg")
+
+
+async def test_nothing_is_answered_as_somebody_else(labeller: httpx.AsyncClient, stores: Stores) -> None:
+    add_sample(stores)
+    response = await labeller.get("/v1/reviews/next")
+    (item,) = response.json()["items"]
+    me = (await labeller.get("/v1/me")).json()
+    assert response.headers["cache-control"] == "no-store"
+
+    async def answer(reviewer: str) -> httpx.Response:
+        body, headers = {"lease": item["lease"], "label": "cat"}, {"Tidepool-Reviewer": reviewer}
+        return await labeller.post(f"/v1/reviews/{item['id']}", json=body, headers=headers)
+
+    for other in (f"0000ffff@{me['project']}", f"{me['id']}@other"):
+        assert "another project" in problem(await answer(other), 401, "unauthenticated").detail
+    assert (await answer(f"{me['id']}@{me['project']}")).json()["state"] == "done"
+
+
 async def test_an_erased_image_is_gone_from_the_queue(
     client: httpx.AsyncClient, stores: Stores, objects: MemoryObjects, erasures: Erasures, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """`tidepool review`"""
 
+import shlex
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,23 @@ def test_next_saves_the_image_and_says_how_to_answer(deployment: Deployment, env
     ]
     assert (environment / "images" / f"{LEASED['id']}.png").read_bytes() == PNG
     assert dict(deployment.requests[0].url.params) == {"count": "1", "model": "pet-cnn"}
+
+
+def test_next_saves_the_other_images_if_one_fails(deployment: Deployment, environment: Path) -> None:
+    kept = LEASED | {"id": "other", "guess": [["sea lion's pup", 0.5]]}
+    deployment.on("GET", "/v1/reviews/next", {"items": [LEASED, kept], "reason": None})
+    deployment.on("GET", "/v1/reviews/other/image", httpx.Response(200, content=PNG))
+    deployment.on("POST", f"/v1/reviews/{LEASED['id']}/lease", example(ReviewItem))
+
+    result = run("review", "next", "--count", "2")
+
+    assert (result.code, result.err.startswith(f"{LEASED['id']}: There is no ")) == (3, True)
+    assert [file.name for file in environment.glob("*.png")] == ["other.png"]
+    assert shlex.split(result.out.splitlines()[-1]) == [
+        *["tidepool", "review", "answer", f"other:{LEASED['lease']}"],
+        "sea lion's pup",
+    ]
+    assert deployment.bodies("POST") == [{"lease": LEASED["lease"], "seconds": 0}]
 
 
 def test_next_says_why_there_is_nothing(deployment: Deployment) -> None:
