@@ -21,11 +21,15 @@ Open = Callable[[Case, Path], AbstractContextManager[Drive]]
 
 @dataclass(frozen=True)
 class Contender:
-    """A server in one setting; of a server's settings, the best one at each point counts."""
+    """A server in one setting; of a server's settings, the best one at each point counts.
+
+    It takes part in the cases that `fits` accepts.
+    """
 
     server: str
     setting: str
     open: Open
+    fits: Callable[[Case], bool] = lambda case: True
 
     def __str__(self) -> str:
         return f"{self.server} ({self.setting})" if self.setting else self.server

@@ -33,6 +33,8 @@ class BenchmarkPlan:
         steps = [(turn, case) for case in self.cases for turn in range(self.rounds)]
         for step, (turn, case) in enumerate(steps, 1):
             for contender in order[turn % len(order) :] + order[: turn % len(order)]:
+                if not contender.fits(case):
+                    continue
                 name = f"{case}: {contender}"
                 if name not in results.missing:
                     report(f"[{step}/{len(steps)}] {name}")
