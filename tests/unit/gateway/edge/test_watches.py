@@ -64,7 +64,7 @@ async def settled(reads: Counter[str]) -> None:
     """Wait until the requests have made their first reads, which takes longer on a busy machine."""
     before = None
     async with asyncio.timeout(30):
-        while before != (before := reads["Jobs.get"] + reads["Events.after"]):
+        while before != (before := reads["Jobs.get"] + reads["Events.after"]):  # noqa: ASYNC110
             await asyncio.sleep(3 * watches.TICK_S)
 
 
