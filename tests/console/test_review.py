@@ -339,6 +339,7 @@ def test_a_page_that_closes_gives_its_images_back(new_page: NewPage, site: Site)
     second.keyboard.press("Enter")
 
     settled(second, site, 10)
+    assert len(says(site)) == 10
 
 
 def test_the_queues_page_counts_and_undoes(page: Page, site: Site) -> None:

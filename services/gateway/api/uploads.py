@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from contract.artifacts import Bucket, upload_key
 from contract.base import Frozen, Positive, Sha256
 from contract.catalog import Upload
-from contract.errors import Invalid, TooLarge
+from contract.errors import Invalid, NotFound, TooLarge
 from services.gateway.api.idempotency import CanRepeat
 from services.gateway.dependencies import MAY_WRITE, BackendsDep, StoresDep
 from services.gateway.edge.problems import documented
@@ -121,7 +121,11 @@ def complete(upload_id: UploadPath, backends: BackendsDep, stores: StoresDep, pa
     upload, objects = stores.uploads.get(upload_id), backends.stores.objects
     key = upload_key(upload_id, stores.project)
     parts.join()
-    require_announced_size(upload, objects.size(Bucket.UPLOADS, key))  # before all of it is read
+    try:
+        size = objects.size(Bucket.UPLOADS, key)
+    except NotFound:
+        raise NotFound("the file was not uploaded yet; PUT it to the `url` of the upload, or send its parts") from None
+    require_announced_size(upload, size)  # before all of it is read
     try:
         return stores.uploads.complete(upload_id, objects.adopt(Bucket.UPLOADS, key))
     except Invalid:  # other bytes than were announced, which a second try must not take for parts that are stored

@@ -118,6 +118,7 @@ def test_scaling_continues_after_the_autoscaler_and_the_docker_proxy_crash(
     client.pools.scale("inference", 2)
 
     until(lambda: inference.running() == {1, 2})
+    assert inference.failed() == []
 
 
 def test_a_container_running_a_job_is_not_stopped_by_scale_in(

@@ -5,80 +5,20 @@ from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import select, update
 
 from contract.access import DEFAULT_PROJECT
-from contract.artifacts import Bucket, ObjectRef
 from contract.errors import Conflict, Invalid, NotFound
 from contract.references import Reference
-from contract.reviews import FeedbackRequest, NewReview, ReviewAnswer, ReviewAnswerRequest, ReviewItem
+from contract.reviews import FeedbackRequest, ReviewAnswer, ReviewAnswerRequest
 from services.storage.access.audit import Actor
 from services.storage.database import Database
 from services.storage.people.classes import require_spelling
-from services.storage.people.feedback import Feedback
 from services.storage.people.queue import ReviewFilter, mark_applied
-from services.storage.people.removal import KEEP_EXPIRED, erase_reviews, expire_reviews, forget_dataset
 from services.storage.people.reviews import LEASE_S, Reviews
 from services.storage.people.rows import Reviewer
-from services.storage.references import Owner
-from services.storage.sweep.retention import RetentionSweep
-from services.storage.tables import dataset_versions, review_items
+from tests.integration.storage.people.items import ANN, BOB, CAT, CID, DOG, NOT_ANY, SKIP, give, label_error, sample
 from tests.integration.storage.steps import publish_dataset, publish_model, together
 from tests.support.clock import FakeClock
-
-ANN, BOB, CID = Reviewer("0000000a", "ann"), Reviewer("0000000b", "bob"), Reviewer("0000000c", "cid")
-CAT, DOG, NOT_ANY, SKIP = (
-    ReviewAnswer(label="cat"),
-    ReviewAnswer(label="dog"),
-    ReviewAnswer(not_any=True),
-    ReviewAnswer(skip=True),
-)
-
-
-@pytest.fixture
-def reviews(database: Database) -> Reviews:
-    return Reviews(database, DEFAULT_PROJECT)
-
-
-def label_error(number: int, votes: int = 1, dataset: str = "pets@1", priority: float = 0.0) -> NewReview:
-    return NewReview(
-        source="label_errors",
-        dataset=dataset,
-        sha256=f"{number:064x}",
-        label_now="cat",
-        guess=(("dog", 0.75), ("cat", 0.25)),
-        votes=votes,
-        priority=priority,
-    )
-
-
-def sample(number: int, clock: FakeClock, votes: int = 1) -> NewReview:
-    sha256 = f"{number:064x}"
-    return NewReview(
-        source="margin",
-        model="pet-cnn",
-        model_version=1,
-        prediction=f"request-{number}",
-        sha256=sha256,
-        original_sha256=f"{number + 1000:064x}",
-        file=ObjectRef(bucket=Bucket.UPLOADS, key=f"copy-{number}", size=1, sha256=sha256),
-        guess=(("cat", 0.5), ("dog", 0.4)),
-        votes=votes,
-        expires_at=clock.now + timedelta(days=1),
-    )
-
-
-def give(reviews: Reviews, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
-    """Answer the next item."""
-    (item,) = reviews.next(reviewer)
-    return reviews.answer(item.id, item.lease, reviewer, answer)
-
-
-def copies(database: Database) -> set[str]:
-    """The keys of the objects that the queue refers to."""
-    with database.read() as connection:
-        rows = connection.exec_driver_sql(f"SELECT key FROM object_references WHERE owner_kind = '{Owner.REVIEW}'")
-        return set(rows.scalars())
 
 
 def test_the_most_doubtful_item_goes_first_and_then_the_oldest(reviews: Reviews, clock: FakeClock) -> None:
@@ -333,67 +273,6 @@ def test_another_project_has_a_queue_of_its_own(reviews: Reviews, database: Data
     assert lab.progress().counts == {"open": 1}
 
 
-def test_samples_that_nobody_answers_expire_with_their_copies(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    sweep = RetentionSweep(database, timedelta(days=30))
-    reviews.add([sample(number, clock) for number in range(5)])
-    reviews.add([label_error(9)])
-    done, applied, skipped, open_item = [give(reviews, ANN, answer) for answer in (CAT, CAT, SKIP, CAT)]
-    reviews.undo(ANN)
-    with database.write() as connection:
-        mark_applied(connection, DEFAULT_PROJECT, {applied.id: "cat"}, Reference.parse("pets@2"))
-    assert copies(database) == {f"copy-{number}" for number in range(5)}
-
-    # a day later, when a person still holds one
-    clock.tick(86400 - 10)
-    held = [item for item in reviews.next(BOB, 9) if item.id == open_item.id]
-    clock.tick(10)
-    assert sweep.apply() == 2  # the skipped one, and the copy of the applied one
-    clock.tick(LEASE_S)
-    assert sweep.apply() == 2
-
-    assert copies(database) == {"copy-" + str(int(done.sha256, 16))}
-    assert reviews.progress().counts == {"open": 1, "done": 2, "expired": 3}
-    assert reviews.get(skipped.id).state == "expired"
-    with pytest.raises(Conflict, match="expired"):
-        reviews.answer(open_item.id, held[0].lease, BOB, CAT)
-    assert [item.sha256 for item in reviews.next(BOB, 9)] == [label_error(9).sha256]
-
-    # and the rows go later
-    clock.tick(KEEP_EXPIRED.total_seconds())
-    expire_reviews(database)
-    assert reviews.progress().counts == {"open": 1, "done": 2}
-
-
-def test_an_answer_that_waits_for_a_second_person_outlives_the_time_of_its_image(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    reviews.add([sample(number, clock, votes=2) for number in (1, 2)])
-    answered, _ = give(reviews, ANN, CAT), give(reviews, ANN, SKIP)
-    clock.tick(86400)
-
-    assert expire_reviews(database) == 1
-
-    assert give(reviews, BOB, CAT).id == answered.id
-    assert reviews.progress().counts == {"done": 1, "expired": 1}
-
-
-def test_answers_that_no_version_takes_are_not_kept_for_ever(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    reviews.add([sample(number, clock, votes=number) for number in (1, 2)])
-    give(reviews, ANN, CAT), give(reviews, ANN, CAT)
-    clock.tick(timedelta(days=365).total_seconds())
-    assert expire_reviews(database) == 0
-
-    clock.tick(86400)
-
-    assert expire_reviews(database) == 2
-    assert copies(database) == set()
-    assert reviews.answered() == ()
-
-
 def test_simultaneous_requests_bring_an_image_of_an_archive_once(reviews: Reviews, clock: FakeClock) -> None:
     brought = sample(1, clock).model_copy(update={"source": "predictions", "prediction": None})
 
@@ -401,141 +280,6 @@ def test_simultaneous_requests_bring_an_image_of_an_archive_once(reviews: Review
 
     clock.tick(86400)
     assert reviews.progress().counts == {"open": 1}
-
-
-@pytest.mark.parametrize("hashed", [4, 1004])
-def test_an_erased_image_leaves_nothing_in_the_queue(
-    reviews: Reviews, database: Database, clock: FakeClock, hashed: int
-) -> None:
-    reviews.add([sample(number, clock) for number in (4, 5)])
-    Reviews(database, "lab").add([sample(4, clock)])
-    for _ in range(2):
-        give(reviews, ANN, CAT)
-    feedback = Feedback(database, DEFAULT_PROJECT)
-    feedback.give(FeedbackRequest(prediction="request-4", label="dog"), BOB)
-
-    with database.write() as connection:
-        assert erase_reviews(connection, DEFAULT_PROJECT, f"{hashed:064x}") == 1
-        assert erase_reviews(connection, DEFAULT_PROJECT, f"{hashed:064x}") == 0
-
-    assert [int(item.sha256, 16) for item in reviews.answered()] == [5]
-    assert copies(database) == {"copy-4", "copy-5"}  # that of the other project
-    assert Reviews(database, "lab").progress().counts == {"open": 1}
-    with database.read() as connection:
-        for table, count in (("review_answers", 1), ("feedback", 0)):
-            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == count
-
-
-def test_the_open_items_of_a_deleted_version_go_and_answers_stay(reviews: Reviews, database: Database) -> None:
-    reviews.add([label_error(number) for number in range(3)])
-    reviews.add([label_error(1, dataset="pets@10")])
-    answered = give(reviews, ANN, CAT)
-
-    with database.write() as connection:
-        forget_dataset(connection, DEFAULT_PROJECT, "pets@1")
-
-    assert [item.id for item in reviews.answered()] == [answered.id]
-    assert [item.dataset for item in reviews.next(ANN, 9)] == ["pets@10"]
-
-
-def test_answers_of_a_deleted_version_wait_for_another_one_unless_it_has_a_child(
-    reviews: Reviews, database: Database
-) -> None:
-    publish_dataset(database, "pets")
-    reviews.add([label_error(1)])
-    answer = give(reviews, ANN, DOG)
-    with database.write() as connection:
-        mark_applied(connection, DEFAULT_PROJECT, {answer.id: "dog"}, Reference.parse("pets@2"))
-        for child, applied_to in (("pets@2", "pets@2"), ("pets@1", None)):
-            revision = {"revision": {"parent": child}}
-            connection.execute(update(dataset_versions).values(manifest=revision))
-
-            forget_dataset(connection, DEFAULT_PROJECT, "pets@2")
-
-            row = connection.execute(select(review_items.c.applied_to)).scalar_one()
-            assert row == applied_to
-    assert [item.id for item in reviews.answered()] == [answer.id]
-
-
-def test_feedback_answers_a_sample(reviews: Reviews, database: Database, clock: FakeClock) -> None:
-    reviews.add([sample(1, clock), sample(2, clock, votes=2)])
-    feedback = Feedback(database, DEFAULT_PROJECT)
-
-    results = [
-        feedback.give(FeedbackRequest(prediction=prediction, label="cat"), CID)
-        for prediction in ("request-1", "request-2", "other")
-    ]
-
-    assert [result.review is None for result in results] == [False, False, True]
-    assert [result.note.split(";")[0] for result in results] == [
-        "the image is reviewed",
-        "it counts as one answer",
-        "the feedback is kept",
-    ]
-    (decided,) = reviews.answered()
-    assert (decided.label, decided.id) == ("cat", results[0].review)
-    # the client may correct itself, and a person is the second vote
-    feedback.give(FeedbackRequest(prediction="request-1", label="dog"), CID)
-    assert reviews.answered()[0].label == "dog"
-    assert give(reviews, ANN, CAT).state == "done"
-
-
-def test_feedback_that_is_faster_than_the_sample_answers_it(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    feedback = Feedback(database, DEFAULT_PROJECT)
-    for number, label in ((1, "cat"), (2, "cats")):
-        feedback.give(FeedbackRequest(prediction=f"request-{number}", label=label), CID)
-    Reviews(database, "lab").add([sample(1, clock)])
-
-    reviews.add([sample(number, clock) for number in range(4)])
-
-    (answered,) = reviews.answered()
-    assert (int(answered.sha256, 16), answered.label) == (1, "cat")
-    assert reviews.progress().counts == {"open": 3, "done": 1}  # "cats" is mistyped
-    assert Reviews(database, "lab").progress().counts == {"open": 1}
-
-
-def test_feedback_about_an_earlier_request_with_the_same_id_is_not_an_answer(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    Feedback(database, DEFAULT_PROJECT).give(FeedbackRequest(prediction="request-1", label="cat"), CID)
-    clock.tick(3600)
-
-    reviews.add([sample(1, clock)])
-
-    assert reviews.progress().counts == {"open": 1}
-
-
-def test_feedback_leaves_images_that_were_drawn_at_random_to_people(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    feedback = Feedback(database, DEFAULT_PROJECT)
-    feedback.give(FeedbackRequest(prediction="request-1", label="cat"), CID)
-    reviews.add([sample(number, clock).model_copy(update={"source": "random"}) for number in (1, 2)])
-
-    result = feedback.give(FeedbackRequest(prediction="request-2", label="cat"), CID)
-
-    assert (reviews.progress().counts, result.review is None) == ({"open": 2}, False)
-    assert "drawn at random" in result.note
-
-
-def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
-    reviews: Reviews, database: Database, clock: FakeClock
-) -> None:
-    reviews.add([sample(1, clock), sample(2, clock, votes=2)])
-    feedback = Feedback(database, DEFAULT_PROJECT)
-    give(reviews, ANN, DOG)
-    (held,) = reviews.next(ANN)
-
-    first = feedback.give(FeedbackRequest(prediction="request-1", label="cat"), CID)
-    feedback.give(FeedbackRequest(prediction="request-2", label="cat"), CID)
-
-    assert "their answer stays" in first.note
-    assert reviews.answered()[0].label == "dog"
-    assert reviews.answer(held.id, held.lease, ANN, CAT).state == "done"
-    with pytest.raises(Invalid, match="did you mean 'cat'"):
-        feedback.give(FeedbackRequest(prediction="request-1", label="cats"), CID)
 
 
 @pytest.mark.parametrize("label", [".", "zebra\u200b", "a\u00adb", "x\ty", "x\0"])

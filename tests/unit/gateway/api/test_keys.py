@@ -66,28 +66,38 @@ async def test_a_key_is_created_with_a_role(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/jobs/none/cancel", headers=headers), 403, "forbidden")
 
 
-@pytest.mark.parametrize("access", [{}, {"role": "viewer", "scopes": ["read"]}, {"role": "owner"}, {"role": None}])
+@pytest.mark.parametrize("access", [{}, {"role": "viewer", "scopes": ["read"]}, {"role": None}])
 async def test_a_key_has_either_a_role_or_scopes(client: httpx.AsyncClient, access: dict[str, object]) -> None:
-    problem(await client.post("/v1/keys", json={"name": "laptop"} | access), 422, "invalid")
+    response = await client.post("/v1/keys", json={"name": "laptop"} | access)
+
+    assert problem(response, 422, "invalid").errors[0].message == "give either `role` or `scopes`"
+
+
+async def test_an_unknown_role_is_refused_with_those_that_exist(client: httpx.AsyncClient) -> None:
+    (error,) = problem(await client.post("/v1/keys", json={"name": "laptop", "role": "owner"}), 422, "invalid").errors
+
+    assert (error.where, "'labeller'" in error.message) == ("role", True)
 
 
 @pytest.mark.parametrize(
-    "expires_at",
+    ("expires_at", "reason"),
     [
-        "2000-01-01T00:00:00Z",
-        "9999-12-31T23:59:59-12:00",
-        "0001-01-01T00:00:00+14:00",
-        "soon",
-        1,
-        -1e300,
-        1_900_000_000,
-        "1900000000",
+        ("2000-01-01T00:00:00Z", "must be in the future"),
+        ("9999-12-31T23:59:59-12:00", "out of range"),
+        ("0001-01-01T00:00:00+14:00", "out of range"),
+        ("soon", "write a time as in"),
+        (1, "write a time as in"),
+        (-1e300, "write a time as in"),
+        (1_900_000_000, "write a time as in"),
+        ("1900000000", "write a time as in"),
     ],
 )
-async def test_an_expiry_that_no_key_can_have_is_refused(client: httpx.AsyncClient, expires_at: object) -> None:
+async def test_an_expiry_that_no_key_can_have_is_refused(
+    client: httpx.AsyncClient, expires_at: object, reason: str
+) -> None:
     body = {"name": "laptop", "role": "viewer", "expires_at": expires_at}
 
-    problem(await client.post("/v1/keys", json=body), 422, "invalid")
+    assert reason in problem(await client.post("/v1/keys", json=body), 422, "invalid").detail
 
 
 async def test_an_expiry_needs_a_time_zone(client: httpx.AsyncClient) -> None:

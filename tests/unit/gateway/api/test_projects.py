@@ -83,7 +83,10 @@ async def test_a_purge_revokes_the_keys_and_is_a_job_of_the_default_project(clie
 async def test_nobody_submits_a_purge(client: httpx.AsyncClient) -> None:
     await client.post("/v1/projects", json={"name": "lab"})
 
-    problem(await client.post("/v1/jobs", json={"kind": "purge", "spec": {"project": "lab"}}), 422, "invalid")
+    response = await client.post("/v1/jobs", json={"kind": "purge", "spec": {"project": "lab"}})
+
+    assert "kind must be one of" in problem(response, 422, "invalid").detail
+    assert (await client.get("/v1/projects/lab")).status_code == 200
 
 
 async def test_the_retention_of_a_project_is_set_and_taken_back(client: httpx.AsyncClient) -> None:
@@ -105,7 +108,9 @@ async def test_the_retention_of_a_project_is_set_and_taken_back(client: httpx.As
 
 @pytest.mark.parametrize("name", ["none", "", "../x", "x" * 100])
 async def test_an_unknown_project_is_not_found(client: httpx.AsyncClient, name: str) -> None:
-    problem(await client.get("/v1/jobs", headers={"Tidepool-Project": name}), 404, "not_found")
+    response = await client.get("/v1/jobs", headers={"Tidepool-Project": name})
+
+    assert problem(response, 404, "not_found").detail.startswith(f"there is no project {name[:80]!r}"[:-1])
 
 
 async def test_an_idempotency_key_is_used_once_in_each_project(client: httpx.AsyncClient) -> None:

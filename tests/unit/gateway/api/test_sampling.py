@@ -45,9 +45,11 @@ async def test_wrong_settings_are_refused_with_what_to_change(client: httpx.Asyn
     assert "the shares must add up to 1; these add up to 0.7" in error.message
 
 
-@pytest.mark.parametrize("path", [REVIEW.replace("pet-cnn", "none"), REVIEW.replace("production", "none")])
-async def test_an_unknown_model_or_alias_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    problem(await client.put(path, json={}), 404, "not_found")
+@pytest.mark.parametrize(("model", "alias"), [("none", "production"), ("pet-cnn", "none")])
+async def test_an_unknown_model_or_alias_is_not_found(client: httpx.AsyncClient, model: str, alias: str) -> None:
+    response = await client.put(f"/v1/models/{model}/aliases/{alias}/review", json={})
+
+    assert problem(response, 404, "not_found").detail == f"the model {model} has no alias {alias}"
 
 
 async def test_a_reader_sees_the_sampling_and_cannot_change_it(

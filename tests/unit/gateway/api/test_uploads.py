@@ -43,10 +43,11 @@ async def test_a_file_that_differs_from_its_announcement_is_refused(
     longer = {"filename": "a.zip", "size": len(ARCHIVE) + 1}
     other = {"filename": "a.zip", "size": len(ARCHIVE), "sha256": "0" * 64}
 
-    for announcement in (longer, other):
+    for announcement, reason in ((longer, "bytes were announced"), (other, "the announced sha256")):
         upload = (await client.post("/v1/uploads", json=announcement)).json()
         objects.put(Bucket.UPLOADS, upload["id"], ARCHIVE)
-        problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 422, "invalid")
+        response = await client.post(f"/v1/uploads/{upload['id']}/complete")
+        assert reason in problem(response, 422, "invalid").detail
 
 
 async def test_a_file_of_another_size_is_refused_without_reading_it(
@@ -74,12 +75,14 @@ async def test_an_upper_case_hash_is_taken(client: httpx.AsyncClient, objects: M
 async def test_completing_an_upload_without_a_file_is_refused(client: httpx.AsyncClient) -> None:
     upload = (await client.post("/v1/uploads", json={"filename": "a.zip", "size": 1})).json()
 
-    problem(await client.post(f"/v1/uploads/{upload['id']}/complete"), 404, "not_found")
+    response = await client.post(f"/v1/uploads/{upload['id']}/complete")
+
+    assert problem(response, 404, "not_found").detail.startswith("the file was not uploaded yet")
 
 
 async def test_an_unknown_upload_is_not_found(client: httpx.AsyncClient) -> None:
-    problem(await client.post("/v1/uploads/none/complete"), 404, "not_found")
-    problem(await client.delete("/v1/uploads/none"), 404, "not_found")
+    for response in (await client.post("/v1/uploads/none/complete"), await client.delete("/v1/uploads/none")):
+        assert problem(response, 404, "not_found").detail == "there is no such upload"
 
 
 async def test_an_upload_that_a_job_needs_is_not_deleted(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
