@@ -10,10 +10,10 @@ import asyncio
 import random
 import statistics
 import time
-from datetime import timedelta
 
 import structlog
 
+from benchmarks.sampling.traffic import had_traffic
 from benchmarks.tracing.__main__ import CONNECTIONS, Replica
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.inference import Answer, Batch, EncodedImage, Question, Reply, Scores
@@ -50,14 +50,6 @@ def _scores(question: Question) -> Answer:
     return Scores(((f"class {random.randrange(10)}", 0.6),), random.random(), 0.5, copy)
 
 
-def _had_traffic(stores: Stores) -> None:
-    """Let yesterday have had a hundred requests a second, so that the day does not begin with a burst of samples."""
-    clock = stores.database.now
-    stores.database.now = lambda: clock() - timedelta(days=1)
-    stores.of(DEFAULT_PROJECT).sampling_counts("pet-cnn", "production").sync({"seen": 8_640_000})
-    stores.database.now = clock
-
-
 async def cpu_per_request(requests: int, sampling: bool) -> float:
     """Return the CPU microseconds of a prediction in the fast path."""
     stores = Stores(Database.in_memory(), MemoryObjects())
@@ -67,7 +59,7 @@ async def cpu_per_request(requests: int, sampling: bool) -> float:
     project.models.set_alias("pet-cnn", "production", 1)
     if sampling:
         project.sampling.set("pet-cnn", "production", ReviewSampling())
-        _had_traffic(stores)
+        had_traffic(stores.database, "pet-cnn", "production", per_s=100)
     secret = stores.keys.create("benchmark", frozenset({Scope.PREDICT})).secret
     backends = make_backends(stores, Batcher(Unsure(), Bounds()))
     async with serving(no_app, create_protocol(backends)) as client:
