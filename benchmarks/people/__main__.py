@@ -108,7 +108,8 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (all)")
     add("--datasets", nargs="+", choices=DATA_SETS, default=["clothing"], help="of the loop (clothing)")
-    add("--ways", nargs="+", metavar="WAY", help=f"of the loop (all): {'; '.join(ROWS)}")
+    ways = "; ".join(ROWS).replace("%", "%%")  # argparse formats the text
+    add("--ways", nargs="+", metavar="WAY", help=f"of the loop (all): {ways}")
     add("--answers", type=int, default=1900, help="of people in the loop, at most (1900)")
     add("--seeds", type=int, default=3, help="runs of each row (3)")
     add("--data", type=Path, default=DATA, help=f"folder of the zips of real photos; default {DATA}")

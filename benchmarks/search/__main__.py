@@ -24,7 +24,7 @@ from tidepool_client import Client
 DATA = Path("../shared/data")
 RESULTS = Path(__file__).parents[1] / "results"
 GOAL = 0.55  # of the time of one replica
-GAINS = {"clothing": 20.0, "cifar-sample": 20.0}  # minutes
+GAINS = ("clothing", "cifar-sample")
 SPREAD = {
     "architecture": {"name": "cnn"},
     "epochs": 6,
@@ -61,7 +61,7 @@ def main() -> None:
         del os.environ["OMP_NUM_THREADS"]
     if options.gain:
         with _stack(options.data, options.gain) as client:
-            lines["gain"] = [row for name in options.gain for row in _gain(client, name, GAINS[name])]
+            lines["gain"] = [row for name in options.gain for row in _gain(client, name, options.minutes)]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "search.json").write_text(json.dumps(lines, indent=2) + "\n")
     (options.output / "search.md").write_text("\n".join(_page(lines)))
@@ -139,7 +139,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the zips of the real data sets")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each number of replicas (3)")
-    parser.add_argument("--gain", nargs="*", choices=GAINS, default=list(GAINS), help="data sets to search (all)")
+    parser.add_argument("--gain", nargs="*", choices=GAINS, default=GAINS, help="data sets to search (all)")
+    parser.add_argument("--minutes", type=float, default=20.0, help="budget of the default and of a search, each (20)")
     parser.add_argument("--no-spread", action="store_true", help="leave out the comparison of replicas")
     parser.add_argument("--output", type=Path, default=RESULTS, help="output folder")
     return parser.parse_args()
