@@ -25,10 +25,14 @@ from tests.integration.storage.steps import DAY_S, together
 from tests.support.clock import FakeClock
 from tests.support.publication import publish
 
-BRIGHT, DARK = (0, 0, 1000), (1000, 0, 0)
+BRIGHT, DARK = (*[0] * 19, 1000), (1000, *[0] * 19)
 PERSON = Reviewer("key-1", "Ada")
 REFERENCE = DriftReference(
-    classes={"cat": 500, "dog": 500}, confidence=(0, 1000), confidence_sum=900.0, brightness=BRIGHT, accuracy=0.875
+    classes={"cat": 500, "dog": 500},
+    confidence=(*[0] * 19, 1000),
+    confidence_sum=900.0,
+    brightness=BRIGHT,
+    accuracy=0.875,
 )
 
 
@@ -38,7 +42,7 @@ def counts(
     """What a version counts of so many images."""
     return DriftCounts(
         classes={"cat": round(images * cats), "dog": images - round(images * cats)},
-        confidence=(0, images),
+        confidence=(*[0] * 19, images),
         confidence_sum=images * score,
         brightness=tuple(images * value // 1000 for value in brightness),
     )
