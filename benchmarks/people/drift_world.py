@@ -19,11 +19,11 @@ from media.images.decoding import decode
 from media.judging.temperature import fit_temperature, probabilities
 from services.trainer.data import MemoryImages, TrainingData
 from services.trainer.network import Network
+from services.trainer.probe import Labels
 from services.trainer.recipe import Recipe
 from services.trainer.train import train
 
 Pixels = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
 EPOCHS = 5
 VALIDATION = 2_000
