@@ -13,17 +13,17 @@ from PIL import Image, ImageFilter
 from contract.drift import DriftCounts, DriftReference
 from contract.images import ImageSpec
 from contract.training import RECIPES, Augment, Cnn
-from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from media.drift.images import measure
 from media.images.decoding import decode
 from media.judging.temperature import fit_temperature, probabilities
 from services.trainer.data import MemoryImages, TrainingData
 from services.trainer.network import Network
+from services.trainer.probe import Labels
 from services.trainer.recipe import Recipe
 from services.trainer.train import train
 
 Pixels = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
 EPOCHS = 5
 VALIDATION = 2_000
@@ -48,7 +48,7 @@ class Answered:
         """Count the images with these numbers, as a replica does."""
         predicted = np.bincount(self.predicted[chosen], minlength=len(self.classes)).tolist()
         columns = {"confidence": self.scores, "brightness": self.brightness, "sharpness": self.sharpness}
-        bins = {name: tuple(SCALES[name].counts(values[chosen]).tolist()) for name, values in columns.items()}  # type: ignore[index]
+        bins = {name: bin_counts(name, values[chosen]) for name, values in columns.items()}  # type: ignore[index]
         return DriftCounts.model_validate(
             {
                 "classes": dict(zip(self.classes, predicted, strict=True)),

@@ -1,15 +1,11 @@
 """The bins in which scores and images are counted, the same at training and at serving."""
 
-from collections.abc import Mapping
-from itertools import pairwise
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from contract.drift import NumberStatistic
-
-Counts = NDArray[np.int64]
 
 
 class Scale(NamedTuple):
@@ -19,20 +15,8 @@ class Scale(NamedTuple):
     high: float
     bins: int
 
-    def counts(self, values: ArrayLike) -> Counts:
-        """Return how many values are in each bin; NaN counts in the first one."""
-        scaled = (np.asarray(values, np.float64) - self.low) * (self.bins / (self.high - self.low))
-        numbers = np.clip(np.nan_to_num(scaled, nan=0.0), 0, self.bins - 1).astype(np.int64)
-        return np.bincount(numbers, minlength=self.bins)
-
     def edges(self) -> list[float]:
-        edges: list[float] = np.linspace(self.low, self.high, self.bins + 1).tolist()
-        return edges
-
-    def middles(self) -> NDArray[np.float64]:
-        edges = np.array(self.edges())
-        middles: NDArray[np.float64] = (edges[1:] + edges[:-1]) / 2
-        return middles
+        return [self.low + (self.high - self.low) * number / self.bins for number in range(self.bins + 1)]
 
 
 SCALES: Mapping[NumberStatistic, Scale] = {
@@ -54,8 +38,10 @@ def names_of(statistic: NumberStatistic) -> list[str]:
     return [f"{low} to {high}" for low, high in pairwise(texts)]
 
 
-def typical(statistic: NumberStatistic, counts: ArrayLike) -> float:
+def typical(statistic: NumberStatistic, counts: Sequence[float]) -> float:
     """Return the median of a histogram with at least one count, within half a bin."""
-    total = np.cumsum(np.asarray(counts, np.float64))
-    middle = float(SCALES[statistic].middles()[int(np.searchsorted(total, total[-1] / 2))])
+    totals = list(accumulate(counts))
+    index = bisect_left(totals, totals[-1] / 2)
+    low, high = SCALES[statistic].edges()[index : index + 2]
+    middle = (low + high) / 2
     return 2**middle if statistic in LOGARITHMIC else middle

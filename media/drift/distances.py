@@ -1,13 +1,17 @@
 """How far two histograms are apart, and whether chance alone could have made them differ."""
 
 import math
+from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-Histogram = NDArray[np.float64]
+Histogram = Sequence[float]
 
 FEWEST = 5.0  # expected count of a cell of the chi-squared test: Cochran, "Some Methods for Strengthening …", 1954
+
+
+def shares(histogram: Histogram) -> list[float]:
+    """Return the counts as shares of their sum, which must not be 0."""
+    total = sum(histogram)
+    return [count / total for count in histogram]
 
 
 def divergence(first: Histogram, second: Histogram) -> float:
@@ -16,10 +20,9 @@ def divergence(first: Histogram, second: Histogram) -> float:
     Lin, "Divergence Measures Based on the Shannon Entropy", 1991. Its root is a distance (Endres and Schindelin, "A New
     Metric for Probability Distributions", 2003). Each histogram must have at least one count.
     """
-    p, q = first / first.sum(), second / second.sum()
-    middle = (p + q) / 2
-    terms = [share[share > 0] * np.log2(share[share > 0] / middle[share > 0]) for share in (p, q)]
-    return min(1.0, max(0.0, float(sum(term.sum() for term in terms)) / 2))
+    pairs = list(zip(shares(first), shares(second), strict=True))
+    terms = (share * math.log2(share / ((p + q) / 2)) for p, q in pairs for share in (p, q) if share > 0)
+    return min(1.0, max(0.0, math.fsum(terms) / 2))
 
 
 def divergence_by_chance(first: Histogram, second: Histogram) -> float:
@@ -46,15 +49,15 @@ def p_value(first: Histogram, second: Histogram, ordered: bool = True) -> float:
     The statistic for samples of different sizes is that of Press et al., "Numerical Recipes", section 14.3. Cells with
     too few counts are pooled: neighbours if the cells are `ordered`, else the smallest ones.
     """
-    n, m = first.sum(), second.sum()
-    both = first + second
-    order = np.arange(len(both)) if ordered else np.argsort(-both, kind="stable")
-    groups = _groups(both[order] * (min(n, m) / (n + m)))
-    a, b = (np.bincount(groups, weights=sample[order]) for sample in (first, second))
-    if len(a) < 2:
+    n, m = sum(first), sum(second)
+    cells = list(zip(first, second, strict=True))
+    if not ordered:
+        cells.sort(key=lambda cell: -sum(cell))
+    pooled = _pooled(cells, FEWEST * (n + m) / min(n, m))
+    if len(pooled) < 2:
         return 1.0
-    statistic = float((np.square(math.sqrt(m / n) * a - math.sqrt(n / m) * b) / (a + b)).sum())
-    return chi_squared_tail(statistic, len(a) - 1)
+    statistic = math.fsum((math.sqrt(m / n) * a - math.sqrt(n / m) * b) ** 2 / (a + b) for a, b in pooled)
+    return chi_squared_tail(statistic, len(pooled) - 1)
 
 
 def chi_squared_tail(statistic: float, degrees: int) -> float:
@@ -73,22 +76,22 @@ def chi_squared_tail(statistic: float, degrees: int) -> float:
 
 
 def _degrees(first: Histogram, second: Histogram) -> int:
-    return int(((first + second) > 0).sum()) - 1
+    return sum(a + b > 0 for a, b in zip(first, second, strict=True)) - 1
 
 
 def _scale(first: Histogram, second: Histogram) -> float:
-    """Return the number that makes of a divergence a chi-squared variable."""
-    return 8 * math.log(2) / (1 / float(first.sum()) + 1 / float(second.sum()))
+    """Return the factor that turns a divergence into a chi-squared variable."""
+    return 8 * math.log(2) / (1 / sum(first) + 1 / sum(second))
 
 
-def _groups(expected: Histogram) -> NDArray[np.int64]:
-    """Return the number of the group of each cell, so that each group expects at least FEWEST counts."""
-    groups, group, total = np.zeros(len(expected), np.int64), 0, 0.0
-    for index, count in enumerate(expected.tolist()):
-        groups[index] = group
-        total += count
-        if total >= FEWEST:
-            group, total = group + 1, 0.0
-    if group:  # what is left is too little for a group of its own
-        groups[groups == group] = group - 1
-    return groups
+def _pooled(cells: Iterable[tuple[float, float]], fewest: float) -> list[tuple[float, float]]:
+    """Add up successive cells until both counts of a pool together are at least `fewest`."""
+    pools, a, b = list[tuple[float, float]](), 0.0, 0.0
+    for first, second in cells:
+        a, b = a + first, b + second
+        if a + b >= fewest:
+            pools.append((a, b))
+            a, b = 0.0, 0.0
+    if pools:  # what is left is too little for a pool of its own
+        pools[-1] = pools[-1][0] + a, pools[-1][1] + b
+    return pools

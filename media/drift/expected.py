@@ -1,11 +1,11 @@
 """What the requests of several versions together should look like, and how often their answers should be right."""
 
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import NamedTuple
 
-import numpy as np
-
-from contract.drift import DriftCounts, DriftReference, EstimatedAccuracy, StatisticName
+from contract.drift import Bins, DriftCounts, DriftReference, EstimatedAccuracy, StatisticName
+from media.drift.bins import SCALES
 from media.drift.distances import Histogram
 
 
@@ -25,13 +25,16 @@ def histograms(
     same variance. Both are empty if there is nothing to compare. `labels` is the order of the classes.
     """
     pairs = [tuple(_histogram(counts, statistic, labels) for counts in version) for version in served]
-    pairs = [(a, b) for a, b in pairs if a.sum() and b.sum() and len(a) == len(b)]
+    pairs = [(observed, reference) for observed, reference in pairs if sum(observed) and sum(reference)]
     if not pairs:
-        return np.empty(0), np.empty(0)
-    observed, references = (np.array(columns) for columns in zip(*pairs, strict=True))
-    weights, sizes = observed.sum(axis=1) / observed.sum(), references.sum(axis=1)
-    shares = (weights / sizes) @ references
-    return observed.sum(axis=0), shares / np.square(weights).dot(1 / sizes)
+        return (), ()
+    sums = [sum(column) for column in zip(*(observed for observed, _ in pairs), strict=True)]
+    weights = [sum(observed) / sum(sums) for observed, _ in pairs]
+    sizes = [sum(reference) for _, reference in pairs]
+    images = 1 / sum(weight**2 / size for weight, size in zip(weights, sizes, strict=True))
+    factors = [images * weight / size for weight, size in zip(weights, sizes, strict=True)]
+    references = zip(*(reference for _, reference in pairs), strict=True)
+    return sums, [sum(map(mul, factors, column)) for column in references]
 
 
 def estimated_accuracy(served: Sequence[Served]) -> EstimatedAccuracy | None:
@@ -63,6 +66,8 @@ def _mean_score(counts: DriftCounts) -> float:
 
 
 def _histogram(counts: DriftCounts, statistic: StatisticName, labels: Sequence[str]) -> Histogram:
+    """Return the counts in order; none if another release counted them in other bins."""
     if statistic == "classes":
-        return np.array([counts.classes.get(label, 0) for label in labels], np.float64)
-    return np.array(getattr(counts, statistic), np.float64)
+        return [counts.classes.get(label, 0) for label in labels]
+    bins: Bins = getattr(counts, statistic)
+    return bins if len(bins) == SCALES[statistic].bins else ()

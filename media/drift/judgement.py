@@ -3,11 +3,9 @@
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from contract.drift import DetailedDifference, DriftBin, NumberStatistic, StatisticName
 from media.drift.bins import names_of, typical
-from media.drift.distances import Histogram, divergence, divergence_by_chance, divergence_error, p_value
+from media.drift.distances import Histogram, divergence, divergence_by_chance, divergence_error, p_value, shares
 from media.drift.expected import Served, histograms
 
 ALARMING: tuple[StatisticName, ...] = ("classes", "confidence", "brightness", "sharpness")
@@ -50,7 +48,7 @@ def differences(served: Sequence[Served]) -> tuple[DetailedDifference, ...]:
 def _differences(served: Sequence[Served], labels: Sequence[str]) -> Iterator[DetailedDifference]:
     for statistic in (*ALARMING, *SHOWN):
         observed, reference = histograms(served, statistic, labels)
-        if observed.sum() < FEWEST:
+        if sum(observed) < FEWEST:
             continue
         bits, by_chance = divergence(observed, reference), divergence_by_chance(observed, reference)
         chance = p_value(observed, reference, ordered=statistic != "classes")
@@ -58,7 +56,7 @@ def _differences(served: Sequence[Served], labels: Sequence[str]) -> Iterator[De
         changed = bits - by_chance > least and chance < SIGNIFICANCE / len(ALARMING)
         yield DetailedDifference(
             statistic=statistic,
-            images=int(observed.sum()),
+            images=int(sum(observed)),
             distance=math.sqrt(bits),
             by_chance=math.sqrt(by_chance),
             p_value=chance,
@@ -71,15 +69,16 @@ def _differences(served: Sequence[Served], labels: Sequence[str]) -> Iterator[De
 
 def _summary(statistic: StatisticName, observed: Histogram, reference: Histogram, labels: Sequence[str]) -> str:
     if statistic == "classes":
-        now, before = observed / observed.sum(), reference / reference.sum()
-        index = int(np.abs(now - before).argmax())
+        now, before = shares(observed), shares(reference)
+        index = max(range(len(labels)), key=lambda number: abs(now[number] - before[number]))
         return f"{labels[index]!r} is {now[index]:.1%} of the answers instead of {before[index]:.1%}".replace("%", " %")
-    now, before = (typical(_NUMBERS[statistic], counts) for counts in (observed, reference))
+    number = _NUMBERS[statistic]
+    usual, usual_before = typical(number, observed), typical(number, reference)
     lower, higher, other = _WORDS[statistic]
-    if now == before:
+    if usual == usual_before:
         return other
-    values = f"typically {_number(statistic, now)} instead of {_number(statistic, before)}"
-    return f"{lower if now < before else higher}: {values}"
+    values = f"typically {_number(statistic, usual)} instead of {_number(statistic, usual_before)}"
+    return f"{lower if usual < usual_before else higher}: {values}"
 
 
 def _number(statistic: StatisticName, value: float) -> str:
@@ -92,18 +91,18 @@ def _bins(
     statistic: StatisticName, observed: Histogram, reference: Histogram, labels: Sequence[str]
 ) -> tuple[DriftBin, ...]:
     """Return the shares by bin: those between the first and the last one with a count, or the largest classes."""
-    now, before = observed / observed.sum(), reference / reference.sum()
+    pairs = list(zip(shares(reference), shares(observed), strict=True))
     if statistic != "classes":
-        names = names_of(_NUMBERS[statistic])
-        used = np.flatnonzero(observed + reference)
-        return tuple(_bin(names[index], before[index], now[index]) for index in range(int(used[0]), int(used[-1]) + 1))
-    order = np.argsort(-np.maximum(now, before), kind="stable")
-    bins = [_bin(labels[index], before[index], now[index]) for index in order[:MOST_CLASSES].tolist()]
-    if len(order) > MOST_CLASSES:
-        rest = order[MOST_CLASSES:]
-        bins.append(_bin(f"{len(rest)} others", before[rest].sum(), now[rest].sum()))
+        used = [number for number, pair in enumerate(pairs) if any(pair)]
+        rows = zip(names_of(_NUMBERS[statistic]), pairs, strict=True)
+        return tuple(_bin(name, *pair) for name, pair in list(rows)[used[0] : used[-1] + 1])
+    ordered = sorted(zip(labels, pairs, strict=True), key=lambda row: -max(row[1]))
+    bins = [_bin(label, *pair) for label, pair in ordered[:MOST_CLASSES]]
+    if rest := ordered[MOST_CLASSES:]:
+        before, now = zip(*(pair for _, pair in rest), strict=True)
+        bins.append(_bin(f"{len(rest)} others", sum(before), sum(now)))
     return tuple(bins)
 
 
 def _bin(name: str, reference: float, observed: float) -> DriftBin:
-    return DriftBin(bin=name, reference=min(1.0, float(reference)), observed=min(1.0, float(observed)))
+    return DriftBin(bin=name, reference=min(1.0, reference), observed=min(1.0, observed))

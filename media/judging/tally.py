@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from contract.base import Frozen, Whole
 from contract.evaluation import Metrics
-from media.judging.accuracy import Matrix, balanced_accuracy, by_class, macro_f1, wilson_interval
+from media.judging.accuracy import Matrix, balanced_accuracy, by_class, macro_f1
 from media.judging.calibration import added, calibration_error, confidence_bins
+from media.judging.intervals import wilson_interval
 from media.judging.temperature import confidences, losses
 
 TOP = 5

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 
 from contract.access import Caller, Scope
 from contract.base import NAME_PATTERN
+from contract.drift import DriftAlarm
 from contract.errors import TidepoolError
 from services.gateway.diagnosis.diagnosis import Diagnosis
 from services.gateway.edge.access import PROJECT_HEADER, Access, require
@@ -36,6 +37,7 @@ from services.storage.pools.demand import Demand
 from services.storage.stores import ProjectStores, Stores
 
 IMAGES_AT_ONCE = 8  # images of datasets read at the same time; each may take 64 MiB
+ALARMS_S = 60.0  # for which a judgement of drift is kept
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ class Backends:
         The database does, or DatabaseUnavailable is raised.
         """
         return TtlCache(self._ping, CapacityLimiter(2))
+
+    @cached_property
+    def drift_alarms(self) -> TtlCache[str, tuple[DriftAlarm, ...]]:
+        """The drift alarms by project, for the console: a minute old at most, judged in threads of its own."""
+        return TtlCache(lambda project: self.stores.of(project).drift.alarms(), CapacityLimiter(2), ALARMS_S)
 
     def _ping(self, server: str) -> bool:
         if server == "database":

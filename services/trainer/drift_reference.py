@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from contract.datasets import Label, Split
 from contract.drift import DriftReference, NumberStatistic
-from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from media.drift.images import measure
 from media.judging.temperature import probabilities
 from services.trainer.data import IndexedImages
@@ -61,7 +61,7 @@ def drift_reference(
     widths, heights = index.sizes(Split.VAL) if index else (np.empty(0), np.empty(0))
     return DriftReference(
         classes=dict(zip(classes, predicted.tolist(), strict=True)),
-        confidence=tuple(SCALES["confidence"].counts(confidence).tolist()),
+        confidence=bin_counts("confidence", confidence),
         confidence_sum=float(confidence.sum()),
         brightness=images.brightness,
         sharpness=images.sharpness,
@@ -72,4 +72,4 @@ def drift_reference(
 
 
 def _counts(statistic: NumberStatistic, parts: Sequence[NDArray[np.float64]]) -> tuple[int, ...]:
-    return tuple(SCALES[statistic].counts(np.concatenate(parts)).tolist()) if parts else ()
+    return bin_counts(statistic, np.concatenate(parts)) if parts else ()

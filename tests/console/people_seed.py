@@ -11,6 +11,7 @@ from contract.evaluation import Share
 from contract.pipelines import ClassChange, GateDecision, PipelineRequest, RunState, When
 from contract.sampling import ReviewSampling
 from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from services.storage import tables
 from tests.console.site import Site
 
@@ -31,7 +32,7 @@ def counts(classes: tuple[str, ...], images: int, darker: float = 0.0, seed: int
         "width": chance.normal(8.6, 0.4, images),
         "height": chance.normal(9.0, 0.4, images),
     }
-    bins = {name: tuple(map(int, SCALES[name].counts(values[name]))) for name in SCALES}
+    bins = {name: bin_counts(name, values[name]) for name in SCALES}
     by_class = dict(zip(classes, map(int, numbers), strict=True))
     return DriftCounts(classes=by_class, confidence_sum=float(scores.sum()), **bins)
 

@@ -25,60 +25,21 @@ class Spark(NamedTuple):
     area: str = ""
 
 
-class Pair(NamedTuple):
-    """Two columns at one place: a narrow one of the value before a wide one of its reference."""
-
-    x: float
-    width: float
-    height: float
-    reference: float
-    title: str
-
-    @property
-    def inner_x(self) -> float:
-        return round(self.x + self.width * 0.25, 1)
-
-    @property
-    def inner_width(self) -> float:
-        return round(self.width * 0.5, 1)
-
-
-Pairs = tuple[Pair, ...]
-
-
-def pairs(values: Sequence[float], references: Sequence[float], titles: Sequence[str]) -> Pairs:
-    """Draw a histogram before another one with the same bins."""
-    top = max([*values, *references, 0.0])
-    if not top:
-        return ()
-    slot = WIDTH / len(values)
-    return tuple(
-        Pair(
-            x=round(number * slot + slot * 0.08, 1),
-            width=round(slot * 0.84, 1),
-            height=round(value / top * HEIGHT, 1),
-            reference=round(reference / top * HEIGHT, 1),
-            title=title,
-        )
-        for number, (value, reference, title) in enumerate(zip(values, references, titles, strict=True))
-    )
-
-
-def columns(values: Sequence[float], most: Sequence[float], titles: Sequence[str]) -> Spark:
-    """Draw values as columns before the largest possible ones."""
-    top = max([*values, *most, 0.0])
+def columns(values: Sequence[float], behind: Sequence[float], titles: Sequence[str]) -> Spark:
+    """Draw values as columns in front of others: the largest possible values, or those to compare with."""
+    top = max([*values, *behind, 0.0])
     if not top:
         return Spark()
     slot = WIDTH / len(values)
     bars = (
         Column(
-            x=round(number * slot + 1, 1),
-            width=round(slot - 4, 1),
+            x=round((number + 0.08) * slot, 1),
+            width=round(0.84 * slot, 1),
             height=round(value / top * HEIGHT, 1),
-            back=round((limit if any(most) else top) / top * HEIGHT, 1),
+            back=round((back if any(behind) else top) / top * HEIGHT, 1),
             title=title,
         )
-        for number, (value, limit, title) in enumerate(zip(values, most, titles, strict=True))
+        for number, (value, back, title) in enumerate(zip(values, behind, titles, strict=True))
     )
     return Spark(columns=tuple(bars))
 

@@ -15,18 +15,21 @@ MAX_ENTRIES = 10_000
 
 
 class TtlCache(Generic[K, V]):
-    """Values by key, kept for a second and refreshed in the background after half of it if they are in use.
+    """Values by key, kept for a time and refreshed in the background after half of it if they are in use.
 
-    The second begins when the read begins, so no value is older than that.
+    The time begins when the read begins, so no value is older than that.
 
-    `forget` makes this gateway's own changes visible at once; other gateways see them within a second.
+    `forget` makes this gateway's own changes visible at once; other gateways see them when the time is over.
     Errors are not cached.
     """
 
-    def __init__(self, read: Callable[[K], V], threads: CapacityLimiter | None = None) -> None:
-        """`read` runs in one of `threads`, by default those of the endpoints."""
+    def __init__(
+        self, read: Callable[[K], V], threads: CapacityLimiter | None = None, ttl_s: float | None = None
+    ) -> None:
+        """`read` runs in one of `threads`, by default those of the endpoints; `ttl_s` is TTL_S by default."""
         self._read = read
         self._threads = threads
+        self._ttl_s = ttl_s
         self._entries: dict[K, tuple[float, V]] = {}
         self._reads: dict[K, asyncio.Task[V]] = {}
 
@@ -36,7 +39,7 @@ class TtlCache(Generic[K, V]):
         if entry is None:
             return None
         remaining = entry[0] - time.monotonic()
-        if remaining < TTL_S / 2 and key not in self._reads:
+        if remaining < (self._ttl_s or TTL_S) / 2 and key not in self._reads:
             self._start_read(key)
         return entry[1] if remaining > 0 else None
 
@@ -71,7 +74,7 @@ class TtlCache(Generic[K, V]):
                 self._entries.pop(key, None)
 
     async def _refresh(self, key: K) -> V:
-        task, until = asyncio.current_task(), time.monotonic() + TTL_S
+        task, until = asyncio.current_task(), time.monotonic() + (self._ttl_s or TTL_S)
         value = await to_thread.run_sync(self._read, key, limiter=self._threads)
         if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contract.drift import DriftCounts, NumberStatistic
 from contract.errors import BadImage, Conflict, NotFound, TidepoolError
 from contract.inference import Answer, Scores, Target
-from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from media.drift.images import measure
 from media.headers import read_header
 
@@ -179,10 +179,10 @@ def _counts(answers: Sequence[tuple[str, float]], images: Sequence[Image]) -> Dr
         return None
     scores = np.array([score for _, score in answers], np.float64)
     columns = zip(IMAGE_STATISTICS, np.array(images, np.float64).T, strict=True) if images else ()
-    measured = {statistic: tuple(SCALES[statistic].counts(column).tolist()) for statistic, column in columns}
+    measured = {statistic: bin_counts(statistic, column) for statistic, column in columns}
     return DriftCounts(
         classes=Counter(label for label, _ in answers),
-        confidence=tuple(SCALES["confidence"].counts(scores).tolist()),
+        confidence=bin_counts("confidence", scores),
         confidence_sum=float(scores.sum()),
         **measured,
     )

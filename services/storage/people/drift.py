@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
 
 from contract.drift import AliasDrift, DriftAlarm, DriftCounts, DriftReference
 from contract.errors import NotFound
@@ -66,15 +66,16 @@ class Drift:
         """Return the aliases whose requests have changed, by model and alias; only of a model or an alias, if given."""
         today = self._database.now().date()
         with self._database.read() as connection:
-            of_model = None if model is None else drift_counts.c.model == model
-            counts = self._counts(connection, today - timedelta(days=LONGEST - 1), of_model)
-            shares = alias_weights.c
+            shares, table = alias_weights.c, drift_counts.c
+            wanted = [shares.project == self._project]
+            wanted += [] if model is None else [shares.model == model]
+            wanted += [] if alias is None else [shares.alias == alias]
+            served = exists().where(*wanted, shares.model == table.model, shares.version == table.version)
+            counts = self._counts(connection, today - timedelta(days=LONGEST - 1), served)
             columns = (shares.model, shares.alias, shares.version)
-            query = select(*columns).where(shares.project == self._project, shares.model.in_(counts))
+            query = select(*columns).where(*wanted, shares.model.in_(counts)).order_by(*columns)
             aliases: dict[tuple[str, str], list[int]] = defaultdict(list)
-            if alias is not None:
-                query = query.where(shares.alias == alias)
-            for name, own, version in connection.execute(query.order_by(*columns)):
+            for name, own, version in connection.execute(query):
                 aliases[name, own].append(version)
             used = {(name, version) for (name, _), versions in aliases.items() for version in versions}
             references = self._references(connection, sorted(used))
@@ -84,21 +85,12 @@ class Drift:
             alarms.append(alarm_of(name, own, known, counts[name], today))
         return tuple(alarm for alarm in alarms if alarm is not None)
 
-    def prune(self, before: date) -> int:
-        """Delete the counts of the days before a day; return how many rows there were."""
+    def _counts(self, connection: Connection, since: date, condition: ColumnElement[bool]) -> dict[str, Days]:
+        """Read the counts from a day on that meet a condition, by model, day and version."""
         table = drift_counts.c
-        with self._database.write() as connection:
-            old = delete(drift_counts).where(table.project == self._project, table.day < before)
-            return connection.execute(old).rowcount
-
-    def _counts(
-        self, connection: Connection, since: date, condition: ColumnElement[bool] | None = None
-    ) -> dict[str, Days]:
-        """Read the counts from a day on, by model, day and version."""
-        table = drift_counts.c
-        query = select(drift_counts).where(table.project == self._project, table.day >= since)
+        query = select(drift_counts).where(table.project == self._project, table.day >= since, condition)
         by_model: dict[str, dict[date, dict[int, DriftCounts]]] = defaultdict(lambda: defaultdict(dict))
-        for row in connection.execute(query if condition is None else query.where(condition)):
+        for row in connection.execute(query):
             by_model[row.model][row.day][row.version] = DriftCounts.model_validate(row.counts)
         return {model: dict(days) for model, days in by_model.items()}
 
@@ -116,7 +108,7 @@ class Drift:
         return references
 
     def _reviewed(self, connection: Connection, model: str, versions: Sequence[int], since: date) -> list[Reviewed]:
-        """Read which images of the random sample the model got right, of those whose class a person has decided."""
+        """Read which of the images sampled at random since a day the model got right, if a person has decided."""
         table = review_items.c
         query = select(table.created_at, table.label, table.not_any, table.guess).where(
             table.project == self._project,
@@ -124,15 +116,21 @@ class Drift:
             table.state == "done",
             table.model == model,
             table.model_version.in_(versions),
+            table.created_at >= datetime.combine(since, time(), UTC),
         )
-        rows = connection.execute(query.order_by(table.created_at.desc()).limit(MOST_REVIEWED)).all()
-        answers = (
+        rows = connection.execute(query.order_by(table.created_at.desc()).limit(MOST_REVIEWED))
+        return [
             Reviewed(row.created_at.date(), not row.not_any and row.guess[0][0] == row.label)
             for row in rows
             if row.guess
-        )
-        return [answer for answer in answers if answer.day >= since]
+        ]
 
     def _is(self, model: str, versions: Sequence[int]) -> ColumnElement[bool]:
         table = model_versions.c
         return (table.project == self._project) & (table.name == model) & table.version.in_(versions)
+
+
+def prune_drift(database: Database, before: date) -> int:
+    """Delete the counts of all projects from before a day; return how many rows there were."""
+    with database.write() as connection:
+        return connection.execute(delete(drift_counts).where(drift_counts.c.day < before)).rowcount

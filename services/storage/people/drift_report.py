@@ -19,7 +19,7 @@ from contract.references import Reference
 from media.drift.expected import Served, estimated_accuracy
 from media.drift.judgement import FEWEST, differences
 from media.drift.windows import LONGEST, Days, window
-from media.judging.accuracy import wilson_interval
+from media.judging.intervals import wilson_interval
 
 References = Mapping[int, DriftReference | None]
 """The reference of each version of an alias, None for a version without one."""

@@ -21,7 +21,7 @@ from services.storage.catalog.upload_uses import is_needed, made_version, used_b
 from services.storage.catalog.uploads import Uploads
 from services.storage.database import Database
 from services.storage.jobs.jobs import Jobs
-from services.storage.people.drift import Drift
+from services.storage.people.drift import prune_drift
 from services.storage.people.removal import expire_reviews
 from services.storage.tables import (
     alias_weights,
@@ -58,6 +58,7 @@ class RetentionSweep:
         with self._database.read() as connection:
             rows = connection.execute(select(projects.c.name, projects.c.retention)).all()
         count = sum(self._apply(row.name, Retention.model_validate(row.retention or {})) for row in rows)
+        prune_drift(self._database, (self._database.now() - KEEP_DRIFT).date())
         return count + expire_reviews(self._database)
 
     def _apply(self, project: str, retention: Retention) -> int:
@@ -72,7 +73,6 @@ class RetentionSweep:
         keep_jobs = self._keep_jobs if retention.jobs_days is None else timedelta(days=retention.jobs_days)
         if keep_jobs is not None:
             count += self._delete(_old_jobs(project, now - keep_jobs), ended.delete)
-        Drift(self._database, project).prune((now - KEEP_DRIFT).date())
         if retention.uploads_days is not None:
             before = now - timedelta(days=retention.uploads_days)
             count += self._delete(_unneeded_uploads(project, before), sent.delete)

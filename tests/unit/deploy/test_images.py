@@ -1,6 +1,8 @@
 """The images hold what their service needs, and no more."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -27,6 +29,17 @@ def test_the_lock_of_a_service_is_what_its_image_installs(service: str) -> None:
     assert f"COPY {lock} /\n" in STAGES[f"{service}-packages"]
     assert f"COPY --from={service}-packages " in STAGES[service]
     assert locked & HEAVY == ALLOWED[service]
+
+
+def test_the_storage_process_and_the_autoscaler_start_with_the_packages_of_their_image() -> None:
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))\n"
+        "import services.storage.sweep.main, services.storage.migrate, services.autoscaler.main"
+    )
+
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stderr
 
 
 def test_every_service_of_ours_runs_as_nobody_special() -> None:

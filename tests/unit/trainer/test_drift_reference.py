@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from contract.datasets import Split
-from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from media.drift.images import measure
 from media.judging.tally import Tally
 from services.trainer import drift_reference as module
@@ -40,8 +40,8 @@ def test_a_part_of_the_images_is_measured_spread_over_all_shards(
         measured.add(shard)
 
     chosen = measure(images[::3])
-    assert measured.brightness == tuple(SCALES["brightness"].counts(chosen.brightness).tolist())
-    assert measured.sharpness == tuple(SCALES["sharpness"].counts(chosen.sharpness).tolist())
+    assert measured.brightness == bin_counts("brightness", chosen.brightness)
+    assert measured.sharpness == bin_counts("sharpness", chosen.sharpness)
 
 
 def test_scores_and_sizes_are_those_of_all_images() -> None:
@@ -54,7 +54,7 @@ def test_scores_and_sizes_are_those_of_all_images() -> None:
     assert sum(reference.classes.values()) == sum(reference.confidence) == 40
     assert reference.confidence_sum / 40 == pytest.approx(_best(answered).mean())
     assert reference.accuracy == answered.metrics.accuracy
-    assert reference.width == tuple(SCALES["width"].counts(np.full(40, np.log2(640))).tolist())
+    assert reference.width == bin_counts("width", np.full(40, np.log2(640)))
     assert (sum(reference.height), reference.brightness) == (40, ())
 
 

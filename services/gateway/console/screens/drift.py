@@ -6,7 +6,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from contract.drift import AliasDrift, DetailedDifference, DriftDay
-from services.gateway.console.charts import Pairs, Spark, line, pairs
+from services.gateway.console.charts import Spark, columns, line
 from services.gateway.console.formats import percent
 from services.gateway.console.pages import page
 from services.gateway.console.viewer import MAY_SEE, ViewerDep
@@ -15,7 +15,6 @@ from services.gateway.dependencies import NamePath
 router = APIRouter(include_in_schema=False)
 
 DAYS = 30
-MOST_BINS = 24  # of a histogram, those with the largest shares
 NAMES = {
     "classes": "Predicted classes",
     "confidence": "Confidence",
@@ -30,7 +29,7 @@ class Statistic(NamedTuple):
     """One statistic: its comparison, the two histograms, and its distance by day."""
 
     difference: DetailedDifference
-    histogram: Pairs
+    histogram: Spark
     by_day: Spark
 
     @property
@@ -60,14 +59,12 @@ def statistics_of(drift: AliasDrift) -> list[Statistic]:
     return sorted(statistics, key=lambda one: (not one.alarm, -one.difference.distance))
 
 
-def _histogram(difference: DetailedDifference) -> Pairs:
+def _histogram(difference: DetailedDifference) -> Spark:
     bins = difference.bins
-    if difference.statistic == "classes" and len(bins) > MOST_BINS:
-        bins = tuple(sorted(bins, key=lambda one: -max(one.reference, one.observed))[:MOST_BINS])
     titles = [
         f"{one.bin}: {percent(one.observed)} of the requests, {percent(one.reference)} in validation" for one in bins
     ]
-    return pairs([one.observed for one in bins], [one.reference for one in bins], titles)
+    return columns([one.observed for one in bins], [one.reference for one in bins], titles)
 
 
 def _by_day(days: Sequence[DriftDay], difference: DetailedDifference) -> Spark:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from anyio import from_thread
 from fastapi import APIRouter, Request, Response
 
 from contract.access import Scope
@@ -69,7 +70,7 @@ def home(request: Request, viewer: ViewerDep) -> Response:
         running=running,
         failed=jobs.failed_since(FAILED_FOR, FAILED),
         doubtful=reader.doubtful(),
-        drifts=viewer.stores.drift.alarms(),
+        drifts=from_thread.run(viewer.backends.drift_alarms.get, project),
         pipelines=_newest_runs(viewer),
         tones=TONES,
         models=models,

@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 from prometheus_client import REGISTRY
+from pydantic import ValidationError
+from sqlalchemy import select, update
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket, ObjectRef
@@ -20,15 +22,20 @@ from services.storage.people.rows import Reviewer
 from services.storage.stores import ProjectStores, Stores
 from services.storage.sweep.drift import show_drift
 from services.storage.sweep.retention import KEEP_DRIFT, RetentionSweep
+from services.storage.tables import drift_counts
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.integration.storage.steps import DAY_S, together
 from tests.support.clock import FakeClock
 from tests.support.publication import publish
 
-BRIGHT, DARK = (0, 0, 1000), (1000, 0, 0)
+BRIGHT, DARK = (*[0] * 19, 1000), (1000, *[0] * 19)
 PERSON = Reviewer("key-1", "Ada")
 REFERENCE = DriftReference(
-    classes={"cat": 500, "dog": 500}, confidence=(0, 1000), confidence_sum=900.0, brightness=BRIGHT, accuracy=0.875
+    classes={"cat": 500, "dog": 500},
+    confidence=(*[0] * 19, 1000),
+    confidence_sum=900.0,
+    brightness=BRIGHT,
+    accuracy=0.875,
 )
 
 
@@ -38,7 +45,7 @@ def counts(
     """What a version counts of so many images."""
     return DriftCounts(
         classes={"cat": round(images * cats), "dog": images - round(images * cats)},
-        confidence=(0, images),
+        confidence=(*[0] * 19, images),
         confidence_sum=images * score,
         brightness=tuple(images * value // 1000 for value in brightness),
     )
@@ -64,6 +71,13 @@ def train(stores: Stores, reference: DriftReference | None = REFERENCE, project:
 
 def today(own: ProjectStores) -> date:
     return own.database.now().date()
+
+
+def stored(database: Database) -> list[tuple[str, date]]:
+    with database.read() as connection:
+        return [
+            (project, day) for project, day in connection.execute(select(drift_counts.c.project, drift_counts.c.day))
+        ]
 
 
 def review(own: ProjectStores, guess: str, label: str | None, source: str = "random", version: int = 1) -> None:
@@ -160,6 +174,22 @@ def test_a_model_of_an_older_release_has_no_reference(own: ProjectStores, stores
     assert own.drift.alarms() == ()
 
 
+def test_alarms_read_counts_of_versions_with_an_alias_only(own: ProjectStores, stores: Stores) -> None:
+    train(stores)
+    own.drift.add("pet-cnn", 1, today(own), counts(brightness=DARK))
+    own.drift.add("pet-cnn", 2, today(own), counts())
+    own.models.split_alias("pet-cnn", "production", Traffic(versions={2: 100}))
+    with own.database.write() as connection:
+        damaged = update(drift_counts).where(drift_counts.c.version == 1).values(counts={"confidence": "?"})
+        connection.execute(damaged)
+
+    assert own.drift.alarms() == own.drift.alarms("pet-cnn", "production") == ()
+
+    own.models.split_alias("pet-cnn", "staging", Traffic(versions={1: 100}))
+    with pytest.raises(ValidationError):
+        own.drift.alarms()
+
+
 def test_a_few_predictions_are_not_judged(own: ProjectStores) -> None:
     own.drift.add("pet-cnn", 1, today(own), counts(20, brightness=DARK))
 
@@ -202,8 +232,7 @@ def test_counts_go_with_their_version_and_with_their_project(own: ProjectStores,
     own.models.delete_alias("pet-cnn", "production")
     own.models.delete(Reference(name="pet-cnn", version=1))
 
-    assert own.drift.prune(today(own) + timedelta(days=1)) == 0
-    assert lab.drift.prune(today(own) + timedelta(days=1)) == 1
+    assert stored(own.database) == [("lab", today(own))]
 
 
 def test_old_counts_are_deleted(own: ProjectStores, database: Database) -> None:
@@ -212,7 +241,7 @@ def test_old_counts_are_deleted(own: ProjectStores, database: Database) -> None:
 
     RetentionSweep(database, timedelta(days=30)).apply()
 
-    assert own.drift.prune(today(own) + timedelta(days=1)) == 1
+    assert stored(database) == [(DEFAULT_PROJECT, today(own))]
 
 
 def test_alarms_are_a_metric_of_all_projects(own: ProjectStores, stores: Stores, database: Database) -> None:

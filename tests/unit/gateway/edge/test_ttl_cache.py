@@ -50,6 +50,13 @@ async def test_a_value_is_read_once_while_it_is_fresh(read: Slow, monkeypatch: p
     assert (cache.peek("a"), cache.peek("c")) == ("a-1", None)
 
 
+async def test_a_cache_may_keep_its_values_longer_than_others(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ttl_cache, "TTL_S", -1.0)
+    cache = TtlCache(read, ttl_s=60.0)
+
+    assert [await cache.get("a"), await cache.get("a")] == ["a-1", "a-1"]
+
+
 async def test_an_expired_value_is_read_again(read: Slow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ttl_cache, "TTL_S", -1.0)
     cache = TtlCache(read)

@@ -9,7 +9,7 @@ import pytest
 from contract.drift import DriftCounts
 from contract.errors import Conflict, DatabaseUnavailable, NotFound
 from contract.inference import Answer, Artifact, Failure, Scores, Target
-from media.drift.bins import SCALES
+from media.drift.counting import bin_counts
 from services.inference.online import counting
 from services.inference.online.counting import PENDING, DriftCounting, Version
 from tests.support.images import png
@@ -79,10 +79,8 @@ def test_a_part_of_the_images_is_measured(counted: Counted, batch: int, least: i
 
     assert least <= counted.total().measured <= most
     brightness = np.flatnonzero(counted.total().brightness).tolist()
-    assert brightness == np.flatnonzero(SCALES["brightness"].counts([100])).tolist()
-    assert (
-        np.flatnonzero(counted.total().width).tolist() == np.flatnonzero(SCALES["width"].counts(np.log2([40]))).tolist()
-    )
+    assert brightness == np.flatnonzero(bin_counts("brightness", [100])).tolist()
+    assert np.flatnonzero(counted.total().width).tolist() == np.flatnonzero(bin_counts("width", np.log2([40]))).tolist()
     assert sum(counted.total().height) == counted.total().measured
 
 
