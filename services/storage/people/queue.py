@@ -14,7 +14,7 @@ from contract.reviews import NewReview
 from services.storage.people.feedback import answer_by_earlier_feedback
 from services.storage.people.rows import Reviewer
 from services.storage.references import Owner, add_references
-from services.storage.tables import review_answers, review_items
+from services.storage.tables import model_versions, review_answers, review_items
 
 BATCH = 500  # rows of a statement; SQLite bounds the values of one
 
@@ -55,6 +55,31 @@ def matching(project: str, where: ReviewFilter) -> ColumnElement[bool]:
     if "@" in where.dataset:
         return condition & (table.dataset == where.dataset)
     return condition & table.dataset.startswith(f"{where.dataset}@", autoescape=True)
+
+
+def decided(project: str) -> ColumnElement[bool]:
+    """Return the condition that an item of a project is decided and in no dataset version yet."""
+    table = review_items.c
+    return (table.project == project) & (table.state == "done") & table.applied_to.is_(None)
+
+
+def home() -> "ColumnElement[str | None]":
+    """Return the dataset version that an item belongs to, such as pets@3; null if it belongs to none.
+
+    An image of a dataset belongs to its version, and a sample to the version that its model version was trained on. If
+    that model version is gone or was uploaded, it is the one that the model's newest trained version was trained on.
+    """
+    item, model = review_items.c, model_versions.c
+    same = (model.project == item.project) & (model.name == item.model) & model.dataset.is_not(None)
+    trained = select(model.dataset).where(same).correlate(review_items)
+    own = trained.where(model.version == item.model_version)
+    newest = trained.order_by(model.version.desc()).limit(1)
+    return func.coalesce(item.dataset, own.scalar_subquery(), newest.scalar_subquery())
+
+
+def of_dataset(name: str) -> ColumnElement[bool]:
+    """Return the condition that an item belongs to a version of a dataset."""
+    return home().startswith(f"{name}@", autoescape=True)
 
 
 def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datetime) -> "Select[str]":
@@ -122,8 +147,7 @@ def mark_applied(connection: Connection, project: str, answers: Mapping[str, str
     table, ids = review_items.c, sorted(answers)
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
-        decided = (table.project == project) & table.id.in_(part) & (table.state == "done") & table.applied_to.is_(None)
-        marked = update(review_items).where(decided).values(applied_to=str(reference))
+        marked = update(review_items).where(decided(project), table.id.in_(part)).values(applied_to=str(reference))
         labels = {row.id: row.label for row in connection.execute(marked.returning(table.id, table.label))}
         if labels != {item: answers[item] for item in part}:
             raise Conflict(

@@ -1,10 +1,10 @@
 """The review queue of a project: adds images, leases them to people, and keeps what they answer."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import select, update
 
 from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
@@ -32,9 +32,11 @@ from services.storage.people.queue import (
     Candidates,
     ReviewFilter,
     add_reviews,
+    decided,
     free_items,
     matching,
     new_id,
+    of_dataset,
     unleased,
     why_none,
 )
@@ -191,32 +193,18 @@ class Reviews:
         with self._database.read() as connection:
             return progress_of(connection, self._project, self._database.now())
 
-    def answered(
-        self,
-        model: str | None = None,
-        dataset: str | None = None,
-        since: datetime | None = None,
-        limit: int | None = None,
-    ) -> tuple[AnsweredReview, ...]:
-        """Return the decided items that are in no dataset version yet, in the order of their decisions."""
-        query = select(review_items).where(self._not_applied(model, dataset, since))
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(review_items.c.decided_at, review_items.c.id).limit(limit))
-            fields = AnsweredReview.model_fields
-            return tuple(AnsweredReview.model_validate({f: row[f] for f in fields}) for row in rows.mappings())
+    def answered(self, dataset: str | None = None) -> tuple[AnsweredReview, ...]:
+        """Return the decided items that are in no dataset version yet, in the order of their decisions.
 
-    def count_answered(
-        self, model: str | None = None, dataset: str | None = None, since: datetime | None = None
-    ) -> int:
-        """Return how many items `answered` has without a limit."""
-        query = select(func.count()).select_from(review_items).where(self._not_applied(model, dataset, since))
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one()
-
-    def _not_applied(self, model: str | None, dataset: str | None, since: datetime | None) -> ColumnElement[bool]:
+        With the name of a dataset, those that belong to it; see `home`.
+        """
         table = review_items.c
-        where = matching(self._project, ReviewFilter(model, dataset, state="done")) & table.applied_to.is_(None)
-        return where if since is None else where & (table.decided_at >= since)
+        where = decided(self._project)
+        query = select(review_items).where(where if dataset is None else where & of_dataset(dataset))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(table.decided_at, table.id)).mappings()
+            fields = AnsweredReview.model_fields
+            return tuple(AnsweredReview.model_validate({field: row[field] for field in fields}) for row in rows)
 
     def _lease(self, reviewer: Reviewer, seconds: float) -> dict[str, Any]:
         until = self._database.now() + timedelta(seconds=seconds)

@@ -39,17 +39,16 @@ def revisions(stores: Stores, tmp_path: Path) -> Revisions:
     return revisions
 
 
-def train(stores: Stores, model: str, dataset: str) -> None:
-    """Add the row of a model that was trained on a dataset version."""
+def train(stores: Stores, model: str, *datasets: str) -> None:
+    """Add a model with a version that was trained on each dataset version."""
     job = stores.of(DEFAULT_PROJECT).datasets.get(Reference.parse("pets@1")).job
     now = stores.database.now()
     with stores.database.write() as connection:
-        connection.execute(models.insert().values(project=DEFAULT_PROJECT, name=model, last_version=1, created_at=now))
-        connection.execute(
-            model_versions.insert().values(
-                project=DEFAULT_PROJECT, name=model, version=1, job_id=job, dataset=dataset, manifest={}, created_at=now
-            )
-        )
+        row = {"project": DEFAULT_PROJECT, "name": model, "created_at": now}
+        connection.execute(models.insert().values(row | {"last_version": len(datasets)}))
+        for version, dataset in enumerate(datasets, 1):
+            own = {"version": version, "job_id": job, "dataset": dataset, "manifest": {}}
+            connection.execute(model_versions.insert().values(row | own))
 
 
 def test_reviewed_images_are_added_relabelled_and_removed(stores: Stores, revisions: Revisions) -> None:
@@ -87,6 +86,19 @@ def test_reviewed_images_are_added_relabelled_and_removed(stores: Stores, revisi
     assert [item.id for item in reviews.answered()] == [other]
     assert "no decided review waits" in revisions.revise("pets@3", reviews="all").error.message  # type: ignore[union-attr]
     assert revisions.revised("pets@3", reviews=[other]).revision.added == 1
+
+
+def test_a_version_has_the_samples_of_the_model_versions_that_were_trained_on_its_dataset(
+    stores: Stores, revisions: Revisions
+) -> None:
+    train(stores, "pet-cnn", "pets@1", "zoo@1")
+    of_pets, of_zoo = (revisions.sample(png(60 + version), version=version, label="cat") for version in (1, 2))
+
+    result = revisions.revised(reviews="all")
+
+    assert result.revision.added == 1
+    assert stores.of(DEFAULT_PROJECT).reviews.get(of_pets).applied_to == "pets@2"
+    assert [item.id for item in stores.of(DEFAULT_PROJECT).reviews.answered()] == [of_zoo]
 
 
 def test_answers_that_confirm_the_labels_are_applied_without_a_new_version(
