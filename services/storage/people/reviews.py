@@ -25,7 +25,7 @@ from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.people import answers
 from services.storage.people.classes import classes_of
-from services.storage.people.progress import disagreements, progress_of
+from services.storage.people.progress import disagreements, mean_kappa, pairs_of, progress_of
 from services.storage.people.queue import (
     ANY,
     BATCH,
@@ -192,6 +192,11 @@ class Reviews:
         """Return the queue in numbers."""
         with self._database.read() as connection:
             return progress_of(connection, self._project, self._database.now())
+
+    def kappa(self) -> float | None:
+        """Return how much people agree, as `progress` has it."""
+        with self._database.read() as connection:
+            return mean_kappa(pairs_of(connection, self._project))
 
     def answered(self, dataset: str | None = None) -> tuple[AnsweredReview, ...]:
         """Return the decided items that are in no dataset version yet, in the order of their decisions.

@@ -20,6 +20,11 @@ class Sampling:
         self._project = project
         self._actor = actor
 
+    def is_on(self, model: str, alias: str) -> bool:
+        """Return whether the predictions of an alias are sampled."""
+        with self._database.read() as connection:
+            return sampling_of(connection, self._project, model, alias) is not None
+
     def get(self, model: str, alias: str) -> AliasSampling:
         """Return the sampling of an alias, with what it did today; raises NotFound, also if it is off."""
         with self._database.read() as connection:

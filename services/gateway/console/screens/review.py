@@ -45,7 +45,7 @@ def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Data
         filters={"model": model, "dataset": dataset},
         standing=standing,
         today=standing.of(viewer.caller.key_id),
-        kappa=viewer.stores.reviews.progress().kappa,
+        kappa=viewer.stores.reviews.kappa(),
         sources=SOURCES,
         offers=() if standing.left else offers(viewer),
     )

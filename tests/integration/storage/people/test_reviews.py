@@ -229,7 +229,7 @@ def test_progress_counts_who_did_what_and_how_much_people_agree(reviews: Reviews
     (pair,) = progress.pairs
     assert (pair.reviewer_names, pair.items, pair.agreed) == (("ann", "bob"), 3, 2)
     # observed 2/3; by chance (2·1 + 1·2)/9
-    assert progress.kappa == pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
+    assert reviews.kappa() == progress.kappa == pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
 
 
 def test_the_classes_are_those_of_the_model_and_the_dataset_and_new_ones(

@@ -54,10 +54,12 @@ def test_sampling_is_off_until_it_is_turned_on(stores: ProjectStores, sampling: 
     with pytest.raises(NotFound, match="PUT turns it on"):
         sampling.get("cnn", "live")
     route = stores.models.route(Reference(name="cnn", alias="live"))
+    assert not sampling.is_on("cnn", "live")
 
     shown = sampling.set("cnn", "live", SETTINGS)
 
     assert route.sampling is None
+    assert sampling.is_on("cnn", "live")
     assert ReviewSampling(**{field: getattr(shown, field) for field in ReviewSampling.model_fields}) == SETTINGS
     assert stores.models.route(Reference(name="cnn", alias="live")).sampling == SETTINGS
     assert stores.models.route(Reference(name="cnn", version=1)).sampling is None
