@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from contract.errors import Conflict, NotFound
 from contract.reviews import PersonAnswer, ReviewAnswer, ReviewItem
+from services.storage.people.classes import classes_of, require_spelling
 from services.storage.people.rows import Reviewer, answers_of, item_of, named
 from services.storage.tables import review_answers, review_items
 
@@ -55,6 +56,8 @@ def give(
     reviewer: Reviewer,
     answer: ReviewAnswer,
     now: datetime,
+    *,
+    new: bool,
 ) -> ReviewItem:
     """Keep an answer, and decide the item if enough people agree; see `Reviews.answer`."""
     row = locked(connection, project, item_id)
@@ -62,6 +65,8 @@ def give(
     if any(one.reviewer == reviewer.id and same_answer(one, answer) for one in before):
         return item_of(row, before, kind=ReviewItem)  # the response to the first request was lost
     require_lease(row, lease, reviewer)
+    if answer.label is not None and not new:
+        require_spelling(answer.label, classes_of(connection, project, item_of(row, kind=ReviewItem)))
     insert_answer(connection, project, item_id, reviewer, answer, now)
     return settle(connection, project, item_id, now)
 

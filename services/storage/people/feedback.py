@@ -54,9 +54,8 @@ class Feedback:
     ) -> str:
         """Answer the item, unless people have decided it; return what to tell the client."""
         item_id, given = row["id"], answers_of(connection, [row["id"]])[row["id"]]
-        require_spelling(
-            request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)), new=request.new
-        )
+        if not request.new:
+            require_spelling(request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)))
         if row["source"] == "random":
             return "the feedback is kept; the image was drawn at random, and people decide about such images"
         if row["state"] == "expired":
@@ -91,7 +90,7 @@ def answer_by_earlier_feedback(connection: Connection, project: str, samples: Ma
         item_id = samples[row.prediction]
         item = item_of(find(connection, project, item_id), kind=ReviewItem)
         with suppress(Invalid):
-            require_spelling(row.label, classes_of(connection, project, item), new=False)
+            require_spelling(row.label, classes_of(connection, project, item))
             if item.source != "random":
                 client = Reviewer(row.reviewer, row.reviewer_name)
                 insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)

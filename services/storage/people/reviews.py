@@ -132,14 +132,17 @@ class Reviews:
             given = answers.of_reviewer(connection, item_id, reviewer)
         return item_of(row, given, reviewer=reviewer.id, kind=ReviewItem)
 
-    def answer(self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
+    def answer(
+        self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer, *, new: bool = False
+    ) -> ReviewItem:
         """Keep an answer; the item is decided as soon as enough people agree.
 
-        Sending the same answer again changes nothing. Raises NotFound, or Conflict if the item was decided, or another
-        person has it.
+        Sending the same answer again changes nothing. Raises NotFound, Conflict if the item was decided or another
+        person has it, and Invalid for a label that resembles a known class, unless it is said to be `new`.
         """
+        now = self._database.now()
         with self._database.write() as connection:
-            return answers.give(connection, self._project, item_id, lease, reviewer, answer, self._database.now())
+            return answers.give(connection, self._project, item_id, lease, reviewer, answer, now, new=new)
 
     def undo(self, reviewer: Reviewer, lease_s: float = LEASE_S, once: IdempotencyKey | None = None) -> ReviewItem:
         """Take back the person's last answer, and lease the item to the person again unless another one has it.

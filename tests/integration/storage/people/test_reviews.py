@@ -289,13 +289,23 @@ def test_a_label_that_cannot_be_a_class_is_refused(label: str) -> None:
     ):
         with pytest.raises(ValidationError, match="class name"):
             request()
-    with pytest.raises(Invalid, match="class name"):
-        require_spelling(label, (), new=True)
 
 
 def test_a_label_is_normalised() -> None:
     assert ReviewAnswerRequest(lease="a-lease", label=" Cafe\u0301 ").answer.label == "Caf\u00e9"
-    require_spelling("Caf\u00e9", ("Cafe\u0301 ",), new=False)
+    require_spelling("Caf\u00e9", ("Cafe\u0301 ",))
+
+
+def test_a_mistyped_label_is_refused_unless_it_is_said_to_be_new(reviews: Reviews) -> None:
+    reviews.add([label_error(1)])
+    (item,) = reviews.next(ANN)
+    cats = ReviewAnswer(label="cats")
+
+    with pytest.raises(Invalid, match="did you mean 'cat'"):
+        reviews.answer(item.id, item.lease, ANN, cats)
+
+    assert reviews.answer(item.id, item.lease, ANN, cats, new=True).label == "cats"
+    assert reviews.answer(item.id, item.lease, ANN, cats).label == "cats"  # sent again
 
 
 def test_a_view_is_in_the_audit_trail(database: Database, clock: FakeClock) -> None:
