@@ -57,7 +57,7 @@ class Revisions(Erasures):
         """Put an image in the queue and answer it; return the id of the item."""
         reviews = self.stores.of(DEFAULT_PROJECT).reviews
         reviews.add([item])
-        (leased,) = reviews.next(REVIEWER)
+        (leased,) = reviews.batch(REVIEWER).items
         reviews.answer(leased.id, leased.lease, REVIEWER, ReviewAnswer(**answer))
         return leased.id
 

@@ -83,31 +83,18 @@ class Reviews:
                 known |= set(connection.execute(query).scalars())
         return known
 
-    def next(
-        self,
-        reviewer: Reviewer,
-        count: int = 1,
-        model: str | None = None,
-        dataset: str | None = None,
-        lease_s: float = LEASE_S,
-    ) -> tuple[LeasedReview, ...]:
-        """Lease the first open items that nobody holds and the person has not answered; fewer if there are fewer.
+    def batch(self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY) -> ReviewBatch:
+        """Lease the first open items that nobody holds and the person has not answered; say why there are none.
 
         Two people never hold the same item: the transaction locks the items, and skips those that another one locks.
         """
-        return self.batch(reviewer, count, ReviewFilter(model, dataset), lease_s).items
-
-    def batch(
-        self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY, lease_s: float = LEASE_S
-    ) -> ReviewBatch:
-        """Lease items like `next`, and say why there are none."""
         now = self._database.now()
         with self._database.write() as connection:
             ids = connection.execute(free_items(self._project, reviewer, where, now).limit(count)).scalars().all()
             if not ids:
                 return ReviewBatch(items=(), reason=why_none(connection, self._project, where, now))
             leased = update(review_items).where(review_items.c.id.in_(ids), unleased(now))
-            rows = connection.execute(leased.values(self._lease(reviewer, lease_s)).returning(review_items)).mappings()
+            rows = connection.execute(leased.values(self._lease(reviewer, LEASE_S)).returning(review_items)).mappings()
             items = [item_of(row, reviewer=reviewer.id, kind=LeasedReview) for row in rows]
             known = {(item.dataset, item.model, item.model_version): item for item in items}
             classes = {key: classes_of(connection, self._project, item) for key, item in known.items()}
@@ -159,13 +146,6 @@ class Reviews:
                 item = item.model_copy(update={"classes": classes_of(connection, self._project, item)})
             remember(connection, once, item.model_dump(mode="json"), self._database)
         return item
-
-    def get(self, item_id: str) -> ReviewItem:
-        """Return an item with its classes; raises NotFound."""
-        with self._database.read() as connection:
-            row = find(connection, self._project, item_id)
-            item = item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
-            return item.model_copy(update={"classes": classes_of(connection, self._project, item)})
 
     def list(
         self, where: ReviewFilter, limit: int, cursor: str | None = None, *, disagreement: bool = False

@@ -60,12 +60,8 @@ class SamplingCounts:
         now, before = ({row.counter: row.value for row in rows if (row.day == today) is same} for same in (True, False))
         return Counted(now, before, stored)
 
-    def reserve(self, source: SampleSource, label: str, budgets: Budgets, day: date | None = None) -> str:
-        """Take one of the images of a source, and of a class, of a day, else today.
-
-        Return what is used up, or "" if neither is.
-        """
-        day = day or self.today()
+    def reserve(self, source: SampleSource, label: str, budgets: Budgets, day: date) -> str:
+        """Take one of the images of a source, and of a class, of a day; return what is used up, "" if neither is."""
         try:
             with self._database.write() as connection:
                 if not self._take(connection, day, source, "", budgets.total):
