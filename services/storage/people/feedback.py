@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import Invalid
 from contract.reviews import FeedbackRequest, FeedbackResult, ReviewAnswer, ReviewItem
 from services.storage.database import Database
+from services.storage.inserts import insert_for
 from services.storage.people.answers import insert_answer, settle
 from services.storage.people.classes import classes_of, require_spelling
 from services.storage.people.rows import Reviewer, answers_of, find, item_of
@@ -71,10 +71,9 @@ class Feedback:
     def _keep(
         self, connection: Connection, request: FeedbackRequest, client: Reviewer, item_id: str | None, now: datetime
     ) -> None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         values: dict[str, Any] = {"label": request.label, "reviewer": client.id, "reviewer_name": client.name}
         values |= {"at": now, "item_id": item_id}
-        new = insert(feedback).values(project=self._project, prediction=request.prediction, **values)
+        new = insert_for(connection, feedback).values(project=self._project, prediction=request.prediction, **values)
         connection.execute(new.on_conflict_do_update(index_elements=["project", "prediction"], set_=values))
 
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import uuid_utils
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import Conflict
 from contract.references import Reference
 from contract.reviews import NewReview
+from services.storage.inserts import insert_for
 from services.storage.people.feedback import answer_by_earlier_feedback
 from services.storage.people.rows import Reviewer
 from services.storage.references import Owner, add_references
@@ -122,11 +122,10 @@ def why_none(connection: Connection, project: str, where: ReviewFilter, now: dat
 
 def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:
     """Add images to the queue of a project, in a transaction of the caller; return how many were new."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [_row(project, item, now) for item in items]
     count = 0
     for start in range(0, len(rows), BATCH):
-        new = insert(review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
+        new = insert_for(connection, review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
         table = review_items.c
         added = connection.execute(new.returning(table.id, table.file, table.prediction)).all()
         for row in added:

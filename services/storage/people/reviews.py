@@ -113,7 +113,7 @@ class Reviews:
         """
         until = self._database.now() + timedelta(seconds=lease_s)
         with self._database.write() as connection:
-            answers.require_lease(answers.locked(connection, self._project, item_id), lease, reviewer)
+            answers.require_lease(find(connection, self._project, item_id, lock=True), lease, reviewer)
             held = update(review_items).where(review_items.c.id == item_id).values(leased_until=until)
             row = connection.execute(held.returning(review_items)).mappings().one()
             given = answers.of_reviewer(connection, item_id, reviewer)
