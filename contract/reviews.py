@@ -11,7 +11,7 @@ from contract.datasets import Label, Split
 from contract.labels import checked_label
 from contract.references import ReferenceText
 
-ReviewSource = Literal["margin", "random", "disagreement", "feedback", "label_errors", "predictions", "duplicates"]
+ReviewSource = Literal["margin", "random", "disagreement", "label_errors", "predictions", "duplicates"]
 ReviewState = Literal["open", "done", "skipped", "expired"]
 
 Votes = Annotated[int, Field(strict=True, ge=1, le=2)]
@@ -234,25 +234,17 @@ class AnsweredReview(Frozen):
     """An item that was decided: its label, or `not_any`.
 
     A sample has its copy in `file`, and `original_sha256` is of what the client sent; an image of a dataset has
-    `dataset`, `split` and `label_now`.
+    `dataset`.
     """
 
     id: str
-    source: ReviewSource
-    model: Name | None = None
-    model_version: Version | None = None
     dataset: ReferenceText | None = None
     sha256: Sha256
     original_sha256: Sha256 | None = None
     file: ObjectRef | None = None
-    split: Split | None = None
-    label_now: Label | None = None
-    guess: tuple[Guess, ...] = ()
     label: Label | None = None
     not_any: bool = False
     decided_at: datetime
-    created_at: datetime
-    applied_to: ReferenceText | None = None
 
 
 class ReviewerProgress(Frozen):

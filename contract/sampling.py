@@ -61,6 +61,10 @@ class SampledToday(Frozen):
     random: Whole = 0
     disagreement: Whole = 0
 
+    @property
+    def taken(self) -> int:
+        return self.margin + self.random + self.disagreement
+
 
 class AliasSampling(ReviewSampling):
     """The sampling of an alias, and what it has done; `stored_bytes` are those of the copies that are kept."""

@@ -1,6 +1,6 @@
 """What the answers of people change in a dataset version."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,14 +20,14 @@ from worker.task import Task
 def add_reviews(task: Task, spec: ReviseSpec, index: Path, changes: Changes) -> None:
     """Add the decided items of the review queue that a revision names.
 
-    "all" are those of the dataset's versions, and the samples of models that were trained on it. Of several answers
-    about an image, the last decision counts. A sample's copy is added with its label; "none of the classes" removes an
-    image of the dataset, and leaves a sample out. A sample whose original is in the parent, by its index, is an answer
-    about that image: a copy of a test image must not get into training. Of "all", answers that cannot be a label are
-    left out. Raise Invalid if there is no such item.
+    "all" are those that belong to the dataset: images of its versions, and samples of model versions that were trained
+    on it. Of several answers about an image, the last decision counts. A sample's copy is added with its label; "none
+    of the classes" removes an image of the dataset, and leaves a sample out. A sample whose original is in the parent,
+    by its index, is an answer about that image: a copy of a test image must not get into training. Of "all", answers
+    that cannot be a label are left out. Raise Invalid if there is no such item.
     """
     parent = Reference.parse(spec.parent)
-    items = list(_all(task, spec.dataset) if spec.reviews == "all" else _named(task, spec.reviews))
+    items = task.reviews.answered(spec.dataset) if spec.reviews == "all" else _named(task, spec.reviews)
     present = _present(index, {item.original_sha256 for item in items if item.original_sha256 is not None})
     for item in sorted(items, key=lambda one: (one.decided_at, one.id)):
         if item.dataset is not None and Reference.parse(item.dataset).name != spec.dataset:
@@ -55,13 +55,7 @@ def _present(index: Path, hashes: Collection[str]) -> frozenset[str]:
     return frozenset(digest.hex() for digest in column.filter(pc.is_in(column, value_set=values)).to_pylist())
 
 
-def _all(task: Task, dataset: str) -> Iterator[AnsweredReview]:
-    yield from task.reviews.answered(dataset=dataset)
-    for model in task.datasets.models_of(dataset):
-        yield from (item for item in task.reviews.answered(model=model) if item.dataset is None)
-
-
-def _named(task: Task, ids: Collection[str]) -> Iterable[AnsweredReview]:
+def _named(task: Task, ids: Collection[str]) -> Sequence[AnsweredReview]:
     items = {item.id: item for item in task.reviews.answered()}
     for review in ids:
         if review not in items:

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 from sqlalchemy import ColumnElement, Connection, Select, String, case, cast, delete, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.access import DEFAULT_PROJECT
 from contract.artifacts import Bucket
 from contract.jobs import LIVE
+from services.storage.inserts import insert_for
 from services.storage.tables import dataset_versions, jobs, model_versions, object_references
 
 
@@ -47,8 +47,7 @@ def add_references(connection: Connection, owner: Owner, owner_id: str, value: A
         for bucket, key in sorted(set(_objects(to_jsonable_python(value))))
     ]
     if rows:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(insert(object_references).on_conflict_do_nothing(), rows)
+        connection.execute(insert_for(connection, object_references).on_conflict_do_nothing(), rows)
 
 
 def drop_references(connection: Connection, owner: Owner, *owner_ids: str) -> None:

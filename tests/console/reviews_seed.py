@@ -69,12 +69,12 @@ def add_reviews(site: Site, photos: Sequence[bytes], records: Sequence[ImageReco
     reviews.add(samples(site, photos[:half], votes=2))
     people = [Reviewer("ada00000", "ada"), Reviewer("bob00000", "bob")]
     for person in people:
-        for number, item in enumerate(reviews.next(person, half)):
+        for number, item in enumerate(reviews.batch(person, half).items):
             differs = person.name == "bob" and number % 7 == 3
             label = item.guess[1][0] if differs else item.guess[0][0]
             reviews.answer(item.id, item.lease, person, ReviewAnswer(label=label))
     reviews.add(doubtful_labels(records[::9], "clothing@2"))
-    for number, item in enumerate(reviews.next(people[0], len(records) // 18)):
+    for number, item in enumerate(reviews.batch(people[0], len(records) // 18).items):
         label = item.guess[0][0] if number % 3 else item.label_now
         reviews.answer(item.id, item.lease, people[0], ReviewAnswer(label=label))
     reviews.add(samples(site, photos[half:]))

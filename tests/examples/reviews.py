@@ -99,12 +99,10 @@ EXAMPLES: tuple[Frozen, ...] = (
     FeedbackResult(prediction="0123456789abcdef", label="cat", review=None, note="the feedback is kept"),
     AnsweredReview(
         id=REVIEW_ITEM.id,
-        **LABEL_REVIEW.model_dump(
-            include={"source", "model", "model_version", "dataset", "sha256", "split", "label_now", "guess"}
-        ),
+        dataset=LABEL_REVIEW.dataset,
+        sha256=LABEL_REVIEW.sha256,
         label="dog",
         decided_at=WHEN,
-        created_at=WHEN,
     ),
     REVIEWER_PROGRESS,
     PAIR_AGREEMENT,

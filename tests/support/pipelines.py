@@ -86,7 +86,7 @@ class PipelineWorld:
         self.stores.reviews.add(
             [NewReview(source="label_errors", dataset="pets@1", sha256=sha, split=split) for sha in images]
         )
-        while leased := self.stores.reviews.next(ANN, 50):
+        while leased := self.stores.reviews.batch(ANN, 50).items:
             for item in leased:
                 self.stores.reviews.answer(item.id, item.lease, ANN, ReviewAnswer(label="dog"))
 

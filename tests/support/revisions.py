@@ -57,14 +57,28 @@ class Revisions(Erasures):
         """Put an image in the queue and answer it; return the id of the item."""
         reviews = self.stores.of(DEFAULT_PROJECT).reviews
         reviews.add([item])
-        (leased,) = reviews.next(REVIEWER)
+        (leased,) = reviews.batch(REVIEWER).items
         reviews.answer(leased.id, leased.lease, REVIEWER, ReviewAnswer(**answer))
         return leased.id
 
-    def sample(self, file: bytes, model: str = "pet-cnn", original: str | None = None, **answer: Any) -> str:
+    def sample(
+        self,
+        file: bytes,
+        model: str = "pet-cnn",
+        version: int | None = None,
+        original: str | None = None,
+        **answer: Any,
+    ) -> str:
         """Answer a copy of an image that a model has classified; return the id of the item."""
         copy = self.stores.objects.put(Bucket.JOBS, f"reviews/{sha256_of(file)}", file)
-        sample = NewReview(source="margin", sha256=sha256_of(file), original_sha256=original, file=copy, model=model)
+        sample = NewReview(
+            source="margin",
+            sha256=sha256_of(file),
+            original_sha256=original,
+            file=copy,
+            model=model,
+            model_version=version,
+        )
         return self.answer(sample, **answer)
 
 

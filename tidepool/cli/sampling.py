@@ -94,6 +94,6 @@ def _lines(shown: AliasSampling) -> list[str]:
     today, stored, most = shown.today, file_size(shown.stored_bytes), file_size(shown.max_bytes)
     return [
         f"Of {shown.model}@{shown.alias}, {shown.rate_per_day:,} images a day go to the review queue: {shares}",
-        f"  today: {today.margin + today.random + today.disagreement:,} of {today.seen:,} predictions",
+        f"  today: {today.taken:,} of {today.seen:,} predictions",
         f"  copies: {stored} of at most {most}, kept {shown.keep_days} days",
     ]

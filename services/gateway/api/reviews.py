@@ -33,7 +33,6 @@ from services.gateway.edge.problems import documented
 from services.gateway.images.formats import MEDIA_TYPES, media_type_of
 from services.gateway.images.library import Library
 from services.gateway.images.reviewed import ReviewedImages
-from services.storage.people.classes import require_spelling
 from services.storage.people.queue import ReviewFilter
 from services.storage.people.rows import Reviewer
 
@@ -127,9 +126,7 @@ def answer_review(
     reviewer: ReviewerDep,
 ) -> ReviewItem:
     """Answer: the label, `not_any` or `skip`, with the lease of the image. Sending it twice is the same as once."""
-    if request.label is not None:
-        require_spelling(request.label, stores.reviews.get(item_id).classes, new=request.new)
-    return stores.reviews.answer(item_id, request.lease, reviewer, request.answer)
+    return stores.reviews.answer(item_id, request.lease, reviewer, request.answer, new=request.new)
 
 
 @router.post("/{item_id}/lease", dependencies=MAY_REVIEW, responses=documented(404, 409, 413, 415))

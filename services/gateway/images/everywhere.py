@@ -1,7 +1,7 @@
 """Finds everything in a project that holds an image."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from contract.artifacts import ObjectRef
@@ -33,22 +33,19 @@ class Everywhere:
 
         The others are of copies of samples, which versions may have too. Raises NotFound if nothing has the image.
         """
-        hashes = self.stores.holdings.reviewed_hashes(sha256)
-        copies = tuple(copy for copy in hashes if copy != sha256)
-        if sha256 in hashes or next(self._occurrences(sha256, self.stores.holdings.versions()), None) is not None:
-            return (*copies, sha256)
-        if not copies:
-            raise NotFound(NOWHERE)
-        return copies
+        occurrences = self._occurrences(sha256, self.stores.holdings.versions())
+        return _hashes(sha256, self.stores.holdings.reviews(sha256).values(), occurrences)
 
     def holding(self, sha256: str) -> ImageHolding:
         """Return what has the image or a copy of it, and the models that were trained with it.
 
         `sha256` of the answer is the one under which an erasure runs last.
         """
-        versions = self.stores.holdings.versions()
-        hashes, reviews = self.require(sha256), self.stores.holdings.reviews(sha256)
-        occurrences = [image for digest in reversed(hashes) for image in self._occurrences(digest, versions)]
+        versions, reviews = self.stores.holdings.versions(), self.stores.holdings.reviews(sha256)
+        occurrences = list(self._occurrences(sha256, versions))
+        hashes = _hashes(sha256, reviews.values(), occurrences)
+        copies = [copy for copy in reversed(hashes) if copy != sha256]
+        occurrences += [image for copy in copies for image in self._occurrences(copy, versions)]
         sha256 = hashes[-1]
         datasets = tuple(dict.fromkeys(image.dataset for image in occurrences))
         models, _ = self.stores.datasets.used_by([Reference.parse(dataset) for dataset in datasets])
@@ -64,7 +61,7 @@ class Everywhere:
             models=models,
             predictions=tuple(output.job for output in judged if output.kind == "predict"),
             evaluations=tuple(output.job for output in judged if output.kind == "evaluate"),
-            reviews=reviews,
+            reviews=tuple(reviews),
             erasing=erasing and erasing.id,
             not_searched=(*(str(version) for version, index in versions.items() if index is None), *skipped),
         )
@@ -89,3 +86,13 @@ class Everywhere:
             elif has_rows(io.BytesIO(self.objects.read(output.file)), output.form, image):
                 jobs.add(output.job)
         return jobs, skipped
+
+
+def _hashes(sha256: str, reviewed: Collection[str], occurrences: Iterable[HeldImage]) -> tuple[str, ...]:
+    """Return the hashes of an image's copies, then its own if the queue or a version has it; see `require`."""
+    copies = tuple(sorted({copy for copy in reviewed if copy != sha256}))
+    if sha256 in reviewed or next(iter(occurrences), None) is not None:
+        return (*copies, sha256)
+    if not copies:
+        raise NotFound(NOWHERE)
+    return copies

@@ -129,14 +129,6 @@ class Datasets:
         ids = tuple(row.id for row in predictions if row.spec["input"].get("dataset") in texts)
         return tuple(f"{row.name}@{row.version}" for row in models), ids
 
-    def models_of(self, name: str) -> tuple[str, ...]:
-        """Return the names of the models that were trained on a version of a dataset."""
-        table = model_versions.c
-        trained = table.dataset.startswith(f"{name}@", autoescape=True)
-        query = select(table.name).where(table.project == self._project, trained).distinct().order_by(table.name)
-        with self._database.read() as connection:
-            return tuple(connection.execute(query).scalars())
-
     def list(self, limit: int, cursor: str | None = None) -> DatasetPage:
         """Return a page of the datasets that have versions, sorted by name."""
         with self._database.read() as connection:

@@ -3,19 +3,18 @@
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import ObjectRef
 from contract.training import FeatureFile
+from services.storage.inserts import insert_for
 from services.storage.references import Owner, add_references, drop_references, owned
 from services.storage.tables import features
 
 
 def keep_features(connection: Connection, project: str, dataset: str, cached: FeatureFile, now: datetime) -> None:
     """Replace the dataset's file with this key; runs in the transaction that finishes its job."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"file": cached.file.model_dump(mode="json"), "created_at": now}
-    row = insert(features).values(project=project, dataset=dataset, key=cached.key, **values)
+    row = insert_for(connection, features).values(project=project, dataset=dataset, key=cached.key, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["project", "dataset", "key"], set_=values))
     owner = owned(project, f"{dataset}/{cached.key}")
     drop_references(connection, Owner.FEATURES, owner)

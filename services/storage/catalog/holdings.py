@@ -13,7 +13,7 @@ from contract.training import FeatureFile
 from services.storage.catalog.uploads import stored_upload
 from services.storage.database import Database
 from services.storage.jobs.rows import job_of
-from services.storage.people.removal import holding_image
+from services.storage.people.removal import holds_image
 from services.storage.tables import dataset_versions, features, jobs, review_items, uploads
 
 FILES_OF_MODELS = ("vet", "backbone")  # kinds of jobs whose uploads are no archives
@@ -57,17 +57,15 @@ class Holdings:
         with self._database.read() as connection:
             return cached_features(connection, self._project)
 
-    def reviews(self, sha256: str) -> tuple[str, ...]:
-        """Return the items of an image in the review queue, newest first, by its hash or that of its original."""
-        with self._database.read() as connection:
-            return tuple(connection.execute(holding_image(self._project, sha256)).scalars())
+    def reviews(self, sha256: str) -> dict[str, str]:
+        """Return the items of an image in the review queue, newest first, with the hash under which each has it.
 
-    def reviewed_hashes(self, sha256: str) -> tuple[str, ...]:
-        """Return the hashes under which the review queue has an image: its own, and those of copies of an original."""
+        `sha256` is that of the image, or of the original of a sample, whose copy has a hash of its own.
+        """
         table = review_items.c
-        items = select(table.sha256).where(table.id.in_(holding_image(self._project, sha256))).distinct()
+        query = select(table.id, table.sha256).where(holds_image(self._project, sha256)).order_by(table.id.desc())
         with self._database.read() as connection:
-            return tuple(connection.execute(items.order_by(table.sha256)).scalars())
+            return {row.id: row.sha256 for row in connection.execute(query)}
 
     def erasing(self, sha256: str) -> Job | None:
         """Return the job that erases an image and has not ended, or None."""

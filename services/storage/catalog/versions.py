@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, Text, cast, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import BadModel, Conflict, NotFound
 from contract.jobs import LIVE, JobKind
 from contract.references import Noun, Reference, references_in
 from contract.training import ModelManifest
 from contract.variants import VariantName
+from services.storage.inserts import insert_for
 from services.storage.references import Owner, add_references, drop_references, owned
 from services.storage.tables import (
     alias_weights,
@@ -47,8 +47,7 @@ def add_version(
     connection: Connection, project: str, family: Family, name: str, now: datetime, **values: Any
 ) -> Reference:
     """Insert the next version of `name`, and `name` if it is new; register the objects that `values` refer to."""
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    fresh = upsert(family.names).values(project=project, name=name, last_version=0, created_at=now)
+    fresh = insert_for(connection, family.names).values(project=project, name=name, last_version=0, created_at=now)
     connection.execute(fresh.on_conflict_do_nothing())
     version = connection.execute(
         update(family.names)

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.artifacts import ObjectRef
 from contract.jobs import Job, JobKind, JobState
 from contract.tracing import TraceContext
+from services.storage.inserts import insert_for
 from services.storage.jobs.due import CLAIM, FirstJob, first_jobs
 from services.storage.jobs.events import record_numbered_state
 from services.storage.jobs.fairness import Choice, Standing, choose
@@ -92,8 +92,7 @@ def _choose(connection: Connection, kinds: tuple[str, ...], candidates: set[Firs
 
 
 def _note_turn(connection: Connection, pool: str, choice: Choice) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(claim_turns).values(pool=pool, project=choice.project, turn=choice.turn)
+    new = insert_for(connection, claim_turns).values(pool=pool, project=choice.project, turn=choice.turn)
     same = ["pool", "project"]
     connection.execute(new.on_conflict_do_update(index_elements=same, set_={"turn": new.excluded.turn}))
 

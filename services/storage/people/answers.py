@@ -12,19 +12,11 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from contract.errors import Conflict, NotFound
 from contract.reviews import PersonAnswer, ReviewAnswer, ReviewItem
-from services.storage.people.rows import Reviewer, answers_of, item_of, named
+from services.storage.people.classes import classes_of, require_spelling
+from services.storage.people.rows import Reviewer, answers_of, find, item_of, named
 from services.storage.tables import review_answers, review_items
 
 _FREE = {"leased_by": None, "lease": None, "leased_until": None}
-
-
-def locked(connection: Connection, project: str, item_id: str) -> RowMapping:
-    """Return the row of an item, locked until the transaction ends; raises NotFound."""
-    query = select(review_items).where(named(project, item_id)).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise NotFound("there is no such review item; it was erased, or its images are gone")
-    return row
 
 
 def require_lease(row: RowMapping, lease: str, reviewer: Reviewer) -> None:
@@ -55,13 +47,17 @@ def give(
     reviewer: Reviewer,
     answer: ReviewAnswer,
     now: datetime,
+    *,
+    new: bool,
 ) -> ReviewItem:
     """Keep an answer, and decide the item if enough people agree; see `Reviews.answer`."""
-    row = locked(connection, project, item_id)
+    row = find(connection, project, item_id, lock=True)
     before = answers_of(connection, [item_id])[item_id]
     if any(one.reviewer == reviewer.id and same_answer(one, answer) for one in before):
         return item_of(row, before, kind=ReviewItem)  # the response to the first request was lost
     require_lease(row, lease, reviewer)
+    if answer.label is not None and not new:
+        require_spelling(answer.label, classes_of(connection, project, item_of(row, kind=ReviewItem)))
     insert_answer(connection, project, item_id, reviewer, answer, now)
     return settle(connection, project, item_id, now)
 
@@ -95,7 +91,7 @@ def undo(connection: Connection, project: str, reviewer: Reviewer, lease: dict[s
     item_id = connection.execute(last).scalar_one_or_none()
     if item_id is None:
         raise NotFound("you have no answer to undo")
-    row = locked(connection, project, item_id)
+    row = find(connection, project, item_id, lock=True)
     if row["applied_to"] is not None:
         raise Conflict(f"your last answer is in {row['applied_to']}; change the label there, which makes a new version")
     if row["state"] == "expired":

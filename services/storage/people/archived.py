@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from contract.artifacts import Bucket, ObjectRef, upload_key
+from contract.artifacts import Bucket, ObjectRef, review_key
 from contract.errors import BadImage, Conflict
 from media.archives.archive import Archive
 from media.archives.limits import Limits
@@ -41,4 +41,4 @@ def copied_images(
                 except BadImage:
                     continue
                 if hashlib.sha256(file).hexdigest() == row.sha256:
-                    yield row, objects.put(Bucket.UPLOADS, upload_key(new_id(), project), file)
+                    yield row, objects.put(Bucket.UPLOADS, review_key(new_id(), project), file)

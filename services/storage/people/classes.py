@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from sqlalchemy import Connection, select
 
 from contract.errors import Invalid
-from contract.labels import label_fault, normalised_label
+from contract.labels import normalised_label
 from contract.references import Reference
 from contract.reviews import ReviewItem
 from services.storage.tables import dataset_versions, model_versions, review_answers, review_items
@@ -29,11 +29,9 @@ def classes_of(connection: Connection, project: str, item: ReviewItem) -> tuple[
     return tuple(dict.fromkeys([*known, *guessed, *_new_classes(connection, project, item)]))
 
 
-def require_spelling(label: str, classes: tuple[str, ...], *, new: bool) -> None:
-    """Raise Invalid for a label that cannot be a class, or resembles a known class without being said to be new."""
-    if fault := label_fault(label):
-        raise Invalid(f"the label cannot be used: {fault}")
-    if new or not classes or label in map(normalised_label, classes):
+def require_spelling(label: str, classes: tuple[str, ...]) -> None:
+    """Raise Invalid for a label that is none of the classes but resembles one."""
+    if label in map(normalised_label, classes):
         return
     folded = {name.casefold(): name for name in reversed(classes)}
     near = get_close_matches(label.casefold(), folded, n=1, cutoff=ALIKE)

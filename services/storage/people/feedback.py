@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import Invalid
 from contract.reviews import FeedbackRequest, FeedbackResult, ReviewAnswer, ReviewItem
 from services.storage.database import Database
+from services.storage.inserts import insert_for
 from services.storage.people.answers import insert_answer, settle
 from services.storage.people.classes import classes_of, require_spelling
 from services.storage.people.rows import Reviewer, answers_of, find, item_of
@@ -54,9 +54,8 @@ class Feedback:
     ) -> str:
         """Answer the item, unless people have decided it; return what to tell the client."""
         item_id, given = row["id"], answers_of(connection, [row["id"]])[row["id"]]
-        require_spelling(
-            request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)), new=request.new
-        )
+        if not request.new:
+            require_spelling(request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)))
         if row["source"] == "random":
             return "the feedback is kept; the image was drawn at random, and people decide about such images"
         if row["state"] == "expired":
@@ -72,10 +71,9 @@ class Feedback:
     def _keep(
         self, connection: Connection, request: FeedbackRequest, client: Reviewer, item_id: str | None, now: datetime
     ) -> None:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         values: dict[str, Any] = {"label": request.label, "reviewer": client.id, "reviewer_name": client.name}
         values |= {"at": now, "item_id": item_id}
-        new = insert(feedback).values(project=self._project, prediction=request.prediction, **values)
+        new = insert_for(connection, feedback).values(project=self._project, prediction=request.prediction, **values)
         connection.execute(new.on_conflict_do_update(index_elements=["project", "prediction"], set_=values))
 
 
@@ -91,7 +89,7 @@ def answer_by_earlier_feedback(connection: Connection, project: str, samples: Ma
         item_id = samples[row.prediction]
         item = item_of(find(connection, project, item_id), kind=ReviewItem)
         with suppress(Invalid):
-            require_spelling(row.label, classes_of(connection, project, item), new=False)
+            require_spelling(row.label, classes_of(connection, project, item))
             if item.source != "random":
                 client = Reviewer(row.reviewer, row.reviewer_name)
                 insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)

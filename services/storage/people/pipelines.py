@@ -16,7 +16,7 @@ from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.jobs import Jobs
 from services.storage.people.candidates import end_shadow
-from services.storage.people.runs import begin, locked, named, newest_run, pipeline_of, run_of, runs_of
+from services.storage.people.runs import begin, find, named, newest_run, pipeline_of, run_of, runs_of
 from services.storage.people.schedule import next_time
 from services.storage.tables import pipeline_runs, pipelines
 
@@ -102,7 +102,7 @@ class Pipelines:
         """
         now = self._database.now()
         with self._database.write() as connection:
-            row = locked(connection, self._project, name)
+            row = find(connection, self._project, name, lock=True)
             if row["paused"] != paused:
                 next_at = None if paused else _next_at(PipelineRequest.model_validate(row["request"]), now)
                 changed = update(pipelines).where(named(self._project, name))
@@ -117,7 +117,7 @@ class Pipelines:
         """
         now = self._database.now()
         with self._database.write() as connection:
-            request = PipelineRequest.model_validate(locked(connection, self._project, name)["request"])
+            request = PipelineRequest.model_validate(find(connection, self._project, name, lock=True)["request"])
             newest = newest_run(connection, self._project, name, lock=True)
             run = None if newest is None or newest["state"] != RunState.RUNNING else run_of(newest)
             connection.execute(delete(pipelines).where(named(self._project, name)))
@@ -136,7 +136,7 @@ class Pipelines:
         with self._database.write() as connection:
             if earlier := first_answer(connection, once):
                 return PipelineRun.model_validate(earlier)
-            locked(connection, self._project, name)
+            find(connection, self._project, name, lock=True)
             run = run_of(begin(connection, self._project, name, "person", now))
             self._record(connection, AuditAction.CREATE, f"{name}/runs/{run.id}", now)
             remember(connection, once, run.model_dump(mode="json"), self._database)
@@ -154,9 +154,7 @@ class Pipelines:
         return RunPage(items=items, next=items[-1].id if len(rows) > limit else None)
 
     def _get(self, connection: Connection, name: str) -> Pipeline:
-        row = connection.execute(select(pipelines).where(named(self._project, name))).mappings().one_or_none()
-        if row is None:
-            raise NotFound(f"there is no pipeline {name}")
+        row = find(connection, self._project, name)
         return pipeline_of(row, newest_run(connection, self._project, name), self._database.now())
 
     def _require_known(self, connection: Connection, request: PipelineRequest) -> None:

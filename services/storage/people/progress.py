@@ -28,9 +28,7 @@ def progress_of(connection: Connection, project: str, now: datetime) -> ReviewPr
         not_applied += count if state == "done" and not is_applied else 0
     leased = select(func.count()).where(mine, table.state == "open", table.leased_until > now)
     open_disagreements = disagreements(project).subquery()
-    pairs = _pairs(connection, project)
-    measured = [(pair.kappa, pair.items) for pair in pairs if pair.kappa is not None]
-    items = sum(count for _, count in measured)
+    pairs = pairs_of(connection, project)
     return ReviewProgress(
         counts=dict(counts),
         by_source={source: dict(states) for source, states in by_source.items()},
@@ -39,8 +37,15 @@ def progress_of(connection: Connection, project: str, now: datetime) -> ReviewPr
         not_applied=not_applied,
         reviewers=_reviewers(connection, project),
         pairs=pairs,
-        kappa=sum(kappa * count for kappa, count in measured) / items if items else None,
+        kappa=mean_kappa(pairs),
     )
+
+
+def mean_kappa(pairs: Sequence[PairAgreement]) -> float | None:
+    """Return the mean of the pairs' kappas, weighted by their items; None without any."""
+    measured = [(pair.kappa, pair.items) for pair in pairs if pair.kappa is not None]
+    items = sum(count for _, count in measured)
+    return sum(kappa * count for kappa, count in measured) / items if items else None
 
 
 def cohens_kappa(answers: Sequence[tuple[str | None, str | None]]) -> float | None:
@@ -90,7 +95,7 @@ def disagreements(project: str) -> "Select[str]":
     )
 
 
-def _pairs(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
+def pairs_of(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
     """Return the agreement of each two people who answered the same items; skipped ones do not count."""
     item, answer = review_items.c, review_answers.c
     query = (

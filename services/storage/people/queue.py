@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import uuid_utils
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.errors import Conflict
 from contract.references import Reference
 from contract.reviews import NewReview
+from services.storage.inserts import insert_for
 from services.storage.people.feedback import answer_by_earlier_feedback
 from services.storage.people.rows import Reviewer
 from services.storage.references import Owner, add_references
-from services.storage.tables import review_answers, review_items
+from services.storage.tables import model_versions, review_answers, review_items
 
 BATCH = 500  # rows of a statement; SQLite bounds the values of one
 
@@ -57,6 +57,31 @@ def matching(project: str, where: ReviewFilter) -> ColumnElement[bool]:
     return condition & table.dataset.startswith(f"{where.dataset}@", autoescape=True)
 
 
+def decided(project: str) -> ColumnElement[bool]:
+    """Return the condition that an item of a project is decided and in no dataset version yet."""
+    table = review_items.c
+    return (table.project == project) & (table.state == "done") & table.applied_to.is_(None)
+
+
+def home() -> "ColumnElement[str | None]":
+    """Return the dataset version that an item belongs to, such as pets@3; null if it belongs to none.
+
+    An image of a dataset belongs to its version, and a sample to the version that its model version was trained on. If
+    that model version is gone or was uploaded, it is the one that the model's newest trained version was trained on.
+    """
+    item, model = review_items.c, model_versions.c
+    same = (model.project == item.project) & (model.name == item.model) & model.dataset.is_not(None)
+    trained = select(model.dataset).where(same).correlate(review_items)
+    own = trained.where(model.version == item.model_version)
+    newest = trained.order_by(model.version.desc()).limit(1)
+    return func.coalesce(item.dataset, own.scalar_subquery(), newest.scalar_subquery())
+
+
+def of_dataset(name: str) -> ColumnElement[bool]:
+    """Return the condition that an item belongs to a version of a dataset."""
+    return home().startswith(f"{name}@", autoescape=True)
+
+
 def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datetime) -> "Select[str]":
     """Select the open items that nobody holds and the person has not answered, in the order of the queue.
 
@@ -97,11 +122,10 @@ def why_none(connection: Connection, project: str, where: ReviewFilter, now: dat
 
 def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:
     """Add images to the queue of a project, in a transaction of the caller; return how many were new."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     rows = [_row(project, item, now) for item in items]
     count = 0
     for start in range(0, len(rows), BATCH):
-        new = insert(review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
+        new = insert_for(connection, review_items).values(rows[start : start + BATCH]).on_conflict_do_nothing()
         table = review_items.c
         added = connection.execute(new.returning(table.id, table.file, table.prediction)).all()
         for row in added:
@@ -122,8 +146,7 @@ def mark_applied(connection: Connection, project: str, answers: Mapping[str, str
     table, ids = review_items.c, sorted(answers)
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
-        decided = (table.project == project) & table.id.in_(part) & (table.state == "done") & table.applied_to.is_(None)
-        marked = update(review_items).where(decided).values(applied_to=str(reference))
+        marked = update(review_items).where(decided(project), table.id.in_(part)).values(applied_to=str(reference))
         labels = {row.id: row.label for row in connection.execute(marked.returning(table.id, table.label))}
         if labels != {item: answers[item] for item in part}:
             raise Conflict(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, or_, select, update
 
 from contract.references import Reference
 from services.storage.database import Database
@@ -43,16 +43,16 @@ def expire_reviews(database: Database) -> int:
 
 def erase_reviews(connection: Connection, project: str, sha256: str) -> int:
     """Remove the items of an image, by the hash of the original or of a copy, with their answers; return how many."""
-    ids = connection.execute(holding_image(project, sha256)).scalars().all()
+    of_image = select(review_items.c.id).where(holds_image(project, sha256))
+    ids = connection.execute(of_image.order_by(review_items.c.id)).scalars().all()
     remove_reviews(connection, ids)
     return len(ids)
 
 
-def holding_image(project: str, sha256: str) -> "Select[str]":
-    """Select the items of an image."""
+def holds_image(project: str, sha256: str) -> ColumnElement[bool]:
+    """Return the condition that an item of a project is of an image, by the hash of the original or of a copy."""
     table = review_items.c
-    same = or_(table.sha256 == sha256, table.original_sha256 == sha256)
-    return select(table.id).where(table.project == project, same).order_by(table.id.desc())
+    return (table.project == project) & or_(table.sha256 == sha256, table.original_sha256 == sha256)
 
 
 def forget_dataset(connection: Connection, project: str, reference: str) -> None:

@@ -1,10 +1,10 @@
 """The review queue of a project: adds images, leases them to people, and keeps what they answer."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import select, update
 
 from contract.artifacts import ObjectRef
 from contract.audit import AuditAction
@@ -25,16 +25,18 @@ from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.people import answers
 from services.storage.people.classes import classes_of
-from services.storage.people.progress import disagreements, progress_of
+from services.storage.people.progress import disagreements, mean_kappa, pairs_of, progress_of
 from services.storage.people.queue import (
     ANY,
     BATCH,
     Candidates,
     ReviewFilter,
     add_reviews,
+    decided,
     free_items,
     matching,
     new_id,
+    of_dataset,
     unleased,
     why_none,
 )
@@ -81,31 +83,18 @@ class Reviews:
                 known |= set(connection.execute(query).scalars())
         return known
 
-    def next(
-        self,
-        reviewer: Reviewer,
-        count: int = 1,
-        model: str | None = None,
-        dataset: str | None = None,
-        lease_s: float = LEASE_S,
-    ) -> tuple[LeasedReview, ...]:
-        """Lease the first open items that nobody holds and the person has not answered; fewer if there are fewer.
+    def batch(self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY) -> ReviewBatch:
+        """Lease the first open items that nobody holds and the person has not answered; say why there are none.
 
         Two people never hold the same item: the transaction locks the items, and skips those that another one locks.
         """
-        return self.batch(reviewer, count, ReviewFilter(model, dataset), lease_s).items
-
-    def batch(
-        self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY, lease_s: float = LEASE_S
-    ) -> ReviewBatch:
-        """Lease items like `next`, and say why there are none."""
         now = self._database.now()
         with self._database.write() as connection:
             ids = connection.execute(free_items(self._project, reviewer, where, now).limit(count)).scalars().all()
             if not ids:
                 return ReviewBatch(items=(), reason=why_none(connection, self._project, where, now))
             leased = update(review_items).where(review_items.c.id.in_(ids), unleased(now))
-            rows = connection.execute(leased.values(self._lease(reviewer, lease_s)).returning(review_items)).mappings()
+            rows = connection.execute(leased.values(self._lease(reviewer, LEASE_S)).returning(review_items)).mappings()
             items = [item_of(row, reviewer=reviewer.id, kind=LeasedReview) for row in rows]
             known = {(item.dataset, item.model, item.model_version): item for item in items}
             classes = {key: classes_of(connection, self._project, item) for key, item in known.items()}
@@ -124,20 +113,23 @@ class Reviews:
         """
         until = self._database.now() + timedelta(seconds=lease_s)
         with self._database.write() as connection:
-            answers.require_lease(answers.locked(connection, self._project, item_id), lease, reviewer)
+            answers.require_lease(find(connection, self._project, item_id, lock=True), lease, reviewer)
             held = update(review_items).where(review_items.c.id == item_id).values(leased_until=until)
             row = connection.execute(held.returning(review_items)).mappings().one()
             given = answers.of_reviewer(connection, item_id, reviewer)
         return item_of(row, given, reviewer=reviewer.id, kind=ReviewItem)
 
-    def answer(self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
+    def answer(
+        self, item_id: str, lease: str, reviewer: Reviewer, answer: ReviewAnswer, *, new: bool = False
+    ) -> ReviewItem:
         """Keep an answer; the item is decided as soon as enough people agree.
 
-        Sending the same answer again changes nothing. Raises NotFound, or Conflict if the item was decided, or another
-        person has it.
+        Sending the same answer again changes nothing. Raises NotFound, Conflict if the item was decided or another
+        person has it, and Invalid for a label that resembles a known class, unless it is said to be `new`.
         """
+        now = self._database.now()
         with self._database.write() as connection:
-            return answers.give(connection, self._project, item_id, lease, reviewer, answer, self._database.now())
+            return answers.give(connection, self._project, item_id, lease, reviewer, answer, now, new=new)
 
     def undo(self, reviewer: Reviewer, lease_s: float = LEASE_S, once: IdempotencyKey | None = None) -> ReviewItem:
         """Take back the person's last answer, and lease the item to the person again unless another one has it.
@@ -154,13 +146,6 @@ class Reviews:
                 item = item.model_copy(update={"classes": classes_of(connection, self._project, item)})
             remember(connection, once, item.model_dump(mode="json"), self._database)
         return item
-
-    def get(self, item_id: str) -> ReviewItem:
-        """Return an item with its classes; raises NotFound."""
-        with self._database.read() as connection:
-            row = find(connection, self._project, item_id)
-            item = item_of(row, answers_of(connection, [item_id])[item_id], kind=ReviewItem)
-            return item.model_copy(update={"classes": classes_of(connection, self._project, item)})
 
     def list(
         self, where: ReviewFilter, limit: int, cursor: str | None = None, *, disagreement: bool = False
@@ -191,32 +176,23 @@ class Reviews:
         with self._database.read() as connection:
             return progress_of(connection, self._project, self._database.now())
 
-    def answered(
-        self,
-        model: str | None = None,
-        dataset: str | None = None,
-        since: datetime | None = None,
-        limit: int | None = None,
-    ) -> tuple[AnsweredReview, ...]:
-        """Return the decided items that are in no dataset version yet, in the order of their decisions."""
-        query = select(review_items).where(self._not_applied(model, dataset, since))
+    def kappa(self) -> float | None:
+        """Return how much people agree, as `progress` has it."""
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(review_items.c.decided_at, review_items.c.id).limit(limit))
-            fields = AnsweredReview.model_fields
-            return tuple(AnsweredReview.model_validate({f: row[f] for f in fields}) for row in rows.mappings())
+            return mean_kappa(pairs_of(connection, self._project))
 
-    def count_answered(
-        self, model: str | None = None, dataset: str | None = None, since: datetime | None = None
-    ) -> int:
-        """Return how many items `answered` has without a limit."""
-        query = select(func.count()).select_from(review_items).where(self._not_applied(model, dataset, since))
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one()
+    def answered(self, dataset: str | None = None) -> tuple[AnsweredReview, ...]:
+        """Return the decided items that are in no dataset version yet, in the order of their decisions.
 
-    def _not_applied(self, model: str | None, dataset: str | None, since: datetime | None) -> ColumnElement[bool]:
+        With the name of a dataset, those that belong to it; see `home`.
+        """
         table = review_items.c
-        where = matching(self._project, ReviewFilter(model, dataset, state="done")) & table.applied_to.is_(None)
-        return where if since is None else where & (table.decided_at >= since)
+        where = decided(self._project)
+        query = select(review_items).where(where if dataset is None else where & of_dataset(dataset))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(table.decided_at, table.id)).mappings()
+            fields = AnsweredReview.model_fields
+            return tuple(AnsweredReview.model_validate({field: row[field] for field in fields}) for row in rows)
 
     def _lease(self, reviewer: Reviewer, seconds: float) -> dict[str, Any]:
         until = self._database.now() + timedelta(seconds=seconds)

@@ -26,11 +26,12 @@ def named(project: str, item_id: str) -> ColumnElement[bool]:
     return (review_items.c.project == project) & (review_items.c.id == item_id)
 
 
-def find(connection: Connection, project: str, item_id: str) -> RowMapping:
-    """Return the row of an item; raises NotFound."""
-    row = connection.execute(select(review_items).where(named(project, item_id))).mappings().one_or_none()
+def find(connection: Connection, project: str, item_id: str, *, lock: bool = False) -> RowMapping:
+    """Return the row of an item, with `lock` locked until the transaction ends; raises NotFound."""
+    query = select(review_items).where(named(project, item_id))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
-        raise NotFound("there is no such review item")
+        raise NotFound("there is no such review item; it was erased, or its images are gone")
     return row
 
 

@@ -45,10 +45,10 @@ def runs_of(project: str, name: str) -> ColumnElement[bool]:
     return (pipeline_runs.c.project == project) & (pipeline_runs.c.pipeline == name)
 
 
-def locked(connection: Connection, project: str, name: str) -> RowMapping:
-    """Return the row of a pipeline, locked, so that one run starts at once; raises NotFound."""
-    query = select(pipelines).where(named(project, name)).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+def find(connection: Connection, project: str, name: str, *, lock: bool = False) -> RowMapping:
+    """Return the row of a pipeline, with `lock` locked, so that one run starts at once; raises NotFound."""
+    query = select(pipelines).where(named(project, name))
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no pipeline {name}")
     return row

@@ -1,5 +1,6 @@
 """The sampling of predictions for the review queue: turned on and off by alias."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, exists, func, insert, select, update
@@ -19,6 +20,11 @@ class Sampling:
         self._database = database
         self._project = project
         self._actor = actor
+
+    def is_on(self, model: str, alias: str) -> bool:
+        """Return whether the predictions of an alias are sampled."""
+        with self._database.read() as connection:
+            return sampling_of(connection, self._project, model, alias) is not None
 
     def get(self, model: str, alias: str) -> AliasSampling:
         """Return the sampling of an alias, with what it did today; raises NotFound, also if it is off."""
@@ -69,7 +75,7 @@ class Sampling:
             **settings_of(row).model_dump(),
             model=model,
             alias=alias,
-            today=SampledToday(**{field: counted.get(field, 0) for field in SampledToday.model_fields}),
+            today=today_of(counted),
             stored_bytes=stored_bytes(connection, self._project, model, alias),
             created_at=row["created_at"],
             updated_at=row["updated_at"],
@@ -88,6 +94,11 @@ def sampling_of(connection: Connection, project: str, model: str, alias: str) ->
 def settings_of(row: RowMapping) -> ReviewSampling:
     """Return the settings of a row of `review_sampling`."""
     return ReviewSampling.model_validate(row["settings"])
+
+
+def today_of(counts: Mapping[str, int]) -> SampledToday:
+    """Return what an alias did today, by its counters."""
+    return SampledToday(**{name: counts.get(name, 0) for name in SampledToday.model_fields})
 
 
 def stored_bytes(connection: Connection, project: str, model: str, alias: str) -> int:

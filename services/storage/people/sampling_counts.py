@@ -6,11 +6,11 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from contract.base import Version
 from contract.sampling import SampleSource
 from services.storage.database import Database
+from services.storage.inserts import insert_for
 from services.storage.people.sampling import of_alias, stored_bytes
 from services.storage.tables import review_items, sampling_counts
 
@@ -60,12 +60,8 @@ class SamplingCounts:
         now, before = ({row.counter: row.value for row in rows if (row.day == today) is same} for same in (True, False))
         return Counted(now, before, stored)
 
-    def reserve(self, source: SampleSource, label: str, budgets: Budgets, day: date | None = None) -> str:
-        """Take one of the images of a source, and of a class, of a day, else today.
-
-        Return what is used up, or "" if neither is.
-        """
-        day = day or self.today()
+    def reserve(self, source: SampleSource, label: str, budgets: Budgets, day: date) -> str:
+        """Take one of the images of a source, and of a class, of a day; return what is used up, "" if neither is."""
         try:
             with self._database.write() as connection:
                 if not self._take(connection, day, source, "", budgets.total):
@@ -119,10 +115,9 @@ class SamplingCounts:
         return connection.execute(taken.returning(value)).first() is not None
 
     def _insert(self, connection: Connection, day: date, counter: str, label: str, count: int) -> Any:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         project, model, alias = self._key
         key = {"project": project, "model": model, "alias": alias, "day": day, "counter": counter, "label": label}
-        return insert(sampling_counts).values(key | {"value": count})
+        return insert_for(connection, sampling_counts).values(key | {"value": count})
 
 
 class _UsedUp(Exception):

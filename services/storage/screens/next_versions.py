@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, func, select
 
 from services.storage.database import Database
-from services.storage.tables import dataset_versions, model_versions, review_items
+from services.storage.people.queue import decided, home
+from services.storage.tables import dataset_versions, review_items
 
 MOST_LABELS = 12  # classes that are listed, those with the most changes
 
@@ -45,21 +46,15 @@ class NextVersions:
     project: str
 
     def list(self) -> tuple[tuple[NextVersion, ...], int]:
-        """Return the next versions by name of the dataset, and the number of samples that belong to no dataset.
-
-        A sample belongs to the dataset of the newest version of its model.
-        """
+        """Return the next versions by name of the dataset, and the number of answers that belong to no dataset."""
         table = review_items.c
-        columns = (table.dataset, table.model, table.label, table.label_now, table.not_any)
-        decided = (table.project == self.project) & (table.state == "done") & table.applied_to.is_(None)
+        columns = (home().label("home"), table.dataset, table.label, table.label_now, table.not_any)
+        items = select(*columns).where(decided(self.project)).subquery()
+        groups = select(*items.c, func.count().label("images")).group_by(*items.c)
+        by_dataset = defaultdict(list)
         with self.database.read() as connection:
-            groups = select(*columns, func.count().label("images")).where(decided).group_by(*columns)
-            rows = connection.execute(groups).all()
-            trained_on = self._trained_on(connection, {row.model for row in rows if row.dataset is None})
-            by_dataset = defaultdict(list)
-            for row in rows:
-                reference = row.dataset or trained_on.get(row.model) or ""
-                by_dataset[reference.partition("@")[0]].append(row)
+            for row in connection.execute(groups):
+                by_dataset[(row.home or "").partition("@")[0]].append(row)
             parents = self._newest(connection, by_dataset.keys())
         versions: dict[str, NextVersion] = {}
         for name, number in parents.items():
@@ -71,11 +66,6 @@ class NextVersions:
                     version.labels[row.label] += row.images
         homeless = sum(row.images for name, rows in by_dataset.items() if name not in parents for row in rows)
         return tuple(versions[name] for name in sorted(versions)), homeless
-
-    def _trained_on(self, connection: Connection, models: set[str]) -> dict[str, str | None]:
-        table = model_versions.c
-        query = select(table.name, table.dataset).where(table.project == self.project, table.name.in_(models))
-        return {row.name: row.dataset for row in connection.execute(query.order_by(table.name, table.version))}
 
     def _newest(self, connection: Connection, names: Collection[str]) -> dict[str, int]:
         table = dataset_versions.c

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from contract.sampling import ReviewSampling, SampledToday
 from services.storage.database import Database
-from services.storage.people.sampling import settings_of
+from services.storage.people.sampling import settings_of, today_of
 from services.storage.tables import review_items, review_sampling, sampling_counts
 
 
@@ -18,10 +18,6 @@ class Sampled(NamedTuple):
     settings: ReviewSampling
     today: SampledToday
     waiting: int
-
-    @property
-    def taken(self) -> int:
-        return self.today.margin + self.today.random + self.today.disagreement
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class SamplingScreen:
             waiting = select(items.alias, func.count()).where(open_items, items.dataset.is_(None)).group_by(items.alias)
             numbers: dict[str, int] = {row[0]: row[1] for row in connection.execute(waiting)}
         return {
-            row["alias"]: Sampled(settings_of(row), _today(counted[row["alias"]]), numbers.get(row["alias"], 0))
+            row["alias"]: Sampled(settings_of(row), today_of(counted[row["alias"]]), numbers.get(row["alias"], 0))
             for row in rows
         }
 
@@ -56,7 +52,3 @@ class SamplingScreen:
         query = select(columns.model, columns.alias).where(columns.project == self.project)
         with self.database.read() as connection:
             return frozenset((row.model, row.alias) for row in connection.execute(query))
-
-
-def _today(counted: dict[str, int]) -> SampledToday:
-    return SampledToday(**{name: counted.get(name, 0) for name in SampledToday.model_fields})

@@ -12,7 +12,7 @@ from contract.projects import Quotas
 from services.storage.access.audit import Actor
 from services.storage.database import Database
 from services.storage.people.candidates import point_at
-from services.storage.people.runs import begin, locked, named, newest_run, request_of, run_of, runs_of
+from services.storage.people.runs import begin, find, named, newest_run, request_of, run_of, runs_of
 from services.storage.people.schedule import next_time
 from services.storage.stores import ProjectStores
 from services.storage.sweep.pipeline_metrics import RUNS
@@ -111,7 +111,7 @@ class PipelineRunner:
         """Start a run unless the pipeline has changed, or run, since it was read."""
         with self._database.write() as connection:
             try:
-                current = locked(connection, *key)
+                current = find(connection, *key, lock=True)
             except NotFound:
                 return False
             latest = newest_run(connection, *key)

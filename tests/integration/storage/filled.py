@@ -101,7 +101,7 @@ def fill(stores: Stores, project: str) -> Filled:
     filled.upload()
     copy = filled.put(Bucket.UPLOADS, review_key(new_upload_id(), project), Shown.REVIEWS)
     own.reviews.add([SAMPLE.model_copy(update={"file": copy, "expires_at": None})])
-    (item,) = own.reviews.next(Reviewer("0123abcd", "ann"))
+    (item,) = own.reviews.batch(Reviewer("0123abcd", "ann")).items
     own.reviews.answer(item.id, item.lease, Reviewer("0123abcd", "ann"), ReviewAnswer(label="cat"))
     own.feedback.give(FeedbackRequest(prediction="another", label="cat"), Reviewer("0123abcd", "ann"))
     _leave_unfinished(filled)

@@ -17,6 +17,7 @@ from contract.reviews import NewReview
 from media.image_index import find_images
 from services.gateway.images.files import read_original
 from services.preprocess.revising import revise
+from services.storage.people.queue import ANY
 from services.storage.stores import Stores
 from services.storage.tables import model_versions, models, review_items
 from tests.support.erasures import collect, sha256_of, traces
@@ -39,17 +40,22 @@ def revisions(stores: Stores, tmp_path: Path) -> Revisions:
     return revisions
 
 
-def train(stores: Stores, model: str, dataset: str) -> None:
-    """Add the row of a model that was trained on a dataset version."""
+def train(stores: Stores, model: str, *datasets: str) -> None:
+    """Add a model with a version that was trained on each dataset version."""
     job = stores.of(DEFAULT_PROJECT).datasets.get(Reference.parse("pets@1")).job
     now = stores.database.now()
     with stores.database.write() as connection:
-        connection.execute(models.insert().values(project=DEFAULT_PROJECT, name=model, last_version=1, created_at=now))
-        connection.execute(
-            model_versions.insert().values(
-                project=DEFAULT_PROJECT, name=model, version=1, job_id=job, dataset=dataset, manifest={}, created_at=now
-            )
-        )
+        row = {"project": DEFAULT_PROJECT, "name": model, "created_at": now}
+        connection.execute(models.insert().values(row | {"last_version": len(datasets)}))
+        for version, dataset in enumerate(datasets, 1):
+            own = {"version": version, "job_id": job, "dataset": dataset, "manifest": {}}
+            connection.execute(model_versions.insert().values(row | own))
+
+
+def applied_to(stores: Stores, item_id: str) -> str | None:
+    """Return the dataset version that has the answer to an item."""
+    items = stores.of(DEFAULT_PROJECT).reviews.list(ANY, 100).items
+    return next(item.applied_to for item in items if item.id == item_id)
 
 
 def test_reviewed_images_are_added_relabelled_and_removed(stores: Stores, revisions: Revisions) -> None:
@@ -76,8 +82,8 @@ def test_reviewed_images_are_added_relabelled_and_removed(stores: Stores, revisi
     assert after.counts_by_class[Split.VAL]["emu"] > 0
     assert sum(images(stores, after).values()) == len(FILES) + 9
     reviews = stores.of(DEFAULT_PROJECT).reviews
-    applied = {item: reviews.get(item).applied_to for item in (*added, nothing, relabelled, removed, confirmed)}
-    assert set(applied.values()) == {"pets@2"}
+    for item in (*added, nothing, relabelled, removed, confirmed):
+        assert applied_to(stores, item) == "pets@2"
     assert {item.id for item in reviews.answered()} == {other, held}
 
     # and another one has the test image only if it is asked for
@@ -89,6 +95,19 @@ def test_reviewed_images_are_added_relabelled_and_removed(stores: Stores, revisi
     assert revisions.revised("pets@3", reviews=[other]).revision.added == 1
 
 
+def test_a_version_has_the_samples_of_the_model_versions_that_were_trained_on_its_dataset(
+    stores: Stores, revisions: Revisions
+) -> None:
+    train(stores, "pet-cnn", "pets@1", "zoo@1")
+    of_pets, of_zoo = (revisions.sample(png(60 + version), version=version, label="cat") for version in (1, 2))
+
+    result = revisions.revised(reviews="all")
+
+    assert result.revision.added == 1
+    assert applied_to(stores, of_pets) == "pets@2"
+    assert [item.id for item in stores.of(DEFAULT_PROJECT).reviews.answered()] == [of_zoo]
+
+
 def test_answers_that_confirm_the_labels_are_applied_without_a_new_version(
     stores: Stores, revisions: Revisions
 ) -> None:
@@ -97,7 +116,7 @@ def test_answers_that_confirm_the_labels_are_applied_without_a_new_version(
     result = revisions.revised(reviews="all")
 
     assert (result.dataset, result.reviews) == ("pets@1", 1)
-    assert stores.of(DEFAULT_PROJECT).reviews.get(item).applied_to == "pets@1"
+    assert applied_to(stores, item) == "pets@1"
     assert stores.of(DEFAULT_PROJECT).datasets.named("pets").versions == (1,)
 
 
@@ -109,7 +128,7 @@ def test_an_answer_whose_label_cannot_be_a_class_stops_no_version(stores: Stores
 
     assert (result.revision.relabelled, result.reviews) == (1, 1)
     assert [item.id for item in stores.of(DEFAULT_PROJECT).reviews.answered()] == [bad]
-    assert stores.of(DEFAULT_PROJECT).reviews.get(good).applied_to == "pets@2"
+    assert applied_to(stores, good) == "pets@2"
     assert "unprintable" in revisions.revise("pets@2", reviews=[bad]).error.message  # type: ignore[union-attr]
 
 

@@ -22,7 +22,6 @@ SOURCES: dict[ReviewSource, str] = {
     "margin": "the model was unsure",
     "random": "chosen at random",
     "disagreement": "champion and shadow disagreed",
-    "feedback": "an application said otherwise",
     "label_errors": "the label may be wrong",
     "predictions": "unsure in a batch prediction",
     "duplicates": "the same image has two labels",
@@ -45,7 +44,7 @@ def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Data
         filters={"model": model, "dataset": dataset},
         standing=standing,
         today=standing.of(viewer.caller.key_id),
-        kappa=viewer.stores.reviews.progress().kappa,
+        kappa=viewer.stores.reviews.kappa(),
         sources=SOURCES,
         offers=() if standing.left else offers(viewer),
     )

@@ -10,7 +10,7 @@ import structlog
 import uuid_utils
 
 from contract.artifacts import Bucket, review_key
-from contract.errors import NotFound, ObjectsUnavailable, TidepoolError
+from contract.errors import ObjectsUnavailable, TidepoolError
 from contract.inference import Scores, Target
 from contract.reviews import MOST_GUESSES, NewReview
 from contract.sampling import ReviewSampling, SampleSource
@@ -52,7 +52,7 @@ class Admission:
         copy, label = sample.scores.copy, sample.scores.best[0][0]
         reserved, day = False, counts.today()
         try:
-            if not self._is_on(sample.alias):
+            if not stores.sampling.is_on(sample.alias.model, sample.alias.alias):  # it may have waited
                 return "off"
             if counts.known(sample.source, hashlib.sha256(copy).hexdigest(), sample.target.version):
                 return "duplicate"
@@ -99,14 +99,6 @@ class Admission:
         except TidepoolError as error:  # also Conflict: the alias was deleted
             log.info("samples not counted", model=alias.model, alias=alias.alias, code=error.code)
             return None
-
-    def _is_on(self, alias: SampledAlias) -> bool:
-        """Return whether the alias is still sampled; images that were chosen may have waited since."""
-        try:
-            self._stores.of(alias.project).sampling.get(alias.model, alias.alias)
-        except NotFound:
-            return False
-        return True
 
     def _give_back(self, sample: Sample, label: str, day: date) -> None:
         counts = self._stores.of(sample.alias.project).sampling_counts(sample.alias.model, sample.alias.alias)

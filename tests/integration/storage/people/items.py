@@ -47,5 +47,5 @@ def sample(number: int, clock: FakeClock, votes: int = 1) -> NewReview:
 
 def give(reviews: Reviews, reviewer: Reviewer, answer: ReviewAnswer) -> ReviewItem:
     """Answer the next item."""
-    (item,) = reviews.next(reviewer)
+    (item,) = reviews.batch(reviewer).items
     return reviews.answer(item.id, item.lease, reviewer, answer)

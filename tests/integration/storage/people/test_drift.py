@@ -86,7 +86,7 @@ def review(own: ProjectStores, guess: str, label: str | None, source: str = "ran
     file = ObjectRef(bucket=Bucket.JOBS, key=f"{source}/{digest}", size=1, sha256=digest)
     item = {"source": source, "sha256": digest, "model": "pet-cnn", "model_version": version, "file": file}
     own.reviews.add([NewReview.model_validate(item | {"guess": ((guess, 0.9),)})])
-    (leased,) = own.reviews.next(PERSON)
+    (leased,) = own.reviews.batch(PERSON).items
     own.reviews.answer(leased.id, leased.lease, PERSON, ReviewAnswer(label=label, not_any=label is None))
 
 

@@ -81,7 +81,7 @@ def test_feedback_does_not_overrule_people_and_does_not_take_an_item_from_them(
     reviews.add([sample(1, clock), sample(2, clock, votes=2)])
     feedback = Feedback(database, DEFAULT_PROJECT)
     give(reviews, ANN, DOG)
-    (held,) = reviews.next(ANN)
+    (held,) = reviews.batch(ANN).items
 
     first = feedback.give(FeedbackRequest(prediction="request-1", label="cat"), CID)
     feedback.give(FeedbackRequest(prediction="request-2", label="cat"), CID)

@@ -54,10 +54,12 @@ def test_sampling_is_off_until_it_is_turned_on(stores: ProjectStores, sampling: 
     with pytest.raises(NotFound, match="PUT turns it on"):
         sampling.get("cnn", "live")
     route = stores.models.route(Reference(name="cnn", alias="live"))
+    assert not sampling.is_on("cnn", "live")
 
     shown = sampling.set("cnn", "live", SETTINGS)
 
     assert route.sampling is None
+    assert sampling.is_on("cnn", "live")
     assert ReviewSampling(**{field: getattr(shown, field) for field in ReviewSampling.model_fields}) == SETTINGS
     assert stores.models.route(Reference(name="cnn", alias="live")).sampling == SETTINGS
     assert stores.models.route(Reference(name="cnn", version=1)).sampling is None
@@ -111,28 +113,28 @@ def test_the_sampling_and_the_counters_go_with_the_alias(
 def test_a_day_has_a_budget_for_each_source_and_class(sampling: Sampling, counts: SamplingCounts) -> None:
     sampling.set("cnn", "live", SETTINGS)
 
-    cats = [counts.reserve("margin", "cat", Budgets(5, 3)) for _ in range(4)]
-    dogs = [counts.reserve("margin", "dog", Budgets(5, 3)) for _ in range(3)]
+    cats = [counts.reserve("margin", "cat", Budgets(5, 3), counts.today()) for _ in range(4)]
+    dogs = [counts.reserve("margin", "dog", Budgets(5, 3), counts.today()) for _ in range(3)]
 
     assert (cats, dogs) == (["", "", "", "class"], ["", "", "budget"])
-    assert counts.reserve("random", "cat", FIVE) == ""
-    assert counts.reserve("disagreement", "cat", Budgets(0, None)) == "budget"
+    assert counts.reserve("random", "cat", FIVE, counts.today()) == ""
+    assert counts.reserve("disagreement", "cat", Budgets(0, None), counts.today()) == "budget"
     assert sampling.get("cnn", "live").today == SampledToday(margin=5, random=1)
 
 
 def test_a_reservation_can_be_given_back(counts: SamplingCounts) -> None:
-    assert [counts.reserve("margin", "cat", Budgets(1, 1)) for _ in range(2)] == ["", "budget"]
+    assert [counts.reserve("margin", "cat", Budgets(1, 1), counts.today()) for _ in range(2)] == ["", "budget"]
 
     counts.give_back("margin", "cat", counts.today())
 
-    assert counts.reserve("margin", "cat", Budgets(1, 1)) == ""
+    assert counts.reserve("margin", "cat", Budgets(1, 1), counts.today()) == ""
 
 
 def test_a_reservation_of_yesterday_is_given_back_to_yesterday(counts: SamplingCounts, clock: FakeClock) -> None:
     yesterday = counts.today()
     counts.reserve("margin", "cat", Budgets(5, 5), yesterday)
     clock.tick(timedelta(days=1).total_seconds())
-    counts.reserve("margin", "cat", Budgets(5, 5))
+    counts.reserve("margin", "cat", Budgets(5, 5), counts.today())
 
     counts.give_back("margin", "cat", yesterday)
 
@@ -141,18 +143,18 @@ def test_a_reservation_of_yesterday_is_given_back_to_yesterday(counts: SamplingC
 
 
 def test_gateways_that_reserve_at_the_same_time_never_exceed_the_budget(counts: SamplingCounts) -> None:
-    reserved = together(12, lambda _: counts.reserve("margin", "cat", Budgets(5, 5)))
+    reserved = together(12, lambda _: counts.reserve("margin", "cat", Budgets(5, 5), counts.today()))
 
     assert sorted(reserved) == [""] * 5 + ["budget"] * 7
 
 
 def test_the_next_day_has_a_budget_of_its_own(counts: SamplingCounts, clock: FakeClock) -> None:
     counts.sync({"seen": 100, "disagreed": 4})
-    counts.reserve("random", "cat", Budgets(1, None))
+    counts.reserve("random", "cat", Budgets(1, None), counts.today())
 
     clock.tick(timedelta(days=1).total_seconds())
 
-    assert counts.reserve("random", "cat", Budgets(1, None)) == ""
+    assert counts.reserve("random", "cat", Budgets(1, None), counts.today()) == ""
     counted = counts.sync({"seen": 7})
     assert counted.today == {"seen": 7, "random": 1}
     assert counted.yesterday == {"seen": 100, "disagreed": 4, "random": 1}

@@ -174,6 +174,7 @@ async def test_doubtful_images_of_an_archive_are_copied(
     assert worst.expires_at is not None
     image = await client.get(f"/v1/reviews/{worst.id}/image")
     assert (image.status_code, image.content) == (200, png(5))
+    assert len(objects.entries(Bucket.UPLOADS, f"{DEFAULT_PROJECT}/reviews/")) == 2
 
 
 async def test_images_with_several_labels(client: httpx.AsyncClient, stores: Stores) -> None:

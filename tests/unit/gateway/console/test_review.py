@@ -49,7 +49,7 @@ def of_dataset(number: int, label_now: str) -> NewReview:
 
 def answer(stores: Stores, person: Reviewer, *answers: ReviewAnswer) -> None:
     reviews = stores.of(DEFAULT_PROJECT).reviews
-    for item, given in zip(reviews.next(person, len(answers)), answers, strict=True):
+    for item, given in zip(reviews.batch(person, len(answers)).items, answers, strict=True):
         reviews.answer(item.id, item.lease, person, given)
 
 

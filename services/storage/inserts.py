@@ -1,0 +1,11 @@
+"""INSERT … ON CONFLICT, which SQLAlchemy has in the dialect of each database only."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_for(connection: Connection, table: Table) -> Any:
+    """Return an INSERT of the connection's database; what follows it is the same for both."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
