@@ -102,7 +102,7 @@ class Backends:
 
     @cached_property
     def image_limiter(self) -> CapacityLimiter:
-        """The threads that read images of datasets."""
+        """The threads that read images and indexes of datasets, each of which takes much memory."""
         return CapacityLimiter(IMAGES_AT_ONCE)
 
     @cached_property

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from contract.artifacts import ObjectRef
 from contract.datasets import Split, TestSplit
 from contract.errors import BadDataset, Invalid
-from contract.labels import label_fault, normalised_label
+from contract.labels import checked_label
 from contract.revisions import ImageChange
 from media.archives.rejections import shown
 
@@ -49,7 +49,10 @@ class Changes:
 
     def set(self, sha256: str, label: str | None) -> None:
         """Change an image; raise BadDataset for a label that cannot be one."""
-        checked = self.labels[sha256] = None if label is None else checked_label(label)
+        try:
+            checked = self.labels[sha256] = None if label is None else checked_label(label)
+        except ValueError as fault:
+            raise BadDataset(f"{shown(str(label))!r} cannot be a label: {fault}") from None
         if checked is None:
             self.additions.pop(sha256, None)
         elif sha256 in self.additions:
@@ -78,14 +81,6 @@ class Delta:
     held_back: int
     held: frozenset[str]
     missing: frozenset[str]
-
-
-def checked_label(text: str) -> str:
-    """Return a normalised label; raise BadDataset with the reason if it cannot be one."""
-    label = normalised_label(text)
-    if fault := label_fault(label):
-        raise BadDataset(f"{shown(text)!r} cannot be a label: {fault}")
-    return label
 
 
 def delta_of(index: pa.Table, labels: Mapping[str, str | None], test_split: TestSplit) -> Delta:

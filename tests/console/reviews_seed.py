@@ -38,9 +38,10 @@ def samples(site: Site, files: Sequence[bytes], **changes: object) -> list[NewRe
     return items
 
 
-def add_samples(site: Site, count: int, **changes: object) -> None:
-    """Add images that each look different."""
-    site.own.reviews.add(samples(site, [png(number, 64, 64) for number in range(count)], **changes))
+def add_samples(site: Site, count: int, first: int = 0, **changes: object) -> None:
+    """Add images that each look different: those with the numbers from `first` on, which the queue must not have."""
+    files = [png(number, 64, 64) for number in range(first, first + count)]
+    assert site.own.reviews.add(samples(site, files, **changes)) == count
 
 
 def doubtful_labels(records: Sequence[ImageRecord], dataset: str) -> list[NewReview]:

@@ -159,7 +159,7 @@ def test_the_mouse_and_the_finger_do_what_keys_do(new_page: NewPage, site: Site)
 
 
 def test_two_people_never_see_the_same_image(new_page: NewPage, site: Site) -> None:
-    add_samples(site, 20, **GUESS)
+    add_samples(site, 20, first=10, **GUESS)
     seen: list[set[str]] = [set(), set()]
     pages = [new_page(Role.MEMBER), new_page(Role.MEMBER)]
     for page, ids in zip(pages, seen, strict=True):
@@ -235,6 +235,29 @@ def test_an_image_that_does_not_load_holds_up_no_other(page: Page, site: Site, c
     page.keyboard.press("Enter")
 
     settled(page, site, 10)
+
+
+def test_an_image_that_never_arrives_holds_up_no_other(page: Page, site: Site) -> None:
+    stuck: list[Route] = []
+    page.route(IMAGE, lambda route: route.continue_() if stuck else stuck.append(route))
+    begin(page)
+    press(page, *["Enter"] * 8)
+    page.keyboard.press("Enter")
+    settled(page, site, 9)
+
+    stuck[0].continue_()
+    expect(page.locator("[data-stage]")).not_to_have_attribute("aria-busy", re.compile(".*"), timeout=WAIT_MS)
+    page.keyboard.press("Enter")
+    settled(page, site, 10)
+    assert answers(site)[-1].item_id == IMAGE.findall(stuck[0].request.url)[0]
+
+
+def test_images_are_asked_for_again_if_no_answer_comes(page: Page) -> None:
+    page.add_init_script("const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 1000)")
+    stuck: list[Route] = []
+    page.route("**/v1/reviews/next?*", lambda route: route.continue_() if stuck else stuck.append(route))
+    begin(page)
+    assert stuck
 
 
 def test_an_image_that_cannot_be_shown_is_skipped(page: Page, site: Site) -> None:
@@ -326,7 +349,7 @@ def test_an_empty_queue_says_where_images_come_from(new_page: NewPage, site: Sit
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Nothing to review")).to_be_visible()
-    add_samples(site, 12, **GUESS)
+    add_samples(site, 2, first=10, **GUESS)
     shown(page)  # by itself
 
 

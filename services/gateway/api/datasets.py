@@ -15,7 +15,7 @@ from contract.images import ImageRequest
 from contract.jobs import Job, JobKind, JobRequest
 from contract.kinds.preprocess import LayoutSpec, PreprocessRequest, PreprocessSpec
 from contract.references import DatasetSource, Reference, UploadSource
-from services.gateway.api.jobs import located, pinned
+from services.gateway.api.jobs import located
 from services.gateway.api.revisions import RevisionRequest, revise
 from services.gateway.api.submission import Submission, SubmissionDep
 from services.gateway.dependencies import (
@@ -33,6 +33,7 @@ from services.gateway.edge.json_text import parse_json
 from services.gateway.edge.problems import COMPONENTS, documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.catalog.datasets import DatasetPage
+from services.storage.pinning import pinned
 from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/datasets", tags=["data"])

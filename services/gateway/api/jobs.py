@@ -28,7 +28,7 @@ from services.gateway.dependencies import (
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.storage.jobs.jobs import JobFilter, JobPage
-from services.storage.pinning import pinned as pinned  # noqa: PLC0414  other modules import it from here
+from services.storage.pinning import pinned
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -15,7 +15,7 @@ from contract.references import Reference, ReferenceText
 from contract.revisions import MOST_CHANGES, DiffKind, ImageChange, VersionDiff
 from services.gateway.api.idempotency import CanRepeat, Repeatable
 from services.gateway.api.images import VersionDep
-from services.gateway.api.jobs import located, pinned
+from services.gateway.api.jobs import located
 from services.gateway.dependencies import (
     MAY_READ,
     MAY_WRITE,
@@ -31,6 +31,7 @@ from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.images.differences import Differences
 from services.gateway.images.library import Library
+from services.storage.pinning import pinned
 from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/datasets/{name}/versions/{version}", tags=["data"])

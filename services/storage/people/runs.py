@@ -1,5 +1,6 @@
 """Rows of pipelines and their runs: the public views, and the start of a run."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -54,8 +55,13 @@ def find(connection: Connection, project: str, name: str, *, lock: bool = False)
     return row
 
 
-def newest_run(connection: Connection, project: str, name: str, lock: bool = False) -> RowMapping | None:
+def newest_run(
+    connection: Connection, project: str, name: str, states: Collection[RunState] | None = None, *, lock: bool = False
+) -> RowMapping | None:
+    """Return a pipeline's newest run, or its newest in one of some states."""
     query = select(pipeline_runs).where(runs_of(project, name)).order_by(pipeline_runs.c.id.desc()).limit(1)
+    if states is not None:
+        query = query.where(pipeline_runs.c.state.in_(states))
     return connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
 
 

@@ -3,8 +3,8 @@
 They change nothing. `PipelineRunner` does what they return, in one transaction.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,38 +21,40 @@ from contract.pipelines import PipelineRequest, PipelineRun, RunState, Step
 from contract.references import Reference
 from services.storage.people.candidates import champion_of
 from services.storage.people.gate import decide
+from services.storage.people.runs import newest_run
 from services.storage.pinning import pinned
 from services.storage.stores import ProjectStores
 from services.storage.sweep.pipeline_signals import Signals
 
 MOST_REPEATS = 3
 MOST_NAMED = 3  # classes in a note
+COMPARED = (RunState.REJECTED, RunState.PASSED, RunState.SUPERSEDED)  # runs whose candidate was not promoted
 REPEATED = "the version was made again, since another one took some of the reviewed images meanwhile"
 
 
 @dataclass(frozen=True)
 class Move:
-    """What comes next: columns of the run's row, a job for the step `step`, and where the alias points."""
+    """What comes next: columns of the run's row, a job for the step `step`, where the alias points, and new notes."""
 
     values: dict[str, Any]
     request: KindRequest | None = None
     traffic: Traffic | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Context:
-    """A run, its pipeline, the stores of its project, and the run before it that trained a candidate."""
+    """A run, its pipeline, and what steps read."""
 
     run: PipelineRun
     pipeline: PipelineRequest
     stores: ProjectStores
     signals: Signals
-    earlier: PipelineRun | None = None
-    now: datetime = field(kw_only=True)
+    now: datetime
 
 
-def end(state: RunState, reason: str, **values: Any) -> Move:
-    return Move({"state": state, "reason": reason, **values})
+def end(state: RunState, reason: str, traffic: Traffic | None = None, **values: Any) -> Move:
+    return Move({"state": state, "reason": reason, **values}, traffic=traffic)
 
 
 def start(context: Context) -> Move:
@@ -69,41 +71,39 @@ def start(context: Context) -> Move:
         spec = ReviseSpec(dataset=pipeline.dataset, parent=str(parent), reviews="all", empty_classes="drop")
         reason = f"makes the next version of {parent} from {labels:,} reviewed {'image' if labels == 1 else 'images'}"
         return _job("revise", pinned(ReviseRequest(kind="revise", spec=spec), stores), reason, **values)
-    return _train(context, str(champion), str(parent), values)
+    return _train(context, values)
 
 
 def revised(context: Context) -> Move | None:
     job = _job_of(context, context.run.revise_job)
-    if job is not None and job.error is not None and job.error.code == Conflict.code and _may_repeat(context.run):
-        context = _noted(context, REPEATED)
-        move = start(context)
-        return replace(move, values={"notes": list(context.run.notes), **move.values})
-    return _after(
-        job, lambda result: _train(_with_dropped(context, result), str(context.run.champion), str(result["dataset"]))
-    )
+    taken = job is not None and job.error is not None and job.error.code == Conflict.code
+    if taken and context.run.notes.count(REPEATED) < MOST_REPEATS:
+        return _noted(start(context), REPEATED)
+
+    def train(result: dict[str, Any]) -> Move:
+        move = _train(context, {"champion": str(context.run.champion), "dataset": str(result["dataset"])})
+        return _noted(move, *_dropped(context, result))
+
+    return _after(job, train)
 
 
-def _may_repeat(run: PipelineRun) -> bool:
-    return run.notes.count(REPEATED) < MOST_REPEATS
+def _noted(move: Move, *notes: str) -> Move:
+    return replace(move, notes=(*notes, *move.notes))
 
 
-def _noted(context: Context, note: str) -> Context:
-    return replace(context, run=context.run.model_copy(update={"notes": (*context.run.notes, note)}))
-
-
-def _with_dropped(context: Context, result: dict[str, Any]) -> Context:
-    """Note the classes that the new version has no image of any more."""
+def _dropped(context: Context, result: dict[str, Any]) -> Iterator[str]:
+    """Yield a note if the new version has no image of some classes of its parent."""
     try:
         _, parent = context.stores.datasets.manifest(Reference.parse(str(context.run.dataset)))
     except NotFound:  # deleted meanwhile
-        return context
+        return
     dropped = sorted(set(parent.classes) - set(result["classes"]))
     if not dropped:
-        return context
+        return
     named = ", ".join(repr(label) for label in dropped[:MOST_NAMED]) + (
         " and others" if len(dropped) > MOST_NAMED else ""
     )
-    return _noted(context, f"the reviewed images leave no image of {named}, so {result['dataset']} is without it")
+    yield f"the reviewed images leave no image of {named}, so {result['dataset']} is without it"
 
 
 def trained(context: Context) -> Move | None:
@@ -119,9 +119,8 @@ def shadowed(context: Context) -> Move | None:
     run = context.run
     candidate = Reference.parse(str(run.candidate))
     if (why := context.stores.models.quarantined(candidate)) is not None:
-        move = end(RunState.REJECTED, f"{candidate} was quarantined while it was the shadow: {why}")
-        champion = Reference.parse(str(run.champion))
-        return Move(move.values, traffic=Traffic(versions={_version(champion): 100}))
+        champion = Traffic(versions={_version(Reference.parse(str(run.champion))): 100})
+        return end(RunState.REJECTED, f"{candidate} was quarantined while it was the shadow: {why}", champion)
     if run.shadow_until is not None and context.now < run.shadow_until:
         return None
     return _promote(candidate, "" if run.gate is None else run.gate.reason)
@@ -136,26 +135,29 @@ STEPS: Mapping[Step, Callable[[Context], Move | None]] = {
 }
 
 
-def _train(context: Context, champion: str, dataset: str, more: dict[str, Any] | None = None) -> Move:
-    values = {**(more or {}), "dataset": dataset}
+def _train(context: Context, values: dict[str, Any]) -> Move:
+    """Return the training on the dataset in `values`, which starts from the champion in them if it can."""
+    champion, dataset = values["champion"], values["dataset"]
     if (reason := _nothing_new(context, champion, dataset)) is not None:
-        return end(RunState.UNCHANGED, reason, **values, notes=list(context.run.notes))
+        return end(RunState.UNCHANGED, reason, **values)
     request, notes = _training(context, champion, dataset)
     begins = f", from {champion}" if request.spec.init_from == champion else ""
     reason = f"trains {context.pipeline.model} on {dataset}{begins}"
-    return _job("train", request, reason, **values, notes=[*context.run.notes, *notes])
+    return _noted(_job("train", request, reason, **values), *notes)
 
 
 def _nothing_new(context: Context, champion: str, dataset: str) -> str | None:
     """Return why a training would learn nothing new; None if it may."""
-    earlier, pipeline = context.earlier, context.pipeline
-    if earlier is not None and (earlier.champion, earlier.dataset) == (champion, dataset):
+    stores, pipeline = context.stores, context.pipeline
+    with stores.database.read() as connection:
+        earlier = newest_run(connection, stores.project, pipeline.name, COMPARED)
+    if earlier is not None and (earlier["champion"], earlier["dataset"]) == (champion, dataset):
         return (
             f"there is nothing new to learn from: no reviewed images change {dataset}, on which an earlier run has "
-            f"trained {earlier.candidate}, which was not promoted"
+            f"trained {earlier['candidate']}, which was not promoted"
         )
-    _, manifest = context.stores.models.manifest(Reference.parse(champion))
-    if manifest.dataset == dataset and not context.signals.drifts(context.stores.project, pipeline):
+    _, manifest = stores.models.manifest(Reference.parse(champion))
+    if manifest.dataset == dataset and not context.signals.drifts(stores.project, pipeline):
         return (
             f"there is nothing new to learn from: {champion} was trained on {dataset}, no reviewed images change that, "
             "and its requests do not drift"
@@ -192,26 +194,25 @@ def _decide(context: Context, result: dict[str, Any]) -> Move:
     run, pipeline = context.run, context.pipeline
     decision = decide(EvaluateResult.model_validate(result), pipeline.gate)
     candidate = Reference.parse(str(run.candidate))
-    values: dict[str, Any] = {"gate": decision.model_dump(mode="json"), "notes": [*run.notes, *decision.notes]}
+    name = f"{pipeline.model}@{pipeline.alias}"
     if not decision.passed:
-        return end(RunState.REJECTED, decision.reason, **values)
-    if not pipeline.promote:
-        name = f"{pipeline.model}@{pipeline.alias}"
-        return end(RunState.PASSED, f"{decision.reason}. A person decides whether {name} is to point at it", **values)
-    if pipeline.shadow_hours is None:
+        move = end(RunState.REJECTED, decision.reason)
+    elif not pipeline.promote:
+        move = end(RunState.PASSED, f"{decision.reason}. A person decides whether {name} is to point at it")
+    elif pipeline.shadow_hours is None:
         move = _promote(candidate, decision.reason)
-        return Move(move.values | values, traffic=move.traffic)
-    until, name = context.now + timedelta(hours=pipeline.shadow_hours), f"{pipeline.model}@{pipeline.alias}"
-    values |= {"step": "shadow", "shadow_until": until}
-    values["reason"] = f"{candidate} is the shadow of {name} until {until:%Y-%m-%d %H:%M} UTC"
-    champion = Reference.parse(str(run.champion))
-    traffic = Traffic(versions={_version(champion): 100}, shadow=_version(candidate))
-    return Move(values, traffic=traffic)
+    else:
+        until = context.now + timedelta(hours=pipeline.shadow_hours)
+        reason = f"{candidate} is the shadow of {name} until {until:%Y-%m-%d %H:%M} UTC"
+        champion = Reference.parse(str(run.champion))
+        traffic = Traffic(versions={_version(champion): 100}, shadow=_version(candidate))
+        move = Move({"step": "shadow", "shadow_until": until, "reason": reason}, traffic=traffic)
+    values = {**move.values, "gate": decision.model_dump(mode="json")}
+    return replace(move, values=values, notes=decision.notes)
 
 
 def _promote(candidate: Reference, reason: str) -> Move:
-    move = end(RunState.PROMOTED, reason)
-    return Move(move.values, traffic=Traffic(versions={_version(candidate): 100}))
+    return end(RunState.PROMOTED, reason, Traffic(versions={_version(candidate): 100}))
 
 
 def _after(job: Job | None, following: Callable[[dict[str, Any]], Move]) -> Move | None:

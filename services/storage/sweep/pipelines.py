@@ -24,7 +24,6 @@ ACTOR = "pipeline"
 DRIFT_RUNS = timedelta(days=1)  # between two runs that drift starts
 DRIFT_READS = timedelta(minutes=10)  # between two looks for drift
 QUOTA_TRIES = timedelta(minutes=1)  # between two tries of a step for which the project's quota leaves no room
-TRIED = (RunState.REJECTED, RunState.PASSED, RunState.SUPERSEDED)  # with a candidate that was compared
 
 log = structlog.get_logger()
 
@@ -130,7 +129,7 @@ class PipelineRunner:
         run, request = run_of(row), request_of(row)
         stores = self._stores(row["project"], request, row["quotas"])
         try:
-            move = STEPS[run.step](self._context(run, request, stores))
+            move = STEPS[run.step](Context(run, request, stores, self._signals, self._database.now()))
             if move is None:
                 return False
             return self._apply(run, request, stores, move)
@@ -147,14 +146,6 @@ class PipelineRunner:
             log.exception("a step of a pipeline failed", project=stores.project, pipeline=run.pipeline, step=run.step)
             failed = end(RunState.FAILED, "the storage process failed; its log says why")
             return self._apply(run, request, stores, failed)
-
-    def _context(self, run: PipelineRun, request: PipelineRequest, stores: ProjectStores) -> Context:
-        tried = select(pipeline_runs).where(runs_of(stores.project, run.pipeline), pipeline_runs.c.state.in_(TRIED))
-        newest = tried.order_by(pipeline_runs.c.id.desc()).limit(1)
-        with self._database.read() as connection:
-            row = connection.execute(newest).mappings().one_or_none()
-        earlier = None if row is None else run_of(row)
-        return Context(run, request, stores, self._signals, earlier, now=self._database.now())
 
     def _apply(self, run: PipelineRun, request: PipelineRequest, stores: ProjectStores, move: Move) -> bool:
         """Do what a step has returned; return False if the run is at another step by now."""
@@ -185,6 +176,8 @@ class PipelineRunner:
     ) -> dict[str, Any]:
         """Point the alias and create the job, and return the columns to change."""
         values = dict(move.values)
+        if move.notes:
+            values["notes"] = [*run.notes, *move.notes]
         if move.traffic is not None and stores.actor is not None:
             try:
                 point_at(connection, stores.project, stores.actor, request, run, move.traffic, now)

@@ -151,8 +151,11 @@ def _update(
     connection: Connection, where: ColumnElement[bool], values: dict[str, Any], now: datetime
 ) -> list[RowMapping]:
     free = lock_free(connection, connection.execute(select(jobs.c.id).where(where)).scalars().all())
-    changed = update(jobs).where(jobs.c.id == bindparam("free"), where).values(values).returning(jobs)
-    rows = [row for job in free for row in connection.execute(changed, {"free": job}).mappings()]
+    rows: list[RowMapping] = []
+    for start in range(0, len(free), BATCH):
+        batch = jobs.c.id.in_(free[start : start + BATCH])
+        changed = update(jobs).where(batch, where).values(values).returning(jobs)
+        rows += connection.execute(changed).mappings()
     for row in rows:
         record_state(connection, row, now)
     return rows

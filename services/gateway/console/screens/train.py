@@ -12,11 +12,11 @@ from contract.jobs import JobKind
 from contract.kinds.train import TrainRequest, TrainSpec
 from contract.references import Reference
 from contract.training import BACKBONE_NAMES, RECIPES
-from services.gateway.api.jobs import pinned
 from services.gateway.console.pages import form_of, page, redirect
 from services.gateway.console.viewer import MAY_CHANGE, ViewerDep
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.edge.validation_errors import faults_of
+from services.storage.pinning import pinned
 from services.storage.screens.datasets import DatasetScreens
 
 router = APIRouter(include_in_schema=False)

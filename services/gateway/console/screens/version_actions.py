@@ -13,12 +13,12 @@ from contract.jobs import JobKind
 from contract.kinds.evaluate import EvaluateRequest, EvaluateSpec
 from contract.references import Reference
 from contract.variants import VariantName
-from services.gateway.api.jobs import pinned
 from services.gateway.console.pages import redirect
 from services.gateway.console.sign_in import own_path
 from services.gateway.console.viewer import MAY_CHANGE, Viewer, ViewerDep
 from services.gateway.dependencies import NamePath, VersionPath
 from services.gateway.edge.request_id import current_request_id
+from services.storage.pinning import pinned
 
 router = APIRouter(prefix="/models/{name}/{version}", include_in_schema=False)
 

@@ -7,13 +7,14 @@ const FEW = 4; // at which it asks for more
 const EXTEND_MS = 40_000; // a third of a lease
 const IDLE_MS = 10 * 60_000; // without a key or a touch, after which the leases run out
 const SOON_MS = 1_000, LATER_MS = 5_000; // until it asks again while the queue is empty or does not answer
+const TIMEOUT_MS = 20_000; // of a request, except those for images, which may be large
 const TRIES = 30; // to load an image, while the gateway answers with an error
 
 export class Leases {
   // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item) and problem(text).
   constructor(query, call, report) {
     Object.assign(this, { query, call, report });
-    this.entries = []; // { item, image, errors, late, broken }: the image has failed to load, or cannot be shown at all
+    this.entries = []; // { item, image, errors, late, broken }: the image is slow or has failed to load, or cannot be shown at all
     this.created = new Map(); // classes that were made here, by model or dataset
     this.empty = false;
     this.active = Date.now();
@@ -42,7 +43,7 @@ export class Leases {
 
   touch() { this.active = Date.now(); }
 
-  // The entry to show, once its image is here. An image that fails to load does not hold up the others.
+  // The entry to show, once its image is here. An image that is slow or fails to load does not hold up the others.
   get first() {
     const entry = this.entries.find(({ image, late, broken }) => image || broken || !late);
     return entry?.image || entry?.broken ? entry : null;
@@ -88,6 +89,7 @@ export class Leases {
     const entry = { item, image: null, errors: 0 };
     this.entries.splice(place, 0, entry);
     this.empty = false;
+    setTimeout(() => { entry.late = true; if (!entry.image) this.report.changed(); }, LATER_MS);
     while (!entry.image && !entry.broken && this.entries.includes(entry)) {
       try {
         const image = new Image();
@@ -149,7 +151,7 @@ const subjectOf = (item) => item.dataset ?? item.model;
 export function caller(reviewer) {
   return async (method, path, { body, form = "json", keepalive = false, headers = {} } = {}) => {
     const sent = { [REVIEWER_HEADER]: reviewer, ...(body && { "Content-Type": "application/json" }), ...headers };
-    const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, headers: sent, body: body && JSON.stringify(body) }).catch(() => null);
+    const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, headers: sent, body: body && JSON.stringify(body), signal: form === "json" ? AbortSignal.timeout(TIMEOUT_MS) : undefined }).catch(() => null);
     const content = response?.ok ? await response[form]().catch(() => undefined) : undefined; // without, the connection broke
     if (content !== undefined) return content;
     const status = response?.ok ? 0 : response?.status ?? 0, again = status === 0 || status >= 500 || status === 429;
