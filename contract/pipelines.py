@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from contract.base import Frozen, Name, Positive, Whole
+from contract.base import Frozen, Name, Positive, Whole, first_fault
 from contract.datasets import Label
 from contract.evaluation import Share
 from contract.kinds.train import TrainSpec
@@ -110,9 +110,8 @@ class PipelineRequest(Frozen):
         try:
             self.training(self.dataset)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, ("train", *first["loc"])))
-            raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+            place, reason = first_fault(error)
+            raise ValueError(f"{'.'.join(map(str, ('train', *place)))}: {reason}") from None
         return self
 
     def training(self, dataset: str, **more: str) -> TrainSpec:
@@ -171,3 +170,15 @@ class Pipeline(PipelineRequest):
     schedule: str | None = Field(default=None, description="The cron expression in words: `At 03:00 every day`.")
     last_run: PipelineRun | None = None
     created_at: datetime
+
+    @property
+    def starts(self) -> str:
+        """What starts its runs, in words: `at 03:00 every day (UTC), or after 200 reviewed images`."""
+        ways = []
+        if self.schedule:
+            ways.append(f"{self.schedule[0].lower()}{self.schedule[1:]} (UTC)")
+        if self.when.labels:
+            ways.append(f"after {self.when.labels:,} reviewed image{'s' if self.when.labels > 1 else ''}")
+        if self.when.drift:
+            ways.append("when its requests drift")
+        return ", or ".join(ways) or "when a person starts one"

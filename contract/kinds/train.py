@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from contract.backbones import BackboneManifest
-from contract.base import Frozen, Name, Positive
+from contract.base import Frozen, Name, Positive, first_fault
 from contract.choices import Choice
 from contract.errors import Invalid
 from contract.evaluation import EvaluationMetrics, TrainingImages
@@ -156,7 +156,7 @@ class TrainSpec(JobSpec):
         try:
             spec = self.with_parameters(parameters)
         except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            _, reason = first_fault(error)
             raise ValueError(f"search.over.{name} has {value!r}, which does not fit: {reason}") from None
         if name == "init_from" and spec.init_from not in (None, *BACKBONE_NAMES):
             raise ValueError(f"search.over.init_from can have the backbones {', '.join(BACKBONE_NAMES)}, not {value!r}")

@@ -184,16 +184,7 @@ def _row(pipeline: Pipeline) -> tuple[object, ...]:
 
 
 def _starts(pipeline: Pipeline) -> str:
-    """Return when a pipeline starts, such as `starts at 03:00 every day (UTC), or after 200 reviewed images`."""
-    if pipeline.paused:
-        return "is paused"
-    when = pipeline.when
-    ways = [
-        *([f"{pipeline.schedule[0].lower()}{pipeline.schedule[1:]} (UTC)"] if pipeline.schedule else []),
-        *([f"after {when.labels} reviewed images"] if when.labels else []),
-        *(["when requests drift"] if when.drift else []),
-    ]
-    return f"starts {', or '.join(ways)}" if ways else "starts when a person says so"
+    return "is paused" if pipeline.paused else f"starts {pipeline.starts}"
 
 
 def _lines(run: PipelineRun) -> Iterator[str]:

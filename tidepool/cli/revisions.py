@@ -1,7 +1,5 @@
 """`tidepool datasets`: versions that are made from another one, what differs between them, and exports."""
 
-import hashlib
-import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -15,6 +13,7 @@ from tidepool.cli.connection import Project, connected
 from tidepool.cli.datasets import datasets
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
+from tidepool.cli.image_files import hash_of
 from tidepool.cli.output import Json, note, print_json, print_table, say
 from tidepool.cli.root import command
 
@@ -25,7 +24,6 @@ EXTENSIONS: dict[ExportFormat, str] = {
     "csv": "csv",
     "labelstudio": "labelstudio.json",
 }
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 Parent = Annotated[
     str, typer.Argument(metavar="DATASET", help="The version to start from, pets@2; pets means the newest.")
@@ -57,7 +55,7 @@ def relabel(
 
     Files are hashed here and not sent.
     """
-    changes = [{"sha256": _hash_of(image), "label": label} for image in images]
+    changes = [{"sha256": hash_of(image), "label": label} for image in images]
     _revise(dataset, {"changes": changes} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -74,7 +72,7 @@ def remove(
 
     `tidepool images rm` erases an image everywhere.
     """
-    changes = [{"sha256": _hash_of(image), "remove": True} for image in images]
+    changes = [{"sha256": hash_of(image), "remove": True} for image in images]
     _revise(dataset, {"changes": changes} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -164,16 +162,6 @@ def export(
         options = {"image_root": image_root, "predictions": predictions}
         client.datasets.export(reference, target, format=chosen, **options)
     note(f"Wrote {reference} to {target}.")
-
-
-def _hash_of(image: str) -> str:
-    if _SHA256.fullmatch(image):
-        return image.lower()
-    try:
-        with Path(image).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        raise WrongUsage(f"{image} is no file, and no SHA-256, which has 64 hexadecimal digits.") from None
 
 
 def _options(open_test: bool, drop_empty: bool) -> dict[str, Any]:
