@@ -26,13 +26,13 @@ EXTENSIONS: dict[ExportFormat, str] = {
 }
 
 Parent = Annotated[
-    str, typer.Argument(metavar="DATASET", help="The version to start from, pets@2; pets means the newest.")
+    str, typer.Argument(metavar="DATASET", help="The version to start from, like pets@2; pets means the newest.")
 ]
 Images = Annotated[
     list[str], typer.Argument(metavar="SHA256|FILE...", help="Images: the SHA-256 of a file, or the file itself.")
 ]
 OpenTest = Annotated[bool, typer.Option("--open-test", help="Also change images of the test split.")]
-DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Take classes out that lose their last image.")]
+DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Remove classes that lose their last image.")]
 Version = Annotated[str, typer.Argument(metavar="DATASET@VERSION", help="A version, like pets@3.")]
 
 
@@ -51,7 +51,7 @@ def relabel(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version in which images have another label; the version before stays.
+    """Make a version in which images have another label; the old version stays.
 
     Files are hashed here and not sent.
     """
@@ -68,7 +68,7 @@ def remove(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version without some images; the version before stays.
+    """Make a version without some images; the old version stays.
 
     `tidepool images rm` erases an image everywhere.
     """
@@ -84,7 +84,7 @@ def revise(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version with all answers of the review queue that are in none yet."""
+    """Make a version with all answers of the review queue that are in no version yet."""
     _revise(dataset, {"reviews": "all"} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -97,7 +97,7 @@ def import_labels(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version with the labels of a file, of Label Studio or another tool.
+    """Make a version with the labels of a file from Label Studio or another tool.
 
     Images are found by their SHA-256, or else by the ends of their paths.
     """
@@ -125,17 +125,18 @@ def diff(
         print_table(("change", f"in {difference.base}", f"in {difference.version}", "image"), rows)
     left = difference.added + difference.removed + difference.relabelled + difference.moved - len(rows)
     if left:
-        note(f"{left} more images differ; --json has a page of them, the console all.")
+        note(f"{left} more images differ; --json prints a page of them, the console shows all.")
 
 
 @command("export", "tidepool datasets export pets@3", "tidepool datasets export pets@3 --format coco", group=datasets)
 def export(
-    version: Annotated[str, typer.Argument(metavar="DATASET", help="The version, pets@3; pets means the newest.")],
+    version: Annotated[str, typer.Argument(metavar="DATASET", help="The version, like pets@3; pets means the newest.")],
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(get_args(ExportFormat))}.")
     ] = "imagefolder",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file; the default is named like it.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file; named after the version by default."),
     ] = None,
     image_root: Annotated[
         str | None,
