@@ -63,9 +63,9 @@ class TrainSpec(JobSpec):
     here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
     omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
     With `replicas`, several replicas share a training by gradient descent.
-    `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
-    the time is over. A `search` trains several times with different settings. With `folds`, so many more trainings each
-    leave out another part of the training images, to measure how good such a training is.
+    `patience` ends the training after this many epochs without a better validation accuracy. With a `budget`, training
+    ends when the time is over. A `search` trains several times with different settings. `folds` is the number of extra
+    trainings that each leave out another part of the training images, to measure how good such a training is.
     """
 
     dataset: DatasetReference
@@ -152,7 +152,7 @@ class TrainSpec(JobSpec):
             self._try(parameters, last, parameters[last])
 
     def _try(self, parameters: dict[str, Scalar], name: str, value: Scalar) -> None:
-        """Raise ValueError if a training cannot have these parameters, of which the named one is new."""
+        """Raise ValueError, which names the new parameter, if a training cannot have these parameters."""
         try:
             spec = self.with_parameters(parameters)
         except ValidationError as error:
