@@ -4,7 +4,16 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 
 class Frozen(BaseModel):
@@ -45,3 +54,9 @@ Whole = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 TopK = Annotated[int, Field(strict=True, ge=1, le=1000)]
+
+
+def first_fault(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
+    """Return the place of the first fault, and what is wrong there."""
+    fault = error.errors(include_url=False)[0]
+    return fault["loc"], fault["msg"].removeprefix("Value error, ")

@@ -48,9 +48,9 @@ class Tensors(Struct, frozen=True, array_like=True, tag=True):
 class Scores(Struct, frozen=True, array_like=True, tag=True):
     """An image's best classes, best first, each with its softmax probability.
 
-    `margin` is the best probability minus the second best one, `entropy` that of all classes in nats, whatever was
-    asked for. Replicas of older releases send neither. `copy` is the image upright and without metadata, if it was
-    asked for and can be made.
+    `margin` is the best probability minus the second best one, whatever was asked for; replicas of older releases do
+    not send it. If a copy was asked for, `entropy` is that of all classes in nats, and `copy` the image upright and
+    without metadata, if it can be made.
     """
 
     best: tuple[tuple[str, float], ...]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from contract.base import Frozen, Name, Positive, Whole
+from contract.base import Frozen, Name, Positive, Whole, first_fault
 from contract.datasets import Label
 from contract.evaluation import Share
 from contract.kinds.train import TrainSpec
@@ -19,10 +19,10 @@ Step = Literal["start", "revise", "train", "evaluate", "shadow"]
 
 
 class Gate(Frozen):
-    """What a candidate must show on the same images as the champion, the version in use, before it is promoted.
+    """When a candidate passes: it is compared with the champion, the version in use, on the same images.
 
-    With `confidence`, one-sided, its accuracy must be better by `better_by`. No class may fall by more than
-    `no_class_falls_by` of its images, unless chance alone would explain the fall.
+    Its accuracy must be better by `better_by`, with the one-sided `confidence`. No class may fall by more than
+    `no_class_falls_by` of its images, unless the fall can be explained by chance.
     """
 
     better_by: Margin = 0.005
@@ -33,8 +33,8 @@ class Gate(Frozen):
 class ClassChange(Frozen):
     """A class's accuracy with the candidate and with the champion, on the same images.
 
-    `better` images are right with the candidate only, `worse` with the champion only. `chance` is that of a fall at
-    least as large between two equally good models.
+    `better` images are right with the candidate only, `worse` with the champion only. `chance` is the probability of a
+    fall at least as large between two equally good models.
     """
 
     label: Label
@@ -49,9 +49,9 @@ class ClassChange(Frozen):
 class GateDecision(Frozen):
     """Whether a candidate has passed the gate, why in a sentence, and the numbers behind it.
 
-    `better` images are right with the candidate only, `worse` with the champion only. The candidate is better by
-    `at_least`, with the gate's confidence; `chance` is that of a model that is not better by the gate's margin to look
-    as good. `classes` are those that change most, falls first. `notes` say what did not decide.
+    `better` images are right with the candidate only, `worse` with the champion only. With the gate's confidence, the
+    candidate is better by `at_least`. `chance` is the probability that a model which is not better by the gate's margin
+    looks as good as this one. `classes` has those that change most, falls first. `notes` did not affect the decision.
     """
 
     passed: bool
@@ -68,24 +68,25 @@ class GateDecision(Frozen):
 
 
 class When(Frozen):
-    """What starts runs; any of these does. Without any, only people start them."""
+    """What starts runs: each of these fields. Without any, runs are started by people only."""
 
     cron: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Minute, hour, day, month and weekday in UTC, as in `0 3 * * *`."
     )
-    labels: Positive | None = Field(default=None, description="So many images were reviewed since the last run.")
+    labels: Positive | None = Field(default=None, description="Start a run after this many reviewed images.")
     drift: Annotated[bool, Field(strict=True)] = Field(
-        default=False, description="The traffic of the alias drifts; at most one run a day."
+        default=False, description="Start a run when the requests of the alias drift, at most once a day."
     )
 
 
 class PipelineRequest(Frozen):
-    """A pipeline to create: it makes better versions of a model out of what people review.
+    """A pipeline to create. It retrains a model with what people have reviewed.
 
-    A run makes the next version of `dataset` from the reviewed images, trains a candidate on it, and compares that with
-    the version that `alias` points at, on the test images, which stay the same. `train` has the fields of a training
-    job; without a start of its own, it continues from the champion. With `shadow_hours`, the candidate is the alias's
-    shadow for so long before it is promoted. Without `promote`, a candidate that passes the gate waits for a person.
+    A run makes the next version of `dataset` from the reviewed images, trains a candidate on it, and compares the
+    candidate with the champion, the version that `alias` points at, on the test images, which stay the same. `train`
+    has fields of a training job; unless they name another start, the training continues from the champion. If
+    `shadow_hours` is set, the candidate is the alias's shadow for that time before it is promoted. If `promote` is
+    false, a candidate that passes the gate waits for a person.
     """
 
     name: PipelineName
@@ -110,9 +111,8 @@ class PipelineRequest(Frozen):
         try:
             self.training(self.dataset)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, ("train", *first["loc"])))
-            raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+            place, reason = first_fault(error)
+            raise ValueError(f"{'.'.join(map(str, ('train', *place)))}: {reason}") from None
         return self
 
     def training(self, dataset: str, **more: str) -> TrainSpec:
@@ -121,7 +121,7 @@ class PipelineRequest(Frozen):
 
 
 class PipelineChange(Frozen):
-    """A paused pipeline starts no runs by itself; one that has begun goes on."""
+    """A paused pipeline starts no runs by itself; a run that has begun goes on."""
 
     paused: Annotated[bool, Field(strict=True)]
 
@@ -137,10 +137,10 @@ class RunState(StrEnum):
 
 
 class PipelineRun(Frozen):
-    """A run of a pipeline; `reason` says in a sentence how it ended, or what it does or waits for.
+    """A run of a pipeline; `reason` says in a sentence how it ended, or what it is doing or waiting for.
 
-    `champion` is the version that it compares with, `dataset` the version that it trains on, `candidate` the model
-    version that it has trained. `labels` images had been reviewed when it started. Jobs may have been deleted since.
+    `candidate` is the model version that it has trained on `dataset`, and `champion` the version that it compares with.
+    `labels` is how many images had been reviewed when it started. The jobs may have been deleted since.
     """
 
     id: str
@@ -171,3 +171,15 @@ class Pipeline(PipelineRequest):
     schedule: str | None = Field(default=None, description="The cron expression in words: `At 03:00 every day`.")
     last_run: PipelineRun | None = None
     created_at: datetime
+
+    @property
+    def starts(self) -> str:
+        """What starts its runs, in words: `at 03:00 every day (UTC), or after 200 reviewed images`."""
+        ways = []
+        if self.schedule:
+            ways.append(f"{self.schedule[0].lower()}{self.schedule[1:]} (UTC)")
+        if self.when.labels:
+            ways.append(f"after {self.when.labels:,} reviewed image{'s' if self.when.labels > 1 else ''}")
+        if self.when.drift:
+            ways.append("when its requests drift")
+        return ", or ".join(ways) or "when a person starts one"

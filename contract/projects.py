@@ -42,10 +42,10 @@ class NewProjectRequest(Frozen):
 
 
 class VersionRetention(Frozen):
-    """Which versions of datasets and models are deleted: those older than `days`, but the newest `keep_last` of a name.
+    """Versions of datasets and models older than `days` are deleted, except the newest `keep_last` of each name.
 
-    Those that an alias points at or a live job uses are kept, and so are dataset versions of which there is a model,
-    unless `trained_on` is true.
+    A version that an alias points at or a live job uses is kept. So is a dataset version that an existing model was
+    trained on, unless `trained_on` is true.
     """
 
     days: Days
@@ -54,13 +54,13 @@ class VersionRetention(Frozen):
 
 
 class Retention(Frozen):
-    """What is deleted by itself, after how many days; null keeps it until somebody deletes it."""
+    """What is deleted automatically, and after how many days; null means never."""
 
     jobs_days: Days | None = Field(
         default=None, description="Jobs that have ended, with their outputs, and made no version that still exists."
     )
     uploads_days: Days | None = Field(
-        default=None, description="Complete uploads of which there is no version, counted from their last job's end."
+        default=None, description="Complete uploads without a version, counted from the end of their last job."
     )
     versions: VersionRetention | None = None
 
@@ -71,13 +71,13 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 class ProjectChange(Frozen):
-    """What is left out stays as it is; `retention` changes as a whole."""
+    """Fields that are left out stay as they are; `retention` is replaced as a whole."""
 
     description: Description = Field(default="", json_schema_extra=_without_default)
     weight: Weight = Field(default=1, json_schema_extra=_without_default)
     quotas: Quotas | None = Field(
         default=None,
-        description="Quotas that are left out stay; null removes one, or all.",
+        description="Quotas that are left out stay as they are; null removes one, or all.",
         json_schema_extra=_without_default,
     )
     retention: Retention = Field(default=Retention(), json_schema_extra=_without_default)

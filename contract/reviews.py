@@ -1,4 +1,4 @@
-"""The review queue: images whose label people confirm or correct, their answers, and how far they are."""
+"""The review queue: images whose label people confirm or correct, their answers, and the progress."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -23,7 +23,7 @@ MOST_BROUGHT = 5000  # images that one request adds
 
 
 class ReviewAnswer(Frozen):
-    """What a person says about an image: its class, that it shows none of the classes, or nothing."""
+    """What a person says about an image: its class, that it shows none of the classes, or that they cannot tell."""
 
     label: Label | None = Field(default=None, description="A class, also a new one.")
     not_any: bool = Field(default=False, description="The image shows none of the classes and is to be removed.")
@@ -39,10 +39,10 @@ class ReviewAnswer(Frozen):
 class NewReview(Frozen):
     """An image for the queue: one of a dataset version (`dataset`, `split`, `label_now`), or a stored copy (`file`).
 
-    `sha256` is of the original bytes; of a sample it is of the stored copy, and `original_sha256` is of the bytes that
-    the client sent, so that an erasure by either hash removes the sample. `guess` has the best classes first, at most
-    five. Items with the highest `priority` are handed out first. `votes` people must agree. An item that nobody has
-    answered at `expires_at` is removed.
+    `sha256` is the hash of the original bytes. For a sample it is the hash of the stored copy, and `original_sha256`
+    that of the bytes which the client sent; an erasure by either hash removes the sample. `guess` has at most five
+    classes, best first. Reviewers get the items with the highest `priority` first. An item is decided when `votes`
+    people agree, and is removed at `expires_at` if it has no answer.
     """
 
     source: ReviewSource
@@ -81,9 +81,9 @@ class PersonAnswer(ReviewAnswer):
 class ReviewItem(Frozen):
     """An image in the queue.
 
-    `label_now` is its label in the dataset version. `label`, or `not_any`, is what was decided, when `state` is `done`.
-    `answers` are those of all people who have answered, without those that were undone. `lease` is only shown to the
-    person who holds the item.
+    `label_now` is its label in the dataset version. When `state` is `done`, `label` or `not_any` is the decision.
+    `answers` has each person's answer, without those that were undone. `lease` is only shown to the person who holds
+    the item.
     """
 
     id: str
@@ -112,7 +112,8 @@ class ReviewItem(Frozen):
     lease: str | None = None
     leased_until: datetime | None = None
     classes: tuple[Label, ...] = Field(
-        default=(), description="With a lease: the classes of the model or the dataset; a new one may be given."
+        default=(),
+        description="With a lease: the classes of the model or the dataset. An answer may also be a new one.",
     )
 
 
@@ -184,7 +185,7 @@ class PredictionsRequest(_SourceRequest):
     job: str = Field(max_length=64, description="The id of a batch prediction's job.")
     below: Annotated[float, Field(gt=0, le=1)] = 0.6
     keep_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
-        default=30, description="How long copies of images of an uploaded archive wait for an answer."
+        default=30, description="After how many days unanswered copies of images of an uploaded archive are deleted."
     )
 
 
@@ -201,7 +202,7 @@ ReviewSourceRequest = Annotated[
 
 
 class SourceResult(Frozen):
-    """How many images a source has, and how many of them are new in the queue; `dataset` is their version."""
+    """How many images a source has, and how many of them are new in the queue; `dataset` is the version they are in."""
 
     matching: Whole
     added: Whole
@@ -209,7 +210,7 @@ class SourceResult(Frozen):
 
 
 class FeedbackRequest(Frozen):
-    """What an image that was predicted really shows; `prediction` is the id in the response."""
+    """The true class of an image that was predicted; `prediction` is the id in the response."""
 
     prediction: Annotated[str, Field(min_length=1, max_length=80)]
     label: GivenLabel
@@ -221,7 +222,7 @@ class FeedbackRequest(Frozen):
 class FeedbackResult(Frozen):
     """The feedback that was kept.
 
-    `review` is the item that it answers, if the image was sampled for review; `note` says so in words.
+    `review` is the item that it answers, if the image was sampled for review; `note` says in words what it does.
     """
 
     prediction: str
@@ -233,8 +234,8 @@ class FeedbackResult(Frozen):
 class AnsweredReview(Frozen):
     """An item that was decided: its label, or `not_any`.
 
-    A sample has its copy in `file`, and `original_sha256` is of what the client sent; an image of a dataset has
-    `dataset`.
+    For a sample, `file` is the stored copy, and `original_sha256` the hash of what the client sent. An image of a
+    dataset has `dataset`, `split` and `label_now`.
     """
 
     id: str
@@ -261,7 +262,7 @@ class ReviewerProgress(Frozen):
 class PairAgreement(Frozen):
     """How often two people gave the same answer to the same images.
 
-    `kappa` is Cohen's: 1 is full agreement, 0 what chance would give; None if chance alone would agree always.
+    `kappa` is Cohen's: 1 is full agreement, 0 what chance would give; None if chance alone would always agree.
     """
 
     reviewers: tuple[str, str]
@@ -274,9 +275,9 @@ class PairAgreement(Frozen):
 class ReviewProgress(Frozen):
     """The queue in numbers.
 
-    `leased` of the open items are held by people now. `disagreements` are open because people gave different answers,
-    and wait for another person. `not_applied` were decided and are in no dataset version yet. `kappa` is the mean of
-    the pairs' kappas, weighted by their items; None without any.
+    `leased` is how many of the open items people hold now. `disagreements` counts open items that have different
+    answers and wait for another person, `not_applied` decided items that are in no dataset version yet. `kappa` is the
+    mean of the pairs' kappas, weighted by their items; None if there are no pairs.
     """
 
     counts: dict[ReviewState, Whole]

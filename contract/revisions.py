@@ -31,7 +31,7 @@ ByClass = dict[Split, dict[Label, Whole]]
 
 
 class DiffCounts(Frozen):
-    """Images that differ, by split and class; relabelled and moved ones count where they are in the newer version."""
+    """Images that differ, by their split and class; for relabelled and moved ones, in the newer version."""
 
     added: ByClass = Field(default_factory=dict)
     removed: ByClass = Field(default_factory=dict)
@@ -58,10 +58,10 @@ class ImageDiff(Frozen):
 
 
 class VersionDiff(Frozen):
-    """What differs between a version and another one, `base`; copies of an image count each.
+    """What differs between a version and another one, `base`; each copy of an image counts.
 
-    `relabelled` images have another label and perhaps another split, `moved` ones only another split. `items` are a
-    page of them, in the order of the fields of `counts`.
+    `relabelled` images have another label and perhaps another split, `moved` images only another split. `items` is a
+    page of the images that differ, in the order of the fields of `counts`.
     """
 
     version: ReferenceText

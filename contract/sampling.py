@@ -17,7 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class SamplingMix(Frozen):
     """The shares of the three ways to choose images, which add up to 1."""
 
-    margin: Share = Field(default=0.7, description="The images with the least difference of the two best classes.")
+    margin: Share = Field(default=0.7, description="Images with the smallest difference of the two best scores.")
     random: Share = Field(default=0.2, description="Random images; their accuracy estimates that of all requests.")
     disagreement: Share = Field(
         default=0.1,
@@ -33,10 +33,10 @@ class SamplingMix(Frozen):
 
 
 class ReviewSampling(Frozen):
-    """At most `rate_per_day` images a day (UTC) of an alias go to the review queue.
+    """At most `rate_per_day` images a day (UTC) of an alias are copied to the review queue, without metadata.
 
-    A copy without metadata is kept for `keep_days` if nobody answers. The copies of an alias have at most `max_bytes`
-    together. `votes` people must agree on each.
+    A copy is deleted after `keep_days` if the image has no answer. All copies of the alias together have at most
+    `max_bytes`. An image is decided when `votes` people agree.
     """
 
     rate_per_day: int = Field(default=200, strict=True, ge=1, le=100_000)
@@ -54,7 +54,7 @@ class ReviewSampling(Frozen):
 
 
 class SampledToday(Frozen):
-    """The requests of an alias today (UTC) that could be sampled, and the images that were, by source."""
+    """How many predictions of an alias today (UTC) could be sampled (`seen`), and how many were, by source."""
 
     seen: Whole = 0
     margin: Whole = 0
@@ -67,7 +67,7 @@ class SampledToday(Frozen):
 
 
 class AliasSampling(ReviewSampling):
-    """The sampling of an alias, and what it has done; `stored_bytes` are those of the copies that are kept."""
+    """The sampling of an alias and what it has done; `stored_bytes` is the size of all copies that are stored."""
 
     model: Name
     alias: Name

@@ -74,9 +74,9 @@ class Search(Frozen):
     """Train several times with different settings, and publish the best model with the study of all trials.
 
     `over` names fields of the training, such as `optimizer.lr`, with a range or a list of values for each. At most
-    `parallel` trials are open at a time; as many run at once as there are replicas. After `minutes` no trial begins,
-    and those that run end with their best epoch. `objective` decides which trial is best. `early_stop` ends poor trials
-    after an epoch: their validation accuracy, or loss for `val.loss`, is compared with that of other trials.
+    `parallel` trials are queued or running at a time; how many run depends on the replicas. After `minutes` no trial
+    begins, and running trials end with their best epoch. `objective` decides which trial is best. `early_stop` ends
+    poor trials after an epoch: their validation accuracy, or loss for `val.loss`, is compared with other trials'.
     """
 
     trials: Annotated[int, Field(strict=True, ge=1, le=MOST_TRIALS)] = 16
@@ -137,7 +137,7 @@ def with_parameters(fields: Mapping[str, Any], parameters: Mapping[str, Scalar],
 
 
 class Scores(Frozen):
-    """What a trial is compared by, measured on images that it has not seen; `loss` is in nats."""
+    """The numbers by which trials are compared, measured on images that they have not seen; `loss` is in nats."""
 
     accuracy: float
     macro_f1: float
@@ -145,7 +145,7 @@ class Scores(Frozen):
 
 
 class StudyTrial(Frozen):
-    """A trial of a search; `job` is its job, `value` that of the objective, `epochs` are those that it trained."""
+    """A trial of a search: `value` is that of the objective, `epochs` is how many it has trained."""
 
     number: Whole
     job: str
@@ -181,7 +181,7 @@ class Spread(Frozen):
 
 
 class Fold(Frozen):
-    """One of `of` folds, counted from 0: the part of the training images that a training does not see."""
+    """One of `of` folds, counted from 0: the part of the training images that this training does not see."""
 
     number: Whole
     of: Annotated[int, Field(strict=True, ge=2, le=20)]

@@ -9,7 +9,7 @@ from contract.kinds.registry import register
 
 
 class PurgeSpec(JobSpec):
-    """Delete a project, of which nothing is visible any more, with its versions, jobs, uploads and objects."""
+    """Delete a project, which is invisible already, with its versions, jobs, uploads and objects."""
 
     project: Name
 

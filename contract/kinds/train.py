@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from contract.backbones import BackboneManifest
-from contract.base import Frozen, Name, Positive
+from contract.base import Frozen, Name, Positive, first_fault
 from contract.choices import Choice
 from contract.errors import Invalid
 from contract.evaluation import EvaluationMetrics, TrainingImages
@@ -63,9 +63,9 @@ class TrainSpec(JobSpec):
     here, such as `pets@3`. An `architecture` means `scratch`, with the recipe of that architecture for every other
     omitted field; so do `epochs`, `optimizer`, `schedule` or `batch_size` alone, with the recipe of the small CNN.
     With `replicas`, several replicas share a training by gradient descent.
-    `patience` ends the training after so many epochs without a better validation. With a `budget`, training ends when
-    the time is over. A `search` trains several times with different settings. With `folds`, so many more trainings each
-    leave out another part of the training images, to measure how good such a training is.
+    `patience` ends the training after this many epochs without a better validation accuracy. With a `budget`, training
+    ends when the time is over. A `search` trains several times with different settings. `folds` is the number of extra
+    trainings that each leave out another part of the training images, to measure how good such a training is.
     """
 
     dataset: DatasetReference
@@ -152,11 +152,11 @@ class TrainSpec(JobSpec):
             self._try(parameters, last, parameters[last])
 
     def _try(self, parameters: dict[str, Scalar], name: str, value: Scalar) -> None:
-        """Raise ValueError if a training cannot have these parameters, of which the named one is new."""
+        """Raise ValueError, which names the new parameter, if a training cannot have these parameters."""
         try:
             spec = self.with_parameters(parameters)
         except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            _, reason = first_fault(error)
             raise ValueError(f"search.over.{name} has {value!r}, which does not fit: {reason}") from None
         if name == "init_from" and spec.init_from not in (None, *BACKBONE_NAMES):
             raise ValueError(f"search.over.init_from can have the backbones {', '.join(BACKBONE_NAMES)}, not {value!r}")

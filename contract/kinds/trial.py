@@ -44,10 +44,10 @@ class TrialRequest(KindRequest):
 
 
 class TrialOutcome(Outcome):
-    """What a trial ends with; `value` is that of the objective, None without images to measure it on.
+    """The result of a trial; `value` is that of the objective, None without images to measure it on.
 
-    `pruned` if it was ended early because others were better. `state` has the weights. `out_of_fold` are the logits of
-    the images that a fold has left out, when the dataset had so many `images` for training.
+    `pruned` means that it was ended early because others were better. `state` has the weights. `out_of_fold` has the
+    logits of the images that a fold has left out; the dataset had `images` for training then.
     """
 
     value: float | None

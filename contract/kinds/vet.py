@@ -116,7 +116,7 @@ class ModelMetadata(Frozen):
     preprocessing: ImageInput | None = None
     output: Output | None = Field(
         default=None,
-        description="Whether outputs are logits, of which softmax makes scores; found by running it if left out.",
+        description="Whether outputs are logits or probabilities; found by running the model if left out.",
     )
     samples: dict[str, Any] | None = Field(
         default=None, description="One set of inputs to try the model on: nested lists by name of the input."

@@ -18,7 +18,7 @@ INFERENCE_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 STOPPED = Counter(
-    "tidepool_inference_stopped_total", "Batches of which a run took too long and was stopped.", ["model", "version"]
+    "tidepool_inference_stopped_total", "Batches that were stopped because a run took too long.", ["model", "version"]
 )
 JOB_IMAGES = Counter("tidepool_inference_job_images_total", "Images that jobs classified.", ["kind"])
 for _kind in (JobKind.PREDICT, JobKind.EVALUATE):

@@ -42,7 +42,7 @@ def test_sampling_is_turned_on_changed_and_off(page: Page, site: Site) -> None:
     page.goto("/serving/clothing")
     page.get_by_role("button", name="Sample 200 images a day").click()
     expect(page.get_by_role("status")).to_contain_text("Up to 200 images a day of clothing@production")
-    page.get_by_text("Change it").click()
+    page.get_by_text("Change settings").click()
     page.get_by_label("Images a day").fill("50")
     page.get_by_label("The model is unsure").fill("80")
     page.get_by_label("The shadow disagrees").fill("0")
@@ -51,7 +51,7 @@ def test_sampling_is_turned_on_changed_and_off(page: Page, site: Site) -> None:
     assert site.own.sampling.get("clothing", "production").mix.margin == 0.8
 
     page.get_by_role("button", name="Turn sampling off").click()
-    expect(page.get_by_role("status")).to_contain_text("no more predictions are sampled")
+    expect(page.get_by_role("status")).to_contain_text("are no longer sampled")
     with pytest.raises(NotFound):
         site.own.sampling.get("clothing", "production")
 
@@ -77,28 +77,28 @@ def test_a_pipeline_is_created_started_and_paused(page: Page, site: Site) -> Non
     page.get_by_label("at these times").fill("0 3 * * 1")
     page.get_by_role("button", name="Create the pipeline").click()
     expect(page.get_by_role("heading", name="clothing-retraining")).to_be_visible()
-    expect(page.get_by_text("After 200 new labels; at 03:00 on Monday UTC.", exact=True)).to_be_visible()
+    expect(page.get_by_text("At 03:00 on Monday (UTC), or after 200 reviewed images.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Run now").click()
     expect(page.get_by_role("region", name="Runs")).to_contain_text("started by a person")
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()
     page.get_by_role("button", name="Pause").click()
 
-    expect(page.get_by_text("starts no more runs by itself")).to_be_visible()
+    expect(page.get_by_text("no longer starts runs by itself")).to_be_visible()
     assert site.own.pipelines.get("clothing-retraining").paused
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete", exact=True).last.click()
-    expect(page.get_by_text("The pipeline clothing-retraining is gone")).to_be_visible()
+    expect(page.get_by_text("The pipeline clothing-retraining was deleted")).to_be_visible()
 
 
 def test_a_wrong_time_is_explained_and_the_form_keeps_its_values(page: Page, complaints: Complaints) -> None:
     complaints.expected.append("422")
     page.goto("/pipelines")
     page.get_by_label("at these times").fill("every day")
-    page.get_by_label("after so many new labels").fill("77")
+    page.get_by_label("after this many new labels").fill("77")
     page.get_by_role("button", name="Create the pipeline").click()
 
     expect(page.get_by_role("alert")).to_contain_text("is not a cron expression")
-    expect(page.get_by_label("after so many new labels")).to_have_value("77")
+    expect(page.get_by_label("after this many new labels")).to_have_value("77")
 
 
 def test_the_gates_reason_is_on_the_home_screen_and_a_click_promotes(page: Page, site: Site) -> None:

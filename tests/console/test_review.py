@@ -319,7 +319,7 @@ def test_an_answer_that_comes_too_late_says_so(page: Page, site: Site, complaint
         connection.execute(update(review_items).values(lease="another", leased_by="b0b"))
     page.keyboard.press("Enter")
 
-    expect(page.get_by_text("An answer was not taken: this lease has run out")).to_be_visible()
+    expect(page.get_by_text("An answer was not accepted: this lease has run out")).to_be_visible()
     assert says(site) == []
 
 
@@ -336,7 +336,7 @@ def test_a_labeller_sees_nothing_but_the_queue(new_page: NewPage, site: Site, co
 
     for path in ("/datasets", "/jobs", "/models/clothing", "/review/queue", "/keys", "/serving", "/try"):
         page.goto(path)
-        expect(page.get_by_text("Your key reviews images and does nothing else")).to_be_visible()
+        expect(page.get_by_text("Your key may only review images")).to_be_visible()
         expect(page.get_by_role("navigation", name="Main")).to_have_count(0)
     page.get_by_role("link", name="Home").click()
     expect(page).to_have_url(f"{site.url}/review")

@@ -35,7 +35,7 @@ def test_versions_are_compared_by_what_differs(page: Page) -> None:
     page.goto("/models/clothing")
     for version in (3, 4):
         page.get_by_label(f"Compare version {version}").check()
-    page.get_by_role("button", name="Compare the ticked").click()
+    page.get_by_role("button", name="Compare ticked versions").click()
     page.get_by_placeholder("name or name@version").fill("clothing-small")
     page.get_by_role("button", name="Add").click()
 
@@ -59,7 +59,7 @@ def test_seven_versions_are_too_many(page: Page, complaints: Complaints) -> None
     complaints.expected.append("422")
     page.goto("/compare?" + "&".join(f"model=clothing@{number}" for number in range(1, 8)))
 
-    expect(page.get_by_text("Compare at most 6 versions; 7 are chosen.")).to_be_visible()
+    expect(page.get_by_text("Compare at most 6 versions; you chose 7.")).to_be_visible()
 
 
 def test_a_slider_moves_traffic_from_one_version_to_another(page: Page, site: Site) -> None:

@@ -38,7 +38,7 @@ def test_an_archive_becomes_a_job_with_the_chosen_settings(page: Page, site: Sit
     page.goto("/upload")
     page.locator("[data-input=file]").set_input_files(archive)
     expect(page.get_by_label("Name of the dataset")).to_have_value("my-pets")
-    page.get_by_text("Prepare them in a certain way").click()
+    page.get_by_text("Choose how they are prepared").click()
     page.get_by_label("Size").select_option("64")
     page.get_by_label("Keep together by").fill("2")
     page.get_by_role("button", name="Upload").click()
@@ -116,7 +116,7 @@ def test_a_refusal_is_shown_and_the_files_stay_chosen(page: Page, archive: Path,
     complaints.expected = ["422"]  # type: ignore[attr-defined]
     page.goto("/upload")
     page.locator("[data-input=file]").set_input_files(archive)
-    page.get_by_text("Prepare them in a certain way").click()
+    page.get_by_text("Choose how they are prepared").click()
     page.get_by_label("Test share").fill("0.7")
     page.get_by_role("button", name="Upload").click()
 

@@ -35,7 +35,7 @@ def show(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Show a version: its classes, what was decided, warned about and left out."""
+    """Show a version: its classes, decisions and warnings, and the files that were left out."""
     with connected(project) as client:
         version = client.datasets.version(dataset)
     if as_json:

@@ -1,6 +1,8 @@
-"""The image files below paths that a person names, in order."""
+"""The image files below paths that a person names, in order; and their hashes."""
 
+import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ EXTENSIONS = {
 }
 CLUTTER = {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 MOST_SHOWN = 5  # extensions in a note
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,15 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _is_clutter(name: str) -> bool:
     return name.startswith(".") or name.lower() in CLUTTER
+
+
+def hash_of(image: str) -> str:
+    """Return the SHA-256 that an argument is, or that of the file it names; raises WrongUsage."""
+    if _SHA256.fullmatch(image):
+        return image.lower()
+    path = Path(image)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise WrongUsage(f"{image} {what}. Name an image file, or the 64 hex digits of its SHA-256.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

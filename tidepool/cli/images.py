@@ -1,10 +1,7 @@
 """`tidepool images`: what holds an image, and its erasure."""
 
-import hashlib
-import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +12,13 @@ from contract.kinds.erase import EraseResult
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
+from tidepool.cli.image_files import hash_of
 from tidepool.cli.output import Json, file_size, note, print_json, say
 from tidepool.cli.root import command, group
 
 images = group("images", "Show what holds an image, and erase it everywhere.")
 
 MOST_SHOWN = 20  # places of an image
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 Image = Annotated[
     str, typer.Argument(metavar="SHA256|FILE", help="The image: the SHA-256 of its file, or the file itself.")
@@ -35,7 +32,7 @@ def show(image: Image, project: Project = None, as_json: Json = False) -> None:
     A file is hashed here and not sent. It must be the file that was uploaded: the same picture in another file is
     another image.
     """
-    sha256 = _hash_of(image)
+    sha256 = hash_of(image)
     with connected(project) as client:
         holding = client.images.get(sha256)
     if as_json:
@@ -56,7 +53,7 @@ def rm(
     It is removed from dataset versions, archives, outputs and lists, and cannot be brought back. Models that learned
     from it are marked: weights do not forget. The file on this machine stays.
     """
-    sha256 = _hash_of(image)
+    sha256 = hash_of(image)
     with connected(project) as client:
         if not yes:
             note(*_lines(client.images.get(sha256)))
@@ -71,26 +68,14 @@ def rm(
     say(f"Erased {result.sha256}.", *_changes(result))
 
 
-def _hash_of(image: str) -> str:
-    """Return the hash that an argument names, or that of the file; raises WrongUsage."""
-    if _SHA256.fullmatch(image):
-        return image.lower()
-    path = Path(image)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise WrongUsage(f"{image} {what}. Name an image file, or the 64 hex digits of its SHA-256.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _confirmed(question: str) -> bool:
-    """Ask on the terminal; raises WrongUsage if nobody is there to answer."""
+    """Ask on the terminal; raises WrongUsage if there is no terminal."""
     try:
         return bool(typer.confirm(question, err=True))
     except Abort:
         if sys.stdin.isatty():  # Ctrl-C
             raise
-        raise WrongUsage("Nobody is there to be asked, so nothing was erased. Add --yes to erase the image.") from None
+        raise WrongUsage("Nothing was erased: there is no terminal to ask on. Add --yes to erase the image.") from None
 
 
 def _lines(holding: ImageHolding) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tidepool.cli.root import command, group
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The pipeline.")]
 
-pipelines = group("pipelines", "Retrain a model by itself, and promote what is shown to be better.")
+pipelines = group("pipelines", "Retrain models automatically, and promote those that are shown to be better.")
 
 
 @command("ls", "tidepool pipelines ls", group=pipelines)
@@ -48,7 +48,8 @@ def create(
         typer.Option(metavar="'M H D M W'", help="Start at these times: minute, hour, day, month, weekday in UTC."),
     ] = None,
     labels: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Start when so many more images were reviewed.", min=1)
+        int | None,
+        typer.Option(metavar="NUMBER", help="Start after this many more reviewed images.", min=1),
     ] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Start when the requests drift, once a day.")] = False,
     better_by: Annotated[
@@ -64,10 +65,12 @@ def create(
         str, typer.Option(metavar="JSON", help="Fields of a training's spec; the rest is decided from the data.")
     ] = "{}",
     promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Promote what passes the gate, or leave it to a person.")
+        bool,
+        typer.Option("--promote/--no-promote", help="Promote what passes the gate, or wait for a person."),
     ] = True,
     shadow_hours: Annotated[
-        float | None, typer.Option(metavar="HOURS", help="Let a candidate be the alias's shadow first.")
+        float | None,
+        typer.Option(metavar="HOURS", help="Make a candidate the alias's shadow first, for this time."),
     ] = None,
     project: Project = None,
     as_json: Json = False,
@@ -99,13 +102,13 @@ def create(
 
 @command("run", "tidepool pipelines run pets-nightly", group=pipelines)
 def run(name: NameArgument, project: Project = None, as_json: Json = False) -> None:
-    """Start a run now, also of a paused pipeline or after one that failed."""
+    """Start a run now, even if the pipeline is paused or its last run failed."""
     with connected(project) as client:
         started = client.pipelines.run(name)
     if as_json:
         print_json(started)
     else:
-        say(f"{name} starts.", f"  tidepool pipelines show {name}")
+        say(f"A run of {name} starts.", f"  tidepool pipelines show {name}")
 
 
 @command("show", "tidepool pipelines show pets-nightly", group=pipelines)
@@ -134,13 +137,13 @@ def show(
 
 @command("pause", "tidepool pipelines pause pets-nightly", group=pipelines)
 def pause(name: NameArgument, project: Project = None, as_json: Json = False) -> None:
-    """Let a pipeline start no runs by itself; a run that has begun goes on."""
+    """Stop a pipeline from starting runs by itself; a run that has begun goes on."""
     _pause(name, project, paused=True, as_json=as_json)
 
 
 @command("resume", "tidepool pipelines resume pets-nightly", group=pipelines)
 def resume(name: NameArgument, project: Project = None, as_json: Json = False) -> None:
-    """Let a paused pipeline start runs again; times that have passed are left out."""
+    """Let a paused pipeline start runs again; times that passed meanwhile are skipped."""
     _pause(name, project, paused=False, as_json=as_json)
 
 
@@ -184,16 +187,7 @@ def _row(pipeline: Pipeline) -> tuple[object, ...]:
 
 
 def _starts(pipeline: Pipeline) -> str:
-    """Return when a pipeline starts, such as `starts at 03:00 every day (UTC), or after 200 reviewed images`."""
-    if pipeline.paused:
-        return "is paused"
-    when = pipeline.when
-    ways = [
-        *([f"{pipeline.schedule[0].lower()}{pipeline.schedule[1:]} (UTC)"] if pipeline.schedule else []),
-        *([f"after {when.labels} reviewed images"] if when.labels else []),
-        *(["when requests drift"] if when.drift else []),
-    ]
-    return f"starts {', or '.join(ways)}" if ways else "starts when a person says so"
+    return "is paused" if pipeline.paused else f"starts {pipeline.starts}"
 
 
 def _lines(run: PipelineRun) -> Iterator[str]:

@@ -46,7 +46,7 @@ def ls(as_json: Json = False) -> None:
 
 @command("show", "tidepool projects show lab", "tidepool projects show lab --json", group=projects)
 def show(name: NameArgument, as_json: Json = False) -> None:
-    """Show a project: its quotas beside what it uses, and what is deleted by itself.
+    """Show a project: its quotas beside what it uses, and its automatic deletions.
 
     Requests are counted by the gateways and not shown. With --json, only the project itself.
     """
@@ -72,7 +72,7 @@ def create(
         print_json(project)
         return
     say(f"Created the project {project.name}.", "Next:")
-    say(f"  tidepool keys create ann --role admin --project {project.name}  a key for the one who works in it")
+    say(f"  tidepool keys create ann --role admin --project {project.name}  creates a key for a person")
 
 
 @command(
@@ -104,18 +104,18 @@ def change(
         ),
     ] = None,
     versions_days: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Delete versions that are so old, or none.")
+        str | None, typer.Option(metavar="DAYS", help="Delete versions older than this, or none.")
     ] = None,
     keep_last: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Newest versions of a name that stay anyway.", min=1)
+        int | None, typer.Option(metavar="NUMBER", help="Always keep this many newest versions of a name.", min=1)
     ] = None,
     trained_on: Annotated[
         bool | None,
-        typer.Option("--trained-on/--not-trained-on", help="Delete old dataset versions of which there is a model."),
+        typer.Option("--trained-on/--not-trained-on", help="Also delete old dataset versions with a model."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Change a project's quotas, weight, description, and what is deleted by itself.
+    """Change a project's quotas, weight, description, and automatic deletions.
 
     What is left out stays as it is; `none` removes a limit. Needs a key of an instance admin.
     """

@@ -41,7 +41,7 @@ NEEDS = {Source.LABEL_ERRORS: ("--job", "--dataset"), Source.PREDICTIONS: ("--jo
 
 @command("status", "tidepool review status", group=review)
 def status(project: Project = None, as_json: Json = False) -> None:
-    """Show how many images wait and were reviewed, who did what, and how much people agree."""
+    """Show how many images wait and were reviewed, by whom, and how much people agree."""
     with connected(project) as client:
         progress = client.reviews.progress()
     if as_json:
@@ -65,13 +65,13 @@ def next_images(
     model: OfModel = None,
     dataset: OfDataset = None,
     folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the images are saved.")] = Path(),
-    opened: Annotated[bool, typer.Option("--open", help="Show the images, with this machine's viewer.")] = False,
+    opened: Annotated[bool, typer.Option("--open", help="Open the images in this machine's viewer.")] = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
     """Get the next images to review, the most doubtful first, and save them here.
 
-    Nobody else gets them for two minutes. Answer each with `tidepool review answer`.
+    They are yours for two minutes. Answer each with `tidepool review answer`.
     """
     with connected(project) as client:
         batch = client.reviews.next(count, model=model, dataset=dataset)
@@ -202,7 +202,7 @@ def add(
 def _lines(progress: ReviewProgress) -> list[str]:
     counts = {state: progress.counts.get(state, 0) for state in ("open", "done", "skipped", "expired")}
     lines = [
-        f"{counts['open']:,} images wait, {progress.leased:,} of them are held by people",
+        f"{counts['open']:,} images wait, people hold {progress.leased:,} of them",
         f"{counts['done']:,} are reviewed, {progress.not_applied:,} of them are in no dataset version yet",
         f"{counts['skipped']:,} were skipped, {counts['expired']:,} have expired",
     ]
@@ -264,10 +264,10 @@ def _answers(item: ReviewItem) -> str:
 def _outcome(item: ReviewItem) -> str:
     if item.state == "done":
         return "it shows none of the classes" if item.not_any else f"it is {item.label}"
-    return "skipped" if item.state == "skipped" else "kept; another person answers, too"
+    return "skipped" if item.state == "skipped" else "kept; another person will answer, too"
 
 
 def _added(result: SourceResult) -> str:
     left = result.matching - result.added
-    more = f"; {left:,} others are in it already, or over --limit" if left else ""
+    more = f"; {left:,} others are in the queue already, or over --limit" if left else ""
     return f"{result.added:,} of {result.matching:,} images are new in the queue{more}"

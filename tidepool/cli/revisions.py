@@ -1,7 +1,5 @@
 """`tidepool datasets`: versions that are made from another one, what differs between them, and exports."""
 
-import hashlib
-import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -15,6 +13,7 @@ from tidepool.cli.connection import Project, connected
 from tidepool.cli.datasets import datasets
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
+from tidepool.cli.image_files import hash_of
 from tidepool.cli.output import Json, note, print_json, print_table, say
 from tidepool.cli.root import command
 
@@ -25,16 +24,15 @@ EXTENSIONS: dict[ExportFormat, str] = {
     "csv": "csv",
     "labelstudio": "labelstudio.json",
 }
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 Parent = Annotated[
-    str, typer.Argument(metavar="DATASET", help="The version to start from, pets@2; pets means the newest.")
+    str, typer.Argument(metavar="DATASET", help="The version to start from, like pets@2; pets means the newest.")
 ]
 Images = Annotated[
     list[str], typer.Argument(metavar="SHA256|FILE...", help="Images: the SHA-256 of a file, or the file itself.")
 ]
 OpenTest = Annotated[bool, typer.Option("--open-test", help="Also change images of the test split.")]
-DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Take classes out that lose their last image.")]
+DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Remove classes that lose their last image.")]
 Version = Annotated[str, typer.Argument(metavar="DATASET@VERSION", help="A version, like pets@3.")]
 
 
@@ -53,11 +51,11 @@ def relabel(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version in which images have another label; the version before stays.
+    """Make a version in which images have another label; the old version stays.
 
     Files are hashed here and not sent.
     """
-    changes = [{"sha256": _hash_of(image), "label": label} for image in images]
+    changes = [{"sha256": hash_of(image), "label": label} for image in images]
     _revise(dataset, {"changes": changes} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -70,11 +68,11 @@ def remove(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version without some images; the version before stays.
+    """Make a version without some images; the old version stays.
 
     `tidepool images rm` erases an image everywhere.
     """
-    changes = [{"sha256": _hash_of(image), "remove": True} for image in images]
+    changes = [{"sha256": hash_of(image), "remove": True} for image in images]
     _revise(dataset, {"changes": changes} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -86,7 +84,7 @@ def revise(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version with all answers of the review queue that are in none yet."""
+    """Make a version with all answers of the review queue that are in no version yet."""
     _revise(dataset, {"reviews": "all"} | _options(open_test, drop_empty), project, as_json)
 
 
@@ -99,7 +97,7 @@ def import_labels(
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Make a version with the labels of a file, of Label Studio or another tool.
+    """Make a version with the labels of a file from Label Studio or another tool.
 
     Images are found by their SHA-256, or else by the ends of their paths.
     """
@@ -127,17 +125,18 @@ def diff(
         print_table(("change", f"in {difference.base}", f"in {difference.version}", "image"), rows)
     left = difference.added + difference.removed + difference.relabelled + difference.moved - len(rows)
     if left:
-        note(f"{left} more images differ; --json has a page of them, the console all.")
+        note(f"{left} more images differ; --json prints a page of them, the console shows all.")
 
 
 @command("export", "tidepool datasets export pets@3", "tidepool datasets export pets@3 --format coco", group=datasets)
 def export(
-    version: Annotated[str, typer.Argument(metavar="DATASET", help="The version, pets@3; pets means the newest.")],
+    version: Annotated[str, typer.Argument(metavar="DATASET", help="The version, like pets@3; pets means the newest.")],
     form: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(get_args(ExportFormat))}.")
     ] = "imagefolder",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file; the default is named like it.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file; named after the version by default."),
     ] = None,
     image_root: Annotated[
         str | None,
@@ -164,16 +163,6 @@ def export(
         options = {"image_root": image_root, "predictions": predictions}
         client.datasets.export(reference, target, format=chosen, **options)
     note(f"Wrote {reference} to {target}.")
-
-
-def _hash_of(image: str) -> str:
-    if _SHA256.fullmatch(image):
-        return image.lower()
-    try:
-        with Path(image).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        raise WrongUsage(f"{image} is no file, and no SHA-256, which has 64 hexadecimal digits.") from None
 
 
 def _options(open_test: bool, drop_empty: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`tidepool review sampling`: which predictions of an alias go to the review queue."""
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,11 @@ from tidepool.cli.limits import given, size
 from tidepool.cli.output import Json, file_size, note, print_json, say
 from tidepool.cli.review import review
 from tidepool.cli.root import command
-from tidepool_client import Client, NotFound
+
+if TYPE_CHECKING:
+    from tidepool_client import Client
+
+# ruff: noqa: PLC0415  the client is imported when it is needed, so that --help is quick
 
 _SHARE = re.compile(r" *(margin|random|disagreement)=([01]|[01]?\.[0-9]+) *")
 MIX = "margin=0.7,random=0.2,disagreement=0.1"
@@ -33,26 +37,27 @@ def sampling(
         typer.Option(metavar="SHARES", help=f"Shares of doubtful, random and disputed images, like {MIX}."),
     ] = None,
     keep_days: Annotated[
-        int | None, typer.Option(metavar="DAYS", help="Remove images after it that nobody answers.", min=1, max=365)
+        int | None,
+        typer.Option(metavar="DAYS", help="Days that an unanswered image stays queued.", min=1, max=365),
     ] = None,
     max_bytes: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="The most that all copies may have, like 1GiB.")
+        str | None, typer.Option(metavar="SIZE", help="Largest total size of the copies, like 1GiB.")
     ] = None,
     votes: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="How many people must agree.", min=1, max=2)
     ] = None,
-    off: Annotated[bool, typer.Option("--off", help="Sample no more.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Stop sampling.")] = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Copy doubtful images of an alias to the review queue, or show whether it is done.
+    """Copy doubtful images of an alias to the review queue, or show the settings.
 
-    It is off until an option turns it on; what is not given stays as it is, or gets its default. Only requests that
-    name the alias are sampled.
+    Sampling is off until an option turns it on. An option that is not given keeps its value, or gets the default. Only
+    requests that name the alias are sampled.
     """
     model, _, name = alias.partition("@")
     if not name:
-        raise WrongUsage(f"{alias} names no alias; write it like {model}@production.")
+        raise WrongUsage(f"{alias} names no alias; write it as {model}@production.")
     changes = given(
         rate_per_day=rate,
         mix=None if mix is None else _shares(mix),
@@ -61,7 +66,7 @@ def sampling(
         votes=votes,
     )
     if off and changes:
-        raise WrongUsage("--off goes with no other option.")
+        raise WrongUsage("Use --off without other options.")
     with connected(project) as client:
         if off:
             client.sampling.stop(model, name)
@@ -72,8 +77,10 @@ def sampling(
     print_json(shown) if as_json else say(*_lines(shown))
 
 
-def _kept(client: Client, model: str, alias: str) -> dict[str, Any]:
+def _kept(client: "Client", model: str, alias: str) -> dict[str, Any]:
     """Return the present settings, none if sampling is off."""
+    from tidepool_client import NotFound
+
     try:
         present = client.sampling.get(model, alias)
     except NotFound:

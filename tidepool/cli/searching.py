@@ -47,7 +47,7 @@ def print_study(study: Study) -> None:
     )
     print_table(("trial", *names, study.objective, "epochs", "state"), rows, numbers={study.objective, "epochs"})
     if study.importance:
-        say("What decides: " + ", ".join(f"{name} {percent(share)}" for name, share in study.importance.items()))
+        say("What matters: " + ", ".join(f"{name} {percent(share)}" for name, share in study.importance.items()))
 
 
 def print_folds(folds: FoldReport) -> None:

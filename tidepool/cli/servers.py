@@ -22,7 +22,7 @@ class Server(Frozen):
 class Servers(Frozen):
     """Servers by URL; commands talk to `current` unless something else is named.
 
-    `stack` is the home of the stack that was started last, if nobody logged in to a server since.
+    `stack` is the home of the stack that was started last, unless there was a login to a server since.
     """
 
     current: str | None = None

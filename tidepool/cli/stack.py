@@ -34,7 +34,7 @@ def up(
         int | None,
         typer.Option(
             metavar="CORES",
-            help="Give each inference replica so many cores of its own, and each gateway one; 0 is off.",
+            help="Give each inference replica this many cores of its own, and each gateway one; 0 is off.",
             min=0,
         ),
     ] = None,

@@ -40,7 +40,7 @@ def train(
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Name of the model; the default is that of the folder or the dataset."),
+        typer.Option(metavar="NAME", help="Name of the model; by default, that of the folder or the dataset."),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -61,14 +61,15 @@ def train(
         ),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Search: train so many times with different settings.", min=1)
+        int | None, typer.Option(metavar="NUMBER", help="Search: train this many times with different settings.", min=1)
     ] = None,
     over: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD=VALUES", help="What a search tries: LOW..HIGH, LOW..HIGH:log, or VALUE,VALUE."),
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What a search compares: val.accuracy, val.macro_f1 or val.loss.")
+        str | None,
+        typer.Option(metavar="NAME", help="What decides the best trial: val.accuracy, val.macro_f1 or val.loss."),
     ] = None,
     search: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A search as a JSON file; the options above change it.")
@@ -76,7 +77,9 @@ def train(
     folds: Annotated[
         int | None,
         typer.Option(
-            metavar="NUMBER", help="Measure on so many parts of the images, by so many more trainings.", min=2
+            metavar="NUMBER",
+            help="Cross-validate on this many parts, with as many more trainings.",
+            min=2,
         ),
     ] = None,
     class_level: ClassLevel = None,
@@ -87,8 +90,8 @@ def train(
 ) -> None:
     """Train a model on a folder of photos or a dataset.
 
-    A folder is uploaded first, as by `tidepool upload`. What you do not set is decided from the images. Ctrl-C ends the
-    following, and the training goes on.
+    A folder is uploaded first, as by `tidepool upload`. What you do not set is decided from the images. Ctrl-C only
+    stops showing the progress; the training goes on.
     """
     searched = search_of(search, trials, over or [], objective, minutes)
     fields = _fields(spec, minutes if searched is None else None)
@@ -143,7 +146,7 @@ def accuracy_line(metrics: Metrics, split: str) -> str:
 def _judged(result: TrainResult) -> list[str]:
     split, metrics = ("test", result.metrics.test) if result.metrics.test else ("validation", result.metrics.val)
     if metrics is None:
-        return ["  How good it is was not measured: there are no images to test or to validate."]
+        return ["  The accuracy was not measured: there are no test or validation images."]
     lines = [f"  {accuracy_line(metrics, split)}"]
     tested = {label: values for label, values in metrics.per_class.items() if values.support}
     if len(tested) > 1:

@@ -35,7 +35,7 @@ def draw_plan(
     """Pick free ports, write the servers' configuration and the desired replicas, and lay out the components.
 
     `replicas` sets the number of workers by role. Other roles keep the number from the last run, or get one. `pin`
-    gives each inference replica so many cores of its own, and each gateway one. Raises StackFailed if the port is in
+    gives each inference replica this many cores of its own, and each gateway one. Raises StackFailed if the port is in
     use, a role cannot have that many replicas, or cores cannot be pinned or are too few.
     """
     scale = dict(replicas or {})

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from contract.base import Frozen
+from contract.base import Frozen, first_fault
 from contract.catalog import Upload
 from contract.predictions import IdentifiedResult, Prediction
 from contract.variants import VariantName
@@ -19,10 +19,10 @@ def parsed(kind: type[Model], value: Any) -> Model:
     try:
         return kind.model_validate(value, extra="ignore")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        place, reason = first_fault(error)
+        where = ".".join(map(str, place))
         raise UnexpectedResponse(
-            f"the response is not what this client knows as {kind.__name__} ({where}: {first['msg']}); is the address "
+            f"the response is not what this client knows as {kind.__name__} ({where}: {reason}); is the address "
             "that of Tidepool, and the client as new as the server?"
         ) from error
 

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"])
 
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "nightly": {
-        "summary": "Retrain at night, and promote what is better by half a point",
+        "summary": "Retrain every night, and promote a model that is better by half a point",
         "value": {
             "name": "pets-nightly",
             "model": "pet-cnn",
@@ -29,7 +29,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "labels": {
-        "summary": "Retrain for each 200 reviewed images or when traffic drifts, for 20 minutes; a person promotes",
+        "summary": "Retrain after 200 reviewed images or when requests drift, for 20 minutes; a person promotes",
         "value": {
             "name": "pets-reviewed",
             "model": "pet-cnn",
@@ -57,7 +57,7 @@ def create_pipeline(
     stores: StoresDep,
     repeat: CanRepeat,
 ) -> Pipeline:
-    """Create a pipeline: its runs make a dataset version, train, evaluate, and promote what is shown to be better."""
+    """Create a pipeline, whose runs retrain a model and promote the new version if it is shown to be better."""
     require_runnable(request, stores)
     created = stores.pipelines.create(request, repeat.once(request.model_dump_json()))
     response.headers["Location"] = f"/v1/pipelines/{created.name}"
@@ -78,7 +78,7 @@ def get_pipeline(name: NamePath, stores: StoresDep) -> Pipeline:
 
 @router.patch("/{name}", dependencies=MAY_WRITE, responses=documented(404, 413, 415))
 def change_pipeline(name: NamePath, change: PipelineChange, stores: StoresDep) -> Pipeline:
-    """Pause a pipeline, or let it go on; a run that has begun goes on."""
+    """Pause or resume a pipeline; a run that has begun goes on."""
     return stores.pipelines.pause(name, change.paused)
 
 

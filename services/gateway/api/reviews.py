@@ -83,14 +83,14 @@ def next_reviews(
     model: NameQuery = None,
     dataset: DatasetQuery = None,
 ) -> ReviewBatch:
-    """Get images to review, the most doubtful first; you hold them for two minutes, and nobody else gets them."""
+    """Get images to review, the most doubtful first; they are yours for two minutes."""
     response.headers.update(NEXT)
     return stores.reviews.batch(reviewer, count, ReviewFilter(model=model, dataset=dataset))
 
 
 @router.get("/progress", dependencies=MAY_REVIEW, responses=documented())
 def get_progress(stores: StoresDep) -> ReviewProgress:
-    """How many images wait and were reviewed, who did what, and how much people agree."""
+    """How many images wait and were reviewed, by whom, and how much people agree."""
     return stores.reviews.progress()
 
 
@@ -125,13 +125,13 @@ def answer_review(
     stores: StoresDep,
     reviewer: ReviewerDep,
 ) -> ReviewItem:
-    """Answer: the label, `not_any` or `skip`, with the lease of the image. Sending it twice is the same as once."""
+    """Answer: the label, `not_any` or `skip`, with the lease of the image. Sending it twice has no further effect."""
     return stores.reviews.answer(item_id, request.lease, reviewer, request.answer, new=request.new)
 
 
 @router.post("/{item_id}/lease", dependencies=MAY_REVIEW, responses=documented(404, 409, 413, 415))
 def extend_lease(item_id: ItemId, request: LeaseRequest, stores: StoresDep, reviewer: ReviewerDep) -> ReviewItem:
-    """Hold an image for two minutes from now on, or for other `seconds`; 0 gives it back."""
+    """Hold an image for two minutes from now on, or for `seconds`; 0 gives it back."""
     return stores.reviews.extend(item_id, request.lease, reviewer, request.seconds)
 
 
@@ -142,7 +142,7 @@ def extend_lease(item_id: ItemId, request: LeaseRequest, stores: StoresDep, revi
     responses=image_files(*MEDIA_TYPES),
 )
 async def get_review_image(item_id: ItemId, backends: BackendsDep, stores: StoresDep) -> Response:
-    """The image: the original, or a JPEG of at most 256 pixels if browsers do not show its format or it is unreadable.
+    """The original image, or a JPEG of at most 256 pixels if browsers cannot show its format or it cannot be read.
 
     The audit trail has an entry for each view.
     """

@@ -11,7 +11,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("/{name}/aliases/{alias}/review", dependencies=MAY_READ, responses=documented(404))
 def get_sampling(name: NamePath, alias: NamePath, stores: StoresDep) -> AliasSampling:
-    """How predictions of the alias are sampled for reviews, and how many were today; 404 if sampling is off."""
+    """The sampling of an alias for reviews, and how many images it took today; 404 if it is off."""
     return stores.sampling.get(name, alias)
 
 
@@ -30,6 +30,6 @@ def set_sampling(
 
 @router.delete("/{name}/aliases/{alias}/review", status_code=204, dependencies=MAY_WRITE, responses=documented(404))
 def stop_sampling(name: NamePath, alias: NamePath, backends: BackendsDep, stores: StoresDep) -> None:
-    """Sample no more predictions of the alias; the images in the queue stay."""
+    """Turn off the sampling of an alias; the images in the queue stay."""
     stores.sampling.stop(name, alias)
     backends.forget_models()

@@ -17,11 +17,11 @@ from services.gateway.edge.request_id import current_request_id
 
 API = ("/v1/", "/v2", "/metrics", "/healthz", "/readyz", "/openapi.json")
 TITLES = {
-    400: "That request is not complete",
-    403: "You may not do that",
+    400: "The request is not valid",
+    403: "You are not allowed to do that",
     404: "There is nothing here",
-    409: "That does not go together",
-    422: "Something is not right yet",
+    409: "That is not possible at the moment",
+    422: "Something needs to be corrected",
     429: "Too many requests",
     503: "Tidepool is not ready",
 }

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from contract.errors import TooLarge
+from contract.sampling import ReviewSampling
 from services.gateway.console.assets import asset
 from services.gateway.console.formats import FILTERS
 from services.gateway.console.viewer import Viewer
@@ -44,7 +45,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(FILTERS)
-    environment.globals["asset"] = asset
+    environment.globals |= {"asset": asset, "default_sampling": ReviewSampling()}
     return environment
 
 

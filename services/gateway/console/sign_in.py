@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # printable ASCII but for the backslash, and not `//host`
 PRIVATE_ONLY = (
-    "Signing in needs HTTPS, because anybody on the way could read your session otherwise. Open the console by "
+    "Signing in needs HTTPS, because others on the network could read your session otherwise. Open the console by "
     "https://, or from the machine itself at http://localhost, for example through an SSH tunnel."
 )
 
@@ -72,7 +72,7 @@ async def sign_out(request: Request, backends: BackendsDep, viewer: ViewerDep) -
 async def choose_project(request: Request, backends: BackendsDep, viewer: ViewerDep) -> Response:
     """Work in another project, for an instance's admin."""
     if not viewer.is_instance_admin:
-        raise Forbidden("only a key of the instance's admin works in several projects")
+        raise Forbidden("only a key with the role instance-admin works in several projects")
     name = (await form_of(request)).get("project", "")
     await run_in_threadpool(backends.stores.sessions.choose, viewer.token, name)
     backends.access.forget()

@@ -15,7 +15,7 @@ from services.storage.screens.shell import ShellCounts, ShellReader
 from services.storage.stores import ProjectStores
 
 NO_SCOPE = "your key lacks the scope {!s}; sign in with one that has it"
-ONLY_REVIEWS = "your key reviews images and does nothing else; ask an admin of the project for one with another role"
+ONLY_REVIEWS = "your key may only review images; ask an admin of the project for a key with another role"
 
 
 class SignedOut(Unauthenticated):

@@ -39,17 +39,17 @@ def top(scores: NDArray[np.float32], labels: Sequence[str], count: int) -> tuple
     return tuple((labels[index], float(scores[index])) for index in best)
 
 
-def doubts(scores: NDArray[np.float32]) -> tuple[list[float], list[float]]:
-    """Return the margin and the entropy (nats) of each row of scores (n, classes).
+def entropy(scores: NDArray[np.float32]) -> float:
+    """Return the entropy (nats) of an image's scores."""
+    logarithms = np.log(np.maximum(scores, _TINY))  # 0 log 0 is 0
+    return max(0.0, -float((scores * logarithms).sum()))  # rounding may give -1e-8
+
+
+def margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the best minus the second best score of each row of scores (n, classes).
 
     The margin of a model with one class is its score. Rows with NaN give NaN.
     """
-    logarithms = np.log(np.maximum(scores, _TINY))  # 0 log 0 is 0
-    entropies = np.maximum(-(scores * logarithms).sum(axis=-1), 0)  # rounding may give -1e-8
-    return _margins(scores).tolist(), entropies.tolist()
-
-
-def _margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     classes = scores.shape[-1]
     if classes == 1:
         return scores[:, 0]
@@ -58,8 +58,8 @@ def _margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
         return pairs[:, 1] - pairs[:, 0]
     rows, best, others = np.arange(len(scores)), scores.argmax(axis=-1), scores.copy()
     others[rows, best] = -1
-    margins: NDArray[np.float32] = scores[rows, best] - others.max(axis=-1)
-    return margins
+    result: NDArray[np.float32] = scores[rows, best] - others.max(axis=-1)
+    return result
 
 
 def top_scores(
@@ -67,20 +67,20 @@ def top_scores(
 ) -> list[Scores | Failure]:
     """Return the best `counts[i]` classes of row i of logits (n, classes), or a Failure for a row with NaN scores.
 
-    Each has its margin and entropy.
+    Each has its margin.
     """
     scores, counts = probabilities(logits, output), list(counts)
-    margins, entropies = doubts(scores)
+    doubts = margins(scores).tolist()
     if max(counts, default=1) == 1:  # most requests; a call of numpy for each row would cost more than all else
         best, values = scores.argmax(axis=-1).tolist(), scores.max(axis=-1).tolist()  # both of NaN if there is one
         return [
-            Scores(((labels[index], value),), margin, entropy) if value == value else _BROKEN  # noqa: PLR0124  NaN
-            for index, value, margin, entropy in zip(best, values, margins, entropies, strict=True)
+            Scores(((labels[index], value),), margin) if value == value else _BROKEN  # noqa: PLR0124  NaN
+            for index, value, margin in zip(best, values, doubts, strict=True)
         ]
     broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
     return [
-        _BROKEN if is_broken else Scores(top(row, labels, count), margin, entropy)
-        for row, is_broken, count, margin, entropy in zip(scores, broken, counts, margins, entropies, strict=True)
+        _BROKEN if is_broken else Scores(top(row, labels, count), margin)
+        for row, is_broken, count, margin in zip(scores, broken, counts, doubts, strict=True)
     ]
 
 

@@ -18,7 +18,7 @@ from media import images
 from messaging.answering import BatchAnswers
 from messaging.version_labels import version_labels
 from services.inference.engine.model import LoadedModel
-from services.inference.engine.postprocess import top_scores
+from services.inference.engine.postprocess import entropy, probabilities, top_scores
 from services.inference.metrics import BATCH_SIZE, INFERENCE_SECONDS
 from services.inference.online.cache import ModelCache
 from services.inference.online.counting import DriftCounting
@@ -105,7 +105,8 @@ def _classify(
     answers: list[Answer] = [pixels if isinstance(pixels, Failure) else next(scores) for pixels in decoded]
     for position, copy in copies.items():
         if isinstance(answer := answers[position], Scores):
-            answers[position] = structs.replace(answer, copy=copy)
+            own = probabilities(logits[good.index(position)], model.card.output)
+            answers[position] = structs.replace(answer, entropy=entropy(own), copy=copy)
     return answers
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from contract.base import first_fault
 from contract.choices import Choice
 from contract.division import NewChild, Waiting
 from contract.errors import Cancelled, Invalid
@@ -68,7 +69,7 @@ def _training(spec: TrainSpec, parameters: dict[str, Scalar]) -> TrainSpec:
     try:
         return spec.with_parameters(parameters)
     except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        _, reason = first_fault(error)
         tried = ", ".join(f"{name} {value!r}" for name, value in parameters.items())
         raise Invalid(f"a trial cannot have {tried}: {reason}; change search.over") from None
 

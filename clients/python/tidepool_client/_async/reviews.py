@@ -25,7 +25,7 @@ class AsyncReviews:
         self._http = http
 
     async def next(self, count: int = 1, *, model: str | None = None, dataset: str | None = None) -> ReviewBatch:
-        """Get images to review, the most doubtful first, which nobody else gets for two minutes.
+        """Get images to review, the most doubtful first. They are yours for two minutes.
 
         If there are none, `reason` says why.
 
@@ -61,7 +61,7 @@ class AsyncReviews:
         return parsed(ReviewItem, await self._http.call("POST", path("reviews", item_id), json=body))
 
     async def extend(self, item: LeasedReview | ReviewItem, *, seconds: int | None = None) -> ReviewItem:
-        """Hold an item for two minutes from now on, or for other seconds; 0 gives it back."""
+        """Hold an item for two minutes from now on, or for `seconds`; 0 gives it back."""
         body = {"lease": item.lease} | given(seconds=seconds)
         return parsed(ReviewItem, await self._http.call("POST", path("reviews", item.id, "lease"), json=body))
 
@@ -93,7 +93,7 @@ class AsyncReviews:
             yield item
 
     async def progress(self) -> ReviewProgress:
-        """Return how many images wait and were reviewed, who did what, and how much people agree."""
+        """Return how many images wait and were reviewed, by whom, and how much people agree."""
         return parsed(ReviewProgress, await self._http.call("GET", path("reviews", "progress")))
 
     async def add_label_errors(
@@ -119,7 +119,7 @@ class AsyncReviews:
         return await self._add({"source": "duplicates", "dataset": dataset, "limit": limit, "votes": votes})
 
     async def feedback(self, prediction: str, label: str, *, new: bool = False) -> FeedbackResult:
-        """Say what an image that was predicted really shows; `prediction` is the id in the answer.
+        """Report the true class of an image that was predicted; `prediction` is the id in the answer.
 
         >>> feedback = await client.reviews.feedback("0123456789abcdef", "cat")
         >>> feedback.review is None, feedback.note

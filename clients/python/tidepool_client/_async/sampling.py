@@ -29,7 +29,7 @@ class AsyncSampling:
         max_bytes: int | None = None,
         votes: int | None = None,
     ) -> AliasSampling:
-        """Turn sampling on for an alias, or replace its settings; what is not given gets its default.
+        """Turn sampling on for an alias, or replace its settings; a setting that is not given gets its default.
 
         `mix` has the shares of `margin`, `random` and `disagreement`, which add up to 1.
 

@@ -111,7 +111,7 @@ class Jobs:
             yield job.bound_to(self)
 
     def get(self, job_id: str, *, wait_s: float = 0) -> Job:
-        """Return a job; with `wait_s`, block until it ends or so many seconds (at most 60) have passed."""
+        """Return a job; with `wait_s`, block until it ends, for at most that many seconds (up to 60)."""
         params = {"wait": wait_s} if wait_s else {}
         return self.read(self._http.call("GET", path("jobs", job_id), params=params))
 

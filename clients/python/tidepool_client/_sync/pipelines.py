@@ -30,9 +30,10 @@ class Pipelines:
         promote: bool | None = None,
         shadow_hours: float | None = None,
     ) -> Pipeline:
-        """Create a pipeline that improves a model with what people review.
+        """Create a pipeline that retrains a model with what people have reviewed.
 
-        `when` has `cron` (in UTC), `labels` or `drift`; `train` has fields of a training; `gate` says what is better.
+        `when` has `cron` (in UTC), `labels` or `drift`; `train` has fields of a training, and `gate` says how much
+        better a candidate must be.
 
         >>> pipeline = client.pipelines.create(
         ...     "pets-retrained", model="pet-cnn", dataset="pets", when={"cron": "0 3 * * *", "labels": 200}
@@ -56,11 +57,11 @@ class Pipelines:
         return parsed(Pipeline, self._http.call("GET", path("pipelines", name)))
 
     def pause(self, name: str, *, paused: bool = True) -> Pipeline:
-        """Let a pipeline start no runs by itself, or with `paused=False` start them again."""
+        """Stop a pipeline from starting runs by itself, or resume it with `paused=False`."""
         return parsed(Pipeline, self._http.call("PATCH", path("pipelines", name), json={"paused": paused}))
 
     def delete(self, name: str) -> None:
-        """Delete a pipeline with its runs; what they have made stays."""
+        """Delete a pipeline with its runs; the versions that they made stay."""
         self._http.delete(path("pipelines", name))
 
     def run(self, name: str) -> PipelineRun:

@@ -25,7 +25,7 @@ class Reviews:
         self._http = http
 
     def next(self, count: int = 1, *, model: str | None = None, dataset: str | None = None) -> ReviewBatch:
-        """Get images to review, the most doubtful first, which nobody else gets for two minutes.
+        """Get images to review, the most doubtful first. They are yours for two minutes.
 
         If there are none, `reason` says why.
 
@@ -61,7 +61,7 @@ class Reviews:
         return parsed(ReviewItem, self._http.call("POST", path("reviews", item_id), json=body))
 
     def extend(self, item: LeasedReview | ReviewItem, *, seconds: int | None = None) -> ReviewItem:
-        """Hold an item for two minutes from now on, or for other seconds; 0 gives it back."""
+        """Hold an item for two minutes from now on, or for `seconds`; 0 gives it back."""
         body = {"lease": item.lease} | given(seconds=seconds)
         return parsed(ReviewItem, self._http.call("POST", path("reviews", item.id, "lease"), json=body))
 
@@ -93,7 +93,7 @@ class Reviews:
             yield item
 
     def progress(self) -> ReviewProgress:
-        """Return how many images wait and were reviewed, who did what, and how much people agree."""
+        """Return how many images wait and were reviewed, by whom, and how much people agree."""
         return parsed(ReviewProgress, self._http.call("GET", path("reviews", "progress")))
 
     def add_label_errors(
@@ -119,7 +119,7 @@ class Reviews:
         return self._add({"source": "duplicates", "dataset": dataset, "limit": limit, "votes": votes})
 
     def feedback(self, prediction: str, label: str, *, new: bool = False) -> FeedbackResult:
-        """Say what an image that was predicted really shows; `prediction` is the id in the answer.
+        """Report the true class of an image that was predicted; `prediction` is the id in the answer.
 
         >>> feedback = client.reviews.feedback("0123456789abcdef", "cat")
         >>> feedback.review is None, feedback.note

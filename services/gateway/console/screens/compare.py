@@ -37,7 +37,7 @@ def compare(
     """Versions side by side: the first is the one that the others are compared with."""
     references = list(dict.fromkeys(_pinned(viewer, text) for text in model if text.strip()))
     if len(references) > MOST:
-        raise Invalid(f"compare at most {MOST} versions; {len(references)} are chosen")
+        raise Invalid(f"compare at most {MOST} versions; you chose {len(references)}")
     versions = CompareScreen(viewer.stores.database, viewer.caller.project).versions(references) if references else ()
     numbers, equal = figures(versions)
     different, same = differences(versions)

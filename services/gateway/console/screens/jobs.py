@@ -9,6 +9,7 @@ from contract.catalog import DatasetVersion
 from contract.errors import Refused
 from contract.jobs import JobKind, JobState
 from contract.references import Reference
+from contract.reviews import PredictionsRequest
 from services.gateway.api.jobs import JobId
 from services.gateway.console.pages import page, redirect
 from services.gateway.console.trials import trials_of
@@ -67,6 +68,7 @@ def show_job(request: Request, viewer: ViewerDep, job_id: JobId) -> Response:
         trials=trials_of(details.spec, result, children),
         decisions=result.get("decisions") or (),
         dataset=_dataset(viewer, result) if details.row.kind in ("preprocess", "revise") else None,
+        to_review=PredictionsRequest(source="predictions", job=job_id),
         points=json.dumps(details.metrics).replace("<", "\\u003c"),
         spec=json.dumps(_stated(details.spec), indent=2, ensure_ascii=False),
     )
@@ -90,7 +92,7 @@ def keep_best(viewer: ViewerDep, job_id: JobId) -> Response:
 def retry(viewer: ViewerDep, job_id: JobId) -> Response:
     """Submit a copy of a job that has ended without success."""
     job = viewer.stores.jobs.retry(job_id, current_request_id())
-    return redirect(f"/jobs/{job.id}", "The job runs again with the same settings.")
+    return redirect(f"/jobs/{job.id}", "This new job has the same settings.")
 
 
 def _dataset(viewer: Viewer, result: dict[str, Any]) -> DatasetVersion | None:

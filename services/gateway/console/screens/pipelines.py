@@ -8,8 +8,9 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from contract.base import first_fault
 from contract.errors import Invalid, Refused
-from contract.pipelines import PipelineRequest, RunState
+from contract.pipelines import Gate, PipelineRequest, RunState
 from services.gateway.console.pages import form_of, page, redirect
 from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerDep
 from services.gateway.dependencies import NamePath
@@ -28,8 +29,14 @@ TONES = {
     RunState.SUPERSEDED: "",
     RunState.FAILED: "bad",
 }
-TRIGGERS = {"cron": "its time", "labels": "new labels", "drift": "drift", "person": "a person"}
-DEFAULTS = {"labels": "200", "better_by": "0.5", "falls_by": "5", "confidence": "95", "promote": "yes"}
+TRIGGERS = {"cron": "its schedule", "labels": "new labels", "drift": "drift", "person": "a person"}
+DEFAULTS = {
+    "labels": "200",
+    "better_by": f"{Gate().better_by * 100:g}",
+    "falls_by": f"{Gate().no_class_falls_by * 100:g}",
+    "confidence": f"{Gate().confidence * 100:g}",
+    "promote": "yes",
+}
 
 
 @router.get("", dependencies=MAY_SEE)
@@ -76,7 +83,7 @@ def run_now(viewer: ViewerDep, name: NamePath) -> Response:
 def pause(viewer: ViewerDep, name: NamePath, paused: Annotated[bool, Form()]) -> Response:
     """Let a pipeline start no runs by itself, or let it again."""
     viewer.stores.pipelines.pause(name, paused)
-    notice = "starts no more runs by itself" if paused else "starts runs by itself again"
+    notice = "no longer starts runs by itself" if paused else "starts runs by itself again"
     return redirect(f"/pipelines/{name}", f"{name} {notice}.")
 
 
@@ -84,20 +91,20 @@ def pause(viewer: ViewerDep, name: NamePath, paused: Annotated[bool, Form()]) ->
 def delete(viewer: ViewerDep, name: NamePath) -> Response:
     """Delete a pipeline and its list of runs; what they made stays."""
     viewer.stores.pipelines.delete(name)
-    return redirect("/pipelines", f"The pipeline {name} is gone. The versions that it made stay.")
+    return redirect("/pipelines", f"The pipeline {name} was deleted. The versions that it made stay.")
 
 
 def _create(request: Request, viewer: Viewer, form: Mapping[str, str]) -> Response:
     targets = {str(target): target for target in _targets(viewer)}
     target = targets.get(form.get("target", ""))
     if target is None:
-        return _list(request, viewer, form, "choose an alias of a model that was trained here")
+        return _list(request, viewer, form, "choose an alias that serves a model trained here")
     try:
         created = viewer.stores.pipelines.create(pipeline_of(form, target))
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = " ".join(map(str, fault["loc"])).replace("_", " ")
-        return _list(request, viewer, form, f"{place}: {fault['msg'].removeprefix('Value error, ')}".lstrip(": "))
+        place, reason = first_fault(error)
+        name = " ".join(map(str, place)).replace("_", " ")
+        return _list(request, viewer, form, f"{name}: {reason}" if name else reason)
     except Refused as error:
         return _list(request, viewer, form, error.message)
     return redirect(f"/pipelines/{created.name}", f"The pipeline {created.name} is ready.")

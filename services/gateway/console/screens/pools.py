@@ -122,7 +122,7 @@ async def change(request: Request, viewer: ViewerDep, pool: PoolName) -> Respons
         wanted = AutoPool.model_validate({"mode": PoolMode.AUTO, **values}) if automatic else None
         fixed = None if automatic else ManualPool.model_validate({"mode": PoolMode.MANUAL, **values})
     except (ValidationError, ValueError) as error:
-        raise Invalid("replicas and seconds are whole numbers, from 0") from error
+        raise Invalid("replicas and seconds must be whole numbers of 0 or more") from error
     changed = await run_in_threadpool(set_pool, pool, wanted or fixed, viewer.backends, viewer.stores)  # type: ignore[arg-type]
     bounds = f"follows its load, from {changed.policy.min} to {changed.policy.max}" if automatic else "has a fixed size"
     return redirect("/pools", f"The pool {pool} {bounds}.")

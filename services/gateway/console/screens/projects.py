@@ -48,7 +48,7 @@ def _create(request: Request, viewer: ViewerDep, values: Mapping[str, str]) -> R
         return _page(request, viewer, problem=problem)
     except Refused as error:
         return _page(request, viewer, problem=error.message)
-    return redirect("/projects", f"The project {new.name} is there. Switch to it on the left to work in it.")
+    return redirect("/projects", f"The project {new.name} was created. Choose it on the left to work in it.")
 
 
 def _page(request: Request, viewer: ViewerDep, cursor: str = "", problem: str = "") -> Response:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from contract.base import first_fault
 from contract.errors import Invalid
 from contract.reviews import ReviewSourceRequest
 from services.gateway.console.formats import plural
@@ -71,19 +72,18 @@ def source_of(form: Mapping[str, str]) -> ReviewSourceRequest:
             values["below"] = float(values["below"]) / 100
         return _SOURCE.validate_python(values)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = fault["loc"][-1] if fault["loc"] else "source"
-        raise Invalid(f"{place}: {fault['msg'].removeprefix('Value error, ')}") from error
+        place, reason = first_fault(error)
+        raise Invalid(f"{place[-1] if place else 'source'}: {reason}") from error
     except ValueError as error:
-        raise Invalid("a field needs a number") from error
+        raise Invalid("limit, votes, keep_days and below must be numbers") from error
 
 
 def _add(viewer: Viewer, source: ReviewSourceRequest) -> Response:
     result = viewer.stores.reviews.bring(ReviewSources(viewer.stores, viewer.backends.stores.objects).find(source))
     if result.added:
-        notice = f"{plural(result.added, 'image has', 'images have')} come to the queue."
+        notice = f"{plural(result.added, 'image is', 'images are')} new in the queue."
     elif result.matching:
-        notice = "Nothing is new: these images are in the queue, or were reviewed."
+        notice = "No image is new: they are all in the queue already, or were reviewed."
     else:
-        notice = "There are none."
+        notice = "There are no such images."
     return redirect("/review/queue", notice)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from contract.base import first_fault
 from contract.errors import Invalid
 from contract.sampling import ReviewSampling
 from services.gateway.console.pages import form_of, redirect
@@ -31,7 +32,7 @@ def stop_sampling(viewer: ViewerDep, model: NamePath, alias: NamePath) -> Respon
     """Turn sampling off; the images in the queue stay."""
     viewer.stores.sampling.stop(model, alias)
     viewer.backends.forget_models()
-    return redirect(f"/serving/{model}", f"{alias}: no more predictions are sampled. The images in the queue stay.")
+    return redirect(f"/serving/{model}", f"Predictions of {alias} are no longer sampled. The images in the queue stay.")
 
 
 def _set(viewer: Viewer, model: str, alias: str, form: Mapping[str, str]) -> Response:
@@ -39,7 +40,7 @@ def _set(viewer: Viewer, model: str, alias: str, form: Mapping[str, str]) -> Res
     viewer.stores.sampling.set(model, alias, settings)
     viewer.backends.forget_models()
     then = own_path(form["then"]) if "then" in form else f"/serving/{model}"
-    return redirect(then, f"Up to {settings.rate_per_day} images a day of {model}@{alias} come to the review queue.")
+    return redirect(then, f"Up to {settings.rate_per_day} images a day of {model}@{alias} go to the review queue.")
 
 
 def sampling_of(form: Mapping[str, str]) -> ReviewSampling:
@@ -57,9 +58,9 @@ def sampling_of(form: Mapping[str, str]) -> ReviewSampling:
     try:
         return ReviewSampling.model_validate(values)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        name = str(fault["loc"][0]).replace("_", " ") if fault["loc"] else "settings"
-        raise Invalid(f"{name}: {fault['msg'].removeprefix('Value error, ')}") from error
+        place, reason = first_fault(error)
+        name = str(place[0]).replace("_", " ") if place else "settings"
+        raise Invalid(f"{name}: {reason}") from error
 
 
 def _number(text: str, name: str) -> int:

@@ -107,7 +107,7 @@ async def set_traffic(request: Request, viewer: ViewerDep, model: NamePath, alia
     try:
         traffic = Traffic(versions=versions, shadow=int(shadow) if shadow.isdecimal() else None)
     except ValidationError as error:
-        raise Invalid("a version counts from 1") from error
+        raise Invalid("versions are numbers from 1") from error
     return await run_in_threadpool(_set, viewer, model, alias, traffic)
 
 

@@ -78,7 +78,7 @@ def show_images(
     details, evaluations = _details(viewer, name, version), _evaluations(viewer, name, version)
     manifest = details.manifest
     if manifest is None:
-        raise NotFound(f"{details.reference} was rejected, so it has judged no images")
+        raise NotFound(f"{details.reference} was rejected, so it has not judged any images")
     split, _ = _measured(manifest)
     judged = next((one for one in evaluations if _of_training(one, manifest, split)), None)
     images, count = _images(viewer, judged, label, predicted) if judged is not None else ((), 0)

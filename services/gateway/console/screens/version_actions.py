@@ -49,7 +49,7 @@ def pin(viewer: ViewerDep, name: NamePath, version: VersionPath, variant: Varian
     else:
         serving = models.pin_variant(reference, variant).serving
     viewer.backends.forget_models()
-    return redirect(f"/models/{name}/{version}#variants", f"{serving} answers for version {version} now.")
+    return redirect(f"/models/{name}/{version}#variants", f"Version {version} now answers with {serving}.")
 
 
 @router.post("/serve-again", dependencies=MAY_CHANGE)
@@ -57,7 +57,7 @@ def lift_quarantine(viewer: ViewerDep, name: NamePath, version: VersionPath) -> 
     """Let a quarantined version serve again."""
     viewer.stores.models.lift_quarantine(Reference(name=name, version=version))
     viewer.backends.forget_models()
-    return redirect(f"/models/{name}/{version}", f"Version {version} may serve again.")
+    return redirect(f"/models/{name}/{version}", f"Version {version} serves again.")
 
 
 @router.post("/delete", dependencies=MAY_CHANGE)
@@ -66,7 +66,7 @@ def delete(viewer: ViewerDep, name: NamePath, version: VersionPath) -> Response:
     viewer.stores.models.delete(Reference(name=name, version=version))
     viewer.backends.forget_models()
     left = viewer.stores.models.known(name)
-    return redirect(f"/models/{name}" if left else "/models", f"{name}@{version} is deleted.")
+    return redirect(f"/models/{name}" if left else "/models", f"{name}@{version} was deleted.")
 
 
 @router.post("/evaluate", dependencies=MAY_CHANGE)
@@ -95,7 +95,7 @@ def _submit(viewer: Viewer, model: str, dataset: str, split: Split, compare_with
     try:
         spec = EvaluateSpec(model=model, dataset=dataset, split=split, compare_with=compare_with)
     except ValidationError as error:
-        raise Invalid("a name is not complete; write name or name@version") from error
+        raise Invalid("write a model as name or name@version") from error
     request = pinned(EvaluateRequest(kind=JobKind("evaluate"), spec=spec), viewer.stores)
     return viewer.stores.jobs.create(request, current_request_id()).id
 

@@ -8,7 +8,7 @@ const KEYS = { Enter: "accept", s: "skip", x: "none", z: "undo", "?": "keys" };
 const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
 const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
 const REFRESH_MS = 10_000; // of what others have done
-const CANNOT_STORE = "This browser cannot store answers. Free some space, leave the private mode, or allow this site to store data; then load the page again.";
+const CANNOT_STORE = "This browser cannot store answers. Free some space, leave private mode, or allow this site to store data; then reload the page.";
 const UNDO_AGAIN = "Tidepool does not answer, so the last answer may not be undone yet. Undo again.";
 const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
 
@@ -73,7 +73,7 @@ class ReviewQueue extends HTMLElement {
   async answer(says, words) {
     const item = this.item;
     if (!item || this.storing) return; // the next image is not here yet, and nobody answers what they have not seen
-    if (this.broken && !says.skip) return this.say("problem", "Skip this image: what cannot be shown cannot be answered.");
+    if (this.broken && !says.skip) return this.say("problem", "Skip this image: it cannot be shown.");
     this.storing = true;
     try {
       await this.outbox.add({ id: item.id, lease: item.lease, says });
@@ -158,7 +158,7 @@ class ReviewQueue extends HTMLElement {
 
   waiting(count, why) {
     const kept = count === 1 ? "One answer is kept in this browser" : `${count} answers are kept in this browser`;
-    const texts = { outage: `Tidepool does not answer. ${kept} and sent when it is back.`, "signed-out": `${SIGNED_OUT}. ${kept} and sent when you have signed in again.` };
+    const texts = { outage: `Tidepool does not answer. ${kept} and will be sent when it is back.`, "signed-out": `${SIGNED_OUT}. ${kept} and will be sent when you have signed in again.` };
     this.note("outbox", texts[why] ?? "", why === "signed-out");
     if (!count) this.refresh();
   }
@@ -176,7 +176,7 @@ class ReviewQueue extends HTMLElement {
     const item = this.answered.find((other) => other.id === answer.id);
     this.answered = this.answered.filter((other) => other !== item);
     this.count(-1);
-    this.say("problem", `An answer was not taken: ${detail}.`);
+    this.say("problem", `An answer was not accepted: ${detail}.`);
     if (!item || status === 404 || status === 409) return;
     this.item = null;
     this.leases.put(item, 0);
@@ -185,7 +185,7 @@ class ReviewQueue extends HTMLElement {
   lost(item) {
     if (item !== this.item || this.storing) return;
     this.item = null;
-    this.find("said").textContent = "That image is gone.";
+    this.find("said").textContent = "That image is no longer in the queue.";
     this.advance();
   }
 

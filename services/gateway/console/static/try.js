@@ -62,8 +62,8 @@ class TryIt extends HTMLElement {
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch (error) {
-      const texts = { NotAllowedError: "The browser may not use the camera; allow it in the address bar.", NotFoundError: "There is no camera." };
-      this.complain(texts[error.name] ?? "The camera does not start.");
+      const texts = { NotAllowedError: "The browser is not allowed to use the camera; allow it in the address bar.", NotFoundError: "There is no camera." };
+      this.complain(texts[error.name] ?? "The camera did not start.");
       return;
     }
     this.video.srcObject = this.stream;

@@ -80,7 +80,7 @@ class UploadForm extends HTMLElement {
     this.find("size").textContent = bytes(upload.archive.size);
     this.find("chosen").hidden = false;
     this.find("drop").hidden = true;
-    this.transfer(upload, true, "Going on after the page was loaded again");
+    this.transfer(upload, true, "Continuing the upload");
   }
 
   async transfer(upload, lasting, status = "Sending") {

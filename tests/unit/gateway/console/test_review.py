@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 ADA, BOB = Reviewer("0123abcd", "ada"), Reviewer("b0b0b0b0", "bob")
 OWN = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
-REFUSAL = "Your key reviews images and does nothing else"
+REFUSAL = "Your key may only review images"
 # no pages: assets, the stream, and what belongs to signing in
 OPEN = {"/console/{build}/{name:path}", "/sign-in", "/sign-out", "/console/links", "/"}
 OWN_PAGES = {"/review", "/review/progress", "/review/undo"}
@@ -96,7 +96,7 @@ def test_forms_become_sources() -> None:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"source": "predictions", "job": "a", "limit": "many"}, "needs a number"),
+        ({"source": "predictions", "job": "a", "limit": "many"}, "must be numbers"),
         ({"source": "predictions", "job": "a", "below": "0"}, "below"),
         ({"source": "elsewhere"}, "source"),
     ],
@@ -133,7 +133,7 @@ async def test_every_other_page_refuses_a_labeller_with_the_same_words(
 
     for method, path in pages:
         response = await labeller.request(method, re.sub(r"{(\w+)(:\w+)?}", "1", path))
-        expected = "only a key of the instance" if path == "/project" else REFUSAL
+        expected = "only a key with the role instance-admin" if path == "/project" else REFUSAL
         assert response.status_code == 403, (method, path)
         assert path == "/live" or expected.casefold() in response.text.casefold(), (method, path)
 

@@ -1,6 +1,7 @@
 """Answers to batches of online requests."""
 
 import io
+import math
 from collections.abc import Sequence
 from datetime import date
 
@@ -183,8 +184,10 @@ def test_a_copy_without_metadata_comes_with_the_scores_of_the_images_that_ask_fo
     assert isinstance(plain, Scores)
     assert isinstance(bad, Failure)
     assert isinstance(copied, Scores)
-    assert plain.copy == b""
-    assert copied.best == plain.best
+    assert (plain.copy, plain.entropy) == (b"", None)
+    assert (copied.best, copied.margin) == (plain.best, plain.margin)
+    assert copied.entropy is not None
+    assert 0 < copied.entropy <= math.log(len(CARD.labels))
     with Image.open(io.BytesIO(copied.copy)) as copy:
         assert copy.format == "PNG"
 

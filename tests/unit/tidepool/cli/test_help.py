@@ -1,5 +1,7 @@
 """The help of the command line, its exit codes, and errors as sentences"""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +46,14 @@ def test_each_command_explains_itself_with_an_example(name: str) -> None:
     assert result.code == 0
     assert ALL[name].help.partition("\n")[0].endswith(".")
     assert f"\n    tidepool {name}" in result.out
+
+
+def test_help_does_not_import_what_only_commands_need() -> None:
+    code = "import sys, tidepool.cli.app; print({'tidepool_client', 'httpx', 'numpy', 'torch'} & sys.modules.keys())"
+
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert printed == "set()\n"
 
 
 def test_each_short_help_is_whole() -> None:

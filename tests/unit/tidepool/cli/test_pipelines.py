@@ -26,7 +26,7 @@ def deployment(deployment: Deployment) -> Deployment:
 def test_ls_shows_what_starts_each_pipeline_and_how_it_ended(deployment: Deployment) -> None:
     table = run("pipelines", "ls").out
 
-    starts = "starts at 03:00 every day (UTC), or after 200 reviewed images, or when requests drift"
+    starts = "starts at 03:00 every day (UTC), or after 200 reviewed images, or when its requests drift"
     assert all(text in table for text in ("pets-nightly", "pet-cnn@production", starts, "promoted"))
     assert run("pipelines", "ls", "--json").json == [PIPELINE]
 

@@ -104,7 +104,7 @@ def test_status_says_how_far_the_queue_is(deployment: Deployment) -> None:
     lines = run("review", "status").out.splitlines()
 
     assert lines[:5] == [
-        "3 images wait, 1 of them are held by people",
+        "3 images wait, people hold 1 of them",
         "9 are reviewed, 9 of them are in no dataset version yet",
         "0 were skipped, 0 have expired",
         "1 have different answers: tidepool review ls --disagreement",
@@ -137,6 +137,6 @@ def test_add_fills_the_queue(deployment: Deployment, words: list[str], body: dic
 
     result = run("review", "add", *words)
 
-    assert result.out == ("10 of 12 images are new in the queue; 2 others are in it already, or over --limit\n")
+    assert result.out == ("10 of 12 images are new in the queue; 2 others are in the queue already, or over --limit\n")
     (sent,) = deployment.bodies("POST")
     assert sent.items() >= body.items()

@@ -67,7 +67,7 @@ def test_what_is_no_image_is_refused(deployment: Deployment) -> None:
     result = run("datasets", "relabel", "pets@1", "dog", "none.jpg")
 
     assert (result.code, deployment.requests) == (2, [])
-    assert "none.jpg is no file, and no SHA-256" in result.err
+    assert "none.jpg does not exist. Name an image file, or the 64 hex digits of its SHA-256." in result.err
 
 
 def test_import_labels_sends_the_file(deployment: Deployment, environment: Path) -> None:

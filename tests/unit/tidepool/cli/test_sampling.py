@@ -54,9 +54,9 @@ def test_it_is_turned_off(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["pet-cnn"], "pet-cnn names no alias; write it like pet-cnn@production."),
+        (["pet-cnn"], "pet-cnn names no alias; write it as pet-cnn@production."),
         (["pet-cnn@production", "--mix", "doubt=1"], "Write the shares like margin=0.7,random=0.2,disagreement=0.1."),
-        (["pet-cnn@production", "--off", "--rate", "5"], "--off goes with no other option."),
+        (["pet-cnn@production", "--off", "--rate", "5"], "Use --off without other options."),
         (["pet-cnn@production", "--max-bytes", "lots"], "--max-bytes is a size like 500MB or 10GiB, not lots."),
     ],
 )

@@ -236,7 +236,7 @@ def test_the_trials_of_a_search_are_printed_at_its_end(deployment: Deployment) -
 
     assert lines[0].split() == ["trial", "optimizer.lr", "val.accuracy", "epochs", "state"]
     assert lines[1].split() == ["3", "*", "0.01", "0.75", "1", "ended"]
-    assert lines[2:4] == ["What decides: optimizer.lr 100.0 %", "Model my-pets@1 is ready."]
+    assert lines[2:4] == ["What matters: optimizer.lr 100.0 %", "Model my-pets@1 is ready."]
 
 
 def test_the_folds_are_summed_up(deployment: Deployment) -> None:
