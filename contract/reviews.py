@@ -235,7 +235,7 @@ class AnsweredReview(Frozen):
     """An item that was decided: its label, or `not_any`.
 
     For a sample, `file` is the stored copy, and `original_sha256` the hash of what the client sent. An image of a
-    dataset has `dataset`, `split` and `label_now`.
+    dataset has `dataset`.
     """
 
     id: str
