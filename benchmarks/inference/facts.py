@@ -33,6 +33,11 @@ def machine() -> dict[str, str]:
     }
 
 
+def versions(*packages: str) -> str:
+    """Return packages with their versions."""
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+
+
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())

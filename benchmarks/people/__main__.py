@@ -5,7 +5,6 @@ data set are computed once and kept in the folder of --work.
 """
 
 import argparse
-import importlib.metadata
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +12,8 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from benchmarks.inference.facts import machine
+from benchmarks.inference.facts import machine, versions
+from benchmarks.page import Line
 from benchmarks.people import drift, gate, label_errors, loop
 from benchmarks.people.choosing import MIX, WAYS, Choose
 from benchmarks.people.paced import Paced
@@ -56,11 +56,11 @@ def _loop(results: Results, sets: Mapping[str, Photos], options: argparse.Namesp
             results.keep("all answers", known | {dataset: loop.of_all(images)}, _ran_on())
 
 
-def _of_all(choose: Choose, images: Photos, seed: int, most: int | None) -> list[loop.Line]:
+def _of_all(choose: Choose, images: Photos, seed: int, most: int | None) -> list[Line]:
     return loop.run(images, choose, seed, most)
 
 
-def _of_a_day(mix: SamplingMix, images: Photos, seed: int, most: int | None) -> list[loop.Line]:
+def _of_a_day(mix: SamplingMix, images: Photos, seed: int, most: int | None) -> list[Line]:
     return loop.run(images, Paced(mix, loop.ANSWERS, seed), seed, most, A_DAY)
 
 
@@ -69,7 +69,7 @@ MIXES = {
     "margin": SamplingMix(margin=1, random=0, disagreement=0),
     "mix": SamplingMix(**MIX),
 }
-ROWS: dict[str, Callable[[Photos, int, int | None], list[loop.Line]]] = {
+ROWS: dict[str, Callable[[Photos, int, int | None], list[Line]]] = {
     **{way: partial(_of_all, choose) for way, choose in WAYS.items()},
     **{way + DAILY: partial(_of_a_day, mix) for way, mix in MIXES.items()},
 }
@@ -99,8 +99,10 @@ PARTS: dict[str, Callable[[Results, Mapping[str, Photos], argparse.Namespace], N
 
 
 def _ran_on() -> dict[str, str]:
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "onnxruntime", "numpy"))
-    return machine() | {"measured": time.strftime("%Y-%m-%d %H:%M"), "versions": versions}
+    return machine() | {
+        "measured": time.strftime("%Y-%m-%d %H:%M"),
+        "versions": versions("torch", "onnxruntime", "numpy"),
+    }
 
 
 def _options() -> argparse.Namespace:

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.judging.temperature import fit_temperature, probabilities
+from services.trainer.data import Indices
 from services.trainer.probe import Labels, Matrix
-
-Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

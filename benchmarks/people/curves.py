@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.page import MISSING, table
-from benchmarks.people.loop import ANSWERS, Line
+from benchmarks.page import MISSING, Line, table
+from benchmarks.people.loop import ANSWERS
 
 BUDGETS = (300, 500, 1000, 1900)  # answers, beside all
 WINDOW = 3  # rounds, whose mean says whether a goal is reached

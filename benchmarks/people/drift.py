@@ -1,26 +1,22 @@
 """How soon drift is noticed, and how often undisturbed days raise an alarm, on images of CIFAR-10."""
 
-import argparse
-import json
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.page import table
+from benchmarks.page import Line, table
 from benchmarks.people.drift_world import Answered, World, build, read
 from contract.drift import DriftCounts, DriftReference, StatisticName
 from media.drift.expected import Served
 from media.drift.judgement import differences
 from media.drift.windows import window
 
-DATA = Path("../shared/data/cifar10.zip")
 DAYS = 20  # undisturbed
 BEFORE = 3  # days before a disturbance
 MOST = 10_000  # images after which a disturbance counts as missed
@@ -40,9 +36,7 @@ class Traffic:
     pick: Pick
 
 
-def simulate_drift(
-    archive: Path = DATA, seeds: int = 20, per_day: Sequence[int] = (300, 2_000, 20_000)
-) -> list[dict[str, Any]]:
+def simulate_drift(archive: Path, seeds: int = 20, per_day: Sequence[int] = (300, 2_000, 20_000)) -> list[Line]:
     """Return a row for each kind of traffic, number of requests a day, and begin of the disturbance.
 
     `archive` is cifar10.zip. Of disturbances: `detected` of `seeds`, the median and the most `images` until the alarm,
@@ -58,7 +52,7 @@ def simulate_drift(
     ]
 
 
-def _undisturbed(world: World, seeds: int, per_day: int) -> Iterator[dict[str, Any]]:
+def _undisturbed(world: World, seeds: int, per_day: int) -> Iterator[Line]:
     """Simulate days of traffic like the validation images, and of days that differ a little, as real ones do."""
     answered, reference = world.requests["as taken"], world.validation.reference()
     for name, swing in (("undisturbed", False), ("undisturbed, days differ by 10 %", True)):
@@ -73,7 +67,7 @@ def _undisturbed(world: World, seeds: int, per_day: int) -> Iterator[dict[str, A
         yield {"what": name, "per_day": per_day, "days": DAYS * seeds, "false_alarms": alarms}
 
 
-def _disturbed(plain: World, lacking: World, seeds: int, per_day: int) -> Iterator[dict[str, Any]]:
+def _disturbed(plain: World, lacking: World, seeds: int, per_day: int) -> Iterator[Line]:
     taken = plain.requests["as taken"]
     calm = Traffic(taken, _any(taken))
     for name in ("darker", "brighter", "blurred"):
@@ -98,7 +92,7 @@ def _disturbed(plain: World, lacking: World, seeds: int, per_day: int) -> Iterat
 
 def _detections(
     name: str, world: World, calm: Traffic, disturbed: Callable[[int], Traffic], seeds: int, per_day: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Line]:
     """Simulate a disturbance that begins with a day, and one that begins at noon."""
     for begins in ("midnight", "noon"):
         delays, raised = list[int](), Counter[StatisticName]()
@@ -197,7 +191,7 @@ def _day(answered: Answered, random: np.random.Generator) -> Pick:
     return lambda random, count: np.searchsorted(cumulated, random.random(count)).clip(0, len(answered) - 1)
 
 
-def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
+def lines(rows: Sequence[Line]) -> list[str]:
     """Return the tables of a page."""
     calm = [row for row in rows if "days" in row]
     page = table(
@@ -220,15 +214,3 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
             if "days" not in row
         ),
     )
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.people.drift", description=__doc__)
-    parser.add_argument("--archive", type=Path, default=DATA, help="cifar10.zip")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--json", type=Path, help="file for the rows")
-    options = parser.parse_args()
-    measured = simulate_drift(options.archive, options.seeds)
-    if options.json:
-        options.json.write_text(json.dumps(measured, indent=2) + "\n")
-    print("\n".join(lines(measured)))

@@ -7,11 +7,11 @@ as many images as the rival does, and gains as many as its difference needs.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.page import Line
 from benchmarks.people import heads
 from benchmarks.people.photos import Photos
 from contract.kinds.evaluate import EvaluateSpec
@@ -24,8 +24,6 @@ from services.trainer.probe import Labels, Matrix
 CHAMPION, RIVAL = 0.4, 0.6  # of the training images, from the first one on
 SIZES = (200, 400, 1000, 2000, 5000)  # images of a test split
 SPEC = EvaluateSpec(model="photos@2", dataset="photos@1", compare_with="photos@1")
-
-Line = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.page import Line
 from benchmarks.people import heads
 from benchmarks.people.photos import Labelled, Photos
 from media.judging.accuracy import confusion_matrix
@@ -17,8 +17,6 @@ from services.trainer.probe import Labels, Probe
 KINDS = ("uniform", "confusable")
 SHARE = 0.05  # of the training images get a wrong label
 DEPTHS = (0.1, 0.5, 1.0)  # of the queue, that people review
-
-Line = dict[str, Any]
 
 
 def measure(photos: Photos, kind: str, seed: int, share: float = SHARE) -> Line:

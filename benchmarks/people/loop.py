@@ -5,19 +5,18 @@ right, label 100 images at a time. The validation and test splits stay the same.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from benchmarks.page import Line
 from benchmarks.people import heads
-from benchmarks.people.choosing import Candidates, Choose, Indices
+from benchmarks.people.choosing import Candidates, Choose
 from benchmarks.people.photos import Photos
+from services.trainer.data import Indices
 from services.trainer.probe import Probe
 
 FIRST = 0.1  # of the training images
 ANSWERS = 100  # between two trainings
-
-Line = dict[str, Any]
 
 
 def run(photos: Photos, choose: Choose, seed: int, most: int | None = None, a_day: int | None = None) -> list[Line]:

@@ -2,11 +2,11 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.page import MISSING, ran_on_list, table
+from benchmarks.page import MISSING, Line, ran_on_list, spread, table
 from benchmarks.people import drift, gate, label_errors
 from benchmarks.people.curves import Curve, Runs, savings
 from benchmarks.people.loop import ANSWERS, FIRST
@@ -33,7 +33,6 @@ GATE = """The champion is trained on {champion:.0%} of the training images, and 
 it has not seen. Candidates have its answers, but lose {lost:.1f} % of the images, as many as a model that is trained on
 {rival:.0%}, and gain as many as their difference needs. The table has the share of candidates that the gate promotes
 with its defaults, by images of the test split, over {runs} splits of each size."""
-Line = dict[str, Any]
 
 
 class Results:
@@ -147,10 +146,3 @@ def _gate(lines: Sequence[Line]) -> Iterator[str]:
         if (kind.name, sizes[0]) in shares
     )
     yield from table(("candidate", "should pass", *(f">{size:,} images" for size in sizes)), rows)
-
-
-def spread(values: Iterable[float], digits: int = 1) -> str:
-    """Return the mean ± the standard deviation of the sample."""
-    numbers = list(values)
-    text = f"{statistics.fmean(numbers):.{digits}f}"
-    return f"{text} ± {statistics.stdev(numbers):.{digits}f}" if len(numbers) > 1 else text

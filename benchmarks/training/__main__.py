@@ -5,14 +5,13 @@ that a run can be made in pieces. Run it on an idle machine.
 """
 
 import argparse
-import importlib.metadata
 import os
 import tempfile
 import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from benchmarks.inference.facts import machine
+from benchmarks.inference.facts import machine, versions
 from benchmarks.training.datasets import DATA_SETS
 from benchmarks.training.log import Log
 from benchmarks.training.photos import MissingFile, ZipFile
@@ -88,7 +87,7 @@ def _ran_on(log: Log) -> dict[str, str]:
         "measured": f"{times[0]} to {times[-1]}",
         "load average at the start": f"{max(loads):.1f}, which should be near 0 for times to count",
         "code": ", ".join(sorted({line["code"] for line in lines})),
-        "versions": ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES_USED),
+        "versions": versions(*PACKAGES_USED),
     }
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from benchmarks.page import Line
 from benchmarks.training.child import MANIFEST, main
-from benchmarks.training.log import Line
 from benchmarks.training.objects import FolderObjects
 from contract.datasets import DatasetManifest, Split
 from contract.kinds.train import TrainSpec

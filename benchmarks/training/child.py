@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.log import Line
+from benchmarks.page import Line
 from contract.choices import Choice
 
 MANIFEST = "manifest.json"  # in the folder of a prepared data set

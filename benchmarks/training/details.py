@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.page import MISSING, table
-from benchmarks.training.log import Line, Log
+from benchmarks.page import MISSING, Line, table
+from benchmarks.training.log import Log
 from benchmarks.training.rows import ROWS, Row
 
 EXPLAINED = ("image.size", "image.resize", "method", "architecture", "class_weights")

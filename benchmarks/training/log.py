@@ -4,9 +4,8 @@ import json
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-Line = dict[str, Any]
+from benchmarks.page import Line
 
 
 class Log:

@@ -4,12 +4,12 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from benchmarks.page import MISSING, ran_on_list, table
+from benchmarks.page import MISSING, ran_on_list, spread, table
 from benchmarks.training.details import decisions, scale, variants
 from benchmarks.training.log import Log, mean
 from benchmarks.training.plot import plot
 from benchmarks.training.rows import ROWS, Row
-from benchmarks.training.targets import loop_seconds, overhead, process_seconds, reached, spread
+from benchmarks.training.targets import loop_seconds, overhead, process_seconds, reached
 
 HOW = """\
 Preparation and training run as the handlers of jobs, without servers, each training in a process of its own; the parts

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.inference.install import install, python_of
+from benchmarks.page import Line
 from benchmarks.training.datasets import DATA_SETS
-from benchmarks.training.log import Line, Log, mean
+from benchmarks.training.log import Log, mean
 from benchmarks.training.peers import PACKAGES
 from benchmarks.training.photos import MissingFile
 from benchmarks.training.rows import Row

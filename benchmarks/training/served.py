@@ -6,9 +6,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page import Line
 from benchmarks.preprocess.stack import embedded
 from benchmarks.training.child import main
-from benchmarks.training.log import Line
 from contract.kinds.train import TrainResult
 from tidepool_client import Client
 

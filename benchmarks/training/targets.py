@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.training.log import Log, deviation, mean
+from benchmarks.page import spread
+from benchmarks.training.log import Log, mean
 from benchmarks.training.rows import ROWS, SMALL, Row
 
 CLASSIC_PERCENT, CLASSIC_MARGIN = 41.8, 1.5
@@ -38,14 +39,6 @@ def reached(log: Log) -> Iterator[Reached]:
 def both_ways(log: Log, dataset: str) -> bool:
     """Return whether a data set was trained with nothing given and from scratch at 32×32."""
     return bool(log.values(dataset, "test") and log.values(f"{dataset}-default", "test"))
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    """Format mean ± standard deviation."""
-    middle, around = mean(values), deviation(values)
-    if middle is None:
-        return "–"
-    return f"{middle:.{digits}f}" + ("" if around is None else f" ± {around:.{digits}f}")
 
 
 def total_seconds(log: Log, row: str) -> float | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.page import Line
 from benchmarks.training.child import MANIFEST, main, pairs, peak_mib
-from benchmarks.training.log import Line
 from benchmarks.training.objects import FolderObjects
 from benchmarks.training.task import LocalTask
 from contract.artifacts import Bucket

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training.log import Line, Log
+from benchmarks.page import Line
+from benchmarks.training.log import Log
 from benchmarks.training.report import write
 from benchmarks.training.rows import UnknownRow, selected
 from benchmarks.training.targets import reached
