@@ -1,4 +1,4 @@
-"""Drift: how the requests of a model differ from the images that it was validated with.
+"""Drift: how the requests of a model differ from its validation images.
 
 Only counts are kept: no image, and nothing from which one could be made.
 """
@@ -20,10 +20,10 @@ StatisticName = Literal["classes", "confidence", "brightness", "sharpness", "wid
 
 
 class DriftCounts(Frozen):
-    """Histograms of what a model version answered, and of the images that were measured.
+    """Histograms of the answers of a model version, and of the images that were measured.
 
-    `classes` counts the predicted classes. The other fields count by bin (`media.drift.bins`): `confidence` is the
-    score of the predicted class, and `confidence_sum` the sum of these scores; the rest are of a part of the images.
+    `classes` counts the predicted classes. The other histograms count by bin (`media.drift.bins`): `confidence` the
+    scores of the predicted class, whose sum is `confidence_sum`, and the rest what a sample of the images looks like.
     """
 
     classes: dict[Label, Whole] = Field(default={})
@@ -58,7 +58,7 @@ class DriftCounts(Frozen):
 
 
 class DriftReference(DriftCounts):
-    """The same counts over the validation images of a training, by the model that it exported.
+    """The same counts for the validation images of a training, answered by the exported model.
 
     `accuracy` is the share of right answers. `classes` has every class of the model, and `width` and `height` are empty
     if the dataset version has no index.
@@ -79,8 +79,9 @@ class Difference(Frozen):
     """One statistic of the requests compared with the reference.
 
     `distance` is the Jensen-Shannon distance of the two histograms, 0 if they are equal and 1 if they have nothing in
-    common. `by_chance` is what samples as large as these would show on average if nothing had changed. `p_value` is
-    that of a chi-squared test. `changed` if both are conclusive; `alarms` says whether such a change is an alarm.
+    common. `by_chance` is the average distance of samples of these sizes if nothing has changed. `p_value` is that of
+    a chi-squared test. `changed` is true if the distance is large and significant; `alarms` says whether such a change
+    is an alarm.
     """
 
     statistic: StatisticName
@@ -100,9 +101,9 @@ class DetailedDifference(Difference):
 
 
 class EstimatedAccuracy(Frozen):
-    """The accuracy that the scores promise, without labels: an estimate (CBPE), which a new kind of image can fool.
+    """The accuracy estimated from the scores, without labels (CBPE); a new kind of image can fool it.
 
-    `on_validation` is the same estimate for the validation images, and `validation_accuracy` was their true accuracy.
+    `on_validation` is the same estimate for the validation images, and `validation_accuracy` their true accuracy.
     """
 
     estimate: Share
@@ -111,7 +112,7 @@ class EstimatedAccuracy(Frozen):
 
 
 class ReviewedAccuracy(Frozen):
-    """The accuracy on the random sample that people have reviewed, with its 95 % interval."""
+    """The accuracy on randomly sampled images that people have reviewed, with its 95 % interval."""
 
     reviewed: Positive
     right: Whole
@@ -120,7 +121,7 @@ class ReviewedAccuracy(Frozen):
 
 
 class DriftDay(Frozen):
-    """One day in UTC, judged together with the days before it from `since` on if it had few predictions alone."""
+    """One day in UTC; if it had few predictions, it is judged together with the days since `since`."""
 
     day: date
     predictions: Whole
@@ -135,11 +136,11 @@ DriftState = Literal["alarm", "steady", "too_few", "no_reference"]
 
 
 class AliasDrift(Frozen):
-    """The drift of an alias: of the versions together that it points at.
+    """The drift of an alias, for all versions together that it points to.
 
-    The requests of a version count whichever alias they came by. `state` and `reason` are of today, or of the last days
-    together, from `since` on, if today had few predictions. `without_reference` were not trained here, or by a release
-    that kept none. `days` are the newest last, without those before the first prediction.
+    All requests of a version count, whichever alias they came by. `state` and `reason` are of today, or of the days
+    since `since` if today had few predictions. `without_reference` lists versions that are not compared, because they
+    have no statistics of validation images. `days` are those with predictions, the newest last.
     """
 
     model: Name
@@ -157,7 +158,7 @@ class AliasDrift(Frozen):
 
 
 class DriftAlarm(Frozen):
-    """An alias whose requests have changed since `since`, and what has changed, in words."""
+    """An alias whose requests have changed, judged since `since`, and what has changed, in words."""
 
     model: Name
     alias: Name

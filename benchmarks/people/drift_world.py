@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from contract.drift import DriftCounts, DriftReference
+from contract.drift import DriftCounts, DriftReference, NumberStatistic
 from contract.images import ImageSpec
 from contract.training import RECIPES, Augment, Cnn
 from media.drift.counting import bin_counts
@@ -47,8 +47,12 @@ class Answered:
     def counts(self, chosen: Labels) -> DriftCounts:
         """Count the images with these numbers, as a replica does."""
         predicted = np.bincount(self.predicted[chosen], minlength=len(self.classes)).tolist()
-        columns = {"confidence": self.scores, "brightness": self.brightness, "sharpness": self.sharpness}
-        bins = {name: bin_counts(name, values[chosen]) for name, values in columns.items()}  # type: ignore[index]
+        columns: dict[NumberStatistic, NDArray[np.float64]] = {
+            "confidence": self.scores,
+            "brightness": self.brightness,
+            "sharpness": self.sharpness,
+        }
+        bins = {name: bin_counts(name, values[chosen]) for name, values in columns.items()}
         return DriftCounts.model_validate(
             {
                 "classes": dict(zip(self.classes, predicted, strict=True)),

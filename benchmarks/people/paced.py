@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from benchmarks.people.choosing import Candidates, Indices, margins
+from benchmarks.people.choosing import Candidates, margins
 from contract.sampling import ReviewSampling, SamplingMix
 from services.gateway.serving.sampling.pacing import DAY_S, Pace
+from services.trainer.data import Indices
 
 
 class Paced:

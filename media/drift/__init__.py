@@ -1,1 +1,1 @@
-"""Compares what a model is asked with what it was validated with, from histograms alone."""
+"""Compares the requests of a model with its validation images, using only histograms."""

@@ -25,11 +25,15 @@ _NUMBERS: dict[StatisticName, NumberStatistic] = {
     "height": "height",
 }
 _WORDS: dict[StatisticName, tuple[str, str, str]] = {
-    "confidence": ("the model is less sure", "the model is surer", "the scores are distributed differently"),
+    "confidence": (
+        "the model is less confident",
+        "the model is more confident",
+        "the scores are distributed differently",
+    ),
     "brightness": ("the images are darker", "the images are brighter", "brightness is distributed differently"),
     "sharpness": ("the images are less sharp", "the images are sharper", "sharpness is distributed differently"),
     "width": ("the images are narrower", "the images are wider", "widths are distributed differently"),
-    "height": ("the images are lower", "the images are higher", "heights are distributed differently"),
+    "height": ("the images are shorter", "the images are taller", "heights are distributed differently"),
 }
 
 

@@ -63,7 +63,7 @@ def test_drift_shows_what_changed_and_alarms_on_the_home_screen(page: Page, site
     add_drift(site, "clothing", 3, labels, darker=60.0)
     page.reload()
 
-    expect(page.get_by_text("drifts", exact=True)).to_be_visible()
+    expect(page.get_by_text("drift alarm", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Brightness")).to_be_visible()
     expect(page.get_by_role("region", name="By day").get_by_role("row")).to_have_count(13)
     page.goto("/")

@@ -12,17 +12,17 @@ from tidepool.cli.promote import PRODUCTION
 from tidepool.cli.root import command
 
 COLUMNS = ("statistic", "images", "distance", "by chance", "p", "")
-DAY_COLUMNS = ("day", "predictions", "estimated accuracy", "reviewed", "accuracy", "")
+DAY_COLUMNS = ("day", "predictions", "estimated accuracy", "reviewed", "reviewed accuracy", "")
 
 
 @command("drift", "tidepool drift pets", "tidepool drift pets@staging --days 30")
 def drift(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The model, or an alias of it: pets, pets@staging.")],
-    days: Annotated[int, typer.Option(metavar="NUMBER", help="The last days to show.", min=1, max=90)] = 14,
+    days: Annotated[int, typer.Option(metavar="NUMBER", help="How many days to show.", min=1, max=90)] = 14,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
-    """Show whether the requests of a model still look like the images it was validated with.
+    """Show whether the requests of a model still look like its validation images.
 
     The alias is `production` if none is named.
     """
@@ -68,12 +68,12 @@ def _lines(drift: AliasDrift) -> Iterator[str]:
     if drift.estimated:
         validation = percent(drift.estimated.on_validation), percent(drift.estimated.validation_accuracy)
         yield (
-            f"  accuracy by the scores: about {percent(drift.estimated.estimate)}, an estimate; on the validation "
-            f"images it was {validation[0]}, and {validation[1]} were right"
+            f"  estimated accuracy: {percent(drift.estimated.estimate)}; for the validation images the estimate was "
+            f"{validation[0]} and the true accuracy {validation[1]}"
         )
     if drift.reviewed:
         low, high = drift.reviewed.interval
         yield (
-            f"  accuracy on {drift.reviewed.reviewed} random images that people have reviewed: "
+            f"  accuracy on {drift.reviewed.reviewed} randomly sampled images that people have reviewed: "
             f"{percent(drift.reviewed.accuracy)} ({percent(low)} to {percent(high)})"
         )

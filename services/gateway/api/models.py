@@ -133,8 +133,8 @@ def get_drift(
     stores: StoresDep,
     days: Annotated[int, Query(ge=1, le=MOST_DAYS, description="The last days to report on, in UTC.")] = 14,
 ) -> AliasDrift:
-    """How an alias's requests differ from the images that its versions were validated with, by day.
+    """How the requests of an alias differ from the validation images of its versions, by day.
 
-    From counts only, which replicas write every 30 seconds; no image is kept for it.
+    Compares counts, which replicas write every 30 seconds; no image is kept for it.
     """
     return stores.drift.of_alias(name, alias, days)

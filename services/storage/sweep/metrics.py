@@ -15,7 +15,7 @@ QUEUED = Gauge("tidepool_queued_jobs", "Due jobs, and parts of jobs, that wait f
 RUNNING = Gauge("tidepool_running_jobs", "Jobs, and parts of jobs, that a pool runs.", ["pool"])
 DRIFT = Gauge(
     "tidepool_drift_alarm",
-    "Set to 1 for an alias whose requests differ from the images that its versions were validated with.",
+    "Set to 1 for an alias whose requests differ from the validation images of its versions.",
     ["model", "alias"],
 )
 OLDEST = Gauge("tidepool_oldest_queued_seconds", "How long the oldest due job has been waiting.", ["pool", "kind"])

@@ -127,7 +127,7 @@ class AsyncModels:
         await self._http.delete(path("models", name, "aliases", alias))
 
     async def drift(self, name: str, alias: str = "production", *, days: int = 14) -> AliasDrift:
-        """Return how an alias's requests differ from the images that its versions were validated with.
+        """Return how the requests of an alias differ from the validation images of its versions.
 
         >>> drift = await client.models.drift("pet-cnn")
         >>> drift.state, drift.predictions

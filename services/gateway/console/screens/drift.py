@@ -1,4 +1,4 @@
-"""/serving/{model}/{alias}/drift: whether the requests of an alias still look like the images it was validated with."""
+"""/serving/{model}/{alias}/drift: whether the requests of an alias still look like the validation images."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -61,7 +61,7 @@ def test_requests_like_the_reference_change_nothing(images: int) -> None:
     [
         ({"brightness": 70}, "brightness", "the images are darker: typically 7"),
         ({"sharpness": -6}, "sharpness", "the images are less sharp"),
-        ({"score": 3}, "confidence", "the model is less sure"),
+        ({"score": 3}, "confidence", "the model is less confident"),
         ({"shares": (0.5, 0.0, 0.35, 0.15)}, "classes", "'dog' is 0.0 % of the answers instead of "),
         ({"width": 7}, "width", "the images are narrower: typically "),
     ],

@@ -20,8 +20,8 @@ def test_an_alarm_and_its_reason_are_shown(deployment: Deployment) -> None:
     assert text.startswith(
         "pet-cnn@production, version 1 and 2, 500 predictions since 2026-01-31:\n  ALARM: brightness"
     )
-    assert "accuracy by the scores: about 75.0 %, an estimate" in text
-    assert "accuracy on 4 random images that people have reviewed: 75.0 % (30.0 % to 95.0 %)" in text
+    assert "estimated accuracy: 75.0 %; for the validation images the estimate was " in text
+    assert "accuracy on 4 randomly sampled images that people have reviewed: 75.0 % (30.0 % to 95.0 %)" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["brightness", "500", "0.500", "0.062", "0", "the", "images", "are"] in [row[:8] for row in rows]
     assert ["2026-01-31", "500", "75.0", "%", "4", "75.0", "%", "alarm"] in rows
