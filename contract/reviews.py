@@ -276,8 +276,8 @@ class ReviewProgress(Frozen):
 
     `leased` of the open items are held by people now. `disagreements` are open because people gave different answers,
     and wait for another person. `not_applied` were decided and are in no dataset version yet. `reviewers` are the most
-    active people, and `pairs` those among the newest 20,000 answers. `kappa` is the mean of the pairs' kappas, weighted
-    by their items; None without any.
+    active people, and `pairs` are of the images of the newest 20,000 answers. `kappa` is the mean of the pairs' kappas,
+    weighted by their items; None without any.
     """
 
     counts: dict[ReviewState, Whole]

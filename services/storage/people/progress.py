@@ -106,22 +106,26 @@ def disagreements(project: str) -> "Select[str]":
 def pairs_of(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
     """Return the agreement of each two people who answered the same items; skipped ones do not count.
 
-    Of the newest MOST_COMPARED answers of the project.
+    The items are those of the newest MOST_COMPARED answers of the project.
     """
-    answer, item = review_answers.c, review_items.c
-    newest = (
-        select(answer.item_id, answer.reviewer, answer.reviewer_name, answer.label)
-        .where(answer.project == project, answer.undone_at.is_(None), answer.skip.is_(False))
-        .order_by(answer.at.desc())
-        .limit(MOST_COMPARED)
-        .cte()
-    )
-    given, other = newest.alias("given"), newest.alias("other")
+    table, item = review_answers.c, review_items.c
+    newest = select(table.item_id).where(table.project == project, table.undone_at.is_(None))
+    newest = newest.order_by(table.at.desc()).limit(MOST_COMPARED)
+    items = select(newest.subquery().c.item_id).distinct().subquery()
+    given, other = review_answers.alias("given"), review_answers.alias("other")
     same = (given.c.item_id == other.c.item_id) & (given.c.reviewer < other.c.reviewer)
+    standing = (answer for one in (given, other) for answer in (one.c.undone_at.is_(None), one.c.skip.is_(False)))
     keys = (given.c.reviewer, other.c.reviewer, given.c.label, other.c.label)
     names = (func.max(given.c.reviewer_name), func.max(other.c.reviewer_name))
-    query = select(*keys, *names, func.count()).select_from(given).join(other, same)
-    query = query.join(review_items, item.id == given.c.item_id).where(item.votes > 1).group_by(*keys)
+    query = (
+        select(*keys, *names, func.count())
+        .select_from(items)
+        .join(review_items, item.id == items.c.item_id)
+        .join(given, given.c.item_id == items.c.item_id)
+        .join(other, same)
+        .where(item.votes > 1, *standing)
+        .group_by(*keys)
+    )
     answers: defaultdict[Pair, Counter[Labels]] = defaultdict(Counter)
     shown: dict[Pair, tuple[str, str]] = {}
     for *pair, label, other_label, name, other_name, count in connection.execute(query):
