@@ -12,6 +12,7 @@ from services.storage.tables import dataset_versions, model_versions, review_ans
 
 ALIKE = 0.8  # of difflib's ratio, from which a new class may be a known one that was mistyped
 MOST_NEW = 1000
+MOST_READ = 5000  # newest answers of a project, among which new classes are looked for
 
 
 def classes_of(connection: Connection, project: str, item: ReviewItem) -> tuple[str, ...]:
@@ -42,15 +43,15 @@ def require_spelling(label: str, classes: tuple[str, ...]) -> None:
 
 
 def _new_classes(connection: Connection, project: str, item: ReviewItem) -> list[str]:
-    """Return the labels that people gave to items of the same dataset, or else of the same model."""
+    """Return the labels that people gave lately to items of the same dataset, or else of the same model."""
     table, answer = review_items.c, review_answers.c
-    same = table.dataset == item.dataset if item.dataset is not None else table.model == item.model
-    given = (
-        select(answer.label)
-        .join(review_items, answer.item_id == table.id)
-        .where(answer.project == project, table.project == project, same)
-        .where(answer.label.is_not(None), answer.undone_at.is_(None))
-        .distinct()
-        .order_by(answer.label)
+    labels = (
+        select(answer.item_id, answer.label)
+        .where(answer.project == project, answer.label.is_not(None), answer.undone_at.is_(None))
+        .order_by(answer.at.desc())
+        .limit(MOST_READ)
+        .subquery()
     )
-    return list(connection.execute(given.limit(MOST_NEW)).scalars())
+    same = table.dataset == item.dataset if item.dataset is not None else table.model == item.model
+    given = select(labels.c.label).join(review_items, labels.c.item_id == table.id).where(same).distinct()
+    return list(connection.execute(given.order_by(labels.c.label).limit(MOST_NEW)).scalars())

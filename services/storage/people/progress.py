@@ -1,16 +1,19 @@
 """How far the review queue is: its items by state and source, what each person did, and how much people agree."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import combinations
 
 from sqlalchemy import Connection, Select, case, func, select
 
 from contract.reviews import PairAgreement, ReviewerProgress, ReviewProgress, ReviewSource, ReviewState
 from services.storage.tables import review_answers, review_items
 
-Answers = Mapping[str, str | None]  # by reviewer: a class, or None for none of the classes
+MOST_COMPARED = 20_000  # newest answers of a project, for the agreement of people
+MOST_PEOPLE = 200
+
+Labels = tuple[str | None, str | None]  # of two people: a class, or None for none of the classes
+Pair = tuple[str, str]  # the ids of two people
 
 
 def progress_of(connection: Connection, project: str, now: datetime) -> ReviewProgress:
@@ -48,24 +51,28 @@ def mean_kappa(pairs: Sequence[PairAgreement]) -> float | None:
     return sum(kappa * count for kappa, count in measured) / items if items else None
 
 
-def cohens_kappa(answers: Sequence[tuple[str | None, str | None]]) -> float | None:
-    """Return how much two people agree beyond chance; None without answers, or if chance alone would agree always.
+def cohens_kappa(answers: Mapping[Labels, int]) -> float | None:
+    """Return how much two people agree beyond chance, by how often they gave each two labels to the same item.
 
-    kappa = (p_o - p_e) / (1 - p_e), where p_o is the share of equal answers, and p_e the share that would be equal if
-    each person chose classes at random, as often as in their answers. Jacob Cohen, "A Coefficient of Agreement for
-    Nominal Scales", Educational and Psychological Measurement 20(1), 1960.
+    None without answers, or if chance alone would agree always. kappa = (p_o - p_e) / (1 - p_e), where p_o is the share
+    of equal answers, and p_e the share that would be equal if each person chose classes at random, as often as in their
+    answers. Jacob Cohen, "A Coefficient of Agreement for Nominal Scales", Educational and Psychological Measurement
+    20(1), 1960.
     """
-    count = len(answers)
-    if not count:
+    firsts, seconds = Counter[str | None](), Counter[str | None]()
+    for (first, second), count in answers.items():
+        firsts[first] += count
+        seconds[second] += count
+    total = firsts.total()
+    if not total:
         return None
-    observed = sum(first == second for first, second in answers) / count
-    firsts, seconds = Counter(first for first, _ in answers), Counter(second for _, second in answers)
-    expected = sum(firsts[label] * seconds[label] for label in firsts) / count**2
+    observed = sum(count for (first, second), count in answers.items() if first == second) / total
+    expected = sum(firsts[label] * seconds[label] for label in firsts) / total**2
     return None if expected == 1 else (observed - expected) / (1 - expected)
 
 
 def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, ...]:
-    """Return what each person has answered, the most active first."""
+    """Return what each person has answered, the most active first; at most MOST_PEOPLE."""
     table = review_answers.c
     query = (
         select(
@@ -79,6 +86,7 @@ def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, 
         .where(table.project == project, table.undone_at.is_(None))
         .group_by(table.reviewer)
         .order_by(func.count().desc(), table.reviewer)
+        .limit(MOST_PEOPLE)
     )
     return tuple(ReviewerProgress.model_validate(dict(row)) for row in connection.execute(query).mappings())
 
@@ -96,34 +104,40 @@ def disagreements(project: str) -> "Select[str]":
 
 
 def pairs_of(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
-    """Return the agreement of each two people who answered the same items; skipped ones do not count."""
-    item, answer = review_items.c, review_answers.c
+    """Return the agreement of each two people who answered the same items; skipped ones do not count.
+
+    The items are those of the newest MOST_COMPARED answers of the project.
+    """
+    table, item = review_answers.c, review_items.c
+    newest = select(table.item_id).where(table.project == project, table.undone_at.is_(None))
+    newest = newest.order_by(table.at.desc()).limit(MOST_COMPARED)
+    items = select(newest.subquery().c.item_id).distinct().subquery()
+    given, other = review_answers.alias("given"), review_answers.alias("other")
+    same = (given.c.item_id == other.c.item_id) & (given.c.reviewer < other.c.reviewer)
+    standing = (answer for one in (given, other) for answer in (one.c.undone_at.is_(None), one.c.skip.is_(False)))
+    keys = (given.c.reviewer, other.c.reviewer, given.c.label, other.c.label)
+    names = (func.max(given.c.reviewer_name), func.max(other.c.reviewer_name))
     query = (
-        select(answer.item_id, answer.reviewer, answer.reviewer_name, answer.label)
-        .join(review_items, answer.item_id == item.id)
-        .where(item.project == project, item.votes > 1, answer.undone_at.is_(None), answer.skip.is_(False))
+        select(*keys, *names, func.count())
+        .select_from(items)
+        .join(review_items, item.id == items.c.item_id)
+        .join(given, given.c.item_id == items.c.item_id)
+        .join(other, same)
+        .where(item.votes > 1, *standing)
+        .group_by(*keys)
     )
-    names: dict[str, str] = {}
-    by_item: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
-    for item_id, reviewer, name, label in connection.execute(query.order_by(answer.at)):
-        names[reviewer] = name
-        by_item[item_id][reviewer] = label
+    answers: defaultdict[Pair, Counter[Labels]] = defaultdict(Counter)
+    shown: dict[Pair, tuple[str, str]] = {}
+    for *pair, label, other_label, name, other_name, count in connection.execute(query):
+        answers[tuple(pair)][label, other_label] = count
+        shown[tuple(pair)] = (name, other_name)
     return tuple(
         PairAgreement(
             reviewers=pair,
-            reviewer_names=(names[pair[0]], names[pair[1]]),
-            items=len(both),
-            agreed=sum(first == second for first, second in both),
-            kappa=cohens_kappa(both),
+            reviewer_names=shown[pair],
+            items=counts.total(),
+            agreed=sum(count for (first, second), count in counts.items() if first == second),
+            kappa=cohens_kappa(counts),
         )
-        for pair, both in sorted(_common(by_item.values()).items())
+        for pair, counts in sorted(answers.items())
     )
-
-
-def _common(items: Iterable[Answers]) -> dict[tuple[str, str], list[tuple[str | None, str | None]]]:
-    """Return the answers of each two people to the items that both have answered."""
-    common: defaultdict[tuple[str, str], list[tuple[str | None, str | None]]] = defaultdict(list)
-    for given in items:
-        for first, second in combinations(sorted(given), 2):
-            common[first, second].append((given[first], given[second]))
-    return common

@@ -12,6 +12,7 @@ from contract.references import Reference
 from contract.reviews import FeedbackRequest, ReviewAnswer, ReviewAnswerRequest
 from services.storage.access.audit import Actor
 from services.storage.database import Database
+from services.storage.people import classes, progress
 from services.storage.people.classes import require_spelling
 from services.storage.people.queue import ReviewFilter, mark_applied
 from services.storage.people.reviews import LEASE_S, Reviews
@@ -60,9 +61,9 @@ def test_reviewers_at_once_never_hold_the_same_item_and_no_answer_is_lost(review
     counts = Counter(item for items in answered for item in items)
     assert len(counts) == 60
     assert set(counts.values()) == {votes}
-    progress = reviews.progress()
-    assert progress.counts == {"done": 60}
-    assert sum(person.labels for person in progress.reviewers) == 60 * votes
+    shown = reviews.progress()
+    assert shown.counts == {"done": 60}
+    assert sum(person.labels for person in shown.reviewers) == 60 * votes
     assert len(reviews.answered()) == 60
 
 
@@ -217,19 +218,47 @@ def test_progress_counts_who_did_what_and_how_much_people_agree(reviews: Reviews
             clock.tick(1)
     reviews.batch(CID, where=ReviewFilter(model="pet-cnn"))
 
-    progress = reviews.progress()
+    shown = reviews.progress()
 
-    assert progress.counts == {"done": 2, "open": 3}
-    assert progress.by_source == {"label_errors": {"done": 2, "open": 2}, "margin": {"open": 1}}
-    assert (progress.leased, progress.disagreements, progress.not_applied) == (1, 2, 2)
-    assert [(person.reviewer_name, person.labels, person.skipped) for person in progress.reviewers] == [
+    assert shown.counts == {"done": 2, "open": 3}
+    assert shown.by_source == {"label_errors": {"done": 2, "open": 2}, "margin": {"open": 1}}
+    assert (shown.leased, shown.disagreements, shown.not_applied) == (1, 2, 2)
+    assert [(person.reviewer_name, person.labels, person.skipped) for person in shown.reviewers] == [
         ("ann", 3, 1),
         ("bob", 4, 0),
     ]
-    (pair,) = progress.pairs
+    (pair,) = shown.pairs
     assert (pair.reviewer_names, pair.items, pair.agreed) == (("ann", "bob"), 3, 2)
     # observed 2/3; by chance (2·1 + 1·2)/9
-    assert reviews.kappa() == progress.kappa == pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
+    assert reviews.kappa() == shown.kappa == pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
+
+
+def test_agreement_is_that_of_the_newest_answers(
+    reviews: Reviews, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MOST_COMPARED", 2)
+    reviews.add([label_error(number, votes=2) for number in range(2)])
+    for reviewer, answer in ((ANN, CAT), (BOB, CAT), (ANN, CAT), (BOB, DOG)):
+        give(reviews, reviewer, answer)
+        clock.tick(1)
+
+    (pair,) = reviews.progress().pairs
+
+    assert (pair.items, pair.agreed) == (1, 0)
+
+
+def test_new_classes_are_those_of_the_newest_answers(
+    reviews: Reviews, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classes, "MOST_READ", 1)
+    reviews.add([label_error(number) for number in range(3)])
+    for label in ("axolotl", "bear"):
+        give(reviews, ANN, ReviewAnswer(label=label))
+        clock.tick(1)
+
+    (item,) = reviews.batch(ANN).items
+
+    assert item.classes == ("dog", "cat", "bear")
 
 
 def test_the_classes_are_those_of_the_model_and_the_dataset_and_new_ones(

@@ -1,5 +1,7 @@
 """How much people agree."""
 
+from collections import Counter
+
 import pytest
 
 from services.storage.people.progress import cohens_kappa
@@ -15,7 +17,7 @@ ANSWERS = [
 
 def test_kappa_is_that_of_scikit_learn() -> None:
     # the example in the documentation of sklearn.metrics.cohen_kappa_score
-    assert cohens_kappa(ANSWERS) == pytest.approx(0.6875)
+    assert cohens_kappa(Counter(ANSWERS)) == pytest.approx(0.6875)
 
 
 @pytest.mark.parametrize(
@@ -29,4 +31,4 @@ def test_kappa_is_that_of_scikit_learn() -> None:
     ],
 )
 def test_kappa_of_special_cases(answers: list[tuple[str | None, str | None]], kappa: float | None) -> None:
-    assert cohens_kappa(answers) == kappa
+    assert cohens_kappa(Counter(answers)) == kappa
