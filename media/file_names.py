@@ -4,7 +4,7 @@ import hashlib
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -20,17 +20,19 @@ _NO_FILE = re.compile(r'[\\:*?"<>|]')
 
 
 class FileNames:
-    """The names of all images of an index, unique, also where systems ignore case; takes 8 bytes an image."""
+    """The names of all images of an index, unique, also where systems ignore case; takes 8 bytes an image.
 
-    def __init__(self, index: Source) -> None:
-        file = pq.ParquetFile(index)
+    `index` is its file, which is read in batches, or its rows.
+    """
+
+    def __init__(self, index: Source | pa.Table) -> None:
         labels = set[str]()
-        for batch in file.iter_batches(columns=["label"]):
+        for batch in _batches(index, ["label"]):
             labels.update(batch.column(0).unique().to_pylist())
         alike = Counter(label.casefold() for label in labels)
         self._folders = {label: _folder(label, alike[label.casefold()] > 1) for label in labels}
         digests = array("Q")
-        for batch in file.iter_batches(columns=list(COLUMNS)):
+        for batch in _batches(index, COLUMNS):
             digests.extend(_digest(self._plain(*row)) for row in _rows(batch))
         self._digests, counts = np.unique(np.array(digests, np.uint64), return_counts=True)
         self._repeated = frozenset(self._digests[counts > 1].tolist())
@@ -78,6 +80,13 @@ def _encoded(character: str | re.Match[str]) -> str:
 def _digest(name: str) -> int:
     data = name.casefold().encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
+
+
+def _batches(index: Source | pa.Table, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    if isinstance(index, pa.Table):
+        yield from index.select(columns).to_batches()
+    else:
+        yield from pq.ParquetFile(index).iter_batches(columns=list(columns))
 
 
 def _rows(rows: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, str]]:

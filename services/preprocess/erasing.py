@@ -18,10 +18,10 @@ from contract.kinds.erase import ChangedFeatures, ChangedFile, ChangedVersion, E
 from contract.references import Reference, S3Source
 from contract.training import FeatureFile
 from media.archives.limits import Limits
-from media.image_index import IndexedImage, find_images
+from media.image_index import IndexedImage, find_images, read_index
 from media.image_rows import ImageRows, without_rows
 from services.preprocess.erased_archive import blank
-from services.preprocess.erased_version import VersionWithout
+from services.preprocess.erased_version import VersionWithout, completed
 from services.storage.catalog.holdings import JobOutput
 from worker.task import Task
 
@@ -112,12 +112,17 @@ class _Eraser:
             return
         _, manifest = self._task.datasets.manifest(reference)
         prefix = f"{reference.name}-{reference.version}-"
-        version = VersionWithout(self._task, manifest, images, lambda file: self._put(prefix + file.name, file))
+
+        def store(file: Path) -> ObjectRef:
+            return self._put(prefix + file.name, file)
+
+        version = VersionWithout(self._task, manifest, [image.record for image in images], store)
+        without, table = version.made(read_index(path))
         self._versions.append(
             ChangedVersion(
                 dataset=str(reference),
                 before=index,
-                manifest=version.made(path),
+                manifest=completed(self._task, without, table, path, store),
                 images=len(images),
                 splits=tuple(split for split in Split if any(image.record.split is split for image in images)),
             )

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import pyarrow as pa
 
 from contract.errors import BadDataset
 from contract.labels import label_fault, normalised_label
 from media.archives.rejections import shown
-from media.file_names import COLUMNS, FileNames
-from media.image_index import read_index
+from media.file_names import FileNames
 from services.preprocess.label_files import LabelRow, read_labels, require_size
 from services.preprocess.revision_changes import Changes
 from worker.task import Task
@@ -21,7 +22,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _EXAMPLES = 3
 
 
-def add_labels(task: Task, upload: str, index: Path, changes: Changes) -> None:
+def add_labels(task: Task, upload: str, index: pa.Table, changes: Changes) -> None:
     """Add the labels of an uploaded file; the later row counts if an image is named twice.
 
     Rows whose image is not in the index, or whose label is not one class, are counted. Raise BadDataset if the file is
@@ -66,13 +67,12 @@ class _Images:
     folders.
     """
 
-    def __init__(self, index: Path) -> None:
-        table = read_index(index, ["sha256", *COLUMNS])
-        hashes = [digest.hex() for digest in table["sha256"].to_pylist()]
+    def __init__(self, index: pa.Table) -> None:
+        hashes = [digest.hex() for digest in index["sha256"].to_pylist()]
         self._hashes = frozenset(hashes)
         self._names: dict[str, str | None] = {}  # None for a name of several images
         self._bases: dict[str, _Base | None] = {}
-        for sha256, path, file in zip(hashes, table["path"].to_pylist(), FileNames(index).all(table), strict=True):
+        for sha256, path, file in zip(hashes, index["path"].to_pylist(), FileNames(index).all(index), strict=True):
             for name in {path, file}:
                 if self._names.setdefault(name, sha256) != sha256:
                     self._names[name] = None

@@ -1,7 +1,6 @@
 """What the answers of people change in a dataset version."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +11,11 @@ from contract.kinds.revise import ReviseSpec
 from contract.labels import label_fault, normalised_label
 from contract.references import Reference
 from contract.reviews import AnsweredReview
-from media.image_index import read_index
 from services.preprocess.revision_changes import Addition, Changes
 from worker.task import Task
 
 
-def add_reviews(task: Task, spec: ReviseSpec, index: Path, changes: Changes) -> None:
+def add_reviews(task: Task, spec: ReviseSpec, index: pa.Table, changes: Changes) -> None:
     """Add the decided items of the review queue that a revision names.
 
     "all" are those that belong to the dataset: images of its versions, and samples of model versions that were trained
@@ -46,12 +44,12 @@ def add_reviews(task: Task, spec: ReviseSpec, index: Path, changes: Changes) -> 
             changes.newer.add(item.sha256)
 
 
-def _present(index: Path, hashes: Collection[str]) -> frozenset[str]:
+def _present(index: pa.Table, hashes: Collection[str]) -> frozenset[str]:
     """Return the hashes that an index has."""
     if not hashes:
         return frozenset()
     values = pa.array([bytes.fromhex(sha256) for sha256 in hashes], pa.binary(32))
-    column = read_index(index, ["sha256"])["sha256"]
+    column = index["sha256"]
     return frozenset(digest.hex() for digest in column.filter(pc.is_in(column, value_set=values)).to_pylist())
 
 

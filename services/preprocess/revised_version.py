@@ -1,6 +1,6 @@
 """Makes a dataset version from another one whose images have other labels, and with added images."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,15 @@ from contract.datasets import (
     PixelSums,
     Shard,
     Split,
-    Thumbnail,
 )
 from contract.errors import BadDataset
 from contract.image_index import SOURCE
 from media.archives.rejections import Rejections, shown
-from media.image_index import IndexWriter, read_index
+from media.image_index import read_index
 from services.preprocess.class_warnings import CLASS_CODES, class_warnings
 from services.preprocess.duplicates import CODES
-from services.preprocess.erased_version import fetched, first_thumbnail, stored
-from services.preprocess.index import summary_of
+from services.preprocess.erased_version import completed, fetched, stored, text_of
 from services.preprocess.parts import PreparedPart, Store, add_file_warnings
-from services.preprocess.pipeline import MOST_THUMBNAILS
 from services.preprocess.statistics import Moments
 from services.preprocess.warnings import Warnings
 from worker.task import Task
@@ -53,14 +50,19 @@ class RevisedVersion:
         self._store = store
 
     def made(
-        self, index: Path, part: PreparedPart | None, originals: Sequence[OriginalFiles], *, removed: bool
+        self,
+        before: pa.Table,
+        index: Path,
+        part: PreparedPart | None,
+        originals: Sequence[OriginalFiles],
+        *,
+        removed: bool,
     ) -> DatasetManifest:
-        """Return the manifest; `index` is the file of the version's index, and is overwritten.
+        """Return the manifest; `before` are the rows of the version's index, the new ones are written to `index`.
 
         The part's images are those of the last of `originals`; `removed` says that training images were taken out.
         Raise BadDataset if a class or the training split has no image.
         """
-        before = read_index(index)
         table = self._relabelled(before)
         shards, counts = self._relabelled_shards(before), self._counts(before)
         if part is not None:
@@ -69,23 +71,20 @@ class RevisedVersion:
             for split, by_class in part.counts_by_class.items():
                 counts[split] = {label: count + by_class[label] for label, count in counts[split].items()}
         self._check(counts)
-        with IndexWriter(index) as writer:
-            writer.add(table)
-        data_sha256, duplicates = summary_of(index)
+        left = set(self._rows(before, "label")["label"].to_pylist())  # whose thumbnails may show an image that has left
         changes: dict[str, Any] = {
             "classes": self._classes,
             "counts": Counts(**{split.value: sum(by_class.values()) for split, by_class in counts.items()}),
             "counts_by_class": counts,
             "shards": shards,
-            "index": self._store(index),
-            "data_sha256": self._manifest.data_sha256 and data_sha256,
-            "thumbnails": tuple(self._thumbnails(before, table, shards)),
-            "warnings": (*self._warnings(counts, part), *duplicates),
+            "thumbnails": tuple(one for one in self._manifest.thumbnails if one.label not in left),
+            "warnings": self._warnings(counts, part),
             "originals": tuple(originals),
             "erased": 0,
         }
         changes |= self._statistics(shards, part, removed) | self._rejected(part)
-        return self._manifest.model_copy(update=changes)
+        manifest = self._manifest.model_copy(update=changes)
+        return completed(self._task, manifest, table, index, self._store)
 
     def _relabelled(self, table: pa.Table) -> pa.Table:
         """Return the index with the new labels."""
@@ -94,7 +93,7 @@ class RevisedVersion:
             mask = np.zeros(len(table), bool)
             mask[rows] = True
             texts = pa.array([self._labels[row] for row in rows.tolist()], pa.string())
-            labels = pc.replace_with_mask(_text(table["label"]), pa.array(mask), texts).dictionary_encode()
+            labels = pc.replace_with_mask(text_of(table["label"]), pa.array(mask), texts).dictionary_encode()
             table = table.set_column(table.schema.get_field_index("label"), "label", labels)
         return table
 
@@ -144,7 +143,7 @@ class RevisedVersion:
         self._task.objects.fetch(part.index, path)
         added = read_index(path)
         path.unlink()
-        split = _text(added["split"]).to_pylist()
+        split = text_of(added["split"]).to_pylist()
         before = np.array([len(shards[Split(name)]) for name in split], np.int32)
         numbers = pa.array(added["shard"].to_numpy() + before, pa.int32())
         added = added.set_column(added.schema.get_field_index("shard"), "shard", numbers)
@@ -152,7 +151,7 @@ class RevisedVersion:
         added = added.set_column(added.schema.get_field_index(SOURCE), SOURCE, sources)
         tables = []
         for name in Split:
-            tables += [rows.filter(pc.equal(_text(rows["split"]), name.value)) for rows in (table, added)]
+            tables += [rows.filter(pc.equal(text_of(rows["split"]), name.value)) for rows in (table, added)]
         return pa.concat_tables([rows.cast(added.schema) for rows in tables]).unify_dictionaries()
 
     def _check(self, counts: Mapping[Split, Mapping[str, int]]) -> None:
@@ -179,17 +178,6 @@ class RevisedVersion:
         mean, std = moments.mean_and_std()
         return {"mean": mean, "std": std, "moments": PixelSums(**dict(moments))}
 
-    def _thumbnails(self, before: pa.Table, after: pa.Table, shards: Shards) -> Iterator[Thumbnail]:
-        """Keep thumbnails, but for those of classes that have lost an image, which one of them may show."""
-        left = set(_text(self._rows(before, "label")["label"]).to_pylist())
-        known = {one.label: one for one in self._manifest.thumbnails if one.label not in left}
-        labels, places = _text(after["label"]), after.select(["split", "shard", "row"])
-        for label in self._classes[:MOST_THUMBNAILS]:
-            if label in known:
-                yield known[label]
-            elif len(rows := places.filter(pc.equal(labels, label))):
-                yield first_thumbnail(self._task, rows, shards, label)
-
     def _warnings(
         self, counts: Mapping[Split, Mapping[str, int]], part: PreparedPart | None
     ) -> tuple[DatasetWarning, ...]:
@@ -206,7 +194,3 @@ class RevisedVersion:
         rejections.merge(self._manifest.rejected, self._manifest.rejected_files)
         rejections.merge(part.rejected, part.rejected_files)
         return {"rejected": len(rejections), "rejected_files": rejections.first()}
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())

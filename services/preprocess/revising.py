@@ -1,7 +1,7 @@
 """The handler of revise jobs: makes a dataset version from another one and what differs."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from contract.errors import BadDataset, Invalid
 from contract.kinds.revise import AddedOriginals, RevisedDataset, ReviseSpec
 from contract.references import Reference, UploadSource
 from media.archives.rejections import shown
-from media.image_index import IndexedImage, read_index, records
+from media.image_index import read_index, records
 from services.preprocess.added_images import pack, prepared, splits_of
 from services.preprocess.erased_version import VersionWithout
 from services.preprocess.label_changes import add_labels
@@ -35,14 +35,14 @@ def revise(task: Task) -> RevisedDataset:
     index = task.folder / "index.parquet"
     task.objects.fetch(parent.index, index)
     table = read_index(index)
-    changes = _changes(task, spec, index)
+    changes = _changes(task, spec, table)
     delta = delta_of(table, changes.labels, spec.test_split)
     require(changes, delta)
     additions = [addition for sha256, addition in changes.additions.items() if sha256 in delta.missing]
-    return _Revising(task, spec, reference, parent, index).made(changes, delta, additions)
+    return _Revising(task, spec, reference, parent, table).made(changes, delta, additions)
 
 
-def _changes(task: Task, spec: ReviseSpec, index: Path) -> Changes:
+def _changes(task: Task, spec: ReviseSpec, index: pa.Table) -> Changes:
     """Return what a spec asks for; the later source counts for an image that is in several."""
     changes = Changes()
     if spec.reviews:
@@ -54,10 +54,10 @@ def _changes(task: Task, spec: ReviseSpec, index: Path) -> Changes:
 
 
 class _Revising:
-    """A job's parent, and the file of its index."""
+    """A job's parent, and the rows of its index."""
 
     def __init__(
-        self, task: Task, spec: ReviseSpec, reference: Reference, parent: DatasetManifest, index: Path
+        self, task: Task, spec: ReviseSpec, reference: Reference, parent: DatasetManifest, index: pa.Table
     ) -> None:
         self._task = task
         self._spec = spec
@@ -79,14 +79,14 @@ class _Revising:
             return RevisedDataset(manifest=None, reviews=reviews)
         classes = self._classes(delta, additions)
         sources = self._task.datasets.originals(self._reference)
-        manifest, labels = self._without(delta)
+        manifest, index, labels = self._without(delta)
         added, part = None, None
         if additions:
             added, part = self._added(manifest, classes, additions)
             sources = (*sources, OriginalFiles(source=UploadSource(upload=added.upload)))
         version = RevisedVersion(self._task, manifest, labels, classes, self._stored("revised"))
         removed = manifest.counts.train < self._parent.counts.train
-        manifest = version.made(self._index, part, sources, removed=removed)
+        manifest = version.made(index, self._task.folder / "index.parquet", part, sources, removed=removed)
         revision = Revision(
             parent=str(self._reference),
             relabelled=len(delta.labels),
@@ -126,7 +126,7 @@ class _Revising:
         }
         had = {label for label, count in totals.items() if count}
         changed = pa.array([*delta.labels, *delta.removed], pa.int64())
-        for label in read_index(self._index, ["label"])["label"].take(changed).to_pylist():
+        for label in self._index["label"].take(changed).to_pylist():
             totals[label] -= 1
         for label in (*delta.labels.values(), *(addition.label for addition in additions)):
             totals[label] = totals.get(label, 0) + 1
@@ -139,20 +139,15 @@ class _Revising:
             )
         return tuple(sorted(set(totals) - set(emptied)))
 
-    def _without(self, delta: Delta) -> tuple[DatasetManifest, dict[int, str]]:
-        """Return the parent without the removed rows, and the new labels by the rows that its index has then."""
+    def _without(self, delta: Delta) -> tuple[DatasetManifest, pa.Table, dict[int, str]]:
+        """Return the parent and its index without the removed rows, and the new labels by the rows that are left."""
         if not delta.removed:
-            return self._parent, delta.labels
-        rows = read_index(self._index).take(pa.array(delta.removed))
-        images = [IndexedImage(record, record.path, None) for record in records(rows)]
-        manifest = VersionWithout(self._task, self._parent, images, self._stored("kept")).made(self._index)
+            return self._parent, self._index, delta.labels
         removed = sorted(delta.removed)
-        position, labels = 0, {}
-        for row, label in sorted(delta.labels.items()):
-            while position < len(removed) and removed[position] < row:
-                position += 1
-            labels[row - position] = label
-        return manifest, labels
+        images = records(self._index.take(pa.array(removed)))
+        version = VersionWithout(self._task, self._parent, images, self._stored("kept"))
+        labels = {row - bisect_left(removed, row): label for row, label in delta.labels.items()}
+        return *version.made(self._index), labels
 
     def _added(
         self, manifest: DatasetManifest, classes: Sequence[str], additions: Sequence[Addition]

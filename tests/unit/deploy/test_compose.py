@@ -179,10 +179,37 @@ def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
     assert re.fullmatch(r"haproxy:\d+\.\d+", REDUNDANT["haproxy"]["image"])
 
 
-def test_redundant_redis_is_started_anew_when_the_users_of_its_servers_change() -> None:
-    users = (ROOT / "deploy" / "redis" / "ha.acl").read_bytes()
+@pytest.mark.parametrize("name", ["redis", "redis-2", "redis-3"])
+def test_redundant_redis_is_started_anew_when_users_change(name: str) -> None:
+    servers = (ROOT / "deploy" / "redis" / "ha.acl").read_bytes()
 
-    assert REDUNDANT["redis"]["labels"] == {"tidepool.servers": hashlib.sha256(users).hexdigest()[:12]}
+    own = {"tidepool.servers": hashlib.sha256(servers).hexdigest()[:12]}
+    assert REDUNDANT[name]["labels"] == ALL["redis"]["labels"] | own
+
+
+def test_what_the_redundant_overlay_names_exists() -> None:
+    base, overlay = compose(), compose("compose.ha.yml")
+    services, volumes = ALL.keys() | REDUNDANT.keys(), {*base["volumes"], *overlay["volumes"]}
+    for service in REDUNDANT.values():
+        assert set(service.get("depends_on", ())) <= services
+        assert set(service.get("networks", ())) <= set(base["networks"])
+        named = {volume.partition(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")}
+        assert named <= volumes
+    used = {volume.partition(":")[0] for service in REDUNDANT.values() for volume in service.get("volumes", ())}
+    assert set(overlay["volumes"]) <= used
+    variables = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.ha.yml").read_text()))
+    described = (ROOT / "docs" / "compose.md").read_text()
+    assert {variable for variable in variables if f"`{variable}`" not in described} == set()
+
+
+def test_commands_of_the_redundant_overlay_name_its_services() -> None:
+    text = (ROOT / "docs" / "compose.md").read_text()
+    section = text.partition("\n## Redundant servers\n")[2].partition("\n## ")[0]
+    (files,) = re.findall(r"COMPOSE_FILE=(\S+)", section)
+
+    assert all((ROOT / file).exists() for file in files.split(":"))
+    assert set(re.findall(r"postgres(?:-\d)?(?= pg_ctl| rejoin)", section)) == {"postgres-2", "postgres"}
+    assert all(name in REDUNDANT for name in re.findall(r"postgres-\d", section))
 
 
 def test_files_that_the_redundant_overlay_mounts_exist() -> None:

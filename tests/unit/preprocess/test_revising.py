@@ -10,6 +10,7 @@ from contract.datasets import DatasetManifest, Split
 from contract.jobs import JobKind, JobState
 from contract.references import Reference
 from services.preprocess.revising import revise
+from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.support.erasures import collect, traces
 from tests.support.images import png
@@ -85,6 +86,23 @@ def test_the_parent_and_shards_that_do_not_change_stay(stores: Stores, revisions
     assert new.images == old.images
     assert new.labels != old.labels
     assert after.shards[Split.VAL] == before.shards[Split.VAL]
+
+
+def test_a_revision_neither_reads_nor_stores_a_file_that_it_does_not_need(
+    stores: Stores, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    fetch = MemoryObjects.fetch
+    monkeypatch.setattr(MemoryObjects, "fetch", lambda self, ref, path: (read.append(ref.key), fetch(self, ref, path)))
+    (val,), before = revisions.manifest().shards[Split.VAL], set(stores.objects.content)  # type: ignore[attr-defined]
+
+    revisions.revised(changes=[change(file) for name, file in FILES.items() if name.startswith("val")])
+
+    assert not {val.images.key, val.labels.key} & set(read)
+    assert len(read) == len(set(read))
+    after = revisions.manifest("pets@2")
+    new = set(stores.objects.content) - before  # type: ignore[attr-defined]
+    assert new == {(after.index.bucket, after.index.key)}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("known", [True, False])
