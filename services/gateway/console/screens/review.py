@@ -22,7 +22,7 @@ SOURCES: dict[ReviewSource, str] = {
     "margin": "the model was unsure",
     "random": "chosen at random",
     "disagreement": "champion and shadow disagreed",
-    "feedback": "an application reported another class",
+    "feedback": "an application said otherwise",
     "label_errors": "the label may be wrong",
     "predictions": "unsure in a batch prediction",
     "duplicates": "the same image has two labels",
